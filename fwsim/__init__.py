@@ -1,0 +1,13 @@
+"""fwsim: fast weights as short-term synaptic plasticity with many time scales.
+
+Three things to do with it: run plasticity-timescale experiments on a batched torch
+engine (`FastWeightNetwork`, `RateNetwork`, `simulate`), compare them with spiking
+models in Brian2 (`fwsim.spiking`), and analyse the recorded attractor dynamics
+(`fwsim.measure`). Names load when first used, so importing fwsim is instant.
+"""
+
+import lazy_loader
+
+__version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,51 @@
+"""The errors that fwsim raises: what was given, what is allowed, what to do."""
+
+from __future__ import annotations
+
+
+class FwsimError(Exception):
+    """Base of all errors that fwsim raises on purpose; its message is one line."""
+
+
+class ConfigError(FwsimError, ValueError):
+    """A value, name or combination of options that is not allowed."""
+
+
+class ShapeError(FwsimError, ValueError):
+    """An array whose shape does not fit; the message repeats the expected pattern."""
+
+
+class RecordingError(FwsimError):
+    """A recording that cannot be written, read or trusted."""
+
+
+class DivergedError(FwsimError, ArithmeticError):
+    """A simulated variable became NaN or infinite.
+
+    Parameters
+    ----------
+    step
+        First step (counted from 0 at the start of the run) with a bad value.
+    variable
+        Name of the variable in the recording schema.
+    trial
+        Batch entry in which it happened.
+    remedy
+        What the user can try.
+    """
+
+    def __init__(self, step: int, variable: str, trial: int, remedy: str = "") -> None:
+        self.step, self.variable, self.trial = step, variable, trial
+        self.remedy = remedy
+        message = f"{variable} became NaN or infinite at step {step} in trial {trial}"
+        super().__init__(f"{message}; {remedy}" if remedy else message)
+
+    def __reduce__(self) -> tuple:
+        """Travel between processes with all fields (exceptions pickle by message only)."""
+        return type(self), (self.step, self.variable, self.trial, self.remedy)
+
+
+def choice(name: str, given: object, allowed: tuple[str, ...]) -> None:
+    """Raise `ConfigError` unless `given` is one of the `allowed` names of option `name`."""
+    if given not in allowed:
+        raise ConfigError(f"{name}={given!r} is unknown; use one of {', '.join(map(repr, allowed))}")
