@@ -1,6 +1,7 @@
 from . import measure as measure
 from . import rules as rules
 from . import spiking as spiking
+from . import study as study
 from . import tasks as tasks
 from . import theory as theory
 from .engine import FastWeightNetwork as FastWeightNetwork

@@ -1,0 +1,119 @@
+"""The configuration of an experiment: described fields, units, one-line errors."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
+
+from fwsim.errors import ConfigError
+from fwsim.units import quantity
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Marks a field as a quantity, so that help and tables can show its SI unit."""
+
+    symbol: str
+
+
+Seconds = Annotated[float, BeforeValidator(partial(quantity, dimension="time")), Unit("s")]
+"""A time in s, given as `0.2` or `"200 ms"`."""
+Hertz = Annotated[float, BeforeValidator(partial(quantity, dimension="rate")), Unit("Hz")]
+"""A rate in Hz, given as `20` or `"0.02 kHz"`."""
+Volts = Annotated[float, BeforeValidator(partial(quantity, dimension="voltage")), Unit("V")]
+"""A voltage in V, given as `-0.07` or `"-70 mV"`."""
+
+
+class Config(BaseModel):
+    """Base of every experiment's configuration: frozen, without unknown keys, every field described.
+
+    A field is described by `Field(description=...)` or by a docstring below it.
+
+    Raises
+    ------
+    ConfigError
+        A value is not allowed, a key unknown or a field missing; when the class is
+        made, a field without a description.
+
+    Examples
+    --------
+    >>> class Recall(Config):
+    ...     delay: Seconds = 0.2
+    ...     "Time between storing and recalling."
+    >>> Recall(delay="200 ms").delay
+    0.2
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),
+    )
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigError(explain(error, type(self))) from None
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Refuse fields that say nothing about themselves."""
+        bare = [name for name, field in cls.model_fields.items() if not field.description]
+        if bare:
+            raise ConfigError(
+                f"{cls.__name__} has fields without a description: {', '.join(bare)};"
+                " write a docstring below each"
+            )
+
+
+def unit_of(field: FieldInfo) -> str | None:
+    """SI symbol of a field's unit, also of a sequence or an optional; None for a plain number."""
+    return _unit(field.annotation, field.metadata)
+
+
+def _unit(annotation: Any, metadata: Any) -> str | None:
+    for mark in metadata:
+        if isinstance(mark, Unit):
+            return mark.symbol
+    for inner in getattr(annotation, "__args__", ()):
+        found = _unit(inner, getattr(inner, "__metadata__", ()))
+        if found:
+            return found
+    return None
+
+
+def explain(error: ValidationError, config: type[BaseModel]) -> str:
+    """Turn pydantic's report into one line: field, what was given, what is allowed."""
+    return "; ".join(_explain(item, config) for item in error.errors())
+
+
+def _explain(item: Any, config: type[BaseModel]) -> str:
+    name = ".".join(map(str, item["loc"]))
+    match item["type"]:
+        case "extra_forbidden":
+            return unknown("field", name, tuple(config.model_fields))
+        case "missing":
+            return f"{name} is missing and has no default"
+        case "value_error":
+            said = item["msg"].removeprefix("Value error, ")
+            return f"{name}: {said}" if name else said
+        case _:
+            allowed = item["msg"].removeprefix("Input ")
+            return f"{name}={item['input']!r} is not allowed: {allowed}"
+
+
+def unknown(kind: str, given: str, known: tuple[str, ...]) -> str:
+    """One line for a name that does not exist, with the closest ones that do."""
+    close = difflib.get_close_matches(given, known, n=3)
+    hint = (
+        f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(known) or 'none'}"
+    )
+    return f"unknown {kind} {given!r}; {hint}"

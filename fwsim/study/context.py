@@ -1,0 +1,107 @@
+"""What a run is given besides its configuration: device, random streams, progress, places."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from fwsim.errors import ConfigError
+from fwsim.progress import Advance, track
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Context:
+    """Surroundings of one run of an experiment.
+
+    Parameters
+    ----------
+    folder
+        Output folder of the run.
+    seed
+        From which every random stream of the run is derived.
+    device
+        Where tensors live; a name ("auto", "cpu", "cuda:1") is resolved by `pick_device`.
+    resume
+        Go on from the checkpoints that are in the folder.
+    show
+        Progress bars: None on a terminal only, False never.
+    """
+
+    folder: Path
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    resume: bool = False
+    show: bool | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise ConfigError(f"seed={self.seed!r} is not allowed; use a whole number from 0")
+        object.__setattr__(self, "folder", Path(self.folder))
+        if isinstance(self.device, str):
+            object.__setattr__(self, "device", pick_device(self.device))
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the run's checkpoints, made when first asked for."""
+        folder = self.folder / "checkpoints"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def seed_of(self, name: str) -> int:
+        """Seed of the stream `name`: the same for the same run seed, independent of all other names."""
+        key = np.frombuffer(sha256(name.encode()).digest(), dtype=np.uint32)
+        state = np.random.SeedSequence([self.seed, *key.tolist()]).generate_state(1, np.uint64)
+        return int(state[0] >> np.uint64(1))  # 63 bits fit every generator's signed integer
+
+    def generator(self, name: str) -> torch.Generator:
+        """Random stream `name`, on the CPU so that every device sees the same numbers."""
+        return torch.Generator().manual_seed(self.seed_of(name))
+
+    def progress(self, title: str, total: int) -> AbstractContextManager[Advance]:
+        """Bar for `total` steps; yields the function that advances it."""
+        return track(title, total, show=self.show)
+
+    def save_table(self, name: str, rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> Path:
+        """Write rows of named values to `tables/<name>.csv` of the run and return its path."""
+        import pandas as pd
+
+        table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+        path = self.folder / "tables" / f"{name}.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".csv.part")
+        table.to_csv(draft, index=False)
+        os.replace(draft, path)
+        return path
+
+
+def pick_device(name: str) -> torch.device:
+    """Device by name; "auto" is the GPU where there is one, else the CPU.
+
+    Raises
+    ------
+    ConfigError
+        No such device on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device={name!r} is unknown; use 'auto', 'cpu', 'cuda' or 'cuda:0'") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device={name!r} is not there: this machine has {torch.cuda.device_count()} CUDA devices;"
+            " use 'auto' or 'cpu'"
+        )
+    return device
