@@ -96,7 +96,7 @@ def _hopfield_overlap(alpha: float) -> float:
         return 1.0
     if target >= _hopfield_load(edge):
         return float(erf(edge)) if alpha <= hopfield_capacity() else 0.0
-    return float(erf(brentq(lambda y: _hopfield_load(y) - target, edge, 1 / target, xtol=1e-15)))
+    return float(erf(brentq(lambda y: _hopfield_load(y) - target, edge, 1.001 / target, xtol=1e-15)))
 
 
 # --- palimpsests: memories that decay while they are written -----------------------------------------
@@ -185,7 +185,7 @@ def palimpsest_overlap(age: ArrayLike, epsilon: float | Spectrum) -> np.ndarray:
 def palimpsest_capacity(epsilon: ArrayLike | Spectrum) -> np.ndarray:
     """Largest age u = k/N that can be retrieved; 0 where nothing can (one time scale: ε < 2.4648)."""
     if isinstance(epsilon, Spectrum):
-        return np.float64(_Retrieval(epsilon).capacity())
+        return np.asarray(_Retrieval(epsilon).capacity())[()]
     return _elementwise(lambda one: _Retrieval(_spectrum(one)).capacity(), _positive("epsilon", epsilon))
 
 
@@ -302,7 +302,10 @@ def _largest_at_most(count: int, pairs: int, values: int) -> Fraction:
     one = [Fraction(1, math.factorial(j)) for j in range(min(count, pairs) + 1)]
     ways = [Fraction(1)] + [Fraction(0)] * pairs
     for _ in range(values):
-        ways = [sum(one[j] * ways[n - j] for j in range(min(n + 1, len(one)))) for n in range(pairs + 1)]
+        ways = [
+            sum((one[j] * ways[n - j] for j in range(min(n + 1, len(one)))), Fraction(0))
+            for n in range(pairs + 1)
+        ]
     return ways[pairs] * math.factorial(pairs) / Fraction(values) ** pairs
 
 
@@ -332,7 +335,7 @@ def _elementwise(function: Callable[[float], float], values: np.ndarray) -> np.n
 def _positive(name: str, value: ArrayLike | Sequence[float]) -> np.ndarray:
     array = np.asarray(value, float)
     if not np.all(array > 0):
-        raise ConfigError(f"{name}={value!r} must be positive")
+        raise ConfigError(f"{name}={array} must be positive")
     return array
 
 
