@@ -1,1 +1,5 @@
+"""How a network runs: networks, forms of the memory, kernels, planner."""
 
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,55 @@
+"""Plain torch, step by step: the truth that every other kernel is held against."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fwsim.engine.cell import Cell
+from fwsim.engine.trace import Trace
+from fwsim.engine.trajectory import Trajectory
+
+
+def run(
+    cell: Cell, drive: Tensor, hidden: Tensor, trace: Trace | None, *, chunk: int | None, inner: bool = False
+) -> Trajectory:
+    """Run a sequence.
+
+    Parameters
+    ----------
+    cell
+        Parameters and conventions of a step.
+    drive
+        C x + b, `[batch, time, unit]`.
+    hidden
+        The state before the first step, `[batch, unit]`.
+    trace
+        The memory before the first step; `None` for a network without memory.
+    chunk
+        Writes between two foldings of the history into the matrix: 1 is the dense form, `None` never folds
+        (attention form), anything between is the hybrid.
+    inner
+        Whether to return the inner states.
+    """
+    states, paths = [], []
+    for step in range(drive.shape[1]):
+        sustained = hidden @ cell.W.T + drive[:, step]
+        if trace is not None and cell.write == "before":
+            trace = _write(trace, hidden, chunk)
+        path = cell.settle(sustained, cell.start(sustained), None if trace is None else trace.reader())
+        hidden = path[-1]
+        if trace is not None and cell.write == "final":
+            trace = _write(trace, hidden, chunk)
+        states.append(hidden)
+        if inner:
+            paths.append(torch.stack(path, dim=1))
+    sequence = torch.stack(states, dim=1) if states else drive[:, :0]
+    every = (
+        torch.stack(paths, dim=1) if paths else drive[:, :0, None].expand(-1, -1, cell.inner_steps + 1, -1)
+    )
+    return Trajectory(sequence, every if inner else None, trace)
+
+
+def _write(trace: Trace, state: Tensor, chunk: int | None) -> Trace:
+    trace = trace.written(state)
+    return trace.folded() if chunk is not None and trace.history.shape[1] >= chunk else trace

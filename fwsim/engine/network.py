@@ -1,0 +1,345 @@
+"""The recurrent network with fast weights of Ba et al. 2016."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields
+
+import torch
+from torch import Tensor, nn
+
+from fwsim.engine.cell import ACTIVATIONS, NORMALISATIONS, WRITES, Cell
+from fwsim.engine.kernels import reference
+from fwsim.engine.planner import FORMS, KERNELS, Plan, plan
+from fwsim.engine.state import State
+from fwsim.engine.trace import Trace
+from fwsim.engine.trajectory import Trajectory
+from fwsim.errors import ConfigError, ShapeError, choice
+from fwsim.rules.memory import MemoryRule
+
+RUNNERS = {"reference": reference.run}
+
+
+class FastWeightNetwork(nn.Module):
+    """A recurrent network whose memory matrix is written by its own states and read by an inner loop.
+
+    Step t → t+1 with input x, hidden state h, memory A (A(0) = 0, h(0) = 0):
+
+        z       = W h(t) + C x(t+1) + b
+        h_0     = f(z)
+        h_{s+1} = f(LN[z + A(t) h_s]),   s = 0 … S−1
+        h(t+1)  = h_S
+        A(t+1)  = λ A(t) + η h(t+1) h(t+1)ᵀ
+
+    Source: Ba, Hinton, Mnih, Leibo & Ionescu 2016 (arXiv 1610.06258), eq. 1–2 and section 3.
+
+    Parameters
+    ----------
+    inputs, units
+        Numbers of input channels and of hidden units N.
+    memory
+        The memory rule, e.g. `Hebbian.from_decay(0.95, eta=0.5)`; `None` is the no-memory control, which keeps
+        the inner loop and its normalisation.
+    inner_steps
+        S ≥ 0, iterations of the inner loop. 0 leaves out memory and normalisation altogether.
+    dt
+        Seconds a step.
+    activation
+        f: `"relu"`, `"tanh"`, or `"sign"` (no gradient passes).
+    normalise
+        `"inner"`: layer normalisation of the whole sum in each iteration; `"none"`; `"all"`: of h_0 as well.
+    write
+        `"final"`: h(t+1) is written at the end of its step. `"before"`: h(t), the state a step starts from,
+        is written before the loop reads; the memory after a run then lacks its last state.
+    self_connections
+        Whether A keeps its diagonal.
+    identity_scale
+        W starts as this times the identity.
+    learn
+        Names of the memory's parameters to train, as logarithms: `("tau", "eta")`.
+    form
+        `"dense"` keeps A as a matrix, `"attention"` keeps the past states, `"hybrid"` folds past states into
+        the matrix in chunks; `"auto"` lets the planner choose.
+    kernel
+        `"reference"` (plain torch) or `"auto"`.
+
+    Attributes
+    ----------
+    W, C, b
+        `[unit, unit]`, `[unit, input]`, `[unit]`.
+    gain, bias
+        Of the layer normalisation, `[unit]`.
+
+    Examples
+    --------
+    >>> from fwsim.rules import Hebbian
+    >>> net = FastWeightNetwork(inputs=3, units=8, memory=Hebbian.from_decay(0.95, eta=0.5))
+    >>> hidden, state = net(torch.randn(2, 5, 3))
+    >>> hidden.shape, state.memory.shape
+    (torch.Size([2, 5, 8]), torch.Size([2, 1, 8, 8]))
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        memory: MemoryRule | None = None,
+        inner_steps: int = 1,
+        dt: float = 1.0,
+        *,
+        activation: str = "relu",
+        normalise: str = "inner",
+        write: str = "final",
+        self_connections: bool = True,
+        identity_scale: float = 0.05,
+        learn: Sequence[str] = (),
+        form: str = "auto",
+        kernel: str = "auto",
+    ) -> None:
+        super().__init__()
+        _check_counts(inputs=(inputs, 1), units=(units, 1), inner_steps=(inner_steps, 0))
+        if not (dt > 0 and math.isfinite(dt)):
+            raise ConfigError(f"dt={dt} is not allowed; it must be a positive number of seconds")
+        if memory is not None and not isinstance(memory, MemoryRule):
+            raise ConfigError(
+                f"memory={type(memory).__name__} cannot be a network's memory; give a memory rule such as Hebbian, "
+                "or an associative rule's reduced()"
+            )
+        choice("activation", activation, tuple(ACTIVATIONS))
+        choice("normalise", normalise, NORMALISATIONS)
+        choice("write", write, WRITES)
+        choice("form", form, FORMS)
+        choice("kernel", kernel, KERNELS)
+        self.inputs, self.units, self.inner_steps, self.dt = inputs, units, inner_steps, dt
+        self.activation, self.normalise, self.write_order = activation, normalise, write
+        self.self_connections, self.form, self.kernel = self_connections, form, kernel
+
+        bound = 1 / math.sqrt(units)
+        self.W = nn.Parameter(identity_scale * torch.eye(units))
+        self.C = nn.Parameter(torch.empty(units, inputs).uniform_(-bound, bound))
+        self.b = nn.Parameter(torch.zeros(units))
+        self.gain = nn.Parameter(torch.ones(units))
+        self.bias = nn.Parameter(torch.zeros(units))
+        self.memory = memory
+        self.learn = tuple(learn)
+        self._register(memory)
+        plan(memory, form=form, kernel=kernel, batch=1, time=1, units=units, inner_steps=inner_steps)
+
+    def _register(self, memory: MemoryRule | None) -> None:
+        """Hold the memory's parameters: trained ones as logarithms, the others as buffers that follow the device."""
+        values = {} if memory is None else _parameters(memory)
+        for name in self.learn:
+            choice("learn", name, tuple(values))
+            if not bool(((values[name] > 0) & values[name].isfinite()).all()):
+                raise ConfigError(
+                    f"learn={name!r} needs {name} > 0 and finite, since its logarithm is trained"
+                )
+            self.register_parameter(f"log_{name}", nn.Parameter(values[name].detach().log().float()))
+        for name, value in values.items():
+            if name not in self.learn:
+                self.register_buffer(f"memory_{name}", value)
+
+    def rule(self) -> MemoryRule | None:
+        """Return the memory rule with its present parameters, on the network's device."""
+        if self.memory is None:
+            return None
+        values = {
+            name: getattr(self, f"log_{name}").exp()
+            if name in self.learn
+            else getattr(self, f"memory_{name}")
+            for name in _parameters(self.memory)
+        }
+        return self.memory.with_values(**values)
+
+    def cell(self) -> Cell:
+        """Return the parameters and conventions of one step."""
+        return Cell(
+            self.W, self.gain, self.bias, self.inner_steps, self.activation, self.normalise, self.write_order
+        )
+
+    def plan(self, batch: int, time: int) -> Plan:
+        """Say which form and kernel a run of these sizes would use, and why."""
+        return plan(
+            self.memory,
+            form=self.form,
+            kernel=self.kernel,
+            batch=batch,
+            time=time,
+            units=self.units,
+            inner_steps=self.inner_steps,
+        )
+
+    def initial_state(self, batch: int) -> State:
+        """Rest: h(0) = 0, A(0) = 0."""
+        hidden = self.W.new_zeros(batch, self.units)
+        rule = self.rule()
+        if rule is None:
+            return State(hidden)
+        return State(hidden, Trace(rule, self.dt, None, hidden[:, None][:, :0], self.self_connections))
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Run a sequence.
+
+        Parameters
+        ----------
+        x
+            `[batch, time, input]`.
+        state
+            Where to go on from; `None` starts at rest.
+
+        Returns
+        -------
+        hidden
+            `[batch, time, unit]`.
+        state
+            After the last step.
+        """
+        run, state = self.run(x, state)
+        return run.hidden, state
+
+    def run(self, x: Tensor, state: State | None = None, *, inner: bool = False) -> tuple[Trajectory, State]:
+        """Like `forward`, with the inner states `[batch, time, inner, unit]` on request."""
+        self._check_input(x)
+        state = self.initial_state(x.shape[0]) if state is None else self._check_state(state, x.shape[0])
+        chosen = self.plan(x.shape[0], x.shape[1])
+        drive = torch.nn.functional.linear(x, self.C, self.b)
+        result = RUNNERS[chosen.kernel](
+            self.cell(), drive, state.hidden, self._trace(state), chunk=chosen.chunk, inner=inner
+        )
+        hidden = result.hidden[:, -1] if x.shape[1] else state.hidden
+        return result, State(hidden, result.trace, state.step + x.shape[1])
+
+    def write(self, state: State, pattern: Tensor) -> State:
+        """Store a pattern without running the network; time moves on by one step.
+
+        Parameters
+        ----------
+        state
+            The state to write into; its hidden state is kept.
+        pattern
+            `[batch, unit]`.
+        """
+        state = self._check_state(state, state.hidden.shape[0])
+        self._check_units("pattern", pattern, state.hidden.shape[0])
+        trace = self._trace(state)
+        if trace is None:
+            raise ConfigError("a network with memory=None has nothing to write to; give it a memory rule")
+        trace = trace.written(pattern)
+        chunk = self.plan(pattern.shape[0], 1).chunk if self.form != "auto" else self.units
+        folds = chunk is not None and trace.history.shape[1] >= chunk
+        return State(state.hidden, trace.folded() if folds else trace, state.step + 1)
+
+    def recall(
+        self, state: State, cue: Tensor, steps: int = 20, *, sustained: Tensor | None = None
+    ) -> tuple[State, Tensor]:
+        """Run the inner loop alone from a cue, with the memory held fixed.
+
+        Parameters
+        ----------
+        state
+            Whose memory is read.
+        cue
+            h_0, `[batch, unit]`.
+        steps
+            Number of iterations.
+        sustained
+            The input z that acts throughout, `[batch, unit]`; nothing by default.
+
+        Returns
+        -------
+        state
+            With the hidden state that was reached; memory and step are unchanged.
+        path
+            `[batch, inner, unit]`, `steps + 1` states from the cue on.
+        """
+        _check_counts(steps=(steps, 0))
+        state = self._check_state(state, state.hidden.shape[0])
+        self._check_units("cue", cue, state.hidden.shape[0])
+        sustained = torch.zeros_like(cue) if sustained is None else sustained
+        self._check_units("sustained", sustained, state.hidden.shape[0])
+        trace = self._trace(state)
+        read = None if trace is None else trace.folded().reader() if steps > 1 else trace.reader()
+        cell = self.cell()
+        path = [cue]
+        for _ in range(steps):
+            answer = torch.zeros_like(cue) if read is None else read(path[-1])
+            path.append(cell.iterate(sustained, answer))
+        return State(path[-1], state.stored, state.step), torch.stack(path, dim=1)
+
+    def _trace(self, state: State) -> Trace | None:
+        """Return the state's memory as a trace of this network's rule."""
+        rule = self.rule()
+        if rule is None:
+            return None
+        stored, empty = state.stored, state.hidden[:, None][:, :0]
+        if isinstance(stored, Trace):
+            if stored.self_connections == self.self_connections and _same(stored, rule, self.dt):
+                return stored
+            stored = stored.memory()
+        trace = Trace(rule, self.dt, stored, empty, self.self_connections)
+        return trace if stored is None else trace.masked()
+
+    def _check_input(self, x: Tensor) -> None:
+        if x.ndim != 3 or x.shape[-1] != self.inputs:
+            raise ShapeError(
+                f"x has shape {list(x.shape)}; expected [batch, time, input] with input={self.inputs}"
+            )
+        if x.dtype != self.W.dtype or x.device.type != self.W.device.type:
+            raise ShapeError(
+                f"x is {x.dtype} on {x.device}, the network {self.W.dtype} on {self.W.device}; "
+                f"use x.to(network.W) or network.to(x.device, x.dtype)"
+            )
+        if not bool(x.detach().isfinite().all()):
+            batch, time, channel = (~x.detach().isfinite()).nonzero()[0].tolist()
+            raise ConfigError(
+                f"x is NaN or infinite at batch {batch}, time {time}, input {channel}; inputs must be finite"
+            )
+        needed = None if self.memory is None else self.memory.batch
+        if needed not in (None, 1, x.shape[0]):
+            raise ShapeError(
+                f"x has batch {x.shape[0]}, the memory's parameters are for {needed} batch entries; give as many"
+            )
+
+    def _check_state(self, state: State, batch: int) -> State:
+        self._check_units("state.hidden", state.hidden, batch)
+        if self.memory is not None and isinstance(state.stored, Tensor):
+            expected = (batch, self.memory.timescales, self.units, self.units)
+            if tuple(state.stored.shape) != expected:
+                raise ShapeError(
+                    f"state.memory has shape {list(state.stored.shape)}; "
+                    f"expected [batch, timescale, post, pre] = {list(expected)}"
+                )
+        return state
+
+    def _check_units(self, name: str, value: Tensor, batch: int) -> None:
+        if tuple(value.shape) != (batch, self.units):
+            raise ShapeError(
+                f"{name} has shape {list(value.shape)}; expected [batch, unit] = [{batch}, {self.units}]"
+            )
+
+    def extra_repr(self) -> str:
+        """Show what was chosen."""
+        return (
+            f"inputs={self.inputs}, units={self.units}, memory={self.memory}, inner_steps={self.inner_steps}"
+        )
+
+
+def _parameters(rule: MemoryRule) -> dict[str, Tensor]:
+    """Return the rule's parameters that are given, as tensors."""
+    values = {field.name: getattr(rule, field.name) for field in fields(rule)}  # type: ignore[arg-type]
+    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+
+def _same(trace: Trace, rule: MemoryRule, dt: float) -> bool:
+    """Whether a trace was written by this very rule (the same parameter tensors)."""
+    ours, theirs = _parameters(rule), _parameters(trace.rule)
+    return (
+        trace.dt == dt and ours.keys() == theirs.keys() and all(ours[name] is theirs[name] for name in ours)
+    )
+
+
+def _check_counts(**counts: tuple[int, int]) -> None:
+    for name, (given, least) in counts.items():
+        if not isinstance(given, int) or isinstance(given, bool) or given < least:
+            raise ConfigError(f"{name}={given!r} is not allowed; it must be an integer of at least {least}")

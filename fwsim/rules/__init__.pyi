@@ -1,0 +1,2 @@
+from .hebbian import Hebbian as Hebbian
+from .memory import MemoryRule as MemoryRule

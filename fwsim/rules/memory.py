@@ -1,0 +1,117 @@
+"""The kind of rule whose state is the matrix of a network."""
+
+from __future__ import annotations
+
+import copy
+from abc import ABC, abstractmethod
+from dataclasses import fields
+from typing import TYPE_CHECKING, Self
+
+import torch
+
+from fwsim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class MemoryRule(ABC):
+    """How a network's memory matrix is written and read.
+
+    A memory is `[batch, timescale, post, pre]`; parameters are scalars, `[timescale]`
+    or `[batch, timescale]`. Rules know seconds only: the time between two writes, `dt`,
+    belongs to the network and is handed in.
+    """
+
+    @property
+    @abstractmethod
+    def timescales(self) -> int:
+        """Number of time scales K."""
+
+    @property
+    @abstractmethod
+    def batch(self) -> int | None:
+        """Number of batch entries that the parameters are given for, `None` for all alike."""
+
+    @abstractmethod
+    def write(self, memory: Tensor, pre: Tensor, post: Tensor, dt: float) -> Tensor:
+        """Let `dt` seconds pass, then store one pair of patterns.
+
+        Parameters
+        ----------
+        memory
+            `[batch, timescale, post, pre]`.
+        pre, post
+            `[batch, pre]` and `[batch, post]`.
+        dt
+            Time since the last write in s.
+        """
+
+    @abstractmethod
+    def read(self, memory: Tensor, state: Tensor) -> Tensor:
+        """What the memory sends to each unit, `[batch, post]`, when the network is in `state [batch, pre]`."""
+
+    def respond(self, *args: object, **kwargs: object) -> Tensor:
+        """Refuse: a memory rule is written by states, not by spikes."""
+        raise ConfigError(
+            f"{type(self).__name__} is written by network states and has no response to spikes; "
+            "use an associative rule such as HebbianTraces, whose reduced() is a memory rule"
+        )
+
+    def with_values(self, **values: Tensor) -> Self:
+        """Return the same rule with other parameter tensors, unchecked: for values that are valid by construction."""
+        other = copy.copy(self)
+        for name, value in values.items():
+            object.__setattr__(other, name, value)
+        return other
+
+    def __repr__(self) -> str:
+        """Show parameters as plain numbers."""
+        shown = []
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, torch.Tensor):
+                value = (
+                    value.detach().squeeze(-1).tolist() if value.shape == (1,) else value.detach().tolist()
+                )
+            if value is not None:
+                shown.append(f"{field.name}={value}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def parameter(name: str, value: object, *, at_least: float = -float("inf"), infinite: bool = False) -> Tensor:
+    """Turn a scalar, `[timescale]` or `[batch, timescale]` into a checked tensor (float64 unless it is a tensor).
+
+    Raises
+    ------
+    ConfigError
+        A value is NaN, below `at_least`, infinite where that has no meaning, or has three axes.
+    """
+    try:
+        tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(value, dtype=torch.float64)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name}={value!r} is not a number, list of numbers or tensor") from error
+    tensor = tensor if tensor.is_floating_point() else tensor.double()
+    tensor = tensor[None] if tensor.ndim == 0 else tensor
+    if tensor.ndim > 2 or tensor.shape[-1] == 0:
+        raise ConfigError(
+            f"{name} has shape {list(tensor.shape)}; give a scalar, [timescale] or [batch, timescale]"
+        )
+    good = tensor.detach() >= at_least
+    good &= ~tensor.detach().isnan() if infinite else tensor.detach().isfinite()
+    if not bool(good.all()):
+        bad = tensor.detach()[~good][0].item()
+        limit = f"at least {at_least:g}" if at_least > -float("inf") else "a finite number"
+        raise ConfigError(f"{name}={bad:g} is not allowed; it must be {limit}")
+    return tensor
+
+
+def broadcast(**parameters: Tensor) -> torch.Size:
+    """Common shape of parameters, or a `ConfigError` that names them all."""
+    try:
+        return torch.broadcast_shapes(*(value.shape for value in parameters.values()))
+    except RuntimeError as error:
+        given = ", ".join(f"{name} {list(value.shape)}" for name, value in parameters.items())
+        raise ConfigError(
+            f"parameters do not fit together: {given}; each is a scalar, [timescale] or [batch, timescale]"
+        ) from error
