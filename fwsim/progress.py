@@ -69,7 +69,9 @@ def track(title: str, total: int, *, show: bool | None = None) -> Iterator[Advan
             f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
             for key, value in figures.items()
         )
-        progress.update(task, advance=steps, **({"figures": text} if figures else {}))
+        progress.advance(task, steps)
+        if figures:
+            progress.update(task, figures=text)
 
     try:
         yield advance

@@ -25,7 +25,7 @@ def tau_from_decay(decay: ArrayLike, dt: float = 1.0) -> np.ndarray:
     """Time constant (s) of a memory that keeps the fraction `decay` in a step of `dt` seconds."""
     decay = np.asarray(decay, float)
     if np.any((decay <= 0) | (decay > 1)):
-        raise ConfigError(f"decay={decay} is not in (0, 1]; give the fraction kept in one step")
+        raise ConfigError(f"decay={decay.tolist()} is not in (0, 1]; give the fraction kept in one step")
     with np.errstate(divide="ignore"):
         return np.asarray(dt / np.abs(np.log(decay)))[()]
 
@@ -335,7 +335,7 @@ def _elementwise(function: Callable[[float], float], values: np.ndarray) -> np.n
 def _positive(name: str, value: ArrayLike | Sequence[float]) -> np.ndarray:
     array = np.asarray(value, float)
     if not np.all(array > 0):
-        raise ConfigError(f"{name}={array} must be positive")
+        raise ConfigError(f"{name}={array.tolist()} must be positive")
     return array
 
 

@@ -61,7 +61,7 @@ class Trace:
         matrix = self.matrix
         if isinstance(self.rule, Hebbian):
             return self._mask(self._summed(matrix))
-        batch, past, unit = self.history.shape
+        batch, _, unit = self.history.shape
         matrix = self.history.new_zeros(batch, self.rule.timescales, unit, unit) if matrix is None else matrix
         for state in self.history.unbind(1):
             matrix = self._mask(self.rule.write(matrix, state, state, self.dt))
