@@ -1,0 +1,10 @@
+from .extent import Extent as Extent
+from .netcdf import write_netcdf as write_netcdf
+from .origin import provenance as provenance
+from .reading import open_recording as open_recording
+from .record import Record as Record
+from .record import as_records as as_records
+from .recorder import Recorder as Recorder
+from .schema import SCHEMA as SCHEMA
+from .schema import VARIABLES as VARIABLES
+from .schema import Variable as Variable

@@ -1,0 +1,62 @@
+"""How long and how wide a run is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fwsim.errors import ConfigError
+from fwsim.recording.record import check_every
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The size of a run in steps and along every dimension.
+
+    Parameters
+    ----------
+    steps
+        Number of steps.
+    dt
+        Length of a step, s.
+    sizes
+        Dimension → size, e.g. `{"trial": 8, "unit": 50, "post": 50, "pre": 50}`.
+    every
+        Records that say nothing else keep every k-th step.
+    dtype
+        Records that say nothing else are kept in this type.
+    first_step
+        Steps done before this run; the times go on from there.
+    """
+
+    steps: int
+    dt: float
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    every: int = 1
+    dtype: str = "float32"
+    first_step: int = 0
+
+    def __post_init__(self) -> None:
+        check_every(self.every)
+        if self.steps < 0 or not self.dt > 0:
+            raise ConfigError(f"a run of {self.steps} steps of {self.dt} s; steps must be ≥ 0 and dt > 0")
+
+    def kept(self, every: int | None = None, start: float | None = None, stop: float | None = None) -> range:
+        """Steps of this run, counted from 0, that are kept; arguments as in `Record`."""
+        every = self.every if every is None else every
+        low = 0 if start is None else max(0, self._step(start))
+        high = self.steps if stop is None else min(self.steps, self._step(stop))
+        return range(low + -(self.first_step + low + 1) % every, high, every)
+
+    def times(self, steps: range) -> np.ndarray:
+        """Time of each of the steps, s: that of step t is (t+1)·dt."""
+        return (self.first_step + 1 + np.asarray(steps, dtype=np.int64)) * self.dt
+
+    def _step(self, time: float) -> int:
+        """First step of this run that ends after `time`; a millionth of a step absorbs rounding."""
+        if math.isinf(time):
+            return self.steps if time > 0 else 0
+        return math.floor(time / self.dt + 1e-6) - self.first_step

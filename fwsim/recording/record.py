@@ -1,0 +1,112 @@
+"""What a user asks to be recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from fwsim.errors import ConfigError, choice
+from fwsim.units import quantity
+
+DTYPES = ("float16", "float32", "float64")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One variable to record, and how finely.
+
+    Parameters
+    ----------
+    variable
+        Name in the recording schema, e.g. `"hidden"` or `"memory"`.
+    every
+        Keep steps k−1, 2k−1, … so that sample i has time (i+1)·k·dt. `None`: as the run.
+    dtype
+        `"float16"`, `"float32"` or `"float64"`. `None`: as the network.
+    units
+        Indices of the units to keep; for a memory they select both `post` and `pre`. `None`: all.
+    trials
+        Indices of the batch entries to keep. `None`: all.
+    start, stop
+        Keep samples with start < time ≤ stop, in s or as text (`"200 ms"`). `None`: no bound.
+
+    A selection that differs from the run's own samples, units or trials gives the variable
+    its own dimension, named `<variable>_time`, `<variable>_unit`, `<variable>_trial` ….
+
+    Raises
+    ------
+    ConfigError
+        A value that cannot select anything.
+
+    Examples
+    --------
+    >>> Record("memory", every=10, dtype="float16", trials=[0]).trials
+    (0,)
+    """
+
+    variable: str
+    every: int | None = None
+    dtype: str | None = None
+    units: Sequence[int] | None = None
+    trials: Sequence[int] | None = None
+    start: float | str | None = None
+    stop: float | str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.variable, str):
+            raise ConfigError(f"a Record needs the name of a variable, not {self.variable!r}")
+        if self.every is not None:
+            check_every(self.every)
+        if self.dtype is not None:
+            choice("dtype", self.dtype, DTYPES)
+        for name in ("units", "trials"):
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _indices(name, given))
+        for name in ("start", "stop"):
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, quantity(given, "time"))
+        if self.start is not None and self.stop is not None and not self.start < self.stop:
+            raise ConfigError(f"start={self.start} s must be before stop={self.stop} s")
+
+
+def check_every(every: object) -> None:
+    """Raise `ConfigError` unless `every` is a whole number of steps from 1 on."""
+    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+        raise ConfigError(f"every={every!r} must be a whole number of steps, 1 or more")
+
+
+def as_records(record: str | Record | Iterable[str | Record], available: Iterable[str]) -> tuple[Record, ...]:
+    """Bring whatever a user may pass as `record=` into one form.
+
+    Parameters
+    ----------
+    record
+        A name, a `Record`, or several of either.
+    available
+        The variables that the network can give.
+
+    Raises
+    ------
+    ConfigError
+        A variable that is not available, or one asked for twice.
+    """
+    given = [record] if isinstance(record, (str, Record)) else list(record)
+    records = tuple(item if isinstance(item, Record) else Record(item) for item in given)
+    names = [item.variable for item in records]
+    for name in names:
+        choice("record", name, tuple(available))
+        if names.count(name) > 1:
+            raise ConfigError(f"record={name!r} was given {names.count(name)} times; give each variable once")
+    return records
+
+
+def _indices(name: str, given: Sequence[int]) -> tuple[int, ...]:
+    try:
+        whole = tuple(int(index) for index in given)
+    except (TypeError, ValueError):
+        whole = ()
+    if not whole or any(index != item for index, item in zip(whole, given)):
+        raise ConfigError(f"{name}={given!r} must be a list of one or more indices, e.g. [0, 3]")
+    if min(whole) < 0 or len(set(whole)) < len(whole):
+        raise ConfigError(f"{name}={given!r} must be different indices from 0 on")
+    return whole

@@ -1,0 +1,74 @@
+"""The schema of recordings: variables, dimensions, units; the same for rate and spiking runs.
+
+Policy: adding a variable or an attribute keeps `SCHEMA`; anything that changes the meaning of
+what is already stored raises it by one, and a reader refuses a number it does not know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SCHEMA = 1
+
+STREAMED = ("time", "spike")
+"""The dimensions along which a recording grows; a variable has exactly one of them."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What a recorded variable means.
+
+    Parameters
+    ----------
+    dimensions
+        Names in storage order; a recorded variable has `"time"` or `"spike"` among them.
+    units
+        SI unit, `"1"` for a pure number.
+    long_name
+        Label of an axis, without the unit.
+    dtype
+        Storage type. `None`: that of the network.
+    """
+
+    dimensions: tuple[str, ...]
+    units: str
+    long_name: str
+    dtype: str | None = None
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """The attributes that an array of this variable carries."""
+        return {"units": self.units, "long_name": self.long_name}
+
+
+_UNITS = ("trial", "time", "unit")
+_SYNAPSES = ("trial", "time", "projection", "unit")
+
+VARIABLES = {
+    "hidden": Variable(_UNITS, "1", "hidden state"),
+    "rate": Variable(_UNITS, "Hz", "firing rate"),
+    "inner": Variable(("trial", "time", "inner", "unit"), "1", "state of the inner loop"),
+    "attention": Variable(("trial", "time", "inner", "past"), "1", "attention to past states"),
+    "memory": Variable(("trial", "time", "timescale", "post", "pre"), "1", "fast weight"),
+    "u": Variable(_SYNAPSES, "1", "utilisation of synaptic resources"),
+    "x": Variable(_SYNAPSES, "1", "available synaptic resources"),
+    "release": Variable(_SYNAPSES, "1", "release per spike"),
+    "spike_time": Variable(("spike",), "s", "time of the spike", "float64"),
+    "spike_unit": Variable(("spike",), "1", "unit that fired", "int32"),
+    "spike_trial": Variable(("spike",), "1", "trial of the spike", "int32"),
+    "step": Variable((), "1", "steps done since the network was at rest", "int64"),
+}
+
+OPTIONAL = ("timescale", "projection")
+"""Dimensions that a recorded variable goes without when the run does not have them."""
+
+COORDINATES = {
+    "time": Variable(("time",), "s", "time", "float64"),
+    "trial": Variable(("trial",), "1", "trial", "int64"),
+    "unit": Variable(("unit",), "1", "unit", "int64"),
+    "past": Variable(("past",), "1", "step of the attended state", "int64"),
+    "timescale": Variable(("timescale",), "s", "time constant of decay", "float64"),
+    "post": Variable(("post",), "1", "postsynaptic unit", "int64"),
+    "pre": Variable(("pre",), "1", "presynaptic unit", "int64"),
+    "projection": Variable(("projection",), "1", "projection", "int64"),
+}
