@@ -29,7 +29,7 @@ class Extent:
     dtype
         Records that say nothing else are kept in this type.
     first_step
-        Steps done before this run; the times go on from there.
+        Steps done before this run: times go on from there, and so does the pattern of `every`.
     """
 
     steps: int
@@ -41,14 +41,13 @@ class Extent:
 
     def __post_init__(self) -> None:
         check_every(self.every)
-        if self.steps < 0 or not self.dt > 0:
-            raise ConfigError(f"a run of {self.steps} steps of {self.dt} s; steps must be ≥ 0 and dt > 0")
+        if self.steps < 0 or not 0 < self.dt < math.inf:
+            raise ConfigError(f"steps={self.steps} of dt={self.dt} s; steps must be 0 or more and dt above 0")
 
-    def kept(self, every: int | None = None, start: float | None = None, stop: float | None = None) -> range:
-        """Steps of this run, counted from 0, that are kept; arguments as in `Record`."""
+    def kept(self, every: int | None = None, start: float = -math.inf, stop: float = math.inf) -> range:
+        """Steps of this run, counted from 0, that are kept; arguments in s as in `Record`."""
         every = self.every if every is None else every
-        low = 0 if start is None else max(0, self._step(start))
-        high = self.steps if stop is None else min(self.steps, self._step(stop))
+        low, high = self._step(start), self._step(stop)
         return range(low + -(self.first_step + low + 1) % every, high, every)
 
     def times(self, steps: range) -> np.ndarray:
@@ -59,4 +58,4 @@ class Extent:
         """First step of this run that ends after `time`; a millionth of a step absorbs rounding."""
         if math.isinf(time):
             return self.steps if time > 0 else 0
-        return math.floor(time / self.dt + 1e-6) - self.first_step
+        return min(max(0, math.floor(time / self.dt + 1e-6) - self.first_step), self.steps)

@@ -20,30 +20,36 @@ class Layout:
 
     Attributes
     ----------
-    dimensions, shape
-        Of the stored array; the size along a growing dimension (`"spike"`) is 0 at the start.
+    name, dtype, attributes
+        Of the stored array.
+    dimensions
+        Of the stored array: those of the run, or its own (`memory_time`) where the record selects.
+    run_dimensions, run_shape
+        Of what is handed over, before selection; -1 along `axis`.
     axis
         The streamed one of the dimensions.
     steps
         Steps of the run that are kept; `None` for events.
     selection
         Axis → indices to keep of what is handed over.
-    sizes
-        Shape of one hand-over, with -1 along `axis`.
-    coordinates
-        Dimension → values, for the dimensions that only this variable has.
     """
 
     name: str
-    dimensions: tuple[str, ...]
-    shape: tuple[int, ...]
-    sizes: tuple[int, ...]
     dtype: np.dtype
     attributes: dict[str, str]
+    dimensions: tuple[str, ...]
+    run_dimensions: tuple[str, ...]
+    run_shape: tuple[int, ...]
     axis: int
     steps: range | None
     selection: dict[int, np.ndarray]
-    coordinates: dict[str, np.ndarray]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the stored array; events start with none."""
+        shape = [len(self.selection.get(i, range(size))) for i, size in enumerate(self.run_shape)]
+        shape[self.axis] = len(self.steps or ())
+        return tuple(shape)
 
 
 def layout(record: Record, variable: Variable, extent: Extent) -> Layout:
@@ -54,39 +60,49 @@ def layout(record: Record, variable: Variable, extent: Extent) -> Layout:
     ConfigError
         The record selects what the variable or the run does not have.
     """
+    name = record.variable
     dimensions = tuple(d for d in variable.dimensions if d not in OPTIONAL or d in extent.sizes)
-    axis = next(i for i, d in enumerate(dimensions) if d in STREAMED)
+    streamed = [i for i, d in enumerate(dimensions) if d in STREAMED]
+    if len(streamed) != 1:
+        raise ConfigError(f"{name} has dimensions {dimensions}; a recorded variable needs one of {STREAMED}")
+    for dimension in dimensions:
+        if dimension not in STREAMED and dimension not in extent.sizes:
+            raise ConfigError(f"{name} has the dimension {dimension!r}; give its size in the extent")
+    axis = streamed[0]
+    steps = _steps(record, extent, events=dimensions[axis] == "spike")
     selection = _selection(record, dimensions, extent)
-    steps = _steps(record, extent) if dimensions[axis] == "time" else None
-    if steps is None and (record.every, record.start, record.stop) != (None, None, None):
-        raise ConfigError(f"{record.variable} are events; record them whole (no every, start, stop)")
-
-    own: dict[str, np.ndarray] = {dimensions[i]: indices for i, indices in selection.items()}
+    own = {dimensions[i] for i in selection}
     if steps is not None and steps != extent.kept():
-        own["time"] = extent.times(steps)
-    sizes = tuple(-1 if i == axis else extent.sizes[d] for i, d in enumerate(dimensions))
-    shape = [len(selection[i]) if i in selection else size for i, size in enumerate(sizes)]
-    shape[axis] = 0 if steps is None else len(steps)
+        own.add("time")
     return Layout(
-        name=record.variable,
-        dimensions=tuple(f"{record.variable}_{d}" if d in own else d for d in dimensions),
-        shape=tuple(shape),
-        sizes=sizes,
+        name=name,
         dtype=np.dtype(record.dtype or variable.dtype or extent.dtype),
         attributes=variable.attributes,
+        dimensions=tuple(f"{name}_{d}" if d in own else d for d in dimensions),
+        run_dimensions=dimensions,
+        run_shape=tuple(-1 if i == axis else extent.sizes[d] for i, d in enumerate(dimensions)),
         axis=axis,
         steps=steps,
         selection=selection,
-        coordinates={f"{record.variable}_{d}": values for d, values in own.items()},
     )
 
 
-def _steps(record: Record, extent: Extent) -> range:
-    steps = extent.kept(record.every, record.start, record.stop)  # type: ignore[arg-type]
+def along(axis: int, begin: int, end: int | None) -> tuple[slice, ...]:
+    """Index that takes begin … end−1 along one axis and everything along those before it."""
+    return (*(slice(None),) * axis, slice(begin, end))
+
+
+def _steps(record: Record, extent: Extent, events: bool) -> range | None:
+    if events:
+        if (record.every, record.start, record.stop) != (None, None, None):
+            raise ConfigError(f"{record.variable} are events; record all of them (no every, start or stop)")
+        return None
+    steps = extent.kept(record.every, *record.interval)
     if not steps and extent.steps:
+        start, stop = record.interval
         raise ConfigError(
-            f"{record} keeps nothing of {extent.steps} steps of {extent.dt} s; "
-            f"choose every, start and stop within {extent.times(range(extent.steps))[-1]:g} s"
+            f"every={record.every or extent.every} between {start:g} and {stop:g} s keeps nothing of {record.variable} "
+            f"in {extent.steps} steps of {extent.dt:g} s; choose a smaller every or another interval"
         )
     return steps
 
@@ -100,12 +116,15 @@ def _selection(record: Record, dimensions: tuple[str, ...], extent: Extent) -> d
         axes = [i for i, d in enumerate(dimensions) if SELECTED_BY.get(d) == option]
         if not axes:
             raise ConfigError(
-                f"{record.variable} has no {option} to select from; it has {', '.join(dimensions)}"
+                f"{option}={list(indices)} selects nothing of {record.variable}, which has {', '.join(dimensions)}; "
+                f"leave {option} out"
             )
         for axis in axes:
             size = extent.sizes[dimensions[axis]]
             if max(indices) >= size:
-                raise ConfigError(f"{option}={list(indices)} of {record.variable}: use indices below {size}")
+                raise ConfigError(
+                    f"{option}={list(indices)} of {record.variable}: there are {size}, counted from 0"
+                )
             if indices != tuple(range(size)):
                 selection[axis] = np.asarray(indices, dtype=np.int64)
     return selection

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import os
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,11 @@ import zarr
 from fwsim.errors import RecordingError
 from fwsim.recording.schema import SCHEMA
 
-LARGEST_CHUNK = 64 * 2**20  # bytes; ours are at most 4 MiB
-CODECS = {"BytesCodec", "BloscCodec", "Crc32cCodec", "ZstdCodec", "GzipCodec"}
+CODECS = ("BytesCodec", "BloscCodec", "Crc32cCodec")
+
+# What a file may declare before anything is allocated; ours have chunks of 4 MiB.
+LARGEST_CHUNK = 64 * 2**20  # bytes
+MOST_CHUNKS = 2**20  # of one sample
 
 
 def open_recording(path: str | PathLike[str]) -> xr.Dataset:
@@ -37,8 +42,8 @@ def open_recording(path: str | PathLike[str]) -> xr.Dataset:
     Raises
     ------
     RecordingError
-        Not a recording, one of another schema, or a damaged one. A damaged chunk is found
-        when it is read.
+        Not a recording, one of another schema, or a damaged one. Damage inside a chunk is
+        found by its checksum when it is read.
     """
     path = Path(path)
     if not path.is_dir():
@@ -48,7 +53,7 @@ def open_recording(path: str | PathLike[str]) -> xr.Dataset:
         attributes = dict(group.attrs)
         _check_schema(path, attributes)
         arrays = {name: _Stored(path / name, array) for name, array in group.arrays()}
-        return _dataset(path, arrays, attributes)
+        return _dataset(arrays, attributes)
     except RecordingError:
         raise
     except Exception as error:  # whatever a hostile or broken file makes the libraries raise
@@ -56,19 +61,32 @@ def open_recording(path: str | PathLike[str]) -> xr.Dataset:
 
 
 class _Stored:
-    """A Zarr array on disk, seen as dask wants it, that knows which of its chunks are there."""
+    """A Zarr array that is valid along its streamed axis as far as its chunks are there."""
 
     def __init__(self, path: Path, array: Any) -> None:
-        self.path, self.array = path, array
-        self.shape, self.dtype, self.ndim = array.shape, array.dtype, array.ndim
-        self.dimensions = array.metadata.dimension_names or ()
-        codecs = {type(codec).__name__ for codec in array.metadata.codecs}
-        if self.dtype.kind not in "iuf" or len(self.dimensions) != self.ndim or codecs - CODECS:
+        self.name, self.path, self.array = path.name, path, array
+        self.dtype, self.ndim, self.chunks = array.dtype, array.ndim, array.chunks
+        self.dimensions = tuple(array.metadata.dimension_names or ())
+        codecs = tuple(type(codec).__name__ for codec in array.metadata.codecs)
+        if self.dtype.kind not in "iuf" or len(self.dimensions) != self.ndim or codecs != CODECS:
             raise RecordingError(
-                f"{path} is not an array of numbers that fwsim wrote; open it with xarray instead"
+                f"{path} was not written by a run (type, dimensions or codecs); open it with xarray"
             )
-        if math.prod(array.chunks) * self.dtype.itemsize > LARGEST_CHUNK:
-            raise RecordingError(f"{path} declares chunks of {array.chunks}, too large to be one of fwsim's")
+        if math.prod(self.chunks) * self.dtype.itemsize > LARGEST_CHUNK:
+            raise RecordingError(
+                f"{path} declares chunks of {self.chunks}, larger than a run writes; do not trust it"
+            )
+        self.axis = self._streamed_axis()
+        self.shape = self._valid_shape()
+
+    @property
+    def streamed(self) -> str | None:
+        """The dimension along which it grew."""
+        return None if self.axis is None else self.dimensions[self.axis]
+
+    @property
+    def complete(self) -> bool:
+        return self.shape == self.array.shape
 
     def __getitem__(self, key: Any) -> np.ndarray:
         try:
@@ -76,31 +94,90 @@ class _Stored:
         except Exception as error:
             raise _damaged(self.path, error) from error
 
-    def length(self, axis: int) -> int:
-        """Entries along `axis` up to the first missing chunk."""
-        others = math.prod(
-            math.ceil(size / chunk)
-            for i, (size, chunk) in enumerate(zip(self.shape, self.array.chunks))
-            if i != axis
-        )
-        if others == 0:
-            return self.shape[axis]
-        present: dict[int, int] = {}
-        for file in (self.path / "c").rglob("*"):
-            index = file.relative_to(self.path / "c").parts
-            if len(index) == self.ndim and all(part.isdecimal() for part in index):
-                present[int(index[axis])] = present.get(int(index[axis]), 0) + 1
-        chunks = 0
-        while present.get(chunks, 0) == others:
-            chunks += 1
-        return min(self.shape[axis], chunks * self.array.chunks[axis])
-
     def variable(self) -> xr.Variable:
-        """The array as a lazy variable; a damaged or missing chunk is an error when read."""
-        data = dask.array.from_array(
-            self, chunks=self.array.chunks, meta=np.empty((0,) * self.ndim, self.dtype)
-        )
-        return xr.Variable(self.dimensions, data, dict(self.array.attrs))
+        """The array as a lazy variable; coordinates and single numbers are read at once."""
+        attributes = dict(self.array.attrs)
+        if self.ndim == 0 or self.dimensions == (self.name,):
+            return xr.Variable(self.dimensions, np.asarray(self[tuple(map(slice, self.shape))]), attributes)
+        meta = np.empty((0,) * self.ndim, self.dtype)
+        data = dask.array.from_array(self, chunks=self.chunks, name=False, meta=meta)
+        return xr.Variable(self.dimensions, data, attributes)
+
+    def _streamed_axis(self) -> int | None:
+        for axis, dimension in enumerate(self.dimensions):
+            if dimension != self.name and dimension in ("time", "spike", f"{self.name}_time"):
+                return axis
+        return None
+
+    def _valid_shape(self) -> tuple[int, ...]:
+        """The shape as far as there are chunks, along the streamed axis or else the first."""
+        shape: tuple[int, ...] = self.array.shape
+        axis = self.axis or 0
+        counts = [math.ceil(size / chunk) for size, chunk in zip(shape, self.chunks)]
+        others = counts[:axis] + counts[axis + 1 :]
+        if math.prod(others) > MOST_CHUNKS:
+            raise RecordingError(
+                f"{self.path} declares shape {shape}, larger than a run writes; do not trust it"
+            )
+        if math.prod(shape) == 0:
+            return shape
+        present = {entry.name for entry in os.scandir(self.path)}
+        if not shape:
+            return shape if self._key(()) in present else (0,)
+
+        def there(position: int) -> bool:
+            places = itertools.product(*map(range, others))
+            return all(self._key((*p[:axis], position, *p[axis:])) in present for p in places)
+
+        chunks = next(position for position in itertools.count() if not there(position))
+        valid = min(shape[axis], chunks * self.chunks[axis])
+        return (*shape[:axis], valid, *shape[axis + 1 :])
+
+    def _key(self, position: tuple[int, ...]) -> str:
+        return self.array.metadata.encode_chunk_key(position)
+
+
+def _dataset(arrays: dict[str, _Stored], attributes: dict[str, Any]) -> xr.Dataset:
+    finished = "wall_time" in attributes
+    kept = {name: stored for name, stored in arrays.items() if finished or not name.startswith("final_")}
+    for stored in kept.values():
+        if stored.axis is None and not stored.complete:
+            raise RecordingError(
+                f"{stored.path} is damaged: chunks are missing; restore it from a copy or run again"
+            )
+    growing = [stored for stored in kept.values() if stored.streamed]
+    limit = min((_first_missing(stored, kept, finished) for stored in growing), default=math.inf)
+    valid = {}
+    if limit < math.inf:
+        for dimension in {stored.streamed for stored in growing}:
+            valid[dimension] = slice(0, int(np.searchsorted(_times(dimension, kept), limit)))
+    variables = {name: stored.variable().isel(valid, missing_dims="ignore") for name, stored in kept.items()}
+    return xr.Dataset(variables, attrs={**attributes, "valid_steps": _steps_before(limit, attributes)})
+
+
+def _times(dimension: str | None, kept: dict[str, _Stored]) -> np.ndarray:
+    """Times of the samples along a streamed dimension, s."""
+    stored = kept["spike_time" if dimension == "spike" else str(dimension)]
+    return stored[: stored.shape[0]]
+
+
+def _first_missing(stored: _Stored, kept: dict[str, _Stored], finished: bool) -> float:
+    """Time of the first sample that may be missing, s."""
+    length = stored.shape[stored.axis or 0]
+    if stored.streamed != "spike":
+        return math.inf if stored.complete else float(_times(stored.streamed, kept)[length])
+    if finished and stored.complete:
+        return math.inf
+    # Spikes of an unfinished run end anywhere: the last one that is there may have lost its neighbours.
+    times = _times("spike", kept)[:length]
+    return float(times[-1]) if len(times) else -math.inf
+
+
+def _steps_before(limit: float, attributes: dict[str, Any]) -> int:
+    if limit == math.inf:
+        return int(attributes["steps"])
+    steps = math.ceil(max(limit, 0.0) / attributes["dt"] - 1e-6) - 1 - attributes["first_step"]
+    return max(0, steps)
 
 
 def _check_schema(path: Path, attributes: dict[str, Any]) -> None:
@@ -118,55 +195,3 @@ def _check_schema(path: Path, attributes: dict[str, Any]) -> None:
 def _damaged(path: Path, error: Exception) -> RecordingError:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return RecordingError(f"{path} is damaged: {reason}; restore it from a copy or run again")
-
-
-def _dataset(path: Path, arrays: dict[str, _Stored], attributes: dict[str, Any]) -> xr.Dataset:
-    finished = "wall_time" in attributes
-    kept = {name: stored for name, stored in arrays.items() if finished or not name.startswith("final_")}
-    streamed = {
-        name: axis for name, stored in kept.items() if (axis := _streamed_axis(name, stored)) is not None
-    }
-    variables = {}
-    for name, stored in kept.items():
-        if name not in streamed and stored.ndim and stored.length(0) < stored.shape[0]:
-            raise RecordingError(
-                f"{path} is damaged: chunks of {name} are missing; restore it from a copy or run again"
-            )
-        small = stored.ndim == 0 or stored.dimensions == (name,)
-        variables[name] = stored.variable().load() if small else stored.variable()
-
-    lengths: dict[str, int] = {}
-    for name, axis in streamed.items():
-        dimension = kept[name].dimensions[axis]
-        lengths[dimension] = min(lengths.get(dimension, kept[name].shape[axis]), kept[name].length(axis))
-    run = xr.Dataset(variables, attrs=attributes)
-    limits = [_first_missing(run, dimension, length, finished) for dimension, length in lengths.items()]
-    return _valid_part(run, tuple(lengths), min(limits, default=math.inf))
-
-
-def _streamed_axis(name: str, stored: _Stored) -> int | None:
-    for axis, dimension in enumerate(stored.dimensions):
-        if dimension != name and dimension in ("time", "spike", f"{name}_time"):
-            return axis
-    return None
-
-
-def _first_missing(run: xr.Dataset, dimension: str, length: int, finished: bool) -> float:
-    """Time of the first sample that may be missing, s."""
-    if dimension != "spike":
-        return float(run[dimension][length]) if length < run.sizes[dimension] else math.inf
-    if finished and length == run.sizes["spike"]:
-        return math.inf
-    return float(run["spike_time"][length - 1]) if length else -math.inf
-
-
-def _valid_part(run: xr.Dataset, dimensions: tuple[str, ...], limit: float) -> xr.Dataset:
-    """The samples before `limit`, and how many steps of the run that makes."""
-    if limit == math.inf:
-        return run.assign_attrs(valid_steps=run.attrs["steps"])
-    before = {}
-    for dimension in dimensions:
-        times = run["spike_time"] if dimension == "spike" else run[dimension]
-        before[dimension] = slice(0, int(np.searchsorted(times.values, limit)))
-    done = math.ceil(max(limit, 0) / run.attrs["dt"] - 1e-6) - 1 - run.attrs["first_step"]
-    return run.isel(before).assign_attrs(valid_steps=max(0, done))

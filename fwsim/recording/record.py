@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -62,11 +63,17 @@ class Record:
         for name in ("units", "trials"):
             if (given := getattr(self, name)) is not None:
                 object.__setattr__(self, name, _indices(name, given))
-        for name in ("start", "stop"):
-            if (given := getattr(self, name)) is not None:
-                object.__setattr__(self, name, quantity(given, "time"))
-        if self.start is not None and self.stop is not None and not self.start < self.stop:
-            raise ConfigError(f"start={self.start} s must be before stop={self.stop} s")
+        start, stop = self.interval
+        if not start < stop:
+            raise ConfigError(f"start={start:g} s must be before stop={stop:g} s")
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """`start` and `stop` in s, infinite where there is no bound."""
+        return (
+            -math.inf if self.start is None else quantity(self.start, "time"),
+            math.inf if self.stop is None else quantity(self.stop, "time"),
+        )
 
 
 def check_every(every: object) -> None:

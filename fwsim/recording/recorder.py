@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -14,9 +15,12 @@ import xarray as xr
 from fwsim.errors import ConfigError, RecordingError, ShapeError, choice
 from fwsim.recording.extent import Extent
 from fwsim.recording.layout import Layout, layout
-from fwsim.recording.record import Record
+from fwsim.recording.memory import MemoryStore
+from fwsim.recording.record import Record, as_records
 from fwsim.recording.schema import COORDINATES, SCHEMA, STREAMED, VARIABLES, Variable
-from fwsim.recording.stores import MemoryStore, Store, ZarrStore
+
+if TYPE_CHECKING:
+    from fwsim.recording.folder import ZarrStore
 
 
 class Recorder:
@@ -58,7 +62,7 @@ class Recorder:
 
     def __init__(
         self,
-        records: Sequence[Record],
+        records: Sequence[str | Record],
         extent: Extent,
         *,
         coordinates: Mapping[str, np.ndarray] | None = None,
@@ -71,8 +75,7 @@ class Recorder:
         self._variables = {**VARIABLES, **(variables or {})}
         self._values = dict(coordinates or {})
         self._layouts: dict[str, Layout] = {}
-        for record in records:
-            choice("record", record.variable, tuple(self._variables))
+        for record in as_records(records, self._variables):
             self._layouts[record.variable] = layout(record, self._variables[record.variable], extent)
         self._counts = dict.fromkeys(self._layouts, 0)
         self._coordinates = self._recorded_coordinates()
@@ -83,10 +86,12 @@ class Recorder:
             "steps": extent.steps,
             "first_step": extent.first_step,
         }
-        self._store: Store
+        self._store: MemoryStore | ZarrStore
         if to is None:
             self._store = MemoryStore(self._layouts, self._coordinates, described)
         else:
+            from fwsim.recording.folder import ZarrStore
+
             self._store = ZarrStore(Path(to), self._layouts, self._coordinates, described)
 
     def wanted(self, variable: str, start: int, stop: int) -> range:
@@ -115,22 +120,22 @@ class Recorder:
         RecordingError
             The disk refuses, or a finite number does not fit the recorded dtype.
         """
+        choice("variable", variable, tuple(self._layouts))
         each = self._layouts[variable]
-        _check_shape(variable, values, each)
+        _check_shape(values, each)
         self._counts[variable] += values.shape[each.axis]
         if each.steps is not None and self._counts[variable] > len(each.steps):
-            raise ShapeError(
-                f"{variable} got {self._counts[variable]} samples; {len(each.steps)} are recorded"
-            )
+            raise ShapeError(f"{variable} got {self._counts[variable]} samples; give {len(each.steps)}")
         for axis, indices in each.selection.items():
             values = values.take(indices, axis)
         try:
             with np.errstate(over="raise"):
-                self._store.append(variable, values.astype(each.dtype, copy=False))
+                stored = values.astype(each.dtype, copy=False)
         except FloatingPointError as error:
             raise RecordingError(
-                f"{variable} is too large for dtype={each.dtype.name!r}; record it in a wider type"
+                f"{variable} has values too large for dtype={each.dtype.name!r}; record it in a wider type"
             ) from error
+        self._store.append(variable, stored)
 
     def finish(self, state: Mapping[str, np.ndarray | int] | None = None) -> xr.Dataset:
         """Store the final state and give the recording.
@@ -163,17 +168,14 @@ class Recorder:
     def _recorded_coordinates(self) -> dict[str, xr.Variable]:
         coordinates = {}
         for each in self._layouts.values():
-            for dimension, size in zip(each.dimensions, each.shape):
-                if dimension in each.coordinates:
-                    meaning = dimension.removeprefix(f"{each.name}_")
-                    coordinates[dimension] = xr.Variable(
-                        dimension, each.coordinates[dimension], COORDINATES[meaning].attributes
-                    )
-                elif dimension == "time":
-                    times = self._extent.times(self._extent.kept())
-                    coordinates["time"] = xr.Variable("time", times, COORDINATES["time"].attributes)
-                elif self._has_coordinate(dimension):
-                    coordinates[dimension] = self._coordinate(dimension, size)
+            for axis, (dimension, basis) in enumerate(zip(each.dimensions, each.run_dimensions)):
+                if axis == each.axis and each.steps is not None:
+                    times = self._extent.times(each.steps)
+                    coordinates[dimension] = xr.Variable(dimension, times, COORDINATES["time"].attributes)
+                elif self._has_coordinate(basis):
+                    whole = self._coordinate(basis, each.run_shape[axis])
+                    values = whole.values[each.selection.get(axis, slice(None))]
+                    coordinates[dimension] = xr.Variable(dimension, values, whole.attrs)
         return coordinates
 
     def _has_coordinate(self, dimension: str) -> bool:
@@ -197,13 +199,13 @@ class Recorder:
         return xr.Variable(dimensions, values, attributes)
 
 
-def _check_shape(variable: str, values: np.ndarray, each: Layout) -> None:
-    fits = values.ndim == len(each.sizes) and all(
-        size in (-1, given) for size, given in zip(each.sizes, values.shape)
+def _check_shape(values: np.ndarray, each: Layout) -> None:
+    fits = values.ndim == len(each.run_shape) and all(
+        size in (-1, given) for size, given in zip(each.run_shape, values.shape)
     )
     if not fits:
-        pattern = ", ".join("sample" if size == -1 else str(size) for size in each.sizes)
-        raise ShapeError(f"{variable} has shape {list(values.shape)}; give [{pattern}]")
+        pattern = ", ".join("sample" if size == -1 else str(size) for size in each.run_shape)
+        raise ShapeError(f"{each.name} has shape {list(values.shape)}; give [{pattern}]")
 
 
 def _checked(attributes: Mapping[str, str | int | float]) -> dict[str, str | int | float]:

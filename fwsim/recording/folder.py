@@ -1,14 +1,13 @@
-"""Where samples go: arrays in memory, or a Zarr folder written in whole chunks."""
+"""A recording that is written to a Zarr folder, chunk by chunk."""
 
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,66 +15,11 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from fwsim.errors import RecordingError
-from fwsim.recording.layout import Layout
+from fwsim.recording.layout import Layout, along
 from fwsim.recording.reading import open_recording
 
 CHUNK_BYTES = 4 * 2**20
 CHUNK_EVENTS = 2**14
-
-Attributes = Mapping[str, str | int | float]
-
-
-class Store(Protocol):
-    """Takes samples in order, then becomes a Dataset."""
-
-    def append(self, name: str, values: np.ndarray) -> None:
-        """Add samples along the streamed axis."""
-
-    def finish(self, extra: Mapping[str, xr.Variable], attributes: Attributes) -> xr.Dataset:
-        """Add whole variables and last attributes, and give the recording."""
-
-
-class MemoryStore:
-    """Keeps everything in arrays that are allocated at the start."""
-
-    def __init__(
-        self, layouts: Mapping[str, Layout], coordinates: Mapping[str, xr.Variable], attributes: Attributes
-    ) -> None:
-        needed = sum(math.prod(each.shape) * each.dtype.itemsize for each in layouts.values())
-        if needed > _memory():
-            raise RecordingError(
-                f"the recording needs {needed / 2**30:.0f} GiB and the machine has {_memory() / 2**30:.0f}; "
-                "write it to a file (to=...) or record less (every, dtype, units, trials)"
-            )
-        self._layouts, self._coordinates, self._attributes = layouts, coordinates, attributes
-        self._arrays = {name: np.empty(each.shape, each.dtype) for name, each in layouts.items()}
-        self._filled = dict.fromkeys(layouts, 0)
-
-    def append(self, name: str, values: np.ndarray) -> None:
-        """Add samples along the streamed axis."""
-        axis, begin = self._layouts[name].axis, self._filled[name]
-        end = self._filled[name] = begin + values.shape[axis]
-        array = self._arrays[name]
-        if end > array.shape[axis]:  # events: doubling keeps the copies few
-            grown = list(array.shape)
-            grown[axis] = max(end, 2 * array.shape[axis])
-            self._arrays[name] = np.empty(grown, array.dtype)
-            self._arrays[name][_along(axis, 0, begin)] = array[_along(axis, 0, begin)]
-        self._arrays[name][_along(axis, begin, end)] = values
-
-    def finish(self, extra: Mapping[str, xr.Variable], attributes: Attributes) -> xr.Dataset:
-        """Add whole variables and last attributes, and give the recording."""
-        variables = {
-            name: xr.Variable(
-                each.dimensions,
-                self._arrays[name][_along(each.axis, 0, self._filled[name])],
-                each.attributes,
-            )
-            for name, each in self._layouts.items()
-        }
-        return xr.Dataset(
-            {**variables, **self._coordinates, **extra}, attrs={**self._attributes, **attributes}
-        )
 
 
 class ZarrStore:
@@ -97,7 +41,7 @@ class ZarrStore:
         path: Path,
         layouts: Mapping[str, Layout],
         coordinates: Mapping[str, xr.Variable],
-        attributes: Attributes,
+        attributes: Mapping[str, str | int | float],
     ) -> None:
         self.path = path
         with _one_line(path):
@@ -121,7 +65,9 @@ class ZarrStore:
             if buffer.full:
                 self._write(buffer)
 
-    def finish(self, extra: Mapping[str, xr.Variable], attributes: Attributes) -> xr.Dataset:
+    def finish(
+        self, extra: Mapping[str, xr.Variable], attributes: Mapping[str, str | int | float]
+    ) -> xr.Dataset:
         """Add whole variables and last attributes, and open the recording."""
         for buffer in self._buffers.values():
             self._write(buffer)
@@ -166,25 +112,25 @@ class _Buffer:
     def fill(self, values: np.ndarray) -> np.ndarray:
         """Take as many samples as fit and return the others."""
         count = min(self._length - self._filled, values.shape[self.axis])
-        self._values[_along(self.axis, self._filled, self._filled + count)] = values[
-            _along(self.axis, 0, count)
+        self._values[along(self.axis, self._filled, self._filled + count)] = values[
+            along(self.axis, 0, count)
         ]
         self._filled += count
-        return values[_along(self.axis, count, None)]
+        return values[along(self.axis, count, None)]
 
-    def take(self) -> Any:
+    def take(self) -> Callable[[], None]:
         """Start a new chunk and return the function that writes the old one."""
         begin, end = self._begin, self._begin + self._filled
-        values = self._values[_along(self.axis, 0, self._filled)]
+        values = self._values[along(self.axis, 0, self._filled)]
         array, axis = self.array, self.axis
         self._begin = end
         self._renew()
 
         def write() -> None:
             if end > array.shape[axis]:  # events
-                array.resize(array.shape[:axis] + (end,) + array.shape[axis + 1 :])
+                array.resize((*array.shape[:axis], end, *array.shape[axis + 1 :]))
             if values.size:
-                array[_along(axis, begin, end)] = values
+                array[along(axis, begin, end)] = values
 
         return write
 
@@ -203,7 +149,7 @@ def chunk_shape(shape: tuple[int, ...], itemsize: int, axis: int) -> tuple[int, 
 def _declare(group: zarr.Group, name: str, each: Layout) -> zarr.Array:
     chunks = chunk_shape(each.shape, each.dtype.itemsize, each.axis)
     if each.steps is None:
-        chunks = chunks[: each.axis] + (CHUNK_EVENTS,) + chunks[each.axis + 1 :]
+        chunks = (*chunks[: each.axis], CHUNK_EVENTS, *chunks[each.axis + 1 :])
     return _create(group, name, each.shape, chunks, each.dtype, each.dimensions, each.attributes)
 
 
@@ -234,6 +180,7 @@ def _create(
         attributes=dict(attributes),
         fill_value=math.nan if dtype.kind == "f" else 0,
         compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec()],
+        chunk_key_encoding={"name": "default", "separator": "."},  # one file a chunk and no folders
         # A chunk that holds only the fill value must exist, since its presence says that it is valid.
         config={"write_empty_chunks": True},
     )
@@ -249,12 +196,3 @@ def _one_line(path: Path) -> Iterator[None]:
         raise RecordingError(
             f"{path} cannot be written: {error.strerror or error}; free some space or choose another folder"
         ) from error
-
-
-def _along(axis: int, begin: int, end: int | None) -> tuple[slice, ...]:
-    return (slice(None),) * axis + (slice(begin, end),)
-
-
-def _memory() -> int:
-    """Physical memory of the machine, bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,0 +1,66 @@
+"""A recording that is kept in memory."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+
+from fwsim.errors import RecordingError
+from fwsim.recording.layout import Layout, along
+
+
+class MemoryStore:
+    """Keeps everything in arrays that are allocated at the start."""
+
+    def __init__(
+        self,
+        layouts: Mapping[str, Layout],
+        coordinates: Mapping[str, xr.Variable],
+        attributes: Mapping[str, str | int | float],
+    ) -> None:
+        needed = sum(math.prod(each.shape) * each.dtype.itemsize for each in layouts.values())
+        if needed > _memory():
+            raise RecordingError(
+                f"the recording needs {needed / 2**30:.0f} GiB and the machine has {_memory() / 2**30:.0f}; "
+                "write it to a file (to=...) or record less (every, dtype, units, trials)"
+            )
+        self._layouts, self._coordinates, self._attributes = layouts, coordinates, attributes
+        self._arrays = {name: np.empty(each.shape, each.dtype) for name, each in layouts.items()}
+        self._filled = dict.fromkeys(layouts, 0)
+
+    def append(self, name: str, values: np.ndarray) -> None:
+        """Add samples along the streamed axis."""
+        axis, begin = self._layouts[name].axis, self._filled[name]
+        end = self._filled[name] = begin + values.shape[axis]
+        array = self._arrays[name]
+        if end > array.shape[axis]:  # events: doubling keeps the copies few
+            grown = list(array.shape)
+            grown[axis] = max(end, 2 * array.shape[axis])
+            self._arrays[name] = np.empty(grown, array.dtype)
+            self._arrays[name][along(axis, 0, begin)] = array[along(axis, 0, begin)]
+        self._arrays[name][along(axis, begin, end)] = values
+
+    def finish(
+        self, extra: Mapping[str, xr.Variable], attributes: Mapping[str, str | int | float]
+    ) -> xr.Dataset:
+        """Add whole variables and last attributes, and give the recording."""
+        variables = {
+            name: xr.Variable(
+                each.dimensions,
+                self._arrays[name][along(each.axis, 0, self._filled[name])],
+                each.attributes,
+            )
+            for name, each in self._layouts.items()
+        }
+        return xr.Dataset(
+            {**variables, **self._coordinates, **extra}, attrs={**self._attributes, **attributes}
+        )
+
+
+def _memory() -> int:
+    """Physical memory of the machine, bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
