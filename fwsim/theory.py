@@ -342,5 +342,5 @@ def _positive(name: str, value: ArrayLike | Sequence[float]) -> np.ndarray:
 def _not_negative(name: str, value: ArrayLike) -> np.ndarray:
     array = np.asarray(value, float)
     if not np.all(array >= 0):
-        raise ConfigError(f"{name}={value} must not be negative")
+        raise ConfigError(f"{name}={array.tolist()} must not be negative")
     return array

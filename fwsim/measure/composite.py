@@ -1,0 +1,57 @@
+"""States made of several parts (activity, synapses, a memory matrix) as one vector and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fwsim.errors import ShapeError
+
+Parts = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Composite:
+    """Names and shapes of the parts of a state, in the order in which they are laid out.
+
+    Parameters
+    ----------
+    shapes
+        Shape of each part without the batch, e.g. `{"rate": (10,), "u": (10,), "memory": (10, 10)}`.
+
+    Examples
+    --------
+    >>> whole = Composite({"rate": (2,), "x": (2,)})
+    >>> step = whole.step(lambda parts: {"rate": parts["rate"] * parts["x"], "x": parts["x"] / 2})
+    >>> step(torch.ones(1, 4))
+    tensor([[1.0000, 1.0000, 0.5000, 0.5000]])
+    """
+
+    shapes: Mapping[str, tuple[int, ...]]
+
+    def flatten(self, parts: Mapping[str, Tensor]) -> Tensor:
+        """Lay out `{name: [batch, …]}` as `[batch, unit]`."""
+        for name, shape in self.shapes.items():
+            if name not in parts or tuple(parts[name].shape[1:]) != tuple(shape):
+                given = list(parts[name].shape) if name in parts else "missing"
+                raise ShapeError(f"part {name!r} is {given}; expected [batch, {', '.join(map(str, shape))}]")
+        return torch.cat([parts[name].flatten(1) for name in self.shapes], dim=1)
+
+    def split(self, states: Tensor) -> Parts:
+        """Read `[batch, unit]` as `{name: [batch, …]}`."""
+        sizes = [math.prod(shape) for shape in self.shapes.values()]
+        if states.shape[-1] != sum(sizes):
+            raise ShapeError(f"states have {states.shape[-1]} units; the parts {dict(self.shapes)} need {sum(sizes)}")
+        pieces = states.split(sizes, dim=-1)
+        return {
+            name: piece.reshape(*piece.shape[:-1], *shape)
+            for (name, shape), piece in zip(self.shapes.items(), pieces)
+        }
+
+    def step(self, step: Callable[[Parts], Parts]) -> Callable[[Tensor], Tensor]:
+        """Turn a map of parts into a map `[batch, unit]` → `[batch, unit]`."""
+        return lambda states: self.flatten(step(self.split(states)))

@@ -1,0 +1,194 @@
+"""Fixed points of maps and flows, and the slow points that are none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import xarray as xr
+from torch import Tensor
+
+from fwsim.errors import choice
+from fwsim.measure.differentiation import Step, checked_states, jacobian
+from fwsim.progress import track
+
+JACOBIAN_ENTRIES = 2**25
+"""Starts are searched in groups whose Jacobians have about this many entries together."""
+
+FLAT = 1e-3
+"""A speed is at a local minimum where its gradient is this small a part of |J|·|residual|."""
+
+
+def fixed_points(
+    step: Step,
+    starts: Tensor,
+    kind: str = "map",
+    *,
+    tolerance: float | None = None,
+    same: float = 1e-3,
+    iterations: int = 200,
+) -> xr.Dataset:
+    """Find fixed points from many starts at once by a damped Gauss–Newton (Levenberg–Marquardt) search.
+
+    The residual is step(x) − x for a map and step(x) for a flow. Where its length cannot fall further
+    but is not zero the search has found a slow point, which is kept apart.
+
+    Parameters
+    ----------
+    step
+        The map x → step(x), or the vector field dx/dt = step(x), `[batch, unit]` → `[batch, unit]` in
+        torch, the same for every row. States of several parts are laid out by `fwsim.measure.Composite`.
+    starts
+        `[batch, unit]`; their dtype and device are used. Precision needs float64.
+    kind
+        `"map"` or `"flow"`.
+    tolerance
+        Largest speed, relative to 1 + |x|, of a fixed point; by default ε^0.6 of the dtype, 4e-10 in float64.
+    same
+        Points closer than this, relative to 1 + |x|, are one.
+    iterations
+        Most steps of the search.
+
+    Returns
+    -------
+    Dataset
+        Fixed points first, then slow points, the slowest first:
+        `state[point, unit]`; `speed[point]`, |residual|, per step of a map and per second of a flow;
+        `eigenvalue[point, mode]` of the Jacobian of `step`, complex, the least stable first;
+        `stable[point]`: a fixed point with all |eigenvalue| < 1 (map) or all real parts < 0 (flow);
+        `index[point]`, number of modes that are not; `converged[point]`: a fixed point; `slow[point]`: a local
+        minimum of the speed that is none (neither: the search ran out); `count[point]`, starts that ended
+        there; `end[start]`, the point at which each start ended.
+
+    Raises
+    ------
+    ShapeError, ConfigError
+        `starts` is not `[batch, unit]`, or not finite, or `step` does not keep its shape.
+
+    Notes
+    -----
+    Sussillo & Barak 2013, Neural Comput. 25:626, with second-order steps instead of gradient descent.
+    """
+    choice("kind", kind, ("map", "flow"))
+    starts = checked_states("starts", starts, step)
+    tolerance = torch.finfo(starts.dtype).eps ** 0.6 if tolerance is None else tolerance
+
+    def residual(x: Tensor) -> Tensor:
+        return step(x) - x if kind == "map" else step(x)
+
+    groups = starts.split(max(1, JACOBIAN_ENTRIES // starts.shape[1] ** 2))
+    with torch.no_grad(), track("searching fixed points", len(starts)) as advance:
+        found = []
+        for group in groups:
+            found.append(_search(residual, group, iterations))
+            advance(len(group))
+    state, speed, flat = (torch.cat([getattr(one, name) for one in found]) for name in ("state", "speed", "flat"))
+    converged = speed <= tolerance * (1 + state.norm(dim=-1))
+    slow = flat & ~converged
+    return _dataset(step, state, speed, converged, slow, kind, same)
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """Rows of a search: state `[batch, unit]`, and `[batch]` speed, damping, whether the speed is flat there."""
+
+    state: Tensor
+    speed: Tensor
+    damping: Tensor
+    flat: Tensor
+
+
+def _search(residual: Step, starts: Tensor, iterations: int) -> _Search:
+    """Step all rows until none moves; those that have arrived are left out of the work."""
+    speed = residual(starts).norm(dim=-1)
+    search = _Search(starts.clone(), speed, torch.full_like(speed, 1e-2), torch.zeros_like(speed, dtype=torch.bool))
+    floor = 10 * torch.finfo(starts.dtype).eps
+    for _ in range(iterations):
+        arrived = search.speed <= floor * (1 + search.state.norm(dim=-1))
+        active = (~arrived & (search.damping < 1e12)).nonzero()[:, 0]
+        if len(active) == 0:
+            break
+        moved = _step(residual, _Search(*(value[active] for value in vars(search).values())))
+        for old, new in zip(vars(search).values(), vars(moved).values()):
+            old[active] = new
+    return search
+
+
+def _step(residual: Step, search: _Search) -> _Search:
+    """One Levenberg–Marquardt step: taken, and the damping lowered, only where the speed falls."""
+    force = residual(search.state)
+    slope = jacobian(residual, search.state)
+    size = slope.flatten(1).norm(dim=-1)
+    # Least squares on [J; √μ I] instead of JᵀJ + μ I: the condition number is not squared.
+    scale = (search.damping.sqrt() * size / slope.shape[-1] ** 0.5).clamp_min(torch.finfo(size.dtype).tiny)
+    ridge = scale[:, None, None] * torch.eye(slope.shape[-1], dtype=slope.dtype, device=slope.device)
+    target = torch.cat([-force, torch.zeros_like(force)], dim=-1)
+    move = torch.linalg.lstsq(torch.cat([slope, ridge], dim=1), target[..., None]).solution[..., 0]
+    state = search.state + move
+    speed = residual(state).norm(dim=-1)
+    better = speed < search.speed  # False where the speed is NaN
+
+    uphill = torch.einsum("bij,bi->bj", slope, force).norm(dim=-1)
+    return replace(
+        search,
+        state=torch.where(better[:, None], state, search.state),
+        speed=torch.where(better, speed, search.speed),
+        damping=torch.where(better, search.damping / 5, search.damping * 4).clamp_min(1e-16),
+        flat=uphill <= FLAT * size * search.speed,
+    )
+
+
+def _dataset(
+    step: Step, state: Tensor, speed: Tensor, converged: Tensor, slow: Tensor, kind: str, same: float
+) -> xr.Dataset:
+    """Merge the ends of all starts into distinct points and describe each."""
+    rank = (~converged).int() * 2 + (~converged & ~slow).int()
+    order = torch.argsort(speed, stable=True)
+    order = order[torch.argsort(rank[order], stable=True)]
+    end = _merge(state[order], rank[order], same)
+    points = order[_first_of_each(end)]
+    end = end[torch.argsort(order)]
+
+    groups = state[points].split(max(1, JACOBIAN_ENTRIES // state.shape[1] ** 2))
+    eigenvalue = torch.cat([torch.linalg.eigvals(jacobian(step, group).cpu()) for group in groups])
+    growth = eigenvalue.abs() - 1 if kind == "map" else eigenvalue.real
+    growth, by_growth = growth.sort(dim=-1, descending=True)
+    index = (growth >= 0).sum(-1)
+    converged = converged[points].cpu()
+    per = "1" if kind == "map" else "1/s"
+    values = {
+        "state": (("point", "unit"), state[points], "1", "state"),
+        "speed": (("point",), speed[points], per, "speed"),
+        "eigenvalue": (("point", "mode"), eigenvalue.gather(-1, by_growth), per, "eigenvalue of the Jacobian"),
+        "stable": (("point",), (index == 0) & converged, "1", "stable fixed point"),
+        "index": (("point",), index, "1", "number of unstable modes"),
+        "converged": (("point",), converged, "1", "fixed point"),
+        "slow": (("point",), slow[points], "1", "slow point"),
+        "count": (("point",), torch.bincount(end, minlength=len(points)), "1", "number of starts that ended here"),
+        "end": (("start",), end, "1", "point at which the start ended"),
+    }
+    return xr.Dataset(
+        {
+            name: (dims, value.cpu().numpy(), {"units": units, "long_name": label})
+            for name, (dims, value, units, label) in values.items()
+        },
+        attrs={"kind": kind},
+    )
+
+
+def _merge(state: Tensor, rank: Tensor, same: float) -> Tensor:
+    """Number of the point that each row belongs to; rows come in order of preference, ranks never mix."""
+    owner = torch.full((len(state),), -1, dtype=torch.long, device=state.device)
+    reach = same * (1 + state.norm(dim=-1))
+    number = 0
+    while bool((free := owner < 0).any()):
+        first = int(free.nonzero()[0, 0])
+        near = (state - state[first]).norm(dim=-1) <= reach[first]
+        owner[free & near & (rank == rank[first])] = number
+        number += 1
+    return owner
+
+
+def _first_of_each(owner: Tensor) -> Tensor:
+    """Index of the first row of each number."""
+    return torch.stack([(owner == number).nonzero()[0, 0] for number in range(int(owner.max()) + 1)])
