@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fwsim.engine.cell import ACTIVATIONS, NORMALISATIONS, WRITES, Cell
 from fwsim.engine.kernels import reference
+from fwsim.engine.observation import FastWeightObserver
 from fwsim.engine.planner import FORMS, KERNELS, Plan, plan
 from fwsim.engine.state import State
 from fwsim.engine.trace import Trace
@@ -198,17 +199,27 @@ class FastWeightNetwork(nn.Module):
         run, state = self.run(x, state)
         return run.hidden, state
 
-    def run(self, x: Tensor, state: State | None = None, *, inner: bool = False) -> tuple[Trajectory, State]:
-        """Like `forward`, with the inner states `[batch, time, inner, unit]` on request."""
+    def run(
+        self, x: Tensor, state: State | None = None, *, inner: bool = False, plan: Plan | None = None
+    ) -> tuple[Trajectory, State]:
+        """Like `forward`, with the inner states `[batch, time, inner, unit]` on request, and a plan made before."""
         self._check_input(x)
         state = self.initial_state(x.shape[0]) if state is None else self._check_state(state, x.shape[0])
-        chosen = self.plan(x.shape[0], x.shape[1])
+        chosen = plan or self.plan(x.shape[0], x.shape[1])
         drive = torch.nn.functional.linear(x, self.C, self.b)
         result = RUNNERS[chosen.kernel](
-            self.cell(), drive, state.hidden, self._trace(state), chunk=chosen.chunk, inner=inner
+            self.cell(), drive, state.hidden, self.trace(state), chunk=chosen.chunk, inner=inner
         )
         hidden = result.hidden[:, -1] if x.shape[1] else state.hidden
         return result, State(hidden, result.trace, state.step + x.shape[1])
+
+    def observer(self, state: State, steps: int, record: Iterable[str]) -> FastWeightObserver:
+        """Return a run that can be recorded; see `fwsim.engine.observer.Observer`."""
+        return FastWeightObserver(self, self._check_state(state, state.hidden.shape[0]), steps, record)
+
+    def recordable(self) -> tuple[str, ...]:
+        """Names of the variables that can be recorded."""
+        return FastWeightObserver.recordable(self)
 
     def write(self, state: State, pattern: Tensor) -> State:
         """Store a pattern without running the network; time moves on by one step.
@@ -222,7 +233,7 @@ class FastWeightNetwork(nn.Module):
         """
         state = self._check_state(state, state.hidden.shape[0])
         self._check_units("pattern", pattern, state.hidden.shape[0])
-        trace = self._trace(state)
+        trace = self.trace(state)
         if trace is None:
             raise ConfigError("a network with memory=None has nothing to write to; give it a memory rule")
         trace = trace.written(pattern)
@@ -258,7 +269,7 @@ class FastWeightNetwork(nn.Module):
         self._check_units("cue", cue, state.hidden.shape[0])
         sustained = torch.zeros_like(cue) if sustained is None else sustained
         self._check_units("sustained", sustained, state.hidden.shape[0])
-        trace = self._trace(state)
+        trace = self.trace(state)
         read = None if trace is None else trace.folded().reader() if steps > 1 else trace.reader()
         cell = self.cell()
         path = [cue]
@@ -267,7 +278,7 @@ class FastWeightNetwork(nn.Module):
             path.append(cell.iterate(sustained, answer))
         return State(path[-1], state.stored, state.step), torch.stack(path, dim=1)
 
-    def _trace(self, state: State) -> Trace | None:
+    def trace(self, state: State) -> Trace | None:
         """Return the state's memory as a trace of this network's rule."""
         rule = self.rule()
         if rule is None:

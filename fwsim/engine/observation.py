@@ -1,0 +1,154 @@
+"""What can be seen of a fast-weight network while it runs.
+
+Kernels return hidden states and, on request, inner states; attention and memory follow from these
+by matrix products, so recording them needs no other kernel and does not change the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fwsim.engine.observer import Observer
+from fwsim.engine.state import State
+from fwsim.rules.hebbian import Hebbian
+
+if TYPE_CHECKING:
+    from fwsim.engine.network import FastWeightNetwork
+
+NUMBERS = 4_000_000  # values that a block may hold at once
+OPTIONS = (
+    "inputs",
+    "units",
+    "inner_steps",
+    "dt",
+    "activation",
+    "normalise",
+    "self_connections",
+    "form",
+    "kernel",
+)
+
+
+class FastWeightObserver(Observer):
+    """A run of a `FastWeightNetwork`; see `Observer`."""
+
+    def __init__(self, net: FastWeightNetwork, state: State, steps: int, record: Iterable[str]) -> None:
+        self.net, self.state, self.steps, self.record = net, state, steps, frozenset(record)
+        self._first = state.step
+        self._plan = net.plan(state.hidden.shape[0], steps)
+        self._past = state.hidden[:, None][:, :0]  # states of this run, kept only if attention is recorded
+
+    @staticmethod
+    def recordable(net: FastWeightNetwork) -> tuple[str, ...]:
+        """Names of the variables that can be recorded of a network."""
+        if net.memory is None:
+            return ("hidden", "inner")
+        if isinstance(net.memory, Hebbian):
+            return ("hidden", "inner", "attention", "memory")
+        return ("hidden", "inner", "memory")
+
+    def sizes(self) -> dict[str, int]:
+        """Dimension → size of the run."""
+        units, memory = self.net.units, self.net.memory
+        size = {"trial": self.state.hidden.shape[0], "unit": units, "inner": self.net.inner_steps + 1}
+        size["past"] = self.steps
+        if memory is not None:
+            size |= {"post": units, "pre": units}
+            size |= {"timescale": memory.timescales} if memory.timescales > 1 else {}
+        return size
+
+    def coordinates(self) -> dict[str, np.ndarray]:
+        """Give the steps that can be attended to and the time constants in s (numbers, if trials differ in them)."""
+        values = {"past": np.arange(self._first + 1, self._first + self.steps + 1)}
+        tau = getattr(self.net.rule(), "tau", None)
+        if isinstance(tau, Tensor) and tau.numel() == tau.shape[-1]:
+            assert self.net.memory is not None
+            values["timescale"] = (
+                tau.detach().double().reshape(-1).expand(self.net.memory.timescales).cpu().numpy()
+            )
+        return values
+
+    def configuration(self) -> dict[str, Any]:
+        """What the network was made from, as plain data."""
+        rule = self.net.rule()
+        memory: dict[str, Any] | None = None
+        if rule is not None:
+            values = {name: value for name, value in vars(rule).items() if isinstance(value, Tensor)}
+            memory = {"rule": type(rule).__name__, **{name: value.tolist() for name, value in values.items()}}
+        options = {name: getattr(self.net, name) for name in OPTIONS}
+        return {
+            "network": type(self.net).__name__,
+            **options,
+            "write": self.net.write_order,
+            "memory": memory,
+        }
+
+    def block(self) -> int:
+        """Steps that a block may have to stay within a fixed amount of memory."""
+        batch, units, inner = self.state.hidden.shape[0], self.net.units, self.net.inner_steps + 1
+        each = 2 * units
+        each += inner * units if self.record & {"inner", "attention"} else 0
+        each += inner * self.steps if "attention" in self.record else 0
+        return max(1, min(self.steps, NUMBERS // max(1, each * batch)))
+
+    def advance(self, x: Tensor, wanted: Mapping[str, range]) -> dict[str, Tensor]:
+        """Run one block; see `Observer.advance`."""
+        before = self.state
+        result, self.state = self.net.run(
+            x, before, inner=bool(self.record & {"inner", "attention"}), plan=self._plan
+        )
+        samples: dict[str, Tensor] = {}
+        for name, steps in wanted.items():
+            at = torch.as_tensor(list(steps), dtype=torch.long, device=x.device)
+            if name == "hidden":
+                samples[name] = result.hidden[:, at]
+            elif name == "memory":
+                samples[name] = self._memory(before, result.hidden, at)
+            elif result.inner is not None:
+                inner = result.inner[:, at]
+                samples[name] = inner if name == "inner" else self._attention(result.hidden, inner, at)
+        if "attention" in self.record:
+            self._past = torch.cat([self._past, result.hidden], dim=1)
+        return samples
+
+    def final(self) -> dict[str, np.ndarray | int]:
+        """Return the state as arrays: `hidden [trial, unit]`, `memory [trial, timescale, post, pre]`, `step`."""
+        values: dict[str, np.ndarray | int] = {
+            "hidden": self.state.hidden.cpu().numpy(),
+            "step": self.state.step,
+        }
+        memory = self.state.memory
+        return values if memory is None else values | {"memory": memory.cpu().numpy()}
+
+    def _attention(self, hidden: Tensor, inner: Tensor, at: Tensor) -> Tensor:
+        """κ(t−τ) h(τ)·h_s for every step τ of the run, zero where it is not past: `[batch, sample, inner, past]`."""
+        rule = self.net.rule()
+        assert isinstance(rule, Hebbian)
+        past = torch.cat([self._past, hidden], dim=1)
+        # At step t (from 0) the state h(t+1) is computed; h(τ) is past for τ ≤ t and stands at index τ−1.
+        lag = (self._past.shape[1] + at)[:, None] - 1 - torch.arange(past.shape[1], device=at.device)
+        weight = rule.kernel(lag.clamp(min=0).flatten(), self.net.dt).unflatten(-1, lag.shape) * (lag >= 0)
+        products = torch.einsum("btsi,bpi->btsp", inner, past)
+        attention = products * weight.to(products.dtype)[..., None, :]
+        return torch.nn.functional.pad(attention, (0, self.steps - past.shape[1]))
+
+    def _memory(self, before: State, hidden: Tensor, at: Tensor) -> Tensor:
+        """Memory after the writes of the steps `at`: `[batch, sample, (timescale,) post, pre]`."""
+        trace = self.net.trace(before)
+        assert trace is not None
+        written = hidden
+        if self.net.write_order == "before":
+            written = torch.cat([before.hidden[:, None], hidden[:, :-1]], dim=1)
+        memory = hidden.new_empty(
+            hidden.shape[0], len(at), trace.rule.timescales, self.net.units, self.net.units
+        )
+        start = 0
+        for sample, stop in enumerate((at + 1).tolist()):
+            trace, start = trace.extended(written[:, start:stop]).folded(), stop
+            memory[:, sample] = trace.memory()
+        return memory if trace.rule.timescales > 1 else memory.squeeze(2)

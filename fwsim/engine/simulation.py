@@ -1,0 +1,208 @@
+"""Run a network and record it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+
+from fwsim.engine.observer import Observer
+from fwsim.engine.state import State
+from fwsim.errors import ConfigError, DivergedError, RecordingError, ShapeError
+from fwsim.progress import track
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from fwsim.recording import Record
+
+
+class Network(Protocol):
+    """What can be simulated: `FastWeightNetwork` and its like."""
+
+    inputs: int
+    dt: float
+
+    def initial_state(self, batch: int) -> State:
+        """Return the state at rest."""
+
+    def recordable(self) -> tuple[str, ...]:
+        """Names of the variables that can be recorded."""
+
+    def observer(self, state: State, steps: int, record: Iterable[str]) -> Observer:
+        """Return a run."""
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Tensors of the dtype and on the device of the network."""
+
+
+Drive = Callable[[int, int], Tensor]
+Progress = Callable[[int, int], None]
+
+
+def simulate(
+    net: Network,
+    drive: Tensor | Drive | None = None,
+    *,
+    steps: int | None = None,
+    state: State | None = None,
+    record: str | Record | Iterable[str | Record] = ("hidden",),
+    every: int = 1,
+    to: str | PathLike[str] | None = None,
+    seed: int = 0,
+    device: str | torch.device | None = None,
+    progress: Progress | bool | None = None,
+) -> xr.Dataset:
+    """Run a network without gradients and record it as an xarray Dataset.
+
+    Parameters
+    ----------
+    net
+        The network; it is not changed.
+    drive
+        Input `[batch, time, input]`; or, with `steps`, a pure function `(start, stop) → [batch, time, input]` for
+        runs longer than memory; or, with `steps`, `None` for no input.
+    steps
+        Number of steps, where `drive` does not say.
+    state
+        Where to go on from; `None` starts at rest.
+    record
+        Variables, by name or as `Record`: `hidden`, `inner`, `attention`, `memory`.
+    every
+        Keep every k-th step, unless a `Record` says otherwise.
+    to
+        Folder to write as Zarr, which must not exist; the result is then opened lazily.
+    seed
+        Seed of the run's random streams, kept with the recording.
+    device
+        Where to run; `None`: where the network is.
+    progress
+        `None`: a bar on a terminal; `False`: nothing; or a function `(done, total)`.
+
+    Returns
+    -------
+    xarray.Dataset
+        Sample t has time (t+1)·dt, after input t; the memory is after that step's write. The final state is in it:
+        `load_state`.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        Before anything runs.
+    DivergedError
+        A hidden state became NaN or infinite.
+    RecordingError
+        The path exists or cannot be written.
+    """
+    from fwsim.recording import Extent, Recorder, as_records, provenance
+
+    like = next(net.parameters())
+    if device is not None and torch.device(device) != like.device:
+        moved: Any = copy.deepcopy(net)
+        net = moved.to(device)
+        like = next(net.parameters())
+    source, batch, steps = _source(net, like, drive, steps, state)
+    records = as_records(record, net.recordable())
+    state = net.initial_state(batch) if state is None else state
+    dtype = str(like.dtype).removeprefix("torch.")
+    observer = net.observer(state, steps, [each.variable for each in records])
+    recorder = Recorder(
+        records,
+        Extent(steps, net.dt, observer.sizes(), every, dtype, state.step),
+        coordinates=observer.coordinates(),
+        attributes=provenance(observer.configuration(), seed=seed, device=str(like.device), dtype=dtype),
+        to=to,
+    )
+    block = observer.block()
+    with (
+        torch.no_grad(),
+        track("simulating", steps, show=None if progress is None or progress is True else False) as advance,
+    ):
+        for start in range(0, steps, block):
+            stop = min(start + block, steps)
+            wanted = {each.variable: recorder.wanted(each.variable, start, stop) for each in records}
+            local = {name: range(r.start - start, r.stop - start, r.step) for name, r in wanted.items()}
+            samples = observer.advance(source(start, stop), local)
+            _check_finite(observer.state, samples, wanted)
+            for name, values in samples.items():
+                recorder.write(name, values.cpu().numpy())
+            advance(stop - start)
+            if callable(progress):
+                progress(stop, steps)
+    return recorder.finish(observer.final())
+
+
+def load_state(run: xr.Dataset) -> State:
+    """Return the state in which a recorded run ended, to go on from it.
+
+    Raises
+    ------
+    RecordingError
+        The recording holds no final state, as that of an interrupted run.
+    """
+    if "final_hidden" not in run:
+        raise RecordingError(
+            "the recording holds no final state; it was interrupted or not made by fwsim.simulate"
+        )
+    hidden = torch.from_numpy(run["final_hidden"].values.copy())
+    memory = torch.from_numpy(run["final_memory"].values.copy()) if "final_memory" in run else None
+    return State(hidden, memory, int(run["final_step"]))
+
+
+def _source(
+    net: Network, like: Tensor, drive: Tensor | Drive | None, steps: int | None, state: State | None
+) -> tuple[Drive, int, int]:
+    """Bring every kind of drive into the form of a function; also batch and number of steps."""
+    if isinstance(drive, Tensor):
+        if drive.ndim != 3 or drive.shape[-1] != net.inputs:
+            raise ShapeError(
+                f"drive has shape {list(drive.shape)}; expected [batch, time, input] with input={net.inputs}"
+            )
+        if steps is not None and steps != drive.shape[1]:
+            raise ConfigError(f"steps={steps}, but drive has {drive.shape[1]} time steps; leave steps out")
+        whole = drive.to(like)
+        return lambda start, stop: whole[:, start:stop], drive.shape[0], drive.shape[1]
+    if steps is None or steps < 0:
+        raise ConfigError(f"steps={steps} with a drive that has no length; give steps=, a number of steps")
+    if drive is None:
+        batch = _batch(net, state)
+        return lambda start, stop: like.new_zeros(batch, stop - start, net.inputs), batch, steps
+    if not callable(drive):
+        raise ConfigError(
+            f"drive={type(drive).__name__} is not allowed; give a tensor, a function (start, stop) or None"
+        )
+    function, first = drive, drive(0, min(1, steps))
+    if first.ndim != 3:
+        raise ShapeError(f"drive(0, 1) has shape {list(first.shape)}; expected [batch, time, input]")
+
+    def source(start: int, stop: int) -> Tensor:
+        x = function(start, stop)
+        expected = (first.shape[0], stop - start, net.inputs)
+        if tuple(x.shape) != expected:
+            raise ShapeError(f"drive({start}, {stop}) has shape {list(x.shape)}; expected {list(expected)}")
+        return x.to(like)
+
+    return source, first.shape[0], steps
+
+
+def _batch(net: Network, state: State | None) -> int:
+    if state is not None:
+        return state.hidden.shape[0]
+    return getattr(getattr(net, "memory", None), "batch", None) or 1
+
+
+def _check_finite(state: State, samples: dict[str, Tensor], wanted: dict[str, range]) -> None:
+    """Stop a run that diverged within this block, naming the first bad sample."""
+    if bool(state.hidden.isfinite().all()):
+        return
+    for name, values in samples.items():
+        bad = (~values.isfinite()).flatten(2).any(-1).nonzero()
+        if len(bad):
+            trial, sample = min(bad.tolist(), key=lambda index: index[1])
+            raise DivergedError(wanted[name][sample], name, trial, "lower eta, or normalise the inner loop")
+    trial = (~state.hidden.isfinite()).any(-1).nonzero()[0].item()
+    raise DivergedError(state.step - 1, "hidden", int(trial), "lower eta, or normalise the inner loop")
