@@ -55,6 +55,7 @@ class Config(BaseModel):
         validate_default=True,
         use_attribute_docstrings=True,
         protected_namespaces=(),
+        ser_json_inf_nan="constants",
     )
 
     def __init__(self, **values: Any) -> None:

@@ -58,6 +58,11 @@ class Context:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    @property
+    def recording(self) -> Path:
+        """Where a long run streams its recording: `simulate(..., to=context.recording)`."""
+        return self.folder / "recording.zarr"
+
     def seed_of(self, name: str) -> int:
         """Seed of the stream `name`: the same for the same run seed, independent of all other names."""
         key = np.frombuffer(sha256(name.encode()).digest(), dtype=np.uint32)

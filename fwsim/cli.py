@@ -1,0 +1,239 @@
+"""The command `fwsim`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from fwsim import __version__
+from fwsim.errors import ConfigError, FwsimError
+
+if TYPE_CHECKING:
+    from fwsim.study import Run
+
+EXAMPLES = """Examples:
+  fwsim list                                    what can be run, and what was
+  fwsim run associative_retrieval --quick       a small run, to see it work
+  fwsim run associative_retrieval --help        its options, units, defaults
+  fwsim run associative_retrieval --units 20 --seed 3
+  fwsim resume runs/NAME                        go on after Ctrl-C
+  fwsim analyse runs/NAME                       table and figures again
+  fwsim new mine --from associative_retrieval   a pair of files to change"""
+
+app = App(
+    name="fwsim",
+    help="Fast weights as short-term synaptic plasticity: run experiments, analyse recordings.",
+    help_format="plaintext",
+    help_epilogue=EXAMPLES,
+    version=__version__,
+    result_action="return_value",
+)
+
+
+@app.command(name="list")
+def list_all() -> None:
+    """Show experiments, rules and past runs."""
+    from fwsim.study import files, runs
+
+    found = files.available("experiments")
+    rows = [(name, files.question(files.docstring(path))) for name, path in found.items()]
+    _table("Experiments", ("name", "question"), rows)
+    _table("Rules", ("name", "what it is"), _rules())
+    _table("Runs", ("folder", "state", "started"), [_run_row(run) for run in runs.past_runs()])
+
+
+@app.command
+def new(name: str, *, from_: Annotated[str, Parameter(name="--from")]) -> None:
+    """Copy an experiment and its analysis, to start your own.
+
+    Parameters
+    ----------
+    name
+        Of the new files.
+    from_
+        Experiment to copy: a name or a path.
+    """
+    from fwsim.study.files import copy_pair
+
+    for path in copy_pair(name, from_):
+        print(path)
+    print(f"next: fwsim run {name} --help")
+
+
+@app.command(help_flags=[], version_flags=[])
+def run(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)]) -> None:
+    """Run an experiment: fwsim run NAME --option value; fwsim run NAME --help shows its options."""
+    from fwsim import study
+    from fwsim.study.options import parse
+
+    if not tokens or tokens[0] in ("--help", "-h"):
+        _run_help()
+        return
+    name, *rest = tokens
+    if name.startswith("-"):
+        raise ConfigError(f"{name} stands before the experiment; write: fwsim run NAME {name} …")
+    experiment = study.load_experiment(name)
+    parsed = parse(experiment, rest)
+    if parsed is None:
+        return
+    config, settings = parsed
+    done = study.run(
+        experiment,
+        config,
+        seed=settings.seed,
+        device=settings.device,
+        folder=settings.to,
+        force=settings.force,
+    )
+    _conclude(done, settings.analyse)
+
+
+@app.command
+def resume(run: str, *, device: str | None = None, analyse: bool = True) -> None:
+    """Go on with a run that was interrupted or failed.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    device
+        Another device than it began on: auto, cpu, cuda, cuda:1.
+    analyse
+        Analyse the recording afterwards.
+    """
+    from fwsim import study
+
+    _conclude(study.resume(run, device=device), analyse)
+
+
+@app.command
+def analyse(run: str, *, analysis: Path | None = None) -> None:
+    """Analyse a run: table on the terminal, figures and results in its folder.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    analysis
+        Another analysis than the run's own: a path or a name.
+    """
+    from fwsim import study
+
+    _show(study.analyse(run, analysis))
+
+
+@app.command
+def doctor() -> int:
+    """Show what this machine can run, and how to get what is missing."""
+    from fwsim.study.doctor import checks
+
+    found = checks()
+    _table(
+        "", ("what", "state", "found", "to mend it"), [(c.name, c.state, c.detail, c.remedy) for c in found]
+    )
+    return 1 if any(check.state == "missing" for check in found) else 0
+
+
+def main(tokens: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with 0, 1 (failure), 2 (wrong use) or 130 (Ctrl-C)."""
+    sys.exit(_call(sys.argv[1:] if tokens is None else list(tokens)))
+
+
+def _call(tokens: list[str]) -> int:
+    try:
+        return app(tokens, exit_on_error=False, print_error=False) or 0
+    except KeyboardInterrupt as interrupt:
+        run = getattr(interrupt, "run", None)
+        return _fail(f"interrupted; go on with: fwsim resume {run.folder}" if run else "interrupted", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # a reader like head left early
+        return 1
+    except Exception as error:
+        if os.environ.get("FWSIM_DEBUG", "0") not in ("", "0"):
+            raise
+        return _fail(*_explain(error))
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """One line and exit code for an error."""
+    if isinstance(error, CycloptsError):
+        from pydantic import ValidationError
+
+        from fwsim.study.config import Config, explain
+
+        cause = error.__cause__
+        return explain(cause, Config) if isinstance(cause, ValidationError) else str(error), 2
+    if isinstance(error, FwsimError):
+        return str(error), 2 if isinstance(error, ConfigError) else 1
+    return f"unexpected {type(error).__name__}: {error}; FWSIM_DEBUG=1 shows where, please report it", 1
+
+
+def _fail(message: str, code: int) -> int:
+    print("fwsim:", " ".join(message.split()), file=sys.stderr)
+    return code
+
+
+def _run_help() -> None:
+    from fwsim.study.files import available
+
+    print("Usage: fwsim run NAME [OPTIONS]\n\nRun an experiment. Its options: fwsim run NAME --help\n")
+    print(f"NAME is a path or one of: {', '.join(available('experiments')) or '(none found)'}\n")
+    print(EXAMPLES)
+
+
+def _conclude(run: Run, analyse: bool) -> None:
+    from fwsim import study
+
+    print(f"recorded: {run.folder}")
+    if analyse and run.analysis.is_file():
+        _show(study.analyse(run))
+    elif analyse:
+        print(f"no analysis: write analysis/{run.manifest['experiment']}.py to have one")
+
+
+def _show(report: Any) -> None:
+    if report.table is not None:
+        rows = [[_text(value) for value in row] for row in report.table.itertuples(index=False)]
+        _table("", tuple(map(str, report.table.columns)), rows)
+    print("written:", *report.files, sep="\n  ")
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, title=title or None, box=SIMPLE_HEAD, title_justify="left")
+    for row in rows or [("(none)",)]:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def _rules() -> list[tuple[str, str]]:
+    from fwsim import rules
+    from fwsim.study.files import question
+
+    exported = {name: getattr(rules, name) for name in dir(rules)}
+    kinds = tuple(value for name, value in exported.items() if name.endswith("Rule"))
+    return [
+        (name, question(value.__doc__ or ""))
+        for name, value in exported.items()
+        if isinstance(value, type) and issubclass(value, kinds) and value not in kinds
+    ]
+
+
+def _run_row(run: Run) -> tuple[str, str, str]:
+    try:
+        return str(run.folder), run.state, str(run.manifest["started"])
+    except ConfigError:
+        return str(run.folder), "unreadable", ""

@@ -1,0 +1,121 @@
+"""Analysing a run: its analysis file's numbers, table and figures, kept beside the recording."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+from fwsim.errors import ConfigError, FwsimError
+from fwsim.recording import write_netcdf
+from fwsim.study import files
+from fwsim.study.figures import house_style, save_figure
+from fwsim.study.runs import Run, find_run
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an analysis made of a run.
+
+    Parameters
+    ----------
+    result
+        Its numbers, also in `result.nc`.
+    table
+        Its table, also in `table.csv`; None where the analysis has no `table`.
+    files
+        All files that were written.
+    """
+
+    result: xr.Dataset
+    table: pd.DataFrame | None
+    files: tuple[Path, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self.files[0].parent
+
+
+def analyse(given: str | Path | Run, analysis: str | Path | None = None) -> Report:
+    """Analyse a run and write numbers, table and figures into its folder.
+
+    Parameters
+    ----------
+    given
+        The run, its folder, or the folder's name in `./runs`.
+    analysis
+        Another analysis than the run's own: a path or a name. Its files go to
+        `results-<name>` instead of `results`.
+
+    Raises
+    ------
+    ConfigError
+        No such run or analysis, or the file lacks `analyse` or `plot`.
+    RecordingError
+        The run has no recording.
+    StudyError
+        The analysis failed.
+    """
+    run = find_run(given)
+    if analysis is None:
+        path, folder, name = run.analysis, run.folder / "results", run.manifest["experiment"]
+        if not path.is_file():
+            raise ConfigError(
+                f"{run.folder} has no analysis; write analysis/{name}.py and name it with --analysis"
+            )
+    else:
+        path = files.find(analysis, "analysis")
+        folder, name = run.folder / f"results-{path.stem}", path.stem
+    module = files.load(path, ("analyse", "plot"))
+    recording = run.recording
+    try:
+        result = _checked(module.analyse(recording), xr.Dataset, "analyse")
+        table = _table(module, result)
+        with house_style():
+            plotted = module.plot(result)
+        figures = plotted if isinstance(plotted, Mapping) else {name: plotted}
+        for each in figures.values():
+            _checked(each, Figure, "plot")
+        folder.mkdir(exist_ok=True)
+        return Report(result, table, tuple(_save(folder, result, table, figures)))
+    except FwsimError:
+        raise
+    except Exception as error:
+        raise files.StudyError(
+            f"{path} failed: {files.place_of(error, path)}; FWSIM_DEBUG=1 shows more"
+        ) from error
+
+
+def _checked(value: Any, kind: type, function: str) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"{function} returned {type(value).__name__}, not a {kind.__name__}")
+    return value
+
+
+def _table(module: ModuleType, result: xr.Dataset) -> pd.DataFrame | None:
+    make: Callable[[xr.Dataset], Iterable | pd.DataFrame] | None = getattr(module, "table", None)
+    if make is None:
+        return None
+    rows = make(result)
+    return rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
+
+
+def _save(
+    folder: Path, result: xr.Dataset, table: pd.DataFrame | None, figures: Mapping[str, Figure]
+) -> list[Path]:
+    written = [folder / "result.nc"]
+    written[0].unlink(missing_ok=True)
+    write_netcdf(result, written[0])
+    if table is not None:
+        written.append(folder / "table.csv")
+        table.to_csv(written[-1], index=False)
+    for name, made in figures.items():
+        written += save_figure(made, folder, name)
+    return written

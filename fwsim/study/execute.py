@@ -1,0 +1,187 @@
+"""Running an experiment in a folder of its own, and going on after an interruption."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import xarray as xr
+
+from fwsim.errors import ConfigError, FwsimError
+from fwsim.recording import provenance
+from fwsim.study import files, runs
+from fwsim.study.config import Config
+from fwsim.study.context import Context, pick_device
+from fwsim.study.experiment import Experiment, load_experiment
+from fwsim.study.runs import Run
+from fwsim.study.store import save_recording
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a run; the run keeps what it had done and can be resumed."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        super().__init__(f"{run.folder} was interrupted")
+
+
+def run(
+    experiment: str | Path | ModuleType | Experiment,
+    config: Config | Mapping[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    quick: bool = False,
+    folder: str | Path | None = None,
+    force: bool = False,
+) -> Run:
+    """Run an experiment and keep its configuration, sources and recording in a folder.
+
+    Parameters
+    ----------
+    experiment
+        A name from `fwsim list`, a path, or a module.
+    config
+        The experiment's `Config`, or values that differ from its defaults.
+    seed
+        From which every random stream is derived.
+    device
+        "auto", "cpu", "cuda", "cuda:1".
+    quick
+        Start from the experiment's `QUICK` overrides; only with `config` as values.
+    folder
+        Where to; `runs/<experiment>-<date>-<time>-<seed>` when not given.
+    force
+        Replace a run that is in `folder`.
+
+    Raises
+    ------
+    ConfigError
+        Anything that was given is not allowed; nothing has been written then.
+    StudyError
+        The experiment failed; `error.txt` in the folder has the traceback.
+    Interrupted
+        Ctrl-C; `resume` goes on.
+
+    Examples
+    --------
+    >>> done = run("associative_retrieval", {"units": 20}, seed=3)  # doctest: +SKIP
+    >>> done.recording["hidden"]  # doctest: +SKIP
+    """
+    experiment = load_experiment(experiment)
+    if isinstance(config, Config):
+        if quick:
+            raise ConfigError(
+                "quick=True changes defaults and config is complete; give values, e.g. {'units': 20}"
+            )
+    else:
+        config = experiment.configure(config or {}, quick=quick)
+    folder = runs.fresh_folder(experiment.name, seed) if folder is None else Path(folder)
+    context = Context(folder, seed, pick_device(device))
+    manifest = {
+        "experiment": experiment.name,
+        "question": experiment.question,
+        "source_sha256": files.fingerprint(experiment.path),
+        "state": "running",
+        **_origin(config, context),
+    }
+    started = runs.create(folder, manifest, force=force)
+    shutil.copyfile(experiment.path, started.experiment)
+    analysis = files.find_analysis(experiment.path)
+    if analysis is not None:
+        shutil.copyfile(analysis, started.analysis)
+    _execute(started, experiment, config, context)
+    return started
+
+
+def resume(given: str | Path | Run, *, device: str | None = None) -> Run:
+    """Go on with a run that was interrupted or failed, from its own sources and checkpoints.
+
+    Parameters
+    ----------
+    given
+        The run, its folder, or the folder's name in `./runs`.
+    device
+        Another device than the run began on.
+
+    Raises
+    ------
+    ConfigError
+        It is finished, or running in another process.
+    """
+    found = runs.find_run(given)
+    if found.state in ("finished", "running"):
+        raise ConfigError(f"{found.folder} is {found.state}; only interrupted or failed runs can be resumed")
+    manifest = found.manifest
+    experiment = load_experiment(found.experiment, name=manifest["experiment"])
+    config = experiment.configure(manifest["configuration"])
+    context = Context(found.folder, manifest["seed"], pick_device(device or manifest["device"]), resume=True)
+    _execute(found, experiment, config, context)
+    return found
+
+
+def _execute(run: Run, experiment: Experiment, config: Config, context: Context) -> None:
+    """Run the experiment while holding the folder; whatever happens, the manifest says so."""
+    with run.lock():
+        _set_aside(run.recording_path)
+        run.update(state="running", error=None)
+        try:
+            recording = experiment.run(config, context)
+            if not isinstance(recording, xr.Dataset):
+                raise TypeError(
+                    f"run returned {type(recording).__name__}, not the recording (an xarray.Dataset)"
+                )
+            kind = save_recording(recording, run.recording_path, _attributes(run))
+        except KeyboardInterrupt:
+            run.update(state="interrupted", finished=_now())
+            raise Interrupted(run) from None
+        except Exception as error:
+            reason = files.place_of(error, experiment.path)
+            (run.folder / "error.txt").write_text(traceback.format_exc())
+            run.update(state="failed", error=reason, finished=_now())
+            if isinstance(error, FwsimError):
+                raise
+            where = run.folder / "error.txt"
+            raise files.StudyError(
+                f"{experiment.name} failed: {reason}; the traceback is in {where}"
+            ) from error
+        run.update(state="finished", recording=kind, finished=_now())
+
+
+def _set_aside(recording: Path) -> None:
+    """Make room for the resumed recording; what the interrupted one had is kept beside it."""
+    if recording.exists():
+        kept = recording.with_name("recording.interrupted.zarr")
+        shutil.rmtree(kept, ignore_errors=True)
+        recording.rename(kept)
+
+
+def _origin(config: Config, context: Context) -> dict[str, Any]:
+    values = config.model_dump(mode="json")
+    origin = provenance(values, seed=context.seed, device=str(context.device), dtype="")
+    del origin["dtype"]  # the experiment's own business
+    return {**origin, "configuration": values, "versions": json.loads(str(origin["versions"]))}
+
+
+def _attributes(run: Run) -> dict[str, str | int]:
+    """What the recording itself says about its run, strings and numbers only."""
+    manifest = run.manifest
+    return {
+        "experiment": manifest["experiment"],
+        "experiment_configuration": json.dumps(manifest["configuration"]),
+        "experiment_seed": manifest["seed"],
+        "experiment_sha256": manifest["source_sha256"],
+        "versions": json.dumps(manifest["versions"]),
+        "commit": manifest["commit"],
+        "started": manifest["started"],
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

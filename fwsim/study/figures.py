@@ -1,0 +1,73 @@
+"""The house style of figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from fwsim.errors import choice
+
+STYLE = Path(__file__).with_name("style.mplstyle")
+WIDTHS: Mapping[str, float] = MappingProxyType({"single": 3.5, "double": 7.0})  # inches, one or two columns
+
+# Okabe & Ito 2008, told apart with every kind of colour vision; the style cycles through them.
+COLOURS: Mapping[str, str] = MappingProxyType(
+    {
+        "blue": "#0072B2",
+        "vermillion": "#D55E00",
+        "green": "#009E73",
+        "purple": "#CC79A7",
+        "orange": "#E69F00",
+        "sky": "#56B4E9",
+        "yellow": "#F0E442",
+        "black": "#000000",
+    }
+)
+
+
+def house_style() -> AbstractContextManager[None]:
+    """Context in which matplotlib draws in the house style."""
+    return mpl.rc_context(fname=STYLE)
+
+
+def figure(
+    rows: int = 1, columns: int = 1, *, width: str = "single", aspect: float = 0.75, **options: Any
+) -> tuple[Figure, Any]:
+    """Figure in the house style with a grid of axes.
+
+    Parameters
+    ----------
+    rows, columns
+        Grid of axes.
+    width
+        `"single"` (3.5 inches) or `"double"` (7 inches).
+    aspect
+        Height over width of one panel.
+    options
+        For `Figure.subplots`: `sharex`, `width_ratios`, `squeeze` …
+
+    Returns
+    -------
+    tuple
+        The figure and its axes, shaped as by `Figure.subplots`.
+    """
+    choice("width", width, tuple(WIDTHS))
+    inches = WIDTHS[width]
+    with house_style():
+        made = Figure(figsize=(inches, inches / columns * aspect * rows))
+        return made, made.subplots(rows, columns, **options)
+
+
+def save_figure(made: Figure, folder: Path, name: str) -> list[Path]:
+    """Write `<name>.png` and `<name>.pdf` and return their paths."""
+    paths = [folder / f"{name}.{kind}" for kind in ("png", "pdf")]
+    with house_style():
+        for path in paths:
+            made.savefig(path)
+    return paths

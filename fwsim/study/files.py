@@ -1,0 +1,147 @@
+"""Experiment and analysis files: where they are looked up, how they are read and loaded."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import shutil
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+
+import fwsim
+from fwsim.errors import ConfigError, FwsimError
+from fwsim.study.config import unknown
+
+
+class StudyError(FwsimError):
+    """An experiment or analysis file that failed while it was running."""
+
+
+PACKAGE = Path(fwsim.__file__).parent
+
+
+def folders(kind: str) -> tuple[Path, ...]:
+    """Folders of `"experiments"` or `"analysis"` files, first wins: here, the checkout, the wheel's copies."""
+    places = [Path.cwd() / kind]
+    if (PACKAGE.parent / "pyproject.toml").is_file():
+        places.append(PACKAGE.parent / kind)
+    places.append(PACKAGE / "_shipped" / kind)
+    return tuple(dict.fromkeys(place for place in places if place.is_dir()))
+
+
+def available(kind: str) -> dict[str, Path]:
+    """All files of a kind by name, as `find` would find them."""
+    found: dict[str, Path] = {}
+    for folder in folders(kind):
+        for path in sorted(folder.glob("*.py")):
+            if not path.stem.startswith("_"):
+                found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
+
+
+def find(name: str | Path, kind: str = "experiments") -> Path:
+    """Path of an experiment or analysis given as a path or by its name.
+
+    Raises
+    ------
+    ConfigError
+        There is none; the message names close matches.
+    """
+    path = Path(name)
+    if path.suffix == ".py" or len(path.parts) > 1:
+        if not path.is_file():
+            raise ConfigError(f"there is no file {path}; give a path, or a name from 'fwsim list'")
+        return path.resolve()
+    known = available(kind)
+    if path.name not in known:
+        noun = kind.removesuffix("s")
+        raise ConfigError(f"{unknown(noun, path.name, tuple(known))}; see 'fwsim list'")
+    return known[path.name]
+
+
+def find_analysis(experiment: Path) -> Path | None:
+    """Analysis paired with an experiment file: the one beside its folder, else by name; None without."""
+    for folder in (experiment.parent.parent / "analysis", experiment.parent / "analysis"):
+        if (folder / experiment.name).is_file():
+            return folder / experiment.name
+    return available("analysis").get(experiment.stem)
+
+
+def docstring(path: Path) -> str:
+    """Docstring of a file, read without running it; empty where the file cannot be parsed."""
+    try:
+        return ast.get_docstring(ast.parse(path.read_bytes())) or ""
+    except (SyntaxError, ValueError, OSError):
+        return ""
+
+
+def question(text: str) -> str:
+    """First line of a docstring."""
+    return text.strip().partition("\n")[0]
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file's source."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def load(path: Path, needed: tuple[str, ...]) -> ModuleType:
+    """Run a file as a module of its own and return it.
+
+    Nothing is cached beside the file, and the module is registered under a name that
+    holds the path's hash, so that equally named files do not replace each other.
+
+    Raises
+    ------
+    ConfigError
+        The file does not run, or does not define all `needed` names.
+    """
+    module = ModuleType(f"fwsim_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # pydantic and dataclasses resolve annotations through it
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    except Exception as error:
+        del sys.modules[module.__name__]
+        raise ConfigError(f"{path} does not load: {place_of(error, path)}; correct the file") from error
+    missing = [name for name in needed if not hasattr(module, name)]
+    if missing:
+        raise ConfigError(f"{path} does not define {' and '.join(missing)}; it must have {', '.join(needed)}")
+    return module
+
+
+def place_of(error: BaseException, path: Path) -> str:
+    """Kind, message and line of an error that was raised in a file, as one line."""
+    lines = [
+        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
+    ]
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        lines = [error.lineno]
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message}" + (f" (line {lines[-1]})" if lines else "")
+
+
+def copy_pair(name: str, source: str | Path) -> list[Path]:
+    """Copy an experiment and its analysis to `./experiments/<name>.py` and `./analysis/<name>.py`.
+
+    Raises
+    ------
+    ConfigError
+        The name is no file name, or one of the files exists already.
+    """
+    if not name.isidentifier():
+        raise ConfigError(f"{name!r} cannot name an experiment; use letters, digits and underscores")
+    experiment = find(source)
+    analysis = find_analysis(experiment)
+    pairs = [(experiment, Path("experiments", f"{name}.py"))]
+    if analysis is not None:
+        pairs.append((analysis, Path("analysis", f"{name}.py")))
+    for _, target in pairs:
+        if target.exists():
+            raise ConfigError(f"{target} exists already; choose another name or delete it first")
+    for original, target in pairs:
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(original, target)
+    return [target for _, target in pairs]
