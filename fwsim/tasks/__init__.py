@@ -1,1 +1,5 @@
-"""See the module list."""
+"""What networks are asked to do: sequences, images, environments."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

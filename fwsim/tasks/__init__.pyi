@@ -1,0 +1,2 @@
+from .retrieval import AssociativeRetrieval as AssociativeRetrieval
+from .retrieval import Sequences as Sequences
