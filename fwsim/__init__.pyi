@@ -14,7 +14,15 @@ from .errors import FwsimError as FwsimError
 from .errors import RecordingError as RecordingError
 from .errors import ShapeError as ShapeError
 from .recording import Record as Record
+from .rules import BCPNN as BCPNN
+from .rules import BennaFusi as BennaFusi
+from .rules import Enhancement as Enhancement
 from .rules import Hebbian as Hebbian
+from .rules import HebbianTraces as HebbianTraces
+from .rules import Product as Product
+from .rules import StochasticRelease as StochasticRelease
+from .rules import TsodyksMarkram as TsodyksMarkram
+from .rules import Varela as Varela
 from .units import Hz as Hz
 from .units import kHz as kHz
 from .units import minute as minute

@@ -1,2 +1,13 @@
+from .base import AssociativeRule as AssociativeRule
+from .base import PresynapticRule as PresynapticRule
+from .bcpnn import BCPNN as BCPNN
+from .benna_fusi import BennaFusi as BennaFusi
+from .enhancement import Enhancement as Enhancement
 from .hebbian import Hebbian as Hebbian
+from .hebbian_traces import HebbianTraces as HebbianTraces
 from .memory import MemoryRule as MemoryRule
+from .product import Product as Product
+from .steady_state import SteadyState as SteadyState
+from .stochastic_release import StochasticRelease as StochasticRelease
+from .tsodyks_markram import TsodyksMarkram as TsodyksMarkram
+from .varela import Varela as Varela

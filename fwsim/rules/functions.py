@@ -1,0 +1,31 @@
+"""The functions a rule may use beside arithmetic: on numbers, tensors and symbols alike."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+
+def log(value: Any) -> Any:
+    """Natural logarithm."""
+    if isinstance(value, torch.Tensor):
+        return value.log()
+    if isinstance(value, (int, float)):
+        return math.log(value)
+    import sympy
+
+    return sympy.log(value)
+
+
+def minimum(value: Any, limit: Any) -> Any:
+    """Elementwise the smaller of two."""
+    for one, other in ((value, limit), (limit, value)):
+        if isinstance(one, torch.Tensor):
+            return torch.minimum(one, torch.as_tensor(other, dtype=one.dtype, device=one.device))
+    if isinstance(value, (int, float)) and isinstance(limit, (int, float)):
+        return min(value, limit)
+    import sympy
+
+    return sympy.Min(value, limit)

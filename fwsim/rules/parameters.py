@@ -1,0 +1,208 @@
+"""Parameters of spike-driven rules: declared once, then numbers, tensors or symbols."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+import torch
+
+from fwsim.errors import ConfigError, ShapeError
+
+NEGLIGIBLE = 1e-18  # s; a time constant of 0 is evaluated as this, below rounding beside any in use
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a field of a rule may hold.
+
+    Parameters
+    ----------
+    unit
+        `"s"`, `"Hz"` or `"1"`.
+    low, high
+        Closed bounds.
+    positive
+        Whether `low` itself is excluded.
+    components
+        Whether there may be several, on the last axis.
+    """
+
+    unit: str = "1"
+    low: float = -math.inf
+    high: float = math.inf
+    positive: bool = False
+    components: bool = False
+
+    @property
+    def allowed(self) -> str:
+        """Say the bounds in words."""
+        left = "(" if self.positive or self.low == -math.inf else "["
+        right = ")" if self.high == math.inf and self.unit != "s" else "]"
+        return f"{left}{self.low:g}, {self.high:g}{right}" + ("" if self.unit == "1" else f" {self.unit}")
+
+    def admits(self, value: torch.Tensor) -> bool:
+        """Whether every value lies within the bounds; only times may be infinite, none may be NaN."""
+        above = value > self.low if self.positive else value >= self.low
+        good = above & (value <= self.high)
+        if self.unit != "s":
+            good = good & value.isfinite()
+        return bool(good.all())
+
+
+def number(default: Any = dataclasses.MISSING, **bounds: Any) -> Any:
+    """Declare a dimensionless parameter."""
+    return field(default=default, metadata={"parameter": Parameter("1", **bounds)})
+
+
+def probability(default: Any = dataclasses.MISSING, **bounds: Any) -> Any:
+    """Declare a parameter in [0, 1]."""
+    return field(default=default, metadata={"parameter": Parameter("1", low=0.0, high=1.0, **bounds)})
+
+
+def time_constant(default: Any = dataclasses.MISSING, **bounds: Any) -> Any:
+    """Declare a time constant in s, 0 included unless `positive=True`."""
+    return field(default=default, metadata={"parameter": Parameter("s", low=0.0, **bounds)})
+
+
+def frequency(default: Any = dataclasses.MISSING, **bounds: Any) -> Any:
+    """Declare a positive rate in Hz."""
+    return field(default=default, metadata={"parameter": Parameter("Hz", low=0.0, positive=True, **bounds)})
+
+
+def declared(rule: Any) -> dict[str, Parameter]:
+    """Fields of a rule (or of its class) that are parameters, and what they may hold."""
+    return {f.name: f.metadata["parameter"] for f in fields(rule) if "parameter" in f.metadata}
+
+
+def component_names(name: str, count: int) -> list[str]:
+    """`["w"]`, or `["w_1", "w_2"]` where there are several."""
+    return [name] if count == 1 else [f"{name}_{k}" for k in range(1, count + 1)]
+
+
+def each(names: list[str], values: tuple) -> list[tuple[str, Any]]:
+    """Pair names with components; one component serves all names."""
+    return list(zip(names, values * len(names) if len(values) == 1 else values))
+
+
+def normalise(owner: str, name: str, value: Any, spec: Parameter, *, timescale_axis: bool) -> Any:
+    """Check what a user gave and bring it to a number, a tensor, or a tuple of components.
+
+    With `timescale_axis` the last axis of a tensor is always the time scale; a parameter without
+    components then needs length 1 there.
+    """
+    if value is None:
+        return None
+    if spec.components:
+        return tuple(_leaf(owner, name, part, spec) for part in _parts(value))
+    value = _leaf(owner, name, value, spec)
+    if timescale_axis and isinstance(value, torch.Tensor) and value.ndim:
+        if value.shape[-1] != 1:
+            raise ShapeError(
+                f"{owner}.{name} has shape {list(value.shape)}; the last axis is the time scale, of which "
+                "there is one here: give a scalar or [batch, 1]"
+            )
+        value = value[..., 0]
+    return value
+
+
+def _parts(value: Any) -> Sequence[Any]:
+    if isinstance(value, tuple):
+        return value
+    if isinstance(value, list) and not any(isinstance(part, (list, tuple)) for part in value):
+        return value
+    if isinstance(value, (int, float)):
+        return (value,)
+    tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(value, dtype=torch.float64)
+    return tensor.unbind(-1) if tensor.ndim else (tensor,)
+
+
+def _leaf(owner: str, name: str, value: Any, spec: Parameter) -> Any:
+    try:
+        tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(value, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"{owner}: {name}={value!r} is not a number, a list of numbers or a tensor"
+        ) from error
+    if not tensor.is_floating_point():
+        tensor = tensor.double()
+    if not spec.admits(tensor.detach()):
+        raise ConfigError(f"{owner}: {name}={value!r} is not allowed; it must lie in {spec.allowed}")
+    return float(value) if isinstance(value, (int, float)) else tensor
+
+
+def same_length(owner: str, **groups: tuple) -> int:
+    """Common number of components; groups of one serve all the others."""
+    count = max(len(group) for group in groups.values())
+    if any(len(group) not in (1, count) for group in groups.values()):
+        given = ", ".join(f"{name} {len(group)}" for name, group in groups.items())
+        raise ShapeError(f"{owner} has components {given}; give one of each, or the same number of all")
+    return count
+
+
+def replaced(rule: R, change: Callable[[str, Any, Parameter], Any]) -> R:
+    """Copy a rule with every parameter value changed, nested rules included, without validation.
+
+    `change` gets the name (`"d_2"` for a component), the value and its declaration.
+    """
+    copy = object.__new__(type(rule))
+    specs = declared(rule)
+    for f in fields(rule):  # type: ignore[arg-type]
+        value = getattr(rule, f.name)
+        if f.name in specs and isinstance(value, tuple):
+            names = component_names(f.name, len(value))
+            value = tuple(change(name, part, specs[f.name]) for name, part in zip(names, value))
+        elif f.name in specs and value is not None:
+            value = change(f.name, value, specs[f.name])
+        elif dataclasses.is_dataclass(value):
+            value = replaced(value, change)
+        object.__setattr__(copy, f.name, value)
+    return copy
+
+
+def leaves(rule: Any) -> list[tuple[str, Any, Parameter]]:
+    """Every parameter value of a rule: name, value, declaration; nested rules included."""
+    found: list[tuple[str, Any, Parameter]] = []
+    replaced(rule, lambda *leaf: found.append(leaf))
+    return found
+
+
+def without_zeros(rule: R) -> R:
+    """Copy a rule with time constants of 0 as a negligible one, so that all equations are finite."""
+
+    def change(name: str, value: Any, spec: Parameter) -> Any:
+        if spec.unit != "s":
+            return value
+        return value.clamp(min=NEGLIGIBLE) if isinstance(value, torch.Tensor) else max(value, NEGLIGIBLE)
+
+    return replaced(rule, change)
+
+
+def as_tensors(rule: R, *, dtype: torch.dtype = torch.float64, device: Any = "cpu") -> R:
+    """Copy a rule with all parameters as tensors, and without zeros."""
+    return replaced(
+        without_zeros(rule), lambda name, value, spec: torch.as_tensor(value, dtype=dtype, device=device)
+    )
+
+
+def batch_shape(rule: Any) -> torch.Size:
+    """Common shape of all parameters of a rule.
+
+    Raises
+    ------
+    ShapeError
+        They do not broadcast against each other.
+    """
+    shapes = {name: value.shape for name, value, _ in leaves(rule) if isinstance(value, torch.Tensor)}
+    try:
+        return torch.broadcast_shapes(*shapes.values())
+    except RuntimeError as error:
+        given = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+        raise ShapeError(
+            f"parameters of {type(rule).__name__} do not fit together: {given}; their shapes must broadcast"
+        ) from error

@@ -1,0 +1,77 @@
+"""Rates instead of spikes: drift plus rate times jump, over the whole state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fwsim.rules.base import SpikeRule, Values
+from fwsim.rules.parameters import NEGLIGIBLE, without_zeros
+from fwsim.rules.symbols import structure
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class RateDynamics:
+    """ds/dt = drift(s) + r_pre (s⁺_pre − s) + r_post (s⁺_post − s): make it once, use it every step.
+
+    Variables whose time constant is 0 do not move by themselves: they stay where the others put them.
+
+    Parameters
+    ----------
+    rule
+        The rule; its functions are called with whatever shapes the states and rates have.
+    instant
+        For each variable that relaxes instantly somewhere: where it does, and how it follows the others.
+    """
+
+    rule: SpikeRule
+    instant: dict[str, tuple[Tensor, dict[str, Tensor]]]
+
+    def rest(self) -> Values:
+        """State without activity."""
+        return self.rule.rest()
+
+    def release(self, state: Values) -> Any:
+        """Mean-field release per spike (or weight that a spike finds); the rate is r·release."""
+        return self.rule.at_pre(state)[1]
+
+    def drift(self, state: Values, pre: Any, post: Any = 0.0) -> Values:
+        """Time derivative of every variable in 1/s.
+
+        Parameters
+        ----------
+        state
+            Variables with shapes that broadcast, for example `[batch, post, pre]` at synapses beside
+            `[batch, 1, pre]` at presynaptic neurons (see `AssociativeRule.places`).
+        pre, post
+            Rates in Hz, alike.
+        """
+        change = self.rule.drift(state)
+        for rate, after in ((pre, self.rule.at_pre(state)[0]), (post, self.rule.at_post(state))):
+            for name, value in after.items():
+                if value is not state[name]:  # broadcasting an unchanged variable would inflate it
+                    change[name] = change[name] + rate * (value - state[name])
+        for name, (where, follows) in self.instant.items():
+            followed = sum(gain * change[driver] for driver, gain in follows.items())
+            change[name] = torch.where(where, followed, change[name])
+        return change
+
+
+def rate_dynamics(rule: SpikeRule) -> RateDynamics:
+    """Rate dynamics of a rule; see `SpikeRule.rate_dynamics`."""
+    kind = structure(rule)
+    rule = without_zeros(rule)
+    slopes = {key: torch.as_tensor(slope) for key, slope in kind.evaluate(rule, kind.jacobian).items()}
+    instant = {}
+    for name in kind.names:
+        rate = -slopes.get((name, name), torch.zeros(()))
+        where = rate > 0.5 / NEGLIGIBLE
+        if bool(where.any()):
+            instant[name] = where, {j: slope / rate for (i, j), slope in slopes.items() if i == name != j}
+    drivers_first = sorted(instant.items(), key=lambda item: len(item[1][1]))
+    return RateDynamics(rule, dict(drivers_first))

@@ -1,0 +1,106 @@
+"""Responses to given spikes: exact from event to event, without a time step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from fwsim.errors import ConfigError, ShapeError
+from fwsim.rules.base import SpikeRule, Values
+from fwsim.rules.parameters import as_tensors, batch_shape
+from fwsim.rules.propagate import transition
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def respond(rule: SpikeRule, pre: Tensor, post: Tensor | None = None) -> Tensor:
+    """What every presynaptic spike reads, beginning at rest; see the methods of the rules."""
+    check_times(rule, "times" if post is None else "pre", pre)
+    if post is None:
+        events, is_post, padding = _expand(rule, pre), None, pre.isnan()
+        outputs, _ = run_events(rule, _intervals(events))
+        outputs = outputs.movedim(0, -1)
+    else:
+        check_times(rule, "post", post)
+        shape = _broadcast(rule, pre, post)
+        pre, post = pre.expand(*shape, pre.shape[-1]), post.expand(*shape, post.shape[-1])
+        merged = torch.cat([pre, post], -1)
+        times, order = torch.sort(merged, dim=-1, stable=True)  # NaN last; pre before post on ties
+        is_post = (order >= pre.shape[-1]).movedim(-1, 0)
+        outputs, _ = run_events(rule, _intervals(times), is_post)
+        outputs = torch.gather(outputs.movedim(0, -1), -1, torch.argsort(order, -1))[..., : pre.shape[-1]]
+        padding = pre.isnan()
+    return torch.where(padding, torch.full_like(outputs, torch.nan), outputs)
+
+
+def run_events(
+    rule: SpikeRule, intervals: Tensor, is_post: Tensor | None = None, state: Values | None = None
+) -> tuple[Tensor, Values]:
+    """Go from event to event.
+
+    Parameters
+    ----------
+    intervals
+        Time in s before each event, `[event, ...]`.
+    is_post
+        Which events are postsynaptic, alike; `None`: none.
+    state
+        Where to begin; `None`: at rest.
+
+    Returns
+    -------
+    Tensor
+        What a presynaptic spike reads at each event, `[event, ...]`.
+    Values
+        State after the last event.
+    """
+    steps = transition(rule, intervals)
+    rule = as_tensors(rule, dtype=intervals.dtype, device=intervals.device)
+    state = {name: value.expand(intervals.shape[1:]) for name, value in (state or steps.rest).items()}
+    outputs = []
+    for k, step in enumerate(steps.unbind()):
+        before = step(state)
+        state, output = rule.at_pre(before)
+        if is_post is not None:
+            after = rule.at_post(before)
+            state = {name: torch.where(is_post[k], after[name], state[name]) for name in state}
+        outputs.append(output)
+    return (torch.stack(outputs) if outputs else torch.empty_like(intervals)), state
+
+
+def check_times(rule: SpikeRule, name: str, times: Tensor) -> None:
+    """Raise unless `times` are ascending spike trains filled up with NaN that fit the rule."""
+    if not isinstance(times, torch.Tensor) or not times.is_floating_point() or not times.ndim:
+        given = f"{times.dtype} {list(times.shape)}" if isinstance(times, torch.Tensor) else repr(type(times))
+        raise ShapeError(f"{name} is {given}; give a float tensor [..., spike] in seconds")
+    missing = times.isnan()
+    if bool((missing[..., :-1] & ~missing[..., 1:]).any()):
+        raise ConfigError(f"{name} has NaN before a spike; NaN may only fill up the end of a train")
+    if bool((times.diff(dim=-1) < 0).any()) or bool(times.isinf().any()):
+        raise ConfigError(
+            f"{name} must be finite and ascend along the last axis; sort the spikes of each train"
+        )
+    _broadcast(rule, times)
+
+
+def _broadcast(rule: SpikeRule, *trains: Tensor) -> torch.Size:
+    parameters = batch_shape(rule)
+    try:
+        return torch.broadcast_shapes(parameters, *(train.shape[:-1] for train in trains))
+    except RuntimeError as error:
+        given = " and ".join(str(list(train.shape)) for train in trains)
+        raise ShapeError(
+            f"parameters of {type(rule).__name__} {list(parameters)} do not broadcast against spike trains "
+            f"{given} without their last axis; give [..., spike] with a leading axis for each of the parameters'"
+        ) from error
+
+
+def _expand(rule: SpikeRule, times: Tensor) -> Tensor:
+    return times.expand(*_broadcast(rule, times), times.shape[-1])
+
+
+def _intervals(times: Tensor) -> Tensor:
+    """Time before each spike `[spike, ...]`; 0 before the first, where all is at rest, and in the padding."""
+    return torch.diff(times, dim=-1, prepend=times[..., :1]).nan_to_num(nan=0.0).movedim(-1, 0)

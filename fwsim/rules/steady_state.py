@@ -1,0 +1,163 @@
+"""Where a synapse settles under long trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fwsim.errors import ConfigError, ShapeError, choice
+from fwsim.rules.base import SpikeRule, Values
+from fwsim.rules.moments import poisson_moments
+from fwsim.rules.parameters import as_tensors, batch_shape
+from fwsim.rules.propagate import relaxation_rates, transition
+from fwsim.rules.rates import RateDynamics
+from fwsim.rules.sampling import sample_poisson
+from fwsim.rules.symbols import structure
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TRAINS = ("regular", "poisson", "mean_field")
+SILENCE = 1e15  # s; the period of a train of rate 0
+NEWTON_STEPS = 50
+ACCEPTED_TRUNCATION = 1e-6  # relative; a moment hierarchy that is worse is replaced by sampling
+
+
+@dataclass(frozen=True)
+class SteadyState:
+    """What a rule settles to.
+
+    Parameters
+    ----------
+    release
+        Per spike (presynaptic rules), or the weight that a presynaptic spike finds (associative rules).
+    release_error
+        Standard error where sampled, truncation error of a moment hierarchy, else 0.
+    state
+        Variables just before a presynaptic spike: of regular trains their values, of Poisson trains their
+        means.
+    """
+
+    release: Tensor
+    release_error: Tensor
+    state: dict[str, Tensor]
+
+    @property
+    def weight(self) -> Tensor:
+        """`release` under the name that it has for associative rules."""
+        return self.release
+
+
+def steady_state(
+    rule: SpikeRule, pre: Any, post: Any, *, train: str = "regular", lag: Any = 0.0
+) -> SteadyState:
+    """Release and state after long trains; see the methods of the rules."""
+    choice("train", train, TRAINS)
+    pre, post = _rate("pre", pre), _rate("post", post)
+    tensors = as_tensors(rule)
+    try:
+        shape = torch.broadcast_shapes(batch_shape(rule), pre.shape, post.shape)
+    except RuntimeError as error:
+        raise ShapeError(
+            f"rates {list(pre.shape)}, {list(post.shape)} do not broadcast against parameters "
+            f"{list(batch_shape(rule))}; add axes of length 1"
+        ) from error
+    pre, post = pre.expand(shape), post.expand(shape)
+    _check_forgetting(tensors)
+    if train == "regular":
+        return _fixed(tensors, shape, _period_map(tensors, pre, post, lag))
+    mean_field = _fixed(tensors, shape, _rate_flow(tensors, pre, post))
+    if train == "mean_field":
+        return mean_field
+    exact = poisson_moments(tensors, pre, post)
+    if exact is not None and bool((exact[1] <= ACCEPTED_TRUNCATION * exact[0].abs()).all()):
+        return SteadyState(*exact)
+    return SteadyState(*sample_poisson(tensors, pre, post, mean_field.state))
+
+
+def _rate(name: str, value: Any) -> Tensor:
+    rate = torch.as_tensor(value, dtype=torch.float64)
+    if not bool(((rate >= 0) & rate.isfinite()).all()):
+        raise ConfigError(f"{name} rate {value!r} is not allowed; give a finite number of Hz, at least 0")
+    return rate
+
+
+def _check_forgetting(rule: SpikeRule) -> None:
+    """Raise where something is never forgotten, so that nothing settles."""
+    for names, rate in relaxation_rates(rule).items():
+        if bool((rate <= 0).any()):
+            raise ConfigError(
+                f"{type(rule).__name__} never forgets {names}, so it has no steady state; "
+                "give a leak or a finite time constant"
+            )
+
+
+def _period_map(rule: SpikeRule, pre: Tensor, post: Tensor, lag: Any) -> Callable[[Values], Values]:
+    """S ↦ change of s over one period, from just before a presynaptic spike to the next."""
+    period = torch.where(pre > 0, 1 / pre, SILENCE)
+    driven = structure(rule).reached_by_post
+    if driven and not bool((pre == post).all()):
+        raise ConfigError("train='regular' needs equal pre and post rates; use 'poisson' or 'mean_field'")
+    lag = torch.as_tensor(lag, dtype=torch.float64)
+    if not bool(((lag >= 0) & (lag < period)).all()):
+        raise ConfigError(f"lag={lag.tolist()} is not allowed; it must lie in [0, period) s")
+    to_post, to_pre = transition(rule, lag.expand(period.shape)), transition(rule, period - lag)
+    fires = pre > 0
+
+    def change(state: Values) -> Values:
+        after = to_post(_where(fires, rule.at_pre(state)[0], state))
+        if driven:
+            after = _where(fires, rule.at_post(after), after)
+        after = to_pre(after)
+        return {name: after[name] - value for name, value in state.items()}
+
+    return change
+
+
+def _rate_flow(rule: SpikeRule, pre: Tensor, post: Tensor) -> Callable[[Values], Values]:
+    dynamics = RateDynamics(rule, {})
+    return lambda state: dynamics.drift(state, pre, post)
+
+
+def _where(condition: Tensor, one: Values, other: Values) -> Values:
+    return {name: torch.where(condition, one[name], other[name]) for name in one}
+
+
+def _fixed(rule: SpikeRule, shape: torch.Size, change: Callable[[Values], Values]) -> SteadyState:
+    """Root of `change`, by Newton's method from rest; differentiable in the parameters."""
+    names = structure(rule).names
+    rest = rule.rest()
+    start = [torch.as_tensor(rest[name], dtype=torch.float64).expand(shape) for name in names]
+    vector = torch.stack(start, -1).detach()
+    scale = torch.ones_like(vector)
+    for _ in range(NEWTON_STEPS):
+        step = _newton_step(change, names, vector)
+        moved = vector - step.detach()
+        scale = torch.maximum(moved.abs(), torch.ones_like(moved))
+        if bool((step.detach().abs() <= 1e-15 * scale).all()):
+            break
+        vector = moved
+    else:
+        if not bool((step.detach().abs() <= 1e-9 * scale).all()):
+            raise ConfigError(f"{type(rule).__name__} found no steady state; try train='poisson'")
+    # One more step from the root carries the derivative of the implicit function.
+    state = dict(zip(names, (vector - _newton_step(change, names, vector)).unbind(-1)))
+    release = torch.as_tensor(rule.at_pre(state)[1]).expand(shape)
+    return SteadyState(release, torch.zeros_like(release), state)
+
+
+def _newton_step(change: Callable[[Values], Values], names: list[str], vector: Tensor) -> Tensor:
+    """J⁻¹ change(s), with J detached."""
+    at = vector.detach().requires_grad_()
+    with torch.enable_grad():
+        moved = change(dict(zip(names, at.unbind(-1))))
+        residual = torch.stack(torch.broadcast_tensors(*(moved[name] for name in names)), -1)
+        rows = [torch.autograd.grad(part.sum(), at, retain_graph=True)[0] for part in residual.unbind(-1)]
+    jacobian = torch.stack(rows, -2)
+    size = jacobian.abs().amax(-1, keepdim=True)  # rows of instant variables are 1e18 times the others
+    live = change(dict(zip(names, vector.unbind(-1))))
+    residual = torch.stack(torch.broadcast_tensors(*(live[name] for name in names)), -1)
+    return torch.linalg.solve(jacobian / size, residual / size[..., 0])

@@ -1,0 +1,99 @@
+"""Release that varies from trial to trial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fwsim.errors import ConfigError
+from fwsim.rules.base import PresynapticRule, Values
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class StochasticRelease(PresynapticRule):
+    """Any presynaptic rule with n release sites, each of which releases with the rule's probability.
+
+    Of n sites k release (binomial); each quantum has mean 1/n and coefficient of variation `cv` (normal),
+    so that one response is (k + cv √k ξ)/n with mean `release`, as in the rule. The state is that of the
+    rule: depletion is the average one, not that of single sites.
+
+    Source: the quantal model (del Castillo & Katz 1954, J. Physiol. 124:560).
+
+    Parameters
+    ----------
+    rule
+        Gives the probability, in [0, 1].
+    sites
+        Number of release sites n.
+    cv
+        Coefficient of variation of one quantum, at least 0.
+    """
+
+    rule: PresynapticRule
+    sites: int = 1
+    cv: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.rule, PresynapticRule) or isinstance(self.rule, StochasticRelease):
+            given = type(self.rule).__name__
+            raise ConfigError(f"StochasticRelease: rule is a {given}; give a deterministic presynaptic rule")
+        if not isinstance(self.sites, int) or self.sites < 1:
+            raise ConfigError(
+                f"StochasticRelease: sites={self.sites!r} is not allowed; give a whole number from 1 up"
+            )
+        if not 0 <= self.cv < float("inf"):
+            raise ConfigError(
+                f"StochasticRelease: cv={self.cv!r} is not allowed; give a number of at least 0"
+            )
+        super().__post_init__()
+
+    def rest(self) -> Values:
+        """As the rule."""
+        return self.rule.rest()
+
+    def drift(self, state: Values) -> Values:
+        """As the rule."""
+        return self.rule.drift(state)
+
+    def on_pre(self, state: Values) -> tuple[Values, Any]:
+        """As the rule, whose release is the mean here: rates and steady states are those of the mean."""
+        return self.rule.on_pre(state)
+
+    def respond(self, times: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+        """One random response to each spike.
+
+        Parameters
+        ----------
+        times
+            As for every rule.
+        generator
+            Where randomness comes from; `None`: a new one with seed 0, so that equal calls give equal
+            results.
+
+        Raises
+        ------
+        ConfigError
+            The rule's release leaves [0, 1], so that it is no probability.
+        """
+        probability = self.rule.respond(times)
+        if generator is None:
+            generator = torch.Generator(device=times.device).manual_seed(0)
+        return sample_release(probability, self.sites, self.cv, generator)
+
+
+def sample_release(probability: Tensor, sites: int, cv: float, generator: torch.Generator) -> Tensor:
+    """Draw (k + cv √k ξ)/n with k binomial, NaN where `probability` is."""
+    known = ~probability.isnan()
+    chance = torch.where(known, probability, 0.0).detach()
+    if bool(((chance < 0) | (chance > 1)).any()):
+        raise ConfigError(
+            f"release reached {chance.max().item():.3g}, which is no probability; lower the rule's amplitude"
+        )
+    released = torch.binomial(torch.full_like(chance, sites), chance, generator=generator)
+    noise = torch.randn(chance.shape, generator=generator, dtype=chance.dtype, device=chance.device)
+    return torch.where(known, (released + cv * released.sqrt() * noise) / sites, torch.nan)
