@@ -122,6 +122,11 @@ def resume(given: str | Path | Run, *, device: str | None = None) -> Run:
     experiment = load_experiment(found.experiment, name=manifest["experiment"])
     config = experiment.configure(manifest["configuration"])
     context = Context(found.folder, manifest["seed"], pick_device(device or manifest["device"]), resume=True)
+    origin = _origin(config, context)
+    again = {key: origin[key] for key in ("started", "device", "versions", "commit", "command")}
+    found.update(
+        source_sha256=files.fingerprint(found.experiment), resumed=[*manifest.get("resumed", []), again]
+    )
     _execute(found, experiment, config, context)
     return found
 

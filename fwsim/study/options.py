@@ -100,11 +100,11 @@ def _app(experiment: Experiment, defaults: Mapping[str, Any]) -> App:
     options = create_model(experiment.config.__name__, __base__=experiment.config, **fields)
     app = App(
         name=f"fwsim run {experiment.name}",
-        help=experiment.doc,
+        help=_reflow(experiment.doc),
         help_format="plaintext",
         help_epilogue=_examples(experiment),
         version_flags=[],
-        default_parameter=Parameter(consume_multiple=True, negative_iterable=()),
+        default_parameter=Parameter(consume_multiple=True, negative_iterable=(), show_default=_typed),
         result_action="return_value",
     )
     app["--help"].group = "Run"
@@ -142,6 +142,21 @@ def _readable(annotation: Any) -> Any:
         texts = {str(value): value for value in get_args(annotation)}
         return Annotated[annotation, BeforeValidator(lambda given: texts.get(given, given))]
     return annotation
+
+
+def _typed(default: Any) -> str:
+    """Write a default as one would type it."""
+    if isinstance(default, (tuple, list)):
+        return " ".join(map(_typed, default)) or "none"
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return f"{default:.6g}" if isinstance(default, float) else str(default)
+
+
+def _reflow(text: str) -> str:
+    """Join the lines of each paragraph, so that the terminal breaks them; indented ones stay."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(part if "\n " in part else " ".join(part.split("\n")) for part in paragraphs)
 
 
 def _examples(experiment: Experiment) -> str:

@@ -1,0 +1,19 @@
+"""Fixtures shared by all tests."""
+
+from pathlib import Path
+
+import pytest
+
+TOY = Path(__file__).parent / "study" / "toy"
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """Empty folder of a user, with the toy experiment and its analysis, as the current one."""
+    import shutil
+
+    shutil.copytree(TOY, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("FWSIM_DEBUG", raising=False)
+    return tmp_path

@@ -1,0 +1,244 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import fwsim as fw
+from fwsim.errors import ConfigError, RecordingError
+from fwsim.study import Interrupted, Run, StudyError, load_experiment, resume, run, runs
+
+FIELDS = {"steps", "tau", "taus", "order", "offset", "pause"}
+
+
+def write_experiment(folder, body, name="made"):
+    """Write an experiment with one field whose run is `body`."""
+    lines = "\n".join(f"    {line}" for line in body.splitlines())
+    (folder / "experiments" / f"{name}.py").write_text(
+        '"""A question?"""\nimport numpy as np, xarray as xr\nimport fwsim as fw\n'
+        "class Config(fw.study.Config):\n    size: int = 2\n    'Size.'\n"
+        f"def run(config, context):\n{lines}\n"
+    )
+
+
+def test_a_run_keeps_all_that_repeats_it(toy):
+    done = run("trace", {"tau": "300 ms"}, seed=3, device="cpu")
+    manifest = done.manifest
+    assert done.state == manifest["state"] == "finished"
+    assert done.folder.parent.name == "runs"
+    assert done.folder.name.startswith("trace-")
+    assert done.folder.name.endswith("-3")
+    assert set(manifest["configuration"]) == FIELDS
+    assert manifest["configuration"]["tau"] == 0.3
+    assert (manifest["seed"], manifest["device"], manifest["versions"]["fwsim"]) == (3, "cpu", fw.__version__)
+    assert done.experiment.read_bytes() == (toy / "experiments" / "trace.py").read_bytes()
+    assert done.analysis.read_bytes() == (toy / "analysis" / "trace.py").read_bytes()
+    assert not list(done.folder.glob("*.part"))
+
+
+def test_the_recording_returns_as_it_was(toy):
+    done = run("trace", seed=1)
+    stored = done.recording.load()
+    experiment = load_experiment("trace")
+    again = experiment.run(experiment.configure({}), fw.study.Context(toy / "again", 1))
+    xr.testing.assert_equal(stored, again)
+    assert stored.early.dtype == bool
+    assert stored.label.values.tolist() == again.label.values.tolist()
+    assert stored.attrs["experiment"] == "trace"
+    assert json.loads(stored.attrs["experiment_configuration"])["steps"] == 20
+    assert {name: stored.attrs[name] for name in again.attrs} == again.attrs
+
+
+def test_seeds_make_the_difference(toy):
+    one, same, other = (run("trace", {"steps": 5}, seed=seed).recording.noise.values for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_runs_of_the_same_second_do_not_collide(toy):
+    folders = {run("trace", {"steps": 2}).folder for _ in range(3)}
+    assert len(folders) == 3
+
+
+def test_modules_and_configurations_are_accepted(toy):
+    experiment = load_experiment("trace")
+    config = experiment.configure({"steps": 3})
+    module = sys.modules[experiment.config.__module__]
+    assert run(module, config).recording.sizes["time"] == 3
+    with pytest.raises(ConfigError, match="quick=True"):
+        run(experiment, config, quick=True)
+
+
+def test_existing_folders_are_refused(toy):
+    done = run("trace", {"steps": 3}, folder="here")
+    with pytest.raises(ConfigError, match=r"here exists.*--force"):
+        run("trace", {"steps": 4}, folder="here")
+    assert done.recording.sizes["time"] == 3
+    assert run("trace", {"steps": 4}, folder="here", force=True).recording.sizes["time"] == 4
+
+
+def test_force_never_deletes_what_is_no_run(toy):
+    with pytest.raises(ConfigError, match="is not a run"):
+        run("trace", folder="experiments", force=True)
+    assert (toy / "experiments" / "trace.py").exists()
+    (toy / "empty").mkdir()
+    assert run("trace", {"steps": 2}, folder="empty").state == "finished"
+
+
+def test_nothing_is_written_when_something_given_is_wrong(toy):
+    for wrong in ({"seed": -1}, {"device": "abacus"}, {"config": {"steps": 0}}):
+        with pytest.raises(ConfigError):
+            run("trace", **wrong)
+    assert not (toy / "runs").exists()
+
+
+def test_a_failure_is_kept_and_told(toy):
+    write_experiment(toy, "x = 1\nreturn x / 0")
+    with pytest.raises(StudyError, match=r"made failed: ZeroDivisionError: .* \(line 9\)") as caught:
+        run("made", folder="bad")
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    failed = Run(toy / "bad")
+    assert failed.state == "failed"
+    assert "ZeroDivisionError" in failed.manifest["error"]
+    assert "Traceback" in (failed.folder / "error.txt").read_text()
+
+
+def test_errors_of_fwsim_pass_as_they_are(toy):
+    write_experiment(toy, "raise fw.DivergedError(3, 'hidden', 0, 'lower eta')")
+    with pytest.raises(fw.DivergedError, match="at step 3"):
+        run("made", folder="bad")
+    assert Run(toy / "bad").state == "failed"
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "said"),
+    [
+        ("return None", StudyError, "run returned NoneType, not the recording"),
+        (
+            "return xr.Dataset({'x': ('a', np.array([object()], dtype=object))})",
+            RecordingError,
+            "cannot be stored",
+        ),
+    ],
+)
+def test_what_is_no_recording(toy, body, error, said):
+    write_experiment(toy, body)
+    with pytest.raises(error, match=said):
+        run("made", folder="bad")
+    assert Run(toy / "bad").state == "failed"
+    with pytest.raises(RecordingError, match="no recording"):
+        _ = Run(toy / "bad").recording
+
+
+def test_an_interrupted_run_goes_on(toy):
+    write_experiment(
+        toy,
+        "if not context.resume:\n    context.checkpoints.joinpath('a').write_text('1')\n"
+        "    raise KeyboardInterrupt\n"
+        "kept = int((context.checkpoints / 'a').read_text())\n"
+        "return xr.Dataset({'seed': context.seed_of('x') % 1000, 'kept': kept})",
+    )
+    with pytest.raises(Interrupted) as caught:
+        run("made", {"size": 5}, seed=4)
+    stopped = caught.value.run
+    assert stopped.state == "interrupted"
+    (toy / "experiments" / "made.py").write_text("changed = True")  # the run has its own copy
+    done = resume(stopped.folder)
+    assert done.state == "finished"
+    assert done.manifest["configuration"] == {"size": 5}
+    assert done.recording.seed.item() == fw.study.Context(".", 4).seed_of("x") % 1000
+    assert done.recording.kept.item() == 1
+    assert len(done.manifest["resumed"]) == 1
+    with pytest.raises(ConfigError, match="is finished"):
+        resume(stopped.folder)
+
+
+def test_a_failed_run_can_be_resumed_with_a_mended_copy(toy):
+    write_experiment(toy, "raise ValueError('no')")
+    with pytest.raises(StudyError):
+        run("made", folder="bad")
+    (toy / "bad" / "experiment.py").write_text(
+        (toy / "bad" / "experiment.py").read_text().replace("raise ValueError('no')", "return xr.Dataset()")
+    )
+    mended = resume("bad")
+    assert mended.state == "finished"
+    assert mended.manifest["error"] is None
+    assert mended.manifest["source_sha256"] == fw.study.files.fingerprint(mended.experiment)
+
+
+STREAM = """
+from fwsim.recording import Extent, Record, Recorder
+recorder = Recorder([Record("hidden")], Extent(steps=4, dt=1.0, sizes={"trial": 1, "unit": 2}), to=context.recording)
+recorder.write("hidden", np.ones((1, 4, 2)))
+streamed = recorder.finish({"hidden": np.ones((1, 2)), "step": 4})
+"""
+
+
+def test_a_streamed_recording_is_left_where_it_is(toy):
+    write_experiment(toy, STREAM + "return streamed")
+    done = run("made")
+    assert done.manifest["recording"] == "streamed"
+    assert done.recording.hidden.shape == (1, 4, 2)
+    assert done.recording.attrs["experiment"] == "made"
+
+
+def test_variables_are_added_to_a_streamed_recording(toy):
+    write_experiment(
+        toy, STREAM + "return streamed.assign(target=('trial', ['a']), late=('time', [0, 0, 1, 1]))"
+    )
+    done = run("made")
+    assert done.recording.late.values.tolist() == [0, 0, 1, 1]
+    assert done.recording.target.values.tolist() == ["a"]
+    np.testing.assert_array_equal(done.recording.hidden, np.ones((1, 4, 2)))
+
+
+def test_an_interrupted_stream_can_be_read_and_makes_room(toy):
+    stop = "if not context.resume:\n    raise KeyboardInterrupt\nreturn streamed"
+    write_experiment(toy, STREAM + stop)
+    with pytest.raises(Interrupted) as caught:
+        run("made")
+    stopped = caught.value.run
+    assert stopped.recording.hidden.shape == (1, 4, 2)
+    assert resume(stopped).state == "finished"
+    assert (stopped.folder / "recording.interrupted.zarr").is_dir()
+
+
+def test_a_killed_run_counts_as_interrupted_and_a_live_one_as_running(toy):
+    code = "import fwsim as fw; fw.study.run('trace', {'pause': '20 ms', 'steps': 1500}, folder='killed')"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=toy)
+    try:
+        kept = toy / "killed" / "checkpoints" / "done.txt"
+        while not kept.exists() or not kept.read_text():
+            assert process.poll() is None
+            try:
+                process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+        running = Run(toy / "killed")
+        assert running.state == "running"
+        with pytest.raises(ConfigError, match="is running"):
+            resume(running)
+        with pytest.raises(ConfigError, match="running in another process"):
+            run("trace", folder="killed", force=True)
+    finally:
+        process.kill()
+        process.wait()
+    assert running.state == "interrupted"
+
+
+def test_manifests_that_are_not_ours(toy):
+    (toy / "odd").mkdir()
+    for text, said in (("{}", "is not a run"), ("[", "is not a run"), ('{"fwsim_run": 99}', "has format 99")):
+        (toy / "odd" / "run.json").write_text(text)
+        with pytest.raises(ConfigError, match=said):
+            runs.find_run("odd")
+
+
+def test_runs_are_found_by_folder_or_name(toy):
+    done = run("trace", {"steps": 2})
+    assert runs.find_run(done.folder.name).folder == done.folder
+    assert [each.folder for each in runs.past_runs()] == [done.folder]
+    with pytest.raises(ConfigError, match="unknown run"):
+        runs.find_run("nothing")
