@@ -174,6 +174,7 @@ def record(
             {"units": "1", "long_name": "state of the inner loop run on"},
         )
         recording["settling_error"] = percent(wrong, "error if answered here", "iteration")
+        recording["iteration"] = "iteration", np.arange(config.settling + 1), {"units": "1", "long_name": "iteration"}
     return recording
 
 
