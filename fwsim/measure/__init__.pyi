@@ -1,3 +1,16 @@
+from .attending import attention as attention
+from .attraction import basins as basins
 from .composite import Composite as Composite
+from .correlation import autocorrelation_time as autocorrelation_time
+from .decoding import decode as decode
+from .dimensionality import participation_ratio as participation_ratio
+from .dimensionality import principal_components as principal_components
 from .equilibria import fixed_points as fixed_points
 from .exponents import lyapunov_exponents as lyapunov_exponents
+from .forgetting import forgetting_curve as forgetting_curve
+from .inner import InnerLoop as InnerLoop
+from .landscape import energy as energy
+from .retrieval import information as information
+from .retrieval import overlap as overlap
+from .retrieval import retention as retention
+from .settling import convergence as convergence

@@ -45,7 +45,9 @@ class Composite:
         """Read `[batch, unit]` as `{name: [batch, …]}`."""
         sizes = [math.prod(shape) for shape in self.shapes.values()]
         if states.shape[-1] != sum(sizes):
-            raise ShapeError(f"states have {states.shape[-1]} units; the parts {dict(self.shapes)} need {sum(sizes)}")
+            raise ShapeError(
+                f"states have {states.shape[-1]} units; the parts {dict(self.shapes)} need {sum(sizes)}"
+            )
         pieces = states.split(sizes, dim=-1)
         return {
             name: piece.reshape(*piece.shape[:-1], *shape)

@@ -41,7 +41,9 @@ def checked_states(name: str, states: Tensor, step: Step) -> Tensor:
     with torch.no_grad():
         images = step(states)
     if images.shape != states.shape:
-        raise ShapeError(f"step maps {list(states.shape)} to {list(images.shape)}; it must keep [batch, unit]")
+        raise ShapeError(
+            f"step maps {list(states.shape)} to {list(images.shape)}; it must keep [batch, unit]"
+        )
     bad = ~(states.isfinite() & images.isfinite()).all(-1)
     if bad.any():
         row = int(bad.nonzero()[0, 0])

@@ -9,6 +9,7 @@ import xarray as xr
 from torch import Tensor
 
 from fwsim.errors import choice
+from fwsim.measure.clusters import merged, representatives
 from fwsim.measure.differentiation import Step, checked_states, jacobian
 from fwsim.progress import track
 
@@ -82,7 +83,9 @@ def fixed_points(
         for group in groups:
             found.append(_search(residual, group, iterations))
             advance(len(group))
-    state, speed, flat = (torch.cat([getattr(one, name) for one in found]) for name in ("state", "speed", "flat"))
+    state, speed, flat = (
+        torch.cat([getattr(one, name) for one in found]) for name in ("state", "speed", "flat")
+    )
     converged = speed <= tolerance * (1 + state.norm(dim=-1))
     slow = flat & ~converged
     return _dataset(step, state, speed, converged, slow, kind, same)
@@ -101,7 +104,9 @@ class _Search:
 def _search(residual: Step, starts: Tensor, iterations: int) -> _Search:
     """Step all rows until none moves; those that have arrived are left out of the work."""
     speed = residual(starts).norm(dim=-1)
-    search = _Search(starts.clone(), speed, torch.full_like(speed, 1e-2), torch.zeros_like(speed, dtype=torch.bool))
+    search = _Search(
+        starts.clone(), speed, torch.full_like(speed, 1e-2), torch.zeros_like(speed, dtype=torch.bool)
+    )
     floor = 10 * torch.finfo(starts.dtype).eps
     for _ in range(iterations):
         arrived = search.speed <= floor * (1 + search.state.norm(dim=-1))
@@ -145,8 +150,8 @@ def _dataset(
     rank = (~converged).int() * 2 + (~converged & ~slow).int()
     order = torch.argsort(speed, stable=True)
     order = order[torch.argsort(rank[order], stable=True)]
-    end = _merge(state[order], rank[order], same)
-    points = order[_first_of_each(end)]
+    end = merged(state[order], rank[order], same)
+    points = order[representatives(end)]
     end = end[torch.argsort(order)]
 
     groups = state[points].split(max(1, JACOBIAN_ENTRIES // state.shape[1] ** 2))
@@ -159,12 +164,22 @@ def _dataset(
     values = {
         "state": (("point", "unit"), state[points], "1", "state"),
         "speed": (("point",), speed[points], per, "speed"),
-        "eigenvalue": (("point", "mode"), eigenvalue.gather(-1, by_growth), per, "eigenvalue of the Jacobian"),
+        "eigenvalue": (
+            ("point", "mode"),
+            eigenvalue.gather(-1, by_growth),
+            per,
+            "eigenvalue of the Jacobian",
+        ),
         "stable": (("point",), (index == 0) & converged, "1", "stable fixed point"),
         "index": (("point",), index, "1", "number of unstable modes"),
         "converged": (("point",), converged, "1", "fixed point"),
         "slow": (("point",), slow[points], "1", "slow point"),
-        "count": (("point",), torch.bincount(end, minlength=len(points)), "1", "number of starts that ended here"),
+        "count": (
+            ("point",),
+            torch.bincount(end, minlength=len(points)),
+            "1",
+            "number of starts that ended here",
+        ),
         "end": (("start",), end, "1", "point at which the start ended"),
     }
     return xr.Dataset(
@@ -174,21 +189,3 @@ def _dataset(
         },
         attrs={"kind": kind},
     )
-
-
-def _merge(state: Tensor, rank: Tensor, same: float) -> Tensor:
-    """Number of the point that each row belongs to; rows come in order of preference, ranks never mix."""
-    owner = torch.full((len(state),), -1, dtype=torch.long, device=state.device)
-    reach = same * (1 + state.norm(dim=-1))
-    number = 0
-    while bool((free := owner < 0).any()):
-        first = int(free.nonzero()[0, 0])
-        near = (state - state[first]).norm(dim=-1) <= reach[first]
-        owner[free & near & (rank == rank[first])] = number
-        number += 1
-    return owner
-
-
-def _first_of_each(owner: Tensor) -> Tensor:
-    """Index of the first row of each number."""
-    return torch.stack([(owner == number).nonzero()[0, 0] for number in range(int(owner.max()) + 1)])

@@ -70,7 +70,11 @@ def lyapunov_exponents(
             "steps ≥ 1, transient ≥ 0, dt > 0"
         )
     tangents = torch.eye(units, modes, dtype=state.dtype, device=state.device).expand(trials, units, modes)
-    ends = [math.ceil(steps * (i + 1) / SAMPLES) for i in range(SAMPLES)] if steps >= SAMPLES else range(1, steps + 1)
+    ends = (
+        [math.ceil(steps * (i + 1) / SAMPLES) for i in range(SAMPLES)]
+        if steps >= SAMPLES
+        else range(1, steps + 1)
+    )
     blocks, block = [], torch.zeros(trials, modes, dtype=state.dtype, device=state.device)
     with torch.no_grad(), track("Lyapunov exponents", transient + steps) as advance:
         for t in range(1 - transient, steps + 1):
@@ -103,7 +107,11 @@ def _summary(logs: Tensor, ends: Tensor, dt: float) -> xr.Dataset:
     per_second = {"units": "1/s"}
     return xr.Dataset(
         {
-            "exponent": (("trial", "mode"), exponent.numpy(), per_second | {"long_name": "Lyapunov exponent"}),
+            "exponent": (
+                ("trial", "mode"),
+                exponent.numpy(),
+                per_second | {"long_name": "Lyapunov exponent"},
+            ),
             "error": (("trial", "mode"), spread.numpy(), per_second | {"long_name": "standard error"}),
             "running": (
                 ("trial", "sample", "mode"),

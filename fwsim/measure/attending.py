@@ -1,0 +1,71 @@
+"""Attention of the inner loop to past states."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from fwsim.errors import RecordingError
+from fwsim.measure.recorded import described, recorded, require_dims
+
+
+def attention(run: xr.Dataset) -> xr.Dataset:
+    """Describe how the inner loop weighs the past: on how much, how sharply, how far back.
+
+    Weights are the recorded attention κ(t−τ) h(τ)·h_s without its sign, as shares of their sum over the past.
+
+    Parameters
+    ----------
+    run
+        A recording with `attention[trial, time, inner, past]`. Dask-backed recordings stay lazy.
+
+    Returns
+    -------
+    Dataset
+        `weight[trial, time, inner, past]`, shares; `span[trial, time, inner]` (s), the inverse participation
+        number 1/Σ weight² times the step, comparable with `fwsim.theory.attention_span`;
+        `concentration[trial, time, inner]`, 1 − entropy/ln(number of past states): 0 for uniform, 1 for a single
+        one; `lag[trial, time, inner]` (s), mean time since the attended states;
+        `peak[trial, time, inner]`, the step attended to most. NaN (peak: −1) where there is nothing to attend to.
+    """
+    values = recorded(run, "attention")
+    require_dims(values, "trial", "time", "inner", "past")
+    dt = _dt(run)
+    past = xr.DataArray(
+        run["past"].values if "past" in run.coords else np.arange(values.sizes["past"]) + 1, dims="past"
+    )
+    step = np.round(values["time"] / dt)
+    size = np.abs(values)
+    total = size.sum("past")
+    weight = size / total.where(total > 0)
+    available = (past < step).sum("past")
+    entropy = -(weight * np.log(weight.where(weight > 0, 1.0))).sum("past", skipna=False)
+    spread = np.log(available.where(available > 1, np.e))
+    summary = {
+        "weight": (weight.fillna(0.0), "1", "share of the attention"),
+        "span": (dt / (weight**2).sum("past", skipna=False), "s", "effective attention span"),
+        "concentration": (
+            xr.where(available > 1, 1 - entropy / spread, 1 + 0 * entropy),
+            "1",
+            "concentration",
+        ),
+        "lag": (
+            (weight * (step - past)).sum("past", skipna=False) * dt,
+            "s",
+            "mean lag of the attended states",
+        ),
+        "peak": (xr.where(total > 0, past[size.argmax("past")], -1), "1", "step attended to most"),
+    }
+    order = ("trial", "time", "inner", "past")
+    return xr.Dataset(
+        {
+            name: described(value.transpose(*(dim for dim in order if dim in value.dims)), name, units, label)
+            for name, (value, units, label) in summary.items()
+        }
+    )
+
+
+def _dt(run: xr.Dataset) -> float:
+    if not isinstance(run, xr.Dataset) or "dt" not in run.attrs:
+        raise RecordingError("attention needs a recording with its step in run.attrs['dt'] (s)")
+    return float(run.attrs["dt"])

@@ -1,0 +1,114 @@
+"""Which start ends at which attractor."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from fwsim.measure.clusters import merged, representatives
+from fwsim.measure.differentiation import Step, checked_states
+from fwsim.measure.intervals import wilson
+from fwsim.progress import track
+
+LONGEST_CYCLE = 16
+
+
+def basins(
+    step: Step,
+    starts: Tensor,
+    *,
+    iterations: int = 1000,
+    tolerance: float | None = None,
+    same: float = 1e-2,
+    level: float = 0.95,
+) -> xr.Dataset:
+    """Iterate a map from many starts and see where each ends and how much of the starts each end draws in.
+
+    Parameters
+    ----------
+    step
+        The map, `[batch, unit]` → `[batch, unit]` in torch, the same for every row; of a flow, its integrator.
+    starts
+        `[start, unit]`. Volumes are shares of these: draw them from the distribution that is asked about.
+    iterations
+        Most iterations.
+    tolerance
+        A start has settled when one iteration moves it by less than this, relative to 1 + |x|; by default
+        ε^0.6 of the dtype.
+    same
+        Ends closer than this, relative to 1 + |x|, are one attractor.
+    level
+        Of the confidence intervals.
+
+    Returns
+    -------
+    Dataset
+        `state[attractor, unit]`, the largest basin first; `volume[attractor]` with Wilson interval
+        `volume_low`, `volume_high`; `end[start]`, −1 where it did not settle; `iterations[start]` until it
+        settled; `period[start]`: 1 where it settled, 2 … 16 on a cycle, 0 where neither was seen.
+    """
+    starts = checked_states("starts", starts, step)
+    tolerance = torch.finfo(starts.dtype).eps ** 0.6 if tolerance is None else tolerance
+    with torch.no_grad():
+        state, used = _iterate(step, starts, iterations, tolerance)
+        period = _period(step, state, tolerance)
+    settled = period == 1
+    end = torch.full_like(used, -1)
+    end[settled] = merged(state[settled], torch.zeros_like(used[settled]), same)
+    counts = torch.bincount(end[settled], minlength=0)
+    order = torch.argsort(counts, descending=True, stable=True)
+    attractors = state[settled][representatives(end[settled])][order]
+    end[settled] = torch.argsort(order)[end[settled]]
+
+    counts = counts[order].cpu().numpy()
+    low, high = wilson(counts, len(starts), level)
+    values = {
+        "state": (("attractor", "unit"), attractors.cpu().numpy(), "attractor state"),
+        "volume": (("attractor",), counts / len(starts), "share of starts that end here"),
+        "volume_low": (("attractor",), low, f"lower end of the {level:.0%} interval"),
+        "volume_high": (("attractor",), high, f"upper end of the {level:.0%} interval"),
+        "end": (("start",), end.cpu().numpy(), "attractor at which the start ended"),
+        "iterations": (("start",), used.cpu().numpy(), "iterations until it settled"),
+        "period": (("start",), period.cpu().numpy().astype(np.int64), "period of the cycle it ended on"),
+    }
+    return xr.Dataset(
+        {
+            name: (dims, value, {"units": "1", "long_name": label})
+            for name, (dims, value, label) in values.items()
+        },
+        attrs={"level": level},
+    )
+
+
+def _iterate(step: Step, starts: Tensor, iterations: int, tolerance: float) -> tuple[Tensor, Tensor]:
+    """Iterate each row until it stands still; the states, and how many iterations each took."""
+    state = starts.clone()
+    used = torch.zeros(len(starts), dtype=torch.long, device=starts.device)
+    active = torch.arange(len(starts), device=starts.device)
+    with track("following starts", iterations) as advance:
+        for _ in range(iterations):
+            if len(active) == 0:
+                break
+            after = step(state[active])
+            moving = ~_same(after, state[active], tolerance)
+            state[active] = after
+            active = active[moving]
+            used[active] += 1
+            advance()
+    return state, used
+
+
+def _period(step: Step, state: Tensor, tolerance: float) -> Tensor:
+    """Smallest p for which p iterations bring a row back to where it is; 0 if none up to the longest cycle."""
+    period = torch.zeros(len(state), dtype=torch.long, device=state.device)
+    after = state
+    for p in range(1, LONGEST_CYCLE + 1):
+        after = step(after)
+        period[(period == 0) & _same(after, state, 10 * tolerance)] = p
+    return period
+
+
+def _same(one: Tensor, other: Tensor, tolerance: float) -> Tensor:
+    return (one - other).norm(dim=-1) <= tolerance * (1 + other.norm(dim=-1))

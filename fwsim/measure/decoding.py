@@ -1,0 +1,143 @@
+"""Decoding across time: is a memory held in a stable code, a rotating code, or out of sight?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+from scipy.stats import binom
+
+from fwsim.errors import ConfigError, ShapeError
+from fwsim.measure.recorded import described, plain, recorded, require_dims
+from fwsim.progress import track
+
+STABLE = 0.5
+"""A code is stable if decoders from other times keep at least this part of what the present one gains over chance."""
+
+
+def decode(
+    run: xr.Dataset | xr.DataArray,
+    labels: ArrayLike,
+    *,
+    folds: int = 5,
+    classifier: Any = None,
+    seed: int = 0,
+    level: float = 0.99,
+) -> xr.Dataset:
+    """Train a linear decoder of a label at each time and test it at every time, on trials it has not seen.
+
+    Parameters
+    ----------
+    run
+        A recording with `hidden` or `rate`, or a DataArray with dimensions `trial`, `time`, `unit`.
+    labels
+        What each trial held, `[trial]`.
+    folds
+        Folds of the stratified cross-validation.
+    classifier
+        A scikit-learn classifier; by default linear discriminant analysis with shrinkage (Ledoit–Wolf).
+    seed
+        Of the assignment of trials to folds.
+    level
+        Accuracy above this quantile of the binomial distribution of guessing counts as decodable.
+
+    Returns
+    -------
+    Dataset
+        `accuracy[train_time, test_time]`; `chance`, share of the most frequent label; `threshold`, the accuracy
+        above which a time is decodable; `decodable[time]`; `stability[time]`, the gain over chance that decoders
+        keep when moved between this time and the other decodable ones, over the gain here;
+        `code[time]`: `"stable"`; `"rotating"` (decodable, stability below .5); `"silent"` (not decodable here,
+        but before and after: the memory is in something that was not recorded); `"absent"`.
+
+    Notes
+    -----
+    King & Dehaene 2014, Trends Cogn. Sci. 18:203; Stokes 2015, Trends Cogn. Sci. 19:394; threshold:
+    Combrisson & Jerbi 2015, J. Neurosci. Methods 250:126.
+    """
+    values = recorded(run, "hidden", "rate")
+    require_dims(values, "trial", "time", "unit")
+    labels = plain(labels)
+    if labels.shape != (values.sizes["trial"],):
+        raise ShapeError(
+            f"labels have shape {list(labels.shape)}; expected [trial] with {values.sizes['trial']} trials"
+        )
+    classes, counts = np.unique(labels, return_counts=True)
+    if len(classes) < 2 or counts.min() < folds or folds < 2:
+        raise ConfigError(
+            f"labels with counts {dict(zip(classes.tolist(), counts.tolist()))} and folds={folds}: "
+            "give at least two labels, each in at least as many trials as there are folds"
+        )
+    states = values.transpose("trial", "time", "unit").values
+    accuracy = _cross_temporal(states, labels, folds, _classifier(classifier), seed)
+    chance = float(counts.max() / counts.sum())
+    threshold = float(binom.ppf(level, len(labels), chance) / len(labels))
+    return _dataset(accuracy, chance, threshold, values)
+
+
+def _classifier(classifier: Any) -> Any:
+    try:
+        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    except ImportError as error:
+        raise ConfigError(
+            "decode needs scikit-learn, which is not installed; pip install 'fwsim[decode]'"
+        ) from error
+    return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto") if classifier is None else classifier
+
+
+def _cross_temporal(
+    states: np.ndarray, labels: np.ndarray, folds: int, classifier: Any, seed: int
+) -> np.ndarray:
+    """Mean accuracy `[train_time, test_time]` on left-out trials of states `[trial, time, unit]`."""
+    from sklearn.base import clone
+    from sklearn.model_selection import StratifiedKFold
+
+    trials, times, units = states.shape
+    right = np.zeros((times, times))
+    split = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels))
+    with track("decoding", times * folds) as advance:
+        for train, test in split:
+            unseen = states[test].reshape(-1, units)
+            for t in range(times):
+                decoder = clone(classifier).fit(states[train, t], labels[train])
+                guesses = decoder.predict(unseen).reshape(len(test), times)
+                right[t] += (guesses == labels[test, None]).sum(0)
+                advance()
+    return right / trials
+
+
+def _dataset(accuracy: np.ndarray, chance: float, threshold: float, values: xr.DataArray) -> xr.Dataset:
+    gain = accuracy - chance
+    decodable = np.diagonal(accuracy) > threshold
+    stability = np.full(len(gain), np.nan)
+    for t in np.flatnonzero(decodable):
+        others = np.flatnonzero(decodable & (np.arange(len(gain)) != t))
+        if len(others):
+            stability[t] = (gain[others, t].mean() + gain[t, others].mean()) / 2 / gain[t, t]
+    before = np.logical_or.accumulate(decodable)
+    after = np.logical_or.accumulate(decodable[::-1])[::-1]
+    seen = np.where(stability < STABLE, "rotating", "stable")
+    code = np.where(decodable, seen, np.where(before & after, "silent", "absent"))
+
+    time = values["time"].values if "time" in values.coords else np.arange(values.sizes["time"])
+    seconds = {"units": "s"}
+    variables = {
+        "accuracy": (("train_time", "test_time"), accuracy, "decoding accuracy"),
+        "chance": ((), chance, "accuracy of guessing the most frequent label"),
+        "threshold": ((), threshold, "accuracy above which a time is decodable"),
+        "decodable": (("time",), decodable, "decodable"),
+        "stability": (("time",), stability, "share of the gain that decoders of other times keep"),
+        "code": (("time",), code.astype(object), "kind of code"),
+    }
+    dataset = xr.Dataset(
+        coords={
+            "time": ("time", time, seconds | {"long_name": "time"}),
+            "train_time": ("train_time", time, seconds | {"long_name": "time of training"}),
+            "test_time": ("test_time", time, seconds | {"long_name": "time of testing"}),
+        }
+    )
+    for name, (dims, data, label) in variables.items():
+        dataset[name] = described(xr.DataArray(data, dims=dims), name, "1", label)
+    return dataset

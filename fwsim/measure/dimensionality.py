@@ -1,0 +1,121 @@
+"""How many dimensions the states use, and which."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from fwsim.errors import ConfigError, ShapeError
+from fwsim.measure.recorded import described, plain, recorded
+
+
+def participation_ratio(
+    states: ArrayLike | xr.DataArray | xr.Dataset, dim: str | tuple[str, ...] = "time"
+) -> np.ndarray | xr.DataArray:
+    """Effective dimension (Σλ)²/Σλ² of the covariance of states, from 1 (a line) to the number of units.
+
+    Parameters
+    ----------
+    states
+        A recording with `hidden` or `rate`; a DataArray with dimension `unit`; or an array or tensor
+        `[..., sample, unit]`. Dask-backed recordings are read in chunks.
+    dim
+        Dimensions of a DataArray that are samples; the others are kept. `("trial", "time")` pools trials.
+
+    Returns
+    -------
+    array or DataArray
+        `[...]`; NaN where the states do not vary.
+
+    Notes
+    -----
+    From n samples at most n − 1 dimensions are seen: short recordings read too low.
+    """
+    if not isinstance(states, (xr.DataArray, xr.Dataset)):
+        array = plain(states)
+        if array.ndim < 2:
+            raise ShapeError(f"states have shape {list(array.shape)}; expected [..., sample, unit]")
+        outer = tuple(f"axis_{i}" for i in range(array.ndim - 2))
+        return participation_ratio(xr.DataArray(array, dims=(*outer, "time", "unit"))).values[()]
+    covariance, _ = _covariance(recorded(states, "hidden", "rate"), dim)
+    ratio = _trace(covariance) ** 2 / (covariance**2).sum(["unit", "other"])
+    return described(ratio, "participation_ratio", "1", "participation ratio")
+
+
+def principal_components(
+    states: xr.DataArray | xr.Dataset, count: int = 3, dim: str | tuple[str, ...] = ("trial", "time")
+) -> xr.Dataset:
+    """Directions of largest variance, and the states seen along them.
+
+    Parameters
+    ----------
+    states
+        A recording with `hidden` or `rate`, or a DataArray with dimension `unit`. Dask-backed recordings are
+        read in chunks, and `projection` stays lazy.
+    count
+        Number of components.
+    dim
+        Dimensions that are samples; dimensions that are missing are left out, others are kept.
+
+    Returns
+    -------
+    Dataset
+        `component[..., component, unit]`, unit vectors whose largest entry is positive;
+        `variance[..., component]` in squared units of the state; `explained[..., component]`, share of the
+        total variance; `mean[..., unit]`; `projection[..., component]`, the centred states along the components.
+    """
+    values = recorded(states, "hidden", "rate")
+    if not 1 <= count <= values.sizes.get("unit", 0):
+        raise ConfigError(
+            f"count={count} components of {values.sizes.get('unit', 0)} units; give 1 to that many"
+        )
+    covariance, mean = _covariance(values, dim)
+    variance, vectors = xr.apply_ufunc(
+        _leading,
+        covariance.compute(),
+        input_core_dims=[["unit", "other"]],
+        output_core_dims=[["component"], ["component", "unit"]],
+        kwargs={"count": count},
+    )
+    units = values.attrs.get("units", "1")
+    squared = "1" if units == "1" else f"{units}^2"
+    projection = xr.dot(values - mean, vectors, dim="unit")
+    return xr.Dataset(
+        {
+            "component": described(vectors, "component", "1", "principal component"),
+            "variance": described(variance, "variance", squared, "variance along the component"),
+            "explained": described(variance / _trace(covariance), "explained", "1", "share of the variance"),
+            "mean": described(mean, "mean", units, "mean state"),
+            "projection": described(projection, "projection", units, "state along the component"),
+        }
+    )
+
+
+def _covariance(values: xr.DataArray, dim: str | tuple[str, ...]) -> tuple[xr.DataArray, xr.DataArray]:
+    """Covariance `[..., unit, other]` and mean `[..., unit]` over the sample dimensions."""
+    samples = [name for name in ((dim,) if isinstance(dim, str) else dim) if name in values.dims]
+    if "unit" not in values.dims or not samples:
+        raise ShapeError(f"states have dimensions {list(values.dims)}; they need 'unit' and one of {dim!r}")
+    count = int(np.prod([values.sizes[name] for name in samples]))
+    if count < 2:
+        raise ShapeError(f"{count} sample along {samples}; a covariance needs at least two")
+    values = values.drop_vars("unit", errors="ignore").astype(float)
+    mean = values.mean(samples)
+    centred = values - mean
+    covariance = xr.dot(centred, centred.rename(unit="other"), dim=samples) / (count - 1)
+    return covariance, mean
+
+
+def _trace(covariance: xr.DataArray) -> xr.DataArray:
+    diagonal = xr.DataArray(np.arange(covariance.sizes["unit"]), dims="diagonal")
+    return covariance.isel(unit=diagonal, other=diagonal).sum("diagonal")
+
+
+def _leading(covariance: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Largest eigenvalues `[..., component]` and their vectors `[..., component, unit]`."""
+    values, vectors = np.linalg.eigh(covariance)
+    values = values[..., ::-1][..., :count]
+    vectors = np.swapaxes(vectors, -1, -2)[..., ::-1, :][..., :count, :]
+    largest = np.take_along_axis(vectors, np.abs(vectors).argmax(-1)[..., None], axis=-1)
+    return np.maximum(values, 0.0), vectors * np.sign(largest)

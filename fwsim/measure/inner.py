@@ -1,0 +1,98 @@
+"""The inner loop of a network as an autonomous map: memory and input frozen at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from fwsim.engine.cell import Cell
+from fwsim.engine.network import FastWeightNetwork
+from fwsim.engine.state import State
+from fwsim.errors import RecordingError, ShapeError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+@dataclass(frozen=True, eq=False)
+class InnerLoop:
+    """The map h → f(LN[z + A h]) that a step iterates; call it on states `[batch, unit]`.
+
+    Parameters
+    ----------
+    cell
+        Activation and normalisation.
+    matrix
+        A, all time scales together, `[post, pre]`.
+    sustained
+        z, `[unit]`.
+    """
+
+    cell: Cell
+    matrix: Tensor
+    sustained: Tensor
+
+    def __call__(self, states: Tensor) -> Tensor:
+        """One iteration: `[batch, unit]` → `[batch, unit]`."""
+        return self.cell.iterate(self.sustained.expand_as(states), states @ self.matrix.mT)
+
+    @property
+    def start(self) -> Tensor:
+        """h_0, the state from which a step begins to iterate, `[1, unit]`."""
+        return self.cell.start(self.sustained[None])
+
+    def double(self) -> InnerLoop:
+        """Return the same map in float64, in which fixed points and eigenvalues are found precisely."""
+        parts = (self.cell.W, self.cell.gain, self.cell.bias)
+        W, gain, bias = (part.double() for part in parts)
+        cell = Cell(
+            W, gain, bias, self.cell.inner_steps, self.cell.activation, self.cell.normalise, self.cell.write
+        )
+        return InnerLoop(cell, self.matrix.double(), self.sustained.double())
+
+    @classmethod
+    def of(cls, net: FastWeightNetwork, state: State, x: Tensor, trial: int = 0) -> InnerLoop:
+        """Return the inner loop that a step from `state` with input `x [input]` runs, in one trial."""
+        if tuple(x.shape) != (net.inputs,):
+            raise ShapeError(f"x has shape {list(x.shape)}; expected [input] with input={net.inputs}")
+        with torch.no_grad():
+            before = net.write(state, state.hidden) if net.write_order == "before" and state.step else state
+            memory = before.memory
+            hidden = state.hidden[trial]
+            matrix = torch.zeros_like(net.W) if memory is None else memory[trial].sum(0)
+            sustained = net.W @ hidden + net.C @ x.to(net.C) + net.b
+            cell = net.cell()
+            W, gain, bias = (part.detach() for part in (cell.W, cell.gain, cell.bias))
+        cell = Cell(W, gain, bias, cell.inner_steps, cell.activation, cell.normalise, cell.write)
+        return cls(cell, matrix.detach(), sustained.detach())
+
+    @classmethod
+    def at(cls, net: FastWeightNetwork, run: xr.Dataset, time: float, x: Tensor, trial: int = 0) -> InnerLoop:
+        """Return the inner loop that a step with input `x [input]` would run after the recorded `time` (s).
+
+        The recording must hold `hidden` and `memory` at that time: `simulate(..., record=["hidden", "memory"])`.
+        """
+        hidden = _sample(run, "hidden", time, trial)
+        memory = _sample(run, "memory", time, trial)
+        memory = memory if memory.ndim == 3 else memory[None]
+        state = State(hidden[None].to(net.W), memory[None].to(net.W), step=1)
+        return cls.of(net, state, x)
+
+
+def _sample(run: xr.Dataset, name: str, time: float, trial: int) -> Tensor:
+    if name not in run:
+        raise RecordingError(
+            f"the recording has no {name!r}; record it: simulate(..., record=['hidden', 'memory'])"
+        )
+    values = run[name]
+    axis = f"{name}_time" if f"{name}_time" in values.dims else "time"
+    steps = values[axis].values
+    nearest = int(abs(steps - time).argmin())
+    if abs(steps[nearest] - time) > 1e-6 * max(1.0, abs(time)):
+        raise RecordingError(
+            f"{name} was not recorded at {time:g} s; the nearest sample is at {float(steps[nearest]):g} s"
+        )
+    return torch.as_tensor(values.isel({axis: nearest, "trial": trial}).values)

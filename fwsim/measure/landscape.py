@@ -1,0 +1,67 @@
+"""The energy of an inner loop, where it has one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fwsim.errors import ConfigError
+from fwsim.measure.inner import InnerLoop
+
+
+def energy(loop: InnerLoop, states: Tensor, previous: Tensor | None = None) -> Tensor:
+    """Energy that iterations of an inner loop never raise; it exists for symmetric A without normalisation.
+
+    E(h, h′) = ½[G(h) + G(h′) − z·(h + h′) − hᵀA h′] with h′ the state one iteration earlier and G the sum over
+    units of ∫ f⁻¹: ½h² for relu, h artanh h + ½ ln(1−h²) for tanh, 0 for sign. It falls at every parallel
+    update; E(h, h) = G(h) − z·h − ½hᵀA h is the energy of a fixed point and of updates one unit at a time.
+
+    Parameters
+    ----------
+    loop
+        The frozen inner loop.
+    states
+        `[..., unit]`, values that the activation can take.
+    previous
+        States one iteration earlier, `[..., unit]`; the same as `states` by default.
+
+    Returns
+    -------
+    Tensor
+        `[...]`.
+
+    Raises
+    ------
+    ConfigError
+        The loop normalises, or A is not symmetric: no Lyapunov function is known.
+
+    Notes
+    -----
+    Hopfield 1984, PNAS 81:3088; Marcus & Westervelt 1989, Phys. Rev. A 40:501 (parallel updates).
+    """
+    if loop.cell.normalise != "none":
+        raise ConfigError(
+            f"energy with normalise={loop.cell.normalise!r}: layer normalisation leaves no Lyapunov function; "
+            "use normalise='none', or measure basins and fixed_points"
+        )
+    asymmetry = (loop.matrix - loop.matrix.mT).abs().max()
+    if asymmetry > 1e-5 * loop.matrix.abs().max():
+        raise ConfigError(
+            f"energy with a matrix that is not symmetric (|A − Aᵀ| up to {float(asymmetry):.2g}): no Lyapunov "
+            "function is known; use basins and fixed_points"
+        )
+    previous = states if previous is None else previous
+    potential = _potential(states, loop.cell.activation) + _potential(previous, loop.cell.activation)
+    field = ((states + previous) * loop.sustained).sum(-1)
+    coupling = ((states @ loop.matrix) * previous).sum(-1)
+    return (potential - field - coupling) / 2
+
+
+def _potential(states: Tensor, activation: str) -> Tensor:
+    """Σ over units of ∫ f⁻¹; infinite where the activation cannot reach."""
+    if activation == "relu":
+        return torch.where(states >= 0, states**2 / 2, torch.inf).sum(-1)
+    if activation == "sign":
+        return torch.zeros_like(states[..., 0])
+    entropy = torch.special.xlogy(1 + states, 1 + states) + torch.special.xlogy(1 - states, 1 - states)
+    return (entropy / 2).sum(-1)

@@ -1,0 +1,71 @@
+"""Access to the variables of a recording, whatever their own time axis and however they are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from fwsim.errors import RecordingError, ShapeError
+
+
+def recorded(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
+    """First of the variables `names` that a recording holds, its own time axis renamed to `time`.
+
+    A DataArray is taken as the variable itself. A variable named like a dimension (`inner`) comes back
+    without being its own coordinate.
+    """
+    if isinstance(run, xr.DataArray):
+        return run
+    name = next((name for name in names if name in run), None)
+    if name is None:
+        wanted = " or ".join(map(repr, names))
+        raise RecordingError(
+            f"the recording holds no {wanted} but {sorted(map(str, run.variables))}; "
+            f"record it: simulate(..., record=[{names[0]!r}])"
+        )
+    values = run[name]
+    coords = {key: coord for key, coord in values.coords.items() if key != name}
+    clean = xr.DataArray(values.variable, coords=coords, name=name, attrs=values.attrs)
+    own = f"{name}_time"
+    return clean.rename({own: "time"}) if own in clean.dims else clean
+
+
+def with_dims(name: str, values: ArrayLike | xr.DataArray, *allowed: tuple[str, ...]) -> xr.DataArray:
+    """`values` as a DataArray without coordinates; a plain array gets the dimensions that fit its axes."""
+    if isinstance(values, xr.DataArray):
+        if not any(set(values.dims) == set(dims) for dims in allowed):
+            raise ShapeError(f"{name} has dimensions {list(values.dims)}; expected {_listed(allowed)}")
+        return values.drop_vars(list(values.coords))
+    array = plain(values)
+    for dims in allowed:
+        if array.ndim == len(dims):
+            return xr.DataArray(array, dims=dims)
+    raise ShapeError(f"{name} has shape {list(array.shape)}; expected {_listed(allowed)}")
+
+
+def plain(values: ArrayLike) -> np.ndarray:
+    """A numpy array of an array or tensor on any device."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+    return np.asarray(values)
+
+
+def require_dims(values: xr.DataArray, *dims: Hashable) -> None:
+    """Raise `ShapeError` unless `values` has all of these dimensions."""
+    missing = [str(dim) for dim in dims if dim not in values.dims]
+    if missing:
+        raise ShapeError(
+            f"{values.name or 'array'} has dimensions {list(values.dims)}; it needs {', '.join(missing)}"
+        )
+
+
+def described(values: xr.DataArray, name: str, units: str, long_name: str) -> xr.DataArray:
+    """`values` under a name, with the attributes that label an axis."""
+    return values.rename(name).assign_attrs(units=units, long_name=long_name)
+
+
+def _listed(allowed: tuple[tuple[str, ...], ...]) -> str:
+    return " or ".join(f"[{', '.join(dims)}]" for dims in allowed)

@@ -1,0 +1,164 @@
+"""How well states and memories hold given patterns."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from fwsim.errors import RecordingError, ShapeError
+from fwsim.measure.recorded import described, plain, recorded, with_dims
+from fwsim.theory import binary_information
+
+
+def overlap(
+    run: xr.Dataset | xr.DataArray,
+    patterns: ArrayLike | xr.DataArray,
+    *,
+    centre: ArrayLike | xr.DataArray | None = None,
+) -> xr.DataArray:
+    """Cosine between recorded states and patterns.
+
+    Parameters
+    ----------
+    run
+        A recording with `hidden` or `rate`, or any DataArray with a dimension `unit`, such as `run["inner"]`.
+        Dask-backed recordings stay lazy.
+    patterns
+        `[pattern, unit]` or `[trial, pattern, unit]`.
+    centre
+        `[unit]`, taken from states and patterns first. States of rectified units share a mean that makes all
+        cosines large; `centre=run.hidden.mean(["trial", "time"])` removes it.
+
+    Returns
+    -------
+    DataArray
+        `overlap[..., pattern]` in place of the unit; 0 where the state or the pattern is zero.
+    """
+    states = recorded(run, "hidden", "rate")
+    patterns = _patterns(patterns, states)
+    states = states.drop_vars("unit", errors="ignore")
+    if centre is not None:
+        mean = with_dims("centre", centre, ("unit",))
+        states, patterns = states - mean, patterns - mean
+    size = np.sqrt((states**2).sum("unit")) * np.sqrt((patterns**2).sum("unit"))
+    cosine = xr.dot(states, patterns, dim="unit") / size.where(size > 0, 1.0)
+    return described(cosine, "overlap", "1", "overlap")
+
+
+def retention(
+    run: xr.Dataset,
+    patterns: ArrayLike | xr.DataArray,
+    *,
+    shown: ArrayLike | None = None,
+) -> xr.Dataset:
+    """What is left of patterns a given time after they were shown, in the state and in the memory.
+
+    Parameters
+    ----------
+    run
+        A recording with `hidden` or `rate`, with `memory`, or with both.
+    patterns
+        `[pattern, unit]` or `[trial, pattern, unit]`, in the order in which they were shown.
+    shown
+        Time (s) at which each was shown, `[pattern]`; by default one at every sample of `run.time`, from the first.
+
+    Returns
+    -------
+    Dataset
+        Over `lag` (s): `overlap[trial, lag]`, mean cosine of the state with the patterns shown that long ago;
+        `strength[trial, lag]`, mean of ξᵀAξ/|ξ|⁴, the weight with which the memory holds them (η λ^age for
+        orthogonal patterns on one time scale); `patterns[lag]`, number of pairs that were averaged.
+    """
+    if not isinstance(run, xr.Dataset) or not ({"hidden", "rate", "memory"} & set(run.variables)):
+        raise RecordingError(
+            "retention needs a recording with 'hidden', 'rate' or 'memory'; record one of them"
+        )
+    result = {}
+    count = plain(patterns).shape[-2]
+    if shown is None:
+        shown = recorded(run, "hidden", "rate", "memory")["time"].values[:count]
+    if plain(shown).shape != (count,):
+        raise ShapeError(
+            f"shown has shape {list(plain(shown).shape)} for {count} patterns; say when each was shown, [pattern]"
+        )
+    if "hidden" in run or "rate" in run:
+        values = overlap(run, patterns)
+        result["overlap"] = _by_lag(values, shown)
+    if "memory" in run:
+        result["strength"] = _by_lag(_strength(recorded(run, "memory"), patterns), shown)
+    whole = xr.merge([values.rename(name) for name, (values, _) in result.items()], join="outer")
+    counts = max((count for _, count in result.values()), key=len)
+    whole["patterns"] = counts.assign_attrs(units="1", long_name="number of patterns averaged")
+    for name, label in (("overlap", "overlap with the pattern"), ("strength", "strength in the memory")):
+        if name in whole:
+            whole[name] = described(whole[name], name, "1", label)
+    return whole
+
+
+def information(overlaps: ArrayLike | xr.DataArray, units: int) -> np.ndarray | xr.DataArray:
+    """Bits stored: Σ over patterns of N [1 − H₂((1+m)/2)] from overlaps of recalled with stored ±1 patterns.
+
+    The count from N units overestimates by 1/(2 ln 2) bits a pattern on average (Miller 1955), which is taken
+    off, so that chance contributes nothing; single values may therefore be slightly negative.
+
+    Parameters
+    ----------
+    overlaps
+        `[..., pattern]`, each of one recalled state; average the bits, not the overlaps, over repetitions.
+    units
+        Number of units N of a pattern.
+
+    Returns
+    -------
+    array or DataArray
+        `[...]`, bits.
+    """
+    if isinstance(overlaps, xr.DataArray):
+        bits = xr.apply_ufunc(
+            information, overlaps, input_core_dims=[["pattern"]], kwargs={"units": units}, dask="parallelized"
+        )
+        return described(bits, "information", "bit", "information stored")
+    # At overlap 1 the plug-in estimate has no bias: nothing is left to fluctuate.
+    values = plain(overlaps)
+    bias = np.where(np.abs(values) < 1 - 1 / units, 1 / (2 * math.log(2)), 0.0)
+    return np.sum(units * binary_information(values) - bias, axis=-1)
+
+
+def _patterns(patterns: ArrayLike | xr.DataArray, states: xr.DataArray) -> xr.DataArray:
+    patterns = with_dims("patterns", patterns, ("pattern", "unit"), ("trial", "pattern", "unit"))
+    if patterns.sizes["unit"] != states.sizes.get("unit"):
+        raise ShapeError(
+            f"patterns have {patterns.sizes['unit']} units, the recording {states.sizes.get('unit')}"
+        )
+    if "trial" in patterns.dims and patterns.sizes["trial"] != states.sizes.get("trial"):
+        raise ShapeError(
+            f"patterns have {patterns.sizes['trial']} trials, the recording {states.sizes.get('trial')}"
+        )
+    return patterns
+
+
+def _strength(memory: xr.DataArray, patterns: ArrayLike | xr.DataArray) -> xr.DataArray:
+    memory = memory.sum("timescale") if "timescale" in memory.dims else memory
+    memory = memory.drop_vars(["post", "pre"], errors="ignore")
+    patterns = _patterns(patterns, memory.rename(post="unit"))
+    through = xr.dot(memory, patterns.rename(unit="pre"), dim="pre")
+    return xr.dot(through, patterns.rename(unit="post"), dim="post") / (patterns**2).sum("unit") ** 2
+
+
+def _by_lag(values: xr.DataArray, shown: ArrayLike) -> tuple[xr.DataArray, xr.DataArray]:
+    """Average `values[trial, time, pattern]` over pairs with the same time since the pattern was shown."""
+    time = values["time"].values
+    lag = np.round(time[:, None] - plain(shown), 9)  # 0.3 − 0.1 and 0.2 are the same lag
+    lags, place = np.unique(lag[lag >= 0], return_inverse=True)
+    pairs = values.transpose("trial", "time", "pattern").values[:, lag >= 0]
+    counts = np.bincount(place, minlength=len(lags))
+    means = np.array([np.bincount(place, weights=trial, minlength=len(lags)) for trial in pairs]) / counts
+    coords = {"lag": ("lag", lags, {"units": "s", "long_name": "time since the pattern was shown"})}
+    if "trial" in values.coords:
+        coords["trial"] = values.coords["trial"]
+    return xr.DataArray(means, dims=("trial", "lag"), coords=coords), xr.DataArray(
+        counts, dims=("lag",), coords={"lag": coords["lag"]}
+    )

@@ -1,0 +1,70 @@
+"""How the inner loop settles."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from fwsim.errors import ConfigError, ShapeError
+from fwsim.measure.recorded import described, recorded, require_dims
+
+
+def convergence(run: xr.Dataset | xr.DataArray, *, tolerance: float = 1e-3) -> xr.Dataset:
+    """Say whether, when and how fast the inner loop settles.
+
+    Parameters
+    ----------
+    run
+        A recording with `inner[trial, time, inner, unit]`, or any DataArray with dimensions `inner` and `unit`.
+        Dask-backed recordings stay lazy.
+    tolerance
+        An iteration that moves the state by less than this part of its length leaves it settled.
+
+    Returns
+    -------
+    Dataset
+        `distance[..., inner]`, |h_{s+1} − h_s|/|h_{s+1}| of each iteration (0/0 counts as 0);
+        `iterations[...]`, the number after which the state has settled for good, NaN if not within those recorded;
+        `settled[...]`; `rate[...]`, the factor by which an iteration shortens the next step, from the slope of
+        ln distance (below 1: contraction), NaN from fewer than two steps that are not rounding.
+    """
+    if not tolerance > 0:
+        raise ConfigError(f"tolerance={tolerance} must be positive")
+    path = recorded(run, "inner").drop_vars("inner", errors="ignore")
+    require_dims(path, "inner", "unit")
+    if path.sizes["inner"] < 2:
+        raise ShapeError("the recording has no inner iteration (inner_steps=0); there is nothing to converge")
+    after = path.isel(inner=slice(1, None))
+    moved = np.sqrt(((after - path.isel(inner=slice(None, -1))) ** 2).sum("unit"))
+    length = np.sqrt((after**2).sum("unit"))
+    distance = moved / xr.where(length > 0, length, 1.0)
+    distance = distance.assign_coords(inner=np.arange(1, path.sizes["inner"]))
+
+    late = (distance > tolerance) * distance["inner"]
+    iterations = late.max("inner")
+    settled = iterations < distance.sizes["inner"]
+    rate = xr.apply_ufunc(
+        _contraction, distance, input_core_dims=[["inner"]], dask="parallelized", output_dtypes=[float]
+    )
+    return xr.Dataset(
+        {
+            "distance": described(distance, "distance", "1", "relative length of the iteration"),
+            "iterations": described(iterations.where(settled), "iterations", "1", "iterations to settle"),
+            "settled": described(settled, "settled", "1", "settled"),
+            "rate": described(rate, "rate", "1", "contraction of an iteration"),
+        },
+        attrs={"tolerance": tolerance},
+    )
+
+
+def _contraction(distance: np.ndarray) -> np.ndarray:
+    """Exp of the least-squares slope of ln distance `[..., inner]`, over steps that are more than rounding."""
+    valid = distance > 100 * np.finfo(distance.dtype).eps
+    logs = np.log(np.where(valid, distance, 1.0))
+    s = np.arange(distance.shape[-1])
+    count = valid.sum(-1, keepdims=True)
+    centre = np.sum(valid * s, -1, keepdims=True) / np.maximum(count, 1)
+    offset = valid * (s - centre)
+    variance = np.sum(offset**2, -1)
+    slope = np.sum(offset * logs, -1) / np.where(variance > 0, variance, 1.0)
+    return np.where(variance > 0, np.exp(slope), np.nan)
