@@ -1,0 +1,121 @@
+"""The training loop on a problem with a known solution, and its promises on stopping and resuming."""
+
+import pytest
+import torch
+from torch import nn
+
+import fwsim as fw
+from fwsim.training import Training, load_checkpoint, train
+
+
+def problem(seed=0, noise=0.0):
+    torch.manual_seed(seed)
+    model = nn.Linear(3, 1)
+    x = torch.randn(256, 3)
+    y = x @ torch.tensor([[1.0], [-2.0], [3.0]]) + 0.5 + noise * torch.randn(256, 1)
+
+    def batches(epoch):
+        order = torch.randperm(256, generator=torch.Generator().manual_seed(epoch))
+        return ((x[rows], y[rows]) for rows in order.split(32))
+
+    def objective(model, batch):
+        return (model(batch[0]) - batch[1]).square().mean()
+
+    return model, objective, batches, lambda model: objective(model, (x, y)).item()
+
+
+def fit(model, objective, batches, validate, epochs=20, **options):
+    keep = {name: options.pop(name) for name in ("checkpoints", "resume") if name in options}
+    training = Training(epochs, learning_rate=0.1, **options)
+    return train(model, objective, batches, 8, validate, training, **keep)
+
+
+def test_least_squares_is_found():
+    model, *rest = problem()
+    history = fit(model, *rest, epochs=40)
+    torch.testing.assert_close(model.weight.detach(), torch.tensor([[1.0, -2.0, 3.0]]), atol=1e-3, rtol=0)
+    assert model.bias.item() == pytest.approx(0.5, abs=1e-3)
+    assert history.sizes["epoch"] == 40
+    assert history.validation[-1] < 1e-3 * history.validation[0]
+
+
+def test_the_best_epoch_is_kept(tmp_path):
+    model, objective, batches, _ = problem()
+    scores, seen = iter([3.0, 1.0, 2.0, 5.0]), []
+
+    def validate(model):
+        seen.append(model.weight.detach().clone())
+        return next(scores)
+
+    history = fit(model, objective, batches, validate, epochs=4, checkpoints=tmp_path)
+    assert (history.attrs["best_epoch"], history.attrs["best_validation"]) == (2, 1.0)
+    assert torch.equal(model.weight, seen[1])
+    assert torch.equal(load_checkpoint(tmp_path / "best.pt")["model"]["weight"], seen[1])
+    assert torch.equal(load_checkpoint(tmp_path / "last.pt")["model"]["weight"], seen[3])
+
+
+def test_patience_stops_early():
+    model, objective, batches, _ = problem()
+    scores = iter([3.0, 1.0, 2.0, 2.0, 2.0, 0.0])
+    history = fit(model, objective, batches, lambda model: next(scores), epochs=6, patience=2)
+    assert history.validation.values.tolist() == [3.0, 1.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize("schedule", ["onecycle", "constant"])
+@pytest.mark.parametrize("killed_in", [1, 7])
+def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path, schedule, killed_in):
+    whole, *rest = problem(noise=0.1)
+    expected = fit(whole, *rest, schedule=schedule, epochs=10)
+
+    model, objective, batches, validate = problem(noise=0.1)
+
+    def interrupted(epoch):
+        for number, batch in enumerate(batches(epoch)):
+            if epoch == killed_in and number == 3:
+                raise KeyboardInterrupt
+            yield batch
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, objective, interrupted, validate, schedule=schedule, epochs=10, checkpoints=tmp_path)
+    model, *rest = problem(noise=0.1)
+    history = fit(model, *rest, schedule=schedule, epochs=10, checkpoints=tmp_path, resume=True)
+    assert torch.equal(model.weight, whole.weight)
+    assert history.loss.values.tolist() == expected.loss.values.tolist()
+
+
+def test_clip_bounds_the_gradient():
+    seen = []
+    model, objective, batches, validate = problem()
+    model.weight.register_hook(lambda gradient: seen.append(gradient.norm().item()))
+    before = model.weight.detach().clone()
+    fit(model, objective, batches, validate, epochs=1, clip=1e-12, schedule="constant")
+    assert max(seen) > 1
+    assert torch.allclose(model.weight, before, atol=1e-2)  # Adam sees gradients below its epsilon
+
+
+def test_a_loss_that_diverges_stops_the_run():
+    model, _, batches, validate = problem()
+    with pytest.raises(fw.DivergedError, match="loss"):
+        fit(model, lambda model, batch: model(batch[0]).sum() * float("inf"), batches, validate)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04junk", b"not a checkpoint"])
+def test_a_broken_checkpoint_is_one_line(tmp_path, content):
+    (tmp_path / "last.pt").write_bytes(content)
+    with pytest.raises(fw.RecordingError, match=r"last\.pt"):
+        fit(*problem(), checkpoints=tmp_path, resume=True)
+
+
+def test_a_checkpoint_of_another_model(tmp_path):
+    fit(*problem(), epochs=1, checkpoints=tmp_path)
+    _, *rest = problem()
+    with pytest.raises(fw.RecordingError, match="another model"):
+        fit(nn.Linear(4, 1), *rest, checkpoints=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    "options", [{"epochs": 0}, {"learning_rate": 0}, {"schedule": "cosine"}, {"clip": -1}]
+)
+def test_bad_options(options):
+    with pytest.raises(fw.ConfigError):
+        Training(**{"epochs": 1, **options})
