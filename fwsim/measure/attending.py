@@ -31,11 +31,10 @@ def attention(run: xr.Dataset) -> xr.Dataset:
     values = recorded(run, "attention")
     require_dims(values, "trial", "time", "inner", "past")
     dt = _dt(run)
-    past = xr.DataArray(
-        run["past"].values if "past" in run.coords else np.arange(values.sizes["past"]) + 1, dims="past"
-    )
+    steps = run["past"].values if "past" in run.coords else np.arange(values.sizes["past"]) + 1
+    past = xr.DataArray(steps, dims="past")
     step = np.round(values["time"] / dt)
-    size = np.abs(values)
+    size: xr.DataArray = abs(values)
     total = size.sum("past")
     weight = size / total.where(total > 0)
     available = (past < step).sum("past")

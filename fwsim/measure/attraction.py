@@ -62,11 +62,11 @@ def basins(
     attractors = state[settled][representatives(end[settled])][order]
     end[settled] = torch.argsort(order)[end[settled]]
 
-    counts = counts[order].cpu().numpy()
-    low, high = wilson(counts, len(starts), level)
+    drawn = counts[order].cpu().numpy()
+    low, high = wilson(drawn, len(starts), level)
     values = {
         "state": (("attractor", "unit"), attractors.cpu().numpy(), "attractor state"),
-        "volume": (("attractor",), counts / len(starts), "share of starts that end here"),
+        "volume": (("attractor",), drawn / len(starts), "share of starts that end here"),
         "volume_low": (("attractor",), low, f"lower end of the {level:.0%} interval"),
         "volume_high": (("attractor",), high, f"upper end of the {level:.0%} interval"),
         "end": (("start",), end.cpu().numpy(), "attractor at which the start ended"),

@@ -25,9 +25,11 @@ def pushforward(step: Step, states: Tensor, tangents: Tensor) -> tuple[Tensor, T
     """Images of states `[batch, unit]` and of tangent vectors `[batch, unit, mode]` under a map."""
 
     def along(tangent: Tensor) -> tuple[Tensor, Tensor]:
-        return torch.func.jvp(step, (states,), (tangent,))
+        image, moved = torch.func.jvp(step, (states,), (tangent,))
+        return image, moved
 
-    return torch.func.vmap(along, in_dims=-1, out_dims=(None, -1))(tangents)
+    images, moved = torch.func.vmap(along, in_dims=-1, out_dims=-1)(tangents)
+    return images[..., 0], moved
 
 
 def checked_states(name: str, states: Tensor, step: Step) -> Tensor:

@@ -37,10 +37,10 @@ def participation_ratio(
         if array.ndim < 2:
             raise ShapeError(f"states have shape {list(array.shape)}; expected [..., sample, unit]")
         outer = tuple(f"axis_{i}" for i in range(array.ndim - 2))
-        return participation_ratio(xr.DataArray(array, dims=(*outer, "time", "unit"))).values[()]
+        covariance, _ = _covariance(xr.DataArray(array, dims=(*outer, "time", "unit")), "time")
+        return _ratio(covariance).values[()]
     covariance, _ = _covariance(recorded(states, "hidden", "rate"), dim)
-    ratio = _trace(covariance) ** 2 / (covariance**2).sum(["unit", "other"])
-    return described(ratio, "participation_ratio", "1", "participation ratio")
+    return described(_ratio(covariance), "participation_ratio", "1", "participation ratio")
 
 
 def principal_components(
@@ -105,6 +105,10 @@ def _covariance(values: xr.DataArray, dim: str | tuple[str, ...]) -> tuple[xr.Da
     centred = values - mean
     covariance = xr.dot(centred, centred.rename(unit="other"), dim=samples) / (count - 1)
     return covariance, mean
+
+
+def _ratio(covariance: xr.DataArray) -> xr.DataArray:
+    return _trace(covariance) ** 2 / (covariance**2).sum(["unit", "other"])
 
 
 def _trace(covariance: xr.DataArray) -> xr.DataArray:
