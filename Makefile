@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt setup.py
 	@touch $@
 
 demo: $(READY)
-	$(BIN)/python benchmarks/../docs/demo.py
+	$(BIN)/python demo.py
 
 test: $(READY)
 	$(BIN)/python -m pytest
