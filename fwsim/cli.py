@@ -32,6 +32,7 @@ app = App(
     help_epilogue=EXAMPLES,
     version=__version__,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # `_call` says how to go on
 )
 
 
@@ -68,15 +69,15 @@ def new(name: str, *, from_: Annotated[str, Parameter(name="--from")]) -> None:
 @app.command(help_flags=[], version_flags=[])
 def run(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)]) -> None:
     """Run an experiment: fwsim run NAME --option value; fwsim run NAME --help shows its options."""
-    from fwsim import study
-    from fwsim.study.options import parse
-
     if not tokens or tokens[0] in ("--help", "-h"):
         _run_help()
         return
     name, *rest = tokens
     if name.startswith("-"):
         raise ConfigError(f"{name} stands before the experiment; write: fwsim run NAME {name} …")
+    from fwsim import study
+    from fwsim.study.options import parse
+
     experiment = study.load_experiment(name)
     parsed = parse(experiment, rest)
     if parsed is None:
@@ -94,7 +95,9 @@ def run(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)
 
 
 @app.command
-def resume(run: str, *, device: str | None = None, analyse: bool = True) -> None:
+def resume(
+    run: str, *, device: Annotated[str | None, Parameter(show_default=False)] = None, analyse: bool = True
+) -> None:
     """Go on with a run that was interrupted or failed.
 
     Parameters
@@ -162,12 +165,7 @@ def _call(tokens: list[str]) -> int:
 def _explain(error: Exception) -> tuple[str, int]:
     """One line and exit code for an error."""
     if isinstance(error, CycloptsError):
-        from pydantic import ValidationError
-
-        from fwsim.study.config import Config, explain
-
-        cause = error.__cause__
-        return explain(cause, Config) if isinstance(cause, ValidationError) else str(error), 2
+        return str(error), 2
     if isinstance(error, FwsimError):
         return str(error), 2 if isinstance(error, ConfigError) else 1
     return f"unexpected {type(error).__name__}: {error}; FWSIM_DEBUG=1 shows where, please report it", 1
@@ -237,3 +235,7 @@ def _run_row(run: Run) -> tuple[str, str, str]:
         return str(run.folder), run.state, str(run.manifest["started"])
     except ConfigError:
         return str(run.folder), "unreadable", ""
+
+
+if __name__ == "__main__":
+    main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from fwsim.errors import ConfigError
+from fwsim.study.names import unknown
 from fwsim.units import quantity
 
 
@@ -91,13 +91,14 @@ def _unit(annotation: Any, metadata: Any) -> str | None:
     return None
 
 
-def explain(error: ValidationError, config: type[BaseModel]) -> str:
-    """Turn pydantic's report into one line: field, what was given, what is allowed."""
-    return "; ".join(_explain(item, config) for item in error.errors())
+def explain(error: ValidationError, config: type[BaseModel], field: str | None = None) -> str:
+    """Turn pydantic's report, of a configuration or one `field`, into one line: name, given, allowed."""
+    start = () if field is None else (field,)
+    return "; ".join(_explain(item, (*start, *item["loc"]), config) for item in error.errors())
 
 
-def _explain(item: Any, config: type[BaseModel]) -> str:
-    name = ".".join(map(str, item["loc"]))
+def _explain(item: Any, location: tuple[str | int, ...], config: type[BaseModel]) -> str:
+    name = ".".join(map(str, location))
     match item["type"]:
         case "extra_forbidden":
             return unknown("field", name, tuple(config.model_fields))
@@ -109,12 +110,3 @@ def _explain(item: Any, config: type[BaseModel]) -> str:
         case _:
             allowed = item["msg"].removeprefix("Input ")
             return f"{name}={item['input']!r} is not allowed: {allowed}"
-
-
-def unknown(kind: str, given: str, known: tuple[str, ...]) -> str:
-    """One line for a name that does not exist, with the closest ones that do."""
-    close = difflib.get_close_matches(given, known, n=3)
-    hint = (
-        f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(known) or 'none'}"
-    )
-    return f"unknown {kind} {given!r}; {hint}"

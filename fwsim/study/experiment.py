@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from fwsim.errors import ConfigError
 from fwsim.study import files
-from fwsim.study.config import Config, unknown
+from fwsim.study.config import Config
 from fwsim.study.context import Context
+from fwsim.study.names import unknown
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import fwsim
 from fwsim.errors import ConfigError, FwsimError
-from fwsim.study.config import unknown
+from fwsim.study.names import unknown
 
 
 class StudyError(FwsimError):
@@ -56,7 +56,7 @@ def find(name: str | Path, kind: str = "experiments") -> Path:
         return path.resolve()
     known = available(kind)
     if path.name not in known:
-        noun = kind.removesuffix("s")
+        noun = {"experiments": "experiment", "analysis": "analysis"}[kind]
         raise ConfigError(f"{unknown(noun, path.name, tuple(known))}; see 'fwsim list'")
     return known[path.name]
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from cyclopts import App, Parameter
-from pydantic import BeforeValidator, create_model
+from cyclopts import App, CycloptsError, Parameter
+from pydantic import BeforeValidator, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from fwsim.errors import ConfigError
-from fwsim.study.config import Config, unit_of, unknown
+from fwsim.study.config import Config, explain, unit_of
 from fwsim.study.experiment import Experiment
+from fwsim.study.names import unknown
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Settings:
     quick
         Use the experiment's small values, to see that it works.
     config
-        Values from a TOML or JSON file; options win over the file, the file over --quick.
+        Values from a TOML or JSON file, or a run.json; options win over it, it wins over --quick.
     to
         Folder of the run, instead of runs/NAME-DATE-TIME-SEED.
     force
@@ -45,8 +46,8 @@ class Settings:
     seed: int = 0
     device: str = "auto"
     quick: Annotated[bool, Parameter(negative="")] = False
-    config: Path | None = None
-    to: Path | None = None
+    config: Annotated[Path | None, Parameter(show_default=False)] = None
+    to: Annotated[Path | None, Parameter(show_default=False)] = None
     force: Annotated[bool, Parameter(negative="")] = False
     analyse: bool = True
 
@@ -60,24 +61,33 @@ def parse(experiment: Experiment, tokens: list[str]) -> tuple[Config, Settings] 
     Raises
     ------
     ConfigError
-        A value, key or file is not allowed, or a field is named like a setting.
-    CycloptsError
-        An unknown option, or one without its value.
+        An option, value, key or file is not allowed, or a field is named like a setting.
     """
     taken = [name for name in experiment.config.model_fields if name in RESERVED]
     if taken:
         raise ConfigError(
             f"{experiment.path}: field {taken[0]!r} is also an option of 'fwsim run'; rename the field"
         )
-    settings = _settings_alone([token for token in tokens if token not in ("--help", "-h")])
-    values = _read(settings.config, experiment) if settings.config else {}
-    app = _app(experiment, {**experiment.overrides(settings.quick), **values})
-    parsed = app(tokens, exit_on_error=False, print_error=False)
+    try:
+        settings = _settings_alone([token for token in tokens if token not in ("--help", "-h")])
+        values = _read(settings.config, experiment) if settings.config else {}
+        app = _app(experiment, {**experiment.overrides(settings.quick), **values})
+        parsed = app(tokens, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise ConfigError(_explain(error, experiment.config)) from None
     if parsed is None:
         return None
     options, settings = parsed
     given = options.model_dump(exclude_unset=True) if options else {}
     return experiment.configure({**values, **given}, quick=settings.quick), settings
+
+
+def _explain(error: CycloptsError, config: type[Config]) -> str:
+    cause = error.__cause__
+    if not isinstance(cause, ValidationError):
+        return str(error)
+    name = error.argument.field_info.name if error.argument else None
+    return explain(cause, config, name if name in config.model_fields else None)
 
 
 def _settings_alone(tokens: list[str]) -> Settings:
@@ -106,6 +116,7 @@ def _app(experiment: Experiment, defaults: Mapping[str, Any]) -> App:
         version_flags=[],
         default_parameter=Parameter(consume_multiple=True, negative_iterable=(), show_default=_typed),
         result_action="return_value",
+        suppress_keyboard_interrupt=False,
     )
     app["--help"].group = "Run"
 
@@ -190,6 +201,8 @@ def _read(path: Path, experiment: Experiment) -> dict[str, Any]:
         raise ConfigError(f"--config {path} is not valid {path.suffix[1:].upper()}: {error}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"--config {path} holds no fields; write e.g. units = 20")
+    if "fwsim_run" in values:
+        values = values["configuration"]
     known = tuple(experiment.config.model_fields)
     for name in values:
         if name not in known:

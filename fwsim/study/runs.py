@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fwsim.errors import ConfigError, RecordingError
-from fwsim.study.config import unknown
+from fwsim.study.names import unknown
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -1,0 +1,125 @@
+import json
+
+import pytest
+
+from fwsim.errors import ConfigError
+from fwsim.study import load_experiment
+from fwsim.study.options import Settings, parse
+
+
+@pytest.fixture
+def trace(toy):
+    return load_experiment("trace")
+
+
+def test_every_field_is_an_option(trace):
+    values = "--steps 7 --tau 300ms --taus 1s 20ms --order 2 --offset --pause 1e-3"
+    config, settings = parse(trace, f"{values} --seed 4 --no-analyse --to x".split())
+    assert config == trace.configure(
+        {"steps": 7, "tau": 0.3, "taus": (1.0, 0.02), "order": 2, "offset": True, "pause": 0.001}
+    )
+    assert (settings.seed, settings.analyse, str(settings.to)) == (4, False, "x")
+    assert type(config) is trace.config
+
+
+def test_nothing_given_is_the_defaults(trace):
+    assert parse(trace, []) == (trace.configure({}), Settings())
+
+
+def test_a_text_with_a_space_is_one_value(trace):
+    assert parse(trace, ["--tau", "300 ms"])[0].tau == 0.3
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"), [("toml", 'steps = 9\ntau = "50 ms"'), ("json", '{"steps": 9, "tau": 0.05}')]
+)
+def test_options_over_file_over_quick_over_defaults(trace, toy, kind, text):
+    (toy / f"values.{kind}").write_text(text)
+    file = ["--config", f"values.{kind}"]
+    assert parse(trace, ["--quick"])[0].steps == 4
+    assert parse(trace, ["--quick", *file])[0] == trace.configure({"steps": 9, "tau": 0.05})
+    assert parse(trace, [*file, "--steps", "11", "--quick"])[0] == trace.configure({"steps": 11, "tau": 0.05})
+
+
+def test_the_manifest_of_a_run_is_a_configuration(trace, toy):
+    (toy / "run.json").write_text(json.dumps({"fwsim_run": 1, "configuration": {"steps": 13}}))
+    assert parse(trace, ["--config", "run.json"])[0].steps == 13
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("values.yaml", "steps: 3", "unknown kind of file '.yaml'"),
+        ("values.toml", "steps =", "is not valid TOML"),
+        ("values.json", "{", "is not valid JSON"),
+        ("values.json", "[3]", "holds no fields"),
+        ("values.toml", "step = 3", "unknown field 'step'; did you mean 'steps'"),
+        ("values.toml", "steps = 0", "steps=0 is not allowed"),
+        ("values.toml", 'tau = "3 Hz"', "'Hz' is not a unit of time"),
+    ],
+)
+def test_bad_files(trace, toy, name, text, said):
+    (toy / name).write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        parse(trace, ["--config", name])
+
+
+def test_a_file_that_is_not_there(trace):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        parse(trace, ["--config", "gone.toml"])
+
+
+@pytest.mark.parametrize(
+    ("tokens", "said"),
+    [
+        (["--step", "3"], "Did you mean --steps"),
+        (["--steps"], "requires an argument"),
+        (["extra"], "extra"),
+        (["--seed", "x"], "--seed"),
+    ],
+)
+def test_bad_options(trace, tokens, said):
+    with pytest.raises(ConfigError, match=said):
+        parse(trace, tokens)
+
+
+def test_fields_that_depend_on_each_other_are_checked_together(toy):
+    (toy / "experiments" / "bound.py").write_text(
+        '"""Q?"""\nimport fwsim as fw\nfrom pydantic import model_validator\nQUICK = {"low": 1, "high": 2}\n'
+        "class Config(fw.study.Config):\n    low: int = 10\n    'Low.'\n    high: int = 20\n    'High.'\n"
+        "    need: str\n    'Needed.'\n"
+        "    @model_validator(mode='after')\n    def ordered(self):\n        if self.low >= self.high:\n"
+        "            raise ValueError(f'low={self.low} must be below high={self.high}')\n        return self\n"
+        "def run(config, context): pass\n"
+    )
+    bound = load_experiment("bound")
+    config, _ = parse(bound, ["--quick", "--high", "5", "--need", "x"])
+    assert (config.low, config.high, config.need) == (1, 5, "x")
+    with pytest.raises(ConfigError, match="need is missing"):
+        parse(bound, [])
+    with pytest.raises(ConfigError, match="low=10 must be below high=5"):
+        parse(bound, ["--high", "5", "--need", "x"])
+
+
+def test_fields_named_like_settings_are_refused(toy):
+    (toy / "experiments" / "clash.py").write_text(
+        "import fwsim as fw\nclass Config(fw.study.Config):\n    seed: int = 1\n    'Seed.'\n"
+        "def run(config, context): pass\n"
+    )
+    with pytest.raises(ConfigError, match="field 'seed' is also an option"):
+        parse(load_experiment("clash"), [])
+
+
+def test_help_shows_question_fields_units_defaults_and_examples(trace, capsys):
+    assert parse(trace, ["--quick", "--help"]) is None
+    shown = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "How fast does a trace decay?",
+        "Number of steps. [default: 4]",
+        "Time constant. In s, or with a unit: 200ms. [default: 0.2]",
+        "[default: 0.5 10]",
+        "[choices: 1, 2] [default: 1]",
+        "--no-offset",
+        "fwsim run trace --quick",
+    ):
+        assert part in shown

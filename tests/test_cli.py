@@ -1,0 +1,231 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from fwsim import cli
+
+HEAVY = (
+    "torch", "xarray", "brian2", "zarr", "dask", "numba", "triton", "matplotlib",
+    "pydantic", "sympy", "pandas", "numpy", "scipy",
+)  # fmt: skip
+
+
+@pytest.fixture
+def fwsim(toy, capfd):
+    """Call the command line in the toy's folder: tokens → (exit code, stdout, stderr)."""
+
+    def call(*tokens):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(tokens)
+        out, err = capfd.readouterr()
+        return caught.value.code, out, err
+
+    return call
+
+
+def only_run(toy):
+    (folder,) = (toy / "runs").iterdir()
+    return folder
+
+
+@pytest.mark.parametrize("tokens", [["--help"], ["--version"], ["run"], ["runn"], ["run", "--help"]])
+def test_help_and_typing_errors_load_nothing_heavy(tokens):
+    code = (
+        "import sys\nfrom fwsim.cli import main\n"
+        f"try:\n    main({tokens!r})\nexcept SystemExit:\n    pass\n"
+        f"print('HEAVY', [name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+def test_help_has_examples(fwsim):
+    code, out, _ = fwsim("--help")
+    assert code == 0
+    assert "fwsim run associative_retrieval --quick" in out
+    for command in ("list", "new", "run", "resume", "analyse", "doctor"):
+        assert command in out
+
+
+def test_run_records_and_analyses(fwsim, toy):
+    code, out, err = fwsim("run", "trace", "--tau", "300 ms", "--seed", "3")
+    folder = only_run(toy)
+    assert (code, err) == (0, "")
+    assert str(folder.relative_to(toy)) in out
+    assert "time constant (s)   0.3" in out
+    assert (folder / "results" / "trace.pdf").exists()
+    assert json.loads((folder / "run.json").read_text())["state"] == "finished"
+
+
+def test_analyse_again_and_with_another(fwsim, toy):
+    fwsim("run", "trace", "--quick", "--no-analyse")
+    folder = only_run(toy)
+    assert not (folder / "results").exists()
+    assert fwsim("analyse", folder.name)[0] == 0
+    assert (folder / "results" / "table.csv").exists()
+    code, out, _ = fwsim("analyse", str(folder), "--analysis", "analysis/trace.py")
+    assert code == 0
+    assert "results-trace" in out
+
+
+def test_a_run_without_analysis_says_so(fwsim, toy):
+    (toy / "analysis" / "trace.py").unlink()
+    code, out, _ = fwsim("run", "trace", "--quick")
+    assert code == 0
+    assert "write analysis/trace.py" in out
+
+
+def test_list_does_not_run_experiments(fwsim, toy):
+    (toy / "experiments" / "bomb.py").write_text('"""Does it explode?"""\nraise SystemExit(99)\n')
+    fwsim("run", "trace", "--quick", "--no-analyse")
+    (toy / "runs" / "odd").mkdir()
+    (toy / "runs" / "odd" / "run.json").write_text("{")
+    code, out, _ = fwsim("list")
+    assert code == 0
+    for part in ("Does it explode?", "How fast does a trace decay?", "Hebbian", "finished", "unreadable"):
+        assert part in out
+    assert "MemoryRule" not in out
+
+
+def test_new_starts_a_pair_that_runs(fwsim, toy):
+    code, out, _ = fwsim("new", "mine", "--from", "trace")
+    assert (code, out.split()[:2]) == (0, ["experiments/mine.py", "analysis/mine.py"])
+    assert fwsim("run", "mine", "--quick")[0] == 0
+    assert fwsim("new", "mine", "--from", "trace")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("tokens", "said"),
+    [
+        ("lst", "Did you mean"),
+        ("run traces", "unknown experiment 'traces'; did you mean 'trace'?"),
+        ("run gone/trace.py", "there is no file gone/trace.py"),
+        ("run --quick trace", "stands before the experiment"),
+        ("run trace --step 3", "Did you mean --steps?"),
+        ("run trace --steps", "requires an argument"),
+        ("run trace --steps 0", "steps='0' is not allowed: should be greater than 0"),
+        ("run trace --order 3", "order='3' is not allowed: should be 1 or 2"),
+        ("run trace --tau 3mV", "'mV' is not a unit of time; use one of s,"),
+        ("run trace --seed -1", "seed=-1 is not allowed"),
+        ("run trace --device abacus", "device='abacus' is unknown"),
+        ("run trace --config gone.toml", "cannot be read"),
+        ("run trace --to experiments --force", "is not a run"),
+        ("run broken", "NameError: name 'nonsense' is not defined (line 2)"),
+        ("analyse gone", "unknown run 'gone'"),
+        ("resume gone", "unknown run 'gone'"),
+        ("new mine --from traces", "did you mean 'trace'?"),
+        ("new mine", "--from requires an argument"),
+    ],
+)
+def test_wrong_use_is_one_line_and_2(fwsim, toy, tokens, said):
+    (toy / "experiments" / "broken.py").write_text("\nnonsense\n")
+    code, out, err = fwsim(*tokens.split())
+    assert (code, out) == (2, "")
+    assert err.startswith("fwsim: ")
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (toy / "runs").exists()
+
+
+def test_an_existing_folder_needs_force(fwsim, toy):
+    tokens = ["run", "trace", "--quick", "--no-analyse", "--to", "here"]
+    assert [fwsim(*tokens)[0], fwsim(*tokens)[0], fwsim(*tokens, "--force")[0]] == [0, 2, 0]
+
+
+def test_a_failure_is_one_line_and_1(fwsim, toy, monkeypatch):
+    source = (toy / "experiments" / "trace.py").read_text()
+    (toy / "experiments" / "trace.py").write_text(source.replace("    noise =", "    1 / 0\n    noise ="))
+    code, _, err = fwsim("run", "trace", "--quick", "--to", "bad")
+    assert code == 1
+    assert "ZeroDivisionError" in err
+    assert "bad/error.txt" in err
+    assert err.count("\n") == 1
+    monkeypatch.setenv("FWSIM_DEBUG", "1")
+    with pytest.raises(Exception, match="ZeroDivisionError"):
+        cli.main(["run", "trace", "--quick"])
+
+
+def test_ctrl_c_keeps_what_was_done_and_resume_goes_on(fwsim, toy):
+    command = [
+        sys.executable,
+        "-m",
+        "fwsim.cli",
+        "run",
+        "trace",
+        "--pause",
+        "20ms",
+        "--steps",
+        "400",
+        "--to",
+        "here",
+    ]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    kept = toy / "here" / "checkpoints" / "done.txt"
+    while process.poll() is None and not (kept.exists() and kept.read_text()):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "fwsim: interrupted; go on with: fwsim resume here\n"
+    done = int(kept.read_text())
+    assert 0 < done < 400
+
+    manifest = json.loads((toy / "here" / "run.json").read_text())
+    assert manifest["state"] == "interrupted"
+    manifest["configuration"].update(pause=0.0)  # the test need not wait for the rest
+    (toy / "here" / "run.json").write_text(json.dumps(manifest))
+    code, out, _ = fwsim("resume", "here")
+    assert code == 0
+    assert "time constant (s)" in out
+    from fwsim.study import Run
+
+    assert Run(toy / "here").recording.attrs["began_at"] >= done
+
+
+def test_doctor(fwsim, monkeypatch):
+    code, out, _ = fwsim("doctor")
+    assert code == 0
+    assert "torch" in out
+    from fwsim.study import doctor
+
+    monkeypatch.setattr(doctor, "checks", lambda: [doctor.Check("x", "missing", "gone", "pip install x")])
+    code, out, _ = fwsim("doctor")
+    assert (code, "pip install x" in out) == (1, True)
+
+
+def test_no_colour_when_asked_or_off_a_terminal(toy):
+    environment = {**os.environ, "NO_COLOR": "1", "FORCE_COLOR": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "fwsim.cli", "--help"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=True,
+    )
+    assert "\x1b[3" not in done.stdout  # styles may stay, colours may not
+
+
+def test_an_unexpected_error_is_one_line_too(fwsim, monkeypatch):
+    import fwsim.study.doctor as doctor
+
+    def fail():
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr(doctor, "checks", fail)
+    code, _, err = fwsim("doctor")
+    assert (code, err) == (
+        1,
+        "fwsim: unexpected RuntimeError: two lines; FWSIM_DEBUG=1 shows where, please report it\n",
+    )
