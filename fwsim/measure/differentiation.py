@@ -25,8 +25,8 @@ def pushforward(step: Step, states: Tensor, tangents: Tensor) -> tuple[Tensor, T
     """Images of states `[batch, unit]` and of tangent vectors `[batch, unit, mode]` under a map."""
 
     def along(tangent: Tensor) -> tuple[Tensor, Tensor]:
-        image, moved = torch.func.jvp(step, (states,), (tangent,))
-        return image, moved
+        result = torch.func.jvp(step, (states,), (tangent,))
+        return result[0], result[1]
 
     images, moved = torch.func.vmap(along, in_dims=-1, out_dims=-1)(tangents)
     return images[..., 0], moved
