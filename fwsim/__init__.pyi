@@ -14,8 +14,10 @@ from .errors import FwsimError as FwsimError
 from .errors import RecordingError as RecordingError
 from .errors import ShapeError as ShapeError
 from .recording import Record as Record
+from .recording import open_recording as open_recording
 from .rules import BCPNN as BCPNN
 from .rules import BennaFusi as BennaFusi
+from .rules import Delta as Delta
 from .rules import Enhancement as Enhancement
 from .rules import Hebbian as Hebbian
 from .rules import HebbianTraces as HebbianTraces

@@ -2,6 +2,7 @@ from .base import AssociativeRule as AssociativeRule
 from .base import PresynapticRule as PresynapticRule
 from .bcpnn import BCPNN as BCPNN
 from .benna_fusi import BennaFusi as BennaFusi
+from .delta import Delta as Delta
 from .enhancement import Enhancement as Enhancement
 from .hebbian import Hebbian as Hebbian
 from .hebbian_traces import HebbianTraces as HebbianTraces
@@ -9,5 +10,6 @@ from .memory import MemoryRule as MemoryRule
 from .product import Product as Product
 from .steady_state import SteadyState as SteadyState
 from .stochastic_release import StochasticRelease as StochasticRelease
+from .table import RULES as RULES
 from .tsodyks_markram import TsodyksMarkram as TsodyksMarkram
 from .varela import Varela as Varela

@@ -98,6 +98,18 @@ class SpikeRule(ABC):
         """Equations of the rule as a LaTeX `align*` block."""
         return self.equations().latex()
 
+    def reduced(self) -> MemoryRule:
+        """The memory rule that this becomes when its traces are fast.
+
+        Raises
+        ------
+        ConfigError
+            The weight does not follow products of rates linearly.
+        """
+        from fwsim.rules.reduced import reduced
+
+        return reduced(self)
+
     def brian2(self, *, prefix: str = "") -> Brian2Code:
         """The rule in Brian2, propagated exactly from event to event.
 
@@ -244,15 +256,3 @@ class AssociativeRule(SpikeRule):
         from fwsim.rules.symbols import structure
 
         return structure(self).places()
-
-    def reduced(self) -> MemoryRule:
-        """The memory rule that this becomes when its traces are fast.
-
-        Raises
-        ------
-        ConfigError
-            The weight does not follow products of rates linearly.
-        """
-        from fwsim.rules.reduced import reduced
-
-        return reduced(self)

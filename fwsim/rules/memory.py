@@ -58,6 +58,8 @@ class MemoryRule(ABC):
             "use an associative rule such as HebbianTraces, whose reduced() is a memory rule"
         )
 
+    steady_state = propagate = rate_dynamics = reduced = brian2 = equations = latex = respond
+
     def with_values(self, **values: Tensor) -> Self:
         """Return the same rule with other parameter tensors, unchecked: for values that are valid by construction."""
         other = copy.copy(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +12,8 @@ from fwsim.rules.base import PresynapticRule, Values
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from fwsim.rules.brian2_code import Brian2Code
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +86,14 @@ class StochasticRelease(PresynapticRule):
         if generator is None:
             generator = torch.Generator(device=times.device).manual_seed(0)
         return sample_release(probability, self.sites, self.cv, generator)
+
+    def brian2(self, *, prefix: str = "") -> Brian2Code:
+        """The rule in Brian2, with a draw for every site; a release outside [0, 1] counts as the nearer end."""
+        code = super().brian2(prefix=prefix)
+        draws = " + ".join([f"int(rand() < {code.output})"] * self.sites)
+        noise = f" + {self.cv!r}*sqrt({prefix}quanta)*randn()" if self.cv else ""
+        drawn = f"{prefix}quanta = {draws}\n{code.output} = ({prefix}quanta{noise})/{self.sites}"
+        return replace(code, on_pre=f"{code.on_pre}\n{drawn}")
 
 
 def sample_release(probability: Tensor, sites: int, cv: float, generator: torch.Generator) -> Tensor:

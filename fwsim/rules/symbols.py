@@ -149,15 +149,15 @@ def _compiled(symbols: tuple, expressions: tuple) -> Callable[..., list]:
     return sympy.lambdify(symbols, list(expressions), modules=[known, "math"])
 
 
-def structure(rule: SpikeRule, *, prefix: str = "") -> Structure:
+def structure(rule: SpikeRule) -> Structure:
     """Structure of a rule; all rules that differ in parameter values only share it."""
-    return _structure(_signature(rule), prefix)
+    return _structure(_signature(rule))
 
 
 @lru_cache(maxsize=256)
-def _structure(signature: Hashable, prefix: str) -> Structure:
-    rule = _symbolic(signature, prefix)
-    return Structure(rule, {name: _symbol(prefix + name) for name in rule.rest()})
+def _structure(signature: Hashable) -> Structure:
+    rule = _symbolic(signature)
+    return Structure(rule, {name: _symbol(name) for name in rule.rest()})
 
 
 def _symbol(name: str) -> sympy.Symbol:
@@ -178,16 +178,16 @@ def _signature(rule: Any) -> Hashable:
     return type(rule), tuple(described)
 
 
-def _symbolic(signature: Any, prefix: str) -> SpikeRule:
+def _symbolic(signature: Any) -> SpikeRule:
     cls, described = signature
     specs = declared(cls)
     rule = object.__new__(cls)
     for name, value in described:
         if name in specs and value == "scalar":
-            value = _symbol(prefix + name)
+            value = _symbol(name)
         elif name in specs and value is not None:
-            value = tuple(_symbol(prefix + part) for part in component_names(name, value))
+            value = tuple(_symbol(part) for part in component_names(name, value))
         elif isinstance(value, tuple) and value and isinstance(value[0], type):
-            value = _symbolic(value, prefix)
+            value = _symbolic(value)
         object.__setattr__(rule, name, value)
     return rule

@@ -1,1 +1,5 @@
-"""See the module list."""
+"""The rules and networks of fwsim in Brian2."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,196 @@
+"""A rule as Brian2 code, exact from event to event.
+
+Brian2 refuses coupled equations in its event-driven form, and falls back to Euler's method in
+others. Here the code of an event itself propagates the state by the exact solution since the last
+one, so that no integrator is involved. Variables are therefore stale between events.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import sympy
+import torch
+from sympy.printing.str import StrPrinter
+
+from fwsim.errors import ConfigError
+from fwsim.rules.base import SpikeRule
+from fwsim.rules.parameters import as_tensors, batch_shape, leaves
+from fwsim.rules.propagate import drift_matrix, modes
+from fwsim.rules.symbols import Structure, structure
+
+if TYPE_CHECKING:
+    import numpy as np
+
+UNITS = {"s": "second", "Hz": "hertz", "1": "1"}
+
+
+@dataclass(frozen=True)
+class Brian2Code:
+    """Pieces of a Brian2 model of one synapse rule.
+
+    A presynaptic rule may live on the neuron (`run_on_event("spike", code.on_pre, when="after_thresholds")`)
+    or on every synapse (`Synapses(..., model=code.model, on_pre=code.on_pre)`); an associative rule lives on
+    the synapse. Call `initialise` on the group before the run.
+
+    Parameters
+    ----------
+    model
+        Declarations of variables and parameters.
+    on_pre, on_post
+        Statements of the two spikes; `on_post` is `None` where it does nothing. After `on_pre`, the variable
+        named `output` holds what the spike reads: append e.g. `v_post += J*release`.
+    output
+        `"release"` or `"weight"`, with the prefix.
+    initial
+        Variable or parameter → value in SI units, a number or one for each member of the group.
+    units
+        Parameter → name of its Brian2 unit, where it has one.
+    """
+
+    model: str
+    on_pre: str
+    on_post: str | None
+    output: str
+    initial: dict[str, float | np.ndarray]
+    units: dict[str, str]
+
+    def initialise(self, group: Any) -> None:
+        """Put a Brian2 group at rest, with the parameters of the rule."""
+        import brian2
+
+        for name, value in self.initial.items():
+            unit = getattr(brian2, self.units[name]) if name in self.units else 1
+            setattr(group, name, value * unit)
+
+
+def brian2_code(rule: SpikeRule, *, prefix: str = "") -> Brian2Code:
+    """Brian2 code of a rule; see `SpikeRule.brian2`."""
+    kind = structure(rule)
+    write = _Writer(kind, prefix)
+    relax = _relaxation(rule, kind, write)
+    output = f"{prefix}{rule.output}"
+    on_pre = [*relax, f"{output} = {write.now(kind.pre[1])}", *_assignments(kind.pre[0], write)]
+    on_post = [*relax, *_assignments(kind.post, write)]
+    initial, units, declarations = _parameters(rule, write)
+    variables = [*map(write.name, kind.names), output]
+    declarations += [f"{name} : 1" for name in variables] + [f"{prefix}last_event : second"]
+    return Brian2Code(
+        model="\n".join(declarations),
+        on_pre="\n".join(on_pre),
+        on_post="\n".join(on_post) if kind.reached_by_post else None,
+        output=output,
+        initial=initial,
+        units=units,
+    )
+
+
+class _Writer(StrPrinter):
+    """Expressions as Brian2 code.
+
+    Brian2 keeps the endings `_pre` and `_post` for itself, so `tau_pre` is written `pre_tau`.
+    """
+
+    def __init__(self, kind: Structure, prefix: str) -> None:
+        super().__init__()
+        self.prefix = prefix
+        self.current = {s: sympy.Symbol(f"{name}_now", real=True) for name, s in kind.state.items()}
+
+    def __call__(self, expression: Any) -> str:
+        return str(self.doprint(expression))
+
+    def now(self, expression: Any) -> str:
+        """Write with the variables that were brought up to date."""
+        return self(expression.subs(self.current))
+
+    def name(self, name: str) -> str:
+        """Name of a variable or parameter in Brian2."""
+        for side in ("pre", "post"):
+            if name.endswith(f"_{side}"):
+                name = f"{side}_{name.removesuffix(f'_{side}')}"
+        return self.prefix + name
+
+    def _print_Symbol(self, expr: Any) -> str:  # noqa: N802
+        return self.name(expr.name)
+
+    def _print_Min(self, expr: Any) -> str:  # noqa: N802
+        return reduce(lambda least, part: f"clip({least}, -inf, {part})", map(self._print, expr.args))
+
+    def _print_Abs(self, expr: Any) -> str:  # noqa: N802
+        return f"abs({self._print(expr.args[0])})"
+
+    def _print_Float(self, expr: Any) -> str:  # noqa: N802
+        return repr(float(expr))
+
+
+def _relaxation(rule: SpikeRule, kind: Structure, write: _Writer) -> list[str]:
+    """Statements that put the state since the last event into `<variable>_now`."""
+    lines = [f"{write.prefix}elapsed = t - {write.prefix}last_event"]
+    for component in kind.components:
+        if kind.is_cascade(component):
+            lines += [_cascade_line(kind, name, write) for name in component]
+        else:
+            lines += _dense_lines(rule, kind, component, write)
+    return lines
+
+
+def _cascade_line(kind: Structure, name: str, write: _Writer) -> str:
+    """Closed form of `fwsim.rules.propagate.exponential_difference`, in functions that Brian2 has."""
+    elapsed = sympy.Symbol("elapsed", real=True)
+    rate = {j: -kind.jacobian.get((j, j), sympy.S.Zero) for j in kind.names}
+    value = kind.rest[name] + sympy.exp(-elapsed * rate[name]) * (kind.state[name] - kind.rest[name])
+    for (i, j), slope in kind.jacobian.items():
+        if i == name != j:
+            slower = sympy.Min(rate[i] * elapsed, rate[j] * elapsed)
+            gap = sympy.Abs(rate[i] * elapsed - rate[j] * elapsed)
+            overlap = elapsed * sympy.exp(-slower) * sympy.Function("exprel")(-gap)
+            value += slope * overlap * (kind.state[j] - kind.rest[j])
+    return f"{write.now(kind.state[name])} = {write(value)}"
+
+
+def _dense_lines(rule: SpikeRule, kind: Structure, component: list[str], write: _Writer) -> list[str]:
+    """Coupled variables through the modes of their drift, as numbers."""
+    values, right, left = modes(drift_matrix(component, kind.evaluate(as_tensors(rule), kind.jacobian)))
+    if values.ndim > 1 or values.is_complex():
+        raise ConfigError(
+            f"{type(rule).__name__} has coupled variables {', '.join(component)}, which Brian2 code supports for "
+            "parameters that are numbers and modes that do not ring; export one synapse population at a time"
+        )
+    deviations = [write(kind.state[name] - kind.rest[name]) for name in component]
+    lines = []
+    for k, (rate, weights) in enumerate(zip(values.tolist(), left.tolist()), 1):
+        total = " + ".join(f"({w!r})*({deviation})" for w, deviation in zip(weights, deviations))
+        lines.append(f"{write.name(f'mode_{k}')} = exp(({rate!r})*{write.name('elapsed')}/second)*({total})")
+    for name, weights in zip(component, right.tolist()):
+        total = " + ".join(f"({w!r})*{write.name(f'mode_{k}')}" for k, w in enumerate(weights, 1))
+        lines.append(f"{write.now(kind.state[name])} = {write(kind.rest[name])} + {total}")
+    return lines
+
+
+def _assignments(after: dict[str, Any], write: _Writer) -> list[str]:
+    lines = [f"{write.name(name)} = {write.now(value)}" for name, value in after.items()]
+    return [*lines, f"{write.name('last_event')} = t"]
+
+
+def _parameters(rule: SpikeRule, write: _Writer) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+    """Initial values (states at rest included), units and declarations."""
+    numeric = as_tensors(rule)
+    shape = batch_shape(rule)
+    initial, units, declarations = {}, {}, []
+    for original, value, spec in leaves(numeric):
+        name = write.name(original)
+        flags = "constant" if value.ndim else "shared, constant"
+        declarations.append(f"{name} : {UNITS[spec.unit]} ({flags})")
+        initial[name] = _plain(value, shape)
+        if spec.unit != "1":
+            units[name] = UNITS[spec.unit]
+    for original, value in numeric.rest().items():
+        initial[write.name(original)] = _plain(torch.as_tensor(value, dtype=torch.float64), shape)
+    return initial, units, declarations
+
+
+def _plain(value: torch.Tensor, shape: torch.Size) -> Any:
+    value = value.detach().cpu()
+    return value.expand(shape).flatten().numpy() if value.ndim else value.item()

@@ -1,0 +1,73 @@
+"""The delta rule: correct what the memory answers instead of adding to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fwsim.errors import ConfigError
+from fwsim.rules.memory import MemoryRule, broadcast, parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Delta(MemoryRule):
+    """Memory A_k ← λ_k A_k + β_k(v − λ_k A_k k)kᵀ with the pre-state scaled to unit norm, k = pre/‖pre‖, v = post.
+
+    With β = 1 the memory answers v to k from then on, whatever it held; β = 0 writes nothing. Several
+    time scales correct themselves separately, and their sum is read. A silent pre-state (norm 0) writes
+    nothing.
+
+    Source: Schlag, Irie & Schmidhuber 2021 (arXiv 2102.11174), eqs. 21–24; λ = 1 there.
+
+    Parameters
+    ----------
+    beta
+        Fraction of the error that one write corrects, in [0, 2), where it is stable: a scalar,
+        `[timescale]` or `[batch, timescale]`.
+    tau
+        Time constants of forgetting in s, alike; infinity never forgets.
+    """
+
+    beta: Any = 1.0
+    tau: Any = float("inf")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "beta", parameter("beta", self.beta, at_least=0.0))
+        object.__setattr__(self, "tau", parameter("tau", self.tau, at_least=0.0, infinite=True))
+        largest = self.beta.detach().max().item()
+        if largest >= 2:
+            raise ConfigError(f"beta={largest:g} is not allowed; the delta rule is stable in [0, 2)")
+        self._shape  # noqa: B018  # raises where the shapes do not fit
+
+    @property
+    def _shape(self) -> torch.Size:
+        return broadcast(beta=self.beta, tau=self.tau)
+
+    @property
+    def timescales(self) -> int:
+        """Number of time scales K."""
+        return self._shape[-1]
+
+    @property
+    def batch(self) -> int | None:
+        """Number of batch entries that the parameters are given for, `None` for all alike."""
+        return self._shape[0] if len(self._shape) == 2 else None
+
+    def write(self, memory: Tensor, pre: Tensor, post: Tensor, dt: float) -> Tensor:
+        """Decay, then move each answer to `pre` towards `post`; see `MemoryRule.write`."""
+        norm = pre.norm(dim=-1, keepdim=True)
+        key = pre / torch.where(norm > 0, norm, 1.0)
+        decayed = torch.exp(-dt / self.tau).to(memory.dtype).expand(self._shape)[..., None, None] * memory
+        error = post[:, None] - torch.einsum("bkij,bj->bki", decayed, key)
+        error = torch.where(norm[:, None] > 0, error, 0.0)
+        beta = self.beta.to(memory.dtype).expand(self._shape)[..., None, None]
+        return decayed + beta * error[..., None] * key[:, None, None, :]
+
+    def read(self, memory: Tensor, state: Tensor) -> Tensor:
+        """Σ_k A_k state; see `MemoryRule.read`."""
+        return torch.einsum("bkij,bj->bi", memory, state)

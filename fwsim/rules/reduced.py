@@ -1,0 +1,97 @@
+"""From spikes to outer products: the memory rule of an associative rule with fast traces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+import torch
+
+from fwsim.errors import ConfigError
+from fwsim.rules.base import SpikeRule
+from fwsim.rules.hebbian import Hebbian
+from fwsim.rules.parameters import as_tensors
+from fwsim.rules.propagate import drift_matrix, modes
+from fwsim.rules.symbols import Structure, structure
+
+PRE, POST = sympy.symbols("r_pre r_post", real=True)
+
+
+def reduced(rule: SpikeRule) -> Hebbian:
+    """Hebbian memory with one time scale for every mode of the weight; see `SpikeRule.reduced`.
+
+    The traces are put at their means under rates. What then drives the weight must be a multiple of
+    r_pre r_post; the modes of the weight's own relaxation become the time scales.
+    """
+    kind = structure(rule)
+    reading, slow = _reading(kind)
+    drive = _drive(kind, slow)
+    tensors = as_tensors(rule)
+    numbers = kind.evaluate(tensors, {**reading, **{("drive", name): value for name, value in drive.items()}})
+    numbers = {key: torch.as_tensor(value, dtype=torch.float64) for key, value in numbers.items()}
+    slopes = kind.evaluate(tensors, kind.jacobian)
+    taus, strengths = [], []
+    for component in kind.components:
+        if component[0] not in slow:
+            continue
+        values, right, left = modes(drift_matrix(component, slopes))
+        if values.is_complex():
+            raise ConfigError(f"{_name(kind)} rings, so it has no Hebbian memory; use it with spikes")
+        size = values.detach().abs().amax(-1, keepdim=True)
+        rate = torch.where(-values > 1e-14 * size, -values, 0.0)
+        read = _vector([numbers.get(name, torch.zeros(())) for name in component])
+        driven = _vector([numbers["drive", name] for name in component])
+        strength = (read[..., None, :] @ right)[..., 0, :] * (left @ driven[..., None])[..., 0]
+        order = torch.argsort(rate.detach(), -1, descending=True)
+        taus.append(torch.gather(1 / rate, -1, order))
+        strengths.append(torch.gather(strength, -1, order.expand(strength.shape)))
+    tau, eta = torch.broadcast_tensors(_joined(taus), _joined(strengths))
+    return Hebbian(tau=tau, eta_rate=eta)
+
+
+def _reading(kind: Structure) -> tuple[dict[str, Any], set[str]]:
+    """Coefficient of each variable in the weight, and all variables that it is coupled to."""
+    polynomial = kind.polynomial(kind.pre[1])
+    if polynomial is None or any(sum(exponents) != 1 for exponents in polynomial):
+        raise ConfigError(
+            f"what {_name(kind)} transmits is not linear in its state, so it has no Hebbian memory; "
+            "reduce a linear rule such as HebbianTraces or BennaFusi"
+        )
+    reading = {kind.names[exponents.index(1)]: value for exponents, value in polynomial.items()}
+    slow = {name for component in kind.components if set(component) & set(reading) for name in component}
+    return reading, slow
+
+
+def _drive(kind: Structure, slow: set[str]) -> dict[str, Any]:
+    """What drives each slow variable, per r_pre r_post, with the traces at their means."""
+    flow = {
+        name: kind.drift[name] + PRE * (kind.pre[0][name] - symbol) + POST * (kind.post[name] - symbol)
+        for name, symbol in kind.state.items()
+    }
+    traces = [name for name in kind.names if name not in slow]
+    symbols = [kind.state[name] for name in traces]
+    means = sympy.solve([flow[name] for name in traces], symbols, dict=True) if traces else [{}]
+    drive = {}
+    for name in slow:
+        jump = sympy.simplify((flow[name] - kind.drift[name]).subs(means[0])) if means else sympy.nan
+        drive[name] = sympy.simplify(jump / (PRE * POST))
+        if drive[name].free_symbols & {PRE, POST, *kind.state.values()} or drive[name] is sympy.nan:
+            raise ConfigError(
+                f"{_name(kind)} does not follow products of rates, so it has no Hebbian memory; "
+                "leave out what saturates"
+            )
+    return drive
+
+
+def _name(kind: Structure) -> str:
+    return type(kind.rule).__name__
+
+
+def _vector(parts: list[torch.Tensor]) -> torch.Tensor:
+    return torch.stack(torch.broadcast_tensors(*parts), -1)
+
+
+def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
+    """Concatenate time scales; what has no batch is repeated for it."""
+    shape = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
+    return torch.cat([part.expand(*shape, part.shape[-1]) for part in parts], -1)

@@ -1,0 +1,1 @@
+from .single_synapse import respond as respond

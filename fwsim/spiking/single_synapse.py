@@ -1,0 +1,136 @@
+"""One synapse in Brian2, to hold against the same rule on tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from fwsim.errors import ConfigError, ShapeError
+from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
+from fwsim.rules.respond import check_times
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+OFF_GRID = 1e-6  # of a step; what rounding of times may amount to
+
+
+def respond(
+    rule: SpikeRule, pre: Tensor, post: Tensor | None = None, *, dt: float = 1e-4, seed: int = 0
+) -> Tensor:
+    """Run the rule's Brian2 code on given spikes: the response that `rule.respond` computes on tensors.
+
+    Parameters
+    ----------
+    rule
+        Presynaptic or associative.
+    pre
+        Presynaptic spikes `[..., spike]` in s from 0 on, ascending, filled up with NaN, on the grid of `dt`.
+    post
+        Postsynaptic spikes alike, for associative rules.
+    dt
+        Time step of Brian2 in s. It does not change the result.
+    seed
+        Of Brian2's random numbers, for rules that use them.
+
+    Returns
+    -------
+    Tensor
+        Release or weight at every presynaptic spike, `[..., spike]`, NaN where `pre` is.
+
+    Raises
+    ------
+    ConfigError
+        Spikes are off the grid, negative or two in one step, or `post` is missing or superfluous.
+    """
+    _check_kind(rule, post)
+    trains = [pre] if post is None else [pre, post]
+    for name, train in zip(("pre", "post"), trains):
+        check_times(rule, name, train)
+        _check_grid(name, train, dt)
+    shape = _shape(rule, trains)
+    flat = [train.detach().double().cpu().expand(*shape, -1).reshape(-1, train.shape[-1]) for train in trains]
+    steps = [torch.round(train / dt) for train in flat]
+    result = torch.full_like(flat[0], torch.nan)
+    spike = [0] * len(result)
+    for synapse, value in _run(rule, [step.numpy() for step in steps], dt, seed):
+        result[synapse, spike[synapse]] = value
+        spike[synapse] += 1
+    return result.reshape(*shape, -1).to(pre)
+
+
+def _check_kind(rule: object, post: Tensor | None) -> None:
+    if isinstance(rule, PresynapticRule) and post is not None:
+        raise ConfigError(f"{type(rule).__name__} needs presynaptic spikes only; leave out post")
+    if isinstance(rule, AssociativeRule) and post is None:
+        raise ConfigError(f"{type(rule).__name__} needs spikes of both sides; give post too")
+    if not isinstance(rule, SpikeRule):
+        raise ConfigError(
+            f"{type(rule).__name__} has no response to spikes; use a presynaptic or an associative rule"
+        )
+
+
+def _check_grid(name: str, times: Tensor, dt: float) -> None:
+    if not dt > 0:
+        raise ConfigError(f"dt={dt!r} is not allowed; it must be a positive number of seconds")
+    steps = times.detach().double() / dt
+    known = ~steps.isnan()
+    off = known & ((steps - steps.round()).abs() > OFF_GRID) & (steps >= 0)
+    if bool(off.any()):
+        raise ConfigError(
+            f"{name} has a spike at {times[off][0].item():.9g} s, off the grid of dt={dt:g} s; "
+            "round the times to multiples of dt or choose a finer dt"
+        )
+    if bool((steps < 0).any()):
+        raise ConfigError(f"{name} has a spike at a negative time; Brian2 begins at 0: shift the train")
+    if bool((steps.round().diff(dim=-1) == 0).any()):
+        raise ConfigError(f"{name} has two spikes of one train in a step of dt={dt:g} s; choose a finer dt")
+
+
+def _shape(rule: SpikeRule, trains: list[Tensor]) -> torch.Size:
+    from fwsim.rules.parameters import batch_shape
+
+    parameters = batch_shape(rule)
+    shape = torch.broadcast_shapes(parameters, *(train.shape[:-1] for train in trains))
+    if parameters and parameters != shape:
+        raise ShapeError(
+            f"parameters {list(parameters)} must have the shape {list(shape)} of the synapses in Brian2; expand them"
+        )
+    return shape
+
+
+def _run(rule: SpikeRule, steps: list[np.ndarray], dt: float, seed: int) -> list[tuple[int, float]]:
+    """Synapse and value of every presynaptic spike, in order of time."""
+    import brian2 as b
+
+    code = rule.brian2()
+    b.seed(seed)
+    clock_dt = dt * b.second
+    count = len(steps[0])
+    groups = [_source(b, train, clock_dt) for train in steps]
+    target = groups[-1] if len(groups) == 2 else b.NeuronGroup(count, "", dt=clock_dt)
+    synapses = b.Synapses(
+        groups[0], target, model=code.model, on_pre=code.on_pre, on_post=code.on_post, dt=clock_dt
+    )
+    synapses.connect(j="i")
+    code.initialise(synapses)
+    read: list[tuple[int, float]] = []
+
+    @b.network_operation(dt=clock_dt, when="after_synapses")
+    def collect() -> None:
+        fired = np.asarray(groups[0].spikes)
+        if fired.size:
+            values = np.asarray(getattr(synapses, code.output)[:])
+            read.extend((int(i), float(values[i])) for i in fired)
+
+    last = max((np.nanmax(train) for train in steps if np.isfinite(train).any()), default=-1.0)
+    network = b.Network(*{id(g): g for g in (*groups, target)}.values(), synapses, collect)
+    network.run((last + 1.5) * clock_dt)
+    return read
+
+
+def _source(b: Any, steps: np.ndarray, dt: Any) -> Any:
+    neuron, spike = np.nonzero(np.isfinite(steps))
+    return b.SpikeGeneratorGroup(len(steps), neuron, steps[neuron, spike] * dt, dt=dt)
