@@ -42,9 +42,9 @@ class Config(BaseModel):
 
     Examples
     --------
+    >>> from pydantic import Field
     >>> class Recall(Config):
-    ...     delay: Seconds = 0.2
-    ...     "Time between storing and recalling."
+    ...     delay: Seconds = Field(default=0.2, description="Time between storing and recalling.")
     >>> Recall(delay="200 ms").delay
     0.2
     """
