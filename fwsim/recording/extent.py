@@ -52,7 +52,7 @@ class Extent:
 
     def times(self, steps: range) -> np.ndarray:
         """Time of each of the steps, s: that of step t is (t+1)·dt."""
-        return (self.first_step + 1 + np.asarray(steps, dtype=np.int64)) * self.dt
+        return (self.first_step + 1 + np.arange(steps.start, steps.stop, steps.step)) * self.dt
 
     def _step(self, time: float) -> int:
         """First step of this run that ends after `time`; a millionth of a step absorbs rounding."""

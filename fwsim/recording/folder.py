@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from fwsim.errors import RecordingError
 from fwsim.recording.layout import Layout, along
 from fwsim.recording.reading import open_recording
 
-CHUNK_BYTES = 4 * 2**20
+CHUNK_BYTES = 2 * 2**20
 CHUNK_EVENTS = 2**14
 
 
@@ -45,8 +46,9 @@ class ZarrStore:
     ) -> None:
         self.path = path
         with _one_line(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.mkdir()
+            if os.path.lexists(path):
+                raise RecordingError(f"{path} exists already; choose another path or remove it")
+            path.mkdir(parents=True)
             self._group = zarr.create_group(path, zarr_format=3)
             self._buffers = {
                 name: _Buffer(_declare(self._group, name, each), each.axis) for name, each in layouts.items()
@@ -190,8 +192,6 @@ def _create(
 def _one_line(path: Path) -> Iterator[None]:
     try:
         yield
-    except FileExistsError as error:
-        raise RecordingError(f"{path} exists already; choose another path or remove it") from error
     except OSError as error:
         raise RecordingError(
             f"{path} cannot be written: {error.strerror or error}; free some space or choose another folder"

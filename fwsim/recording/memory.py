@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import xarray as xr
@@ -22,12 +22,6 @@ class MemoryStore:
         coordinates: Mapping[str, xr.Variable],
         attributes: Mapping[str, str | int | float],
     ) -> None:
-        needed = sum(math.prod(each.shape) * each.dtype.itemsize for each in layouts.values())
-        if needed > _memory():
-            raise RecordingError(
-                f"the recording needs {needed / 2**30:.0f} GiB and the machine has {_memory() / 2**30:.0f}; "
-                "write it to a file (to=...) or record less (every, dtype, units, trials)"
-            )
         self._layouts, self._coordinates, self._attributes = layouts, coordinates, attributes
         self._arrays = {name: np.empty(each.shape, each.dtype) for name, each in layouts.items()}
         self._filled = dict.fromkeys(layouts, 0)
@@ -61,6 +55,12 @@ class MemoryStore:
         )
 
 
-def _memory() -> int:
-    """Physical memory of the machine, bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def check_memory(layouts: Iterable[Layout]) -> None:
+    """Raise `RecordingError` if the machine has less memory than the arrays need."""
+    needed = sum(math.prod(each.shape) * each.dtype.itemsize for each in layouts)
+    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > present:
+        raise RecordingError(
+            f"the recording needs {needed / 2**30:.0f} GiB and the machine has {present / 2**30:.0f}; "
+            "write it to a file (to=...) or record less (every, dtype, units, trials)"
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 from fwsim.errors import ConfigError, choice
 from fwsim.units import quantity
@@ -78,7 +79,7 @@ class Record:
 
 def check_every(every: object) -> None:
     """Raise `ConfigError` unless `every` is a whole number of steps from 1 on."""
-    if isinstance(every, bool) or not isinstance(every, int) or every < 1:
+    if isinstance(every, bool) or not isinstance(every, Integral) or every < 1:
         raise ConfigError(f"every={every!r} must be a whole number of steps, 1 or more")
 
 
@@ -97,11 +98,12 @@ def as_records(record: str | Record | Iterable[str | Record], available: Iterabl
     ConfigError
         A variable that is not available, or one asked for twice.
     """
-    given = [record] if isinstance(record, (str, Record)) else list(record)
+    given = record if isinstance(record, Iterable) and not isinstance(record, str) else [record]
     records = tuple(item if isinstance(item, Record) else Record(item) for item in given)
     names = [item.variable for item in records]
+    allowed = tuple(available)
     for name in names:
-        choice("record", name, tuple(available))
+        choice("record", name, allowed)
         if names.count(name) > 1:
             raise ConfigError(f"record={name!r} was given {names.count(name)} times; give each variable once")
     return records

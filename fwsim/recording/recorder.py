@@ -15,7 +15,7 @@ import xarray as xr
 from fwsim.errors import ConfigError, RecordingError, ShapeError, choice
 from fwsim.recording.extent import Extent
 from fwsim.recording.layout import Layout, layout
-from fwsim.recording.memory import MemoryStore
+from fwsim.recording.memory import MemoryStore, check_memory
 from fwsim.recording.record import Record, as_records
 from fwsim.recording.schema import COORDINATES, SCHEMA, STREAMED, VARIABLES, Variable
 
@@ -78,6 +78,8 @@ class Recorder:
         for record in as_records(records, self._variables):
             self._layouts[record.variable] = layout(record, self._variables[record.variable], extent)
         self._counts = dict.fromkeys(self._layouts, 0)
+        if to is None:
+            check_memory(self._layouts.values())
         self._coordinates = self._recorded_coordinates()
         described = {
             "fwsim_schema": SCHEMA,
@@ -209,7 +211,8 @@ def _check_shape(values: np.ndarray, each: Layout) -> None:
 
 
 def _checked(attributes: Mapping[str, str | int | float]) -> dict[str, str | int | float]:
-    for name, value in attributes.items():
+    plain = {name: v.item() if isinstance(v, np.generic) else v for name, v in attributes.items()}
+    for name, value in plain.items():
         if not isinstance(value, (str, int, float)) or isinstance(value, bool):
-            raise ConfigError(f"attribute {name}={value!r} must be a string or a number")
-    return dict(attributes)
+            raise ConfigError(f"attribute {name}={value!r} is not allowed; give a string or a number")
+    return plain

@@ -1,0 +1,217 @@
+"""A recording on disk is the recording in memory, or a prefix of it, or a clear error."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fwsim.recording.folder as folder
+from fwsim import RecordingError
+from fwsim.recording import Extent, Recorder, open_recording
+from tests.recording.runs import record, timeless
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_round_trip_over_many_chunks(tmp_path):
+    memory, stored = record(), record(tmp_path / "run.zarr")
+    assert len(list((tmp_path / "run.zarr" / "hidden").glob("c.*"))) > 10
+    assert stored.hidden.chunks is not None  # lazy
+    xr.testing.assert_identical(timeless(stored), timeless(memory))
+    assert {n: stored[n].dtype for n in stored.variables} == {n: memory[n].dtype for n in memory.variables}
+    assert stored.valid_steps == stored.steps == 503
+
+
+def test_plain_xarray_reads_the_same(tmp_path):
+    memory, _ = record(), record(tmp_path / "run.zarr")
+    xr.testing.assert_equal(xr.open_zarr(tmp_path / "run.zarr", consolidated=False), memory)
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_round_trip_of_any_size(data, tmp_path_factory):
+    shape = [data.draw(st.integers(0, 5), label=name) for name in ("trial", "unit")]
+    steps, block, chunk_bytes = (data.draw(st.integers(low, 40)) for low in (0, 1, 1))
+    every = data.draw(st.integers(1, max(1, steps)), label="every")
+    dtype = data.draw(st.sampled_from(["float16", "float32", "float64"]))
+    values = np.random.default_rng(0).standard_normal((shape[0], steps, shape[1])).astype(dtype)
+    values[values > 1], values[values < -1] = np.nan, 0.0
+
+    def run(to):
+        extent = Extent(steps, 0.1, {"trial": shape[0], "unit": shape[1]}, every=every, dtype=dtype)
+        recorder = Recorder(["hidden"], extent, to=to)
+        for start in range(0, steps, block):
+            recorder.write("hidden", values[:, list(recorder.wanted("hidden", start, start + block))])
+        return recorder.finish({"hidden": values[:, -1] if steps else values.sum(1)})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folder, "CHUNK_BYTES", 8 * chunk_bytes)
+        stored = run(tmp_path_factory.mktemp("any") / "run.zarr")
+    xr.testing.assert_identical(timeless(stored), timeless(run(None)))
+    np.testing.assert_array_equal(stored.hidden, values[:, every - 1 :: every])
+
+
+@given(
+    shape=st.lists(st.integers(0, 300), min_size=1, max_size=5),
+    itemsize=st.sampled_from([2, 4, 8]),
+    data=st.data(),
+)
+def test_chunks_are_bounded_and_split_time_first(shape, itemsize, data):
+    axis = data.draw(st.integers(0, len(shape) - 1))
+    chunks = folder.chunk_shape(tuple(shape), itemsize, axis)
+    assert np.prod(chunks, dtype=float) * itemsize <= folder.CHUNK_BYTES
+    assert all(1 <= chunk <= max(1, size) for chunk, size in zip(chunks, shape))
+    others_whole = all(c == max(1, n) for i, (c, n) in enumerate(zip(chunks, shape)) if i != axis)
+    assert others_whole or chunks[axis] == 1
+
+
+def test_an_existing_path_is_refused_and_left_alone(tmp_path):
+    for path in (tmp_path, tmp_path / "file"):
+        if path != tmp_path:
+            path.write_text("mine")
+        with pytest.raises(RecordingError, match="exists already"):
+            record(path)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RecordingError, match="cannot be written") as caught:
+        record(tmp_path / "file" / "run.zarr")
+    assert "\n" not in str(caught.value)
+    if os.geteuid() == 0:
+        pytest.skip("root may write to a read-only folder")
+    (tmp_path / "closed").mkdir(mode=0o500)
+    with pytest.raises(RecordingError, match="cannot be written: Permission denied"):
+        record(tmp_path / "closed" / "run.zarr")
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_full_disk_is_an_error_and_what_was_written_stays(tmp_path, monkeypatch):
+    recorder = record(tmp_path / "run.zarr", until=200)
+    recorder._store._wait()
+    before = open_recording(tmp_path / "run.zarr").load()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("zarr.storage._local._put", full)
+    with pytest.raises(RecordingError, match="No space left on device"):
+        recorder.write("hidden", np.zeros((2, 281, 5), np.float32))
+    monkeypatch.undo()
+    xr.testing.assert_identical(open_recording(tmp_path / "run.zarr").load(), before)
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("until", [0, 37, 185, 481])
+def test_an_interrupted_run_is_a_prefix(tmp_path, until):
+    recorder = record(tmp_path / "run.zarr", until=until)
+    recorder._store._wait()
+    part, whole = open_recording(tmp_path / "run.zarr"), record()
+    check_prefix(part, whole)
+    assert part.valid_steps <= until
+    assert until < 100 or part.valid_steps > until - 100
+
+
+def check_prefix(part, whole):
+    """Everything before the first missing sample, and nothing else."""
+    assert "wall_time" not in part.attrs
+    assert not [name for name in part.variables if name.startswith("final_")]
+    end = (part.valid_steps + 1) * part.dt * (1 - 1e-9)
+    for name in part.variables:
+        if any(d == "time" or d.endswith("_time") or d == "spike" for d in part[name].dims):
+            dimension = next(d for d in part[name].dims if d == "spike" or d.endswith("time"))
+            times = whole.spike_time if dimension == "spike" else whole[dimension]
+            expected = whole[name].isel({dimension: (times < end).values})
+            np.testing.assert_array_equal(part[name], expected, err_msg=name)
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_missing_chunk_ends_what_is_valid(tmp_path):
+    whole = record(tmp_path / "run.zarr").load()
+    (tmp_path / "run.zarr" / "hidden" / "c.0.2.0").unlink()
+    part = open_recording(tmp_path / "run.zarr")
+    length = zarr.open_array(tmp_path / "run.zarr" / "hidden").chunks[1] * 2
+    assert part.valid_steps == length
+    np.testing.assert_array_equal(part.hidden, whole.hidden[:, :length])
+    np.testing.assert_array_equal(part.memory_time, whole.memory_time[: length // 10])
+
+
+KILLED = """
+import sys, time
+import fwsim.recording.folder as folder
+from tests.recording.runs import record
+folder.CHUNK_BYTES, folder.CHUNK_EVENTS = 1500, 64
+print("begin", flush=True)
+record(sys.argv[1], steps=20_000, block=11)
+"""
+
+
+def kill_at(path, delay):
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], cwd=ROOT, stdout=subprocess.PIPE)
+    process.stdout.readline()
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+def kill_many(tmp_path, delays):
+    valid = []
+    for i, delay in enumerate(delays):
+        kill_at(tmp_path / f"{i}.zarr", delay)
+        try:
+            part = open_recording(tmp_path / f"{i}.zarr")
+        except RecordingError:  # killed before the folder was a recording
+            continue
+        check_prefix(part, record(steps=part.valid_steps + 100))
+        valid.append(part.valid_steps)
+    return valid
+
+
+def test_a_killed_run_is_a_prefix(tmp_path):
+    delays = np.random.default_rng(1).uniform(0.5, 1.5, 3)
+    assert max(kill_many(tmp_path, delays)) > 50
+
+
+@pytest.mark.slow
+def test_a_hundred_killed_runs_are_prefixes(tmp_path):
+    delays = np.random.default_rng(2).uniform(0, 2, 100)
+    assert len(kill_many(tmp_path, delays)) > 50
+
+
+PEAK = """
+import resource, sys
+import numpy as np
+from fwsim.recording import Extent, Record, Recorder
+steps = int(sys.argv[2])
+extent = Extent(steps, 1e-3, {"trial": 2, "unit": 25, "post": 25, "pre": 25})
+recorder = Recorder(["hidden", Record("memory", every=100, dtype="float16")], extent, to=sys.argv[1])
+for start in range(0, steps, 1000):
+    for name, shape in (("hidden", (25,)), ("memory", (25, 25))):
+        wanted = recorder.wanted(name, start, start + 1000)
+        recorder.write(name, np.ones((2, len(wanted), *shape), np.float32) * (start % 997))
+recorder.finish()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_peak_memory_does_not_grow_with_the_run(tmp_path):
+    peaks = [
+        int(
+            subprocess.check_output([sys.executable, "-c", PEAK, tmp_path / str(steps), str(steps)], cwd=ROOT)
+        )
+        for steps in (20_000, 1_000_000)
+    ]
+    assert peaks[1] < 1.1 * peaks[0], peaks

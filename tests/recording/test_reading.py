@@ -1,0 +1,185 @@
+"""Whatever lies on the disk gives a recording or one clear line."""
+
+import json
+import shutil
+import time
+import tracemalloc
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fwsim.recording.folder as folder
+from fwsim import RecordingError
+from fwsim.recording import open_recording
+from tests.recording.runs import record
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A finished recording, to be copied before it is damaged."""
+    path = tmp_path_factory.mktemp("stored") / "run.zarr"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folder, "CHUNK_BYTES", 1500)
+        record(path, steps=100)
+    return path
+
+
+@pytest.fixture
+def copy(stored, tmp_path):
+    return shutil.copytree(stored, tmp_path / "run.zarr")
+
+
+def change(path, **fields):
+    """Overwrite fields of a metadata file."""
+    metadata = json.loads(path.read_text())
+    for name, value in fields.items():
+        inner = metadata
+        *parents, last = name.split("__")
+        for parent in parents:
+            inner = inner[parent]
+        inner[last] = value
+    path.write_text(json.dumps(metadata))
+
+
+def refused(path, said):
+    tracemalloc.start()
+    began = time.monotonic()
+    with pytest.raises(RecordingError, match=said) as caught:
+        open_recording(path).load()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert "\n" not in str(caught.value)
+    assert time.monotonic() - began < 5
+    assert peak < 200e6
+
+
+def test_what_is_no_recording(tmp_path):
+    refused(tmp_path / "missing", "is not a recording")
+    (tmp_path / "file").write_text("x")
+    refused(tmp_path / "file", "is not a recording")
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "empty", "damaged")
+
+
+def test_stores_of_other_people(tmp_path):
+    zarr.create_group(tmp_path / "group")
+    refused(tmp_path / "group", "not a recording by fwsim")
+    xr.Dataset({"hidden": ("time", np.arange(3.0))}).to_zarr(tmp_path / "xarray", consolidated=False)
+    refused(tmp_path / "xarray", "not a recording by fwsim")
+    record(steps=40).to_zarr(tmp_path / "copy", consolidated=False)
+    refused(tmp_path / "copy", "was not written by a run")
+
+
+@pytest.mark.parametrize("schema", [2, "1", None, [1], 1.5])
+def test_another_schema(copy, schema):
+    change(copy / "zarr.json", attributes__fwsim_schema=schema)
+    refused(copy, "schema")
+
+
+def test_damaged_chunks_are_found_when_read(copy):
+    chunk = copy / "hidden" / "c.0.0.0"
+    good = chunk.read_bytes()
+    for bad in (b"", good[:-7], good[:20], good[:30] + bytes([good[30] ^ 1]) + good[31:], b"\0" * 10_000):
+        chunk.write_bytes(bad)
+        refused(copy, "hidden is damaged")
+
+
+def test_a_chunk_of_a_coordinate_or_of_the_final_state_is_missing(copy):
+    kept = (copy / "time" / "c.0").read_bytes()
+    (copy / "time" / "c.0").unlink()
+    refused(copy, "time is damaged")
+    (copy / "time" / "c.0").write_bytes(kept)
+    (copy / "final_hidden" / "c.0.0").unlink()
+    refused(copy, "final_hidden is damaged")
+
+
+def test_metadata_that_is_missing_or_nonsense(copy):
+    kept = (copy / "hidden" / "zarr.json").read_text()
+    for bad in (
+        "",
+        "{}",
+        "[1, 2",
+        kept[:100],
+        kept.replace("float32", "object"),
+        kept.replace("blosc", "pickle"),
+    ):
+        (copy / "hidden" / "zarr.json").write_text(bad)
+        refused(copy, "damaged|was not written")
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_huge_declared_shape_allocates_nothing(copy, axis):
+    shape = [2, 100, 5]
+    shape[axis] = 10**15
+    change(copy / "hidden" / "zarr.json", shape=shape)
+    refused(copy, "declares shape|damaged")
+
+
+def test_a_huge_declared_chunk_allocates_nothing(copy):
+    change(copy / "hidden" / "zarr.json", chunk_grid__configuration__chunk_shape=[2, 10**12, 5])
+    refused(copy, "declares chunks")
+
+
+def test_a_huge_declared_coordinate_allocates_nothing(copy):
+    change(copy / "time" / "zarr.json", shape=[10**15])
+    refused(copy, "time is damaged")
+
+
+def test_a_killed_start_is_no_recording(copy):
+    change(copy / "zarr.json", attributes={})
+    refused(copy, "not a recording by fwsim")
+
+
+def test_a_killed_finish_has_no_final_state(copy):
+    attributes = json.loads((copy / "zarr.json").read_text())["attributes"]
+    del attributes["wall_time"]
+    change(copy / "zarr.json", attributes=attributes)
+    (copy / "final_hidden" / "zarr.json").unlink()
+    run = open_recording(copy)
+    assert not [name for name in run.variables if name.startswith("final_")]
+    assert "hidden" in run
+
+
+def test_left_over_partial_files_do_not_count(copy):
+    (copy / "hidden" / "c.0.1.0").rename(copy / "hidden" / "c.0.1.d41d8cd9.partial")
+    assert open_recording(copy).valid_steps < 100
+
+
+def fuzz(stored, folder_, data):
+    path = shutil.copytree(stored, folder_ / "run.zarr")
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    file = data.draw(st.sampled_from(files))
+    content = file.read_bytes()
+    begin = data.draw(st.integers(0, len(content)))
+    junk = data.draw(
+        st.one_of(st.binary(max_size=8), st.sampled_from([b"1e9", b"-1", b"null", b'"', b"9" * 15]))
+    )
+    end = data.draw(st.integers(begin, len(content)))
+    file.write_bytes(content[:begin] + junk + content[end:])
+    before = {entry: entry.stat().st_mtime_ns for entry in path.rglob("*")}
+    said = ""
+    try:
+        open_recording(path).load()
+    except RecordingError as error:
+        said = str(error)
+    assert "\n" not in said
+    assert {entry: entry.stat().st_mtime_ns for entry in path.rglob("*")} == before
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_fuzz(stored, tmp_path_factory, data):
+    fuzz(stored, tmp_path_factory.mktemp("fuzz"), data)
+
+
+@pytest.mark.slow
+@settings(max_examples=2000, deadline=None)
+@given(data=st.data())
+def test_fuzz_for_long(stored, tmp_path_factory, data):
+    folder_ = tmp_path_factory.mktemp("fuzz")
+    fuzz(stored, folder_, data)
+    shutil.rmtree(folder_)
