@@ -196,14 +196,17 @@ def plot_attention(result: xr.Dataset) -> Figure:
 def plot_settling(result: xr.Dataset) -> Figure:
     """Draw how the inner loop of the query settles when it is run on."""
     made, (left, right) = figure(1, 2, width="double", aspect=0.6)
-    low, mid, high = result.movement.quantile([0.1, 0.5, 0.9], "trial")
-    left.plot(result.movement.iteration, mid, "o-")
-    left.fill_between(result.movement.iteration, low, high, alpha=0.2, lw=0)
+    movement = result.movement.isel(iteration=slice(1, None))  # the start has not moved yet
+    low, mid, high = movement.quantile([0.1, 0.5, 0.9], "trial")
+    left.plot(movement.iteration, mid, "o-")
+    left.fill_between(movement.iteration, low, high, alpha=0.2, lw=0)
     left.set(xlabel="inner iteration", ylabel="relative movement", yscale="log", title="median, 10–90 %")
     right.plot(np.arange(result.sizes["iteration"]), result.settling_error, "o-")
     right.axhline(float(result.plateau), color=COLOURS["black"], ls=":", label="no binding")
-    right.set(xlabel="inner iteration", ylabel="error if it stopped here (%)", ylim=(-2, 92))
+    right.set(xlabel="inner iteration", ylabel="error if it stopped here (%)", ylim=(-2, 102))
     right.legend()
+    for axes in (left, right):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     return made
 
 
