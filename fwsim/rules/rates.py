@@ -40,6 +40,20 @@ class RateDynamics:
         """Mean-field release per spike (or weight that a spike finds); the rate is r·release."""
         return self.rule.at_pre(state)[1]
 
+    def forcing(self, state: Values, pre: Any, post: Any = 0.0) -> tuple[Values, Any]:
+        """What activity adds to the rule's own drift, in 1/s, of the variables it changes; and the release.
+
+        Parameters and shapes are those of `drift`; a solver that relaxes the rule exactly needs only this.
+        """
+        after, release = self.rule.at_pre(state)
+        change: Values = {}
+        for rate, reached in ((pre, after), (post, self.rule.at_post(state))):
+            for name, value in reached.items():
+                if value is not state[name]:  # broadcasting an unchanged variable would inflate it
+                    push = rate * (value - state[name])
+                    change[name] = change[name] + push if name in change else push
+        return change, release
+
     def drift(self, state: Values, pre: Any, post: Any = 0.0) -> Values:
         """Time derivative of every variable in 1/s.
 
@@ -52,12 +66,11 @@ class RateDynamics:
             Rates in Hz, alike.
         """
         change = self.rule.drift(state)
-        for rate, after in ((pre, self.rule.at_pre(state)[0]), (post, self.rule.at_post(state))):
-            for name, value in after.items():
-                if value is not state[name]:  # broadcasting an unchanged variable would inflate it
-                    change[name] = change[name] + rate * (value - state[name])
+        for name, push in self.forcing(state, pre, post)[0].items():
+            change[name] = change[name] + push
         for name, (where, follows) in self.instant.items():
-            followed = sum(gain * change[driver] for driver, gain in follows.items())
+            zero = torch.zeros((), dtype=torch.float64, device=where.device)
+            followed = sum((gain * change[driver] for driver, gain in follows.items()), zero)
             change[name] = torch.where(where, followed, change[name])
         return change
 
@@ -66,7 +79,10 @@ def rate_dynamics(rule: SpikeRule) -> RateDynamics:
     """Rate dynamics of a rule; see `SpikeRule.rate_dynamics`."""
     kind = structure(rule)
     rule = without_zeros(rule)
-    slopes = {key: torch.as_tensor(slope) for key, slope in kind.evaluate(rule, kind.jacobian).items()}
+    slopes = {
+        key: slope if isinstance(slope, torch.Tensor) else torch.tensor(slope, dtype=torch.float64)
+        for key, slope in kind.evaluate(rule, kind.jacobian).items()
+    }
     instant = {}
     for name in kind.names:
         rate = -slopes.get((name, name), torch.zeros(()))
