@@ -46,10 +46,14 @@ def quantity(value: float | str, dimension: str) -> float:
     symbols = SYMBOLS[dimension]
     match = _QUANTITY.match(value) if isinstance(value, str) else None
     if match is None:
-        raise ConfigError(f"{value!r} is not a {dimension}; write a number or e.g. '200 {_example(dimension)}'")
+        raise ConfigError(
+            f"{value!r} is not a {dimension}; write a number or e.g. '200 {_example(dimension)}'"
+        )
     number, symbol = float(match[1]), match[2]
     if symbol and symbol not in symbols:
-        raise ConfigError(f"{value!r}: {symbol!r} is not a unit of {dimension}; use one of {', '.join(symbols)}")
+        raise ConfigError(
+            f"{value!r}: {symbol!r} is not a unit of {dimension}; use one of {', '.join(symbols)}"
+        )
     if math.isnan(number):
         raise ConfigError(f"{value!r} is not a {dimension}")
     return number * symbols.get(symbol, 1.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
 
 import torch
 from torch import Tensor, nn
@@ -129,7 +128,7 @@ class FastWeightNetwork(nn.Module):
 
     def _register(self, memory: MemoryRule | None) -> None:
         """Hold the memory's parameters: trained ones as logarithms, the others as buffers that follow the device."""
-        values = {} if memory is None else _parameters(memory)
+        values = {} if memory is None else memory.values()
         for name in self.learn:
             choice("learn", name, tuple(values))
             if not bool(((values[name] > 0) & values[name].isfinite()).all()):
@@ -149,7 +148,7 @@ class FastWeightNetwork(nn.Module):
             name: getattr(self, f"log_{name}").exp()
             if name in self.learn
             else getattr(self, f"memory_{name}")
-            for name in _parameters(self.memory)
+            for name in self.memory.values()
         }
         return self.memory.with_values(**values)
 
@@ -336,15 +335,9 @@ class FastWeightNetwork(nn.Module):
         )
 
 
-def _parameters(rule: MemoryRule) -> dict[str, Tensor]:
-    """Return the rule's parameters that are given, as tensors."""
-    values = {field.name: getattr(rule, field.name) for field in fields(rule)}  # type: ignore[arg-type]
-    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
-
-
 def _same(trace: Trace, rule: MemoryRule, dt: float) -> bool:
     """Whether a trace was written by this very rule (the same parameter tensors)."""
-    ours, theirs = _parameters(rule), _parameters(trace.rule)
+    ours, theirs = rule.values(), trace.rule.values()
     return (
         trace.dt == dt and ours.keys() == theirs.keys() and all(ours[name] is theirs[name] for name in ours)
     )

@@ -78,8 +78,8 @@ class FastWeightObserver(Observer):
         rule = self.net.rule()
         memory: dict[str, Any] | None = None
         if rule is not None:
-            values = {name: value for name, value in vars(rule).items() if isinstance(value, Tensor)}
-            memory = {"rule": type(rule).__name__, **{name: value.tolist() for name, value in values.items()}}
+            values = {name: value.tolist() for name, value in rule.values().items()}
+            memory = {"rule": type(rule).__name__, **values}
         options = {name: getattr(self.net, name) for name in OPTIONS}
         return {
             "network": type(self.net).__name__,

@@ -8,7 +8,7 @@ matrix M: after every write (dense), never (attention), or in chunks (hybrid).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -99,11 +99,7 @@ class Trace:
     def detach(self) -> Trace:
         """Cut the gradient."""
         matrix = None if self.matrix is None else self.matrix.detach()
-        values = {
-            field.name: getattr(self.rule, field.name).detach()
-            for field in fields(self.rule)  # type: ignore[arg-type]
-            if isinstance(getattr(self.rule, field.name), Tensor)
-        }
+        values = {name: value.detach() for name, value in self.rule.values().items()}
         rule = self.rule.with_values(**values)
         return replace(self, rule=rule, matrix=matrix, history=self.history.detach())
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fwsim.errors import ConfigError
-from fwsim.rules.memory import MemoryRule, broadcast, parameter
+from fwsim.rules.memory import MemoryRule, parameter
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,32 +42,14 @@ class Delta(MemoryRule):
         largest = self.beta.detach().max().item()
         if largest >= 2:
             raise ConfigError(f"beta={largest:g} is not allowed; the delta rule is stable in [0, 2)")
-        self._shape  # noqa: B018  # raises where the shapes do not fit
-
-    @property
-    def _shape(self) -> torch.Size:
-        return broadcast(beta=self.beta, tau=self.tau)
-
-    @property
-    def timescales(self) -> int:
-        """Number of time scales K."""
-        return self._shape[-1]
-
-    @property
-    def batch(self) -> int | None:
-        """Number of batch entries that the parameters are given for, `None` for all alike."""
-        return self._shape[0] if len(self._shape) == 2 else None
+        self.shape  # noqa: B018  # raises where the shapes do not fit
 
     def write(self, memory: Tensor, pre: Tensor, post: Tensor, dt: float) -> Tensor:
         """Decay, then move each answer to `pre` towards `post`; see `MemoryRule.write`."""
         norm = pre.norm(dim=-1, keepdim=True)
         key = pre / torch.where(norm > 0, norm, 1.0)
-        decayed = torch.exp(-dt / self.tau).to(memory.dtype).expand(self._shape)[..., None, None] * memory
+        decayed = torch.exp(-dt / self.tau).to(memory.dtype).expand(self.shape)[..., None, None] * memory
         error = post[:, None] - torch.einsum("bkij,bj->bki", decayed, key)
         error = torch.where(norm[:, None] > 0, error, 0.0)
-        beta = self.beta.to(memory.dtype).expand(self._shape)[..., None, None]
+        beta = self.beta.to(memory.dtype).expand(self.shape)[..., None, None]
         return decayed + beta * error[..., None] * key[:, None, None, :]
-
-    def read(self, memory: Tensor, state: Tensor) -> Tensor:
-        """Σ_k A_k state; see `MemoryRule.read`."""
-        return torch.einsum("bkij,bj->bi", memory, state)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from fwsim.errors import ConfigError
-from fwsim.rules.memory import MemoryRule, broadcast, parameter
+from fwsim.rules.memory import MemoryRule, parameter
 from fwsim.rules.power_law import fit_power_law, relative_error
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Hebbian(MemoryRule):
         for name in ("eta", "eta_rate"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, parameter(name, getattr(self, name)))
-        self._shape  # noqa: B018  # raises where the shapes do not fit
+        self.shape  # noqa: B018  # raises where the shapes do not fit
 
     @classmethod
     def from_decay(cls, decay: Any, *, eta: Any, dt: float = 1.0) -> Self:
@@ -97,38 +97,23 @@ class Hebbian(MemoryRule):
 
     def power_law_error(self, exponent: float, *, shortest: float, longest: float) -> float:
         """Worst relative error of κ against κ(shortest)-fitted Δ^−exponent, over shortest ≤ Δ ≤ longest (s)."""
-        if self.eta is None or self._shape != (self.timescales,):
+        if self.eta is None or self.shape != (self.timescales,):
             raise ConfigError("power_law_error needs eta (per write) and parameters without a batch axis")
-        tau, eta = self.tau.expand(self._shape), self.eta.expand(self._shape)
+        tau, eta = self.tau.expand(self.shape), self.eta.expand(self.shape)
         return relative_error(tau.tolist(), eta.tolist(), exponent, shortest=shortest, longest=longest)
-
-    @property
-    def _shape(self) -> torch.Size:
-        strength = self.eta if self.eta is not None else self.eta_rate
-        return broadcast(tau=self.tau, **{"eta" if self.eta is not None else "eta_rate": strength})
-
-    @property
-    def timescales(self) -> int:
-        """Number of time scales K."""
-        return self._shape[-1]
-
-    @property
-    def batch(self) -> int | None:
-        """Number of batch entries that the parameters are given for, `None` for all alike."""
-        return self._shape[0] if len(self._shape) == 2 else None
 
     def decay(self, dt: float) -> Tensor:
         """What `dt` seconds leave of each time scale, λ_k: `[timescale]` or `[batch, timescale]`."""
-        return torch.exp(-dt / self.tau).expand(self._shape)
+        return torch.exp(-dt / self.tau).expand(self.shape)
 
     def strength(self, dt: float) -> Tensor:
         """Strength of one write, η_k: `[timescale]` or `[batch, timescale]`."""
         if self.eta is not None:
-            return self.eta.expand(self._shape)
+            return self.eta.expand(self.shape)
         lasting = self.tau.isinf()  # their mean over dt is exactly dt; inf·0 would be NaN
         tau = torch.where(lasting, torch.ones_like(self.tau), self.tau)
         mean = torch.where(lasting, torch.full_like(tau, dt), -tau * torch.expm1(-dt / tau))
-        return (self.eta_rate * mean).expand(self._shape)
+        return (self.eta_rate * mean).expand(self.shape)
 
     def kernel(self, lag: Tensor, dt: float) -> Tensor:
         """Weight of a past state in the memory's answer, κ(Δ) = Σ_k η_k λ_k^Δ.
@@ -151,11 +136,8 @@ class Hebbian(MemoryRule):
     def write(self, memory: Tensor, pre: Tensor, post: Tensor, dt: float) -> Tensor:
         """λ A + η post preᵀ for each time scale; see `MemoryRule.write`."""
         outer = post[:, None, :, None] * pre[:, None, None, :]
-        return self.decay(dt)[..., None, None] * memory + self.strength(dt)[..., None, None] * outer
-
-    def read(self, memory: Tensor, state: Tensor) -> Tensor:
-        """Σ_k A_k state; see `MemoryRule.read`."""
-        return torch.einsum("bkij,bj->bi", memory, state)
+        decay, strength = self.decay(dt).to(memory.dtype), self.strength(dt).to(memory.dtype)
+        return decay[..., None, None] * memory + strength[..., None, None] * outer
 
     def half_life(self) -> Tensor:
         """Time in s after which half of a memory is left, τ ln 2: shape of `tau`."""

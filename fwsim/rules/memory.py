@@ -23,15 +23,25 @@ class MemoryRule(ABC):
     belongs to the network and is handed in.
     """
 
-    @property
-    @abstractmethod
-    def timescales(self) -> int:
-        """Number of time scales K."""
+    def values(self) -> dict[str, Tensor]:
+        """Return the parameters that are given, by name."""
+        each = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {name: value for name, value in each.items() if isinstance(value, torch.Tensor)}
 
     @property
-    @abstractmethod
+    def shape(self) -> torch.Size:
+        """Common shape of the parameters, `[timescale]` or `[batch, timescale]`."""
+        return broadcast(**self.values())
+
+    @property
+    def timescales(self) -> int:
+        """Number of time scales K."""
+        return self.shape[-1]
+
+    @property
     def batch(self) -> int | None:
         """Number of batch entries that the parameters are given for, `None` for all alike."""
+        return self.shape[0] if len(self.shape) == 2 else None
 
     @abstractmethod
     def write(self, memory: Tensor, pre: Tensor, post: Tensor, dt: float) -> Tensor:
@@ -47,9 +57,17 @@ class MemoryRule(ABC):
             Time since the last write in s.
         """
 
-    @abstractmethod
     def read(self, memory: Tensor, state: Tensor) -> Tensor:
-        """What the memory sends to each unit, `[batch, post]`, when the network is in `state [batch, pre]`."""
+        """What the memory sends to each unit when the network is in a state, Σ_k A_k state.
+
+        Parameters
+        ----------
+        memory
+            `[batch, timescale, post, pre]`.
+        state
+            `[batch, pre]`; the answer is `[batch, post]`.
+        """
+        return torch.einsum("bkij,bj->bi", memory, state)
 
     def respond(self, *args: object, **kwargs: object) -> Tensor:
         """Refuse: a memory rule is written by states, not by spikes."""
@@ -70,14 +88,9 @@ class MemoryRule(ABC):
     def __repr__(self) -> str:
         """Show parameters as plain numbers."""
         shown = []
-        for field in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
-            if isinstance(value, torch.Tensor):
-                value = (
-                    value.detach().squeeze(-1).tolist() if value.shape == (1,) else value.detach().tolist()
-                )
-            if value is not None:
-                shown.append(f"{field.name}={value}")
+        for name, value in self.values().items():
+            value = value.detach()
+            shown.append(f"{name}={value.item() if value.shape == (1,) else value.tolist()}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
