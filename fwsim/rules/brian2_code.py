@@ -31,9 +31,10 @@ UNITS = {"s": "second", "Hz": "hertz", "1": "1"}
 class Brian2Code:
     """Pieces of a Brian2 model of one synapse rule.
 
-    A presynaptic rule may live on the neuron (`run_on_event("spike", code.on_pre, when="after_thresholds")`)
-    or on every synapse (`Synapses(..., model=code.model, on_pre=code.on_pre)`); an associative rule lives on
-    the synapse. Call `initialise` on the group before the run.
+    A presynaptic rule may live on every synapse (`Synapses(..., model=code.model, on_pre=code.on_pre)`) or on
+    the neuron: add `code.on_pre` to its `reset`, and have that done before synapses read it with
+    `neurons.resetter["spike"].when = "after_thresholds"`. An associative rule lives on the synapse. Call
+    `initialise` on the group before the run.
 
     Parameters
     ----------
@@ -68,6 +69,8 @@ class Brian2Code:
 
 def brian2_code(rule: SpikeRule, *, prefix: str = "") -> Brian2Code:
     """Brian2 code of a rule; see `SpikeRule.brian2`."""
+    if prefix and not prefix.isidentifier():
+        raise ConfigError(f"prefix={prefix!r} cannot begin a name; give letters, digits and _ as in 'ee_'")
     kind = structure(rule)
     write = _Writer(kind, prefix)
     relax = _relaxation(rule, kind, write)

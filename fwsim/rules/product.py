@@ -7,6 +7,7 @@ from typing import Any
 
 from fwsim.errors import ConfigError
 from fwsim.rules.base import AssociativeRule, PresynapticRule, Values
+from fwsim.rules.stochastic_release import StochasticRelease
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,10 @@ class Product(AssociativeRule):
             if not isinstance(getattr(self, field), kind):
                 given = type(getattr(self, field)).__name__
                 raise ConfigError(f"Product: {field} is a {given}; give an instance of {kind.__name__}")
+        if isinstance(self.release, StochasticRelease):
+            raise ConfigError(
+                "Product: release is random; multiply weight.respond by release.respond instead"
+            )
         for what in ("rest", "parameters"):
             shared = getattr(self.weight, what)().keys() & getattr(self.release, what)().keys()
             if shared:

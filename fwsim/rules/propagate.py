@@ -49,18 +49,17 @@ class Transition:
             moved |= {name: self.rest[name] + part for name, part in zip(names, parts)}
         return moved
 
-    def unbind(self) -> list[Transition]:
-        """One transition for each position on the first axis of the intervals."""
+    def unbind(self, count: int) -> list[Transition]:
+        """One transition for each of the `count` positions on the first axis of the intervals."""
         entries = {key: entry.unbind(0) for key, entry in self.entries.items()}
         blocks = [(names, block.unbind(0)) for names, block in self.blocks]
-        steps = len(next(iter(entries.values()))) if entries else len(blocks[0][1])
         return [
             Transition(
                 self.rest,
                 {key: entry[k] for key, entry in entries.items()},
                 tuple((names, block[k]) for names, block in blocks),
             )
-            for k in range(steps)
+            for k in range(count)
         ]
 
 

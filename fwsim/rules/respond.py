@@ -60,7 +60,7 @@ def run_events(
     rule = as_tensors(rule, dtype=intervals.dtype, device=intervals.device)
     state = {name: value.expand(intervals.shape[1:]) for name, value in (state or steps.rest).items()}
     outputs = []
-    for k, step in enumerate(steps.unbind()):
+    for k, step in enumerate(steps.unbind(len(intervals))):
         before = step(state)
         state, output = rule.at_pre(before)
         if is_post is not None:

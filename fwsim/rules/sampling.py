@@ -9,7 +9,7 @@ import torch
 
 from fwsim.progress import track
 from fwsim.rules.base import SpikeRule
-from fwsim.rules.propagate import relaxation_rates
+from fwsim.rules.propagate import relaxation_rates, transition
 from fwsim.rules.respond import run_events
 
 if TYPE_CHECKING:
@@ -37,28 +37,25 @@ def sample_poisson(
     """
     generator = torch.Generator().manual_seed(0)
     total = pre + post
-    if bool((total == 0).all()):
-        state = {
-            name: torch.as_tensor(value, dtype=pre.dtype).expand(pre.shape)
-            for name, value in rule.rest().items()
-        }
-        return rule.at_pre(state)[1].expand(pre.shape), torch.zeros_like(pre), state
-    warm_up = math.ceil(
-        RELAXED * max(float((total / rate).max()) for rate in relaxation_rates(rule).values()) / CHUNK
-    )
+    slowest = torch.stack([rate.min() for rate in relaxation_rates(rule).values()]).min()
+    warm_up = math.ceil(RELAXED * float(total.max() / slowest) / CHUNK)
     shape = (CHUNK, TRAINS, *pre.shape)
     state = {name: value.detach().expand(shape[1:]) for name, value in start.items()}
     outputs, states = [], []
     with torch.no_grad(), track("sampling Poisson trains", warm_up + CHUNKS) as advance:
         for chunk in range(warm_up + CHUNKS):
-            uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
-            intervals = -torch.log1p(-uniform) / total.clamp(min=1e-15)
             is_post = torch.rand(shape, generator=generator, dtype=torch.float64) * total >= pre
-            output, state = run_events(rule, intervals, is_post, state)
+            output, state = run_events(rule, _intervals(total, shape, generator), is_post, state)
             if chunk >= warm_up:  # any event of a Poisson process sees the mean state
                 outputs.append(output.mean(0))
-                states.append(state)
+                states.append(transition(rule, _intervals(total, shape[1:], generator))(state))
             advance()
     per_train = torch.stack(outputs).mean(0)
     means = {name: torch.stack([s[name] for s in states]).mean((0, 1)) for name in state}
     return per_train.mean(0), per_train.std(0) / math.sqrt(TRAINS), means
+
+
+def _intervals(rate: Tensor, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Exponential intervals in s; practically for ever where the rate is 0."""
+    uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
+    return -torch.log1p(-uniform) / rate.clamp(min=1e-15)

@@ -14,7 +14,7 @@ from fwsim.rules.respond import check_times
 if TYPE_CHECKING:
     from torch import Tensor
 
-OFF_GRID = 1e-6  # of a step; what rounding of times may amount to
+OFF_GRID = 1e-6  # of a step; beyond what rounding of the times themselves amounts to
 
 
 def respond(
@@ -77,7 +77,8 @@ def _check_grid(name: str, times: Tensor, dt: float) -> None:
         raise ConfigError(f"dt={dt!r} is not allowed; it must be a positive number of seconds")
     steps = times.detach().double() / dt
     known = ~steps.isnan()
-    off = known & ((steps - steps.round()).abs() > OFF_GRID) & (steps >= 0)
+    rounding = OFF_GRID + torch.finfo(times.dtype).eps * steps
+    off = known & ((steps - steps.round()).abs() > rounding) & (steps >= 0)
     if bool(off.any()):
         raise ConfigError(
             f"{name} has a spike at {times[off][0].item():.9g} s, off the grid of dt={dt:g} s; "

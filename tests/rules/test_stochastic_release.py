@@ -1,0 +1,51 @@
+import math
+
+import pytest
+import torch
+
+import fwsim as fw
+from tests.rules.cases import exact
+
+RULE = fw.TsodyksMarkram(0.3, 0.2, 0.5)
+TIMES = (torch.arange(6, dtype=torch.float64) / 15).expand(40_000, 6)
+
+
+@pytest.mark.parametrize(("sites", "cv"), [(1, 0.0), (5, 0.0), (5, 0.4)])
+def test_mean_and_variance_are_those_of_the_quantal_model(sites, cv):
+    response = fw.StochasticRelease(RULE, sites=sites, cv=cv).respond(TIMES)
+    p = RULE.respond(TIMES[0])
+    variance = (p * (1 - p) + cv**2 * p) / sites
+    assert bool((response.mean(0) - p).abs().le(4 * (variance / len(TIMES)).sqrt()).all())
+    torch.testing.assert_close(response.var(0), variance, rtol=0.05, atol=0)
+    if cv == 0:
+        torch.testing.assert_close(response * sites, (response * sites).round())
+
+
+def test_randomness_is_its_own():
+    noisy, state = fw.StochasticRelease(RULE, sites=3, cv=0.2), torch.get_rng_state()
+    one, same = noisy.respond(TIMES[:9]), noisy.respond(TIMES[:9])
+    other = noisy.respond(TIMES[:9], generator=torch.Generator().manual_seed(1))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_mean_quantities_are_those_of_the_rule():
+    noisy = fw.StochasticRelease(RULE, sites=3, cv=0.2)
+    for train in ("regular", "poisson", "mean_field"):
+        assert math.isclose(noisy.steady_state(9.0, train).release, RULE.steady_state(9.0, train).release)
+
+
+def test_padding_stays_nan():
+    times = exact([0.0, 0.1, torch.nan])
+    assert fw.StochasticRelease(RULE).respond(times).isnan().tolist() == [False, False, True]
+
+
+def test_what_is_no_probability_is_refused():
+    with pytest.raises(fw.ConfigError, match="no probability"):
+        fw.StochasticRelease(fw.Varela(amplitude=1.5)).respond(TIMES[0])
+    for wrong in ({"sites": 0}, {"sites": 1.5}, {"cv": -1.0}):
+        with pytest.raises(fw.ConfigError):
+            fw.StochasticRelease(RULE, **wrong)
+    with pytest.raises(fw.ConfigError, match="presynaptic"):
+        fw.StochasticRelease(fw.BCPNN())
