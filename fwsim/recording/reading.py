@@ -52,8 +52,7 @@ def open_recording(path: str | PathLike[str]) -> xr.Dataset:
         group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
         attributes = dict(group.attrs)
         _check_schema(path, attributes)
-        arrays = {name: _Stored(path / name, array) for name, array in group.arrays()}
-        return _dataset(arrays, attributes)
+        return _dataset(_arrays(path, group, "wall_time" in attributes), attributes)
     except RecordingError:
         raise
     except Exception as error:  # whatever a hostile or broken file makes the libraries raise
@@ -137,9 +136,22 @@ class _Stored:
         return self.array.metadata.encode_chunk_key(position)
 
 
-def _dataset(arrays: dict[str, _Stored], attributes: dict[str, Any]) -> xr.Dataset:
+def _arrays(path: Path, group: zarr.Group, finished: bool) -> dict[str, _Stored]:
+    """All arrays; of an unfinished run those that were there from the start, since the others may be half written."""
+    folders = [entry.name for entry in os.scandir(path) if entry.is_dir()]
+    if finished:
+        return {name: _Stored(path / name, group[name]) for name in folders}
+    begun = {
+        name: _Stored(path / name, group[name]) for name in folders if (path / name / "zarr.json").exists()
+    }
+    dimensions = {
+        dimension for stored in begun.values() if stored.streamed for dimension in stored.dimensions
+    }
+    return {name: stored for name, stored in begun.items() if stored.streamed or name in dimensions}
+
+
+def _dataset(kept: dict[str, _Stored], attributes: dict[str, Any]) -> xr.Dataset:
     finished = "wall_time" in attributes
-    kept = {name: stored for name, stored in arrays.items() if finished or not name.startswith("final_")}
     for stored in kept.values():
         if stored.axis is None and not stored.complete:
             raise RecordingError(

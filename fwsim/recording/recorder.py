@@ -52,8 +52,8 @@ class Recorder:
     --------
     >>> extent = Extent(steps=4, dt=0.5, sizes={"trial": 2, "unit": 3})
     >>> recorder = Recorder([Record("hidden", every=2)], extent)
-    >>> recorder.wanted("hidden", 0, 4)
-    range(1, 4, 2)
+    >>> list(recorder.wanted("hidden", 0, 4))
+    [1, 3]
     >>> recorder.write("hidden", np.zeros((2, 2, 3)))
     >>> run = recorder.finish({"hidden": np.zeros((2, 3)), "step": 4})
     >>> run.hidden_time.values

@@ -186,6 +186,7 @@ def test_a_killed_run_is_a_prefix(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_a_hundred_killed_runs_are_prefixes(tmp_path):
     delays = np.random.default_rng(2).uniform(0, 2, 100)
     assert len(kill_many(tmp_path, delays)) > 50

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import fwsim.recording.folder as folder
 from fwsim import RecordingError
-from fwsim.recording import open_recording
+from fwsim.recording import Extent, Recorder, open_recording
 from tests.recording.runs import record
 
 
@@ -109,6 +109,8 @@ def test_metadata_that_is_missing_or_nonsense(copy):
     ):
         (copy / "hidden" / "zarr.json").write_text(bad)
         refused(copy, "damaged|was not written")
+    (copy / "hidden" / "zarr.json").unlink()
+    refused(copy, "hidden")
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
@@ -142,6 +144,21 @@ def test_a_killed_finish_has_no_final_state(copy):
     run = open_recording(copy)
     assert not [name for name in run.variables if name.startswith("final_")]
     assert "hidden" in run
+
+
+def test_a_finish_killed_at_a_coordinate_is_an_unfinished_run(tmp_path):
+    extent = Extent(3, 1.0, {"trial": 1, "unit": 2})
+    recorder = Recorder(["hidden"], extent, to=tmp_path / "run.zarr")
+    recorder.write("hidden", np.ones((1, 3, 2)))
+    recorder.finish({"memory": np.ones((1, 1, 2, 2))})
+    attributes = json.loads((tmp_path / "run.zarr" / "zarr.json").read_text())["attributes"]
+    del attributes["wall_time"]
+    change(tmp_path / "run.zarr" / "zarr.json", attributes=attributes)
+    (tmp_path / "run.zarr" / "post" / "c.0").unlink()
+    (tmp_path / "run.zarr" / "pre" / "zarr.json").unlink()
+    run = open_recording(tmp_path / "run.zarr")
+    assert set(run.variables) == {"hidden", "trial", "time", "unit"}
+    assert run.valid_steps == 3
 
 
 def test_left_over_partial_files_do_not_count(copy):
