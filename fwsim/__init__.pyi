@@ -5,9 +5,19 @@ from . import study as study
 from . import tasks as tasks
 from . import theory as theory
 from .engine import FastWeightNetwork as FastWeightNetwork
+from .engine import Projection as Projection
+from .engine import RateNetwork as RateNetwork
 from .engine import State as State
+from .engine import divisive as divisive
+from .engine import layer_norm as layer_norm
 from .engine import load_state as load_state
+from .engine import per_second as per_second
+from .engine import relu as relu
+from .engine import siegert as siegert
 from .engine import simulate as simulate
+from .engine import softplus as softplus
+from .engine import subtractive as subtractive
+from .engine import tanh as tanh
 from .errors import ConfigError as ConfigError
 from .errors import DivergedError as DivergedError
 from .errors import FwsimError as FwsimError
@@ -21,6 +31,7 @@ from .rules import Delta as Delta
 from .rules import Enhancement as Enhancement
 from .rules import Hebbian as Hebbian
 from .rules import HebbianTraces as HebbianTraces
+from .rules import LinearNonlinear as LinearNonlinear
 from .rules import Product as Product
 from .rules import StochasticRelease as StochasticRelease
 from .rules import TsodyksMarkram as TsodyksMarkram

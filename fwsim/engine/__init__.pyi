@@ -1,5 +1,15 @@
 from .network import FastWeightNetwork as FastWeightNetwork
 from .planner import Plan as Plan
+from .rate.gains import relu as relu
+from .rate.gains import siegert as siegert
+from .rate.gains import softplus as softplus
+from .rate.gains import tanh as tanh
+from .rate.memory import per_second as per_second
+from .rate.network import RateNetwork as RateNetwork
+from .rate.normalisation import divisive as divisive
+from .rate.normalisation import layer_norm as layer_norm
+from .rate.normalisation import subtractive as subtractive
+from .rate.projection import Projection as Projection
 from .simulation import load_state as load_state
 from .simulation import simulate as simulate
 from .state import State as State

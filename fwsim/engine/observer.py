@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from fwsim.engine.state import State
+from fwsim.recording.schema import Variable
 
 
 class Observer(ABC):
@@ -34,6 +35,13 @@ class Observer(ABC):
     def coordinates(self) -> dict[str, np.ndarray]:
         """Dimension → values, where they are not just counted from 0."""
         return {}
+
+    def variables(self) -> dict[str, Variable]:
+        """Meaning of the variables that the schema does not have."""
+        return {}
+
+    def seed(self, seed: int) -> None:  # noqa: B027  # most networks draw nothing
+        """Derive the random streams of the run, if it has any, from the seed."""
 
     @abstractmethod
     def configuration(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Network(Protocol):
-    """What can be simulated: `FastWeightNetwork` and its like."""
+    """What can be simulated: `FastWeightNetwork`, `RateNetwork` and their like."""
 
     inputs: int
     dt: float
@@ -64,20 +64,21 @@ def simulate(
     net
         The network; it is not changed.
     drive
-        Input `[batch, time, input]`; or, with `steps`, a pure function `(start, stop) → [batch, time, input]` for
-        runs longer than memory; or, with `steps`, `None` for no input.
+        Input `[batch, time, input]`, of a rate network `[batch, time, unit]`; or, with `steps`, a pure function
+        `(start, stop) → [batch, time, input]` for runs longer than memory; or, with `steps`, `None` for no input.
     steps
         Number of steps, where `drive` does not say.
     state
         Where to go on from; `None` starts at rest.
     record
-        Variables, by name or as `Record`: `hidden`, `inner`, `attention`, `memory`.
+        Variables, by name or as `Record`: `hidden`, `inner`, `attention`, `memory` of a fast-weight network;
+        `rate`, `hidden`, `release`, `memory` and the variables of its synapses (`u`, `x` …) of a rate network.
     every
         Keep every k-th step, unless a `Record` says otherwise.
     to
         Folder to write as Zarr, which must not exist; the result is then opened lazily.
     seed
-        Seed of the run's random streams, kept with the recording.
+        Seed of the run's random streams, such as the noise of a rate network; kept with the recording.
     device
         Where to run; `None`: where the network is.
     progress
@@ -110,11 +111,13 @@ def simulate(
     state = net.initial_state(batch) if state is None else state
     dtype = str(like.dtype).removeprefix("torch.")
     observer = net.observer(state, steps, [each.variable for each in records])
+    observer.seed(seed)
     recorder = Recorder(
         records,
         Extent(steps, net.dt, observer.sizes(), every, dtype, state.step),
         coordinates=observer.coordinates(),
         attributes=provenance(observer.configuration(), seed=seed, device=str(like.device), dtype=dtype),
+        variables=observer.variables(),
         to=to,
     )
     block = observer.block()
@@ -150,7 +153,12 @@ def load_state(run: xr.Dataset) -> State:
         )
     hidden = torch.from_numpy(run["final_hidden"].values.copy())
     memory = torch.from_numpy(run["final_memory"].values.copy()) if "final_memory" in run else None
-    return State(hidden, memory, int(run["final_step"]))
+    others = {
+        str(name).removeprefix("final_"): torch.from_numpy(run[name].values.copy())
+        for name in run.data_vars
+        if str(name).startswith("final_") and name not in ("final_hidden", "final_memory", "final_step")
+    }
+    return State(hidden, memory, int(run["final_step"]), others)
 
 
 def _source(
@@ -192,7 +200,7 @@ def _source(
 def _batch(net: Network, state: State | None) -> int:
     if state is not None:
         return state.hidden.shape[0]
-    return getattr(getattr(net, "memory", None), "batch", None) or 1
+    return getattr(net, "batch", None) or getattr(getattr(net, "memory", None), "batch", None) or 1
 
 
 def _check_finite(state: State, samples: dict[str, Tensor], wanted: dict[str, range]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from torch import Tensor
 
@@ -21,16 +23,27 @@ class State:
         `[batch, timescale, post, pre]`, or what it is computed from when asked for; `None` without memory.
     step
         Number of steps done.
+    variables
+        What else the network carries, by its name in recordings: `u`, `x` … of plastic synapses,
+        `[batch, projection, unit]`.
     """
 
     hidden: Tensor
     stored: Tensor | Trace | None
     step: int
+    variables: Mapping[str, Tensor]
 
-    def __init__(self, hidden: Tensor, memory: Tensor | Trace | None = None, step: int = 0) -> None:
+    def __init__(
+        self,
+        hidden: Tensor,
+        memory: Tensor | Trace | None = None,
+        step: int = 0,
+        variables: Mapping[str, Tensor] = MappingProxyType({}),
+    ) -> None:
         object.__setattr__(self, "hidden", hidden)
         object.__setattr__(self, "stored", memory)
         object.__setattr__(self, "step", step)
+        object.__setattr__(self, "variables", variables)
 
     @property
     def memory(self) -> Tensor | None:
@@ -40,9 +53,12 @@ class State:
     def detach(self) -> State:
         """Cut the gradient, for truncated back-propagation through time."""
         stored = None if self.stored is None else self.stored.detach()
-        return State(self.hidden.detach(), stored, self.step)
+        variables = {name: value.detach() for name, value in self.variables.items()}
+        return State(self.hidden.detach(), stored, self.step, variables)
 
     def __repr__(self) -> str:
         """Show shapes, not numbers."""
         batch, units = self.hidden.shape
-        return f"State(hidden [{batch}, {units}], {'no memory' if self.stored is None else 'memory'}, step {self.step})"
+        memory = "no memory" if self.stored is None else "memory"
+        carried = "".join(f", {name}" for name in self.variables)
+        return f"State(hidden [{batch}, {units}], {memory}{carried}, step {self.step})"

@@ -1,0 +1,1 @@
+"""Rate networks with plastic synapses, in continuous time."""

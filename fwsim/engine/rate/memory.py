@@ -1,0 +1,104 @@
+"""The memory matrix of a rate network: dA_k/dt = −A_k/τ_k + η_k r rᵀ, in continuous time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fwsim.engine.rate.exponential import decay_weights
+from fwsim.errors import ConfigError
+from fwsim.rules.hebbian import Hebbian
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """A Hebbian memory prepared for steps of one length; see `fwsim.engine.rate.exponential` for the scheme.
+
+    `keep`, `first` and `second` are `[1 or batch, timescale]`; the last two contain η.
+    """
+
+    keep: Tensor
+    first: Tensor
+    second: Tensor
+    self_connections: bool
+
+    def read(self, memory: Tensor, rate: Tensor) -> Tensor:
+        """Σ_k A_k r, `[batch, unit]`, for a memory `[batch, timescale, post, pre]`."""
+        return torch.matmul(memory.sum(1) if memory.shape[1] > 1 else memory[:, 0], rate[..., None])[..., 0]
+
+    def read_predicted(self, memory: Tensor, written: Tensor, rate: Tensor) -> Tensor:
+        """Read what the memory will be after a step in which `written` is held, without making that matrix."""
+        kept = torch.einsum("bk,bkij->bij", self.keep.expand(len(memory), -1), memory)
+        answer = torch.matmul(kept, rate[..., None])[..., 0]
+        overlap = (written * rate).sum(-1, keepdim=True) * written
+        if not self.self_connections:
+            overlap = overlap - written.square() * rate
+        return answer + self.first.sum(-1, keepdim=True) * overlap
+
+    def write(self, memory: Tensor, before: Tensor, after: Tensor) -> Tensor:
+        """Advance the memory over a step at whose ends the rates were `before` and `after`, `[batch, unit]`."""
+        early, late = (value[..., None, None] for value in (self.first - self.second, self.second))
+        outer = early * self._outer(before) + late * self._outer(after)
+        return torch.addcmul(outer, self.keep[..., None, None], memory)
+
+    def _outer(self, rate: Tensor) -> Tensor:
+        outer = rate[:, :, None] * rate[:, None, :]
+        if not self.self_connections:
+            outer = outer - torch.diag_embed(rate.square())
+        return outer[:, None]
+
+
+def matrix(memory: Hebbian, dt: float, self_connections: bool, like: Tensor) -> Matrix:
+    """Prepare a memory for steps of `dt` seconds, of the dtype and on the device of `like`."""
+    shape = torch.broadcast_shapes(memory.tau.shape, memory.eta_rate.shape)
+    keep, first, second = decay_weights(memory.tau.double().expand(shape), dt)
+    eta = memory.eta_rate.to(first)
+    keep, first, second = (v.reshape(-1, shape[-1]).to(like) for v in (keep, first * eta, second * eta))
+    return Matrix(keep, first, second, self_connections)
+
+
+def check(memory: object) -> Hebbian | None:
+    """Accept what can be a memory in continuous time.
+
+    Raises
+    ------
+    ConfigError
+        It is no `Hebbian`, or its strength is given per write.
+    """
+    if memory is None:
+        return None
+    if not isinstance(memory, Hebbian):
+        raise ConfigError(
+            f"memory={type(memory).__name__} has no continuous form; give Hebbian, an associative rule's reduced(), "
+            "or use the rule as the synapse of a Projection"
+        )
+    if memory.eta_rate is None:
+        raise ConfigError(
+            "memory has eta, a strength per write, but a rate network writes all the time; give eta_rate in 1/s, "
+            "or turn it with fwsim.per_second(memory, dt)"
+        )
+    return memory
+
+
+def per_second(memory: Hebbian, dt: float) -> Hebbian:
+    """Give the strength of a memory that is written every `dt` seconds as a rate.
+
+    η_rate = η / (τ (1 − e^{−dt/τ})): what a held state writes during `dt` is then one write of η.
+
+    Parameters
+    ----------
+    memory
+        Of a network in discrete time.
+    dt
+        Seconds a step there.
+    """
+    if not dt > 0:
+        raise ConfigError(f"dt={dt} is not allowed; it must be a positive number of seconds")
+    if memory.eta_rate is not None:
+        return memory
+    tau, eta = torch.broadcast_tensors(memory.tau, memory.eta)
+    if bool((tau == 0).any()):
+        raise ConfigError("tau=0 holds the last write only, which has no continuous form; give tau > 0")
+    return Hebbian(tau=tau, eta_rate=eta / decay_weights(tau, dt).first)

@@ -1,0 +1,292 @@
+"""Leaky rate networks whose projections carry any rule, and fast weights in continuous time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, is_dataclass, replace
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from fwsim.engine.rate.exponential import Weights, decay_weights
+from fwsim.engine.rate.gains import Gain, relu
+from fwsim.engine.rate.memory import check, matrix
+from fwsim.engine.rate.noise import standard_normal
+from fwsim.engine.rate.normalisation import Normalisation, normalisation
+from fwsim.engine.rate.projection import Projection, synapses
+from fwsim.engine.rate.state import initial, pack, unpack
+from fwsim.engine.rate.step import Stepper
+from fwsim.engine.state import State
+from fwsim.errors import ConfigError, ShapeError
+from fwsim.rules.hebbian import Hebbian
+
+if TYPE_CHECKING:
+    from fwsim.engine.rate.observer import RateObserver
+
+
+class RateNetwork(nn.Module):
+    """Leaky units that send rates through plastic projections, and a memory matrix if wanted.
+
+        τ dh/dt   = −h + N[Σ_p W_p (e_p · r) + Σ_k A_k r + input],   r = gain(h)
+        dA_k/dt   = −A_k/τ_k + η_k r rᵀ
+
+    with the efficacies e_p (release) of each projection's rule under the rates r, and N a normalisation of the
+    whole field. One step is exact for everything linear (leak, relaxation of synapses, decay of the memory) and
+    second order for the rest; the input is held during a step.
+
+    Its fixed points are those of τ dr/dt = −r + gain(N[W r + A r + input]), the form in which fast weights in
+    continuous time are often written; for N = 1 and a constant input the two are the same dynamics in other
+    variables (Miller & Fumarola 2012, Neural Computation 24:25).
+
+    Parameters
+    ----------
+    projections
+        One `Projection` or several, over the same units. Their weights become parameters of the module, trained
+        only where they were given as `nn.Parameter` or require a gradient.
+    tau
+        Membrane time constant in s: a number, `[unit]` or `[batch, unit]`.
+    gain
+        `fwsim.relu`, `fwsim.softplus(alpha)`, `fwsim.tanh`, `fwsim.siegert(...)` or any function of a tensor.
+    memory
+        `Hebbian` with `eta_rate` in 1/s, or `None`.
+    dt
+        Step in s.
+    normalise
+        `"none"`, `"layer"`, `"divisive"`, `"subtractive"`, or one made by `fwsim.layer_norm`, `fwsim.divisive`,
+        `fwsim.subtractive` with parameters of its own.
+    noise
+        Standard deviation that white noise alone gives to h: a number, `[unit]` or `[batch, unit]`.
+    self_connections
+        Whether the memory keeps its diagonal.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        A value is not allowed, or batch sizes or numbers of units differ.
+
+    Examples
+    --------
+    >>> import fwsim as fw
+    >>> synapse = fw.TsodyksMarkram(U=0.2, tau_rec=0.2, tau_facil=1.5)
+    >>> net = fw.RateNetwork([fw.Projection([[0.5]], synapse=synapse)], tau=0.01, dt=0.001)
+    >>> rate, state = net(torch.ones(1, 100, 1, dtype=torch.float64))
+    >>> rate.shape, list(state.variables)
+    (torch.Size([1, 100, 1]), ['u', 'x'])
+    """
+
+    tau: Tensor
+    noise: Tensor
+
+    def __init__(
+        self,
+        projections: Projection | Sequence[Projection],
+        tau: float | Tensor,
+        gain: Gain = relu,
+        memory: Hebbian | None = None,
+        dt: float = 1e-4,
+        *,
+        normalise: str | Normalisation = "none",
+        noise: float | Tensor = 0.0,
+        self_connections: bool = True,
+    ) -> None:
+        super().__init__()
+        self.projections = _projections(projections)
+        self.units = self.inputs = self.projections[0].units
+        if not (isinstance(dt, (int, float)) and dt > 0 and math.isfinite(dt)):
+            raise ConfigError(f"dt={dt!r} is not allowed; it must be a positive number of seconds")
+        if not callable(gain):
+            raise ConfigError(
+                f"gain={gain!r} is not a function; use fwsim.relu, softplus(alpha), tanh, siegert(...)"
+            )
+        self.dt, self.gain, self.memory = float(dt), gain, check(memory)
+        self.normalise, self.self_connections = normalisation(normalise), self_connections
+        dtype = reduce(torch.promote_types, (each.weights.dtype for each in self.projections))
+        self.weights = nn.ParameterList(_parameter(each.weights, dtype) for each in self.projections)
+        self.register_buffer("tau", self._per_unit("tau", tau, dtype, positive=True))
+        self.register_buffer("noise", self._per_unit("noise", noise, dtype, positive=False))
+        self.batch = self._batch()
+
+    def _per_unit(self, name: str, value: float | Tensor, dtype: torch.dtype, *, positive: bool) -> Tensor:
+        tensor = torch.as_tensor(value, dtype=dtype)
+        if tensor.ndim > 2 or (tensor.ndim and tensor.shape[-1] not in (1, self.units)):
+            raise ShapeError(
+                f"{name} has shape {list(tensor.shape)}; expected a number, [unit] or [batch, unit] "
+                f"with unit={self.units}"
+            )
+        good = tensor > 0 if positive else tensor >= 0
+        if not bool((good & tensor.isfinite()).all()):
+            raise ConfigError(
+                f"{name}={value!r} is not allowed; it must be {'above 0' if positive else 'at least 0'}"
+            )
+        return tensor
+
+    def _batch(self) -> int | None:
+        """Return the number of batch entries that parameters are given for, `None` for all alike."""
+        sizes = {size for each in self.projections for size in each.batch if size > 1}
+        shaped = [self.tau, self.noise, *_tensors(self.gain), *_tensors(self.normalise)]
+        sizes |= {value.shape[0] for value in shaped if value.ndim == 2 and value.shape[0] > 1}
+        remembered = None if self.memory is None else self.memory.batch
+        sizes |= {remembered} if remembered is not None and remembered > 1 else set()
+        if len(sizes) > 1:
+            raise ShapeError(f"parameters are for {sorted(sizes)} batch entries; give one number for all")
+        return sizes.pop() if sizes else None
+
+    def initial_state(self, batch: int) -> State:
+        """Rest: fields 0, synapses without activity, empty memory."""
+        return initial(self, batch)
+
+    def stepper(self, dt: float | None = None) -> Stepper:
+        """Prepare the network for steps of `dt` seconds (its own by default), with its present parameters."""
+        dt = self.dt if dt is None else dt
+        like = self.weights[0]
+        still = [w for w, each in zip(self.weights, self.projections) if each.synapse is None]
+        plastic = [
+            synapses(each, w, dt)
+            for w, each in zip(self.weights, self.projections)
+            if each.synapse is not None
+        ]
+        leak = decay_weights(self.tau, dt)
+        return Stepper(
+            gain=_placed(self.gain, like),
+            normalise=_placed(self.normalise, like),
+            membrane=Weights(leak.keep, leak.first / self.tau, leak.second / self.tau),
+            static=sum(still[1:], still[0]) if still else None,
+            plastic=tuple(plastic),
+            matrix=None if self.memory is None else matrix(self.memory, dt, self.self_connections, like),
+        )
+
+    def kicks(self, state: State, steps: int, seed: int) -> Tensor | None:
+        """Noise that each of the next steps adds to h, `[time, batch, unit]`; `None` without noise."""
+        if not bool((self.noise > 0).any()):
+            return None
+        normal = standard_normal(
+            seed, state.step, state.step + steps, tuple(state.hidden.shape), self.weights[0]
+        )
+        return self.noise * torch.sqrt(-torch.expm1(-2 * self.dt / self.tau)) * normal
+
+    def forward(self, drive: Tensor, state: State | None = None, *, seed: int = 0) -> tuple[Tensor, State]:
+        """Run under an input; gradients flow to all parameters.
+
+        Parameters
+        ----------
+        drive
+            `[batch, time, unit]`, each value held for one step.
+        state
+            Where to go on from; `None` starts at rest.
+        seed
+            Of the noise, which is a function of seed and step.
+
+        Returns
+        -------
+        rate
+            After each step, `[batch, time, unit]`, in Hz where synapses are plastic.
+        state
+            After the last step.
+        """
+        self._check_drive(drive)
+        state = (
+            self.initial_state(drive.shape[0]) if state is None else self.check_state(state, drive.shape[0])
+        )
+        stepper, now, noise = self.stepper(), unpack(self, state), self.kicks(state, drive.shape[1], seed)
+        rates = []
+        for t, x in enumerate(drive.unbind(1)):
+            now = stepper.step(now, x)
+            now = now if noise is None else now._replace(hidden=now.hidden + noise[t])
+            rates.append(stepper.gain(now.hidden))
+        rate = torch.stack(rates, 1) if rates else drive
+        return rate, pack(self, now, state.step + drive.shape[1])
+
+    def observer(self, state: State, steps: int, record: Iterable[str]) -> RateObserver:
+        """Return a run that can be recorded; see `fwsim.engine.observer.Observer`."""
+        from fwsim.engine.rate.observer import RateObserver
+
+        return RateObserver(self, self.check_state(state, state.hidden.shape[0]), steps)
+
+    def recordable(self) -> tuple[str, ...]:
+        """Names of the variables that can be recorded."""
+        from fwsim.engine.rate.observer import recordable
+
+        return recordable(self)
+
+    def _check_drive(self, drive: Tensor) -> None:
+        if drive.ndim != 3 or drive.shape[-1] != self.units:
+            raise ShapeError(
+                f"drive has shape {list(drive.shape)}; expected [batch, time, unit] with unit={self.units}"
+            )
+        like = self.weights[0]
+        if drive.dtype != like.dtype or drive.device.type != like.device.type:
+            raise ShapeError(
+                f"drive is {drive.dtype} on {drive.device}, the network {like.dtype} on {like.device}; "
+                "use drive.to(network.weights[0])"
+            )
+
+    def check_state(self, state: State, batch: int) -> State:
+        """Raise unless a state fits this network and this batch size."""
+        if tuple(state.hidden.shape) != (batch, self.units):
+            raise ShapeError(
+                f"state.hidden has shape {list(state.hidden.shape)}; "
+                f"expected [batch, unit] = [{batch}, {self.units}]"
+            )
+        if self.batch not in (None, batch):
+            raise ShapeError(
+                f"the drive or state has batch {batch}, parameters are for {self.batch}; "
+                f"repeat it with drive.expand({self.batch}, -1, -1)"
+            )
+        expected = initial(self, batch).variables
+        for name, value in expected.items():
+            given = state.variables.get(name)
+            if given is None or given.shape != value.shape:
+                shape = "nothing" if given is None else list(given.shape)
+                raise ShapeError(f"state.variables[{name!r}] is {shape}; expected shape {list(value.shape)}")
+        return state
+
+    def extra_repr(self) -> str:
+        """Show what was chosen."""
+        rules = ", ".join(
+            type(each.synapse).__name__ if each.synapse else "static" for each in self.projections
+        )
+        return f"units={self.units}, projections=[{rules}], gain={self.gain}, memory={self.memory}, dt={self.dt:g}"
+
+
+def _projections(given: Any) -> tuple[Projection, ...]:
+    projections = (given,) if isinstance(given, Projection) else tuple(given)
+    if not projections or not all(isinstance(each, Projection) for each in projections):
+        raise ConfigError(
+            "projections must be one fwsim.Projection or several; for none give Projection(zeros)"
+        )
+    if len({each.units for each in projections}) > 1:
+        raise ShapeError(
+            f"projections have {[each.units for each in projections]} units; give [post, pre] over all units each"
+        )
+    placed: dict[str, str] = {}
+    for each in projections:
+        for name, place in each.places.items():
+            if placed.setdefault(name, place) != place:
+                raise ConfigError(f"{name} lives at {placed[name]} in one projection and at {place} in another; "
+                                  "combine rules whose names differ")  # fmt: skip
+    return projections
+
+
+def _parameter(weights: Tensor, dtype: torch.dtype) -> nn.Parameter:
+    if isinstance(weights, nn.Parameter) and weights.dtype == dtype:
+        return weights
+    return nn.Parameter(weights.detach().to(dtype), requires_grad=weights.requires_grad)
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    """Tensor parameters of a gain or a normalisation."""
+    if not is_dataclass(value):
+        return []
+    found = [getattr(value, field.name) for field in fields(value)]
+    return [each for each in found if isinstance(each, Tensor)]
+
+
+def _placed(value: Any, like: Tensor) -> Any:
+    """Give a gain or a normalisation with its tensors in the precision and on the device of `like`."""
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    moved = {field.name: getattr(value, field.name) for field in fields(value)}
+    return replace(value, **{name: each.to(like) for name, each in moved.items() if isinstance(each, Tensor)})

@@ -1,0 +1,191 @@
+"""What can be seen of a rate network while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fwsim.engine.observer import Observer
+from fwsim.engine.rate.state import carried, pack, plastic, together, unpack
+from fwsim.engine.rate.step import Moment, Stepper
+from fwsim.engine.state import State
+from fwsim.errors import DivergedError
+from fwsim.recording.schema import VARIABLES, Variable
+from fwsim.rules.base import Values
+
+if TYPE_CHECKING:
+    from fwsim.engine.rate.network import RateNetwork
+
+NUMBERS = 4_000_000  # values that a block may hold at once
+NEURONS = ("trial", "time", "projection", "unit")
+SYNAPSES = ("trial", "time", "projection", "post", "pre")
+REMEDY = "take a smaller dt, weaker weights, or a gain or normalisation that saturates"
+
+
+def recordable(net: RateNetwork) -> tuple[str, ...]:
+    """Names of the variables that can be recorded of a network."""
+    kinds = {each.associative for each in plastic(net).values()}
+    outputs = [name for name, associative in (("release", False), ("weight", True)) if associative in kinds]
+    memory = ["memory"] if net.memory is not None else []
+    return ("rate", "hidden", *outputs, *carried(net), *memory, "step_error")
+
+
+class RateObserver(Observer):
+    """A run of a `RateNetwork`; see `Observer`."""
+
+    def __init__(self, net: RateNetwork, state: State, steps: int) -> None:
+        self.net, self.state, self.steps = net, state, steps
+        self._first = state.step
+        self._stepper = net.stepper()
+        self._half: Stepper | None = None
+        self._seed = 0
+
+    def seed(self, seed: int) -> None:
+        """Take the seed of the noise."""
+        self._seed = seed
+
+    def sizes(self) -> dict[str, int]:
+        """Dimension → size of the run."""
+        units, memory = self.net.units, self.net.memory
+        size = {"trial": self.state.hidden.shape[0], "unit": units, "post": units, "pre": units}
+        size |= {"projection": len(plastic(self.net))}
+        return size | ({"timescale": memory.timescales} if memory and memory.timescales > 1 else {})
+
+    def coordinates(self) -> dict[str, np.ndarray]:
+        """Give the plastic projections their place in the network, and the time constants of a memory in s."""
+        values = {"projection": np.array(list(plastic(self.net)), dtype=np.int64)}
+        memory = self.net.memory
+        if memory is not None and memory.tau.numel() == memory.tau.shape[-1]:
+            values["timescale"] = (
+                memory.tau.detach().double().reshape(-1).expand(memory.timescales).cpu().numpy()
+            )
+        return values
+
+    def variables(self) -> dict[str, Variable]:
+        """Meaning of the synapses' variables, of efficacies and of the error of a step."""
+        found = {
+            name: Variable(SYNAPSES if place == "synapse" else NEURONS, "1", f"{name} of the synapse")
+            for name, place in carried(self.net).items()
+            if name not in VARIABLES
+        }
+        found["weight"] = Variable(SYNAPSES, "1", "efficacy of the synapse")
+        found["step_error"] = Variable(
+            ("trial", "time"), "1", "largest error of the hidden state in one step"
+        )
+        return found
+
+    def configuration(self) -> dict[str, Any]:
+        """What the network was made from, as plain data; of weights the shape."""
+        net = self.net
+        return {
+            "network": type(net).__name__,
+            "units": net.units,
+            "dt": net.dt,
+            "tau": net.tau.tolist(),
+            "gain": _described(net.gain),
+            "normalise": None if net.normalise is None else _described(net.normalise),
+            "noise": net.noise.tolist(),
+            "self_connections": net.self_connections,
+            "memory": None if net.memory is None else _described(net.memory),
+            "projections": [
+                {"weights": list(each.weights.shape), "synapse": each.synapse and _described(each.synapse)}
+                for each in net.projections
+            ],
+        }
+
+    def block(self) -> int:
+        """Steps that a block may have to stay within a fixed amount of memory."""
+        each = self.state.hidden.numel() * (4 + 4 * len(plastic(self.net)))
+        if self.net.memory is not None or any(part.associative for part in plastic(self.net).values()):
+            each += self.state.hidden.numel() * self.net.units
+        return max(1, min(self.steps, NUMBERS // each))
+
+    def advance(self, x: Tensor, wanted: Mapping[str, range]) -> dict[str, Tensor]:
+        """Run one block; see `Observer.advance`."""
+        before, steps = self.state, x.shape[1]
+        now, noise = unpack(self.net, before), self.net.kicks(before, steps, self._seed)
+        start = now
+        samples: dict[str, list[Tensor]] = {name: [] for name in wanted}
+        for t, drive in enumerate(x.unbind(1)):
+            last, now = now, self._stepper.step(now, drive)
+            if noise is not None:
+                now = now._replace(hidden=now.hidden + noise[t])
+            for name, at in wanted.items():
+                if t in at:
+                    error = name == "step_error"
+                    samples[name].append(self._error(last, drive) if error else self._sample(name, now))
+        self.state = pack(self.net, now, before.step + steps)
+        if not bool(now.hidden.isfinite().all()):
+            self._locate(start, x, noise, before.step - self._first)
+        return {name: torch.stack(kept, 1) for name, kept in samples.items() if kept}
+
+    def final(self) -> dict[str, np.ndarray | int]:
+        """Return the state as arrays by variable."""
+        values: dict[str, np.ndarray | int] = {
+            "hidden": self.state.hidden.cpu().numpy(),
+            "step": self.state.step,
+        }
+        if self.state.memory is not None:
+            values["memory"] = self.state.memory.cpu().numpy()
+        return values | {name: value.cpu().numpy() for name, value in self.state.variables.items()}
+
+    def _sample(self, name: str, now: Moment) -> Tensor:
+        if name == "hidden":
+            return now.hidden
+        if name == "rate":
+            return self._stepper.gain(now.hidden)
+        if name == "memory":
+            assert now.memory is not None
+            return now.memory if now.memory.shape[1] > 1 else now.memory[:, 0]
+        if name in ("release", "weight"):
+            place = "synapse" if name == "weight" else "pre"
+            return together(self.net, self._efficacies(name, now), {name: place})[name]
+        return together(self.net, now.synapses, {name: carried(self.net)[name]})[name]
+
+    def _efficacies(self, name: str, now: Moment) -> tuple[Values, ...]:
+        """What a spike would transmit now, of the projections whose rule transmits a `name`."""
+        found: list[Values] = []
+        for part, state in zip(self._stepper.plastic, now.synapses):
+            shape = part.weights.shape[-2:] if part.associative else (self.net.units,)
+            fits = part.associative == (name == "weight")
+            value = part.dynamics.release(state) if fits else None
+            found.append({name: value.expand(len(now.hidden), *shape)} if value is not None else {})
+        return tuple(found)
+
+    def _error(self, now: Moment, drive: Tensor) -> Tensor:
+        """Error of a step by comparison with two half steps, for a method of second order, `[batch]`."""
+        self._half = self._half or self.net.stepper(self.net.dt / 2)
+        whole = self._stepper.step(now, drive).hidden
+        halves = self._half.step(self._half.step(now, drive), drive).hidden
+        return (whole - halves).abs().amax(-1) * 4 / 3
+
+    def _locate(self, now: Moment, x: Tensor, noise: Tensor | None, done: int) -> None:
+        """Repeat a block that diverged up to the first bad value, and raise."""
+        for t, drive in enumerate(x.unbind(1)):
+            now = self._stepper.step(now, drive)
+            if noise is not None:
+                now = now._replace(hidden=now.hidden + noise[t])
+            bad = (~now.hidden.isfinite()).any(-1).nonzero()
+            if len(bad):
+                raise DivergedError(done + t, "hidden", int(bad[0]), REMEDY)
+
+
+def _described(value: Any) -> dict[str, Any]:
+    """Name and parameters of a rule, gain or normalisation; a function by its name."""
+    name = getattr(value, "__name__", type(value).__name__)
+    if not hasattr(value, "__dataclass_fields__"):
+        return {"kind": name}
+    return {"kind": name} | {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().tolist()
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return _described(value) if hasattr(value, "__dataclass_fields__") else value

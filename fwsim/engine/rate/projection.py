@@ -1,0 +1,173 @@
+"""Projections: weights between the units of a rate network, static or with a rule at every synapse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fwsim.engine.rate.exponential import Relaxation, relaxation
+from fwsim.errors import ConfigError, ShapeError
+from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule, Values
+from fwsim.rules.parameters import batch_shape, replaced, without_zeros
+from fwsim.rules.rates import RateDynamics
+
+SHAPES: dict[str, Callable[[int, int], tuple[int, ...]]] = {
+    "pre": lambda batch, units: (batch, 1, units),
+    "post": lambda batch, units: (batch, units, 1),
+    "synapse": lambda batch, units: (batch, units, units),
+}
+"""Shape in which the state of an associative rule is carried, by the place where a variable lives."""
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """Connections between all units of a rate network, with one rule.
+
+    Unit i receives Σ_j W_ij e_ij r_j with the efficacy e: the release of a presynaptic rule (that of unit j),
+    the weight of an associative rule, or 1.
+
+    Parameters
+    ----------
+    weights
+        W, `[post, pre]` or `[batch, post, pre]`: an array, a tensor, or an `nn.Parameter` to train.
+    synapse
+        A presynaptic rule with parameters of shape `[]`, `[unit]` or `[batch, unit]`, an associative rule with
+        scalars or `[batch, timescale]`, or `None` for static synapses. Rates are in Hz for any rule.
+
+    Examples
+    --------
+    >>> from fwsim.rules import TsodyksMarkram
+    >>> Projection([[0.0, 1.0], [1.0, 0.0]], synapse=TsodyksMarkram()).units
+    2
+    """
+
+    weights: Any
+    synapse: SpikeRule | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            weights = (
+                self.weights
+                if isinstance(self.weights, Tensor)
+                else torch.as_tensor(np.asarray(self.weights))
+            )
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ConfigError("Projection: weights are not numbers; give an array [post, pre]") from error
+        weights = weights if weights.is_floating_point() else weights.double()
+        if weights.ndim not in (2, 3) or weights.shape[-1] != weights.shape[-2] or not weights.numel():
+            raise ShapeError(
+                f"Projection: weights have shape {list(weights.shape)}; give [post, pre] or [batch, post, pre] "
+                "over all units of the network, with zeros where nothing connects"
+            )
+        if not bool(weights.detach().isfinite().all()):
+            raise ConfigError("Projection: weights are NaN or infinite; give finite numbers")
+        object.__setattr__(self, "weights", weights)
+        if self.synapse is None:
+            return
+        if not isinstance(self.synapse, PresynapticRule | AssociativeRule):
+            raise ConfigError(
+                f"Projection: synapse={type(self.synapse).__name__} is not allowed; give a spike-driven rule such as "
+                "TsodyksMarkram or HebbianTraces, or None (a memory rule goes to memory=)"
+            )
+        self._check_parameters(batch_shape(self.synapse))
+
+    def _check_parameters(self, shape: torch.Size) -> None:
+        allowed = 1 if self.associative else 2
+        fits = len(shape) <= allowed and (self.associative or not shape or shape[-1] in (1, self.units))
+        if not fits:
+            expected = "[batch]" if self.associative else f"[unit] or [batch, unit] with unit={self.units}"
+            raise ShapeError(
+                f"Projection: parameters of {type(self.synapse).__name__} have shape {list(shape)}; "
+                f"expected scalars or {expected}"
+            )
+
+    @property
+    def units(self) -> int:
+        """Number of units of the network."""
+        return self.weights.shape[-1]
+
+    @property
+    def associative(self) -> bool:
+        """Whether the rule needs both sides."""
+        return isinstance(self.synapse, AssociativeRule)
+
+    @property
+    def batch(self) -> tuple[int, ...]:
+        """Batch sizes of weights and rule, where they have one."""
+        found = [self.weights.shape[0]] if self.weights.ndim == 3 else []
+        shape: tuple[int, ...] = tuple(batch_shape(self.synapse)) if self.synapse is not None else ()
+        if len(shape) == (1 if self.associative else 2):
+            found.append(shape[0])
+        return tuple(found)
+
+    @cached_property
+    def places(self) -> dict[str, str]:
+        """Where each variable of the rule lives: `"pre"`, `"post"` or `"synapse"`."""
+        if self.synapse is None:
+            return {}
+        if isinstance(self.synapse, AssociativeRule):
+            return self.synapse.places()
+        return dict.fromkeys(self.synapse.rest(), "pre")
+
+
+@dataclass(frozen=True, eq=False)
+class Synapses:
+    """The plastic synapses of one projection, prepared for steps of one length.
+
+    Variables of presynaptic rules are `[batch, unit]`; those of associative rules are as in `SHAPES`.
+    """
+
+    weights: Tensor
+    dynamics: RateDynamics
+    relaxation: Relaxation
+    associative: bool
+
+    def act(self, state: Values, rate: Tensor) -> tuple[Values, Tensor]:
+        """What rates `[batch, unit]` do to the state, in 1/s, and the input that they cause, `[batch, unit]`."""
+        if not self.associative:
+            change, release = self.dynamics.forcing(state, rate)
+            return change, transmit(self.weights, release * rate)
+        change, efficacy = self.dynamics.forcing(state, rate[:, None, :], rate[:, :, None])
+        return change, torch.einsum("bij,bj->bi", self.weights * efficacy, rate)
+
+
+def synapses(projection: Projection, weights: Tensor, dt: float) -> Synapses:
+    """Prepare a projection for steps of `dt` seconds, with its `weights` on their device and in their precision."""
+    assert projection.synapse is not None
+    rule = shaped(projection)
+    dynamics = RateDynamics(rule.to(dtype=weights.dtype, device=weights.device), {})
+    return Synapses(weights, dynamics, relaxation(rule, dt, weights), projection.associative)
+
+
+def shaped(projection: Projection) -> SpikeRule:
+    """Give the rule without zero time constants, with parameters that broadcast against the state."""
+    assert projection.synapse is not None
+    rule = without_zeros(projection.synapse)
+    if not projection.associative:
+        return rule
+    return replaced(
+        rule, lambda name, value, spec: value[..., None, None] if isinstance(value, Tensor) else value
+    )
+
+
+def transmit(weights: Tensor, sent: Tensor) -> Tensor:
+    """Σ_j W_ij s_j for weights `[post, pre]` or `[batch, post, pre]` and `sent [batch, unit]`."""
+    if weights.ndim == 2:
+        return torch.nn.functional.linear(sent, weights)
+    return torch.matmul(weights, sent[..., None])[..., 0]
+
+
+def rest(projection: Projection, batch: int, like: Tensor) -> Values:
+    """State without activity, every variable in full shape."""
+    state = {}
+    for name, value in shaped(projection).rest().items():
+        shape = SHAPES[projection.places[name]](batch, projection.units)
+        shape = shape if projection.associative else (batch, projection.units)
+        state[name] = torch.as_tensor(value, dtype=like.dtype, device=like.device).expand(shape).clone()
+    return state
