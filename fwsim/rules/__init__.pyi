@@ -6,6 +6,7 @@ from .delta import Delta as Delta
 from .enhancement import Enhancement as Enhancement
 from .hebbian import Hebbian as Hebbian
 from .hebbian_traces import HebbianTraces as HebbianTraces
+from .linear_nonlinear import LinearNonlinear as LinearNonlinear
 from .memory import MemoryRule as MemoryRule
 from .product import Product as Product
 from .steady_state import SteadyState as SteadyState

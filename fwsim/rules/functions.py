@@ -19,6 +19,17 @@ def log(value: Any) -> Any:
     return sympy.log(value)
 
 
+def exp(value: Any) -> Any:
+    """Exponential function."""
+    if isinstance(value, torch.Tensor):
+        return value.exp()
+    if isinstance(value, (int, float)):
+        return math.exp(value)
+    import sympy
+
+    return sympy.exp(value)
+
+
 def minimum(value: Any, limit: Any) -> Any:
     """Elementwise the smaller of two."""
     for one, other in ((value, limit), (limit, value)):

@@ -49,6 +49,18 @@ def enhancement(increments, taus, d, tau_D):
     return [0.0] * 5 + [1.0], drift, pre, None
 
 
+def linear_nonlinear(baseline, a, taus, readout):
+    read = {"logistic": lambda v: 1 / (1 + np.exp(-v)), "cloglog": lambda v: 1 - np.exp(-np.exp(v))}[readout]
+
+    def drift(s):
+        return [-v / tau for v, tau in zip(s, taus)]
+
+    def pre(s):
+        return [v + kick for v, kick in zip(s, a)], read(baseline + sum(s))
+
+    return [0.0] * len(a), drift, pre, None
+
+
 def hebbian_traces(taus, etas, tau_pre, tau_post, w_max=np.inf):
     def drift(s):
         return [-s[0] / tau_pre, -s[1] / tau_post] + [-w / tau for w, tau in zip(s[2:], taus)]

@@ -11,6 +11,7 @@ from tests.reference import synapses
 
 TM = {"U": 0.3, "tau_rec": 0.2, "tau_facil": 0.5}
 ENHANCED = fw.Enhancement(depression=0.8, tau_depression=0.5)
+LN = {"baseline": -2.0, "a": (0.5, -0.2), "tau": (0.1, 0.4)}
 TRACES = fw.HebbianTraces(tau=[0.3, 2.0], eta=[0.2, 0.05], tau_pre=0.03, tau_post=0.05)
 CHAIN = fw.BennaFusi(length=5, tau=0.1, eta=0.2, leak=2**-5, tau_pre=0.03, tau_post=0.05)
 ESTIMATES = fw.BCPNN(tau_pre=0.01, tau_post=0.02, tau_p=1.0)
@@ -21,6 +22,7 @@ CASES: dict[str, SpikeRule] = {
     "tm1998_equal_times": fw.TsodyksMarkram(**TM, convention="tm1998", tau_inact=0.2),
     "varela": fw.Varela(),
     "enhancement": ENHANCED,
+    **{f"linear_nonlinear_{r}": fw.LinearNonlinear(**LN, readout=r) for r in ("logistic", "cloglog")},
     "hebbian_traces": TRACES,
     "hebbian_saturating": fw.HebbianTraces(tau=1.0, eta=0.4, tau_pre=0.03, tau_post=0.05, w_max=0.5),
     "bcpnn": ESTIMATES,
@@ -40,6 +42,10 @@ BY_HAND = {
     "enhancement": synapses.enhancement(
         [0.8, 0.12, 0.01, 0.01, 0.005], [0.05, 0.3, 7.0, 70.0, 390.0], 0.8, 0.5
     ),
+    **{
+        f"linear_nonlinear_{r}": synapses.linear_nonlinear(-2.0, [0.5, -0.2], [0.1, 0.4], r)
+        for r in ("logistic", "cloglog")
+    },
     "hebbian_traces": synapses.hebbian_traces([0.3, 2.0], [0.2, 0.05], 0.03, 0.05),
     "hebbian_saturating": synapses.hebbian_traces([1.0], [0.4], 0.03, 0.05, 0.5),
     "bcpnn": synapses.bcpnn(0.01, 0.02, 1.0, 1.0, 20.0, 0.01),

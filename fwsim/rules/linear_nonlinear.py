@@ -1,0 +1,79 @@
+"""Traces of past spikes, added up and read through a saturating function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from fwsim.errors import choice
+from fwsim.rules.base import PresynapticRule, Values
+from fwsim.rules.functions import exp, minimum
+from fwsim.rules.parameters import component_names, each, number, same_length, time_constant
+
+READOUTS = ("logistic", "cloglog")
+SATURATED = 30.0  # where both read-outs are 1 in double precision; beyond, their derivatives would overflow
+
+
+@dataclass(frozen=True, eq=False)
+class LinearNonlinear(PresynapticRule):
+    """Release g(baseline + Σ s): linear in the past, supralinear from rest, saturating at 1.
+
+    A spike reads the sum and then adds a_k to the trace s_k, which decays with tau_k. While the release
+    is small it is exponential in the sum, so that facilitation of several time scales multiplies. The
+    read-out g is
+
+    ========== ================== =============================================================
+    readout    g(v)               meaning
+    ========== ================== =============================================================
+    `logistic` 1/(1 + e^−v)       the spike response plasticity model
+    `cloglog`  1 − exp(−e^v)      a site releases at most once, with fusions as a Poisson process
+                                  of intensity e^v; saturates more sharply
+    ========== ================== =============================================================
+
+    Sources: Rossbroich, Trotter, Beninger, Tóth & Naud 2021, PLoS Comput. Biol. 17:e1008013, eqs. 1–5
+    (`logistic`, there relative to the first release); `cloglog` is the complementary log–log link of
+    McCullagh & Nelder 1989. The defaults are mossy fibres of the hippocampus, fitted with `fwsim.fit`.
+
+    Parameters
+    ----------
+    baseline
+        v at rest.
+    a
+        What a spike adds to each trace, negative for depression: a number, several, or a tensor whose
+        last axis is the component.
+    tau
+        Time constants of the traces in s, alike.
+    readout
+        One of the two above.
+    """
+
+    baseline: Any = number(-2.0)
+    a: Any = number((0.5, 0.4), components=True)
+    tau: Any = time_constant((0.04, 1.3), components=True)
+    readout: str = "logistic"
+
+    def __post_init__(self) -> None:
+        choice("readout", self.readout, READOUTS)
+        super().__post_init__()
+        same_length("LinearNonlinear", a=self.a, tau=self.tau)
+
+    def _traces(self) -> list[str]:
+        return component_names("s", max(len(self.a), len(self.tau)))
+
+    def rest(self) -> Values:
+        """No trace of any spike."""
+        return dict.fromkeys(self._traces(), 0)
+
+    def drift(self, state: Values) -> Values:
+        """Every trace decays to 0."""
+        return {name: -state[name] / tau for name, tau in each(self._traces(), self.tau)}
+
+    def on_pre(self, state: Values) -> tuple[Values, Any]:
+        """Read the sum of the traces, then add to each."""
+        added = {name: state[name] + a for name, a in each(self._traces(), self.a)}
+        return added, self._read(self.baseline + sum(state[name] for name in self._traces()))
+
+    def _read(self, v: Any) -> Any:
+        if self.readout == "logistic":
+            return 1 / (1 + exp(minimum(-v, SATURATED)))
+        return 1 - exp(-exp(minimum(v, SATURATED)))
