@@ -52,7 +52,10 @@ class Extent:
 
     def times(self, steps: range) -> np.ndarray:
         """Time of each of the steps, s: that of step t is (t+1)·dt."""
-        return (self.first_step + 1 + np.arange(steps.start, steps.stop, steps.step)) * self.dt
+        first = self.first_step + 1
+        times = np.arange(first + steps.start, first + steps.stop, steps.step, dtype=np.float64)
+        times *= self.dt  # in place: of a long run this is the largest array
+        return times
 
     def _step(self, time: float) -> int:
         """First step of this run that ends after `time`; a millionth of a step absorbs rounding."""

@@ -80,7 +80,8 @@ class Recorder:
         self._counts = dict.fromkeys(self._layouts, 0)
         if to is None:
             check_memory(self._layouts.values())
-        self._coordinates = self._recorded_coordinates()
+        axes = self._recorded_coordinates()
+        self._with_coordinate = set(axes)
         described = {
             "fwsim_schema": SCHEMA,
             **_checked(attributes or {}),
@@ -90,11 +91,11 @@ class Recorder:
         }
         self._store: MemoryStore | ZarrStore
         if to is None:
-            self._store = MemoryStore(self._layouts, self._coordinates, described)
+            self._store = MemoryStore(self._layouts, axes, described)
         else:
             from fwsim.recording.folder import ZarrStore
 
-            self._store = ZarrStore(Path(to), self._layouts, self._coordinates, described)
+            self._store = ZarrStore(Path(to), self._layouts, axes, described)
 
     def wanted(self, variable: str, start: int, stop: int) -> range:
         """Those of the steps start … stop−1 of this run whose `variable` is recorded."""
@@ -162,7 +163,7 @@ class Recorder:
         extra = dict(final)
         for variable in final.values():
             for dimension, size in variable.sizes.items():
-                if dimension not in self._coordinates and self._has_coordinate(str(dimension)):
+                if dimension not in self._with_coordinate and self._has_coordinate(str(dimension)):
                     extra[str(dimension)] = self._coordinate(str(dimension), size)
         finished = {"valid_steps": self._extent.steps, "wall_time": time.monotonic() - self._began}
         return self._store.finish(extra, finished)
