@@ -32,7 +32,7 @@ def attention(run: xr.Dataset) -> xr.Dataset:
     require_dims(values, "trial", "time", "inner", "past")
     dt = _dt(run)
     steps = run["past"].values if "past" in run.coords else np.arange(values.sizes["past"]) + 1
-    past = xr.DataArray(steps, dims="past")
+    past, first = xr.DataArray(steps, dims="past"), int(steps[0])
     step = np.round(values["time"] / dt)
     size: xr.DataArray = abs(values)
     total = size.sum("past")
@@ -53,7 +53,7 @@ def attention(run: xr.Dataset) -> xr.Dataset:
             "s",
             "mean lag of the attended states",
         ),
-        "peak": (xr.where(total > 0, past[size.argmax("past")], -1), "1", "step attended to most"),
+        "peak": (xr.where(total > 0, first + size.argmax("past"), -1), "1", "step attended to most"),
     }
     order = ("trial", "time", "inner", "past")
     return xr.Dataset(

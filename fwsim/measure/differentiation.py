@@ -28,8 +28,8 @@ def pushforward(step: Step, states: Tensor, tangents: Tensor) -> tuple[Tensor, T
         result = torch.func.jvp(step, (states,), (tangent,))
         return result[0], result[1]
 
-    images, moved = torch.func.vmap(along, in_dims=-1, out_dims=-1)(tangents)
-    return images[..., 0], moved
+    images, moved = torch.func.vmap(along, in_dims=-1, out_dims=(0, -1))(tangents)
+    return images[0], moved
 
 
 def checked_states(name: str, states: Tensor, step: Step) -> Tensor:

@@ -87,7 +87,7 @@ def lyapunov_exponents(
                 blocks.append(block)
                 block = torch.zeros_like(block)
             advance()
-    return _summary(torch.stack(blocks).cpu(), torch.tensor(list(ends)), dt)
+    return _summary(torch.stack(blocks).cpu(), torch.tensor(list(ends), dtype=torch.float64), dt)
 
 
 def _require_finite(state: Tensor, step: int) -> None:

@@ -1,0 +1,114 @@
+"""Lyapunov exponents of systems that have known ones; bands were set before the run."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import fwsim as fw
+from fwsim.errors import ConfigError, DivergedError
+from fwsim.measure.differentiation import jacobian
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_a_diagonalisable_linear_map_is_exact():
+    values = torch.tensor([2.0, 0.5, -0.25], dtype=torch.float64)
+    result = fw.measure.lyapunov_exponents(lambda x: x * values, torch.zeros(2, 3).double(), 50, dt=0.1)
+    expected = np.log(np.abs(values.numpy())) / 0.1
+    assert result.exponent.values == pytest.approx(np.tile(expected, (2, 1)), rel=1e-12)
+    assert np.allclose(result.error, 0, atol=1e-10)
+    assert result.time.values[-1] == pytest.approx(5.0)
+
+
+def test_a_general_linear_map_after_alignment():
+    W = torch.randn(4, 4, generator=generator(1), dtype=torch.float64)
+    W = W @ torch.diag(torch.tensor([1.0, 0.5, 0.2, 0.05], dtype=torch.float64)) @ torch.linalg.inv(W)
+    result = fw.measure.lyapunov_exponents(lambda x: x @ W.T, torch.zeros(1, 4).double(), 50, transient=100)
+    assert result.exponent.values[0] == pytest.approx(np.log([1.0, 0.5, 0.2, 0.05]), abs=1e-9)
+
+
+def henon(x):
+    return torch.stack([1 - 1.4 * x[:, 0] ** 2 + x[:, 1], 0.3 * x[:, 0]], 1)
+
+
+def test_henon_within_its_band_and_its_sum_exactly():
+    start = 0.1 * torch.rand(100, 2, generator=generator(), dtype=torch.float64)
+    result = fw.measure.lyapunov_exponents(henon, start, 500, transient=100)
+    assert float(result.exponent[:, 0].mean()) == pytest.approx(0.419, abs=0.006)
+    assert result.exponent.sum("mode").values == pytest.approx(np.full(100, math.log(0.3)), abs=1e-9)
+    assert float(result.dimension.mean()) == pytest.approx(1.258, abs=0.01)
+
+
+def test_logistic_map_at_four_is_ln_2():
+    start = torch.rand(300, 1, generator=generator(2), dtype=torch.float64)
+    result = fw.measure.lyapunov_exponents(lambda x: 4 * x * (1 - x), start, 500, transient=50)
+    assert float(result.exponent.mean()) == pytest.approx(math.log(2), abs=0.002)
+    assert float((result.running[:, -1] - result.exponent).max()) == 0
+
+
+def test_lorenz_within_its_bands():
+    dt = 0.01
+
+    def flow(x):
+        return torch.stack(
+            [
+                10 * (x[:, 1] - x[:, 0]),
+                x[:, 0] * (28 - x[:, 2]) - x[:, 1],
+                x[:, 0] * x[:, 1] - 8 / 3 * x[:, 2],
+            ],
+            1,
+        )
+
+    def runge_kutta(x):
+        k1 = flow(x)
+        k2 = flow(x + dt / 2 * k1)
+        k3 = flow(x + dt / 2 * k2)
+        k4 = flow(x + dt * k3)
+        return x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+    start = torch.randn(400, 3, generator=generator(3), dtype=torch.float64) + torch.tensor([0.0, 0.0, 25.0])
+    result = fw.measure.lyapunov_exponents(runge_kutta, start, 600, dt=dt, transient=500)
+    mean = result.exponent.mean("trial").values
+    assert mean[0] == pytest.approx(0.906, abs=0.03)
+    assert mean[1] == pytest.approx(0.0, abs=0.03)
+    assert mean.sum() == pytest.approx(-(10 + 1 + 8 / 3), abs=1e-3)  # the flow's divergence is constant
+
+
+def test_the_sum_of_all_exponents_is_the_mean_log_determinant():
+    W = 1.5 * torch.randn(6, 6, generator=generator(4), dtype=torch.float64)
+
+    def step(x):
+        return torch.tanh(x @ W.T + 0.1)
+
+    start = torch.randn(3, 6, generator=generator(5), dtype=torch.float64)
+    result = fw.measure.lyapunov_exponents(step, start, 200, dt=0.5)
+    logs, x = torch.zeros(3, dtype=torch.float64), start
+    for _ in range(200):
+        logs += torch.linalg.slogdet(jacobian(step, x)).logabsdet
+        x = step(x)
+    assert result.exponent.sum("mode").values == pytest.approx((logs / 100).numpy(), abs=1e-9)
+
+
+def test_leading_exponents_equal_those_of_the_whole_spectrum():
+    W = 2 * torch.randn(5, 5, generator=generator(6), dtype=torch.float64)
+    start = torch.randn(2, 5, generator=generator(7), dtype=torch.float64)
+
+    def step(x):
+        return torch.tanh(x @ W.T)
+
+    whole = fw.measure.lyapunov_exponents(step, start, 300, transient=100)
+    leading = fw.measure.lyapunov_exponents(step, start, 300, transient=100, modes=2)
+    assert leading.exponent.values == pytest.approx(whole.exponent.values[:, :2], abs=1e-9)
+
+
+def test_bad_requests_and_divergence():
+    start = torch.ones(1, 2)
+    with pytest.raises(ConfigError, match="modes"):
+        fw.measure.lyapunov_exponents(lambda x: x, start, 10, modes=3)
+    with pytest.raises(DivergedError) as caught:
+        fw.measure.lyapunov_exponents(lambda x: x**2 + 2, start, 100)
+    assert caught.value.trial == 0

@@ -1,0 +1,327 @@
+"""Measures of recordings against what they must be by construction."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.signal import lfilter
+
+import fwsim as fw
+from fwsim.errors import ConfigError, RecordingError, ShapeError
+
+
+@pytest.fixture(scope="module")
+def run():
+    torch.manual_seed(0)
+    net = fw.FastWeightNetwork(3, 8, fw.Hebbian.from_decay(0.9, eta=0.3), inner_steps=3).double()
+    x = torch.randn(4, 12, 3, dtype=torch.float64)
+    return fw.simulate(net, x, record=["hidden", "inner", "attention", fw.Record("memory", every=1)])
+
+
+def orthogonal_stream(decay=0.8, units=8, dt=1.0):
+    """A memory that was written with orthogonal patterns, one a step, recorded after each write."""
+    memory = fw.Hebbian.from_decay(decay, eta=0.5, dt=dt)
+    net = fw.FastWeightNetwork(1, units, memory, dt=dt).double()
+    patterns = 2 * torch.eye(units, dtype=torch.float64)
+    state, kept = net.initial_state(1), []
+    for pattern in patterns:
+        state = net.write(state, pattern[None])
+        kept.append(state.memory[0, 0].detach().numpy())
+    time = dt * np.arange(1, units + 1)
+    stored = xr.Dataset(
+        {
+            "memory": (("trial", "time", "post", "pre"), np.array(kept)[None]),
+            "hidden": (("trial", "time", "unit"), patterns.numpy()[None]),
+        },
+        coords={"time": time},
+    )
+    return stored, patterns
+
+
+def test_overlap_is_the_cosine(run):
+    patterns = np.random.default_rng(0).normal(size=(5, 8))
+    result = fw.measure.overlap(run, patterns)
+    assert result.dims == ("trial", "time", "pattern")
+    h = run.hidden.values[2, 7]
+    assert result.values[2, 7] == pytest.approx(
+        patterns @ h / np.linalg.norm(patterns, axis=1) / np.linalg.norm(h)
+    )
+    assert fw.measure.overlap(run["inner"], torch.tensor(patterns)).dims == (
+        "trial",
+        "time",
+        "inner",
+        "pattern",
+    )
+    own = fw.measure.overlap(run, run.hidden.values)
+    assert np.diagonal(own.values, axis1=1, axis2=2) == pytest.approx(np.ones((4, 12)))
+
+
+def test_overlap_with_the_mean_taken_out(run):
+    mean = run.hidden.mean(["trial", "time"])
+    patterns = np.random.default_rng(1).normal(size=(2, 8))
+    centred = fw.measure.overlap(run, patterns, centre=mean)
+    by_hand = fw.measure.overlap(run.hidden - mean, patterns - mean.values)
+    assert np.allclose(centred, by_hand)
+    assert not np.allclose(centred, fw.measure.overlap(run, patterns))
+
+
+def test_overlap_of_nothing_is_zero():
+    states = xr.DataArray(np.zeros((1, 2, 3)), dims=("trial", "time", "unit"))
+    assert (fw.measure.overlap(states, np.ones((1, 3))) == 0).all()
+
+
+def test_lazy_recordings_stay_lazy_and_give_the_same(run):
+    lazy = run.chunk(trial=2, time=5)
+    patterns = np.random.default_rng(2).normal(size=(3, 8))
+    result = fw.measure.overlap(lazy, patterns)
+    assert result.chunks is not None
+    assert np.allclose(result.compute(), fw.measure.overlap(run, patterns))
+    for measure in (fw.measure.attention, fw.measure.convergence):
+        lazily, directly = measure(lazy), measure(run)
+        for name in directly:
+            assert np.allclose(lazily[name].compute(), directly[name], equal_nan=True), name
+    assert np.allclose(fw.measure.participation_ratio(lazy).compute(), fw.measure.participation_ratio(run))
+    assert np.allclose(
+        fw.measure.principal_components(lazy).projection, fw.measure.principal_components(run).projection
+    )
+
+
+@pytest.mark.parametrize("dt", [1.0, 0.1])
+def test_retention_of_orthogonal_patterns_is_exactly_exponential(dt):
+    stored, patterns = orthogonal_stream(decay=0.8, dt=dt)
+    result = fw.measure.retention(stored, patterns)
+    assert result.lag.values == pytest.approx(dt * np.arange(8))
+    assert result.strength.values[0] == pytest.approx(0.5 * 0.8 ** np.arange(8))
+    assert result.overlap.values[0] == pytest.approx([1.0] + [0.0] * 7)
+    assert result.patterns.values.tolist() == list(range(8, 0, -1))
+    law = fw.measure.forgetting_curve(result.strength)
+    assert law.best == "exponential"
+    assert float(law.tau[0, 0]) == pytest.approx(float(fw.theory.tau_from_decay(0.8, dt)), rel=1e-5)
+
+
+def test_retention_with_times_given():
+    stored, patterns = orthogonal_stream()
+    late = fw.measure.retention(stored, patterns[2:4], shown=[3.0, 4.0])
+    assert late.lag.values.tolist() == [0, 1, 2, 3, 4, 5]
+    assert late.strength.values[0] == pytest.approx(0.5 * 0.8 ** np.arange(6))
+
+
+def test_retention_says_what_is_missing():
+    stored, patterns = orthogonal_stream()
+    with pytest.raises(RecordingError, match="memory"):
+        fw.measure.retention(stored.drop_vars(["memory", "hidden"]), patterns)
+    with pytest.raises(ShapeError, match="shown"):
+        fw.measure.retention(stored, np.ones((20, 8)))
+    with pytest.raises(ShapeError, match="units"):
+        fw.measure.overlap(stored, np.ones((2, 5)))
+
+
+def test_attention_describes_shares(run):
+    result = fw.measure.attention(run)
+    raw = np.abs(run.attention.values)
+    share = raw[1, 9, 2] / raw[1, 9, 2].sum()
+    assert result.weight.values[1, 9, 2] == pytest.approx(share)
+    used = share[:9]
+    assert float(result.span[1, 9, 2]) == pytest.approx(1 / (used**2).sum())
+    entropy = -(used[used > 0] * np.log(used[used > 0])).sum()
+    assert float(result.concentration[1, 9, 2]) == pytest.approx(1 - entropy / math.log(9))
+    assert float(result.lag[1, 9, 2]) == pytest.approx((used * (10 - np.arange(1, 10))).sum())
+    assert int(result.peak[1, 9, 2]) == int(used.argmax()) + 1
+    assert result.span[:, 0].isnull().all()
+    assert (result.peak[:, 0] == -1).all()
+
+
+def test_attention_span_of_equal_states_is_that_of_the_kernel():
+    steps, decay, dt = 400, 0.95, 0.01
+    lag = np.arange(steps)[::-1]
+    weights = np.zeros((1, 1, 1, steps + 1))
+    weights[..., :steps] = decay**lag
+    run = xr.Dataset(
+        {"attention": (("trial", "time", "inner", "past"), weights)},
+        coords={"time": [(steps + 1) * dt], "past": np.arange(1, steps + 2)},
+        attrs={"dt": dt},
+    )
+    span = float(fw.measure.attention(run).span[0, 0, 0])
+    assert span == pytest.approx(
+        fw.theory.attention_span(fw.theory.tau_from_decay(decay, dt), dt=dt), rel=1e-6
+    )
+    assert float(fw.measure.attention(run).lag[0, 0, 0]) == pytest.approx(dt * (1 + 0.95 / 0.05), rel=1e-5)
+
+
+def test_convergence_of_a_known_contraction():
+    fixed, factor = np.array([3.0, 4.0]), 0.1
+    path = fixed + factor ** np.arange(8)[:, None] * np.array([1.0, -1.0])
+    states = xr.DataArray(path[None, None], dims=("trial", "time", "inner", "unit"))
+    result = fw.measure.convergence(states, tolerance=1e-3)
+    assert float(result.rate[0, 0]) == pytest.approx(factor, rel=0.02)
+    # |h_{s+1} − h_s| = 0.9·√2·0.1^s, of |h| ≈ 5: .25, .025, .0025, .00025.
+    assert result.iterations.values.tolist() == [[3.0]]
+    assert bool(result.settled[0, 0])
+    strict = fw.measure.convergence(states, tolerance=1e-12)
+    assert not bool(strict.settled[0, 0])
+    assert np.isnan(strict.iterations[0, 0])
+
+
+def test_convergence_needs_iterations():
+    with pytest.raises(ShapeError, match="inner_steps"):
+        fw.measure.convergence(xr.DataArray(np.ones((1, 1, 2)), dims=("time", "inner", "unit")))
+
+
+@given(st.integers(1, 6), st.integers(0, 1000))
+@settings(max_examples=20, deadline=None)
+def test_participation_ratio_counts_equal_directions(dimensions, seed):
+    rng = np.random.default_rng(seed)
+    basis = np.linalg.qr(rng.normal(size=(9, 9)))[0][:dimensions]
+    corners = np.concatenate([np.eye(dimensions), -np.eye(dimensions)])
+    assert fw.measure.participation_ratio(corners @ basis + 5.0) == pytest.approx(dimensions)
+    assert fw.measure.participation_ratio(torch.tensor(corners @ basis)) == pytest.approx(dimensions)
+
+
+def test_participation_ratio_of_a_recording(run):
+    result = fw.measure.participation_ratio(run)
+    assert result.dims == ("trial",)
+    eigenvalues = np.linalg.eigvalsh(np.cov(run.hidden.values[3].T))
+    assert float(result[3]) == pytest.approx(eigenvalues.sum() ** 2 / (eigenvalues**2).sum())
+    assert fw.measure.participation_ratio(run, ("trial", "time")).ndim == 0
+
+
+def test_principal_components_are_those_of_the_svd(run):
+    result = fw.measure.principal_components(run, count=3)
+    data = run.hidden.values.reshape(-1, 8)
+    data = data - data.mean(0)
+    _, singular, vectors = np.linalg.svd(data, full_matrices=False)
+    assert result.variance.values == pytest.approx(singular[:3] ** 2 / (len(data) - 1))
+    assert np.abs((result.component.values * vectors[:3]).sum(1)) == pytest.approx(np.ones(3))
+    assert result.projection.values.reshape(-1, 3).var(0, ddof=1) == pytest.approx(result.variance.values)
+    with pytest.raises(ConfigError, match="components"):
+        fw.measure.principal_components(run, count=9)
+
+
+def ornstein_uhlenbeck(tau, dt, steps, trials, seed):
+    rng = np.random.default_rng(seed)
+    decay = math.exp(-dt / tau)
+    noise = rng.standard_normal((trials, steps, 1)) * math.sqrt(1 - decay**2)
+    noise[:, 0] /= math.sqrt(1 - decay**2)
+    values = lfilter([1], [1, -decay], noise, axis=1)
+    return xr.DataArray(values, dims=("trial", "time", "unit"), coords={"time": dt * np.arange(1, steps + 1)})
+
+
+@pytest.mark.parametrize(("tau", "dt", "steps", "trials"), [(0.05, 0.005, 5000, 1), (0.2, 0.02, 400, 12)])
+def test_autocorrelation_time_of_ornstein_uhlenbeck_within_its_error(tau, dt, steps, trials):
+    estimates = [
+        fw.measure.autocorrelation_time(ornstein_uhlenbeck(tau, dt, steps, trials, s)) for s in range(20)
+    ]
+    z = np.array([(float(one.tau[0]) - tau) / float(one.error[0]) for one in estimates])
+    assert abs(z.mean()) < 3 / math.sqrt(20) + 0.2  # the method's own bias is below .2 of an error
+    assert 0.5 < z.std() < 1.6
+    assert (np.abs(z) < 3).all()
+    assert all(bool(one.resolved[0]) for one in estimates)
+    assert np.mean([float(one.error[0]) for one in estimates]) < 0.3 * tau
+
+
+def test_autocorrelation_time_of_white_noise_constants_and_bad_axes():
+    white = xr.DataArray(np.random.default_rng(0).normal(size=(5000, 1)), dims=("time", "unit"))
+    assert float(fw.measure.autocorrelation_time(white).tau[0]) < 0.5
+    constant = xr.DataArray(np.ones((100, 1)), dims=("time", "unit"))
+    assert np.isnan(fw.measure.autocorrelation_time(constant).tau[0])
+    uneven = constant.assign_coords(time=np.arange(100) ** 2)
+    with pytest.raises(ShapeError, match="evenly"):
+        fw.measure.autocorrelation_time(uneven)
+
+
+T = np.arange(60.0)
+
+
+@pytest.mark.parametrize(
+    ("law", "values", "tau"),
+    [
+        ("exponential", 0.5 * np.exp(-T / 19.5), [19.5]),
+        ("two exponentials", np.exp(-T / 2) + 0.3 * np.exp(-T / 30), [30.0, 2.0]),
+        ("power law", (1 + T / 3) ** -0.5, [3.0]),
+    ],
+)
+@pytest.mark.parametrize("noise", [0.0, 0.005])
+def test_forgetting_laws_are_told_apart(law, values, tau, noise):
+    values = values + noise * np.random.default_rng(1).standard_normal(60)
+    result = fw.measure.forgetting_curve(values, T)
+    assert result.best == law
+    assert float(result.weight.sum()) == pytest.approx(1.0)
+    found = result.tau.sel(law=law).dropna("term").values
+    assert found == pytest.approx(tau, rel=1e-4 if noise == 0 else 0.2)
+    if law == "power law":
+        assert float(result.exponent.sel(law=law)) == pytest.approx(0.5, rel=1e-4 if noise == 0 else 0.1)
+
+
+def test_forgetting_needs_enough_lags():
+    with pytest.raises(ShapeError, match="at least"):
+        fw.measure.forgetting_curve(np.ones(4), np.arange(4))
+    with pytest.raises(ShapeError, match="lag"):
+        fw.measure.forgetting_curve(np.ones(40))
+
+
+def test_information_of_perfect_chance_and_half_recall():
+    assert fw.measure.information(np.ones(7), units=100) == pytest.approx(700)
+    rng = np.random.default_rng(0)
+    chance = rng.choice([-1, 1], size=(4000, 1, 200)).mean(-1)
+    assert fw.measure.information(chance, units=200).mean() == pytest.approx(0, abs=0.06)
+    half = np.where(rng.random((4000, 1, 200)) < 0.75, 1, -1).mean(-1)
+    expected = 200 * float(fw.theory.binary_information(0.5))
+    assert fw.measure.information(half, units=200).mean() == pytest.approx(expected, abs=0.5)
+    array = xr.DataArray(np.ones((2, 7)), dims=("trial", "pattern"))
+    assert fw.measure.information(array, units=10).values.tolist() == [70, 70]
+
+
+def coded(kind, trials=120, times=10, units=20, seed=0):
+    """Trials of two labels in noise: the same direction all the time, a turning one, or hidden in between."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(trials) % 2
+    sign = 2.0 * labels - 1
+    directions = np.linalg.qr(rng.normal(size=(units, units)))[0]
+    signal = {
+        "stable": np.tile(directions[0], (times, 1)),
+        "rotating": directions[:times],
+        "silent": np.where((np.arange(times) % 9 == 0)[:, None], directions[0], 0.0),
+        "absent": np.zeros((times, units)),
+    }[kind]
+    states = 3 * sign[:, None, None] * signal + 0.5 * rng.normal(size=(trials, times, units))
+    return xr.DataArray(
+        states, dims=("trial", "time", "unit"), coords={"time": np.arange(times) / 10}
+    ), labels
+
+
+@pytest.mark.parametrize("kind", ["stable", "rotating", "silent", "absent"])
+def test_decoding_tells_codes_apart(kind):
+    pytest.importorskip("sklearn", reason="scikit-learn is an optional dependency")
+    states, labels = coded(kind)
+    result = fw.measure.decode(states, labels)
+    assert result.accuracy.dims == ("train_time", "test_time")
+    assert result.code.values[4] == kind
+    assert float(result.chance) == 0.5
+    if kind == "stable":
+        assert float(result.accuracy.min()) > 0.95
+    if kind == "silent":
+        assert result.decodable.values.tolist() == [True] + [False] * 8 + [True]
+    if kind == "absent":
+        assert not result.decodable.any()
+
+
+def test_decoding_refuses_too_few_trials_and_says_what_to_install(monkeypatch):
+    states, labels = coded("stable", trials=12)
+    with pytest.raises(ConfigError, match="folds"):
+        fw.measure.decode(states, labels, folds=7)
+    with pytest.raises(ShapeError, match="trial"):
+        fw.measure.decode(states, labels[:-1])
+    monkeypatch.setitem(__import__("sys").modules, "sklearn.discriminant_analysis", None)
+    with pytest.raises(ConfigError, match=r"fwsim\[decode\]"):
+        fw.measure.decode(states, labels)
+
+
+def test_a_variable_that_was_not_recorded_is_named(run):
+    with pytest.raises(RecordingError, match="'inner'"):
+        fw.measure.convergence(run.drop_vars("inner"))
+    with pytest.raises(RecordingError, match="'attention'"):
+        fw.measure.attention(run.drop_vars("attention"))
