@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -84,19 +85,25 @@ def run(
         config = experiment.configure(config or {}, quick=quick)
     folder = runs.fresh_folder(experiment.name, seed) if folder is None else Path(folder)
     context = Context(folder, seed, pick_device(device))
+    started = begin(experiment, folder, origin(config, seed, str(context.device)), force=force)
+    _execute(started, experiment, config, context)
+    return started
+
+
+def begin(experiment: Experiment, folder: Path, entries: Mapping[str, Any], *, force: bool) -> Run:
+    """Make the folder of a run, with its manifest and the sources of experiment and analysis."""
     manifest = {
         "experiment": experiment.name,
         "question": experiment.question,
         "source_sha256": files.fingerprint(experiment.path),
         "state": "running",
-        **_origin(config, context),
+        **entries,
     }
     started = runs.create(folder, manifest, force=force)
     shutil.copyfile(experiment.path, started.experiment)
     analysis = files.find_analysis(experiment.path)
     if analysis is not None:
         shutil.copyfile(analysis, started.analysis)
-    _execute(started, experiment, config, context)
     return started
 
 
@@ -119,44 +126,63 @@ def resume(given: str | Path | Run, *, device: str | None = None) -> Run:
     if found.state in ("finished", "running"):
         raise ConfigError(f"{found.folder} is {found.state}; only interrupted or failed runs can be resumed")
     manifest = found.manifest
+    if "sweep" in manifest:
+        raise ConfigError(f"{found.folder} is a sweep; use resume_sweep, or 'fwsim resume'")
     experiment = load_experiment(found.experiment, name=manifest["experiment"])
     config = experiment.configure(manifest["configuration"])
     context = Context(found.folder, manifest["seed"], pick_device(device or manifest["device"]), resume=True)
-    origin = _origin(config, context)
-    again = {key: origin[key] for key in ("started", "device", "versions", "commit", "command")}
-    found.update(
-        source_sha256=files.fingerprint(found.experiment), resumed=[*manifest.get("resumed", []), again]
-    )
+    note_resumed(found, origin(config, context.seed, str(context.device)))
     _execute(found, experiment, config, context)
     return found
 
 
+def note_resumed(run: Run, entries: Mapping[str, Any]) -> None:
+    """Add to the manifest from where, and with which sources, a run goes on."""
+    again = {key: entries[key] for key in ("started", "device", "versions", "commit", "command")}
+    resumed = [*run.manifest.get("resumed", []), again]
+    run.update(source_sha256=files.fingerprint(run.experiment), resumed=resumed)
+
+
 def _execute(run: Run, experiment: Experiment, config: Config, context: Context) -> None:
-    """Run the experiment while holding the folder; whatever happens, the manifest says so."""
-    with run.lock():
+    with hold(run, experiment):
         _set_aside(run.recording_path)
+        recording = experiment.run(config, context)
+        if not isinstance(recording, xr.Dataset):
+            raise TypeError(
+                f"run returned {type(recording).__name__}, not the recording (an xarray.Dataset)"
+            )
+        kind = save_recording(recording, run.recording_path, attributes(run))
+        run.update(state="finished", recording=kind, finished=now())
+
+
+@contextmanager
+def hold(run: Run, experiment: Experiment) -> Iterator[None]:
+    """Hold a run's folder while working in it; whatever happens, the manifest says so.
+
+    Raises
+    ------
+    Interrupted
+        Ctrl-C.
+    StudyError
+        The experiment failed; errors of fwsim pass as they are.
+    """
+    with run.lock():
         run.update(state="running", error=None)
         try:
-            recording = experiment.run(config, context)
-            if not isinstance(recording, xr.Dataset):
-                raise TypeError(
-                    f"run returned {type(recording).__name__}, not the recording (an xarray.Dataset)"
-                )
-            kind = save_recording(recording, run.recording_path, _attributes(run))
+            yield
         except KeyboardInterrupt:
-            run.update(state="interrupted", finished=_now())
+            run.update(state="interrupted", finished=now())
             raise Interrupted(run) from None
         except Exception as error:
             reason = files.place_of(error, experiment.path)
             (run.folder / "error.txt").write_text(traceback.format_exc())
-            run.update(state="failed", error=reason, finished=_now())
+            run.update(state="failed", error=reason, finished=now())
             if isinstance(error, FwsimError):
                 raise
             where = run.folder / "error.txt"
             raise files.StudyError(
                 f"{experiment.name} failed: {reason}; the traceback is in {where}"
             ) from error
-        run.update(state="finished", recording=kind, finished=_now())
 
 
 def _set_aside(recording: Path) -> None:
@@ -167,14 +193,15 @@ def _set_aside(recording: Path) -> None:
         recording.rename(kept)
 
 
-def _origin(config: Config, context: Context) -> dict[str, Any]:
+def origin(config: Config, seed: int, device: str) -> dict[str, Any]:
+    """Entries of the manifest that say what is run, with what, and since when."""
     values = config.model_dump(mode="json")
-    origin = provenance(values, seed=context.seed, device=str(context.device), dtype="")
-    del origin["dtype"]  # the experiment's own business
-    return {**origin, "configuration": values, "versions": json.loads(str(origin["versions"]))}
+    entries = provenance(values, seed=seed, device=device, dtype="")
+    del entries["dtype"]  # the experiment's own business
+    return {**entries, "configuration": values, "versions": json.loads(str(entries["versions"]))}
 
 
-def _attributes(run: Run) -> dict[str, str | int]:
+def attributes(run: Run) -> dict[str, str | int]:
     """What the recording itself says about its run, strings and numbers only."""
     manifest = run.manifest
     return {
@@ -188,5 +215,6 @@ def _attributes(run: Run) -> dict[str, str | int]:
     }
 
 
-def _now() -> str:
+def now() -> str:
+    """UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

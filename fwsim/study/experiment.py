@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +16,25 @@ from fwsim.study.names import unknown
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+@dataclass(frozen=True)
+class Batching:
+    """How points of a sweep that differ in a few parameters run together, as one set of tensors.
+
+    Parameters
+    ----------
+    parameters
+        Those in which they may differ, besides the seed (`BATCHABLE` in the file).
+    run
+        `run_batch(configs, contexts)`, which returns one recording for each configuration.
+    size
+        `point_bytes(config)`, memory in bytes that one point takes in a batch.
+    """
+
+    parameters: tuple[str, ...]
+    run: Callable[[Sequence[Any], Sequence[Context]], Sequence[xr.Dataset]]
+    size: Callable[[Any], float]
 
 
 @dataclass(frozen=True)
@@ -36,6 +55,8 @@ class Experiment:
         `run(config, context)`, which returns the recording.
     quick
         Overrides of the configuration that make a run short (`QUICK` in the file).
+    batching
+        How many points run as one; None where the file declares nothing `BATCHABLE`.
     """
 
     name: str
@@ -44,6 +65,7 @@ class Experiment:
     config: type[Config]
     run: Callable[[Any, Context], xr.Dataset]
     quick: Mapping[str, Any]
+    batching: Batching | None = None
 
     @property
     def question(self) -> str:
@@ -89,14 +111,21 @@ def load_experiment(given: str | Path | ModuleType | Experiment, name: str | Non
     else:
         path = files.find(given)
         module = files.load(path, ("Config", "run"))
+    return from_module(module, path, name)
+
+
+def from_module(module: ModuleType, path: Path, name: str | None = None) -> Experiment:
+    """Experiment that a loaded file defines; `path` and `name` are what messages call it.
+
+    Raises
+    ------
+    ConfigError
+        One of the names that the file defines is not what it should be.
+    """
     if not (isinstance(module.Config, type) and issubclass(module.Config, Config)):
         raise ConfigError(f"{path}: Config must be a subclass of fwsim.study.Config")
     quick = getattr(module, "QUICK", {})
-    for key in quick:
-        if key not in module.Config.model_fields:
-            raise ConfigError(
-                f"{path}: QUICK has an {unknown('field', key, tuple(module.Config.model_fields))}"
-            )
+    _check_fields(module, path, "QUICK", quick)
     return Experiment(
         name=name or path.stem,
         path=path,
@@ -104,4 +133,23 @@ def load_experiment(given: str | Path | ModuleType | Experiment, name: str | Non
         config=module.Config,
         run=module.run,
         quick=dict(quick),
+        batching=_batching(module, path),
     )
+
+
+def _batching(module: ModuleType, path: Path) -> Batching | None:
+    parameters = tuple(getattr(module, "BATCHABLE", ()))
+    if not parameters:
+        return None
+    _check_fields(module, path, "BATCHABLE", parameters)
+    missing = [name for name in ("run_batch", "point_bytes") if not hasattr(module, name)]
+    if missing:
+        raise ConfigError(f"{path} declares BATCHABLE without {' and '.join(missing)}; define both")
+    return Batching(parameters, module.run_batch, module.point_bytes)
+
+
+def _check_fields(module: ModuleType, path: Path, declared: str, names: Iterable[str]) -> None:
+    known = tuple(module.Config.model_fields)
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{path}: {declared} has an {unknown('field', name, known)}")

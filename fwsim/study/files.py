@@ -87,8 +87,8 @@ def fingerprint(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def load(path: Path, needed: tuple[str, ...]) -> ModuleType:
-    """Run a file as a module of its own and return it.
+def load(path: Path, needed: tuple[str, ...], source: bytes | None = None) -> ModuleType:
+    """Run a file, or the `source` that it had, as a module of its own and return it.
 
     Nothing is cached beside the file, and the module is registered under a name that
     holds the path's hash, so that equally named files do not replace each other.
@@ -102,7 +102,8 @@ def load(path: Path, needed: tuple[str, ...]) -> ModuleType:
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # pydantic and dataclasses resolve annotations through it
     try:
-        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+        source = path.read_bytes() if source is None else source
+        exec(compile(source, str(path), "exec"), module.__dict__)
     except Exception as error:
         del sys.modules[module.__name__]
         raise ConfigError(f"{path} does not load: {place_of(error, path)}; correct the file") from error

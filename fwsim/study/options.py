@@ -144,10 +144,10 @@ def _option(field: FieldInfo, default: Any) -> tuple[Any, FieldInfo]:
     for name, value in changes.items():
         setattr(option, name, value)
     option._attributes_set = {**field._attributes_set, **changes}
-    return _readable(field.annotation), option
+    return readable(field.annotation), option
 
 
-def _readable(annotation: Any) -> Any:
+def readable(annotation: Any) -> Any:
     """Let the text of an option choose among numbers: pydantic matches Literal[1, 2] by value only."""
     if get_origin(annotation) is Literal:
         texts = {str(value): value for value in get_args(annotation)}

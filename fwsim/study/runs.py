@@ -155,9 +155,9 @@ def create(folder: Path, manifest: dict[str, Any], *, force: bool) -> Run:
     return run
 
 
-def fresh_folder(experiment: str, seed: int) -> Path:
-    """Folder `runs/<experiment>-<date>-<time>-<seed>`, numbered where runs start in the same second."""
-    stem = f"{experiment}-{datetime.now():%Y%m%d-%H%M%S}-{seed}"
+def fresh_folder(experiment: str, last: int | str) -> Path:
+    """Folder `runs/<experiment>-<date>-<time>-<seed, or "sweep">`, numbered where runs start in the same second."""
+    stem = f"{experiment}-{datetime.now():%Y%m%d-%H%M%S}-{last}"
     folder, number = Path("runs", stem), 2
     while folder.exists():
         folder, number = Path("runs", f"{stem}-{number}"), number + 1

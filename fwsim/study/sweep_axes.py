@@ -1,0 +1,187 @@
+"""What a sweep goes over: ranges, lists and zipped groups of an experiment's parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, get_origin
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from fwsim.errors import ConfigError
+from fwsim.study.config import explain, unit_of
+from fwsim.study.experiment import Experiment
+from fwsim.study.names import unknown
+from fwsim.study.options import readable
+from fwsim.units import quantity
+
+RANGE = re.compile(r"([^:]+):([^:]+):(log|lin)(\d+)\Z")
+ASSIGNMENT = re.compile(r"(?:\A|\s+)(\w+)\s*=")
+DIMENSIONS = {"s": "time", "Hz": "rate", "V": "voltage"}
+FORMS = "write start:stop:log9, start:stop:lin9, or values separated by commas"
+
+Values = str | float | Iterable[Any]
+"""A range such as `"0.1:100:log9"`, a list such as `"100 ms,1 s"`, or the values themselves."""
+Over = Mapping[str | tuple[str, ...], Values | Sequence[Values]]
+"""Values by parameter; by a tuple of parameters that change together: one `Values` for each."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One dimension of a sweep.
+
+    Parameters
+    ----------
+    names
+        The parameters that change along it; the first names the dimension.
+    rows
+        Their values, `[value][name]`.
+    """
+
+    names: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def parse_axes(experiment: Experiment, over: Over) -> tuple[Axis, ...]:
+    """Axes of a sweep, every value checked and in SI.
+
+    Raises
+    ------
+    ConfigError
+        A parameter is unknown or swept twice, a range is empty or not understood, a value or its unit is not
+        allowed, or zipped lists differ in length.
+    """
+    axes = [_axis(experiment, names, values) for names, values in over.items()]
+    swept = [name for axis in axes for name in axis.names]
+    for name in swept:
+        if swept.count(name) > 1:
+            raise ConfigError(f"{name} is swept twice; name it once")
+    return tuple(axes)
+
+
+def parse_assignments(texts: Iterable[str]) -> dict[str | tuple[str, ...], Any]:
+    """Turn `"tau=0.1:100:log9"` into an entry of `Over`; `"tau=1,2 eta=0.1,0.3"` is a zipped group."""
+    over: dict[str | tuple[str, ...], Any] = {}
+    for text in texts:
+        before, *parts = ASSIGNMENT.split(text)
+        if not parts or before.strip():
+            raise ConfigError(f"--over {text!r} names no parameter; write --over tau=0.1:100:log9")
+        names, values = tuple(parts[::2]), tuple(parts[1::2])
+        if names in over or names[0] in over:
+            raise ConfigError(f"{names[0]} is swept twice; name it once")
+        over[names if len(names) > 1 else names[0]] = values if len(names) > 1 else values[0]
+    return over
+
+
+def parse_seeds(seeds: int | str | Iterable[int]) -> tuple[int, ...]:
+    """Seeds from their number n (0 … n−1), from a list, or from a text of either (`"5"`, `"3,7"`).
+
+    Raises
+    ------
+    ConfigError
+        There are none, one occurs twice, or one is no whole number from 0.
+    """
+    if isinstance(seeds, str):
+        parts = [part.strip() for part in seeds.split(",") if part.strip()]
+        if not all(part.isdecimal() for part in parts):
+            raise ConfigError(f"seeds={seeds!r} is not allowed; write how many, or a list such as 3,7,11")
+        seeds = [int(part) for part in parts] if "," in seeds else int(parts[0]) if parts else 0
+    if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool):
+        seeds = range(int(seeds))
+    listed = tuple(int(seed) if isinstance(seed, np.integer) else seed for seed in seeds)
+    for seed in listed:
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise ConfigError(f"seed={seed!r} is not allowed; use whole numbers from 0")
+    if not listed or len(set(listed)) < len(listed):
+        raise ConfigError(f"seeds={list(listed)} is not allowed; give at least one, each once")
+    return listed
+
+
+def _axis(experiment: Experiment, given: str | tuple[str, ...], values: Any) -> Axis:
+    names = (given,) if isinstance(given, str) else tuple(given)
+    fields = experiment.config.model_fields
+    for name in names:
+        if name == "seed":
+            raise ConfigError("seed is not a parameter; give seeds, e.g. seeds=range(5) or --seeds 5")
+        if name not in fields:
+            raise ConfigError(unknown("parameter", name, tuple(fields)))
+    columns = [values] if isinstance(given, str) else list(values)
+    if len(columns) != len(names):
+        raise ConfigError(f"{' and '.join(names)} change together; give one list of values for each")
+    lists = [
+        _values(experiment, name, fields[name], column) for name, column in zip(names, columns, strict=True)
+    ]
+    if len({len(each) for each in lists}) > 1:
+        lengths = ", ".join(f"{name} has {len(each)}" for name, each in zip(names, lists, strict=True))
+        raise ConfigError(f"parameters that change together need equally many values: {lengths}")
+    rows = tuple(zip(*lists, strict=True))
+    for row in rows:
+        if rows.count(row) > 1:
+            shown = ", ".join(f"{name}={value}" for name, value in zip(names, row, strict=True))
+            raise ConfigError(f"{shown} occurs twice in its axis; give each value once")
+    return Axis(names, rows)
+
+
+def _values(experiment: Experiment, name: str, field: FieldInfo, given: Any) -> list[Any]:
+    raw = _expand(name, field, given) if isinstance(given, str) else _listed(given)
+    if not raw:
+        raise ConfigError(f"{name} has no values; {FORMS}")
+    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[readable(field.annotation), *field.metadata])
+    return [_checked(experiment, name, field, adapter, value) for value in raw]
+
+
+def _listed(given: Any) -> list[Any]:
+    given = given.tolist() if hasattr(given, "tolist") else given
+    values = list(given) if isinstance(given, Iterable) else [given]
+    return [value.tolist() if hasattr(value, "tolist") else value for value in values]
+
+
+def _checked(
+    experiment: Experiment, name: str, field: FieldInfo, adapter: TypeAdapter[Any], value: Any
+) -> Any:
+    """Value as the configuration would hold it; one number stands for a sequence of one."""
+    several = get_origin(field.annotation) in (tuple, list) and not isinstance(value, (tuple, list))
+    try:
+        return adapter.validate_python((value,) if several else value)
+    except ValidationError as error:
+        raise ConfigError(explain(error, experiment.config, name)) from None
+
+
+def _expand(name: str, field: FieldInfo, text: str) -> list[Any]:
+    """Values that a text stands for: a range, or a list whose entries in brackets are sequences."""
+    match = RANGE.match(text.strip())
+    if match is None:
+        if ":" in text:
+            raise ConfigError(f"{name}={text!r} is no range; {FORMS}")
+        parts = [part.strip() for part in re.split(r",(?![^\[]*\])", text)]
+        return [
+            part[1:-1].split(",") if part.startswith("[") and part.endswith("]") else part
+            for part in parts
+            if part
+        ]
+    start, stop = (_number(name, field, text) for text in match.group(1, 2))
+    count = int(match[4])
+    if count < 1:
+        raise ConfigError(f"{name}={text!r} is an empty range; ask for at least one value, e.g. {match[3]}9")
+    if match[3] == "log" and not (start > 0 and stop > 0):
+        raise ConfigError(f"{name}={text!r}: a log range needs positive ends; use lin{count}")
+    values = np.geomspace(start, stop, count) if match[3] == "log" else np.linspace(start, stop, count)
+    return [round(value) for value in values.tolist()] if field.annotation is int else values.tolist()
+
+
+def _number(name: str, field: FieldInfo, text: str) -> float:
+    unit = unit_of(field)
+    try:
+        value = quantity(text, DIMENSIONS[unit]) if unit else float(text)
+    except ValueError as error:  # of which ConfigError is one
+        said = str(error) if isinstance(error, ConfigError) else f"{text!r} is not a number; {FORMS}"
+        raise ConfigError(f"{name}: {said}") from None
+    if not np.isfinite(value):
+        raise ConfigError(f"{name}: {text!r} cannot end a range; use a finite number")
+    return value

@@ -1,0 +1,153 @@
+"""The points of a sweep: which configurations, who they are, which of them run as one batch."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import fwsim
+from fwsim.errors import ConfigError
+from fwsim.recording.schema import SCHEMA
+from fwsim.study.experiment import Experiment
+from fwsim.study.sweep_axes import Axis
+
+PARTS = 8  # batches that points are dealt into, so that workers share them and a kill loses an eighth …
+WORTH = 8e6  # … unless a batch then holds less than this many bytes, too little to be worth its overhead
+
+
+@dataclass(frozen=True)
+class Point:
+    """One configuration with one seed.
+
+    Parameters
+    ----------
+    index
+        Place on the axes of the sweep, `[axis]`, and last among the seeds.
+    configuration
+        Values of the experiment's `Config`.
+    seed
+        From which the point's own random streams are derived: `fwsim run` with this
+        configuration and this seed repeats the point.
+    identity
+        Hash of experiment source, schema and fwsim version, configuration and seed.
+    """
+
+    index: tuple[int, ...]
+    configuration: Mapping[str, Any]
+    seed: int
+    identity: str
+
+
+@dataclass(frozen=True)
+class Space:
+    """All points of a sweep.
+
+    Parameters
+    ----------
+    axes
+        Its dimensions.
+    seeds
+        Its last dimension.
+    """
+
+    axes: tuple[Axis, ...]
+    seeds: tuple[int, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes of the dimensions, `seed` last."""
+        return (*map(len, self.axes), len(self.seeds))
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Names of the dimensions, `seed` last."""
+        return (*(axis.names[0] for axis in self.axes), "seed")
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of all parameters that change."""
+        return tuple(name for axis in self.axes for name in axis.names)
+
+    def points(self, experiment: Experiment, base: Mapping[str, Any], source: str) -> list[Point]:
+        """Every point, the last axis fastest; `source` is the fingerprint of the experiment's file.
+
+        Raises
+        ------
+        ConfigError
+            Values that are allowed by themselves are not allowed together.
+        """
+        points = []
+        for index in itertools.product(*map(range, map(len, self.axes))):
+            values = dict(base)
+            for axis, row in zip(self.axes, index, strict=True):
+                values.update(zip(axis.names, axis.rows[row], strict=True))
+            configuration = experiment.configure(values).model_dump(mode="json")
+            for place, seed in enumerate(self.seeds):
+                own = point_seed(seed, configuration)
+                identity = _hash([source, SCHEMA, fwsim.__version__, configuration, own])
+                points.append(Point((*index, place), configuration, own, identity))
+        return points
+
+
+def point_seed(seed: int, configuration: Mapping[str, Any]) -> int:
+    """Seed of one point, independent of all others, whatever else is swept: 63 bits."""
+    return int(_hash([seed, configuration])[:16], 16) >> 1
+
+
+def batches(
+    experiment: Experiment, points: Sequence[Point], *, memory: float, size: int | None = None
+) -> list[tuple[Point, ...]]:
+    """Points that run together: equal but for batchable parameters and seeds, and within a memory budget.
+
+    The number of workers plays no part, so that a sweep is the same batches, and to the
+    last bit the same numbers, on any number of them.
+
+    Parameters
+    ----------
+    memory
+        Most bytes that a batch may take, by the experiment's own `point_bytes`.
+    size
+        Most points in a batch. None: as the memory allows, in at least `PARTS` batches
+        unless these were too small to be worth it.
+
+    Raises
+    ------
+    ConfigError
+        One point alone takes more than the budget.
+    """
+    if experiment.batching is None:
+        return [(point,) for point in points]
+    free = experiment.batching.parameters
+    groups: dict[str, list[Point]] = {}
+    for point in points:
+        fixed = {name: value for name, value in point.configuration.items() if name not in free}
+        groups.setdefault(_hash(fixed), []).append(point)
+    dealt = []
+    for group in groups.values():
+        sizes = [experiment.batching.size(experiment.configure(point.configuration)) for point in group]
+        dealt += list(_deal(group, max(sizes), memory, size))
+    return dealt
+
+
+def _deal(group: list[Point], each: float, memory: float, size: int | None) -> Iterable[tuple[Point, ...]]:
+    if each > memory:
+        raise ConfigError(
+            f"one point takes {each:.3g} bytes and a batch may take {memory:.3g}; allow more batch memory"
+        )
+    most = int(memory // each)
+    share = max(math.ceil(len(group) / PARTS), math.ceil(WORTH / each)) if size is None else size
+    count = math.ceil(len(group) / min(most, share))
+    start, extra = 0, len(group) % count
+    for number in range(count):
+        stop = start + len(group) // count + (number < extra)
+        yield tuple(group[start:stop])
+        start = stop
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,161 @@
+"""What a worker does with a batch: load the experiment from its source, run it, keep how each point ended."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+
+import fwsim
+from fwsim.errors import ConfigError, RecordingError
+from fwsim.study import files, sweep_records
+from fwsim.study.context import Context, pick_device
+from fwsim.study.experiment import Experiment, from_module
+from fwsim.study.sweep_points import Point
+from fwsim.study.sweep_records import Failure
+
+_ONE_AT_A_TIME = threading.Lock()  # a worker of several threads still has one device and one global generator
+
+
+@dataclass(frozen=True)
+class Task:
+    """A batch as it travels to a worker: source and configurations, no functions.
+
+    Parameters
+    ----------
+    source
+        Of the experiment file.
+    name
+        Of the experiment.
+    folder
+        Of the run, as client and workers both see it.
+    points
+        The batch.
+    reserved
+        Names that the sweep adds to the recording.
+    device
+        As given: "auto", "cpu", "cuda", "cuda:1".
+    version
+        Of fwsim, which must be the worker's too.
+    """
+
+    source: bytes
+    name: str
+    folder: Path
+    points: tuple[Point, ...]
+    reserved: tuple[str, ...]
+    device: str
+    version: str = fwsim.__version__
+
+    @property
+    def batches(self) -> Path:
+        """Where batches are kept."""
+        return self.folder / "batches"
+
+
+def work(task: Task) -> int:
+    """Run a batch, keep how its points ended, and return how many failed.
+
+    Raises
+    ------
+    ConfigError
+        This worker cannot run any point: it has another fwsim, cannot see the folder, or lacks the device.
+    """
+    if task.version != fwsim.__version__:
+        raise ConfigError(
+            f"a worker has fwsim {fwsim.__version__} and the sweep {task.version}; install the same version"
+        )
+    if not (task.folder / "run.json").is_file():
+        raise ConfigError(
+            f"a worker cannot see {task.folder}; choose a folder that all machines share with --to"
+        )
+    with _ONE_AT_A_TIME, _one_thread():
+        experiment = _load(task.source, task.name, task.folder / "experiment.py")
+        device = worker_device(task.device)
+        contexts = [_context(task.folder, point, device) for point in task.points]
+        ended = attempt(experiment, task.points, contexts, task.reserved)
+    sweep_records.write(task.batches, task.points, ended)
+    for context in contexts:
+        shutil.rmtree(context.recording, ignore_errors=True)  # now in the batch
+    return sum(isinstance(each, Failure) for each in ended)
+
+
+def attempt(
+    experiment: Experiment, points: Sequence[Point], contexts: Sequence[Context], reserved: Sequence[str]
+) -> list[xr.Dataset | Failure]:
+    """Run points together; where that fails, in halves, until those that fail stand alone."""
+    try:
+        configs = [experiment.configure(point.configuration) for point in points]
+        recordings = (
+            [experiment.run(configs[0], contexts[0])]
+            if len(points) == 1 or experiment.batching is None
+            else list(experiment.batching.run(configs, contexts))
+        )
+        if len(recordings) != len(points):
+            raise TypeError(f"run_batch returned {len(recordings)} recordings for {len(points)} points")
+        return [_checked(each, reserved) for each in recordings]
+    except Exception as error:
+        if len(points) == 1:
+            return [Failure(files.place_of(error, experiment.path), traceback.format_exc())]
+    half = len(points) // 2
+    return [
+        *attempt(experiment, points[:half], contexts[:half], reserved),
+        *attempt(experiment, points[half:], contexts[half:], reserved),
+    ]
+
+
+def worker_device(name: str) -> torch.device:
+    """Device of this worker: where a machine's workers are numbered, each has a GPU of its own."""
+    device = pick_device(name)
+    if device.type != "cuda" or device.index is not None:
+        return device
+    from distributed import get_worker
+
+    try:
+        number = int(get_worker().name)
+    except (TypeError, ValueError):  # not on a worker, or on one with a machine or job to itself
+        return device
+    return torch.device("cuda", number % torch.cuda.device_count())
+
+
+@lru_cache(maxsize=4)
+def _load(source: bytes, name: str, path: Path) -> Experiment:
+    return from_module(files.load(path, ("Config", "run"), source), path, name)
+
+
+def _context(folder: Path, point: Point, device: torch.device) -> Context:
+    own = folder / "points" / point.identity[:24]
+    shutil.rmtree(own / "recording.zarr", ignore_errors=True)  # of a worker that was killed
+    return Context(own, point.seed, device, resume=own.is_dir(), show=False)
+
+
+def _checked(recording: object, reserved: Sequence[str]) -> xr.Dataset:
+    if not isinstance(recording, xr.Dataset):
+        raise TypeError(f"run returned {type(recording).__name__}, not the recording (an xarray.Dataset)")
+    taken = sorted({*map(str, recording.variables), *map(str, recording.dims)} & set(reserved))
+    if taken:
+        raise RecordingError(f"the recording has {taken[0]!r}, which the sweep adds; rename it in the experiment")
+    for name, variable in recording.variables.items():
+        if variable.dtype == np.dtype(object) and not all(isinstance(v, str) for v in variable.values.flat):
+            raise RecordingError(f"{name} holds objects, which cannot be stored; record numbers and strings")
+    return recording.load()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute with one thread, as workers share the cores, and as sums then do not depend on their number."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
