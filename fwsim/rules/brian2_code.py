@@ -18,7 +18,7 @@ from sympy.printing.str import StrPrinter
 from fwsim.errors import ConfigError
 from fwsim.rules.base import SpikeRule
 from fwsim.rules.parameters import as_tensors, batch_shape, leaves
-from fwsim.rules.propagate import drift_matrix, modes
+from fwsim.rules.propagate import drift_matrix, drift_slopes, modes
 from fwsim.rules.symbols import Structure, structure
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _cascade_line(kind: Structure, name: str, write: _Writer) -> str:
 
 def _dense_lines(rule: SpikeRule, kind: Structure, component: list[str], write: _Writer) -> list[str]:
     """Coupled variables through the modes of their drift, as numbers."""
-    values, right, left = modes(drift_matrix(component, kind.evaluate(as_tensors(rule), kind.jacobian)))
+    values, right, left = modes(drift_matrix(component, drift_slopes(rule)))
     if values.ndim > 1 or values.is_complex():
         raise ConfigError(
             f"{type(rule).__name__} has coupled variables {', '.join(component)}, which Brian2 code supports for "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -47,7 +48,7 @@ def poisson_moments(
         return None
     drift, jump_pre, jump_post, output = polynomials
     names = structure(rule).names
-    means = {name: tuple(int(name == other) for other in names) for name in names}
+    means = {name: _unit(i, names) for i, name in enumerate(names)}
     generate = _generator(names, drift, [(pre, jump_pre), (post, jump_post)])
     equations = _close(generate, [*output, *means.values()])
     if equations is None:
@@ -78,38 +79,47 @@ def _numeric_polynomials(
     return numeric[:count], numeric[count : 2 * count], numeric[2 * count : 3 * count], numeric[-1]
 
 
-def _generator(names: list[str], drift: list[Polynomial], jumps: list[tuple[Tensor, list[Polynomial]]]):  # type: ignore[no-untyped-def]
+def _generator(
+    names: list[str], drift: list[Polynomial], jumps: list[tuple[Tensor, list[Polynomial]]]
+) -> Callable[[Exponents], Polynomial]:
     """M ↦ polynomial whose mean is d⟨m⟩/dt."""
-    one = {(0,) * len(names): torch.ones((), dtype=torch.float64)}
-    identity = [
-        {tuple(int(i == j) for j in range(len(names))): one[(0,) * len(names)]} for i in range(len(names))
+    one: Polynomial = {(0,) * len(names): torch.ones((), dtype=torch.float64)}
+    identity = [{_unit(i, names): torch.ones((), dtype=torch.float64)} for i in range(len(names))]
+    active = [
+        (rate, [_powers(polynomial, one) for polynomial in after])
+        for rate, after in jumps
+        if not _same(after, identity)
     ]
-    active = [(rate, after) for rate, after in jumps if not _same(after, identity)]
-
-    def powers(polynomial: Polynomial):  # type: ignore[no-untyped-def]
-        @cache
-        def power(exponent: int) -> Polynomial:
-            return one if exponent == 0 else _times(power(exponent - 1), polynomial)
-
-        return power
-
-    tables = [(rate, [powers(polynomial) for polynomial in after]) for rate, after in active]
 
     def generate(exponents: Exponents) -> Polynomial:
         total: Polynomial = {}
         for i, exponent in enumerate(exponents):
             if exponent:
                 lowered = tuple(e - (i == j) for j, e in enumerate(exponents))
-                _add(total, _times({lowered: torch.tensor(float(exponent))}, drift[i]))
-        for rate, table in tables:
+                _add(total, _times({lowered: exponent}, drift[i]))
+        for rate, powers in active:
             after = one
-            for power, exponent in zip(table, exponents):
+            for power, exponent in zip(powers, exponents):
                 after = _times(after, power(exponent)) if exponent else after
             _add(total, {e: rate * value for e, value in after.items()})
             _add(total, {exponents: -rate})
         return total
 
     return generate
+
+
+def _unit(i: int, names: list[str]) -> Exponents:
+    return tuple(int(i == j) for j in range(len(names)))
+
+
+def _powers(polynomial: Polynomial, one: Polynomial) -> Callable[[int], Polynomial]:
+    """Powers of a polynomial, each made from the one below."""
+
+    @cache
+    def power(exponent: int) -> Polynomial:
+        return one if exponent == 0 else _times(power(exponent - 1), polynomial)
+
+    return power
 
 
 def _same(one: list[Polynomial], other: list[Polynomial]) -> bool:
@@ -130,7 +140,9 @@ def _add(total: Polynomial, more: Polynomial) -> None:
         total[e] = total[e] + value if e in total else value
 
 
-def _close(generate, start: list[Exponents]) -> dict[Exponents, Polynomial] | None:  # type: ignore[no-untyped-def]
+def _close(
+    generate: Callable[[Exponents], Polynomial], start: list[Exponents]
+) -> dict[Exponents, Polynomial] | None:
     """Equations of all moments that the first ones need, `None` if they are too many."""
     equations: dict[Exponents, Polynomial] = {}
     waiting = deque(start)

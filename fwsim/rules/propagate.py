@@ -16,7 +16,7 @@ from fwsim.rules.symbols import structure
 if TYPE_CHECKING:
     from torch import Tensor
 
-WORST_CONDITION = 1e8  # of the modes of a coupled drift; beyond, they lose more than half the digits
+WORST_CONDITION = 1e6  # of the modes of a coupled drift; beyond, they lose more than 6 digits
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ class Transition:
 def transition(rule: SpikeRule, interval: Tensor) -> Transition:
     """exp(J t) for intervals in s, whose shape broadcasts against that of the parameters."""
     kind = structure(rule)
+    slopes = drift_slopes(rule, dtype=interval.dtype, device=interval.device)
     rule = as_tensors(rule, dtype=interval.dtype, device=interval.device)
     rest = {name: torch.as_tensor(value, dtype=interval.dtype, device=interval.device)
             for name, value in rule.rest().items()}  # fmt: skip
-    slopes = kind.evaluate(rule, kind.jacobian)
     entries: dict[tuple[str, str], Tensor] = {}
     blocks = []
     for component in kind.components:
@@ -119,11 +119,11 @@ def _dense(names: list[str], slopes: dict, interval: Tensor) -> Tensor:
 def relaxation_rates(rule: SpikeRule) -> dict[str, Tensor]:
     """Slowest rate in 1/s, by the variables it belongs to; 0 where something is never forgotten."""
     kind = structure(rule)
-    slopes = kind.evaluate(rule, kind.jacobian)
+    slopes = drift_slopes(rule)
     slowest: dict[str, Tensor] = {}
     for component in kind.components:
         if kind.is_cascade(component):  # triangular: the eigenvalues are on the diagonal
-            slowest |= {name: -torch.as_tensor(slopes.get((name, name), 0.0)) for name in component}
+            slowest |= {name: -slopes.get((name, name), torch.zeros(())) for name in component}
         else:
             rates = -torch.linalg.eigvals(drift_matrix(component, slopes)).real
             rates = torch.where(rates > 1e-14 * rates.abs().amax(-1, keepdim=True), rates, 0.0)
@@ -131,11 +131,19 @@ def relaxation_rates(rule: SpikeRule) -> dict[str, Tensor]:
     return slowest
 
 
+def drift_slopes(
+    rule: SpikeRule, *, dtype: torch.dtype = torch.float64, device: Any = "cpu"
+) -> dict[tuple[str, str], Tensor]:
+    """Values of the nonzero entries of the drift's Jacobian, by (to, from), in 1/s."""
+    kind = structure(rule)
+    values = kind.evaluate(as_tensors(rule, dtype=dtype, device=device), kind.jacobian)
+    return {key: torch.as_tensor(value, dtype=dtype, device=device) for key, value in values.items()}
+
+
 def drift_matrix(names: list[str], slopes: dict) -> Tensor:
     """The Jacobian as a matrix `[..., to, from]`."""
-    example = next(value for value in slopes.values() if isinstance(value, torch.Tensor))
-    zero = torch.zeros((), dtype=example.dtype, device=example.device)
-    flat = [torch.as_tensor(slopes.get((i, j), zero)) for i in names for j in names]
+    zero = torch.zeros_like(next(iter(slopes.values())))
+    flat = [slopes.get((i, j), zero) for i in names for j in names]
     return torch.stack(torch.broadcast_tensors(*flat), -1).unflatten(-1, (len(names), len(names)))
 
 

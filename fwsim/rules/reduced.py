@@ -11,7 +11,7 @@ from fwsim.errors import ConfigError
 from fwsim.rules.base import SpikeRule
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.parameters import as_tensors
-from fwsim.rules.propagate import drift_matrix, modes
+from fwsim.rules.propagate import drift_matrix, drift_slopes, modes
 from fwsim.rules.symbols import Structure, structure
 
 PRE, POST = sympy.symbols("r_pre r_post", real=True)
@@ -29,7 +29,7 @@ def reduced(rule: SpikeRule) -> Hebbian:
     tensors = as_tensors(rule)
     numbers = kind.evaluate(tensors, {**reading, **{("drive", name): value for name, value in drive.items()}})
     numbers = {key: torch.as_tensor(value, dtype=torch.float64) for key, value in numbers.items()}
-    slopes = kind.evaluate(tensors, kind.jacobian)
+    slopes = drift_slopes(rule)
     taus, strengths = [], []
     for component in kind.components:
         if component[0] not in slow:

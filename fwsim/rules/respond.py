@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from fwsim.errors import ConfigError, ShapeError
+from fwsim.progress import track
 from fwsim.rules.base import SpikeRule, Values
 from fwsim.rules.parameters import as_tensors, batch_shape
 from fwsim.rules.propagate import transition
@@ -36,7 +37,12 @@ def respond(rule: SpikeRule, pre: Tensor, post: Tensor | None = None) -> Tensor:
 
 
 def run_events(
-    rule: SpikeRule, intervals: Tensor, is_post: Tensor | None = None, state: Values | None = None
+    rule: SpikeRule,
+    intervals: Tensor,
+    is_post: Tensor | None = None,
+    state: Values | None = None,
+    *,
+    show: bool | None = None,
 ) -> tuple[Tensor, Values]:
     """Go from event to event.
 
@@ -48,6 +54,8 @@ def run_events(
         Which events are postsynaptic, alike; `None`: none.
     state
         Where to begin; `None`: at rest.
+    show
+        Progress, as in `fwsim.progress.track`.
 
     Returns
     -------
@@ -60,13 +68,15 @@ def run_events(
     rule = as_tensors(rule, dtype=intervals.dtype, device=intervals.device)
     state = {name: value.expand(intervals.shape[1:]) for name, value in (state or steps.rest).items()}
     outputs = []
-    for k, step in enumerate(steps.unbind(len(intervals))):
-        before = step(state)
-        state, output = rule.at_pre(before)
-        if is_post is not None:
-            after = rule.at_post(before)
-            state = {name: torch.where(is_post[k], after[name], state[name]) for name in state}
-        outputs.append(output)
+    with track("responding to spikes", len(intervals), show=show) as advance:
+        for k, step in enumerate(steps.unbind(len(intervals))):
+            before = step(state)
+            state, output = rule.at_pre(before)
+            if is_post is not None:
+                after = rule.at_post(before)
+                state = {name: torch.where(is_post[k], after[name], state[name]) for name in state}
+            outputs.append(output)
+            advance()
     return (torch.stack(outputs) if outputs else torch.empty_like(intervals)), state
 
 

@@ -45,7 +45,7 @@ def sample_poisson(
     with torch.no_grad(), track("sampling Poisson trains", warm_up + CHUNKS) as advance:
         for chunk in range(warm_up + CHUNKS):
             is_post = torch.rand(shape, generator=generator, dtype=torch.float64) * total >= pre
-            output, state = run_events(rule, _intervals(total, shape, generator), is_post, state)
+            output, state = run_events(rule, _intervals(total, shape, generator), is_post, state, show=False)
             if chunk >= warm_up:  # any event of a Poisson process sees the mean state
                 outputs.append(output.mean(0))
                 states.append(transition(rule, _intervals(total, shape[1:], generator))(state))

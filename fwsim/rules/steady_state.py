@@ -28,7 +28,7 @@ ACCEPTED_TRUNCATION = 1e-6  # relative; a moment hierarchy that is worse is repl
 
 @dataclass(frozen=True)
 class SteadyState:
-    """What a rule settles to.
+    """What a rule settles to, in float64 on the CPU.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def steady_state(
 
 
 def _rate(name: str, value: Any) -> Tensor:
-    rate = torch.as_tensor(value, dtype=torch.float64)
+    rate = torch.as_tensor(value, dtype=torch.float64, device="cpu")
     if not bool(((rate >= 0) & rate.isfinite()).all()):
         raise ConfigError(f"{name} rate {value!r} is not allowed; give a finite number of Hz, at least 0")
     return rate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fwsim.errors import choice
+from fwsim.errors import ConfigError, choice
 from fwsim.rules.base import PresynapticRule, Values
 from fwsim.rules.parameters import probability, time_constant
 
@@ -45,7 +45,7 @@ class TsodyksMarkram(PresynapticRule):
     convention
         One of the four above.
     tau_inact
-        Time constant of inactivation in s, `tm1998` only.
+        Time constant of inactivation in s, `tm1998` only; 0 if not given.
 
     The defaults are a depressing synapse of layer 5 (Tsodyks, Pawelzik & Markram 1998).
     """
@@ -54,10 +54,16 @@ class TsodyksMarkram(PresynapticRule):
     tau_rec: Any = time_constant(0.8)
     tau_facil: Any = time_constant(0.0)
     convention: str = "maass2002"
-    tau_inact: Any = time_constant(0.0)
+    tau_inact: Any = time_constant(None)
 
     def __post_init__(self) -> None:
         choice("convention", self.convention, CONVENTIONS)
+        if self.convention == "tm1998" and self.tau_inact is None:
+            object.__setattr__(self, "tau_inact", 0.0)
+        if self.convention != "tm1998" and self.tau_inact is not None:
+            raise ConfigError(
+                f"tau_inact={self.tau_inact!r} has no meaning in {self.convention!r}; leave it out or use 'tm1998'"
+            )
         super().__post_init__()
 
     def rest(self) -> Values:

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 
 from fwsim.errors import ConfigError, ShapeError
+from fwsim.progress import track
 from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
+from fwsim.rules.parameters import batch_shape
 from fwsim.rules.respond import check_times
 
 if TYPE_CHECKING:
@@ -91,8 +93,6 @@ def _check_grid(name: str, times: Tensor, dt: float) -> None:
 
 
 def _shape(rule: SpikeRule, trains: list[Tensor]) -> torch.Size:
-    from fwsim.rules.parameters import batch_shape
-
     parameters = batch_shape(rule)
     shape = torch.broadcast_shapes(parameters, *(train.shape[:-1] for train in trains))
     if parameters and parameters != shape:
@@ -119,16 +119,19 @@ def _run(rule: SpikeRule, steps: list[np.ndarray], dt: float, seed: int) -> list
     code.initialise(synapses)
     read: list[tuple[int, float]] = []
 
-    @b.network_operation(dt=clock_dt, when="after_synapses")
-    def collect() -> None:
-        fired = np.asarray(groups[0].spikes)
-        if fired.size:
-            values = np.asarray(getattr(synapses, code.output)[:])
-            read.extend((int(i), float(values[i])) for i in fired)
+    last = int(max((np.nanmax(train) for train in steps if np.isfinite(train).any()), default=-1))
+    with track("running Brian2", last + 1) as advance:
 
-    last = max((np.nanmax(train) for train in steps if np.isfinite(train).any()), default=-1.0)
-    network = b.Network(*{id(g): g for g in (*groups, target)}.values(), synapses, collect)
-    network.run((last + 1.5) * clock_dt)
+        @b.network_operation(dt=clock_dt, when="after_synapses")
+        def collect() -> None:
+            fired = np.asarray(groups[0].spikes)
+            if fired.size:
+                values = np.asarray(getattr(synapses, code.output)[:])
+                read.extend((int(i), float(values[i])) for i in fired)
+            advance()
+
+        network = b.Network(*{id(g): g for g in (*groups, target)}.values(), synapses, collect)
+        network.run((last + 1) * clock_dt)
     return read
 
 

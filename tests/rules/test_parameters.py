@@ -26,6 +26,7 @@ TIMES = exact([0.0, 0.1, 0.2])
             lambda: fw.TsodyksMarkram(U=torch.rand(2), tau_rec=torch.rand(3)),
             "do not fit together: U .2., tau_rec .3.",
         ),
+        (lambda: fw.TsodyksMarkram(tau_inact=0.1), "tau_inact=0.1 has no meaning in 'maass2002'"),
         (lambda: fw.Varela(d=(0.5, 0.6, 0.7)), "components d 3, tau_D 2"),
         (lambda: fw.HebbianTraces(tau=[1.0, 2.0], eta=[1.0, 2.0, 3.0]), "components tau 2, eta 3"),
         (lambda: fw.BCPNN(tau_pre=0.0), r"tau_pre=0.0 is not allowed; it must lie in \(0, inf\] s"),
@@ -61,7 +62,7 @@ def test_values_survive_as_given():
     rule = fw.TsodyksMarkram(U=0.3, tau_rec=1, tau_facil=torch.tensor([0.0, 1.0]))
     assert rule.U == 0.3
     assert rule.tau_rec == 1.0
-    assert rule.parameters().keys() == {"U", "tau_rec", "tau_facil", "tau_inact"}
+    assert rule.parameters().keys() == {"U", "tau_rec", "tau_facil"}
     assert rule.to(dtype=torch.float64).tau_facil.dtype == torch.float64
     assert torch.equal(rule.tau_facil, torch.tensor([0.0, 1.0]))
 

@@ -115,7 +115,7 @@ def test_tm1998_without_inactivation_releases_like_maass2002():
 def test_rate_dynamics_are_the_published_equations(convention):
     U, tau_rec, tau_facil, r, u, x = 0.3, 0.2, 0.9, 17.0, 0.45, 0.35
     rule = fw.TsodyksMarkram(
-        U, tau_rec, tau_facil, convention, tau_inact=0.1 if convention == "tm1998" else 0.0
+        U, tau_rec, tau_facil, convention, tau_inact=0.1 if convention == "tm1998" else None
     )
     change = rule.rate_dynamics().drift({"u": u, "x": x, "y": 0.0}, r)
     base = 0.0 if convention == "tm1998" else U
