@@ -8,7 +8,9 @@ from .engine import FastWeightNetwork as FastWeightNetwork
 from .engine import Projection as Projection
 from .engine import RateNetwork as RateNetwork
 from .engine import State as State
+from .engine import continuous as continuous
 from .engine import divisive as divisive
+from .engine import held as held
 from .engine import layer_norm as layer_norm
 from .engine import load_state as load_state
 from .engine import per_second as per_second

@@ -1,5 +1,7 @@
 from .network import FastWeightNetwork as FastWeightNetwork
 from .planner import Plan as Plan
+from .rate.correspondence import continuous as continuous
+from .rate.correspondence import held as held
 from .rate.gains import relu as relu
 from .rate.gains import siegert as siegert
 from .rate.gains import softplus as softplus
