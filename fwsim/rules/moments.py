@@ -15,21 +15,19 @@ from fwsim.rules.symbols import Polynomial, structure
 if TYPE_CHECKING:
     from torch import Tensor
 
-ORDER = 60  # largest power of one variable
-CHECK = 50  # the same with this order says how far the hierarchy has converged
 MOST = 1000  # moments; a rule that needs more is sampled
 
 Exponents = tuple[int, ...]
 
 
 def poisson_moments(
-    rule: SpikeRule, pre: Tensor, post: Tensor
+    rule: SpikeRule, pre: Tensor, post: Tensor, *, order: int = 60
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]] | None:
     """Mean release, its truncation error and mean state under independent Poisson trains.
 
     For a monomial m of the state, d⟨m⟩/dt = ⟨∇m·drift⟩ + r_pre⟨m(s⁺_pre) − m⟩ + r_post⟨m(s⁺_post) − m⟩.
     With affine drift and polynomial jumps the right side is linear in moments. Where it needs ever higher
-    ones it is cut at order 60, and cut at 50 for the error. A spike of a Poisson train sees the mean state.
+    ones it is cut at `order`, and for the error at five sixths of it. A spike of a Poisson train sees the mean state.
 
     Parameters
     ----------
@@ -37,6 +35,8 @@ def poisson_moments(
         With tensors as parameters.
     pre, post
         Rates in Hz, of the shape of the result.
+    order
+        Largest power of one variable.
 
     Returns
     -------
@@ -50,12 +50,12 @@ def poisson_moments(
     names = structure(rule).names
     means = {name: _unit(i, names) for i, name in enumerate(names)}
     generate = _generator(names, drift, [(pre, jump_pre), (post, jump_post)])
-    equations = _close(generate, [*output, *means.values()])
+    equations = _close(generate, [*output, *means.values()], order)
     if equations is None:
         return None
-    moments = _solve(equations, ORDER, pre.shape)
+    moments = _solve(equations, order, pre.shape)
     release = _mean(output, moments, pre)
-    rough = _mean(output, _solve(equations, CHECK, pre.shape), pre)
+    rough = _mean(output, _solve(equations, 5 * order // 6, pre.shape), pre)
     state = {name: moments[exponents] for name, exponents in means.items()}
     return release, (release - rough).detach().abs(), state
 
@@ -141,14 +141,14 @@ def _add(total: Polynomial, more: Polynomial) -> None:
 
 
 def _close(
-    generate: Callable[[Exponents], Polynomial], start: list[Exponents]
+    generate: Callable[[Exponents], Polynomial], start: list[Exponents], order: int
 ) -> dict[Exponents, Polynomial] | None:
     """Equations of all moments that the first ones need, `None` if they are too many."""
     equations: dict[Exponents, Polynomial] = {}
     waiting = deque(start)
     while waiting:
         exponents = waiting.popleft()
-        if exponents in equations or not any(exponents) or max(exponents) > ORDER:
+        if exponents in equations or not any(exponents) or max(exponents) > order:
             continue
         equations[exponents] = generate(exponents)
         if len(equations) > MOST:

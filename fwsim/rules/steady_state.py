@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 TRAINS = ("regular", "poisson", "mean_field")
 SILENCE = 1e15  # s; the period of a train of rate 0
 NEWTON_STEPS = 50
-ACCEPTED_TRUNCATION = 1e-6  # relative; a moment hierarchy that is worse is replaced by sampling
+MOMENT_ORDERS = (60, 180)  # the second for small increments at high rates
+ACCEPTED_TRUNCATION = 1e-10  # relative; a moment hierarchy that is worse is replaced by sampling
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,12 @@ def steady_state(
     mean_field = _fixed(tensors, shape, _rate_flow(tensors, pre, post))
     if train == "mean_field":
         return mean_field
-    exact = poisson_moments(tensors, pre, post)
-    if exact is not None and bool((exact[1] <= ACCEPTED_TRUNCATION * exact[0].abs()).all()):
-        return SteadyState(*exact)
+    for order in MOMENT_ORDERS:
+        exact = poisson_moments(tensors, pre, post, order=order)
+        if exact is None:
+            break
+        if bool((exact[1] <= ACCEPTED_TRUNCATION * exact[0].abs()).all()):
+            return SteadyState(*exact)
     return SteadyState(*sample_poisson(tensors, pre, post, mean_field.state))
 
 

@@ -58,6 +58,20 @@ def test_poisson_train_equals_the_moment_hierarchy(parameters, convention):
     assert math.isclose(steady.state["u"], mean_u, rel_tol=1e-12)
 
 
+def test_small_increments_at_high_rates_need_more_moments():
+    parameters = 0.01, 1.5, 2.0, 200
+    steady = fw.TsodyksMarkram(0.01, 2.0, 1.5).steady_state(200 * Hz, "poisson")
+    assert steady.release_error <= 1e-10 * steady.release
+    expected = synapses.poisson_tsodyks_markram("maass2002", *parameters, order=200)
+    assert math.isclose(steady.release, expected, rel_tol=1e-9)
+
+
+def test_gradient_of_the_poisson_mean():
+    values = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.3, 0.2, 0.4)]
+    mean = lambda *p: fw.TsodyksMarkram(*p).steady_state(10.0, "poisson").release  # noqa: E731
+    assert torch.autograd.gradcheck(mean, values, eps=1e-6)
+
+
 def test_poisson_train_without_facilitation():
     """u stays at U: x obeys one linear equation, ⟨x⟩ = 1/(1 + U r τ_rec)."""
     steady = fw.TsodyksMarkram(0.5, 0.8, 0.0).steady_state(20 * Hz, "poisson")
