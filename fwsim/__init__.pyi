@@ -38,6 +38,7 @@ from .rules import Product as Product
 from .rules import StochasticRelease as StochasticRelease
 from .rules import TsodyksMarkram as TsodyksMarkram
 from .rules import Varela as Varela
+from .study import sweep as sweep
 from .units import Hz as Hz
 from .units import kHz as kHz
 from .units import minute as minute

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,7 +23,8 @@ EXAMPLES = """Examples:
   fwsim run associative_retrieval --quick       a small run, to see it work
   fwsim run associative_retrieval --help        its options, units, defaults
   fwsim run associative_retrieval --units 20 --seed 3
-  fwsim resume runs/NAME                        go on after Ctrl-C
+  fwsim sweep forgetting --over tau=1:100:log9 --over eta=0.1,0.3 --seeds 3
+  fwsim resume runs/NAME                        go on after Ctrl-C or a crash
   fwsim analyse runs/NAME                       table and figures again
   fwsim new mine --from associative_retrieval   a pair of files to change"""
 
@@ -70,16 +73,14 @@ def new(name: str, *, from_: Annotated[str, Parameter(name="--from")]) -> None:
 def run(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)]) -> None:
     """Run an experiment: fwsim run NAME --option value; fwsim run NAME --help shows its options."""
     if not tokens or tokens[0] in ("--help", "-h"):
-        _run_help()
+        _usage("run", "Run an experiment.")
         return
-    name, *rest = tokens
-    if name.startswith("-"):
-        raise ConfigError(f"{name} stands before the experiment; write: fwsim run NAME {name} …")
     from fwsim import study
-    from fwsim.study.options import parse
+    from fwsim.study.options import RunSettings, parse
 
+    name, rest = _experiment_first("run", tokens)
     experiment = study.load_experiment(name)
-    parsed = parse(experiment, rest)
+    parsed = parse(experiment, rest, RunSettings)
     if parsed is None:
         return
     config, settings = parsed
@@ -94,11 +95,53 @@ def run(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)
     _conclude(done, settings.analyse)
 
 
+@app.command(help_flags=[], version_flags=[])
+def sweep(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)]) -> None:
+    """Run an experiment over a grid: fwsim sweep NAME --over tau=0.1:100:log9 --seeds 5; NAME --help shows more."""
+    if not tokens or tokens[0] in ("--help", "-h"):
+        _usage("sweep", "Run an experiment at all points of a grid of parameters and seeds.")
+        return
+    from fwsim import study
+    from fwsim.study.options import SweepSettings, parse
+    from fwsim.study.sweep_axes import parse_assignments
+    from fwsim.study.sweep_cluster import parse_options
+
+    name, rest = _experiment_first("sweep", tokens)
+    experiment = study.load_experiment(name)
+    parsed = parse(experiment, rest, SweepSettings)
+    if parsed is None:
+        return
+    config, settings = parsed
+    with _swept():
+        recording = study.sweep(
+            experiment,
+            parse_assignments(settings.over),
+            settings.seeds,
+            config,
+            device=settings.device,
+            workers=settings.workers,
+            scheduler=settings.scheduler,
+            cluster=parse_options(settings.cluster),
+            batch_size=settings.batch_size,
+            batch_memory=settings.batch_memory,
+            folder=settings.to,
+            force=settings.force,
+        )
+    _summarise(recording.attrs["folder"])
+
+
 @app.command
 def resume(
-    run: str, *, device: Annotated[str | None, Parameter(show_default=False)] = None, analyse: bool = True
+    run: str,
+    *,
+    device: Annotated[str | None, Parameter(show_default=False)] = None,
+    analyse: bool | None = None,
+    workers: Annotated[int | None, Parameter(show_default=False)] = None,
+    scheduler: Annotated[str | None, Parameter(show_default=False)] = None,
+    cluster: tuple[str, ...] = (),
+    retry_failed: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Go on with a run that was interrupted or failed.
+    """Go on with a run or sweep that was interrupted, killed or failed; only what is missing is done.
 
     Parameters
     ----------
@@ -107,11 +150,34 @@ def resume(
     device
         Another device than it began on: auto, cpu, cuda, cuda:1.
     analyse
-        Analyse the recording afterwards.
+        Analyse the recording afterwards; a sweep's is not unless asked for.
+    workers, scheduler, cluster
+        Of a sweep, as for fwsim sweep.
+    retry_failed
+        Also run the points of a sweep that failed.
     """
     from fwsim import study
+    from fwsim.study.runs import find_run
+    from fwsim.study.sweep_cluster import parse_options
 
-    _conclude(study.resume(run, device=device), analyse)
+    found = find_run(run)
+    if "sweep" not in found.manifest:
+        if workers or scheduler or cluster or retry_failed:
+            raise ConfigError(f"{found.folder} is no sweep; leave out the options of sweeps")
+        _conclude(study.resume(found, device=device), analyse is not False)
+        return
+    with _swept():
+        study.resume_sweep(
+            found,
+            device=device,
+            workers=workers,
+            scheduler=scheduler,
+            cluster=parse_options(cluster),
+            retry_failed=retry_failed,
+        )
+    _summarise(found.folder)
+    if analyse:
+        _show(study.analyse(found))
 
 
 @app.command
@@ -176,10 +242,17 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _run_help() -> None:
+def _experiment_first(command: str, tokens: Sequence[str]) -> tuple[str, list[str]]:
+    name, *rest = tokens
+    if name.startswith("-"):
+        raise ConfigError(f"{name} stands before the experiment; write: fwsim {command} NAME {name} …")
+    return name, rest
+
+
+def _usage(command: str, purpose: str) -> None:
     from fwsim.study.files import available
 
-    print("Usage: fwsim run NAME [OPTIONS]\n\nRun an experiment. Its options: fwsim run NAME --help\n")
+    print(f"Usage: fwsim {command} NAME [OPTIONS]\n\n{purpose} Its options: fwsim {command} NAME --help\n")
     print(f"NAME is a path or one of: {', '.join(available('experiments')) or '(none found)'}\n")
     print(EXAMPLES)
 
@@ -192,6 +265,28 @@ def _conclude(run: Run, analyse: bool) -> None:
         _show(study.analyse(run))
     elif analyse:
         print(f"no analysis: write analysis/{run.manifest['experiment']}.py to have one")
+
+
+@contextmanager
+def _swept() -> Iterator[None]:
+    """Leave it to the summary to say how many points failed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".* points failed", category=UserWarning)
+        yield
+
+
+def _summarise(folder: str | Path) -> None:
+    from fwsim.study.runs import Run
+
+    run = Run(Path(folder))
+    manifest = run.manifest
+    points, failed, wall = manifest["points"], manifest["failed"], manifest["wall_time"]
+    print(f"{points} points: {points - failed} done, {failed} failed, in {wall:.1f} s")
+    if failed:
+        print(f"errors: {run.folder / 'failed.csv'}; again: fwsim resume {run.folder} --retry-failed")
+    print(f"recorded: {run.folder}")
+    if run.analysis.is_file():
+        print(f"next: fwsim analyse {run.folder}")
 
 
 def _show(report: Any) -> None:
@@ -232,9 +327,19 @@ def _rules() -> list[tuple[str, str]]:
 
 def _run_row(run: Run) -> tuple[str, str, str]:
     try:
-        return str(run.folder), run.state, str(run.manifest["started"])
+        return str(run.folder), _state(run), str(run.manifest["started"])
     except ConfigError:
         return str(run.folder), "unreadable", ""
+
+
+def _state(run: Run) -> str:
+    if "sweep" not in run.manifest:
+        return run.state
+    from fwsim.study.sweep_run import finished_points
+
+    points, failed = run.manifest["points"], run.manifest["failed"]
+    ended = f"{finished_points(run)} of {points} points" + (f", {failed} failed" if failed else "")
+    return f"{run.state}: {ended}"
 
 
 if __name__ == "__main__":

@@ -16,3 +16,5 @@ from .figures import figure as figure
 from .figures import house_style as house_style
 from .files import StudyError as StudyError
 from .runs import Run as Run
+from .sweep_run import resume_sweep as resume_sweep
+from .sweep_run import sweep as sweep

@@ -148,9 +148,7 @@ def _execute(run: Run, experiment: Experiment, config: Config, context: Context)
         _set_aside(run.recording_path)
         recording = experiment.run(config, context)
         if not isinstance(recording, xr.Dataset):
-            raise TypeError(
-                f"run returned {type(recording).__name__}, not the recording (an xarray.Dataset)"
-            )
+            raise TypeError(f"run returned {type(recording).__name__}, not the recording (an xarray.Dataset)")
         kind = save_recording(recording, run.recording_path, attributes(run))
         run.update(state="finished", recording=kind, finished=now())
 

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 from cyclopts import App, CycloptsError, Parameter
 from pydantic import BeforeValidator, ValidationError, create_model
@@ -23,12 +23,10 @@ from fwsim.study.names import unknown
 
 @dataclass(frozen=True)
 class Settings:
-    """How an experiment is run, apart from its configuration.
+    """How an experiment is run or swept, apart from its configuration.
 
     Parameters
     ----------
-    seed
-        From which every random stream is derived.
     device
         Where to compute: auto, cpu, cuda, cuda:1.
     quick
@@ -36,42 +34,93 @@ class Settings:
     config
         Values from a TOML or JSON file, or a run.json; options win over it, it wins over --quick.
     to
-        Folder of the run, instead of runs/NAME-DATE-TIME-SEED.
+        Folder of the run, instead of one named after experiment and time in runs/.
     force
         Replace a run that is in the folder.
-    analyse
-        Analyse the recording afterwards.
     """
 
-    seed: int = 0
     device: str = "auto"
     quick: Annotated[bool, Parameter(negative="")] = False
     config: Annotated[Path | None, Parameter(show_default=False)] = None
     to: Annotated[Path | None, Parameter(show_default=False)] = None
     force: Annotated[bool, Parameter(negative="")] = False
+
+    command: ClassVar[str] = "run"
+    example: ClassVar[str] = "--seed 3"
+
+
+@dataclass(frozen=True)
+class RunSettings(Settings):
+    """How an experiment is run.
+
+    Parameters
+    ----------
+    seed
+        From which every random stream is derived.
+    analyse
+        Analyse the recording afterwards.
+    """
+
+    seed: int = 0
     analyse: bool = True
 
 
-RESERVED = tuple(field.name for field in dataclasses.fields(Settings))
+@dataclass(frozen=True)
+class SweepSettings(Settings):
+    """How an experiment is swept.
+
+    Parameters
+    ----------
+    over
+        Parameter and values, once for each dimension: tau=0.1:100:log9 (or lin9), tau=100ms,1s; a quoted
+        "tau=1,2 eta=0.1,0.3" changes both together. Wins over the option of that name.
+    seeds
+        How many seeds (0, 1, …), or which: 3,7,11.
+    workers
+        Processes on this machine (by default one a GPU, else one a core), or Slurm jobs.
+    scheduler
+        Address of a running Dask cluster, such as tcp://host:8786, or slurm.
+    cluster
+        Option of the Slurm jobs, KEY=VALUE: memory=8GB, walltime=02:00:00, queue=gpu.
+    batch_size
+        Most points that run as one batch; by default as many as fit, in at least eight batches.
+    batch_memory
+        Most memory of a batch.
+    """
+
+    over: tuple[str, ...] = ()
+    seeds: str = "1"
+    workers: Annotated[int | None, Parameter(show_default=False)] = None
+    scheduler: Annotated[str | None, Parameter(show_default=False)] = None
+    cluster: tuple[str, ...] = ()
+    batch_size: Annotated[int | None, Parameter(show_default=False)] = None
+    batch_memory: str = "1 GB"
+
+    command: ClassVar[str] = "sweep"
+    example: ClassVar[str] = "--seeds 5"
 
 
-def parse(experiment: Experiment, tokens: list[str]) -> tuple[Config, Settings] | None:
-    """Configuration and settings that the command line asks for; None after printing help.
+S = TypeVar("S", bound=Settings)
+
+
+def parse(experiment: Experiment, tokens: list[str], kind: type[S]) -> tuple[Config, S] | None:
+    """Configuration and settings of a `kind` that the command line asks for; None after printing help.
 
     Raises
     ------
     ConfigError
         An option, value, key or file is not allowed, or a field is named like a setting.
     """
-    taken = [name for name in experiment.config.model_fields if name in RESERVED]
+    reserved = {field.name for field in dataclasses.fields(kind)}
+    taken = [name for name in experiment.config.model_fields if name in reserved]
     if taken:
         raise ConfigError(
-            f"{experiment.path}: field {taken[0]!r} is also an option of 'fwsim run'; rename the field"
+            f"{experiment.path}: field {taken[0]!r} is also an option of 'fwsim {kind.command}'; rename the field"
         )
     try:
-        settings = _settings_alone([token for token in tokens if token not in ("--help", "-h")])
+        settings = _settings_alone(kind, [token for token in tokens if token not in ("--help", "-h")])
         values = _read(settings.config, experiment) if settings.config else {}
-        app = _app(experiment, {**experiment.overrides(settings.quick), **values})
+        app = _app(experiment, kind, {**experiment.overrides(settings.quick), **values})
         parsed = app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         raise ConfigError(_explain(error, experiment.config)) from None
@@ -90,18 +139,19 @@ def _explain(error: CycloptsError, config: type[Config]) -> str:
     return explain(cause, config, name if name in config.model_fields else None)
 
 
-def _settings_alone(tokens: list[str]) -> Settings:
+def _settings_alone(kind: type[S], tokens: list[str]) -> S:
     """Settings among other options, needed before the rest to know the defaults."""
-    app = App(version_flags=[], result_action="return_value")
+    app, default = App(version_flags=[], result_action="return_value"), kind()
 
-    @app.default
-    def read(*, settings: Annotated[Settings, Parameter(name="*")] = Settings()) -> None: ...
+    def read(*, settings: Any = default) -> None: ...
 
+    read.__annotations__ = {"settings": Annotated[kind, Parameter(name="*")]}
+    app.default(read)
     _, bound, _, _ = app.parse_known_args(tokens)
-    return bound.arguments.get("settings", Settings())
+    return bound.arguments.get("settings", default)
 
 
-def _app(experiment: Experiment, defaults: Mapping[str, Any]) -> App:
+def _app(experiment: Experiment, kind: type[Settings], defaults: Mapping[str, Any]) -> App:
     """Command line of one experiment, with help that shows units and these defaults."""
     fields: dict[str, Any] = {
         name: _option(field, defaults.get(name, ...))
@@ -109,23 +159,24 @@ def _app(experiment: Experiment, defaults: Mapping[str, Any]) -> App:
     }
     options = create_model(experiment.config.__name__, __base__=experiment.config, **fields)
     app = App(
-        name=f"fwsim run {experiment.name}",
+        name=f"fwsim {kind.command} {experiment.name}",
         help=_reflow(experiment.doc),
         help_format="plaintext",
-        help_epilogue=_examples(experiment),
+        help_epilogue=_examples(experiment, kind),
         version_flags=[],
         default_parameter=Parameter(consume_multiple=True, negative_iterable=(), show_default=_typed),
         result_action="return_value",
         suppress_keyboard_interrupt=False,
     )
-    app["--help"].group = "Run"
+    title, default_settings = kind.command.capitalize(), kind()
+    app["--help"].group = title
 
-    def read(*, config: Any = None, settings: Any = Settings()) -> tuple[Any, Settings]:
+    def read(*, config: Any = None, settings: Any = default_settings) -> tuple[Any, Settings]:
         return config, settings
 
     read.__annotations__ = {
         "config": Annotated[options | None, Parameter(name="*", group="Configuration")],
-        "settings": Annotated[Settings, Parameter(name="*", group="Run")],
+        "settings": Annotated[kind, Parameter(name="*", group=title)],
     }
     app.default(read)
     return app
@@ -170,16 +221,19 @@ def _reflow(text: str) -> str:
     return "\n\n".join(part if "\n " in part else " ".join(part.split("\n")) for part in paragraphs)
 
 
-def _examples(experiment: Experiment) -> str:
-    start = f"fwsim run {experiment.name}"
-    lines = [f"{start} --quick"] if experiment.quick else [f"{start} --seed 3"]
+def _examples(experiment: Experiment, kind: type[Settings]) -> str:
+    start = f"fwsim {kind.command} {experiment.name}"
+    lines = [f"{start} --quick"] if experiment.quick else [f"{start} {kind.example}"]
     for name, field in experiment.config.model_fields.items():
         if (
             not field.is_required()
             and isinstance(field.default, (int, float))
             and not isinstance(field.default, bool)
         ):
-            lines.append(f"{start} --{name.replace('_', '-')} {field.default} --seed 3 --to runs/mine")
+            option = f"--{name.replace('_', '-')} {field.default}"
+            if kind is SweepSettings:
+                option = f"--over {name}={field.default},{2 * field.default}"
+            lines.append(f"{start} {option} {kind.example} --to runs/mine")
             break
     return "Examples:\n" + "\n".join(f"  {line}" for line in lines)
 

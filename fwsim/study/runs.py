@@ -128,24 +128,36 @@ class Run:
             return True
 
 
+def check_free(folder: Path, *, force: bool) -> None:
+    """Refuse a folder that a run cannot be made in.
+
+    Raises
+    ------
+    ConfigError
+        The folder has something in it, and `force` is not given, it is not a run, or it is running.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not (folder / MANIFEST).is_file():
+            raise ConfigError(f"{folder} exists and is not a run; choose another place with --to")
+        if not force:
+            raise ConfigError(f"{folder} exists; choose another place with --to, or replace it with --force")
+        with Run(folder).lock():
+            pass
+
+
 def create(folder: Path, manifest: dict[str, Any], *, force: bool) -> Run:
     """Make a run's folder with its manifest.
 
     Raises
     ------
     ConfigError
-        The folder has something in it, and `force` is not given or it is not a run.
+        The folder is not free, or cannot be written.
     """
     run = Run(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        if not (folder / MANIFEST).is_file():
-            raise ConfigError(f"{folder} exists and is not a run; choose another place with --to")
-        if not force:
-            raise ConfigError(f"{folder} exists; choose another place with --to, or replace it with --force")
-        with run.lock():
-            pass
-        shutil.rmtree(folder)
+    check_free(folder, force=force)
     try:
+        if folder.is_dir():
+            shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / MANIFEST, {"fwsim_run": FORMAT, **manifest})
     except OSError as error:

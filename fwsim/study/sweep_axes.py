@@ -92,15 +92,19 @@ def parse_seeds(seeds: int | str | Iterable[int]) -> tuple[int, ...]:
         if not all(part.isdecimal() for part in parts):
             raise ConfigError(f"seeds={seeds!r} is not allowed; write how many, or a list such as 3,7,11")
         seeds = [int(part) for part in parts] if "," in seeds else int(parts[0]) if parts else 0
-    if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool):
-        seeds = range(int(seeds))
-    listed = tuple(int(seed) if isinstance(seed, np.integer) else seed for seed in seeds)
+    given = range(int(seeds)) if isinstance(seeds, (int, np.integer)) else seeds
+    listed = tuple(int(seed) if isinstance(seed, np.integer) else seed for seed in given)
     for seed in listed:
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise ConfigError(f"seed={seed!r} is not allowed; use whole numbers from 0")
     if not listed or len(set(listed)) < len(listed):
         raise ConfigError(f"seeds={list(listed)} is not allowed; give at least one, each once")
     return listed
+
+
+def frozen(value: Any) -> Any:
+    """Same data with tuples for lists, so that values can be compared and looked up."""
+    return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _axis(experiment: Experiment, given: str | tuple[str, ...], values: Any) -> Axis:
@@ -132,7 +136,8 @@ def _values(experiment: Experiment, name: str, field: FieldInfo, given: Any) -> 
     raw = _expand(name, field, given) if isinstance(given, str) else _listed(given)
     if not raw:
         raise ConfigError(f"{name} has no values; {FORMS}")
-    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[readable(field.annotation), *field.metadata])
+    kind: Any = Annotated[readable(field.annotation), name, *field.metadata]
+    adapter: TypeAdapter[Any] = TypeAdapter(kind)
     return [_checked(experiment, name, field, adapter, value) for value in raw]
 
 
@@ -148,7 +153,8 @@ def _checked(
     """Value as the configuration would hold it; one number stands for a sequence of one."""
     several = get_origin(field.annotation) in (tuple, list) and not isinstance(value, (tuple, list))
     try:
-        return adapter.validate_python((value,) if several else value)
+        checked = adapter.validate_python((value,) if several else value)
+        return frozen(adapter.dump_python(checked, mode="json"))
     except ValidationError as error:
         raise ConfigError(explain(error, experiment.config, name)) from None
 

@@ -106,7 +106,9 @@ def _local(workers: int) -> Iterator[Client | None]:
 
 def _running(address: str, workers: int | None) -> Iterator[Client]:
     if not ADDRESS.match(address):
-        raise ConfigError(f"scheduler={address!r} is not known; give an address such as tcp://host:8786, or slurm")
+        raise ConfigError(
+            f"scheduler={address!r} is not known; give an address such as tcp://host:8786, or slurm"
+        )
     if workers is not None:
         raise ConfigError(f"{address} has the workers it has; leave workers out")
     from distributed import Client
@@ -115,7 +117,9 @@ def _running(address: str, workers: int | None) -> Iterator[Client]:
         client = Client(address, timeout=ANSWER, set_as_default=False)
     except (OSError, ValueError, ImportError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError(f"no Dask scheduler answers at {address} ({reason}); start one with 'dask scheduler'") from None
+        raise ConfigError(
+            f"no Dask scheduler answers at {address} ({reason}); start one with 'dask scheduler'"
+        ) from None
     with client:
         yield client
 

@@ -84,7 +84,9 @@ class Grid:
 
     def places(self, stored: Stored, name: str, own: int) -> np.ndarray:
         """Where the `own` values that a point has along dimension `name` belong."""
-        return np.searchsorted(self.labels, stored.values(name)) if self.joined else np.arange(own)
+        if self.labels is None or not self.joined:
+            return np.arange(own)
+        return np.searchsorted(self.labels, stored.values(name))
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,8 @@ def _blocks(
         )
         for point, each in inside.get(corner, ()):
             here = each.values(name)
-            target = values[(*(i - a for i, a in zip(point.index, corner, strict=True)), ...)]
+            index: tuple[Any, ...] = tuple(i - a for i, a in zip(point.index, corner, strict=True))
+            target = values[(*index, ...)]
             if here.shape == own and not any(grids[dim].joined for dim in dims):
                 target[...] = here
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from asyncio import CancelledError
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 
-class LostCluster(StudyError):
+class LostClusterError(StudyError):
     """The scheduler went away during a sweep; what was finished is kept."""
 
 
@@ -37,7 +37,7 @@ def dispatch(tasks: Sequence[Task], client: Client | None, advance: Advance) -> 
 
     Raises
     ------
-    LostCluster
+    LostClusterError
         The scheduler died.
     ConfigError, StudyError
         A worker cannot run any point.
@@ -48,12 +48,12 @@ def dispatch(tasks: Sequence[Task], client: Client | None, advance: Advance) -> 
         advance(len(task.points), failed=failed, left=left)
 
 
-def _here(tasks: Sequence[Task]):  # noqa: ANN202
+def _here(tasks: Sequence[Task]) -> Iterator[tuple[Task, int]]:
     for task in tasks:
         yield task, work(task)
 
 
-def _there(tasks: Sequence[Task], client: Client):  # noqa: ANN202
+def _there(tasks: Sequence[Task], client: Client) -> Iterator[tuple[Task, int]]:
     from distributed import KilledWorker, as_completed
 
     given: dict[Future, Task] = {}
@@ -64,7 +64,7 @@ def _there(tasks: Sequence[Task], client: Client):  # noqa: ANN202
         return future
 
     try:
-        futures = as_completed([submit(task) for task in tasks])
+        futures = as_completed([submit(task) for task in tasks], loop=client.loop)
         for future in futures:
             task = given.pop(future)
             try:
@@ -79,7 +79,7 @@ def _there(tasks: Sequence[Task], client: Client):  # noqa: ANN202
                 for points in (task.points[:half], task.points[half:]):
                     futures.add(submit(replace(task, points=points)))
             except (CancelledError, OSError, TimeoutError) as error:
-                raise LostCluster("the Dask scheduler is gone; what is finished is kept") from error
+                raise LostClusterError("the Dask scheduler is gone; what is finished is kept") from error
             except FwsimError:
                 raise
             except Exception as error:

@@ -159,7 +159,7 @@ def _write_part(folder: Path, number: int, recordings: Sequence[xr.Dataset]) -> 
     shared = {
         key: _data(value)
         for key, value in first.attrs.items()
-        if all(np.array_equal(each.attrs.get(key), value) for each in recordings)
+        if all(key in each.attrs and np.array_equal(each.attrs[key], value) for each in recordings)
     }
     return {"variables": variables, "attrs": shared}
 

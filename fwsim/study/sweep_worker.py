@@ -143,7 +143,9 @@ def _checked(recording: object, reserved: Sequence[str]) -> xr.Dataset:
         raise TypeError(f"run returned {type(recording).__name__}, not the recording (an xarray.Dataset)")
     taken = sorted({*map(str, recording.variables), *map(str, recording.dims)} & set(reserved))
     if taken:
-        raise RecordingError(f"the recording has {taken[0]!r}, which the sweep adds; rename it in the experiment")
+        raise RecordingError(
+            f"the recording has {taken[0]!r}, which the sweep adds; rename it in the experiment"
+        )
     for name, variable in recording.variables.items():
         if variable.dtype == np.dtype(object) and not all(isinstance(v, str) for v in variable.values.flat):
             raise RecordingError(f"{name} holds objects, which cannot be stored; record numbers and strings")

@@ -1,10 +1,13 @@
 import json
+from functools import partial
 
 import pytest
 
 from fwsim.errors import ConfigError
-from fwsim.study import load_experiment
-from fwsim.study.options import Settings, parse
+from fwsim.study import load_experiment, options
+from fwsim.study.options import RunSettings
+
+parse = partial(options.parse, kind=RunSettings)
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def test_every_field_is_an_option(trace):
 
 
 def test_nothing_given_is_the_defaults(trace):
-    assert parse(trace, []) == (trace.configure({}), Settings())
+    assert parse(trace, []) == (trace.configure({}), RunSettings())
 
 
 def test_a_text_with_a_space_is_one_value(trace):

@@ -1,0 +1,178 @@
+"""How long does a memory with one or many time scales hold the items of a stream?
+
+Items, random patterns of ±1, are stored one after the other, `dt` apart. What is left of an item is measured
+when `lag` seconds have passed since it was stored: its strength in the memory, ξᵀAξ/N(N−1), and how well the
+network still recognises it, as the overlap with the item when the inner loop starts from it (with some units
+wrong). Expect the strength to be the memory's kernel κ(lag) = Σ η exp(−lag/τ): exponential with τ for a single
+time scale. The overlap after one iteration follows from the noise of all other items, erf(κ √(N/2Σκ²)).
+
+Nothing is trained, and points that differ in `tau`, `eta` and seed run as one batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import xarray as xr
+from pydantic import Field
+from torch import Tensor
+
+import fwsim as fw
+from fwsim.study import Config as Base
+from fwsim.study import Context, Seconds
+
+QUICK = {"units": 64, "items": 100, "trials": 4}
+BATCHABLE = ("tau", "eta")
+
+
+class Config(Base):
+    """One memory and streams of items."""
+
+    units: int = Field(default=200, ge=2)
+    "Units N of the network."
+    tau: tuple[Seconds, ...] = (20.0,)
+    "Time constants of the memory."
+    eta: tuple[float, ...] = (1.0,)
+    "Strength of one write: one number for all time constants, or one for each."
+    dt: Seconds = Field(default=1.0, gt=0)
+    "Time between two items."
+    items: int = Field(default=300, ge=2)
+    "Items in a stream."
+    lags: int = Field(default=60, ge=1)
+    "Latest items that are asked for."
+    trials: int = Field(default=16, ge=1)
+    "Streams."
+    wrong: float = Field(default=0.1, ge=0, lt=0.5)
+    "Fraction of the cue's units that are wrong."
+    iterations: int = Field(default=20, ge=1)
+    "Iterations of the inner loop."
+
+
+def run(config: Config, context: Context) -> xr.Dataset:
+    """Measure one memory."""
+    return run_batch([config], [context])[0]
+
+
+@torch.no_grad()
+def run_batch(configs: Sequence[Config], contexts: Sequence[Context]) -> list[xr.Dataset]:
+    """Measure memories that differ in `tau` and `eta`, each with its own streams."""
+    config, device = configs[0], contexts[0].device
+    if config.lags > config.items:
+        raise fw.ConfigError(f"lags={config.lags} of {config.items} items; ask for no more than there are")
+    streams = [random_signs(config, context) for context in contexts]
+    items, cues = (torch.cat(parts).to(device) for parts in zip(*streams, strict=True))
+    memory = fw.Hebbian(tau=spectra(configs, "tau"), eta=spectra(configs, "eta"))
+    net = listener(config, memory).to(device)
+    state = net(items)[1]
+    latest = items.flip(1)[:, : config.lags]
+    weights = state.memory.sum(1)
+    pairs = config.units * (config.units - 1)
+    measured = {
+        "strength": ((latest @ weights * latest).sum(-1) / pairs, "strength in the memory"),
+        "recognised": (overlap(iterate(weights, latest, 1), latest), "overlap after one iteration"),
+        "recalled": (
+            overlap(iterate(weights, cues, config.iterations), latest),
+            "overlap of what is recalled",
+        ),
+    }
+    return [recording(config, measured, place) for place, config in enumerate(configs)]
+
+
+def point_bytes(config: Config) -> float:
+    """Memory of one point: weights and their write, items and their history, what is recalled."""
+    N = config.units
+    return (
+        8 * config.trials * ((2 + 2 * timescales(config)) * N**2 + 4 * config.items * N + 4 * config.lags * N)
+    )
+
+
+def random_signs(config: Config, context: Context) -> tuple[Tensor, Tensor]:
+    """Items `[trial, time, unit]`, and the latest with some units wrong, latest first: `[trial, lag, unit]`."""
+    shape = (config.trials, config.items, config.units)
+    items = torch.randint(0, 2, shape, generator=context.generator("items")).double() * 2 - 1
+    latest = items.flip(1)[:, : config.lags]
+    wrong = torch.rand(latest.shape, generator=context.generator("cues")) < config.wrong
+    return items, torch.where(wrong, -latest, latest)
+
+
+def timescales(config: Config) -> int:
+    """Number of time constants."""
+    if len(config.eta) not in (1, len(config.tau)):
+        raise fw.ConfigError(
+            f"eta has {len(config.eta)} values for {len(config.tau)} time constants; give one, or one for each"
+        )
+    return len(config.tau)
+
+
+def spectra(configs: Sequence[Config], name: str) -> Tensor:
+    """One of the memory's parameters, for every stream of every point: `[batch, timescale]`."""
+    longest = max(map(timescales, configs))
+    rows = []
+    for config in configs:
+        values = list(getattr(config, name)) * (timescales(config) // len(getattr(config, name)))
+        unused = longest - len(values)  # time scales that nothing is written to
+        rows += [values + [0.0 if name == "eta" else 1.0] * unused] * config.trials
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def listener(config: Config, memory: fw.Hebbian) -> fw.FastWeightNetwork:
+    """Network whose state is its input, so that each item is stored as it comes."""
+    net = fw.FastWeightNetwork(
+        config.units,
+        config.units,
+        memory,
+        inner_steps=0,
+        activation="sign",
+        normalise="none",
+        self_connections=False,
+        dt=config.dt,
+    ).double()
+    net.W.zero_()
+    net.b.zero_()
+    net.C.copy_(torch.eye(config.units))
+    return net
+
+
+def iterate(weights: Tensor, states: Tensor, iterations: int) -> Tensor:
+    """Run the inner loop of sign units, `[batch, lag, unit]`, with the memory as it is after the stream."""
+    for _ in range(iterations):
+        before, states = states, torch.sign(states @ weights.mT)
+        if torch.equal(before, states):
+            break
+    return states
+
+
+def overlap(one: Tensor, other: Tensor) -> Tensor:
+    return (one * other).mean(-1)
+
+
+def recording(config: Config, measured: dict[str, tuple[Tensor, str]], place: int) -> xr.Dataset:
+    """What was measured at one point, beside what theory expects."""
+    mine = slice(place * config.trials, (place + 1) * config.trials)
+    steps = torch.arange(config.items)
+    kernel = fw.Hebbian(tau=list(config.tau), eta=list(config.eta)).kernel(steps, config.dt).numpy()
+    left = kernel[: config.lags]
+    noise = np.sqrt((kernel**2).sum() - left**2)
+    ratio = np.sqrt(config.units / 2) * left / np.maximum(noise, np.finfo(float).tiny)
+    theory = {
+        "kernel": (left, "kernel of the memory"),
+        "expected_recognised": (np.vectorize(math.erf)(ratio), "overlap expected after one iteration"),
+    }
+    lag = np.arange(config.lags) * config.dt
+    return xr.Dataset(
+        {
+            name: (("trial", "lag"), values[mine].cpu().numpy(), {"units": "1", "long_name": label})
+            for name, (values, label) in measured.items()
+        }
+        | {
+            name: ("lag", values, {"units": "1", "long_name": label})
+            for name, (values, label) in theory.items()
+        },
+        coords={
+            "lag": ("lag", lag, {"units": "s", "long_name": "time since the item was stored"}),
+            "trial": ("trial", np.arange(config.trials), {"units": "1", "long_name": "trial"}),
+        },
+    )

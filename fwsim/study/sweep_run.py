@@ -1,0 +1,323 @@
+"""Sweeping an experiment: from a specification to one labelled dataset, and going on with what is missing."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import shutil
+import time
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import xarray as xr
+
+from fwsim.errors import ConfigError
+from fwsim.progress import track
+from fwsim.study import files, runs, sweep_records
+from fwsim.study.config import Config
+from fwsim.study.execute import attributes, begin, hold, note_resumed, now, origin
+from fwsim.study.experiment import Experiment, load_experiment
+from fwsim.study.runs import Run
+from fwsim.study.sweep_axes import Axis, Over, frozen, parse_axes, parse_seeds
+from fwsim.study.sweep_cluster import connect
+from fwsim.study.sweep_dataset import Ended, assemble
+from fwsim.study.sweep_dispatch import LostClusterError, dispatch
+from fwsim.study.sweep_points import Point, Space, batches
+from fwsim.study.sweep_records import Failure, Stored
+from fwsim.study.sweep_worker import Task
+
+MEMORY = "1 GB"  # of one batch
+BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep consists of, as its manifest keeps it.
+
+    Parameters
+    ----------
+    axes, seeds
+        The points.
+    memory
+        Most bytes of a batch.
+    size
+        Most points in a batch; None as memory allows.
+    """
+
+    axes: tuple[Axis, ...]
+    seeds: tuple[int, ...]
+    memory: float
+    size: int | None
+
+    @property
+    def space(self) -> Space:
+        """Its points by their place."""
+        return Space(self.axes, self.seeds)
+
+    @classmethod
+    def kept(cls, entry: Mapping[str, Any]) -> Plan:
+        """Plan that a manifest holds."""
+        axes = [Axis(tuple(axis["names"]), frozen(axis["rows"])) for axis in entry["axes"]]
+        return cls(tuple(axes), tuple(entry["seeds"]), entry["memory"], entry["size"])
+
+
+def sweep(
+    experiment: str | Path | ModuleType | Experiment,
+    over: Over | None = None,
+    seeds: int | str | Iterable[int] = 1,
+    config: Config | Mapping[str, Any] | None = None,
+    *,
+    quick: bool = False,
+    device: str = "auto",
+    workers: int | None = None,
+    scheduler: str | None = None,
+    cluster: Mapping[str, Any] | None = None,
+    batch_size: int | None = None,
+    batch_memory: float | str = MEMORY,
+    folder: str | Path | None = None,
+    force: bool = False,
+) -> xr.Dataset:
+    """Run an experiment at all points of a grid and return one dataset with the parameters as dimensions.
+
+    Parameters
+    ----------
+    experiment
+        A name from `fwsim list`, a path, or a module.
+    over
+        Parameter → values: `"0.1:100:log9"`, `"0:1:lin5"`, `"100 ms,1 s"` or a list; a tuple of parameters →
+        a tuple of such values, one for each, which change together.
+    seeds
+        How many (0 … n−1), or which. Each point has a seed of its own, derived from its seed and configuration.
+    config
+        What differs from the experiment's defaults at all points.
+    quick
+        Start from the experiment's `QUICK` overrides; only with `config` as values.
+    device
+        Of every worker.
+    workers
+        Number of processes on this machine, by default one a GPU, or else one a core; or of Slurm jobs.
+    scheduler
+        Address of a running Dask cluster, or `"slurm"`.
+    cluster
+        Options of Slurm jobs, as `dask_jobqueue.SLURMCluster` takes them.
+    batch_size, batch_memory
+        Most points, and most memory in bytes (or `"2 GB"`), of a batch; see `fwsim.study.sweep_points.batches`.
+    folder
+        Where to; `runs/<experiment>-<date>-<time>-sweep` when not given. All workers must see it.
+    force
+        Replace a run that is in `folder`.
+
+    Returns
+    -------
+    Dataset
+        What the experiment records, over the parameters (the first of those that change together names the
+        dimension), then `seed`, then its own dimensions; opened lazily. `failed` marks points that failed, whose
+        values are NaN; `point_seed` is the seed with which `run` repeats a point; `attrs["folder"]` says where
+        everything is kept.
+
+    Raises
+    ------
+    ConfigError
+        Anything that was given is not allowed; nothing has been run then.
+    StudyError
+        All points failed, or the cluster was lost.
+    Interrupted
+        Ctrl-C; `resume_sweep` goes on.
+
+    Examples
+    --------
+    >>> recording = sweep("forgetting", over={"tau": "1:100:log9", "eta": [0.1, 0.3]}, seeds=3)  # doctest: +SKIP
+    >>> recording.strength.dims  # doctest: +SKIP
+    ('tau', 'eta', 'seed', 'trial', 'lag')
+    """
+    experiment = load_experiment(experiment)
+    plan = Plan(
+        parse_axes(experiment, over or {}), parse_seeds(seeds), _bytes(batch_memory), _size(batch_size)
+    )
+    config = _base(experiment, config, plan.space, quick)
+    folder = Path(folder) if folder else runs.fresh_folder(experiment.name, "sweep")
+    runs.check_free(folder, force=force)
+    todo = _batches(experiment, plan, config, files.fingerprint(experiment.path))
+    entries = {"sweep": asdict(plan), "points": sum(map(len, todo)), "failed": 0}
+    with connect(scheduler, workers, device, cluster or {}, len(todo)) as client:
+        entries = {**origin(config, plan.seeds[0], device), **entries}
+        started = begin(experiment, folder, entries, force=force)
+        _execute(started, experiment, plan, todo, client)
+    return _result(started)
+
+
+def resume_sweep(
+    given: str | Path | Run,
+    *,
+    device: str | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    cluster: Mapping[str, Any] | None = None,
+    retry_failed: bool = False,
+) -> xr.Dataset:
+    """Do what is missing of a sweep: points that were never finished, and stale ones.
+
+    Parameters
+    ----------
+    given
+        The run, its folder, or the folder's name in `./runs`.
+    device, workers, scheduler, cluster
+        As for `sweep`; they may differ from those it began with.
+    retry_failed
+        Run the points again that failed.
+
+    Raises
+    ------
+    ConfigError
+        Nothing is missing, or another process is at it.
+    """
+    found = runs.find_run(given)
+    manifest = found.manifest
+    if "sweep" not in manifest:
+        raise ConfigError(f"{found.folder} is not a sweep; use resume")
+    if found.state == "running" or (found.state == "finished" and not (retry_failed and manifest["failed"])):
+        hint = "; --retry-failed runs its failed points again" if manifest["failed"] else ""
+        raise ConfigError(f"{found.folder} is {found.state}, so nothing can be resumed{hint}")
+    experiment = load_experiment(found.experiment, name=manifest["experiment"])
+    plan, config = Plan.kept(manifest["sweep"]), experiment.configure(manifest["configuration"])
+    device = device or manifest["device"]
+    todo = _batches(experiment, plan, config, files.fingerprint(found.experiment))
+    with connect(scheduler, workers, device, cluster or {}, len(todo)) as client:
+        note_resumed(found, origin(config, manifest["seed"], device))
+        if retry_failed:
+            sweep_records.forget_failures(_kept_batches(found))
+        _execute(found, experiment, plan, todo, client)
+    return _result(found)
+
+
+def finished_points(run: Run) -> int:
+    """Number of points of a sweep that have ended, well or not."""
+    manifest = run.manifest
+    return (
+        manifest["points"] if manifest["state"] == "finished" else len(sweep_records.read(_kept_batches(run)))
+    )
+
+
+def _execute(
+    run: Run, experiment: Experiment, plan: Plan, todo: Sequence[Sequence[Point]], client: Any
+) -> None:
+    """Run what is missing and put the dataset together, while holding the folder."""
+    kept = _kept_batches(run)
+    try:
+        with hold(run, experiment):
+            sweep_records.discard_drafts(kept)
+            known = sweep_records.read(kept)
+            missing = [[point for point in batch if point.identity not in known] for batch in todo]
+            tasks = _tasks(run, experiment, plan, [batch for batch in missing if batch])
+            total = sum(map(len, todo))
+            began = time.monotonic()
+            with track(f"sweeping {experiment.name}", total) as advance:
+                advance(total - sum(map(len, missing)))
+                dispatch(tasks, client, advance)
+            known = sweep_records.read(kept)
+            ended = [(point, known[point.identity]) for batch in todo for point in batch]
+            failed = _report_failures(run, plan.space, ended)
+            run.update(failed=failed)
+            if failed == total:
+                raise files.StudyError(f"all {total} points failed, the first with {_first_error(ended)}")
+            shutil.rmtree(run.recording_path, ignore_errors=True)
+            assemble(run.recording_path, plan.space, experiment, ended, attributes(run))
+            run.update(
+                state="finished", recording="whole", finished=now(), wall_time=time.monotonic() - began
+            )
+            if not failed:
+                shutil.rmtree(kept)
+    except LostClusterError as error:
+        run.update(state="interrupted")
+        raise LostClusterError(f"{error}; go on with: fwsim resume {run.folder}") from error
+
+
+def _result(run: Run) -> xr.Dataset:
+    manifest = run.manifest
+    if manifest["failed"]:
+        warnings.warn(
+            f"{manifest['failed']} of {manifest['points']} points failed, see {run.folder / 'failed.csv'};"
+            " resume_sweep(..., retry_failed=True) runs them again",
+            stacklevel=3,
+        )
+    return run.recording.assign_attrs(folder=str(run.folder))
+
+
+def _batches(experiment: Experiment, plan: Plan, config: Config, source: str) -> list[tuple[Point, ...]]:
+    points = plan.space.points(experiment, config.model_dump(mode="json"), source)
+    return batches(experiment, points, memory=plan.memory, size=plan.size)
+
+
+def _tasks(run: Run, experiment: Experiment, plan: Plan, missing: Sequence[Sequence[Point]]) -> list[Task]:
+    manifest = run.manifest
+    reserved = (*plan.space.parameters, *plan.space.dimensions, "point_seed", "failed")
+    common = (run.experiment.read_bytes(), experiment.name, run.folder.absolute())
+    return [Task(*common, tuple(batch), reserved, manifest["device"]) for batch in missing]
+
+
+def _kept_batches(run: Run) -> Path:
+    return run.folder / "batches"
+
+
+def _base(
+    experiment: Experiment, config: Config | Mapping[str, Any] | None, space: Space, quick: bool
+) -> Config:
+    """Configuration that all points share."""
+    if isinstance(config, Config):
+        if quick:
+            raise ConfigError(
+                "quick=True changes defaults and config is complete; give values, e.g. {'units': 20}"
+            )
+        return config
+    both = [name for name in space.parameters if name in (config or {})]
+    if both:
+        raise ConfigError(f"{both[0]} is both swept and set; give it once")
+    return experiment.configure(config or {}, quick=quick)
+
+
+def _report_failures(run: Run, space: Space, ended: Ended) -> int:
+    """Write `failed.csv`, which says what failed where, and return how many points did."""
+    path = run.folder / "failed.csv"
+    rows = [(point, each) for point, each in ended if isinstance(each, Failure)]
+    if not rows:
+        path.unlink(missing_ok=True)
+        return 0
+    draft = path.with_suffix(".part")
+    with draft.open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow([*space.parameters, "seed", "point_seed", "error", "traceback"])
+        for point, failure in rows:
+            values = [point.configuration[name] for name in space.parameters]
+            table.writerow(
+                [*values, space.seeds[point.index[-1]], point.seed, failure.error, failure.traceback]
+            )
+    os.replace(draft, path)
+    return len(rows)
+
+
+def _first_error(ended: Iterable[tuple[Point, Stored | Failure]]) -> str:
+    return next(each.error for _, each in ended if isinstance(each, Failure))
+
+
+def _bytes(given: float | str) -> float:
+    """Number of bytes of `2e9` or `"2 GB"`."""
+    match = re.fullmatch(r"\s*([\d.]+(?:[eE][-+]?\d+)?)\s*([a-zA-Z]*)\s*", str(given))
+    unit = match[2] or "B" if match else ""
+    try:
+        value = float(match[1]) * BYTES[unit] if match else 0.0
+    except (KeyError, ValueError):
+        value = 0.0
+    if not value > 0:
+        raise ConfigError(f"batch memory {given!r} is not allowed; write e.g. '2 GB' ({', '.join(BYTES)})")
+    return value
+
+
+def _size(given: int | None) -> int | None:
+    if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
+        raise ConfigError(f"batch size {given!r} is not allowed; use at least 1 point")
+    return given
