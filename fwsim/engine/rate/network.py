@@ -136,6 +136,11 @@ class RateNetwork(nn.Module):
 
     def initial_state(self, batch: int) -> State:
         """Rest: fields 0, synapses without activity, empty memory."""
+        if self.batch not in (None, batch):
+            raise ShapeError(
+                f"the drive or state has batch {batch}, parameters are for {self.batch}; "
+                f"repeat it with drive.expand({self.batch}, -1, -1)"
+            )
         return initial(self, batch)
 
     def stepper(self, dt: float | None = None) -> Stepper:
@@ -230,12 +235,7 @@ class RateNetwork(nn.Module):
                 f"state.hidden has shape {list(state.hidden.shape)}; "
                 f"expected [batch, unit] = [{batch}, {self.units}]"
             )
-        if self.batch not in (None, batch):
-            raise ShapeError(
-                f"the drive or state has batch {batch}, parameters are for {self.batch}; "
-                f"repeat it with drive.expand({self.batch}, -1, -1)"
-            )
-        expected = initial(self, batch).variables
+        expected = self.initial_state(batch).variables
         for name, value in expected.items():
             given = state.variables.get(name)
             if given is None or given.shape != value.shape:
