@@ -193,7 +193,7 @@ def plot_decay(axes: Axes, result: xr.Dataset) -> None:
         result.epsilon, result.capacity, result.capacity_error, fmt="o", ms=3, color=COLOURS["blue"],
         label=f"N = {units}",
     )  # fmt: skip
-    axes.set(xlabel="decay ε = √(2N/τ)", ylabel="held / N", ylim=(0, None), title="capacity")
+    axes.set(xlabel="decay ε = √(2N/τ)", ylabel="items held / N", ylim=(0, None), title="capacity")
     axes.legend()
 
 
@@ -207,7 +207,7 @@ def plot_bits(axes: Axes, result: xr.Dataset) -> None:
     axes.set(xscale="log", yscale="log", xlabel="units N", ylabel="information (bit)", title="what is held")
     axes.set_xticks(units, [str(one) for one in units.values])
     axes.minorticks_off()
-    axes.legend()
+    axes.legend(loc="upper left")
 
 
 def plot_conditions(result: xr.Dataset) -> Figure:
