@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fwsim.engine.cell import ACTIVATIONS, NORMALISATIONS, WRITES, Cell
-from fwsim.engine.kernels import reference
+from fwsim.engine.kernels import runner
 from fwsim.engine.observation import FastWeightObserver
 from fwsim.engine.planner import FORMS, KERNELS, Plan, plan
 from fwsim.engine.state import State
@@ -17,8 +17,6 @@ from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
 from fwsim.errors import ConfigError, ShapeError, choice
 from fwsim.rules.memory import MemoryRule
-
-RUNNERS = {"reference": reference.run}
 
 
 class FastWeightNetwork(nn.Module):
@@ -62,7 +60,7 @@ class FastWeightNetwork(nn.Module):
         `"dense"` keeps A as a matrix, `"attention"` keeps the past states, `"hybrid"` folds past states into
         the matrix in chunks; `"auto"` lets the planner choose.
     kernel
-        `"reference"` (plain torch) or `"auto"`.
+        `"reference"` (plain torch, the truth), `"numba"` (compiled for the CPU) or `"auto"`.
 
     Attributes
     ----------
@@ -158,8 +156,11 @@ class FastWeightNetwork(nn.Module):
             self.W, self.gain, self.bias, self.inner_steps, self.activation, self.normalise, self.write_order
         )
 
-    def plan(self, batch: int, time: int) -> Plan:
-        """Say which form and kernel a run of these sizes would use, and why."""
+    def plan(self, batch: int, time: int, past: int = 0) -> Plan:
+        """Say which form and kernel a run of these sizes would use, and why.
+
+        `past` counts the states that were written before and are not yet folded into a matrix.
+        """
         return plan(
             self.memory,
             form=self.form,
@@ -168,6 +169,9 @@ class FastWeightNetwork(nn.Module):
             time=time,
             units=self.units,
             inner_steps=self.inner_steps,
+            past=past,
+            dtype=self.W.dtype,
+            device=self.W.device.type,
         )
 
     def initial_state(self, batch: int) -> State:
@@ -204,10 +208,12 @@ class FastWeightNetwork(nn.Module):
         """Like `forward`, with the inner states `[batch, time, inner, unit]` on request, and a plan made before."""
         self._check_input(x)
         state = self.initial_state(x.shape[0]) if state is None else self._check_state(state, x.shape[0])
-        chosen = plan or self.plan(x.shape[0], x.shape[1])
+        trace = self.trace(state)
+        past = 0 if trace is None else trace.history.shape[1]
+        chosen = plan or self.plan(x.shape[0], x.shape[1], past)
         drive = torch.nn.functional.linear(x, self.C, self.b)
-        result = RUNNERS[chosen.kernel](
-            self.cell(), drive, state.hidden, self.trace(state), chunk=chosen.chunk, inner=inner
+        result = runner(chosen.kernel)(
+            self.cell(), drive, state.hidden, trace, chunk=chosen.chunk, inner=inner
         )
         hidden = result.hidden[:, -1] if x.shape[1] else state.hidden
         return result, State(hidden, result.trace, state.step + x.shape[1])

@@ -1,15 +1,34 @@
-"""Which form of the memory, and which kernel, a run uses."""
+"""Which form of the memory, and which kernel, a run uses.
+
+The compiled kernel's time is modelled as a sum of counted operations (`operations`), each with a time that
+`benchmarks/fit_cost_model.py` fits to measured runs (`NANOSECONDS`). The same counts serve the reference, whose
+order of the forms is that of the arithmetic.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import torch
 
 from fwsim.errors import ConfigError, choice
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.memory import MemoryRule
 
 FORMS = ("auto", "dense", "attention", "hybrid")
-KERNELS = ("auto", "reference")
+KERNELS = ("auto", "reference", "numba")
+CHUNKS = (8, 16, 32, 64)  # of the compiled hybrid
+
+NANOSECONDS = {
+    "step": 80.0,
+    "iteration": 80.0,
+    "recurrent": 0.012,
+    "history": 0.025,
+    "matrix": 0.015,
+    "fold": 0.012,
+    "move": 0.08,
+    "sum": 0.03,
+}
 
 
 @dataclass(frozen=True)
@@ -35,17 +54,41 @@ class Plan:
 
 
 def plan(
-    rule: MemoryRule | None, *, form: str, kernel: str, batch: int, time: int, units: int, inner_steps: int
+    rule: MemoryRule | None,
+    *,
+    form: str,
+    kernel: str,
+    batch: int,
+    time: int,
+    units: int,
+    inner_steps: int,
+    past: int = 0,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
 ) -> Plan:
     """Choose form and kernel from the sizes of a run, or check the ones that were asked for.
 
-    The cost of a form is the arithmetic of its reads and writes: a read costs 2 N² in the dense form
-    and 4 N t after t writes in the attention form; a write costs 4 K N² in the dense form and nothing
-    in the other. The hybrid folds every N writes.
+    Parameters
+    ----------
+    rule
+        The memory rule; `None` for a network without memory.
+    form, kernel
+        As given by the user; `"auto"` is chosen here.
+    batch, time, units, inner_steps
+        Sizes of the run.
+    past
+        States that were written before the run and are not folded into a matrix.
+    dtype, device
+        Of the network.
+
+    Raises
+    ------
+    ConfigError
+        A name is unknown, or the form or kernel cannot run this network.
     """
     choice("form", form, FORMS)
     choice("kernel", kernel, KERNELS)
-    kernel = "reference" if kernel == "auto" else kernel
+    kernel = _kernel(rule, kernel, dtype, device)
     if rule is None:
         return Plan("none", kernel, None, "the network has no memory")
     if not isinstance(rule, Hebbian):
@@ -55,16 +98,89 @@ def plan(
                 "what it stores; use form='dense'"
             )
         return Plan("dense", kernel, 1, f"{type(rule).__name__} writes depend on the matrix")
+
+    sizes = {"time": time, "units": units, "inner_steps": inner_steps, "timescales": rule.timescales}
+    costs = {
+        (name, chunk): cost(chunk=chunk, past=past, **sizes)
+        for name, chunk in _candidates(kernel, units)
+        if form in ("auto", name)
+    }
+    if form == "auto" and past > 2 * max(CHUNKS) + units:
+        # one step after the other, attention would never fold, and slow down for ever
+        costs.pop(("attention", None))
+    name, chunk = min(costs, key=lambda candidate: costs[candidate])
     if form != "auto":
-        return Plan(form, kernel, _chunk(form, units), "asked for")
-    dense = time * (2 * inner_steps * units**2 + 4 * rule.timescales * units**2)
-    attention = 2 * inner_steps * units * time**2
-    hybrid = time * inner_steps * (2 * units**2 + 2 * units**2) + 4 * rule.timescales * time * units**2
-    costs = {"attention": attention, "dense": dense, "hybrid": hybrid}
-    form = min(costs, key=lambda name: costs[name])
-    why = ", ".join(f"{name} {cost * batch / 1e6:.3g} Mflop" for name, cost in costs.items())
-    return Plan(form, kernel, _chunk(form, units), why)
+        return Plan(name, kernel, chunk, "asked for")
+    best: dict[str, float] = {}
+    for (candidate, _), nanoseconds in costs.items():
+        best[candidate] = min(nanoseconds, best.get(candidate, float("inf")))
+    why = ", ".join(f"{candidate} {value * batch / 1e6:.3g} ms" for candidate, value in best.items())
+    return Plan(name, kernel, chunk, f"estimated for one core: {why}")
 
 
-def _chunk(form: str, units: int) -> int | None:
-    return {"dense": 1, "attention": None, "hybrid": max(2, units)}[form]
+def cost(
+    *, chunk: int | None, time: int, units: int, inner_steps: int, timescales: int, past: int = 0
+) -> float:
+    """Estimate the time of a batch entry in ns; see `operations`."""
+    counts = operations(
+        chunk=chunk, time=time, units=units, inner_steps=inner_steps, timescales=timescales, past=past
+    )
+    return sum(NANOSECONDS[name] * count for name, count in counts.items())
+
+
+def operations(
+    *, chunk: int | None, time: int, units: int, inner_steps: int, timescales: int, past: int = 0
+) -> dict[str, float]:
+    """Count what a batch entry takes.
+
+    Returns
+    -------
+    dict
+        `step`, `iteration`: how many; `recurrent`: products in W h; `history`: products in reads of the states
+        written since the last folding; `matrix`: products in reads of the matrix; `fold`: products in foldings;
+        `move`: numbers of matrices that foldings load and store; `sum`: products in adding several time scales
+        up.
+    """
+    square = float(units * units)
+    total = past + time
+    folds = 0 if chunk is None else total // chunk
+    if chunk is None:
+        pending = time * (past + (time - 1) / 2)
+    else:
+        pending = time * (min(chunk, total) - 1) / 2
+    with_matrix = 0 if folds == 0 else time - max(0, (chunk or 0) - past)
+    return {
+        "step": time,
+        "iteration": time * inner_steps,
+        "recurrent": time * square,
+        "history": inner_steps * units * pending,
+        "matrix": with_matrix * inner_steps * square,
+        "fold": timescales * square * folds * (chunk or 0),
+        "move": timescales * square * folds,
+        "sum": timescales * square * with_matrix if timescales > 1 else 0.0,
+    }
+
+
+def _kernel(rule: MemoryRule | None, kernel: str, dtype: torch.dtype, device: str) -> str:
+    """Choose the kernel, or check the one that was asked for."""
+    obstacle = None
+    if rule is not None and not isinstance(rule, Hebbian):
+        obstacle = f"the memory rule {type(rule).__name__}"
+    elif dtype not in (torch.float32, torch.float64):
+        obstacle = str(dtype)
+    elif device != "cpu":
+        obstacle = f"the device {device!r}"
+    if kernel == "numba" and obstacle:
+        raise ConfigError(
+            f"kernel='numba' cannot run {obstacle}; it runs Hebbian memory in float32 or float64 on the CPU, "
+            "use kernel='auto'"
+        )
+    if kernel == "auto":
+        return "reference" if obstacle else "numba"
+    return kernel
+
+
+def _candidates(kernel: str, units: int) -> list[tuple[str, int | None]]:
+    """Forms and chunks to choose from; plain torch wants long chunks, since each step costs it the same."""
+    chunks = CHUNKS if kernel == "numba" else (max(2, units),)
+    return [("attention", None), ("dense", 1), *(("hybrid", chunk) for chunk in chunks)]

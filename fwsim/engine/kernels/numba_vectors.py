@@ -1,0 +1,220 @@
+"""Vector primitives of the Numba kernels, above all a weighted sum of rows that stays in registers.
+
+Rows are padded to whole vectors of 64 bytes (`padded`), so no loop has a remainder; what lies in the
+padding is zero or never read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+VECTOR_BYTES = 64
+BLOCK = 8  # vectors of the result that are held in registers at once
+LATENCY = 8  # independent additions that keep the multiply-add units busy
+
+# Not "nnan" and "ninf": a diverged run is recognised by its NaN and infinity.
+OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "fastmath": {"reassoc", "contract", "nsz", "arcp"},
+    "error_model": "numpy",
+}
+njit: Any = numba.njit
+packed = njit(**OPTIONS)  # returns tuples of arrays
+inlined = njit(forceinline=True, _nrt=False, **OPTIONS)  # so that views cost no reference counting
+
+
+def kernel(function: Any) -> Any:
+    """Compile a function that Python calls, and keep the code between processes where a folder can be written."""
+    try:
+        dispatcher = njit(cache=True, **OPTIONS)(function)
+    except RuntimeError:
+        return njit(**OPTIONS)(function)
+    # Numba would only notice a change of the function's own file, not of those that it is built from.
+    stamps = (path.stat() for path in Path(__file__).parent.glob("numba_*.py"))
+    dispatcher._cache._cache_file._source_stamp = sorted((stamp.st_mtime, stamp.st_size) for stamp in stamps)
+    return dispatcher
+
+
+def padded(size: int, itemsize: int) -> int:
+    """Return `size` rounded up to whole vectors."""
+    lanes = VECTOR_BYTES // itemsize
+    return -(-size // lanes) * lanes
+
+
+def _vector(builder: Any, pointer: Any, offset: Any, kind: Any) -> Any:
+    """Pointer to the vector that starts `offset` numbers after `pointer`."""
+    return builder.bitcast(builder.gep(pointer, [offset]), kind.as_pointer())
+
+
+def _sum_block(builder: Any, operands: dict, kind: Any, itemsize: int, vectors: int, start: Any) -> None:
+    """Emit the sum for columns `start …` of `vectors` vectors, with all partial sums in registers."""
+    i64 = ir.IntType(64)
+    chains = max(1, LATENCY // vectors)
+    partial = [[cgutils.alloca_once(builder, kind) for _ in range(vectors)] for _ in range(chains)]
+    scale = _broadcast(builder, operands["scale"], kind)
+    for chain, sums in enumerate(partial):
+        for vector, accumulator in enumerate(sums):
+            if chain:
+                builder.store(ir.Constant(kind, [0.0] * kind.count), accumulator)
+                continue
+            place = builder.add(start, i64(vector * kind.count))
+            old = builder.load(_vector(builder, operands["out"], place, kind), align=itemsize)
+            builder.store(builder.fmul(old, scale), accumulator)
+
+    def add_row(position: Any, sums: list) -> None:
+        row = builder.sext(builder.load(builder.gep(operands["index"], [position])), i64)
+        weight = _broadcast(builder, builder.load(builder.gep(operands["value"], [position])), kind)
+        first = builder.add(builder.mul(row, operands["stride"]), start)
+        for vector, accumulator in enumerate(sums):
+            place = builder.add(first, i64(vector * kind.count))
+            entry = builder.load(_vector(builder, operands["rows"], place, kind), align=itemsize)
+            product = builder.fmul(entry, weight, flags=("contract",))
+            builder.store(builder.fadd(builder.load(accumulator), product, flags=("contract",)), accumulator)
+
+    count = operands["count"]
+    whole = builder.mul(builder.sdiv(count, i64(chains)), i64(chains))
+    with cgutils.for_range_slice(builder, i64(0), whole, i64(chains)) as (position, _):
+        for chain, sums in enumerate(partial):
+            add_row(builder.add(position, i64(chain)), sums)
+    if chains > 1:
+        with cgutils.for_range_slice(builder, whole, count, i64(1)) as (position, _):
+            add_row(position, partial[0])
+
+    for vector in range(vectors):
+        total = builder.load(partial[0][vector])
+        for sums in partial[1:]:
+            total = builder.fadd(total, builder.load(sums[vector]))
+        place = builder.add(start, i64(vector * kind.count))
+        builder.store(total, _vector(builder, operands["out"], place, kind), align=itemsize)
+
+
+def _broadcast(builder: Any, number: Any, kind: Any) -> Any:
+    """Fill a vector with one number."""
+    nothing = ir.Constant(kind, ir.Undefined)
+    first = builder.insert_element(nothing, number, ir.IntType(32)(0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
+    return builder.shuffle_vector(first, nothing, zeros)
+
+
+def _row_summer(module: Any, number: Any, itemsize: int) -> Any:
+    """Return the module's function that sums rows, written when first asked for.
+
+    Emitting it once instead of wherever it is used keeps the time to compile short.
+    """
+    i64, pointer = ir.IntType(64), number.as_pointer()
+    kinds = [pointer, number, pointer, i64, ir.IntType(32).as_pointer(), pointer, i64, i64]
+    names = ["out", "scale", "rows", "stride", "index", "value", "count", "vectors"]
+    name = f"fwsim_sum_rows_{itemsize}"
+    function = cgutils.get_or_insert_function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    if not function.is_declaration:
+        return function
+    function.linkage = "linkonce_odr"
+    function.attributes.add("noinline")
+    operands = dict(zip(names, function.args))
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    kind = ir.VectorType(number, VECTOR_BYTES // itemsize)
+
+    blocks = builder.udiv(operands["vectors"], i64(BLOCK))
+    with cgutils.for_range(builder, blocks) as loop:
+        start = builder.mul(loop.index, i64(BLOCK * kind.count))
+        _sum_block(builder, operands, kind, itemsize, BLOCK, start)
+    start = builder.mul(blocks, i64(BLOCK * kind.count))
+    done = function.append_basic_block("done")
+    switch = builder.switch(builder.urem(operands["vectors"], i64(BLOCK)), done)
+    for size in range(1, BLOCK):
+        block = function.append_basic_block(f"vectors_{size}")
+        switch.add_case(i64(size), block)
+        builder.position_at_end(block)
+        _sum_block(builder, operands, kind, itemsize, size, start)
+        builder.branch(done)
+    builder.position_at_end(done)
+    builder.ret_void()
+    return function
+
+
+def _sum_rows(
+    typingctx: Any, out: Any, scale: Any, rows: Any, index: Any, value: Any, count: Any, width: Any
+) -> tuple:
+    """out[:width] ← scale·out[:width] + Σ_{c < count} value[c]·rows[index[c], :width].
+
+    `width` counts numbers and is a multiple of whole vectors. Numba's own loops would load and store `out`
+    for every few rows; here up to `BLOCK` vectors of it stay in registers, which doubles the speed while
+    the rows lie in the first-level cache.
+    """
+    signature = types.void(out, out.dtype, rows, index, value, types.int64, types.int64)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        out, rows, index, value = (
+            context.make_array(signature.args[i])(context, builder, args[i]) for i in (0, 2, 3, 4)
+        )
+        i64, itemsize = ir.IntType(64), signature.args[0].dtype.bitwidth // 8
+        number = context.get_data_type(signature.args[0].dtype)
+        stride = builder.udiv(cgutils.unpack_tuple(builder, rows.strides)[0], i64(itemsize))
+        vectors = builder.udiv(args[6], i64(VECTOR_BYTES // itemsize))
+        summer = _row_summer(builder.module, number, itemsize)
+        builder.call(summer, [out.data, args[1], rows.data, stride, index.data, value.data, args[5], vectors])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+sum_rows: Any = intrinsic(_sum_rows)
+
+
+@inlined
+def active(state: np.ndarray, size: int, index: np.ndarray, value: np.ndarray) -> int:
+    """List the entries of `state[:size]` that are not zero; silent units then cost nothing."""
+    count = 0
+    for unit in range(size):
+        index[count] = unit
+        value[count] = state[unit]
+        count += state[unit] != 0
+    return count
+
+
+@inlined
+def dot(a: np.ndarray, b: np.ndarray, size: int) -> float:
+    """Σ a b over the first `size` entries."""
+    total = a[0] * 0
+    for i in range(size):
+        total += a[i] * b[i]
+    return total
+
+
+@inlined
+def transpose(source: np.ndarray, target: np.ndarray, size: int) -> None:
+    """target[j, i] ← source[i, j] in tiles that fit the cache."""
+    for i0 in range(0, size, 16):
+        for j0 in range(0, size, 16):
+            for i in range(i0, min(size, i0 + 16)):
+                for j in range(j0, min(size, j0 + 16)):
+                    target[j, i] = source[i, j]
+
+
+@inlined
+def copy(source: np.ndarray, target: np.ndarray, size: int) -> None:
+    """Copy `size` numbers; Numba's own assignment of slices would first check whether they overlap."""
+    for i in range(size):
+        target[i] = source[i]
+
+
+@inlined
+def clear(target: np.ndarray, size: int) -> None:
+    """Set `size` numbers to zero."""
+    for i in range(size):
+        target[i] = 0
+
+
+@inlined
+def add(source: np.ndarray, target: np.ndarray, size: int) -> None:
+    """Target += source."""
+    for i in range(size):
+        target[i] += source[i]
