@@ -1,0 +1,235 @@
+"""A circuit as an explicit Brian2 network, with independent trials as blocks of one network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from fwsim.errors import ConfigError, ShapeError
+from fwsim.rules.base import PresynapticRule, SpikeRule
+from fwsim.rules.brian2_code import Brian2Code
+from fwsim.rules.parameters import replaced
+from fwsim.spiking.backend import brian2
+from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.wiring import Wiring, wirings
+
+SYNAPSE_BYTES = 60  # that Brian2 needs for one synapse with a weight and a delay
+
+NEURONS = """
+v : volt
+arriving : volt
+waiting : integer
+pause : integer (constant)
+block : integer (constant)
+background : volt (constant)
+theta : volt (constant)
+bottom : volt (constant)
+leak : 1 (constant)
+kick : volt (constant)
+"""
+
+STEP = """
+aim = background + drive(t, block)
+free = int(waiting == 0)
+v += free*(aim + (v + arriving - aim)*leak + kick*randn(){currents} - v)
+waiting -= 1 - free
+arriving = 0*volt
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Assembly:
+    """Brian2 objects of a circuit.
+
+    Parameters
+    ----------
+    circuit, trials
+        What it was made from.
+    network
+        The explicit `brian2.Network` of all other objects; add to it, then run it.
+    neurons
+        All neurons of trial 0, then those of trial 1, and so on: potential `v` in V above rest, the variables of
+        presynaptic rules with the prefix `rule<k>_`.
+    synapses
+        One `Synapses` for each kind of synapse.
+    spikes
+        Monitor of all spikes.
+    rules
+        Presynaptic rules by their prefix, with parameters of one value for all neurons or `[trial, neuron]`.
+    """
+
+    circuit: Circuit
+    trials: int
+    network: Any
+    neurons: Any
+    synapses: list[Any]
+    spikes: Any
+    rules: dict[str, PresynapticRule]
+
+
+def build(circuit: Circuit, drive: np.ndarray | None = None, *, trials: int | None = None, seed: int = 0) -> Assembly:
+    """Make the Brian2 network of a circuit.
+
+    One step is exact for a constant drive: potentials and currents are propagated as by Rotter & Diesmann 1999
+    (Biol. Cybern. 81:381), the noise as the Ornstein–Uhlenbeck process that it is. State of presynaptic rules lives
+    on the neuron, wherever it is still that of the spike when the spike arrives.
+
+    Parameters
+    ----------
+    circuit
+        The description.
+    drive
+        Input beside the background in V, `[trial, time, unit]` with populations as units.
+    trials
+        Number of copies with the same synapses and independent noise, where `drive` does not say.
+    seed
+        Of synapses, delays and initial potentials, which are uniform between rest and threshold.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        The drive does not fit, the machine's memory does not suffice, or Brian2 is missing.
+    """
+    b = brian2()
+    drive = checked_drive(circuit, drive, trials)
+    trials = len(drive)
+    rules = _rules(circuit, trials)
+    code = {prefix: rule.brian2(prefix=prefix) for prefix, rule in rules.items()}
+    drawn = wirings(circuit, seed)
+    _check_memory(sum(len(each.pre) for each in drawn) * trials)
+    neurons = _neurons(b, circuit, drive, [each.decay for each in drawn], code, seed)
+    synapses = [_synapses(b, circuit, each, neurons, trials, index) for index, each in enumerate(drawn)]
+    spikes = b.SpikeMonitor(neurons, name="spikes")
+    network = b.Network(neurons, spikes, *synapses)
+    return Assembly(circuit, trials, network, neurons, synapses, spikes, rules)
+
+
+def checked_drive(circuit: Circuit, drive: Any, trials: int | None) -> np.ndarray:
+    """Bring a drive to `[trial, time, unit]`; without one, to a single sample of 0 a trial."""
+    units = len(circuit.populations)
+    if drive is None:
+        drive = np.zeros((trials or circuit.trials or 1, 1, units))
+    drive = np.asarray(drive.detach().cpu() if isinstance(drive, torch.Tensor) else drive)
+    if drive.ndim != 3 or drive.shape[-1] != units or not drive.size:
+        raise ShapeError(f"drive has shape {list(drive.shape)}; expected [trial, time, unit] with unit={units} populations")
+    if not np.isfinite(drive).all():
+        raise ConfigError("drive is NaN or infinite somewhere; give finite V")
+    for given in (trials, circuit.trials):
+        if given not in (None, len(drive)):
+            raise ShapeError(f"drive has {len(drive)} trials, but there are to be {given}; give as many of both")
+    return drive
+
+
+def _neurons(
+    b: Any, circuit: Circuit, drive: np.ndarray, decays: list[float], code: dict[str, Brian2Code], seed: int
+) -> Any:
+    trials = len(drive)
+    slow = sorted({decay for decay in decays if decay})
+    declared = [f"current{k} : volt\nspread{k} : 1 (constant)" for k in range(len(slow))]
+    flat = drive.transpose(1, 0, 2).reshape(drive.shape[1], -1)
+    step = STEP.format(currents="".join(f" + spread{k}*current{k}" for k in range(len(slow))))
+    step += "".join(f"current{k} *= {float(np.exp(-circuit.dt / decay))!r}\n" for k, decay in enumerate(slow))
+    neurons = b.NeuronGroup(
+        circuit.neurons * trials,
+        "\n".join([NEURONS, *declared, *(each.model for each in code.values())]),
+        threshold="v > theta",
+        reset="\n".join(["v = bottom", "waiting = pause", *(each.on_pre for each in code.values())]),
+        dt=circuit.dt * b.second,
+        namespace={"drive": b.TimedArray(flat * b.volt, dt=circuit.dt * b.second, name="drive")},
+        name="neurons",
+    )
+    neurons.resetter["spike"].when = "after_thresholds"  # synapses read what the spike released
+    neurons.run_regularly(step, dt=circuit.dt * b.second, when="groups", name="step")
+    for each in code.values():
+        each.initialise(neurons)
+    _initialise(b, circuit, neurons, trials, slow, seed)
+    return neurons
+
+
+def _initialise(b: Any, circuit: Circuit, neurons: Any, trials: int, slow: list[float], seed: int) -> None:
+    def per_neuron(field: str) -> np.ndarray:
+        return np.tile(np.repeat([getattr(p, field) for p in circuit.populations], sizes), trials)
+
+    sizes = [p.size for p in circuit.populations]
+    tau, theta = per_neuron("tau"), per_neuron("threshold")
+    neurons.block = np.repeat(np.arange(trials * len(sizes)), np.tile(sizes, trials))
+    neurons.theta, neurons.bottom = theta * b.volt, per_neuron("reset") * b.volt
+    neurons.background = per_neuron("background") * b.volt
+    neurons.leak = np.exp(-circuit.dt / tau)
+    neurons.kick = per_neuron("noise") * np.sqrt(-np.expm1(-2 * circuit.dt / tau)) * b.volt
+    neurons.pause = np.round(per_neuron("refractory") / circuit.dt).astype(int)
+    neurons.v = np.random.default_rng([seed, 2]).uniform(size=len(theta)) * theta * b.volt
+    for k, decay in enumerate(slow):
+        setattr(neurons, f"spread{k}", _spread(tau, decay, circuit.dt))
+
+
+def _spread(tau: np.ndarray, decay: float, dt: float) -> np.ndarray:
+    """What a current of 1 adds to the potential in a step."""
+    near = np.abs(tau - decay) < 1e-6 * tau
+    apart = np.where(near, 1.0, tau - decay)
+    exact = decay / apart * (np.exp(-dt / tau) - np.exp(-dt / decay))
+    return np.where(near, dt / tau * np.exp(-dt / tau), exact)
+
+
+def _synapses(b: Any, circuit: Circuit, each: Wiring, neurons: Any, trials: int, index: int) -> Any:
+    target = "arriving_post" if not each.decay else f"current{_slow(circuit).index(each.decay)}_post"
+    model, on_pre, on_post = "jump : volt (constant)", f"{target} += jump", None
+    code = None
+    if each.rule is not None and each.own_state:
+        code = each.rule.brian2()
+        model, on_pre, on_post = f"{model}\n{code.model}", f"{code.on_pre}\n{on_pre}*{code.output}", code.on_post
+    elif each.rule is not None:
+        on_pre = f"{on_pre}*{prefix(circuit, each.rule)}release_pre"
+    synapses = b.Synapses(
+        neurons, neurons, model=model, on_pre=on_pre, on_post=on_post, dtype={"jump": np.float32},
+        dt=circuit.dt * b.second, name=f"synapses{index}",
+    )  # fmt: skip
+    offset = np.repeat(np.arange(trials, dtype=np.int32) * circuit.neurons, len(each.pre))
+    synapses.connect(i=np.tile(each.pre, trials) + offset, j=np.tile(each.post, trials) + offset)
+    synapses.jump = np.tile(each.jump, trials) * b.volt
+    if len(each.delay):
+        synapses.pre.delay = np.tile(each.delay, trials) * b.second
+    if code is not None:
+        code.initialise(synapses)
+    return synapses
+
+
+def _slow(circuit: Circuit) -> list[float]:
+    return sorted({each.decay for each in circuit.connections if each.decay})
+
+
+def prefix(circuit: Circuit, rule: SpikeRule) -> str:
+    """What the names of a rule's variables begin with on the neurons."""
+    return f"rule{next(k for k, each in enumerate(circuit.rules) if each is rule)}_"
+
+
+def _rules(circuit: Circuit, trials: int) -> dict[str, PresynapticRule]:
+    """Presynaptic rules with parameters for every neuron where they are not equal for all."""
+    sizes = torch.tensor([each.size for each in circuit.populations])
+
+    def spread(name: str, value: Any, spec: Any) -> Any:
+        if not isinstance(value, torch.Tensor) or not value.ndim:
+            return value
+        value = value.detach().double().cpu().expand(trials, -1)
+        per_neuron = value.repeat_interleave(sizes, -1) if value.shape[-1] > 1 else value.expand(-1, circuit.neurons)
+        return per_neuron.contiguous()
+
+    return {
+        prefix(circuit, rule): replaced(rule, spread)
+        for rule in circuit.rules
+        if isinstance(rule, PresynapticRule)
+    }
+
+
+def _check_memory(synapses: int) -> None:
+    import os
+
+    needed, present = synapses * SYNAPSE_BYTES, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > 0.8 * present:
+        raise ConfigError(
+            f"{synapses:.3g} synapses need {needed / 2**30:.0f} GiB and the machine has {present / 2**30:.0f}; "
+            "run fewer trials at once (with other seeds), or scale the circuit down"
+        )

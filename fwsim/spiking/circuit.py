@@ -1,0 +1,274 @@
+"""One description of a circuit, from which a spiking network and a rate network are made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from fwsim.errors import ConfigError, ShapeError, choice
+from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
+from fwsim.rules.parameters import batch_shape
+
+
+@dataclass(frozen=True, eq=False)
+class Population:
+    """Leaky integrate-and-fire neurons with equal parameters.
+
+        τ dV/dt = −V + background + drive + synaptic input + noise √(2τ) ξ(t)
+
+    Potentials are relative to the resting potential. At `threshold` a neuron spikes and is held at `reset` for
+    the refractory period; what arrives meanwhile is lost.
+
+    Parameters
+    ----------
+    name
+        What connections and stimuli call it.
+    size
+        Number of neurons.
+    tau, refractory
+        Membrane time constant and refractory period in s.
+    threshold, reset
+        In V above rest.
+    background
+        Potential in V that the constant external input alone leads to.
+    noise
+        Standard deviation in V that external noise alone gives to the potential without threshold.
+    """
+
+    name: str
+    size: int
+    tau: float = 0.02
+    threshold: float = 0.02
+    reset: float = 0.01
+    refractory: float = 0.002
+    background: float = 0.0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise ConfigError(f"Population: name={self.name!r} is not allowed; give a text")
+        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
+            raise ConfigError(f"{self.name}: size={self.size!r} is not allowed; give a whole number from 1")
+        for field in ("tau", "threshold", "reset", "refractory", "background", "noise"):
+            _finite(self.name, field, getattr(self, field))
+        if not self.tau > 0 or self.refractory < 0 or self.noise < 0:
+            raise ConfigError(
+                f"{self.name}: tau={self.tau} s must be above 0, refractory={self.refractory} s and "
+                f"noise={self.noise} V at least 0"
+            )
+        if not self.reset < self.threshold:
+            raise ConfigError(f"{self.name}: reset={self.reset} V is not below threshold={self.threshold} V")
+
+
+@dataclass(frozen=True, eq=False)
+class Connection:
+    """Synapses from one population to another.
+
+    A spike moves the postsynaptic potential by `efficacy` times what the synapse's rule releases; or, with
+    `decay`, causes an exponential current with the same charge.
+
+    Parameters
+    ----------
+    pre, post
+        Names of the populations.
+    efficacy
+        In V, negative for inhibition; or a matrix `[post, pre]` over the neurons, with 0 where nothing connects.
+    probability
+        That a pair of neurons is connected (never a neuron with itself).
+    synapse
+        A presynaptic or associative rule, `None` for static synapses. Connections with the same instance share
+        its state. Parameters are scalars or `[trial, 1]`, or (presynaptic rules) `[unit]` or `[trial, unit]` with
+        the circuit's populations as units.
+    delay
+        In s, or the bounds between which delays are drawn uniformly.
+    decay
+        Time constant of the synaptic current in s; 0 is an instantaneous jump.
+    """
+
+    pre: str
+    post: str
+    efficacy: Any
+    probability: float = 1.0
+    synapse: SpikeRule | None = None
+    delay: float | tuple[float, float] = 0.0
+    decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        where = f"{self.pre}→{self.post}"
+        efficacy = self.efficacy
+        if not isinstance(efficacy, (int, float)):
+            efficacy = np.asarray(efficacy.detach().cpu() if isinstance(efficacy, Tensor) else efficacy, float)
+            object.__setattr__(self, "efficacy", efficacy)
+        if not np.isfinite(efficacy).all():
+            raise ConfigError(f"{where}: efficacy is NaN or infinite; give finite V")
+        if np.ndim(efficacy) and self.probability != 1.0:
+            raise ConfigError(f"{where}: a matrix says which pairs connect; leave probability out")
+        if not 0 < self.probability <= 1:
+            raise ConfigError(
+                f"{where}: probability={self.probability} is not allowed; it must lie in (0, 1]"
+            )
+        low, high = self.delays
+        if not 0 <= low <= high < math.inf:
+            raise ConfigError(f"{where}: delay={self.delay} is not allowed; give s, or (shortest, longest)")
+        if not 0 <= self.decay < math.inf:
+            raise ConfigError(f"{where}: decay={self.decay} is not allowed; give s, at least 0")
+        if self.synapse is not None and not isinstance(self.synapse, PresynapticRule | AssociativeRule):
+            raise ConfigError(
+                f"{where}: synapse={type(self.synapse).__name__} has no response to spikes; give a presynaptic or "
+                "an associative rule, or None"
+            )
+
+    @property
+    def delays(self) -> tuple[float, float]:
+        """Shortest and longest delay in s."""
+        return self.delay if isinstance(self.delay, tuple) else (self.delay, self.delay)
+
+
+@dataclass(frozen=True, eq=False)
+class Circuit:
+    """Populations and their connections: the one description of a spiking and of a rate network.
+
+    Parameters
+    ----------
+    populations
+        In the order in which neurons are counted; in the rate version each is a unit.
+    connections
+        Between them; several from one population to another add up.
+    dt
+        Time step in s.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        Unknown or repeated names, or parameters that do not fit.
+
+    Examples
+    --------
+    >>> noisy = Population("E", 100, background=0.018, noise=0.003)
+    >>> circuit = Circuit([noisy], [Connection("E", "E", 0.0002, probability=0.1)])
+    >>> circuit.neurons
+    100
+    """
+
+    populations: Sequence[Population]
+    connections: Sequence[Connection] = ()
+    dt: float = 1e-4
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "populations", tuple(self.populations))
+        object.__setattr__(self, "connections", tuple(self.connections))
+        if not self.populations or len(set(self.names)) < len(self.names):
+            raise ConfigError(f"populations are named {list(self.names)}; give one or more, with different names")
+        if not 0 < self.dt < math.inf:
+            raise ConfigError(f"dt={self.dt!r} is not allowed; it must be a positive number of seconds")
+        for each in self.connections:
+            choice("pre", each.pre, self.names)
+            choice("post", each.post, self.names)
+            self._check_sizes(each)
+        _ = self.trials
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the populations."""
+        return tuple(each.name for each in self.populations)
+
+    @property
+    def neurons(self) -> int:
+        """Number of neurons."""
+        return sum(each.size for each in self.populations)
+
+    def index(self, name: str) -> int:
+        """Place of a population."""
+        choice("population", name, self.names)
+        return self.names.index(name)
+
+    @cached_property
+    def members(self) -> dict[str, slice]:
+        """Neurons of every population."""
+        ends = np.cumsum([each.size for each in self.populations]).tolist()
+        return {each.name: slice(end - each.size, end) for each, end in zip(self.populations, ends)}
+
+    @cached_property
+    def rules(self) -> tuple[SpikeRule, ...]:
+        """Rules of the plastic connections, each instance once, in order of appearance."""
+        return tuple({id(each.synapse): each.synapse for each in self.connections if each.synapse}.values())
+
+    @cached_property
+    def trials(self) -> int | None:
+        """Number of trials that rules have parameters for, `None` where all are alike."""
+        shapes = [batch_shape(rule) for rule in self.rules]
+        found = {shape[0] for shape in shapes if len(shape) == 2 and shape[0] > 1}
+        if len(found) > 1:
+            raise ShapeError(f"rules have parameters for {sorted(found)} trials; give one number for all")
+        return found.pop() if found else None
+
+    def scaled(self, factor: float) -> Circuit:
+        """The circuit with `factor` times the neurons, each with as many inputs as before.
+
+        Mean and variance of every input stay, since efficacies and numbers of inputs do; what grows is the part of
+        its inputs that two neurons share, and the fluctuation of population rates (as 1/√size). Fewer inputs with
+        larger efficacies would keep the mean only.
+
+        Raises
+        ------
+        ConfigError
+            Neurons would need more inputs than there are neurons, or connections are given as matrices.
+        """
+        densest = max((each.probability for each in self.connections), default=0.0)
+        if not densest <= factor < math.inf:
+            raise ConfigError(
+                f"scaled by {factor} is not allowed: neurons keep their inputs, so connection probabilities of "
+                f"{densest} leave no factor below {densest}"
+            )
+        if any(np.ndim(each.efficacy) for each in self.connections):
+            raise ConfigError("a circuit with efficacy matrices cannot be scaled; make the matrices anew")
+        return replace(
+            self,
+            populations=[replace(p, size=max(1, round(p.size * factor))) for p in self.populations],
+            connections=[replace(c, probability=c.probability / factor) for c in self.connections],
+        )
+
+    def configuration(self) -> dict[str, Any]:
+        """The circuit as plain data; of matrices the shape."""
+        return {"network": "Circuit", **_plain(self)}
+
+    def _check_sizes(self, each: Connection) -> None:
+        where = f"{each.pre}→{each.post}"
+        expected = tuple(self.populations[self.index(name)].size for name in (each.post, each.pre))
+        if np.ndim(each.efficacy) and each.efficacy.shape != expected:
+            raise ShapeError(f"{where}: efficacy has shape {list(each.efficacy.shape)}; give [post, pre] = {list(expected)}")
+        if each.synapse is None:
+            return
+        shape = batch_shape(each.synapse)
+        last = {1} if isinstance(each.synapse, AssociativeRule) else {1, len(self.populations)}
+        if isinstance(each.synapse, AssociativeRule) and shape:
+            raise ShapeError(f"{where}: parameters of {type(each.synapse).__name__} must be scalars in a circuit")
+        if len(shape) > 2 or (shape and shape[-1] not in last):
+            raise ShapeError(
+                f"{where}: parameters of {type(each.synapse).__name__} have shape {list(shape)}; give scalars, "
+                f"[trial, 1], [unit] or [trial, unit] with unit={len(self.populations)} populations"
+            )
+
+
+def _finite(owner: str, field: str, value: Any) -> None:
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ConfigError(f"{owner}: {field}={value!r} is not allowed; give a finite number")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.tolist()
+    if isinstance(value, np.ndarray):
+        return {"shape": list(value.shape)}
+    if isinstance(value, (tuple, list)):
+        return [_plain(part) for part in value]
+    if is_dataclass(value):
+        kind = {"rule": type(value).__name__} if isinstance(value, SpikeRule) else {}
+        return kind | {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    return value

@@ -1,0 +1,213 @@
+"""The rate network that a circuit stands for: every population a unit, with the Siegert gain."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fwsim.engine.rate.gains import Siegert
+from fwsim.engine.rate.network import RateNetwork
+from fwsim.engine.rate.projection import Projection
+from fwsim.engine.simulation import simulate
+from fwsim.errors import ConfigError
+from fwsim.rules.base import PresynapticRule, Values
+from fwsim.rules.stochastic_release import StochasticRelease
+from fwsim.spiking.assembly import checked_drive
+from fwsim.spiking.circuit import Circuit, Connection
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+GRID_SHIFT = 0.5826  # −ζ(1/2)/√(2π): how far a walk in steps overshoots a barrier, in standard deviations of a step
+
+
+@dataclass(frozen=True, eq=False)
+class MomentGain:
+    """Rates of populations from mean and variance of their potentials; see `rate_network`.
+
+    Fields are `[means, variances, currents]`. Means give rates, variances give nothing, currents themselves.
+    """
+
+    tau: Tensor
+    threshold: Tensor
+    reset: Tensor
+    refractory: Tensor
+    background: Tensor
+    noise: Tensor
+    grid: Tensor
+
+    def __call__(self, h: Tensor) -> Tensor:
+        """Rates of fields."""
+        units = len(self.tau)
+        mean, variance, currents = h[..., :units], h[..., units : 2 * units], h[..., 2 * units :]
+        sd = torch.sqrt(self.noise.square() + variance.clamp(min=0))
+        gain = Siegert(self.tau, self.threshold + self.grid * sd, self.reset, self.refractory, sd)
+        return torch.cat([gain(mean + self.background), torch.zeros_like(variance), currents], -1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Squared(PresynapticRule):
+    """A rule whose release counts by its square, as it does for the variance of a potential."""
+
+    rule: PresynapticRule
+
+    def rest(self) -> Values:
+        return self.rule.rest()
+
+    def drift(self, state: Values) -> Values:
+        return self.rule.drift(state)
+
+    def on_pre(self, state: Values) -> tuple[Values, Any]:
+        after, release = self.rule.on_pre(state)
+        return after, release * release
+
+
+def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
+    """Make the rate version of a circuit: mean-field equations of its populations, with plastic synapses.
+
+    Each population has a mean potential, which follows the rates of its inputs with τ, and a variance, which
+    follows them with τ/2 and efficacies squared (Campbell's theorem); both together give its rate by the Siegert
+    function. Slow currents are units between populations. Circuits are taken as large, sparse, asynchronous and
+    without delays; releases are their mean field.
+
+    Parameters
+    ----------
+    circuit
+        The description; of associative rules there is no such version.
+    dt
+        Step in s; that of the circuit by default.
+
+    Returns
+    -------
+    RateNetwork
+        Its first units are the populations. Its inputs are made by `rate_drive`.
+
+    Raises
+    ------
+    ConfigError
+        A rule is not presynaptic, or a population has no noise at all.
+
+    Notes
+    -----
+    Brunel 2000, J. Comput. Neurosci. 8:183, eqs. 4–5 and 21. Neurons are simulated in steps and see the threshold
+    at their ends only, which raises it by 0.5826 σ √(dt/τ) (Broadie, Glasserman & Kou 1997, Math. Finance 7:325).
+    """
+    slow = sorted({(each.post, each.decay) for each in circuit.connections if each.decay})
+    for each in circuit.populations:
+        if each.noise == 0:
+            raise ConfigError(f"{each.name} has noise=0; the rate version needs some, e.g. noise=1e-4 V")
+    rules = [None, *circuit.rules]
+    weights = [_weights(circuit, rule, slow) for rule in rules]
+    projections = []
+    for rule, (means, variances) in zip(rules[1:], weights[1:]):
+        projections.append(Projection(means, _widened(_mean(rule), circuit, means.shape[-1])))
+        projections.append(Projection(variances, _widened(_Squared(_mean(rule)), circuit, means.shape[-1])))
+    static = sum(weights[0])
+    for row, (post, _) in enumerate(slow):
+        static[circuit.index(post), 2 * len(circuit.populations) + row] = 1.0
+    taus = [each.tau for each in circuit.populations]
+    return RateNetwork(
+        [*sorted(projections, key=_variance_last), Projection(static)],
+        tau=torch.tensor([*taus, *(tau / 2 for tau in taus), *(decay for _, decay in slow)], dtype=torch.float64),
+        gain=_gain(circuit),
+        dt=circuit.dt if dt is None else dt,
+    )
+
+
+def rate_drive(circuit: Circuit, drive: Any) -> Tensor:
+    """Inputs of the rate version for a drive of the circuit, `[trial, time, unit]` in V."""
+    values = torch.as_tensor(checked_drive(circuit, drive, None), dtype=torch.float64)
+    slow = {(each.post, each.decay) for each in circuit.connections if each.decay}
+    return torch.nn.functional.pad(values, (0, len(circuit.populations) + len(slow)))
+
+
+def simulate_rates(circuit: Circuit, drive: Any, *, every: int = 1, dt: float | None = None) -> xr.Dataset:
+    """Run the rate version of a circuit.
+
+    Parameters
+    ----------
+    circuit, drive
+        As for `simulate`.
+    every
+        Keep every k-th step.
+    dt
+        Step in s, a multiple of the circuit's; of the drive every so manieth sample is used.
+
+    Returns
+    -------
+    xarray.Dataset
+        `rate`, and of plastic circuits `release` and the variables of the rules, with populations as units and rules
+        as projections.
+    """
+    network = rate_network(circuit, dt=dt)
+    stride = round(network.dt / circuit.dt)
+    signal = rate_drive(circuit, drive)[:, ::stride]
+    names = [name for name in network.recordable() if name not in ("hidden", "step_error")]
+    run = simulate(network, signal, record=names, every=every, progress=False)
+    run = run[names].isel(unit=slice(len(circuit.populations))).assign_attrs(run.attrs)
+    return run.isel(projection=slice(len(circuit.rules))) if circuit.rules else run
+
+
+def _mean(rule: Any) -> PresynapticRule:
+    if not isinstance(rule, PresynapticRule):
+        raise ConfigError(f"{type(rule).__name__} has no rate version in a circuit of populations; use a presynaptic rule")
+    return rule.rule if isinstance(rule, StochasticRelease) else rule
+
+
+def _variance_last(projection: Projection) -> bool:
+    return isinstance(projection.synapse, _Squared)
+
+
+def _widened(rule: PresynapticRule, circuit: Circuit, units: int) -> PresynapticRule:
+    """Give parameters that differ between populations a value for the units behind them as well."""
+    from fwsim.rules.parameters import replaced
+
+    def widen(name: str, value: Any, spec: Any) -> Any:
+        if not isinstance(value, Tensor) or not value.ndim or value.shape[-1] == 1:
+            return value
+        return torch.cat([value, value[..., :1].expand(*value.shape[:-1], units - value.shape[-1])], -1)
+
+    return replaced(rule, widen)
+
+
+def _weights(circuit: Circuit, rule: Any, slow: list[tuple[str, float]]) -> tuple[Tensor, Tensor]:
+    """Contributions of the connections with one rule to means (or currents) and to variances, `[post, pre]`."""
+    units = len(circuit.populations)
+    means = torch.zeros(2 * units + len(slow), 2 * units + len(slow), dtype=torch.float64)
+    variances = torch.zeros_like(means)
+    for each in circuit.connections:
+        if each.synapse is not rule:
+            continue
+        pre, post = circuit.index(each.pre), circuit.index(each.post)
+        tau = circuit.populations[post].tau
+        total, squares = _inputs(circuit, each)
+        row = 2 * units + slow.index((each.post, each.decay)) if each.decay else post
+        means[row, pre] += tau * total
+        variances[units + post, pre] += tau**2 / (2 * (tau + each.decay)) * squares
+    return means, variances
+
+
+def _inputs(circuit: Circuit, each: Connection) -> tuple[float, float]:
+    """Sum of the efficacies and of their squares over the inputs of one neuron, on average."""
+    pre, post = (circuit.populations[circuit.index(name)].size for name in (each.pre, each.post))
+    if np.ndim(each.efficacy):
+        return each.efficacy.sum() / post, np.square(each.efficacy).sum() / post
+    count = each.probability * (pre - (each.pre == each.post))
+    return count * each.efficacy, count * each.efficacy**2
+
+
+def _gain(circuit: Circuit) -> MomentGain:
+    def each(field: str) -> Tensor:
+        return torch.tensor([getattr(p, field) for p in circuit.populations], dtype=torch.float64)
+
+    shift = GRID_SHIFT * math.sqrt(2.0) * torch.sqrt(circuit.dt / each("tau"))
+    # Refractory time is spent in whole steps.
+    pause = torch.round(each("refractory") / circuit.dt) * circuit.dt
+    return MomentGain(
+        each("tau"), each("threshold"), each("reset"), pause, each("background"), each("noise"), shift
+    )

@@ -1,0 +1,109 @@
+"""The synapses of a circuit, drawn pair by pair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fwsim.rules.base import AssociativeRule, SpikeRule
+from fwsim.rules.stochastic_release import StochasticRelease
+from fwsim.spiking.circuit import Circuit, Connection
+
+DRAWS = 4_000_000  # pairs at once
+
+
+@dataclass(frozen=True, eq=False)
+class Wiring:
+    """Synapses that act alike; neurons are counted over the whole circuit.
+
+    Parameters
+    ----------
+    rule
+        Their rule, `None` if static.
+    own_state
+        Whether each synapse keeps the rule's state, rather than its presynaptic neuron.
+    decay
+        Time constant of their current in s, 0 for jumps.
+    pre, post
+        Neurons `[synapse]`.
+    jump
+        Change in V of the postsynaptic potential or current at a release of 1, `[synapse]`.
+    delay
+        In s, `[synapse]`.
+    """
+
+    rule: SpikeRule | None
+    own_state: bool
+    decay: float
+    pre: np.ndarray
+    post: np.ndarray
+    jump: np.ndarray
+    delay: np.ndarray
+
+
+def wirings(circuit: Circuit, seed: int) -> list[Wiring]:
+    """Draw the synapses of a circuit; the same seed gives the same synapses."""
+    random = np.random.default_rng([seed, 1])
+    groups: dict[tuple, list[tuple[np.ndarray, ...]]] = {}
+    rules: dict[int, SpikeRule | None] = {}
+    for each in circuit.connections:
+        rules[id(each.synapse)] = each.synapse
+        key = (id(each.synapse), _own_state(circuit, each), each.decay)
+        groups.setdefault(key, []).append(_drawn(circuit, each, random))
+    return [
+        Wiring(rules[rule], own_state, decay, *(np.concatenate(part) for part in zip(*drawn)))
+        for (rule, own_state, decay), drawn in groups.items()
+    ]
+
+
+def _own_state(circuit: Circuit, each: Connection) -> bool:
+    """Tell whether the state of the presynaptic neuron would be the wrong one when a spike arrives.
+
+    It is what the spike released for as long as the neuron cannot spike again; random releases are each synapse's own.
+    """
+    if each.synapse is None:
+        return False
+    if isinstance(each.synapse, AssociativeRule | StochasticRelease):
+        return True
+    return each.delays[1] > circuit.populations[circuit.index(each.pre)].refractory
+
+
+def _drawn(circuit: Circuit, each: Connection, random: np.random.Generator) -> tuple[np.ndarray, ...]:
+    pre_slice, post_slice = circuit.members[each.pre], circuit.members[each.post]
+    tau = circuit.populations[circuit.index(each.post)].tau
+    if np.ndim(each.efficacy):
+        post, pre = np.nonzero(each.efficacy)
+        jump = each.efficacy[post, pre]
+    else:
+        sizes = pre_slice.stop - pre_slice.start, post_slice.stop - post_slice.start
+        pre, post = _pairs(*sizes, each.probability, each.pre == each.post, random)
+        jump = np.full(len(pre), float(each.efficacy))
+    if each.decay:
+        jump = jump * tau / each.decay
+    delay = random.uniform(*each.delays, len(pre))
+    return (
+        (pre + pre_slice.start).astype(np.int32),
+        (post + post_slice.start).astype(np.int32),
+        jump.astype(np.float32),
+        delay.astype(np.float32),
+    )
+
+
+def _pairs(
+    pre: int, post: int, probability: float, same: bool, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Connect every pair with the same probability: gaps between connected pairs are geometric."""
+    if probability == 1:
+        chosen = np.arange(pre * post)
+    else:
+        found, last, total = [], -1, pre * post
+        while last < total:
+            gaps = random.geometric(probability, size=int(min(DRAWS, probability * (total - last) * 1.05 + 100)))
+            found.append(last + np.cumsum(gaps))
+            last = int(found[-1][-1])
+        chosen = np.concatenate(found)
+        chosen = chosen[chosen < total]
+    first, second = np.divmod(chosen, post)
+    different = first != second if same else slice(None)
+    return first[different], second[different]
