@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares
+from scipy.optimize import least_squares, linprog
 
 from fwsim.errors import ConfigError
 
 GRID = 400  # ages at which the error is judged; the error curve has 2n extrema, all far wider than the grid
-ROUNDS = 60  # of reweighting
+ROUNDS = 100  # linear programs, at most
 MOST_TERMS = 16  # a sum of 16 spans 12 decades to 1e-3
 
 
@@ -29,7 +29,7 @@ def fit_power_law(
     """Fewest terms for which Σ_k η_k e^{−Δ/τ_k} is strength·(Δ/shortest)^−exponent within the tolerance.
 
     The time constants are free: they may lie outside `shortest … longest`. The worst relative error is
-    made small by iteratively reweighted least squares (Lawson 1961) in logarithms.
+    minimised by a sequence of linear programs in the logarithms of the parameters, within a trust region.
 
     Raises
     ------
@@ -67,40 +67,51 @@ def relative_error(
 
 
 def _fit(terms: int, exponent: float, longest: float) -> PowerLawFit:
-    """Best sum of `terms` exponentials for Δ^−exponent on 1 ≤ Δ ≤ longest."""
+    """Best sum of `terms` exponentials for Δ^−exponent on 1 ≤ Δ ≤ longest, in the worst relative error."""
     age = np.geomspace(1.0, longest, GRID)
     target = age**exponent  # multiplies the sum, so that 1 is perfect
 
-    def ratio(log: NDArray) -> NDArray:
-        tau, eta = np.exp(log[:terms]), np.exp(log[terms:])
-        return np.exp(-age[:, None] / tau) * (eta * target[:, None])
+    def parts(log: NDArray) -> NDArray:
+        with np.errstate(all="ignore"):  # a term that never decays has its time constant at infinity
+            return np.exp(-age[:, None] / np.exp(log[:terms])) * np.exp(log[terms:]) * target[:, None]
 
-    def jacobian(log: NDArray, weight: NDArray) -> NDArray:
-        parts = ratio(log) * weight[:, None]
-        return np.concatenate([parts * age[:, None] / np.exp(log[:terms]), parts], axis=1)
+    def slope(log: NDArray, parts: NDArray) -> NDArray:
+        with np.errstate(all="ignore"):
+            return np.concatenate([parts * age[:, None] / np.exp(log[:terms]), parts], axis=1)
 
     tau = np.geomspace(1.0, longest, terms) if terms > 1 else np.array([np.sqrt(longest)])
     log = np.log(np.concatenate([tau, tau**-exponent / terms]))
-    log[terms:] -= np.log(np.median(ratio(log).sum(1)))
-    weight = np.ones(GRID)
-    best, best_error = log, np.inf
+    log[terms:] -= np.log(np.median(parts(log).sum(1)))
+    log = least_squares(
+        lambda log: parts(log).sum(1) - 1, log, lambda log: slope(log, parts(log)), method="lm"
+    ).x
+    worst, radius = np.abs(parts(log).sum(1) - 1).max(), 1.0
     for _ in range(ROUNDS):
-        with np.errstate(all="ignore"):  # a term that never decays has its time constant at infinity
-            log = least_squares(
-                lambda log, w: w * (ratio(log).sum(1) - 1),
-                log,
-                jacobian,
-                method="lm",
-                args=(weight,),
-                max_nfev=200,
-            ).x
-        error = np.abs(ratio(log).sum(1) - 1)
-        worst = error.max()
-        if worst < best_error:
-            best, best_error = log, worst
-        weight = np.clip(weight * np.sqrt(error / worst + 1e-3), 1e-4, None)
-        weight /= weight.max()
-    with np.errstate(over="ignore"):
-        tau, eta = np.exp(best[:terms]), np.exp(best[terms:])
-    order = np.argsort(tau)
-    return PowerLawFit(tau[order].tolist(), eta[order].tolist(), float(best_error))
+        now = parts(log)
+        move, promised = _move(now.sum(1) - 1, slope(log, now), radius)
+        if promised > (1 - 1e-4) * worst or radius < 1e-6:
+            break
+        reached = np.abs(parts(log + move).sum(1) - 1).max()
+        if reached < worst:
+            log, worst, radius = log + move, reached, 2 * radius
+        else:
+            radius /= 4
+    order = np.argsort(log[:terms])
+    tau, eta = np.exp(log[:terms][order]), np.exp(log[terms:][order])
+    return PowerLawFit(tau.tolist(), eta.tolist(), float(worst))
+
+
+def _move(error: NDArray, slope: NDArray, radius: float) -> tuple[NDArray, float]:
+    """Change of the parameters within `radius` that minimises the worst error to first order, and that error.
+
+    `error [age]`, `slope [age, parameter]`; both are scaled, since the solver's tolerance is absolute.
+    """
+    scale = np.abs(error).max()
+    error, slope, ones = error / scale, slope / scale, np.ones((len(error), 1))
+    found = linprog(
+        np.append(np.zeros(slope.shape[1]), 1.0),
+        A_ub=np.block([[slope, -ones], [-slope, -ones]]),
+        b_ub=np.concatenate([-error, error]),
+        bounds=[(-radius, radius)] * slope.shape[1] + [(0, None)],
+    )
+    return (np.zeros(slope.shape[1]), scale) if found.x is None else (found.x[:-1], scale * found.x[-1])

@@ -120,7 +120,7 @@ def test_gradients_are_those_of_finite_differences(form):
         return hidden, state.memory
 
     values = [p.detach().double().requires_grad_() for p in net.parameters()]
-    assert torch.autograd.gradcheck(run, (x.requires_grad_(), *values), atol=1e-6)
+    assert torch.autograd.gradcheck(run, (x.requires_grad_(), *values), atol=1e-6, fast_mode=True)
 
 
 @pytest.mark.parametrize("form", FORMS)
