@@ -1,0 +1,195 @@
+"""How many items can clusters with facilitating synapses hold at once, and which time constant decides?
+
+Excitatory clusters with plastic synapses onto themselves and one inhibitory population (Mi, Katkov & Tsodyks
+2017, Neuron 93:323). A cued cluster fires in short population spikes; between them its facilitated synapses
+remember. Several items take turns within one period, so what ends the list is room in the period. Expect one to
+five items to persist with the published parameters, the period and the peak rate to grow with the load, and the
+number that survives to grow with the recovery time τ_rec more than with anything else.
+
+Everything is run at the step `step` and at half of it, from the same cues: at the edge, where one item more or
+less survives, the count can depend on the step, and the analysis says where it does.
+"""
+
+from __future__ import annotations
+
+import torch
+import xarray as xr
+from pydantic import Field
+from torch import Tensor
+
+import fwsim as fw
+from fwsim.study import Config as Base
+from fwsim.study import Context, Hertz, Seconds
+
+QUICK = {
+    "loads": (1, 2, 3, 4, 5),
+    "interval": 0.1,
+    "delay": 2.0,
+    "watch": 1.0,
+    "survey_loads": (5, 7),
+    "survey_tau_rec": (0.15, 0.3),
+    "survey_tau_facil": (0.75, 1.5),
+    "survey_tau": (0.008, 0.016),
+}
+RECORDED = 1e-3  # s between samples
+VARIED = ("tau_rec", "tau_facil", "tau")
+
+
+class Config(Base):
+    """One model, its loads, and a survey of three time constants."""
+
+    clusters: int = Field(default=16, ge=1)
+    "Excitatory clusters."
+    J_EE: float = 8.0
+    "Weight of a cluster onto itself."
+    J_IE: float = 1.75
+    "Weight of each cluster onto the inhibitory population."
+    J_EI: float = 1.1
+    "Strength of inhibition of each cluster."
+    alpha: float = Field(default=1.5, gt=0)
+    "Sharpness of the gain α ln(1 + e^{h/α}), in Hz."
+    background: float = 8.0
+    "Input of every cluster."
+    cue: float = 225.0
+    "Additional input of a cued cluster."
+    cue_time: Seconds = 0.03
+    "Length of a cue."
+    interval: Seconds = 0.3
+    "From the beginning of one cue to that of the next."
+    start: Seconds = 0.5
+    "When the first cue begins."
+    delay: Seconds = 6.0
+    "How long the items are held after the last cue."
+    U: float = Field(default=0.3, gt=0, le=1)
+    "Utilisation that one spike adds."
+    tau_rec: Seconds = 0.3
+    "Recovery from depression."
+    tau_facil: Seconds = 1.5
+    "Decay of facilitation."
+    tau: Seconds = 0.008
+    "Membrane time constant of all populations."
+    loads: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
+    "Numbers of items in the main runs."
+    survey_loads: tuple[int, ...] = (4, 5, 6, 7, 8, 9, 10, 12, 14, 16)
+    "Numbers of items tried at each point of the survey; the most that survive is the capacity there."
+    survey_tau_rec: tuple[Seconds, ...] = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6)
+    "Values of τ_rec in the survey, all else as above."
+    survey_tau_facil: tuple[Seconds, ...] = (0.375, 0.75, 1.0, 1.5, 2.0, 3.0, 4.5, 6.0)
+    "Values of τ_facil in the survey."
+    survey_tau: tuple[Seconds, ...] = (0.002, 0.004, 0.006, 0.008, 0.012, 0.016, 0.024, 0.032)
+    "Values of τ in the survey."
+    step: Seconds = 0.0002
+    "Longer of the two steps."
+    watch: Seconds = 1.5
+    "Last part of a survey run, which decides who survived; longer than any period."
+    threshold: Hertz = 20.0
+    "Rate that a population spike exceeds."
+
+
+def run(config: Config, context: Context) -> xr.Dataset:
+    """Run the loads and the survey at both steps."""
+    points = survey_points(config)
+    main, survey = [], []
+    for dt in (config.step, config.step / 2):
+        loads = [{"load": load} for load in config.loads]
+        main.append(simulate(config, context, dt, loads, whole=True))
+        survey.append(simulate(config, context, dt, points, whole=False))
+    step = xr.Variable("step", [config.step, config.step / 2], {"units": "s", "long_name": "step"})
+    rates = xr.concat([each["rate"].assign_coords(trial=list(config.loads)) for each in main], step)
+    watched = xr.concat([each["rate"] for each in survey], step)
+    recording = xr.Dataset(
+        {
+            "rate": rates.rename(trial="load"),
+            "survey_rate": watched.rename(trial="point", rate_time="survey_time"),
+            "step_error": xr.concat([each["step_error"].max("trial") for each in main], step),
+            "varied": ("point", [each["varied"] for each in points]),
+            "value": (
+                "point",
+                [each["value"] for each in points],
+                {"units": "s", "long_name": "time constant"},
+            ),
+            "survey_load": ("point", [each["load"] for each in points], {"units": "1", "long_name": "items"}),
+        },
+        attrs=main[0].attrs,
+    )
+    recording["load"].attrs = {"units": "1", "long_name": "items"}
+    recording["rate"].attrs = recording["survey_rate"].attrs = {"units": "Hz", "long_name": "rate"}
+    return recording
+
+
+def survey_points(config: Config) -> list[dict]:
+    """One trial of the survey each: which time constant varies, its value, and the load."""
+    return [
+        {"varied": name, "value": value, "load": load, name: value}
+        for name in VARIED
+        for value in getattr(config, f"survey_{name}")
+        for load in config.survey_loads
+        if load <= config.clusters
+    ]
+
+
+def simulate(config: Config, context: Context, dt: float, trials: list[dict], *, whole: bool) -> xr.Dataset:
+    """Run all trials as one batch."""
+    last = max(trial["load"] for trial in trials) - 1
+    duration = config.start + last * config.interval + config.cue_time + config.delay
+    steps, every = round(duration / dt), max(1, round(RECORDED / dt))
+    clusters = list(range(config.clusters))
+    rate = fw.Record("rate", units=clusters, dtype="float32")
+    error = fw.Record("step_error", every=10 * every)
+    if not whole:
+        rate = fw.Record(
+            "rate", every=2 * every, units=clusters, dtype="float32", start=duration - config.watch
+        )
+    found = fw.simulate(
+        network(config, dt, trials),
+        cues(config, dt, trials, duration),
+        steps=steps,
+        record=[rate, error] if whole else [rate],
+        every=every,
+        seed=context.seed,
+        device=context.device,
+        progress=context.show,
+    )
+    if whole:
+        return found[["rate", "step_error"]].rename(rate_unit="unit", step_error_time="error_time")
+    return found[["rate"]].rename(rate_unit="unit")
+
+
+def network(config: Config, dt: float, trials: list[dict]) -> fw.RateNetwork:
+    """Make the clusters and, as the last unit, the inhibitory population; a trial may have its own constants."""
+    size = config.clusters + 1
+    itself, others = torch.zeros(size, size).double(), torch.zeros(size, size).double()
+    itself.diagonal()[:-1] = config.J_EE
+    others[:-1, -1], others[-1, :-1] = -config.J_EI, config.J_IE
+    values = {name: column(config, trials, name) for name in VARIED}
+    synapse = fw.TsodyksMarkram(U=config.U, tau_rec=values["tau_rec"], tau_facil=values["tau_facil"])
+    return fw.RateNetwork(
+        [fw.Projection(itself, synapse=synapse), fw.Projection(others)],
+        tau=values["tau"].expand(-1, size),
+        gain=fw.softplus(config.alpha),
+        dt=dt,
+    )
+
+
+def column(config: Config, trials: list[dict], name: str) -> Tensor:
+    """Give a time constant of every trial, `[trial, 1]`."""
+    values = [trial.get(name, getattr(config, name)) for trial in trials]
+    return torch.tensor(values, dtype=torch.float64)[:, None]
+
+
+def cues(config: Config, dt: float, trials: list[dict], duration: float):
+    """Give the input as a function of steps: trial by trial so many items, one after the other."""
+    load = torch.tensor([trial["load"] for trial in trials])
+    item = torch.arange(config.clusters)
+    # The cues of all trials end together, so that every load is held for the same time.
+    delayed = (load.max() - load) * config.interval
+    begin = config.start + delayed[:, None] + item * config.interval
+    begin = torch.where(item < load[:, None], begin, torch.inf).double()
+
+    def drive(start: int, stop: int) -> Tensor:
+        time = (torch.arange(start, stop) * dt + dt / 2).double()[:, None]
+        on = (time >= begin[:, None]) & (time < begin[:, None] + config.cue_time)
+        excited = config.background + config.cue * on.double()
+        return torch.nn.functional.pad(excited, (0, 1))
+
+    return drive
