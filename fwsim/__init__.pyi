@@ -1,3 +1,4 @@
+from . import fitting as fitting
 from . import measure as measure
 from . import rules as rules
 from . import spiking as spiking
@@ -25,6 +26,8 @@ from .errors import DivergedError as DivergedError
 from .errors import FwsimError as FwsimError
 from .errors import RecordingError as RecordingError
 from .errors import ShapeError as ShapeError
+from .fitting import compare_rules as compare_rules
+from .fitting import fit as fit
 from .recording import Record as Record
 from .recording import open_recording as open_recording
 from .rules import BCPNN as BCPNN

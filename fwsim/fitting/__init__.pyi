@@ -1,0 +1,9 @@
+from .comparison import compare_rules as compare_rules
+from .comparison import noise_floor as noise_floor
+from .estimate import fit as fit
+from .fitted import Fit as Fit
+from .fitted import Interval as Interval
+from .posterior import Posterior as Posterior
+from .responses import Responses as Responses
+from .responses import gather as gather
+from .responses import read_table as read_table

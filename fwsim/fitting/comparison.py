@@ -1,0 +1,262 @@
+"""Which rule explains responses: how well each predicts a protocol that it was not fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fwsim.errors import ConfigError
+from fwsim.fitting.estimate import SAME_MAXIMUM, climb_all, problem_of
+from fwsim.fitting.optimise import Problem
+from fwsim.fitting.posterior import curvature
+from fwsim.fitting.responses import Responses, gather
+from fwsim.progress import track
+from fwsim.rules.base import PresynapticRule
+from fwsim.rules.parameters import declared
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+SAME_TRAIN = 1e-9  # s
+
+
+@dataclass(frozen=True, eq=False)
+class Folds:
+    """Which protocols are fitted: all, all but one, all but two; `kept` `[fold, protocol]`."""
+
+    kept: Tensor
+    single: Tensor
+    """Fold that leaves out this protocol, `[protocol]`."""
+    double: Tensor
+    """Fold that leaves out these two, `[protocol, protocol]`; the diagonal is `single`."""
+
+
+def compare_rules(
+    rules: Sequence[PresynapticRule] | Mapping[str, PresynapticRule],
+    responses: pd.DataFrame | xr.Dataset | Responses,
+    *,
+    noise: str = "gamma",
+    gain: str = "shared",
+    starts: int = 24,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> xr.Dataset:
+    """Fit every rule to all protocols but one, and predict that one; and so for each protocol.
+
+    All rules are fitted and left out in the same way. To say what a choice among them is worth, the choice
+    is made too without the protocol that is predicted: `chosen` is the rule whose error is least when each
+    of the other protocols is left out in turn.
+
+    Parameters
+    ----------
+    rules
+        Instances, with any numbers of components; or names for them.
+    responses
+        At least three protocols; see `fwsim.fitting.gather`.
+    noise, gain, starts, seed
+        As for `fwsim.fit`. With `gain="protocol"` a new protocol is predicted with the geometric mean.
+    progress
+        Progress bar: `None` on a terminal only, `False` never.
+
+    Returns
+    -------
+    Dataset
+        Errors are means over pulses of (mean response − prediction)². `held_out_error` and
+        `held_out_shape_error` `[rule, protocol]`, the latter with the gain that suits the protocol best;
+        `fitted_error`; `prediction` (held out) and `fitted` `[rule, protocol, pulse]`; `log_likelihood`, `aic`,
+        `bic`, `parameters`, `agreement` `[rule]`; `held_out_log_likelihood`; `inner_error` `[rule, protocol]`
+        by which `chosen` `[protocol]` was chosen, and `chosen_error`, `chosen_shape_error`.
+
+    Raises
+    ------
+    ConfigError
+        Fewer than three protocols, no rule, or anything that `fwsim.fit` refuses.
+    """
+    data = gather(responses)
+    if len(data.protocols) < 3:
+        raise ConfigError(
+            f"responses have {len(data.protocols)} protocols; leaving one out needs at least 3, else use fwsim.fit"
+        )
+    named = dict(rules) if isinstance(rules, Mapping) else dict(zip(labels(rules), rules))
+    if not named:
+        raise ConfigError("there is no rule to compare; give instances of presynaptic rules")
+    problems = {label: problem_of(rule, data, noise, gain) for label, rule in named.items()}
+    folds = every_fold(len(data.protocols))
+    columns: list[dict[str, Tensor]] = []
+    with track("comparing rules", len(problems), show=progress) as advance:
+        for label, problem in problems.items():
+            columns.append(_leave_out(problem, data, folds, starts, seed))
+            advance(rule=label)
+    stacked = {name: torch.stack([column[name] for column in columns]) for name in columns[0]}
+    return _dataset(list(named), data, stacked)
+
+
+def labels(rules: Sequence[PresynapticRule]) -> list[str]:
+    """Class, options and numbers of components of each rule, numbered where that is not enough."""
+    found: list[str] = []
+    for rule in rules:
+        specs = declared(rule)
+        options = [str(getattr(rule, f.name)) for f in fields(rule) if isinstance(getattr(rule, f.name), str)]
+        counts = [
+            str(len(getattr(rule, name)))
+            for name, s in specs.items()
+            if s.components and not name.startswith("tau")
+        ]
+        text = " ".join([type(rule).__name__, *options, "+".join(counts)]).strip()
+        found.append(text)
+    again = {text for text in found if found.count(text) > 1}
+    return [
+        f"{text} #{found[: k + 1].count(text)}" if text in again else text for k, text in enumerate(found)
+    ]
+
+
+def every_fold(protocols: int) -> Folds:
+    """Folds for a number of protocols."""
+    left_out = [(), *((k,) for k in range(protocols)), *combinations(range(protocols), 2)]
+    kept = torch.ones(len(left_out), protocols, dtype=torch.bool)
+    double = torch.zeros(protocols, protocols, dtype=torch.long)
+    for fold, out in enumerate(left_out):
+        kept[fold, list(out)] = False
+        if out:
+            double[out[0], out[-1]] = double[out[-1], out[0]] = fold
+    return Folds(kept, double.diagonal(), double)
+
+
+def squared_error(measured: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean over pulses of the squared difference, as it is and with the best gain; `[..., pulse]` → `[...]`."""
+    known = ~measured.isnan()
+    measured, predicted = torch.where(known, measured, 0.0), torch.where(known, predicted, 0.0)
+    number = known.sum(-1)
+    gain = (measured * predicted).sum(-1, keepdim=True) / (predicted**2).sum(-1, keepdim=True)
+    return tuple(((measured - p) ** 2).sum(-1) / number for p in (predicted, gain * predicted))  # type: ignore[return-value]
+
+
+def noise_floor(responses: pd.DataFrame | xr.Dataset | Responses) -> pd.DataFrame:
+    """How much protocols differ where they are the same stimulus.
+
+    Returns
+    -------
+    DataFrame
+        For each pair of protocols that begin with the same two or more pulses: their number, the mean
+        squared difference of the mean responses, and how much of it sampling within each protocol makes.
+        What is above that comes from other cells or conditions, and no rule can predict it.
+    """
+    import pandas as pd
+
+    data = gather(responses)
+    moments = data.moments()
+    since = data.times - data.times[:, :1]
+    rows = []
+    for i, j in combinations(range(len(data.protocols)), 2):
+        same = ((since[i] - since[j]).abs() <= SAME_TRAIN).long().cumprod(0).bool()
+        if int(same.sum()) < 2:
+            continue
+        difference = (moments.mean[i] - moments.mean[j])[same]
+        sampling = sum((moments.variance / moments.count)[k][same] for k in (i, j))
+        rows.append(
+            {
+                "protocols": f"{data.protocols[i]}, {data.protocols[j]}",
+                "pulses": int(same.sum()),
+                "squared_difference": float((difference**2).nanmean()),
+                "from_sampling": float(torch.as_tensor(sampling).nanmean()),
+            }
+        )
+    return pd.DataFrame(rows, columns=["protocols", "pulses", "squared_difference", "from_sampling"])
+
+
+def _leave_out(problem: Problem, data: Responses, folds: Folds, starts: int, seed: int) -> dict[str, Tensor]:
+    """All numbers of one rule."""
+    moments = data.moments()
+    generator = torch.Generator().manual_seed(seed)
+    ends, values = climb_all(problem, moments.keep(folds.kept), starts, generator)
+    each, best = torch.arange(len(ends)), values.argmax(1)
+    z, value = ends[each, best], values[each, best]
+    predicted = problem.release(z) * _new_gain(problem, z, folds.kept)[:, None, None]
+    fitted = problem.mean(z[:1])[0]
+    error, shape_error = squared_error(moments.mean, predicted)  # [fold, protocol]
+    outside = problem.noise.log_likelihood(moments, predicted, problem.spread(predicted, z)).sum(-1)
+    protocols = torch.arange(folds.kept.shape[1])
+    inner = error[folds.double, protocols]  # [left out, predicted]
+    others = ~torch.eye(len(protocols), dtype=torch.bool)
+    free = len(problem.at.axes)
+    return {
+        "held_out_error": error[folds.single, protocols],
+        "held_out_shape_error": shape_error[folds.single, protocols],
+        "held_out_log_likelihood": outside[folds.single, protocols],
+        "prediction": predicted[folds.single, protocols],
+        "inner_error": (inner * others).sum(1) / others.sum(1),
+        "inner_log_likelihood": (outside[folds.double, protocols] * others).sum(1),
+        "fitted": fitted,
+        "fitted_error": squared_error(moments.mean, fitted)[0],
+        "log_likelihood": value[0],
+        "aic": 2 * free - 2 * value[0],
+        "bic": free * moments.count.sum().log() - 2 * value[0],
+        "tic": torch.tensor(2 * curvature(problem, data, z[0]).penalty) - 2 * value[0],
+        "parameters": torch.tensor(free),
+        "agreement": (values[0] >= value[0] - SAME_MAXIMUM).double().mean(),
+    }
+
+
+def _new_gain(problem: Problem, z: Tensor, kept: Tensor) -> Tensor:
+    """Gain for a protocol that is not among the fitted ones: their geometric mean, `[fold]`."""
+    logs = problem.at.gain_at(z).log()
+    if problem.at.gains == 1:
+        return logs[:, 0].exp()
+    return ((logs * kept).sum(-1) / kept.sum(-1)).exp()
+
+
+LONG_NAMES = {
+    "held_out_error": "mean squared error, protocol left out",
+    "held_out_shape_error": "the same with the protocol's best gain",
+    "held_out_log_likelihood": "log-likelihood, protocol left out",
+    "prediction": "prediction, protocol left out",
+    "inner_error": "mean squared error over the other protocols, each left out too",
+    "inner_log_likelihood": "log-likelihood of the other protocols, each left out too",
+    "fitted": "fitted mean response",
+    "fitted_error": "mean squared error, protocol included",
+    "log_likelihood": "log-likelihood",
+    "aic": "Akaike's information criterion",
+    "bic": "Bayesian information criterion",
+    "tic": "Takeuchi's information criterion, sweeps as units",
+    "parameters": "number of parameters, gains and noise included",
+    "agreement": "fraction of starts that found the maximum",
+}
+
+
+def _dataset(names: list[str], data: Responses, columns: dict[str, Tensor]) -> xr.Dataset:
+    import xarray as xr
+
+    axes = ("rule", "protocol", "pulse")
+    moments = data.moments()
+    missing = data.times.isnan()
+    result = xr.Dataset(coords={"rule": np.array(names, dtype=object)})
+    result = result.assign_coords(protocol=np.array(data.protocols, dtype=object))
+    for name, values in columns.items():
+        if values.ndim == 3:
+            values = torch.where(missing, torch.nan, values)
+        attrs = {"units": "1", "long_name": LONG_NAMES[name]}
+        result[name] = axes[: values.ndim], values.numpy(), attrs
+    chosen = columns["inner_error"].argmin(0)
+    protocols = torch.arange(len(data.protocols))
+    result["chosen"] = (
+        "protocol",
+        np.array([names[k] for k in chosen], dtype=object),
+        {"units": "1", "long_name": "rule chosen without this protocol"},
+    )
+    for name in ("error", "shape_error"):
+        values = columns[f"held_out_{name}"][chosen, protocols]
+        attrs = {"units": "1", "long_name": f"{LONG_NAMES[f'held_out_{name}']}, of the chosen rule"}
+        result[f"chosen_{name}"] = "protocol", values.numpy(), attrs
+    error = (moments.variance / moments.count).sqrt()
+    result["measured"] = axes[1:], moments.mean.numpy(), {"units": "1", "long_name": "mean response"}
+    result["standard_error"] = axes[1:], error.numpy(), {"units": "1", "long_name": "its standard error"}
+    result["pulse"] = "pulse", np.arange(moments.mean.shape[-1]), {"units": "1", "long_name": "pulse"}
+    result["time"] = axes[1:], data.times.numpy(), {"units": "s", "long_name": "time"}
+    return result.set_coords("time")

@@ -1,0 +1,267 @@
+"""The free parameters of a rule as points of a box, on scales where a step means the same everywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from fwsim.errors import ConfigError, ShapeError
+from fwsim.rules.base import PresynapticRule
+from fwsim.rules.parameters import Parameter, component_names, declared, leaves, replaced
+from fwsim.rules.stochastic_release import StochasticRelease
+from fwsim.rules.symbols import structure
+
+R = TypeVar("R", bound=PresynapticRule)
+Bounds = Mapping[str, tuple[float, float]]
+
+# Where a parameter is looked for, and the part of it where starts are drawn, by what it may be.
+# Times instead: from a tenth of the shortest interval to ten times the longest train.
+PROBABILITY = (1e-3, 1 - 1e-3), (0.02, 0.98)
+POSITIVE = (1e-3, 1e2), (1e-2, 3.0)
+REAL = (-20.0, 20.0), (-3.0, 3.0)
+REACH = 10.0
+GAIN = 1e5  # either way from the mean response
+DISPERSION = (1e-10, 1e3), (0.5, 0.5)
+EXPONENT = (0.0, 4.0), (2.0, 2.0)
+GAINS = ("shared", "protocol")
+
+Function = Callable[[Tensor], Tensor]
+SCALES: dict[str, tuple[Function, Function]] = {
+    "log": (torch.log, torch.exp),
+    "logit": (torch.logit, torch.sigmoid),
+    "linear": (torch.clone, torch.clone),
+}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One free parameter.
+
+    Parameters
+    ----------
+    name
+        As in `rule.parameters()`, or `gain`.
+    scale
+        `"log"`, `"logit"` or `"linear"`.
+    low, high
+        Bounds of the search, in the parameter's unit.
+    spread
+        Between which starts are drawn.
+    unit
+        `"s"`, `"Hz"` or `"1"`.
+    """
+
+    name: str
+    scale: str
+    low: float
+    high: float
+    spread: tuple[float, float]
+    unit: str
+
+    def forward(self, value: Tensor | float) -> Tensor:
+        """Value → coordinate."""
+        value = torch.as_tensor(value, dtype=torch.float64)
+        return SCALES[self.scale][0](value)
+
+    def back(self, coordinate: Tensor) -> Tensor:
+        """Coordinate → value."""
+        return SCALES[self.scale][1](coordinate)
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinates(Generic[R]):
+    """A rule, gains and noise whose free parameters are `z` `[..., axis]`.
+
+    Parameters
+    ----------
+    rule
+        Holds the options and every fixed parameter.
+    axes
+        One for each free parameter of the rule, then one for each gain, then dispersion and exponent of
+        the noise.
+    gains
+        Number of gains: 1, or the number of protocols.
+    """
+
+    rule: R
+    axes: tuple[Axis, ...]
+    gains: int
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the axes."""
+        return [axis.name for axis in self.axes]
+
+    @property
+    def low(self) -> Tensor:
+        """Lower ends, `[axis]`."""
+        return torch.stack([axis.forward(axis.low) for axis in self.axes])
+
+    @property
+    def high(self) -> Tensor:
+        """Upper ends, `[axis]`."""
+        return torch.stack([axis.forward(axis.high) for axis in self.axes])
+
+    def values(self, z: Tensor) -> Tensor:
+        """Parameters in their units, `[..., axis]`."""
+        return torch.stack([axis.back(part) for axis, part in zip(self.axes, z.unbind(-1))], -1)
+
+    def rule_at(self, z: Tensor) -> R:
+        """The rule with its free parameters from `z`: numbers for `[axis]`, else `[...]` tensors."""
+        free = dict(zip(self.names, self.values(z).unbind(-1)))
+        pick = lambda name, value, spec: free.get(name, value)  # noqa: E731
+        if z.ndim == 1:
+            free = {name: float(value) for name, value in free.items()}  # type: ignore[misc]
+        return replaced(self.rule, pick)
+
+    def gain_at(self, z: Tensor) -> Tensor:
+        """Gains `[..., gain]`."""
+        return z[..., self.gain_axes].exp()
+
+    def noise_at(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Dispersion and exponent, `[...]` each."""
+        return z[..., -2].exp(), z[..., -1]
+
+    @property
+    def gain_axes(self) -> slice:
+        """Where the gains are."""
+        return slice(len(self.axes) - 2 - self.gains, len(self.axes) - 2)
+
+    def ordered(self, z: Tensor) -> Tensor:
+        """The same rules with exchangeable components in ascending order of their time constants."""
+        index = {axis.name: k for k, axis in enumerate(self.axes)}
+        z = z.clone()
+        for groups in _exchangeable(self.rule):
+            if any(name not in index for names in groups for name in names):
+                continue  # a component that the user fixed is not exchangeable
+            columns = [[index[name] for name in names] for names in groups]
+            if any(len({(self.axes[k].low, self.axes[k].high) for k in column}) > 1 for column in columns):
+                continue  # nor one that has bounds of its own
+            order = z[..., columns[0]].argsort(-1)
+            for column in columns:
+                z[..., column] = z[..., column].gather(-1, order)
+        return z
+
+
+def coordinates(
+    rule: R, times: Tensor, size: float, gain: str, fixed: Sequence[str] = (), bounds: Bounds | None = None
+) -> Coordinates[R]:
+    """Coordinates of a rule for spike trains `times` and responses of the given mean size.
+
+    Raises
+    ------
+    ConfigError
+        The rule cannot be fitted, or a name or bound is not allowed.
+    """
+    _check_rule(rule)
+    limits = dict(bounds or {})
+    found = leaves(rule)
+    gains = component_names("gain", 1 if gain == "shared" else len(times))
+    known = {name for name, _, _ in found} | {*gains, "dispersion", "exponent"}
+    unknown = [name for name in (*fixed, *limits) if name not in known]
+    if unknown:
+        raise ConfigError(
+            f"{type(rule).__name__} has no parameter {unknown[0]!r}; it has {', '.join(sorted(known))}"
+        )
+    used = _in_equations(rule)
+    axes = [
+        _axis(name, spec, times, limits.get(name))
+        for name, _, spec in found
+        if name in used and name not in fixed
+    ]
+    around = (size / GAIN, size * GAIN), (size, size)
+    extra = [
+        *((name, "log", *around) for name in gains),
+        ("dispersion", "log", *DISPERSION),
+        ("exponent", "linear", *EXPONENT),
+    ]
+    axes += [_bounded(name, scale, box, spread, "1", limits.get(name)) for name, scale, box, spread in extra]
+    return Coordinates(rule, tuple(axes), len(gains))
+
+
+def starts(at: Coordinates, count: int, generator: torch.Generator) -> Tensor:
+    """Where to begin, `[start, axis]`: first the rule as it was given, then random ones."""
+    given = {name: float(value) for name, value, _ in leaves(at.rule)}
+    first = [
+        axis.forward(min(max(given.get(axis.name, axis.spread[0]), axis.low), axis.high)) for axis in at.axes
+    ]
+    low, high = (torch.stack([axis.forward(axis.spread[k]) for axis in at.axes]) for k in (0, 1))
+    drawn = low + (high - low) * torch.rand(count - 1, len(at.axes), generator=generator, dtype=torch.float64)
+    return torch.cat([torch.stack(first)[None], drawn])
+
+
+def _check_rule(rule: object) -> None:
+    if isinstance(rule, StochasticRelease):
+        raise ConfigError("StochasticRelease is random; fit the rule inside it")
+    if not isinstance(rule, PresynapticRule):
+        given = rule.__name__ if isinstance(rule, type) else type(rule).__name__
+        raise ConfigError(
+            f"{given} cannot be fitted to presynaptic trains; give an instance of a presynaptic rule"
+        )
+    for name, value, _ in leaves(rule):
+        if isinstance(value, Tensor) and value.ndim:
+            raise ShapeError(
+                f"{type(rule).__name__}.{name} has shape {list(value.shape)}; give a number to start from"
+            )
+
+
+def _in_equations(rule: PresynapticRule) -> set[str]:
+    """Parameters that change responses; an amplitude is left to the gain, with which it is interchangeable."""
+    kind = structure(rule)
+    after, output = kind.pre
+    expressions = [*kind.rest.values(), *kind.drift.values(), *after.values(), output]
+    return {symbol.name for e in expressions for symbol in e.free_symbols} - {"amplitude"}
+
+
+def _axis(name: str, spec: Parameter, times: Tensor, given: tuple[float, float] | None) -> Axis:
+    if spec.unit == "s":
+        intervals, longest = times.diff(dim=-1), float(times.nan_to_num(0.0).amax())
+        shortest = float(intervals[~intervals.isnan()].amin())
+        box, spread = (shortest / REACH, longest * REACH), (shortest, longest)
+        return _bounded(name, "log", box, spread, "s", given)
+    if (spec.low, spec.high) == (0.0, 1.0):
+        return _bounded(name, "logit", *PROBABILITY, spec.unit, given)
+    scale, (box, spread) = ("log", POSITIVE) if spec.low >= 0 else ("linear", REAL)
+    return _bounded(name, scale, box, spread, spec.unit, given)
+
+
+def _bounded(
+    name: str,
+    scale: str,
+    box: tuple[float, float],
+    spread: tuple[float, float],
+    unit: str,
+    given: tuple[float, float] | None,
+) -> Axis:
+    """Axis with the user's bounds, where there are any."""
+    low, high = box if given is None else given
+    inside = {"log": low > 0, "logit": low > 0 and high < 1, "linear": True}[scale]
+    if not (low < high and math.isfinite(low) and math.isfinite(high) and inside):
+        allowed = {"log": "above 0", "logit": "between 0 and 1", "linear": "finite"}[scale]
+        raise ConfigError(f"bounds of {name} are {given}; give (low, high) with low < high, {allowed}")
+    return Axis(
+        name, scale, low, high, (min(max(spread[0], low), high), max(min(spread[1], high), low)), unit
+    )
+
+
+def _exchangeable(rule: PresynapticRule) -> list[list[list[str]]]:
+    """Names of components that may be renumbered together: times first, then what belongs to them."""
+    found = []
+    specs = declared(rule)
+    several = {
+        f.name: component_names(f.name, len(getattr(rule, f.name)))
+        for f in fields(rule)
+        if f.name in specs and specs[f.name].components and len(getattr(rule, f.name)) > 1
+    }
+    for time, names in several.items():
+        if not time.startswith("tau"):
+            continue
+        partner = time.removeprefix("tau").removeprefix("_").lower()
+        others = [k for k in several if not k.startswith("tau") and (not partner or k.lower() == partner)]
+        found.append([names, *(several[other] for other in others)])
+    return found

@@ -1,0 +1,154 @@
+"""Fit one rule: many starts, then the same again for resampled sweeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from fwsim.errors import ConfigError, choice
+from fwsim.fitting.coordinates import GAINS, Bounds, R, coordinates
+from fwsim.fitting.coordinates import starts as draw_starts
+from fwsim.fitting.fitted import Fit
+from fwsim.fitting.noise import named
+from fwsim.fitting.optimise import Problem, maximise
+from fwsim.fitting.posterior import Posterior, check_level, curvature
+from fwsim.fitting.responses import Moments, Responses, gather
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+SAME_MAXIMUM = 1e-3  # nats between two ends that count as one maximum
+RIVAL = 20.0  # nats below the best within which another maximum may win in resampled data
+RESTARTS = 3  # rivals at most, the best included
+
+
+def fit(
+    rule: R,
+    responses: pd.DataFrame | xr.Dataset | Responses,
+    *,
+    noise: str = "gamma",
+    gain: str = "shared",
+    starts: int = 32,
+    replicates: int = 200,
+    level: float = 0.95,
+    fixed: Sequence[str] = (),
+    bounds: Bounds | None = None,
+    seed: int = 0,
+) -> Fit[R]:
+    """Fit a presynaptic rule to measured responses by maximum likelihood.
+
+    The mean response is gain × release; single responses scatter about it with a constant coefficient of
+    variation. All starts climb in one batch by Fisher scoring. Parameters stay in a box (times between a
+    tenth of the shortest interval and ten times the longest train) and are searched as logarithms, logits
+    or as they are. Sweeps are resampled within protocols for the bootstrap.
+
+    Parameters
+    ----------
+    rule
+        An instance: it gives the convention, the number of components, every fixed value, and one start.
+    responses
+        One row a response: `protocol, sweep, pulse, time_s, amplitude`; see `fwsim.fitting.gather`.
+    noise
+        `"gamma"` for positive responses, `"normal"` where some are zero or negative.
+    gain
+        `"shared"`, or `"protocol"` where each protocol was recorded from other cells.
+    starts
+        Number of starts, one of them the rule as given.
+    replicates
+        Number of bootstrap replicates.
+    level
+        Probability of the intervals.
+    fixed
+        Names of parameters that keep their value.
+    bounds
+        Name → (low, high), in place of the usual box.
+    seed
+        Of the random starts and of the bootstrap.
+
+    Raises
+    ------
+    ConfigError
+        The responses, the rule or an option are not allowed.
+    ShapeError
+        The rule has tensors for parameters.
+    """
+    check_level(level)
+    for name, value, least in (("starts", starts, 1), ("replicates", replicates, 2)):
+        if not isinstance(value, int) or value < least:
+            raise ConfigError(f"{name}={value!r} is not allowed; give a whole number from {least}")
+    data = gather(responses)
+    problem = problem_of(rule, data, noise, gain, fixed, bounds)
+    generator = torch.Generator().manual_seed(seed)
+    ends, values = climb_all(problem, data.moments()[None], starts, generator)
+    order = values[0].argsort(descending=True)
+    ends, values = ends[0, order], values[0, order]
+    if not values[0].isfinite():
+        raise ConfigError(
+            f"{type(rule).__name__} gave no positive responses from any of {starts} starts; "
+            "give a rule that releases at every pulse, more starts, or bounds"
+        )
+    best = problem.at.ordered(ends[0])
+    bend = curvature(problem, data, best)
+    return Fit(
+        problem=problem,
+        responses=data,
+        log_likelihood=float(values[0]),
+        posterior=Posterior(problem.at, best, bend.covariance),
+        replicates=bootstrap(problem, data.resampled(replicates, generator), rivals(ends, values)),
+        penalty=bend.penalty,
+        level=level,
+        agreement=float((values >= values[0] - SAME_MAXIMUM).double().mean()),
+    )
+
+
+def problem_of(
+    rule: R,
+    data: Responses,
+    noise: str,
+    gain: str,
+    fixed: Sequence[str] = (),
+    bounds: Bounds | None = None,
+) -> Problem:
+    """Set the problem up, and check that rule, noise and gain fit the responses."""
+    choice("gain", gain, GAINS)
+    kind = named(noise)
+    worst = (data.amplitude <= 0).nonzero()
+    if noise == "gamma" and len(worst):
+        raise ConfigError(
+            f"noise='gamma' needs positive amplitudes, and {len(worst)} are not (the first in protocol "
+            f"{data.protocols[int(data.protocol[worst[0, 0]])]!r}); use noise='normal', or leave failures empty"
+        )
+    if bool((data.moments().total.sum(-1) <= 0).any()):
+        raise ConfigError(
+            "the mean response of a protocol is not positive; turn the sign of amplitudes round"
+        )
+    size = float(torch.nanmean(data.amplitude))
+    return Problem(coordinates(rule, data.times, size, gain, fixed, bounds), data.times, kind, size)
+
+
+def climb_all(
+    problem: Problem, moments: Moments, starts: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Climb from the same starts for each data set: ends `[batch, start, axis]`, log-likelihoods `[batch, start]`."""
+    batch = len(moments.count)
+    z = draw_starts(problem.at, starts, generator).repeat(batch, 1)
+    ends, values = maximise(problem, moments.repeat(starts), z)
+    return ends.unflatten(0, (batch, starts)), values.unflatten(0, (batch, starts))
+
+
+def rivals(ends: Tensor, values: Tensor) -> Tensor:
+    """The best few different maxima of sorted ends `[start, axis]`."""
+    new = torch.cat([values.new_ones(1, dtype=torch.bool), values.diff().abs() > SAME_MAXIMUM])
+    return ends[new & (values > values[0] - RIVAL)][:RESTARTS]
+
+
+def bootstrap(problem: Problem, resampled: Moments, again: Tensor) -> Tensor:
+    """Best coordinates of each replicate, `[replicate, axis]`, climbing from the maxima `again` of the data."""
+    count = len(resampled.count)
+    ends, values = maximise(problem, resampled.repeat(len(again)), again.repeat(count, 1))
+    best = values.unflatten(0, (count, -1)).argmax(1)
+    return problem.at.ordered(ends.unflatten(0, (count, -1))[torch.arange(count), best])

@@ -1,0 +1,227 @@
+"""A fitted rule: what it predicts, how well it is known, and what it leaves unexplained."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic
+
+import numpy as np
+import torch
+
+from fwsim.fitting.coordinates import R
+from fwsim.fitting.optimise import Problem
+from fwsim.fitting.posterior import Interval, Posterior, check_level, percentile_intervals, undetermined
+from fwsim.fitting.responses import Responses
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from numpy.typing import ArrayLike
+    from torch import Tensor
+
+DRAWS = 20  # of single responses for every bootstrap replicate, for the band of one response
+
+
+@dataclass(frozen=True, eq=False)
+class Fit(Generic[R]):
+    """A rule fitted to responses: mean response = gain × release.
+
+    Parameters
+    ----------
+    problem
+        What was fitted: coordinates of the rule, trains, noise.
+    responses
+        To what.
+    log_likelihood
+        Of all responses, in nats, as if they were independent.
+    posterior
+        Laplace's approximation around the maximum.
+    replicates
+        Coordinates of the fits to resampled sweeps, `[replicate, axis]`.
+    penalty
+        Effective number of parameters, responses of a sweep not being independent.
+    level
+        Probability of the intervals.
+    agreement
+        Fraction of starts that ended at this maximum.
+    """
+
+    problem: Problem
+    responses: Responses
+    log_likelihood: float
+    posterior: Posterior
+    replicates: Tensor
+    penalty: float
+    level: float
+    agreement: float
+
+    @property
+    def rule(self) -> R:
+        """The rule with the parameters that fit best; an `amplitude`, where it has one, as it was given."""
+        return self.problem.at.rule_at(self.posterior.mode)
+
+    @property
+    def gain(self) -> float:
+        """Response to a release of 1, in the unit of the responses; the geometric mean over protocols."""
+        return float(self.problem.at.gain_at(self.posterior.mode).log().mean().exp())
+
+    @property
+    def gains(self) -> dict[str, float]:
+        """Gain of each protocol."""
+        names = self.responses.protocols
+        return dict(zip(names, self.problem.at.gain_at(self.posterior.mode).expand(len(names)).tolist()))
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Every fitted parameter in its unit: of the rule, gains, dispersion and exponent of the noise."""
+        at = self.problem.at
+        return dict(zip(at.names, at.values(self.posterior.mode).tolist()))
+
+    @property
+    def intervals(self) -> dict[str, Interval]:
+        """Interval of every fitted parameter, from the bootstrap over sweeps."""
+        return percentile_intervals(self.problem.at, self.replicates, self.level)
+
+    @property
+    def undetermined(self) -> tuple[str, ...]:
+        """Parameters that the data leave open.
+
+        Their interval, by bootstrap or posterior, reaches a bound of the search, spans a factor of ten
+        (times, gains and other positive ones) or half of the range (the others).
+        """
+        sources = self.intervals, self.posterior.intervals(self.level)
+        axes = self.problem.at.axes
+        return tuple(
+            axis.name for axis in axes if any(undetermined(axis, source[axis.name]) for source in sources)
+        )
+
+    @property
+    def aic(self) -> float:
+        """Akaike's information criterion."""
+        return 2 * self._free - 2 * self.log_likelihood
+
+    @property
+    def bic(self) -> float:
+        """Bayesian information criterion, by the number of responses."""
+        number = int((~self.responses.amplitude.isnan()).sum())
+        return self._free * math.log(number) - 2 * self.log_likelihood
+
+    @property
+    def tic(self) -> float:
+        """Takeuchi's information criterion, with whole sweeps as the independent units."""
+        return 2 * self.penalty - 2 * self.log_likelihood
+
+    @property
+    def _free(self) -> int:
+        return len(self.posterior.mode)
+
+    def predict(self, times: ArrayLike | Tensor) -> Tensor:
+        """Mean response at every spike of trains that begin at rest.
+
+        Parameters
+        ----------
+        times
+            `[..., spike]` in s, ascending, filled up with NaN.
+
+        Returns
+        -------
+        Tensor
+            `[..., spike]`, in the unit of the responses.
+        """
+        return self.gain * self.rule.respond(torch.as_tensor(times, dtype=torch.float64))
+
+    def bands(self, times: ArrayLike | Tensor, *, level: float | None = None, seed: int = 0) -> xr.Dataset:
+        """Mean response to one train with bands for itself and for a single response.
+
+        Parameters
+        ----------
+        times
+            `[spike]` in s.
+        level
+            Probability of both bands; `None`: that of the fit.
+        seed
+            Of the responses that are drawn.
+
+        Returns
+        -------
+        Dataset
+            `mean`, `mean_low`, `mean_high`, `response_low`, `response_high` over `spike`, with coordinate `time`.
+        """
+        import xarray as xr
+
+        level = self.level if level is None else level
+        check_level(level)
+        train = torch.as_tensor(times, dtype=torch.float64)
+        at, noise = self.problem.at, self.problem.noise
+        gain = at.gain_at(self.replicates).log().mean(-1, keepdim=True).exp()
+        means = gain * at.rule_at(self.replicates).respond(train.expand(len(gain), -1))
+        dispersion, exponent = (part[:, None] for part in at.noise_at(self.replicates))
+        spread = noise.spread(means, dispersion, exponent, self.problem.size)
+        generator = torch.Generator().manual_seed(seed)
+        single = noise.sample(means.repeat(DRAWS, 1), spread.repeat(DRAWS, 1), generator)
+        ends = torch.tensor([0.5 - level / 2, 0.5 + level / 2], dtype=torch.float64)
+        columns = {"mean": self.predict(train)}
+        for name, draws in (("mean", means), ("response", single)):
+            columns[f"{name}_low"], columns[f"{name}_high"] = torch.quantile(draws, ends, dim=0)
+        attrs = {"units": "1", "long_name": "response"}
+        return xr.Dataset(
+            {name: ("spike", values.numpy(), attrs) for name, values in columns.items()},
+            coords={"time": ("spike", train.numpy(), {"units": "s", "long_name": "time"})},
+            attrs={"level": level},
+        )
+
+    def residuals(self) -> xr.Dataset:
+        """Measured and predicted mean responses, `[protocol, pulse]`, with the error of the measured mean.
+
+        The prediction here has the gain of each protocol where they differ.
+        """
+        import xarray as xr
+
+        moments = self.responses.moments()
+        gain = torch.tensor([self.gains[name] for name in self.responses.protocols], dtype=torch.float64)
+        predicted = gain[:, None] * self.rule.respond(self.responses.times)
+        error = (moments.variance / moments.count).sqrt()
+        columns = {
+            "measured": (moments.mean, "mean response"),
+            "standard_error": (error, "standard error of the mean response"),
+            "predicted": (predicted, "predicted mean response"),
+            "residual": ((moments.mean - predicted) / error, "residual in standard errors"),
+            "count": (moments.count, "responses"),
+        }
+        dimensions = ("protocol", "pulse")
+        return xr.Dataset(
+            {
+                k: (dimensions, v.numpy(), {"units": "1", "long_name": text})
+                for k, (v, text) in columns.items()
+            },
+            coords={
+                "protocol": np.array(self.responses.protocols, dtype=object),
+                "pulse": ("pulse", np.arange(moments.mean.shape[-1]), {"units": "1", "long_name": "pulse"}),
+                "time": (dimensions, self.responses.times.numpy(), {"units": "s", "long_name": "time"}),
+            },
+        )
+
+    def summary(self) -> pd.DataFrame:
+        """One row a parameter: value, unit, both intervals, whether the data determine it."""
+        import pandas as pd
+
+        bootstrap, laplace, open_ones = (
+            self.intervals,
+            self.posterior.intervals(self.level),
+            self.undetermined,
+        )
+        rows = [
+            {
+                "parameter": axis.name,
+                "value": self.parameters[axis.name],
+                "unit": axis.unit,
+                "low": bootstrap[axis.name].low,
+                "high": bootstrap[axis.name].high,
+                "laplace_low": laplace[axis.name].low,
+                "laplace_high": laplace[axis.name].high,
+                "determined": axis.name not in open_ones,
+            }
+            for axis in self.problem.at.axes
+        ]
+        return pd.DataFrame(rows)

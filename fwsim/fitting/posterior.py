@@ -1,0 +1,136 @@
+"""What the data say about parameters, beside the best ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fwsim.errors import ConfigError
+from fwsim.fitting.coordinates import Axis, Coordinates
+from fwsim.fitting.optimise import Problem
+from fwsim.fitting.responses import Responses
+
+FLAT = 1e-8  # curvature relative to the largest, below which a direction counts as free
+FREE_SD = 1e3  # its standard deviation in coordinates
+DECADE = 10.0
+HALF = 0.5
+
+
+class Interval(NamedTuple):
+    """Ends of an interval, in the parameter's unit."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Laplace's approximation: normal around the estimate on the coordinates of the fit, under a flat prior.
+
+    Responses of one sweep go together (neighbouring ones correlate at .6 in the recordings that this was
+    made for), which the likelihood does not know. The covariance is therefore H⁻¹ J H⁻¹ instead of H⁻¹,
+    with H the expected curvature and J the covariance of the scores of whole sweeps; the two agree where
+    responses are independent. Source: Müller 2013, Econometrica 81:1805.
+
+    Parameters
+    ----------
+    at
+        Coordinates: logarithms of times and gains, logits of probabilities.
+    mode
+        `[axis]`.
+    covariance
+        `[axis, axis]`.
+    """
+
+    at: Coordinates
+    mode: Tensor
+    covariance: Tensor
+
+    def intervals(self, level: float = 0.95) -> dict[str, Interval]:
+        """Central interval of each parameter, cut at the bounds of the search."""
+        check_level(level)
+        reach = torch.special.ndtri(torch.tensor(0.5 + level / 2, dtype=torch.float64))
+        sd = self.covariance.diagonal().sqrt()
+        return natural(self.at, self._inside(self.mode - reach * sd), self._inside(self.mode + reach * sd))
+
+    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw coordinates `[draw, axis]`, cut at the bounds of the search."""
+        generator = generator or torch.Generator().manual_seed(0)
+        values, vectors = torch.linalg.eigh(self.covariance)
+        root = vectors * values.clamp(min=0).sqrt()
+        normal = torch.randn(count, len(self.mode), generator=generator, dtype=torch.float64)
+        return self._inside(self.mode + normal @ root.T)
+
+    def _inside(self, z: Tensor) -> Tensor:
+        return z.clamp(self.at.low, self.at.high)
+
+
+@dataclass(frozen=True, eq=False)
+class Curvature:
+    """Of the log-likelihood at its maximum, `[axis, axis]`: expected, and from the scores of whole sweeps."""
+
+    expected: Tensor
+    sweeps: Tensor
+
+    @property
+    def covariance(self) -> Tensor:
+        """Covariance of the estimate; directions that change nothing get a standard deviation of 1000."""
+        inverse, flat = self._inverse()
+        return inverse @ self.sweeps @ inverse + FREE_SD**2 * flat
+
+    @property
+    def penalty(self) -> float:
+        """Effective number of parameters, tr(H⁻¹ J): their number where responses are independent."""
+        return float((self._inverse()[0] * self.sweeps).sum())
+
+    def _inverse(self) -> tuple[Tensor, Tensor]:
+        """Inverse of the expected curvature where there is any, and the projection on the rest."""
+        values, vectors = torch.linalg.eigh(self.expected)
+        flat = values <= FLAT * values[-1]
+        inverse = torch.where(flat, 0.0, 1 / torch.where(flat, 1.0, values))
+        return (vectors * inverse) @ vectors.T, (vectors * flat) @ vectors.T
+
+
+def curvature(problem: Problem, responses: Responses, z: Tensor) -> Curvature:
+    """Curvature at a maximum `z` `[axis]`."""
+    mean, slope = problem.mean_and_slope(z[None])
+    _, expected = problem.score_and_information(mean, slope, z[None], responses.moments()[None])
+    single = responses.moments(torch.eye(len(responses.amplitude), dtype=torch.float64))
+    count = len(responses.amplitude)
+    scores, _ = problem.score_and_information(
+        mean.expand(count, -1, -1), slope.expand(count, -1, -1, -1), z.expand(count, -1), single
+    )
+    return Curvature(expected[0], scores.T @ scores)
+
+
+def percentile_intervals(at: Coordinates, draws: Tensor, level: float) -> dict[str, Interval]:
+    """Central interval of draws `[draw, axis]`, by parameter."""
+    check_level(level)
+    ends = torch.tensor([0.5 - level / 2, 0.5 + level / 2], dtype=torch.float64)
+    low, high = torch.quantile(draws, ends, dim=0)
+    return natural(at, low, high)
+
+
+def natural(at: Coordinates, low: Tensor, high: Tensor) -> dict[str, Interval]:
+    """Intervals in units from their ends in coordinates."""
+    ends = torch.stack([at.values(low), at.values(high)], -1).tolist()
+    return {name: Interval(*pair) for name, pair in zip(at.names, ends)}
+
+
+def undetermined(axis: Axis, interval: Interval) -> bool:
+    """Whether an interval reaches a bound of the search, or spans a decade (log) or half the range (others)."""
+    low, high = interval
+    slack = 1e-6 * (axis.high - axis.low)
+    if axis.scale == "log":
+        return low <= axis.low * (1 + 1e-6) or high >= axis.high * (1 - 1e-6) or high > DECADE * low
+    at_bound = low <= axis.low + slack or high >= axis.high - slack
+    return at_bound or high - low > HALF * (axis.high - axis.low)
+
+
+def check_level(level: float) -> None:
+    """Raise unless `level` is a probability strictly between 0 and 1."""
+    if not 0 < level < 1:
+        raise ConfigError(f"level={level!r} is not allowed; give a probability between 0 and 1, such as 0.95")

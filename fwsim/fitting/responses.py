@@ -1,0 +1,280 @@
+"""Measured responses: the table that people keep, checked and turned into tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fwsim.errors import ConfigError
+from fwsim.units import SYMBOLS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from torch import Tensor
+
+COLUMNS = ("protocol", "sweep", "pulse", "time_s", "amplitude")
+SAME_TIME = 1e-9  # s; by how much the time of a pulse may differ between sweeps
+
+
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """Responses to spike trains, several sweeps of each protocol.
+
+    Parameters
+    ----------
+    protocols
+        Names.
+    times
+        `[protocol, pulse]` in s, filled up with NaN.
+    amplitude
+        `[sweep, pulse]`, the sweeps of all protocols one after the other, NaN where missing.
+    protocol
+        Which protocol each sweep belongs to, `[sweep]`.
+    """
+
+    protocols: tuple[str, ...]
+    times: Tensor
+    amplitude: Tensor
+    protocol: Tensor
+
+    def moments(self, weights: Tensor | None = None) -> Moments:
+        """Sums over sweeps, all that a likelihood needs.
+
+        Parameters
+        ----------
+        weights
+            How often each sweep counts, `[..., sweep]`; `None`: once.
+        """
+        known = ~self.amplitude.isnan()
+        y = torch.where(known, self.amplitude, 1.0)
+        powers = torch.stack([known.double(), y * known, y**2 * known, y.clamp(min=1e-300).log() * known])
+        if weights is None:
+            weights = torch.ones(len(self.amplitude), dtype=torch.float64)
+        sums = [
+            torch.einsum("...s,msp->m...p", weights[..., rows], powers[:, rows])
+            for rows in (self.protocol == k for k in range(len(self.protocols)))
+        ]
+        return Moments(*torch.stack(sums, -2))
+
+    def resampled(self, replicates: int, generator: torch.Generator) -> Moments:
+        """Moments `[replicate, protocol, pulse]` of sweeps drawn with replacement within each protocol."""
+        weights = torch.zeros(replicates, len(self.amplitude), dtype=torch.float64)
+        for k in range(len(self.protocols)):
+            rows = (self.protocol == k).nonzero()[:, 0]
+            drawn = rows[torch.randint(len(rows), (replicates, len(rows)), generator=generator)]
+            weights.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
+        return self.moments(weights)
+
+    def only(self, protocols: Sequence[str]) -> Responses:
+        """The same with some protocols."""
+        unknown = [name for name in protocols if name not in self.protocols]
+        if unknown or not protocols:
+            raise ConfigError(
+                f"protocol {', '.join(map(repr, unknown)) or 'none'} is not among the responses; "
+                f"use {', '.join(map(repr, self.protocols))}"
+            )
+        kept = [k for k, name in enumerate(self.protocols) if name in protocols]
+        rows = torch.isin(self.protocol, torch.tensor(kept))
+        renumbered = torch.searchsorted(torch.tensor(kept), self.protocol[rows])
+        names = tuple(self.protocols[k] for k in kept)
+        return Responses(names, self.times[kept], self.amplitude[rows], renumbered)
+
+    def without(self, *protocols: str) -> Responses:
+        """The same but for some protocols."""
+        self.only(protocols)
+        return self.only([name for name in self.protocols if name not in protocols])
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Sums over sweeps, `[..., protocol, pulse]`: number, Σy, Σy², Σ log y."""
+
+    count: Tensor
+    total: Tensor
+    squares: Tensor
+    logs: Tensor
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean response, NaN without one."""
+        return self.total / torch.where(self.count > 0, self.count, torch.nan)
+
+    @property
+    def variance(self) -> Tensor:
+        """Variance over sweeps, unbiased."""
+        return (self.squares - self.count * self.mean**2) / (self.count - 1)
+
+    def keep(self, mask: Tensor) -> Moments:
+        """Only the protocols where `mask` `[..., protocol]` is true, with its leading axes."""
+        part = mask[..., None].double()
+        return Moments(*(value * part for value in self._parts()))
+
+    def repeat(self, times: int) -> Moments:
+        """Each entry of the first axis `times` times over."""
+        return Moments(*(value.repeat_interleave(times, 0) for value in self._parts()))
+
+    def __getitem__(self, index: Any) -> Moments:
+        return Moments(*(value[index] for value in self._parts()))
+
+    def _parts(self) -> tuple[Tensor, ...]:
+        return self.count, self.total, self.squares, self.logs
+
+
+def gather(table: pd.DataFrame | xr.Dataset | Responses) -> Responses:
+    """Check a table of responses and turn it into tensors.
+
+    Parameters
+    ----------
+    table
+        One row a response: `protocol`, `sweep`, `pulse` (counted from 0), `time_s` from any zero (or
+        `time_ms`), `amplitude` (empty where missing). Or a Dataset with variables of these names over any
+        dimensions, where `time` with an attribute `units` serves as well.
+
+    Raises
+    ------
+    ConfigError
+        The table is not like this; the message names the first bad row.
+    """
+    if isinstance(table, Responses):
+        return table
+    frame = _columns(table)
+    for name in ("pulse", "time_s", "amplitude"):
+        frame[name] = _numbers(frame, name)
+    _check(frame)
+    names = tuple(dict.fromkeys(frame["protocol"].astype(str)))
+    trains = [_train(name, frame[frame["protocol"].astype(str) == name]) for name in names]
+    length = max(len(times) for times, _ in trains)
+    pad = lambda values: torch.nn.functional.pad(values, (0, length - values.shape[-1]), value=torch.nan)  # noqa: E731
+    return Responses(
+        protocols=names,
+        times=torch.stack([pad(times) for times, _ in trains]),
+        amplitude=torch.cat([pad(amplitude) for _, amplitude in trains]),
+        protocol=torch.cat([torch.full((len(a),), k) for k, (_, a) in enumerate(trains)]),
+    )
+
+
+def read_table(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
+    """Read responses from CSV files.
+
+    Parameters
+    ----------
+    path
+        A file, several, or a folder of them. Where there is no column `protocol`, the file's name is it.
+    """
+    import pandas as pd
+
+    paths = [Path(part) for part in ([path] if isinstance(path, (str, Path)) else path)]
+    files = [file for part in paths for file in (sorted(part.glob("*.csv")) if part.is_dir() else [part])]
+    if not files:
+        raise ConfigError(
+            f"{', '.join(map(str, paths))} holds no CSV file; give files of {', '.join(COLUMNS)}"
+        )
+    frames = []
+    for file in files:
+        try:
+            frame = pd.read_csv(file)
+        except (OSError, ValueError) as error:  # pandas' parsing errors are ValueErrors
+            raise ConfigError(
+                f"{file} cannot be read as CSV: {error}; give columns {', '.join(COLUMNS)}"
+            ) from error
+        frames.append(frame if "protocol" in frame else frame.assign(protocol=file.stem))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _columns(table: Any) -> pd.DataFrame:
+    """A copy with the five columns and time in seconds."""
+    import pandas as pd
+    import xarray as xr
+
+    if isinstance(table, xr.Dataset):
+        unit = table["time"].attrs.get("units") if "time" in table.variables else None
+        table = table.to_dataframe().reset_index()
+        table = table.rename(columns={"time": f"time_{unit}"}) if unit else table
+    if not isinstance(table, pd.DataFrame):
+        raise ConfigError(
+            f"responses are a {type(table).__name__}; give a DataFrame or Dataset with {', '.join(COLUMNS)}"
+        )
+    frame = table.copy()
+    for symbol, factor in SYMBOLS["time"].items():
+        if f"time_{symbol}" in frame and "time_s" not in frame:
+            frame["time_s"] = _numbers(frame, f"time_{symbol}") * factor
+    if "time" in frame and "time_s" not in frame:
+        raise ConfigError("column time has no unit; call it time_s (or time_ms), or set the Dataset's units")
+    missing = [name for name in COLUMNS if name not in frame]
+    if missing:
+        raise ConfigError(f"the table has no column {', '.join(missing)}; it must have {', '.join(COLUMNS)}")
+    if not len(frame):
+        raise ConfigError("the table has no rows; give one row for each response")
+    return frame[list(COLUMNS)].reset_index(drop=True)
+
+
+def _numbers(frame: pd.DataFrame, name: str) -> pd.Series:
+    import pandas as pd
+
+    numbers = pd.to_numeric(frame[name], errors="coerce")
+    text = numbers.isna() & frame[name].notna()
+    if text.any():
+        row = int(text.to_numpy().argmax())
+        raise ConfigError(
+            f"row {row}: {name}={frame[name].iloc[row]!r} is not a number; correct it or leave it empty"
+        )
+    return numbers.astype("float64")
+
+
+def _check(frame: pd.DataFrame) -> None:
+    import numpy as np
+
+    pulse, time = frame["pulse"], frame["time_s"]
+    problems = [
+        ("protocol", frame["protocol"].isna(), "give every row the name of its protocol"),
+        ("sweep", frame["sweep"].isna(), "number the sweeps of each protocol"),
+        ("pulse", ~((pulse >= 0) & (pulse % 1 == 0)), "count the pulses of a sweep 0, 1, 2 …"),
+        ("time_s", ~np.isfinite(time), "give every pulse its time in seconds"),
+        ("time_s", time < 0, "times are seconds from the start of the sweep, at least 0"),
+        ("amplitude", np.isinf(frame["amplitude"]), "leave a missing response empty"),
+    ]
+    for name, bad, remedy in problems:
+        if bad.any():
+            row = int(bad.to_numpy().argmax())
+            raise ConfigError(f"row {row}: {name}={frame[name].iloc[row]} is not allowed; {remedy}")
+    double = frame.duplicated(["protocol", "sweep", "pulse"])
+    if double.any():
+        first = frame[double].iloc[0]
+        raise ConfigError(
+            f"protocol {first.protocol!r} has sweep {first.sweep}, pulse {first.pulse:g} twice; number its sweeps apart"
+        )
+
+
+def _train(protocol: str, rows: pd.DataFrame) -> tuple[Tensor, Tensor]:
+    """Times `[pulse]` and amplitudes `[sweep, pulse]` of one protocol."""
+    by_pulse = rows.groupby("pulse")["time_s"].agg(["min", "max"])
+    pulses, times = by_pulse.index.to_numpy(), by_pulse["min"].to_numpy()
+    absent = sorted(set(range(int(pulses[-1]) + 1)) - set(pulses))
+    if absent:
+        raise ConfigError(
+            f"protocol {protocol!r} has no time for pulse {absent[0]}; add a row with its time_s and empty amplitude"
+        )
+    varying = (by_pulse["max"] - by_pulse["min"]).to_numpy() > SAME_TIME
+    if varying.any():
+        raise ConfigError(
+            f"protocol {protocol!r}: pulse {pulses[varying][0]:g} comes at different times in different sweeps; "
+            "name trains with different times as different protocols"
+        )
+    falling = (times[1:] <= times[:-1]).nonzero()[0]
+    if len(falling):
+        raise ConfigError(
+            f"protocol {protocol!r}: pulse {falling[0] + 1} does not come after pulse {falling[0]}; sort by time"
+        )
+    amplitude = rows.pivot(index="sweep", columns="pulse", values="amplitude")
+    amplitude = amplitude.dropna(how="all")
+    if len(amplitude) < 2:
+        raise ConfigError(
+            f"protocol {protocol!r} has {len(amplitude)} sweep with responses; variability needs at least 2, "
+            "so add sweeps or leave the protocol out"
+        )
+    return torch.tensor(times), torch.tensor(amplitude.to_numpy(), dtype=torch.float64)
