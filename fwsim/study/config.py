@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
@@ -89,6 +89,14 @@ def _unit(annotation: Any, metadata: Any) -> str | None:
         if found:
             return found
     return None
+
+
+def readable(annotation: Any) -> Any:
+    """Let the text of an option choose among numbers: pydantic matches Literal[1, 2] by value only."""
+    if get_origin(annotation) is Literal:
+        texts = {str(value): value for value in get_args(annotation)}
+        return Annotated[annotation, BeforeValidator(lambda given: texts.get(given, given))]
+    return annotation
 
 
 def explain(error: ValidationError, config: type[BaseModel], field: str | None = None) -> str:

@@ -9,14 +9,14 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from cyclopts import App, CycloptsError, Parameter
-from pydantic import BeforeValidator, ValidationError, create_model
+from pydantic import ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from fwsim.errors import ConfigError
-from fwsim.study.config import Config, explain, unit_of
+from fwsim.study.config import Config, explain, readable, unit_of
 from fwsim.study.experiment import Experiment
 from fwsim.study.names import unknown
 
@@ -196,14 +196,6 @@ def _option(field: FieldInfo, default: Any) -> tuple[Any, FieldInfo]:
         setattr(option, name, value)
     option._attributes_set = {**field._attributes_set, **changes}
     return readable(field.annotation), option
-
-
-def readable(annotation: Any) -> Any:
-    """Let the text of an option choose among numbers: pydantic matches Literal[1, 2] by value only."""
-    if get_origin(annotation) is Literal:
-        texts = {str(value): value for value in get_args(annotation)}
-        return Annotated[annotation, BeforeValidator(lambda given: texts.get(given, given))]
-    return annotation
 
 
 def _typed(default: Any) -> str:

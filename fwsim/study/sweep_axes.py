@@ -12,13 +12,12 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from fwsim.errors import ConfigError
-from fwsim.study.config import explain, unit_of
+from fwsim.study.config import explain, readable, unit_of
 from fwsim.study.experiment import Experiment
 from fwsim.study.names import unknown
-from fwsim.study.options import readable
 from fwsim.units import quantity
 
-RANGE = re.compile(r"([^:]+):([^:]+):(log|lin)(\d+)\Z")
+RANGE = re.compile(r"([^:]+):([^:]+):\s*(log|lin)(\d+)\Z")
 ASSIGNMENT = re.compile(r"(?:\A|\s+)(\w+)\s*=")
 DIMENSIONS = {"s": "time", "Hz": "rate", "V": "voltage"}
 FORMS = "write start:stop:log9, start:stop:lin9, or values separated by commas"

@@ -53,13 +53,14 @@ def connect(
         raise ConfigError(f"workers={workers!r} is not allowed; use at least 1")
     if options and scheduler != "slurm":
         raise ConfigError(f"cluster options ({', '.join(options)}) are for scheduler='slurm'; leave them out")
-    if scheduler == "slurm":
-        yield from _slurm(workers, options)
-    elif scheduler is not None:
-        yield from _running(scheduler, workers)
-    else:
-        wanted = devices(device) if workers is None else workers
-        yield from _local(max(1, min(wanted, batches)))
+    with _quiet():
+        if scheduler == "slurm":
+            yield from _slurm(workers, options)
+        elif scheduler is not None:
+            yield from _running(scheduler, workers)
+        else:
+            wanted = devices(device) if workers is None else workers
+            yield from _local(max(1, min(wanted, batches)))
 
 
 def devices(name: str) -> int:
@@ -95,7 +96,7 @@ def _local(workers: int) -> Iterator[Client | None]:
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
             env={"NUMBA_NUM_THREADS": "1"},
         ) as cluster,
@@ -155,6 +156,20 @@ def _jobqueue() -> ModuleType:
     except ImportError:
         raise ConfigError("scheduler='slurm' needs dask-jobqueue; pip install 'fwsim[slurm]'") from None
     return dask_jobqueue
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Say nothing of dying workers and lost connections: the sweep handles them, or says so in its own words."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from asyncio import CancelledError
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import replace
 from typing import TYPE_CHECKING
 

@@ -1,0 +1,257 @@
+"""Sweeps on several processes: the same numbers, whoever dies."""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+import fwsim as fw
+from fwsim.errors import ConfigError
+from fwsim.study import Run, resume_sweep, sweep_cluster
+from fwsim.study.sweep_run import finished_points
+
+OVER = {"tau": [1.0, 2.0], "eta": [1.0, 2.0, 3.0, 4.0]}
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+@pytest.fixture
+def expected(toy):
+    """What an uninterrupted sweep in one process gives."""
+    return fw.sweep("leak", OVER, 2, batch_size=2, workers=1, folder="expected").load()
+
+
+@pytest.fixture(autouse=True)
+def slow_points(monkeypatch):
+    """Give every process time to die in."""
+    monkeypatch.setenv("LEAK_PAUSE", "0.1")
+
+
+class Cluster:
+    """A scheduler and workers in processes of their own, started by hand in another folder."""
+
+    def __init__(self, folder, workers=2):
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"tcp://127.0.0.1:{self.port}"
+        self.processes = {}
+        self.start("scheduler")
+        for number in range(workers):
+            self.start(f"worker {number}")
+
+    def start(self, name):
+        if name == "scheduler":
+            tokens = ["dask", "scheduler", "--port", str(self.port), "--host", "127.0.0.1", "--no-dashboard"]
+        else:
+            tokens = ["dask", "worker", self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
+            tokens += ["--death-timeout", "30"]
+        command = [str(Path(sys.executable).with_name(tokens[0])), *tokens[1:]]
+        self.processes[name] = subprocess.Popen(command, cwd=self.folder, **QUIET)
+
+    def kill(self, name):
+        self.processes[name].kill()
+        self.processes[name].wait()
+
+    def close(self):
+        for name in self.processes:
+            self.kill(name)
+
+
+@pytest.fixture
+def cluster(tmp_path_factory):
+    started = []
+
+    def start(workers=2):
+        started.append(Cluster(tmp_path_factory.mktemp("elsewhere"), workers))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.close()
+
+
+def client(toy, *options, command="sweep"):
+    """Start the command line in a process of its own."""
+    tokens = ["resume", "here", *options]
+    if command == "sweep":
+        over = [f"--over={name}={','.join(map(str, values))}" for name, values in OVER.items()]
+        tokens = ["sweep", "leak", *over, "--seeds=2", "--batch-size=2", "--to=here", *options]
+    return subprocess.Popen(
+        [sys.executable, "-m", "fwsim.cli", *tokens],
+        cwd=toy,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_points(toy, number, process):
+    """Until a number of points are kept, or the client has ended."""
+    while process.poll() is None and len(list((toy / "here" / "batches").glob("[!.]*"))) * 2 < number:
+        time.sleep(0.05)
+
+
+def test_two_processes_of_this_machine(toy, expected):
+    """Nothing in the script guards against being run again, and it need not."""
+    call = f"fw.sweep('leak', {OVER!r}, 2, batch_size=2, workers=2, folder='here')"
+    (toy / "script.py").write_text(f"import fwsim as fw\n{call}\nprint('once')\n")
+    done = subprocess.run([sys.executable, "script.py"], cwd=toy, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("once\n", "")
+    xr.testing.assert_equal(Run(toy / "here").recording.load(), expected)
+
+
+def test_a_running_cluster_survives_the_death_of_a_worker(toy, cluster, expected):
+    """By its address, with workers in another folder; what the dead worker had is done by the other."""
+    running = cluster()
+    process = client(toy, f"--scheduler={running.address}")
+    wait_for_points(toy, 2, process)
+    running.kill("worker 0")
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (0, "")
+    assert "16 points: 16 done, 0 failed, in" in out
+    xr.testing.assert_equal(Run(toy / "here").recording.load(), expected)
+
+
+def test_the_death_of_scheduler_and_client(toy, cluster, expected):
+    running = cluster(workers=1)
+    process = client(toy, f"--scheduler={running.address}")
+    wait_for_points(toy, 2, process)
+    running.kill("scheduler")
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert err == (
+        "fwsim: the Dask scheduler is gone; what is finished is kept; go on with: fwsim resume here\n"
+    )
+    stopped = Run(toy / "here")
+    assert stopped.state == "interrupted"
+
+    before = finished_points(stopped)
+    process = client(toy, "--workers=2", command="resume")
+    wait_for_points(toy, before + 2, process)
+    process.kill()
+    process.wait()
+    assert stopped.state == "interrupted"
+    assert before < finished_points(stopped)
+    xr.testing.assert_equal(resume_sweep("here", workers=1).load(), expected)
+
+
+@pytest.mark.slow
+def test_points_that_kill_their_worker_are_failures(toy, cluster):
+    """The other points of their batch are not."""
+    running = cluster()
+    for number in range(2, 6):
+        running.start(f"worker {number}")
+    with pytest.warns(UserWarning, match="1 of 3 points failed"):
+        recording = fw.sweep(
+            "leak", {"eta": [1, 2, 3]}, config={"kills": 2.0}, scheduler=running.address, folder="here"
+        )
+    assert recording.failed.values.ravel().tolist() == [False, True, False]
+    assert "its worker died" in (toy / "here" / "failed.csv").read_text()
+
+
+def test_ctrl_c_stops_all_processes(toy):
+    process = client(toy, "--workers=2")
+    wait_for_points(toy, 2, process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "fwsim: interrupted; go on with: fwsim resume here\n"
+    assert Run(toy / "here").state == "interrupted"
+
+
+FAKE_SLURM = """#!/bin/sh
+# Runs the job script here and now, as Slurm would somewhere else some time.
+cp "$1" "$FAKE_SLURM/job.sh"
+setsid sh "$1" > /dev/null 2>&1 &
+echo $! >> "$FAKE_SLURM/pids"
+echo "Submitted batch job $!"
+"""
+
+
+def test_slurm_jobs(toy, tmp_path_factory, monkeypatch, expected):
+    """A sweep through dask-jobqueue, with a `sbatch` that runs the script on this machine."""
+    pytest.importorskip("dask_jobqueue", reason="the extra 'slurm' is not installed")
+    fake = tmp_path_factory.mktemp("slurm")
+    for name, text in (("sbatch", FAKE_SLURM), ("scancel", '#!/bin/sh\nkill -- -"$1"\n')):
+        (fake / name).write_text(text)
+        (fake / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake}:{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_SLURM", str(fake))
+    try:
+        recording = fw.sweep(
+            "leak",
+            OVER,
+            2,
+            batch_size=2,
+            folder="here",
+            scheduler="slurm",
+            workers=1,
+            cluster={"memory": "1GB", "queue": "long", "walltime": "00:10:00", "interface": "lo"},
+        )
+        xr.testing.assert_equal(recording.load().drop_attrs(), expected.drop_attrs())
+        script = (fake / "job.sh").read_text()
+    finally:
+        for pid in (fake / "pids").read_text().split():
+            subprocess.run(["kill", "-9", "--", f"-{pid}"], **QUIET)
+    assert "#SBATCH -p long\n" in script
+    assert "#SBATCH -t 00:10:00\n" in script
+    assert "--nthreads 1 " in script
+
+
+def test_slurm_options(monkeypatch, toy):
+    pytest.importorskip("dask_jobqueue", reason="the extra 'slurm' is not installed")
+    options = sweep_cluster.parse_options(["memory=8GB", "cores=4", 'job_extra_directives=["--gres=gpu:4"]'])
+    assert options == {"memory": "8GB", "cores": 4, "job_extra_directives": ["--gres=gpu:4"]}
+    assert sweep_cluster.slurm_options(options)["processes"] == 4  # one worker a device
+    monkeypatch.setenv("PATH", "")
+    for options, said in (
+        ({"memory": "1GB"}, "there is no Slurm here"),
+        ({}, "Slurm options do not fit"),
+        ({"memory": "1GB", "quue": "long"}, "Slurm options do not fit"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            fw.sweep("leak", OVER, scheduler="slurm", workers=1, cluster=options, folder="here")
+    with pytest.raises(ConfigError, match="is not KEY=VALUE"):
+        sweep_cluster.parse_options(["memory"])
+    assert not (toy / "here").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_twenty_kills(toy, cluster, expected):
+    """Scheduler, worker or client dies at a random moment, twenty times; the result is that of an undisturbed sweep."""
+    dice = random.Random(20)
+    running, kills = cluster(), 0
+    process = client(toy, f"--scheduler={running.address}")
+    while kills < 20:
+        time.sleep(dice.uniform(0.0, 8.0))
+        victim = dice.choice(["scheduler", "worker 0", "worker 1", "client"])
+        process.kill() if victim == "client" else running.kill(victim)
+        kills += 1
+        if victim != "client":
+            if victim == "scheduler":
+                process.communicate(timeout=120)
+                for name in ("worker 0", "worker 1"):
+                    running.kill(name)
+            for name in ["scheduler", "worker 0", "worker 1"] if victim == "scheduler" else [victim]:
+                running.start(name)
+        if process.poll() is not None or victim == "client":
+            process.communicate(timeout=120)
+            if (toy / "here" / "run.json").exists() and Run(toy / "here").state == "finished":
+                break
+            begun = (toy / "here" / "run.json").exists()
+            options = [f"--scheduler={running.address}"]
+            process = client(toy, *options, command="resume" if begun else "sweep")
+    process.communicate(timeout=300)
+    if Run(toy / "here").state != "finished":
+        resume_sweep("here", workers=1)
+    assert kills == 20
+    xr.testing.assert_equal(Run(toy / "here").recording.load(), expected)
