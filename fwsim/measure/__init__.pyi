@@ -14,3 +14,7 @@ from .retrieval import information as information
 from .retrieval import overlap as overlap
 from .retrieval import retention as retention
 from .settling import convergence as convergence
+from .spikes import fano_factor as fano_factor
+from .spikes import firing_rate as firing_rate
+from .spikes import isi_cv as isi_cv
+from .spikes import synchrony as synchrony

@@ -3,10 +3,10 @@ from .assembly import build as build
 from .circuit import Circuit as Circuit
 from .circuit import Connection as Connection
 from .circuit import Population as Population
+from .mean_field import rate_drive as rate_drive
+from .mean_field import rate_network as rate_network
+from .mean_field import simulate_rates as simulate_rates
 from .simulation import simulate as simulate
 from .single_synapse import respond as respond
 from .stimulation import Pulse as Pulse
 from .stimulation import stimulus as stimulus
-from .mean_field import rate_drive as rate_drive
-from .mean_field import rate_network as rate_network
-from .mean_field import simulate_rates as simulate_rates

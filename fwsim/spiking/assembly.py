@@ -70,7 +70,9 @@ class Assembly:
     rules: dict[str, PresynapticRule]
 
 
-def build(circuit: Circuit, drive: np.ndarray | None = None, *, trials: int | None = None, seed: int = 0) -> Assembly:
+def build(
+    circuit: Circuit, drive: np.ndarray | None = None, *, trials: int | None = None, seed: int = 0
+) -> Assembly:
     """Make the Brian2 network of a circuit.
 
     One step is exact for a constant drive: potentials and currents are propagated as by Rotter & Diesmann 1999
@@ -114,12 +116,16 @@ def checked_drive(circuit: Circuit, drive: Any, trials: int | None) -> np.ndarra
         drive = np.zeros((trials or circuit.trials or 1, 1, units))
     drive = np.asarray(drive.detach().cpu() if isinstance(drive, torch.Tensor) else drive)
     if drive.ndim != 3 or drive.shape[-1] != units or not drive.size:
-        raise ShapeError(f"drive has shape {list(drive.shape)}; expected [trial, time, unit] with unit={units} populations")
+        raise ShapeError(
+            f"drive has shape {list(drive.shape)}; expected [trial, time, unit] with unit={units} populations"
+        )
     if not np.isfinite(drive).all():
         raise ConfigError("drive is NaN or infinite somewhere; give finite V")
     for given in (trials, circuit.trials):
         if given not in (None, len(drive)):
-            raise ShapeError(f"drive has {len(drive)} trials, but there are to be {given}; give as many of both")
+            raise ShapeError(
+                f"drive has {len(drive)} trials, but there are to be {given}; give as many of both"
+            )
     return drive
 
 
@@ -180,7 +186,11 @@ def _synapses(b: Any, circuit: Circuit, each: Wiring, neurons: Any, trials: int,
     code = None
     if each.rule is not None and each.own_state:
         code = each.rule.brian2()
-        model, on_pre, on_post = f"{model}\n{code.model}", f"{code.on_pre}\n{on_pre}*{code.output}", code.on_post
+        model, on_pre, on_post = (
+            f"{model}\n{code.model}",
+            f"{code.on_pre}\n{on_pre}*{code.output}",
+            code.on_post,
+        )
     elif each.rule is not None:
         on_pre = f"{on_pre}*{prefix(circuit, each.rule)}release_pre"
     synapses = b.Synapses(
@@ -214,7 +224,9 @@ def _rules(circuit: Circuit, trials: int) -> dict[str, PresynapticRule]:
         if not isinstance(value, torch.Tensor) or not value.ndim:
             return value
         value = value.detach().double().cpu().expand(trials, -1)
-        per_neuron = value.repeat_interleave(sizes, -1) if value.shape[-1] > 1 else value.expand(-1, circuit.neurons)
+        per_neuron = (
+            value.repeat_interleave(sizes, -1) if value.shape[-1] > 1 else value.expand(-1, circuit.neurons)
+        )
         return per_neuron.contiguous()
 
     return {

@@ -103,7 +103,9 @@ class Connection:
         where = f"{self.pre}→{self.post}"
         efficacy = self.efficacy
         if not isinstance(efficacy, (int, float)):
-            efficacy = np.asarray(efficacy.detach().cpu() if isinstance(efficacy, Tensor) else efficacy, float)
+            efficacy = np.asarray(
+                efficacy.detach().cpu() if isinstance(efficacy, Tensor) else efficacy, float
+            )
             object.__setattr__(self, "efficacy", efficacy)
         if not np.isfinite(efficacy).all():
             raise ConfigError(f"{where}: efficacy is NaN or infinite; give finite V")
@@ -164,7 +166,9 @@ class Circuit:
         object.__setattr__(self, "populations", tuple(self.populations))
         object.__setattr__(self, "connections", tuple(self.connections))
         if not self.populations or len(set(self.names)) < len(self.names):
-            raise ConfigError(f"populations are named {list(self.names)}; give one or more, with different names")
+            raise ConfigError(
+                f"populations are named {list(self.names)}; give one or more, with different names"
+            )
         if not 0 < self.dt < math.inf:
             raise ConfigError(f"dt={self.dt!r} is not allowed; it must be a positive number of seconds")
         for each in self.connections:
@@ -242,13 +246,17 @@ class Circuit:
         where = f"{each.pre}→{each.post}"
         expected = tuple(self.populations[self.index(name)].size for name in (each.post, each.pre))
         if np.ndim(each.efficacy) and each.efficacy.shape != expected:
-            raise ShapeError(f"{where}: efficacy has shape {list(each.efficacy.shape)}; give [post, pre] = {list(expected)}")
+            raise ShapeError(
+                f"{where}: efficacy has shape {list(each.efficacy.shape)}; give [post, pre] = {list(expected)}"
+            )
         if each.synapse is None:
             return
         shape = batch_shape(each.synapse)
         last = {1} if isinstance(each.synapse, AssociativeRule) else {1, len(self.populations)}
         if isinstance(each.synapse, AssociativeRule) and shape:
-            raise ShapeError(f"{where}: parameters of {type(each.synapse).__name__} must be scalars in a circuit")
+            raise ShapeError(
+                f"{where}: parameters of {type(each.synapse).__name__} must be scalars in a circuit"
+            )
         if len(shape) > 2 or (shape and shape[-1] not in last):
             raise ShapeError(
                 f"{where}: parameters of {type(each.synapse).__name__} have shape {list(shape)}; give scalars, "

@@ -23,7 +23,9 @@ from fwsim.spiking.circuit import Circuit, Connection
 if TYPE_CHECKING:
     import xarray as xr
 
-GRID_SHIFT = 0.5826  # −ζ(1/2)/√(2π): how far a walk in steps overshoots a barrier, in standard deviations of a step
+GRID_SHIFT = (
+    0.5826  # −ζ(1/2)/√(2π): how far a walk in steps overshoots a barrier, in standard deviations of a step
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +115,9 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     taus = [each.tau for each in circuit.populations]
     return RateNetwork(
         [*sorted(projections, key=_variance_last), Projection(static)],
-        tau=torch.tensor([*taus, *(tau / 2 for tau in taus), *(decay for _, decay in slow)], dtype=torch.float64),
+        tau=torch.tensor(
+            [*taus, *(tau / 2 for tau in taus), *(decay for _, decay in slow)], dtype=torch.float64
+        ),
         gain=_gain(circuit),
         dt=circuit.dt if dt is None else dt,
     )
@@ -155,7 +159,9 @@ def simulate_rates(circuit: Circuit, drive: Any, *, every: int = 1, dt: float | 
 
 def _mean(rule: Any) -> PresynapticRule:
     if not isinstance(rule, PresynapticRule):
-        raise ConfigError(f"{type(rule).__name__} has no rate version in a circuit of populations; use a presynaptic rule")
+        raise ConfigError(
+            f"{type(rule).__name__} has no rate version in a circuit of populations; use a presynaptic rule"
+        )
     return rule.rule if isinstance(rule, StochasticRelease) else rule
 
 

@@ -177,7 +177,9 @@ class Sampler:
         self._wanted = {name: recorder.wanted(name, 0, steps) for name in names if name not in EVENTS}
         self._written = 0
         after = [range(r.start + 1, r.stop + 1, r.step) for r in self._wanted.values() if len(r)]
-        self.stride = int(np.gcd.reduce([number for r in after for number in (r.start, r.step)])) if after else 0
+        self.stride = (
+            int(np.gcd.reduce([number for r in after for number in (r.start, r.step)])) if after else 0
+        )
 
     def take(self, done: int) -> None:
         """Sample after `done` steps, where that is wanted."""
@@ -236,7 +238,10 @@ class Sampler:
             row = {**state, "release": rule.at_pre(state)[1]}
             rows.append({name: torch.as_tensor(value).numpy() for name, value in row.items()})
         missing = np.full((assembly.trials, assembly.circuit.neurons), np.nan)
-        return {name: np.stack([row.get(name, missing) for row in rows], 1) for name in {n for row in rows for n in row}}
+        return {
+            name: np.stack([row.get(name, missing) for row in rows], 1)
+            for name in {n for row in rows for n in row}
+        }
 
 
 def _grid(assembly: Assembly, values: np.ndarray) -> np.ndarray:

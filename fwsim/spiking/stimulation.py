@@ -40,7 +40,9 @@ class Pulse:
             raise ConfigError(f"Pulse: amplitude={self.amplitude} is not allowed; give finite V")
 
 
-def stimulus(circuit: Circuit, duration: float, pulses: Sequence[Pulse] = (), *, trials: int = 1) -> np.ndarray:
+def stimulus(
+    circuit: Circuit, duration: float, pulses: Sequence[Pulse] = (), *, trials: int = 1
+) -> np.ndarray:
     """Add up pulses to a drive, for the spiking and for the rate version of a circuit.
 
     Parameters
@@ -67,7 +69,9 @@ def stimulus(circuit: Circuit, duration: float, pulses: Sequence[Pulse] = (), *,
     steps = round(duration / circuit.dt)
     drive = np.zeros((trials, steps, len(circuit.populations)))
     for each in pulses:
-        units = [circuit.index(name) for name in (circuit.names if each.populations is None else each.populations)]
+        units = [
+            circuit.index(name) for name in (circuit.names if each.populations is None else each.populations)
+        ]
         rows = list(range(trials) if each.trials is None else each.trials)
         if any(not 0 <= row < trials for row in rows):
             raise ConfigError(f"Pulse: trials={rows}; there are {trials}, counted from 0")

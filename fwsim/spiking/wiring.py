@@ -99,7 +99,9 @@ def _pairs(
     else:
         found, last, total = [], -1, pre * post
         while last < total:
-            gaps = random.geometric(probability, size=int(min(DRAWS, probability * (total - last) * 1.05 + 100)))
+            gaps = random.geometric(
+                probability, size=int(min(DRAWS, probability * (total - last) * 1.05 + 100))
+            )
             found.append(last + np.cumsum(gaps))
             last = int(found[-1][-1])
         chosen = np.concatenate(found)

@@ -1,0 +1,220 @@
+"""Statistics of spike trains: rate, irregularity, variability, synchrony."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from fwsim.errors import ConfigError, RecordingError
+from fwsim.measure.recorded import described
+
+Groups = Mapping[str, slice | Sequence[int]]
+"""Name → units that belong together, as `Circuit.members`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trains:
+    """Spikes of a recording within a window.
+
+    `time` (s), `train` (trial · units + unit) by spike, ascending in time; `start` and `stop` of the window in s.
+    """
+
+    time: np.ndarray
+    train: np.ndarray
+    trials: int
+    units: int
+    start: float
+    stop: float
+
+    def counts(self, bin: float) -> np.ndarray:
+        """Spikes in bins of equal length, `[trial, time, unit]`; a last incomplete bin is left out."""
+        bins = int((self.stop - self.start) / bin + 1e-6)
+        if bins < 1:
+            raise ConfigError(
+                f"bin={bin:g} s is longer than the window of {self.stop - self.start:g} s; shorten it"
+            )
+        # A spike in step t has time (t+1)·dt and belongs to the bin that ends there or later.
+        at = np.ceil((self.time - self.start) / bin - 1e-6).astype(int) - 1
+        inside = (at >= 0) & (at < bins)
+        flat = at[inside] * self.trials * self.units + self.train[inside]
+        counted = np.bincount(flat, minlength=bins * self.trials * self.units)
+        return counted.reshape(bins, self.trials, self.units).swapaxes(0, 1)
+
+    def times(self, bin: float) -> np.ndarray:
+        """Ends of the bins in s."""
+        return self.start + bin * np.arange(1, int((self.stop - self.start) / bin + 1e-6) + 1)
+
+
+def firing_rate(
+    run: xr.Dataset,
+    bin: float | None = None,
+    *,
+    groups: Groups | None = None,
+    start: float = 0.0,
+    stop: float | None = None,
+) -> xr.DataArray:
+    """Firing rate over time, or over the whole window.
+
+    Parameters
+    ----------
+    run
+        A recording with `spike_time`, `spike_unit`, `spike_trial`.
+    bin
+        In s; `None`: the whole window.
+    groups
+        Units to average over, by name; `None`: each unit by itself.
+    start, stop
+        Window in s; `stop=None` is the end of the run.
+
+    Returns
+    -------
+    DataArray
+        `[trial, time, unit]` in Hz at the ends of the bins, or `[trial, unit]`.
+    """
+    trains = _trains(run, start, stop)
+    width = trains.stop - trains.start if bin is None else bin
+    rates = _averaged(trains.counts(width) / width, groups)
+    coords = {"trial": np.arange(trains.trials), "unit": _labels(run, trains, groups)}
+    if bin is None:
+        values = xr.DataArray(rates[:, 0], dims=("trial", "unit"), coords=coords)
+    else:
+        values = xr.DataArray(
+            rates, dims=("trial", "time", "unit"), coords={**coords, "time": trains.times(bin)}
+        )
+        values["time"].attrs = {"units": "s", "long_name": "time"}
+    return described(values, "rate", "Hz", "firing rate")
+
+
+def isi_cv(
+    run: xr.Dataset, *, start: float = 0.0, stop: float | None = None, spikes: int = 3
+) -> xr.DataArray:
+    """Coefficient of variation of the intervals between spikes: 0 for a clock, 1 for a Poisson process.
+
+    Parameters
+    ----------
+    run, start, stop
+        As for `firing_rate`.
+    spikes
+        Units with fewer in a trial get NaN.
+
+    Returns
+    -------
+    DataArray
+        `[trial, unit]`.
+    """
+    if spikes < 3:
+        raise ConfigError(f"spikes={spikes} is not allowed; two intervals need 3")
+    trains = _trains(run, start, stop)
+    order = np.lexsort((trains.time, trains.train))
+    time, train = trains.time[order], trains.train[order]
+    same = train[1:] == train[:-1]
+    interval, owner = np.diff(time)[same], train[1:][same]
+    size = trains.trials * trains.units
+    number, total = np.bincount(owner, minlength=size), np.bincount(owner, interval, size)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = total / number
+        variance = np.bincount(owner, (interval - mean[owner]) ** 2, size) / (number - 1)
+        cv = np.where(number >= spikes - 1, np.sqrt(variance) / mean, np.nan)
+    values = xr.DataArray(cv.reshape(trains.trials, trains.units), dims=("trial", "unit"))
+    return described(values, "isi_cv", "1", "coefficient of variation of interspike intervals")
+
+
+def fano_factor(
+    run: xr.Dataset, window: float, *, start: float = 0.0, stop: float | None = None
+) -> xr.DataArray:
+    """Variance over mean of the number of spikes in windows: 1 for a Poisson process of constant rate.
+
+    Parameters
+    ----------
+    run, start, stop
+        As for `firing_rate`.
+    window
+        In s. Windows of all trials are taken together.
+
+    Returns
+    -------
+    DataArray
+        `[unit]`; NaN for units without spikes.
+    """
+    trains = _trains(run, start, stop)
+    counts = trains.counts(window).reshape(-1, trains.units)
+    if len(counts) < 2:
+        raise ConfigError(f"window={window:g} s leaves {len(counts)} window; shorten it, or give more trials")
+    mean = counts.mean(0)
+    fano = np.where(mean > 0, counts.var(0, ddof=1) / np.where(mean > 0, mean, 1.0), np.nan)
+    return described(xr.DataArray(fano, dims="unit"), "fano_factor", "1", "Fano factor of spike counts")
+
+
+def synchrony(
+    run: xr.Dataset,
+    bin: float,
+    *,
+    groups: Groups | None = None,
+    start: float = 0.0,
+    stop: float | None = None,
+) -> xr.DataArray:
+    """How much of the units' fluctuations they share: 0 if independent, 1 if identical.
+
+    (Var Σ n − Σ Var n) / ((Σ √Var n)² − Σ Var n) of the counts n in bins: the correlation of pairs, averaged with
+    the product of their standard deviations as weights.
+
+    Parameters
+    ----------
+    run, groups, start, stop
+        As for `firing_rate`; without groups, all units are one.
+    bin
+        In s.
+
+    Returns
+    -------
+    DataArray
+        `[trial, unit]` with groups as units; NaN where fewer than two units fluctuate.
+    """
+    trains = _trains(run, start, stop)
+    counts = trains.counts(bin).astype(float)
+    chosen = {"all": slice(None)} if groups is None else groups
+    found = []
+    for units in chosen.values():
+        part = counts[:, :, units]
+        variance = part.var(1)
+        own, most = variance.sum(-1), np.sqrt(variance).sum(-1) ** 2
+        pairs = most - own
+        shared = part.sum(-1).var(1) - own
+        several = pairs > 1e-12 * np.maximum(most, 1e-300)
+        found.append(np.where(several, shared / np.where(several, pairs, 1.0), np.nan))
+    values = xr.DataArray(np.stack(found, -1), dims=("trial", "unit"), coords={"unit": list(chosen)})
+    return described(values, "synchrony", "1", "correlation of spike counts")
+
+
+def _trains(run: xr.Dataset, start: float, stop: float | None) -> Trains:
+    missing = [name for name in ("spike_time", "spike_unit", "spike_trial") if name not in run]
+    if missing:
+        raise RecordingError(
+            f"the recording holds no {', '.join(missing)}; record spike_time, spike_unit and spike_trial"
+        )
+    time, unit, trial = (np.asarray(run[name]) for name in ("spike_time", "spike_unit", "spike_trial"))
+    units = run.sizes.get("unit", int(unit.max(initial=-1)) + 1)
+    trials = run.sizes.get("trial", int(trial.max(initial=-1)) + 1)
+    if stop is None:
+        known = "steps" in run.attrs and "dt" in run.attrs
+        stop = float(run.attrs["steps"] * run.attrs["dt"]) if known else float(time.max(initial=0.0))
+    if not start < stop:
+        raise ConfigError(f"start={start:g} s must be before stop={stop:g} s")
+    inside = (time > start) & (time <= stop + 1e-9)
+    train = trial[inside].astype(np.int64) * units + unit[inside]
+    return Trains(time[inside], train, trials, units, start, stop)
+
+
+def _averaged(values: np.ndarray, groups: Groups | None) -> np.ndarray:
+    if groups is None:
+        return values
+    return np.stack([values[..., units].mean(-1) for units in groups.values()], -1)
+
+
+def _labels(run: xr.Dataset, trains: Trains, groups: Groups | None) -> np.ndarray:
+    if groups is not None:
+        return np.array(list(groups))
+    return run["unit"].values if "unit" in run.coords else np.arange(trains.units)
