@@ -74,7 +74,7 @@ def firing_rate(
     DataArray
         `[trial, time, unit]` in Hz at the ends of the bins, or `[trial, unit]`.
     """
-    trains = _trains(run, start, stop)
+    trains = trains_of(run, start, stop)
     width = trains.stop - trains.start if bin is None else bin
     rates = _averaged(trains.counts(width) / width, groups)
     coords = {"trial": np.arange(trains.trials), "unit": _labels(run, trains, groups)}
@@ -107,7 +107,7 @@ def isi_cv(
     """
     if spikes < 3:
         raise ConfigError(f"spikes={spikes} is not allowed; two intervals need 3")
-    trains = _trains(run, start, stop)
+    trains = trains_of(run, start, stop)
     order = np.lexsort((trains.time, trains.train))
     time, train = trains.time[order], trains.train[order]
     same = train[1:] == train[:-1]
@@ -139,7 +139,7 @@ def fano_factor(
     DataArray
         `[unit]`; NaN for units without spikes.
     """
-    trains = _trains(run, start, stop)
+    trains = trains_of(run, start, stop)
     counts = trains.counts(window).reshape(-1, trains.units)
     if len(counts) < 2:
         raise ConfigError(f"window={window:g} s leaves {len(counts)} window; shorten it, or give more trials")
@@ -173,7 +173,7 @@ def synchrony(
     DataArray
         `[trial, unit]` with groups as units; NaN where fewer than two units fluctuate.
     """
-    trains = _trains(run, start, stop)
+    trains = trains_of(run, start, stop)
     counts = trains.counts(bin).astype(float)
     chosen = {"all": slice(None)} if groups is None else groups
     found = []
@@ -189,7 +189,8 @@ def synchrony(
     return described(values, "synchrony", "1", "correlation of spike counts")
 
 
-def _trains(run: xr.Dataset, start: float, stop: float | None) -> Trains:
+def trains_of(run: xr.Dataset, start: float = 0.0, stop: float | None = None) -> Trains:
+    """Spikes of a recording within a window in s, by default all of it."""
     missing = [name for name in ("spike_time", "spike_unit", "spike_trial") if name not in run]
     if missing:
         raise RecordingError(
@@ -199,13 +200,21 @@ def _trains(run: xr.Dataset, start: float, stop: float | None) -> Trains:
     units = run.sizes.get("unit", int(unit.max(initial=-1)) + 1)
     trials = run.sizes.get("trial", int(trial.max(initial=-1)) + 1)
     if stop is None:
-        known = "steps" in run.attrs and "dt" in run.attrs
-        stop = float(run.attrs["steps"] * run.attrs["dt"]) if known else float(time.max(initial=0.0))
+        stop = _duration(run, float(time.max(initial=0.0)))
     if not start < stop:
         raise ConfigError(f"start={start:g} s must be before stop={stop:g} s")
     inside = (time > start) & (time <= stop + 1e-9)
     train = trial[inside].astype(np.int64) * units + unit[inside]
     return Trains(time[inside], train, trials, units, start, stop)
+
+
+def _duration(run: xr.Dataset, last: float) -> float:
+    """Length of a simulated or an imported recording in s; of any other, the time of its last spike."""
+    if "duration" in run.attrs:
+        return float(run.attrs["duration"])
+    if "steps" in run.attrs and "dt" in run.attrs:
+        return float(run.attrs["steps"] * run.attrs["dt"])
+    return last
 
 
 def _averaged(values: np.ndarray, groups: Groups | None) -> np.ndarray:

@@ -8,5 +8,7 @@ from .mean_field import rate_network as rate_network
 from .mean_field import simulate_rates as simulate_rates
 from .simulation import simulate as simulate
 from .single_synapse import respond as respond
+from .spike_table import read_spikes as read_spikes
+from .spike_table import to_neo as to_neo
 from .stimulation import Pulse as Pulse
 from .stimulation import stimulus as stimulus

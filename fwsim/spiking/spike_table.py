@@ -1,0 +1,117 @@
+"""Spike trains from a table and to Neo."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fwsim.errors import ConfigError, RecordingError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+COLUMNS = ("unit", "time_s", "trial")
+
+
+def read_spikes(path: str | PathLike[str], *, duration: float | None = None) -> xr.Dataset:
+    """Read recorded spike trains from a CSV table, one row a spike.
+
+    Parameters
+    ----------
+    path
+        A file with a header: columns `unit` (a number or a name), `time_s` (from the start of the trial) and, if there
+        are several, `trial`. Other columns are ignored.
+    duration
+        Of every trial in s; `None`: until the last spike.
+
+    Returns
+    -------
+    xarray.Dataset
+        `spike_time`, `spike_unit`, `spike_trial`, ascending in time, as in a recording of a simulation, so that the
+        same measures apply. Units and trials are counted from 0; their names are the coordinates `unit` and `trial`.
+
+    Raises
+    ------
+    RecordingError
+        No such file, or not such a table.
+    ConfigError
+        A spike is later than `duration`.
+    """
+    import xarray as xr
+
+    from fwsim.recording import SCHEMA, VARIABLES
+
+    table = _table(path)
+    time = table["time_s"].to_numpy(float)
+    last = float(time.max(initial=0.0))
+    if duration is not None and not last <= duration:
+        raise ConfigError(f"duration={duration} s ends before the last spike at {last:g} s; raise it or leave it out")
+    units, unit = np.unique(table["unit"].to_numpy(), return_inverse=True)
+    trials, trial = np.unique(table["trial"].to_numpy(), return_inverse=True)
+    order = np.lexsort((unit, trial, time))
+    values = {"spike_time": time, "spike_unit": unit, "spike_trial": trial}
+    return xr.Dataset(
+        {
+            name: ("spike", value[order].astype(VARIABLES[name].dtype), VARIABLES[name].attributes)
+            for name, value in values.items()
+        },
+        coords={"unit": units, "trial": trials},
+        attrs={"fwsim_schema": SCHEMA, "duration": last if duration is None else float(duration)},
+    )
+
+
+def to_neo(run: xr.Dataset) -> Any:
+    """Convert the spikes of a recording to a `neo.Block`: a segment a trial, a `SpikeTrain` a unit.
+
+    Raises
+    ------
+    ConfigError
+        Neo is not installed.
+    RecordingError
+        The recording holds no spikes.
+    """
+    try:
+        import neo
+    except ImportError as error:
+        raise ConfigError("to_neo needs Neo; install it: pip install 'fwsim[neo]'") from error
+    from fwsim.measure.spikes import trains_of
+
+    trains = trains_of(run)
+    block = neo.Block(name="fwsim", seed=run.attrs.get("seed"))
+    order = np.lexsort((trains.time, trains.train))
+    edges = np.searchsorted(trains.train[order], np.arange(trains.trials * trains.units + 1))
+    names = run["unit"].values if "unit" in run.coords else np.arange(trains.units)
+    for trial in range(trains.trials):
+        segment = neo.Segment(name=f"trial {trial}", index=trial)
+        for unit, name in enumerate(names):
+            train = trial * trains.units + unit
+            times = trains.time[order[edges[train] : edges[train + 1]]]
+            segment.spiketrains.append(
+                neo.SpikeTrain(times, units="s", t_start=trains.start, t_stop=trains.stop, name=str(name), unit=unit)
+            )
+        block.segments.append(segment)
+    return block
+
+
+def _table(path: str | PathLike[str]) -> Any:
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise RecordingError(f"{path} cannot be read as a table ({error}); give a CSV file with a header") from error
+    table = table.rename(columns=str.strip)
+    if "trial" not in table:
+        table["trial"] = 0
+    missing = [name for name in COLUMNS if name not in table]
+    if missing:
+        raise RecordingError(f"{path} has columns {list(table)}; it needs unit, time_s and, if several, trial")
+    time = pd.to_numeric(table["time_s"], errors="coerce")
+    bad = np.nonzero(~(np.isfinite(time) & (time >= 0)) | table[["unit", "trial"]].isna().any(axis=1))[0]
+    if len(bad):
+        raise RecordingError(
+            f"{path}, line {bad[0] + 2}: {table.iloc[bad[0]].to_dict()} is no spike; give unit, time_s ≥ 0, trial"
+        )
+    return table.assign(time_s=time)
