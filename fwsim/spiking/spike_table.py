@@ -47,7 +47,9 @@ def read_spikes(path: str | PathLike[str], *, duration: float | None = None) -> 
     time = table["time_s"].to_numpy(float)
     last = float(time.max(initial=0.0))
     if duration is not None and not last <= duration:
-        raise ConfigError(f"duration={duration} s ends before the last spike at {last:g} s; raise it or leave it out")
+        raise ConfigError(
+            f"duration={duration} s ends before the last spike at {last:g} s; raise it or leave it out"
+        )
     units, unit = np.unique(table["unit"].to_numpy(), return_inverse=True)
     trials, trial = np.unique(table["trial"].to_numpy(), return_inverse=True)
     order = np.lexsort((unit, trial, time))
@@ -76,7 +78,7 @@ def to_neo(run: xr.Dataset) -> Any:
         import neo
     except ImportError as error:
         raise ConfigError("to_neo needs Neo; install it: pip install 'fwsim[neo]'") from error
-    from fwsim.measure.spikes import trains_of
+    from fwsim.recording.trains import trains_of
 
     trains = trains_of(run)
     block = neo.Block(name="fwsim", seed=run.attrs.get("seed"))
@@ -89,7 +91,9 @@ def to_neo(run: xr.Dataset) -> Any:
             train = trial * trains.units + unit
             times = trains.time[order[edges[train] : edges[train + 1]]]
             segment.spiketrains.append(
-                neo.SpikeTrain(times, units="s", t_start=trains.start, t_stop=trains.stop, name=str(name), unit=unit)
+                neo.SpikeTrain(
+                    times, units="s", t_start=trains.start, t_stop=trains.stop, name=str(name), unit=unit
+                )
             )
         block.segments.append(segment)
     return block
@@ -101,13 +105,17 @@ def _table(path: str | PathLike[str]) -> Any:
     try:
         table = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise RecordingError(f"{path} cannot be read as a table ({error}); give a CSV file with a header") from error
+        raise RecordingError(
+            f"{path} cannot be read as a table ({error}); give a CSV file with a header"
+        ) from error
     table = table.rename(columns=str.strip)
     if "trial" not in table:
         table["trial"] = 0
     missing = [name for name in COLUMNS if name not in table]
     if missing:
-        raise RecordingError(f"{path} has columns {list(table)}; it needs unit, time_s and, if several, trial")
+        raise RecordingError(
+            f"{path} has columns {list(table)}; it needs unit, time_s and, if several, trial"
+        )
     time = pd.to_numeric(table["time_s"], errors="coerce")
     bad = np.nonzero(~(np.isfinite(time) & (time >= 0)) | table[["unit", "trial"]].isna().any(axis=1))[0]
     if len(bad):
