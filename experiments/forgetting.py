@@ -41,7 +41,7 @@ class Config(Base):
     "Time between two items."
     items: int = Field(default=300, ge=2)
     "Items in a stream."
-    lags: int = Field(default=60, ge=1)
+    lags: int = Field(default=60, ge=8)
     "Latest items that are asked for."
     trials: int = Field(default=16, ge=1)
     "Streams."

@@ -53,14 +53,19 @@ def connect(
         raise ConfigError(f"workers={workers!r} is not allowed; use at least 1")
     if options and scheduler != "slurm":
         raise ConfigError(f"cluster options ({', '.join(options)}) are for scheduler='slurm'; leave them out")
+    local = 0
+    if scheduler is None:
+        local = min(devices(device) if workers is None else workers, batches)
+        if local <= 1:
+            yield None
+            return
     with _quiet():
-        if scheduler == "slurm":
+        if scheduler is None:
+            yield from _local(local)
+        elif scheduler == "slurm":
             yield from _slurm(workers, options)
-        elif scheduler is not None:
-            yield from _running(scheduler, workers)
         else:
-            wanted = devices(device) if workers is None else workers
-            yield from _local(max(1, min(wanted, batches)))
+            yield from _running(scheduler, workers)
 
 
 def devices(name: str) -> int:
@@ -85,10 +90,7 @@ def parse_options(texts: Iterable[str]) -> dict[str, Any]:
     return options
 
 
-def _local(workers: int) -> Iterator[Client | None]:
-    if workers == 1:
-        yield None
-        return
+def _local(workers: int) -> Iterator[Client]:
     from distributed import Client, LocalCluster
 
     with (
@@ -98,7 +100,6 @@ def _local(workers: int) -> Iterator[Client | None]:
             threads_per_worker=1,
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
-            env={"NUMBA_NUM_THREADS": "1"},
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
@@ -161,6 +162,8 @@ def _jobqueue() -> ModuleType:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Say nothing of dying workers and lost connections: the sweep handles them, or says so in its own words."""
+    import distributed  # noqa: F401 - which sets the levels that are changed here
+
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
