@@ -7,3 +7,5 @@ from .posterior import Posterior as Posterior
 from .responses import Responses as Responses
 from .responses import gather as gather
 from .responses import read_table as read_table
+from .synthetic import TRAINS as TRAINS
+from .synthetic import synthetic_table as synthetic_table

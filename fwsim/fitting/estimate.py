@@ -126,6 +126,8 @@ def problem_of(
         raise ConfigError(
             "the mean response of a protocol is not positive; turn the sign of amplitudes round"
         )
+    if data.times.shape[-1] < 2:
+        raise ConfigError("every protocol has one pulse; short-term plasticity needs trains of at least two")
     size = float(torch.nanmean(data.amplitude))
     return Problem(coordinates(rule, data.times, size, gain, fixed, bounds), data.times, kind, size)
 

@@ -1,0 +1,81 @@
+"""Responses of a known synapse, to see what a fit can find out before anything is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fwsim.errors import ConfigError
+from fwsim.fitting.noise import named
+from fwsim.rules.base import PresynapticRule
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TRAINS: dict[str, list[float]] = {
+    "20Hz": [0.05 * k for k in range(10)],
+    "100Hz": [0.01 * k for k in range(10)],
+    "20Hz_then_100Hz": [*(0.05 * k for k in range(5)), 0.21],
+    "100Hz_then_20Hz": [*(0.01 * k for k in range(5)), 0.09],
+    "200Hz": [0.005 * k for k in range(6)],
+}
+"""Stimulation protocols of Chamberland et al. 2018, PNAS 115:E3548: spike times in s."""
+
+
+def synthetic_table(
+    rule: PresynapticRule,
+    trains: Mapping[str, Sequence[float]] = TRAINS,
+    *,
+    sweeps: int = 50,
+    gain: float = 1.0,
+    cv: float = 0.5,
+    noise: str = "gamma",
+    missing: float = 0.0,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Draw a table of responses, in the form that `fwsim.fit` takes.
+
+    Parameters
+    ----------
+    rule
+        The synapse.
+    trains
+        Protocol → spike times in s.
+    sweeps
+        Number of sweeps of each protocol.
+    gain
+        Mean response to a release of 1.
+    cv
+        Coefficient of variation of single responses.
+    noise
+        `"gamma"` or `"normal"`.
+    missing
+        Fraction of responses that are left out.
+    seed
+        Of the responses.
+    """
+    import pandas as pd
+
+    if not (cv > 0 and 0 <= missing < 1 and sweeps >= 1):
+        raise ConfigError(
+            f"cv={cv!r}, missing={missing!r}, sweeps={sweeps!r} are not allowed; "
+            "give cv > 0, missing in [0, 1) and at least one sweep"
+        )
+    kind = named(noise)
+    generator = torch.Generator().manual_seed(seed)
+    one = torch.ones((), dtype=torch.float64)
+    rows: list[dict[str, Any]] = []
+    for protocol, times in trains.items():
+        mean = gain * rule.respond(torch.tensor(times, dtype=torch.float64))
+        mean = mean.expand(sweeps, -1)
+        amplitude = kind.sample(mean, kind.spread(mean, one * cv**2, one * 2.0, 1.0), generator)
+        lost = torch.rand(mean.shape, generator=generator, dtype=torch.float64) < missing
+        rows += [
+            {"protocol": protocol, "sweep": s, "pulse": k, "time_s": t, "amplitude": float(amplitude[s, k])}
+            for s in range(sweeps)
+            for k, t in enumerate(times)
+            if not lost[s, k]
+        ]
+    return pd.DataFrame(rows)
