@@ -153,24 +153,24 @@ def plot_load(result: xr.Dataset) -> Figure:
 
 
 def plot_survey(result: xr.Dataset) -> Figure:
-    """Draw the capacity against each time constant, relative to its value in the model."""
+    """Draw the capacity against each time constant relative to the model's, and against τ_rec/τ."""
     config = json.loads(result.attrs["experiment_configuration"])
-    made, axis = figure()
+    made, (left, right) = figure(1, 2, width="double", aspect=0.75)
     for name, (style, colour) in MARKS.items():
-        counts = result[f"capacity_{name}"]
-        relative = counts[f"value_{name}"] / config[name]
-        axis.plot(relative, counts.isel(step=1), style, color=COLOURS[colour], label=NAMES[name])
-        axis.plot(relative, counts.isel(step=0), style[0], color=COLOURS[colour], mfc="none", ms=6)
-    ticks = [0.25, 0.5, 1, 2, 4]
-    axis.set(
-        xscale="log",
-        xlabel="time constant, relative to the model",
-        ylabel="items that can be held",
-        ylim=(0, None),
-    )
-    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-    axis.minorticks_off()
-    axis.legend(title="open: the longer step", title_fontsize=7)
+        counts = result[f"capacity_{name}"].transpose("step", ...)
+        value = counts[f"value_{name}"]
+        ratio = {"tau_rec": value / config["tau"], "tau": config["tau_rec"] / value}
+        for axis, x in ((left, value / config[name]), (right, ratio.get(name))):
+            if x is not None:
+                axis.plot(x, counts[1], style, color=COLOURS[colour], label=f"{NAMES[name]} varied")
+                axis.plot(x, counts[0], style[0], color=COLOURS[colour], mfc="none", ms=6)
+    left.set(xlabel="time constant, relative to the model", ylabel="items that can be held")
+    right.set(xlabel="τ_rec / τ", ylabel="items that can be held")
+    for axis, ticks in ((left, [0.25, 0.5, 1, 2, 4]), (right, [10, 20, 40, 80, 160])):
+        axis.set(xscale="log", ylim=(0, None))
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
+    left.legend(title="open: the longer step", title_fontsize=7)
     return made
 
 

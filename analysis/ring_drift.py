@@ -1,10 +1,11 @@
 """By which factor facilitation slows the bump, beside perturbation theory; which state depression leaves.
 
-Position is the angle of the population vector, averaged over 0.2 s so that jitter of the rates does not count.
-Drift is the change of position from 0.2 s after the beginning, when the bump has taken the shape that the
-perturbation gives it, to the end, root mean square over the seeds. The factor is that of the static ring over
-that of the facilitating one, with a bootstrap interval over seeds (both rings of a seed have the same
-perturbation). It is a lower bound where static bumps have come to rest at a place that holds them.
+Position is the angle of the population vector, averaged over 0.2 s so that jitter of the rates counts less. Drift
+is the change of position from 0.2 s after the beginning, when the bump has taken the shape that the perturbation
+gives it, to 0.8 s ("early") and to the end ("late"), root mean square over the seeds. The factor is that of the
+static ring over that of the facilitating one, with a bootstrap interval over seeds (both rings of a seed have the
+same perturbation). Late, it is a lower bound for mistuned rings: static bumps come to rest at places that hold
+them. Early, it is one for noise: what jitter is left outweighs the diffusion of the facilitating ring.
 
 Theory: a weak perturbation δ of the field moves a bump with velocity ℓ·δ / (τ ℓ·∂y/∂θ), where ℓ is the left null
 vector of the Jacobian of the whole state y = (h, u).
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import product
 
 import numpy as np
 import xarray as xr
@@ -31,13 +33,16 @@ STATES = ("uniform", "stationary", "rotating")
 STATE_COLOURS = ("#BBBBBB", COLOURS["blue"], COLOURS["vermillion"])
 RESAMPLES = 10_000
 WINDOW = 0.2  # s over which positions are averaged
+EARLY = 0.8  # s
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Reduce rates to displacements, factors with intervals, and states."""
     config = json.loads(recording.attrs["experiment_configuration"])
     position = displacement(recording["rate"].load())
-    moved = drift(position)
+    moved = xr.concat([drift(position, stop) for stop in ends(config)], "span").assign_coords(
+        span=["early", "late"]
+    )
     rms = np.sqrt((moved**2).mean("seed"))
     factor = rms.sel(synapse="static") / rms.sel(synapse="facilitating")
     peak = recording["rate"].isel(time=-1).max("unit").mean("seed")
@@ -68,23 +73,26 @@ def displacement(rate: xr.DataArray) -> xr.DataArray:
     return xr.DataArray(angle, {k: v for k, v in vector.coords.items() if k != "unit"}, vector.dims)
 
 
-def drift(position: xr.DataArray) -> xr.DataArray:
-    """Change of position from the first window after the bump has adapted to the last one, rad."""
-    end = float(position["time"][-1])
+def ends(config: dict) -> tuple[float, float]:
+    """Until when drift is measured, early and late, in s."""
+    return min(EARLY, config["delay"]), config["delay"]
+
+
+def drift(position: xr.DataArray, stop: float) -> xr.DataArray:
+    """Change of position from the first window after the bump has adapted to the one that ends at `stop`, rad."""
     first = position.sel(time=slice(WINDOW, 2 * WINDOW)).mean("time")
-    return position.sel(time=slice(end - WINDOW, None)).mean("time") - first
+    return position.sel(time=slice(stop - WINDOW, stop + 1e-6)).mean("time") - first
 
 
-def bootstrap(end: xr.DataArray) -> xr.DataArray:
-    """2.5 and 97.5 % quantiles of the factor over resampled seeds, `[perturbation, bound]`."""
-    rng = np.random.default_rng(0)
-    seeds = end.sizes["seed"]
-    chosen = rng.integers(seeds, size=(RESAMPLES, seeds))
-    squares = end.transpose("synapse", "perturbation", "seed").values ** 2
-    rms = np.sqrt(squares[..., chosen].mean(-1))  # [synapse, perturbation, resample]
-    bounds = np.quantile(rms[0] / rms[1], [0.025, 0.975], axis=-1).T
-    coords = {"perturbation": end["perturbation"], "bound": ["low", "high"]}
-    return xr.DataArray(bounds, coords, ("perturbation", "bound"))
+def bootstrap(moved: xr.DataArray) -> xr.DataArray:
+    """2.5 and 97.5 % quantiles of the factor over resampled seeds, `[span, perturbation, bound]`."""
+    seeds = moved.sizes["seed"]
+    chosen = np.random.default_rng(0).integers(seeds, size=(RESAMPLES, seeds))
+    squares = moved.transpose("synapse", "span", "perturbation", "seed").values ** 2
+    rms = np.sqrt(squares[..., chosen].mean(-1))  # [synapse, span, perturbation, resample]
+    bounds = np.moveaxis(np.quantile(rms[0] / rms[1], [0.025, 0.975], axis=-1), 0, -1)
+    coords = {"span": moved["span"], "perturbation": moved["perturbation"], "bound": ["low", "high"]}
+    return xr.DataArray(bounds, coords, ("span", "perturbation", "bound"))
 
 
 # --- perturbation theory --------------------------------------------------------------------------------------
@@ -92,8 +100,8 @@ def bootstrap(end: xr.DataArray) -> xr.DataArray:
 
 def predicted(config: dict) -> xr.DataArray:
     """Root mean square drift, rad, to first order in the perturbation."""
-    elapsed = config["delay"] - 2 * WINDOW
-    table = np.full((2, 2), np.nan)
+    elapsed = np.array(ends(config)) - 2 * WINDOW
+    table = np.full((2, 2, 2), np.nan)
     for row, facilitating in enumerate((False, True)):
         if facilitating and config["tau_rec"] > 0:
             continue  # the theory below is for u alone, as in the paper
@@ -102,9 +110,13 @@ def predicted(config: dict) -> xr.DataArray:
         velocity = math.sqrt(float(left**2 @ frozen)) / (config["tau"] * mobility)
         kick = config["noise"] ** 2 * 2 / config["tau"]
         diffusion = float((left**2).sum()) * kick / mobility**2
-        table[row] = velocity * elapsed, math.sqrt(diffusion * elapsed)
-    coords = {"synapse": ["static", "facilitating"], "perturbation": ["mistuned", "noise"]}
-    return xr.DataArray(table, coords, ("synapse", "perturbation"))
+        table[row] = velocity * elapsed, np.sqrt(diffusion * elapsed)
+    coords = {
+        "synapse": ["static", "facilitating"],
+        "perturbation": ["mistuned", "noise"],
+        "span": ["early", "late"],
+    }
+    return xr.DataArray(table, coords, ("synapse", "perturbation", "span"))
 
 
 def goldstone(config: dict, facilitating: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
@@ -193,19 +205,21 @@ def uniform_is_stable(coupling: float, background: float, config: dict) -> bool:
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows for the terminal."""
     rows = []
-    for kind in result["perturbation"].values:
-        one = result.sel(perturbation=kind)
+    for kind, span in product(result["perturbation"].values, result["span"].values):
+        one = result.sel(perturbation=kind, span=span)
         for synapse in result["synapse"].values:
             measured, theory = (
                 float(one.rms.sel(synapse=synapse)),
                 float(one.predicted_rms.sel(synapse=synapse)),
             )
             rows.append(
-                row(f"{kind}, {synapse}: rms drift (degree)", f"{measured:.2f}", theory=f"{theory:.2f}")
+                row(f"{kind}, {synapse}: {span} drift (degree)", f"{measured:.2f}", theory=f"{theory:.2f}")
             )
         low, high = one.factor_interval.values
         factor, theory = f"{float(one.factor):.1f}", f"{float(one.predicted_factor):.1f}"
-        rows.append(row(f"{kind}: facilitation slows drift by", factor, f"{low:.1f} – {high:.1f}", theory))
+        rows.append(
+            row(f"{kind}: facilitation slows {span} drift by", factor, f"{low:.1f} – {high:.1f}", theory)
+        )
     for index, name in enumerate(STATES):
         rows.append(row(f"depression, {name}: share of the grid (%)", percent(result["state"] == index)))
     agreement = (result["state"] == 0) == result["uniform_is_stable"]
@@ -246,7 +260,7 @@ def plot_drift(result: xr.Dataset) -> Figure:
         axis.set(xlabel="time (s)", ylabel="position (degree)", title=kind)
     axes[0].legend()
     for place, (kind, synapse) in enumerate((kind, synapse) for kind in kinds for synapse in colours):
-        one = result.sel(perturbation=kind, synapse=synapse)
+        one = result.sel(perturbation=kind, synapse=synapse, span="late")
         seeds = np.linspace(place - 0.15, place + 0.15, one.sizes["seed"])
         axes[-1].plot(seeds, abs(one["drift"]), ".", ms=2, color=colours[synapse])
         axes[-1].plot(place, one["rms"], "_", ms=16, color=COLOURS["black"])

@@ -3,14 +3,17 @@
 Excitatory clusters with plastic synapses onto themselves and one inhibitory population (Mi, Katkov & Tsodyks
 2017, Neuron 93:323). A cued cluster fires in short population spikes; between them its facilitated synapses
 remember. Several items take turns within one period, so what ends the list is room in the period. Expect one to
-five items to persist with the published parameters, the period and the peak rate to grow with the load, and the
-number that survives to grow with the recovery time τ_rec more than with anything else.
+five items to persist with the published parameters, period and peak rate to grow with the load, and the capacity
+to scale with the time of depression relative to that of the currents, τ_rec/τ, as the paper estimates, as long as
+facilitation outlasts the period.
 
 Everything is run at the step `step` and at half of it, from the same cues: at the edge, where one item more or
 less survives, the count can depend on the step, and the analysis says where it does.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 import xarray as xr
@@ -177,7 +180,7 @@ def column(config: Config, trials: list[dict], name: str) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)[:, None]
 
 
-def cues(config: Config, dt: float, trials: list[dict], duration: float):
+def cues(config: Config, dt: float, trials: list[dict], duration: float) -> Callable[[int, int], Tensor]:
     """Give the input as a function of steps: trial by trial so many items, one after the other."""
     load = torch.tensor([trial["load"] for trial in trials])
     item = torch.arange(config.clusters)

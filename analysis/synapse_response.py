@@ -1,0 +1,167 @@
+"""Preferred and limiting rates, paired pulses and steps, every setting beside the others.
+
+The preferred rate is that of the largest release per spike (by the parabola through the best three rates), which
+exists only with facilitation. The limiting rate is where rate × release reaches half of its largest value in the
+range: for a depressing synapse in the mean field that is 1/(U τ_rec), beyond which a higher rate hardly
+transmits more. Both stand beside the closed forms of the mean field where a setting has them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from fwsim.study import COLOURS, figure
+
+LINES = {"regular": "-", "poisson": "--", "mean_field": ":"}
+
+
+def analyse(recording: xr.Dataset) -> xr.Dataset:
+    """Reduce releases to preferred and limiting rates and ratios."""
+    result = recording.load().copy()
+    release, rate = result["release"], result["rate"].values
+    transmitted = release * result["rate"]
+    pair = result["second"] / result["first"].where(abs(result["first"]) > 1e-12)
+    limits = np.apply_along_axis(limiting, -1, transmitted.transpose(..., "rate").values, rate)
+    preferences = np.apply_along_axis(preferred, -1, release.transpose(..., "rate").values, rate)
+    dims = release.transpose(..., "rate").dims[:-1]
+    result["transmitted"] = described(transmitted, "Hz", "rate × release")
+    result["preferred"] = described(xr.DataArray(preferences, dims=dims), "Hz", "preferred rate")
+    result["limiting"] = described(xr.DataArray(limits, dims=dims), "Hz", "limiting rate")
+    result["pair_ratio"] = described(pair, "1", "second release over first")
+    result["closed_preferred"] = described(
+        closed(recording, closed_preferred), "Hz", "preferred rate in closed form"
+    )
+    result["closed_limiting"] = described(
+        closed(recording, closed_limiting), "Hz", "limiting rate in closed form"
+    )
+    return result
+
+
+def preferred(release: np.ndarray, rate: np.ndarray) -> float:
+    """Rate of the largest release; NaN where it lies at an end of the range."""
+    best = int(np.argmax(release))
+    if best in (0, len(rate) - 1) or not np.ptp(release) > 1e-9 * abs(release).max():
+        return math.nan
+    place = np.log(rate[best - 1 : best + 2])
+    a, b, _ = np.polyfit(place - place[1], release[best - 1 : best + 2], 2)
+    return float(np.exp(place[1] - b / (2 * a)))
+
+
+def limiting(transmitted: np.ndarray, rate: np.ndarray) -> float:
+    """Rate at which half of the largest transmission is reached, NaN where transmission does not saturate."""
+    slope = np.gradient(np.log(np.maximum(transmitted, 1e-300)), np.log(rate))
+    if slope[-1] > 0.2:
+        return math.nan
+    half = transmitted.max() / 2
+    first = int(np.argmax(transmitted >= half))
+    if first == 0:
+        return math.nan
+    share = (half - transmitted[first - 1]) / (transmitted[first] - transmitted[first - 1])
+    return float(rate[first - 1] + share * (rate[first] - rate[first - 1]))
+
+
+def closed(recording: xr.Dataset, formula: Callable[[float, float, float], float]) -> xr.DataArray:
+    """Apply a closed form of the mean field to the settings that are Tsodyks–Markram in `maass2002`."""
+    found = [
+        formula(*(rule[name] for name in ("U", "tau_rec", "tau_facil")))
+        if rule.get("convention") == "maass2002"
+        else math.nan
+        for rule in json.loads(recording.attrs["settings"])
+    ]
+    return xr.DataArray(found, dims="setting")
+
+
+def closed_preferred(U: float, tau_rec: float, tau_facil: float) -> float:
+    """(√(τ_f(1 − U)/(U τ_d)) − 1)/τ_f, only where τ_f(1 − U) > U τ_d."""
+    if tau_facil * (1 - U) <= U * tau_rec:
+        return math.nan
+    return (math.sqrt(tau_facil * (1 - U) / (U * tau_rec)) - 1) / tau_facil
+
+
+def closed_limiting(U: float, tau_rec: float, tau_facil: float) -> float:
+    """1/(U τ_rec), only without facilitation."""
+    return 1 / (U * tau_rec) if tau_facil == 0 else math.nan
+
+
+def table(result: xr.Dataset) -> list[dict[str, object]]:
+    """Make the rows for the terminal: one a setting and train."""
+    rows = []
+    for setting in result["setting"].values:
+        for train in result["train"].values:
+            one = result.sel(setting=setting, train=train)
+            mean_field = train == "mean_field"
+            rows.append(
+                {
+                    result.attrs["vary"]: str(setting),
+                    "train": str(train).replace("_", " "),
+                    "first": shown(one["first"]),
+                    "largest": shown(one["release"].max()),
+                    "preferred (Hz)": shown(one["preferred"]),
+                    "r* (Hz)": shown(one["closed_preferred"]) if mean_field else "",
+                    "limiting (Hz)": shown(one["limiting"]),
+                    "1/(U τ_rec) (Hz)": shown(one["closed_limiting"]) if mean_field else "",
+                }
+            )
+    return rows
+
+
+def shown(value: xr.DataArray) -> str:
+    """Write a number, and a dash where there is none."""
+    return "–" if not math.isfinite(float(value)) else f"{float(value):.4g}"
+
+
+def plot(result: xr.Dataset) -> dict[str, Figure]:
+    """Draw the dependence on rate, and the responses in time."""
+    return {"rates": plot_rates(result), "responses": plot_responses(result)}
+
+
+def plot_rates(result: xr.Dataset) -> Figure:
+    """Draw release and transmission against rate."""
+    made, (left, right) = figure(1, 2, width="double", aspect=0.75)
+    for setting, colour in zip(result["setting"].values, COLOURS.values()):
+        for train, line in LINES.items():
+            one = result.sel(setting=setting, train=train)
+            left.plot(one["rate"], one["release"], line, color=colour)
+            right.plot(one["rate"], one["transmitted"], line, color=colour)
+        left.plot([], [], color=colour, label=f"{result.attrs['vary']} {setting}")
+    for train, line in LINES.items():
+        right.plot([], [], line, color=COLOURS["black"], label=train.replace("_", " "))
+    left.set(xscale="log", xlabel="rate (Hz)", ylabel=f"{result.attrs['output']} per spike")
+    right.set(xscale="log", xlabel="rate (Hz)", ylabel=f"rate × {result.attrs['output']} (Hz)")
+    left.legend()
+    right.legend()
+    return made
+
+
+def plot_responses(result: xr.Dataset) -> Figure:
+    """Draw the response to a second spike, and to a rate that steps up and down."""
+    made, (left, right) = figure(1, 2, width="double", aspect=0.75)
+    relative = bool(result["pair_ratio"].notnull().all())
+    for setting, colour in zip(result["setting"].values, COLOURS.values()):
+        one = result.sel(setting=setting)
+        left.plot(
+            one["interval"], one["pair_ratio" if relative else "second"], color=colour, label=str(setting)
+        )
+        right.plot(one["spike_time"], one["train_response"], ".", ms=3, color=colour)
+        right.plot(one["moment"], one["mean_response"], color=colour, lw=0.8)
+    label = "second spike / first" if relative else f"{result.attrs['output']} at the second spike"
+    left.set(xscale="log", xlabel="interval (s)", ylabel=label)
+    right.set(
+        xlabel="time (s)",
+        ylabel=f"{result.attrs['output']} per spike",
+        title="dots: spikes, lines: rate form",
+    )
+    left.legend()
+    return made
+
+
+def described(values: xr.DataArray, units: str, name: str) -> xr.DataArray:
+    """Give a variable its name and unit."""
+    values.attrs = {"units": units, "long_name": name}
+    return values
