@@ -1,0 +1,309 @@
+"""Spiking circuits against closed forms, against the rules on tensors, and against themselves."""
+
+import json
+import warnings
+
+import brian2
+import numpy as np
+import pytest
+import torch
+
+import fwsim as fw
+from fwsim.errors import ConfigError, ShapeError
+from fwsim.spiking import Circuit, Connection, Population, Pulse, build, simulate, stimulus
+from fwsim.units import Hz, ms, mV
+
+SPIKES = ["spike_time", "spike_unit", "spike_trial"]
+
+
+@pytest.fixture(autouse=True)
+def _numpy_target():
+    target = brian2.prefs.codegen.target
+    brian2.prefs.codegen.target = "numpy"
+    yield
+    brian2.prefs.codegen.target = target
+
+
+def clock(name="clock", size=1, mean=25 * mV, **options):
+    """Neurons that fire regularly."""
+    return Population(name, size, tau=20 * ms, threshold=20 * mV, reset=10 * mV, background=mean, **options)
+
+
+def quiet(name="target", size=1, **options):
+    return Population(name, size, threshold=1.0, reset=0.0, **options)
+
+
+def train(run, unit, trial=0):
+    mine = (run.spike_unit.values == unit) & (run.spike_trial.values == trial)
+    return run.spike_time.values[mine]
+
+
+def test_regular_firing_of_one_neuron():
+    run = simulate(Circuit([clock()]), steps=3000)
+    period = 2 * ms + 20 * ms * np.log((25 - 10) / (25 - 20))
+    assert np.diff(train(run, 0)) == pytest.approx(np.ceil(period / 1e-4) * 1e-4, abs=1e-9)
+
+
+def test_noise_has_the_stated_standard_deviation():
+    noisy = Population("a", 400, tau=10 * ms, threshold=30 * mV, background=5 * mV, noise=2 * mV)
+    run = simulate(Circuit([noisy]), steps=3000, record=["potential"], every=100)
+    late = run.potential.values[:, 10:]
+    assert late.mean() == pytest.approx(5 * mV, abs=0.1 * mV)
+    assert late.std() == pytest.approx(2 * mV, rel=0.03)
+
+
+def test_rate_in_noise_is_siegerts():
+    noisy = Population(
+        "E", 400, tau=15 * ms, threshold=20 * mV, reset=16 * mV, background=18 * mV, noise=2 * mV
+    )
+    circuit = Circuit([noisy])
+    rate = fw.measure.firing_rate(simulate(circuit, steps=10_000), start=0.2).mean().item()
+    theory = fw.spiking.rate_network(circuit).gain(torch.zeros(1, 2).double())[0, 0].item()
+    without_grid = fw.siegert(tau=15 * ms, threshold=20 * mV, reset=16 * mV, refractory=2 * ms, sd=2 * mV)
+    assert rate == pytest.approx(theory, rel=0.03)
+    assert abs(rate / without_grid(torch.tensor([18 * mV]).double()).item() - 1) > 0.06  # the grid matters
+
+
+@pytest.mark.parametrize("convention", ["mongillo2008", "maass2002", "tm1998"])
+@pytest.mark.parametrize("delay", [1 * ms, 5 * ms])  # state on the neuron, and on the synapse
+def test_synapses_release_what_the_rule_says(convention, delay):
+    rule = fw.TsodyksMarkram(0.3, 0.2, 0.5, convention)
+    target = quiet(tau=1e6)
+    circuit = Circuit([clock(), target], [Connection("clock", "target", 1 * mV, synapse=rule, delay=delay)])
+    run = simulate(circuit, steps=4000, record=[*SPIKES, "potential"])
+    arrived = np.diff(run.potential.values[0, :, 1].astype(float))
+    arrived = arrived[arrived > 1e-6]
+    expected = rule.respond(torch.tensor(train(run, 0))).numpy() * mV
+    assert len(arrived) >= 8
+    assert arrived == pytest.approx(expected[: len(arrived)], rel=1e-3)
+
+
+def test_states_come_back_between_spikes():
+    rule = fw.TsodyksMarkram(0.3, 0.2, 0.5, "mongillo2008")
+    circuit = Circuit([clock(), quiet()], [Connection("clock", "target", 1 * mV, synapse=rule)])
+    run = simulate(circuit, steps=3000, record=[*SPIKES, "u", "x", "release"], every=7)
+    times = torch.tensor(train(run, 0))
+    u, x, last = 0.3, 1.0, 0.0
+    for k, now in enumerate(run.time.values):
+        before = times[(times > last) & (times < now + 1e-9)]
+        for spike in [*before.tolist(), None]:
+            step = (now if spike is None else spike) - last
+            last += step
+            u, x = 0.3 + (u - 0.3) * np.exp(-step / 0.5), 1 + (x - 1) * np.exp(-step / 0.2)
+            if spike is not None:
+                u += 0.3 * (1 - u)
+                x -= u * x
+        assert run.u.values[0, k, 0, 0] == pytest.approx(u, abs=1e-5)
+        assert run.x.values[0, k, 0, 0] == pytest.approx(x, abs=1e-5)
+        assert run.release.values[0, k, 0, 0] == pytest.approx((u + 0.3 * (1 - u)) * x, abs=1e-5)
+    assert run.u.dims == ("trial", "time", "projection", "unit")
+
+
+@pytest.mark.parametrize("decay", [5 * ms, 20 * ms, 100 * ms])
+def test_slow_currents_carry_the_charge_of_a_jump(decay):
+    """The area under one postsynaptic potential is efficacy · tau, whatever the shape of the current."""
+    source = clock(refractory=10.0)  # one spike
+    target = Population("target", 1, tau=20 * ms, threshold=1.0, reset=0.0)
+
+    def potential(efficacy):
+        circuit = Circuit([source, target], [Connection("clock", "target", efficacy, decay=decay)])
+        run = simulate(circuit, steps=8000, record=[*SPIKES, "potential"])
+        return train(run, 0)[0], run.potential.values[0, :, 1].astype(float)
+
+    (spike, moved), (_, alone) = potential(1 * mV), potential(0.0)
+    t = np.maximum(np.arange(1, 8001) * 1e-4 - spike, 0)
+    apart = decay if decay != 20 * ms else decay * (1 + 1e-6)
+    kernel = 1 * mV * 20 * ms / (apart - 20 * ms) * (np.exp(-t / apart) - np.exp(-t / (20 * ms)))
+    assert moved - alone == pytest.approx(kernel, abs=1e-3 * kernel.max())
+    assert kernel.sum() * 1e-4 == pytest.approx(1 * mV * 20 * ms, rel=0.01)
+
+
+def test_delays_are_kept():
+    circuit = Circuit([clock(), quiet()], [Connection("clock", "target", 1 * mV, delay=0.7 * ms)])
+    run = simulate(circuit, steps=1000, record=[*SPIKES, "potential"])
+    jump = np.nonzero(np.diff(run.potential.values[0, :, 1]) > 0.5 * mV)[0][0] + 1
+    assert run.time.values[jump] - train(run, 0)[0] == pytest.approx(0.8 * ms, abs=1e-9)  # seen a step later
+
+
+def test_associative_rules_act_on_their_synapses():
+    rule = fw.HebbianTraces(tau=10.0, eta=0.5, tau_pre=20 * ms, tau_post=20 * ms)
+    post = clock("post", mean=24 * mV)
+    circuit = Circuit([clock(), post], [Connection("clock", "post", 1e-9, synapse=rule)])
+    with fw.spiking.backend.prepared(0):
+        assembly = build(circuit)
+        assembly.network.run(0.5 * brian2.second)
+    index, time = np.array(assembly.spikes.i), np.array(assembly.spikes.t)
+    pre, post = (torch.tensor(time[index == k]) for k in (0, 1))
+    expected = rule.respond(pre, post)[-1].item()
+    assert assembly.synapses[0].weight[0] == pytest.approx(expected, rel=1e-6)
+    assert expected > 0.1
+
+
+def test_connections_have_the_stated_probability_and_no_self_connections():
+    pair = Circuit(
+        [quiet("a", 200), quiet("b", 300)],
+        [Connection("a", "b", 1 * mV, 0.2), Connection("b", "b", 1 * mV, 0.5, delay=(0.0, 1 * ms))],
+    )
+    wiring = fw.spiking.wiring.wirings(pair, seed=3)
+    assert len(wiring) == 1
+    first = wiring[0].pre < 200
+    assert first.sum() == pytest.approx(0.2 * 200 * 300, abs=5 * np.sqrt(0.16 * 60_000))
+    assert (~first).sum() == pytest.approx(0.5 * 300 * 299, abs=5 * np.sqrt(0.25 * 90_000))
+    assert not (wiring[0].pre == wiring[0].post).any()
+    again = fw.spiking.wiring.wirings(pair, seed=3)[0]
+    assert (again.pre == wiring[0].pre).all()
+    assert (again.delay == wiring[0].delay).all()
+
+
+def test_scaling_keeps_mean_and_variance_of_inputs():
+    whole = Circuit([quiet("a", 1000), quiet("b", 500)], [Connection("a", "b", 1 * mV, 0.1)])
+    small = whole.scaled(0.4)
+    inputs = [c.connections[0].probability * c.populations[0].size for c in (whole, small)]
+    assert inputs[0] == inputs[1] == 100
+    assert small.connections[0].efficacy == whole.connections[0].efficacy
+    with pytest.raises(ConfigError, match="no factor below"):
+        whole.scaled(0.05)
+
+
+def random_circuit(rule=None):
+    noisy = {"background": 19 * mV, "noise": 2 * mV}
+    return Circuit(
+        [Population("E", 40, **noisy), Population("I", 10, **noisy)],
+        [
+            Connection("E", "E", 0.5 * mV, 0.3, synapse=rule, delay=(0.1 * ms, 1 * ms)),
+            Connection("E", "I", 0.5 * mV, 0.3),
+            Connection("I", "E", -1 * mV, 0.3),
+        ],
+    )
+
+
+def test_seeds_and_trials():
+    one, same, other = (simulate(random_circuit(), steps=2000, trials=2, seed=seed) for seed in (5, 5, 6))
+    assert one.equals(same)
+    assert not np.array_equal(one.spike_time.values[:50], other.spike_time.values[:50])
+    assert not np.array_equal(train(one, 0, 0), train(one, 0, 1))
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    simulate(random_circuit(), steps=10)
+    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
+
+
+def test_trials_are_independent_blocks():
+    """A trial that is driven to fire does not touch one that is not, and parameters may differ between trials."""
+    rule = fw.TsodyksMarkram(0.2, 0.2, torch.tensor([[0.1], [1.5]]), "mongillo2008")
+    circuit = random_circuit(rule)
+    drive = stimulus(circuit, 0.4, [Pulse(-20 * mV, trials=[0]), Pulse(5 * mV, trials=[1])], trials=2)
+    run = simulate(circuit, drive, record=[*SPIKES, "rate", "u"], every=4000)
+    assert (run.spike_trial.values[run.spike_time.values > 0.05] == 1).all()
+    assert run.rate.values[0].max() <= 2.5 * Hz
+    counts = np.bincount(run.spike_unit.values[run.spike_trial.values == 1], minlength=50)
+    assert run.rate.values[1, 0] == pytest.approx(counts / 0.4, rel=1e-6)
+    assert run.u.values[1, 0, 0, :40].mean() > 0.5
+
+
+def test_recording_is_streamed_with_the_schema(tmp_path):
+    done = []
+    circuit = random_circuit(fw.TsodyksMarkram(0.2, 0.2, 1.5))
+    records = [*SPIKES, "rate", fw.Record("u", every=100, units=[0, 3], start=0.05)]
+    run = simulate(
+        circuit,
+        steps=1000,
+        record=records,
+        every=50,
+        to=tmp_path / "run.zarr",
+        progress=lambda *at: done.append(at),
+    )
+    kept = simulate(circuit, steps=1000, record=records, every=50, progress=False)
+    for name in kept.data_vars:
+        np.testing.assert_array_equal(run[name].values, kept[name].values)
+    assert run.u.dims == ("trial", "u_time", "projection", "u_unit")
+    assert run.u_time.values == pytest.approx([0.06, 0.07, 0.08, 0.09, 0.1])
+    assert run.spike_time.attrs["units"] == "s"
+    assert done[-1] == (1000, 1000)
+    described = json.loads(run.attrs["configuration"])
+    assert described["populations"][0]["size"] == 40
+    assert described["connections"][0]["synapse"]["rule"] == "TsodyksMarkram"
+
+
+def test_interrupt_leaves_what_was_recorded(tmp_path):
+    def interrupt(done, total):
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate(
+            random_circuit(),
+            steps=40_000,
+            record=["rate"],
+            every=10,
+            to=tmp_path / "run.zarr",
+            progress=interrupt,
+        )
+    assert simulate(random_circuit(), steps=10).sizes["trial"] == 1  # nothing is left behind
+    assert "wall_time" not in fw.open_recording(tmp_path / "run.zarr").attrs
+
+
+def test_stimuli_add_up():
+    circuit = Circuit([quiet("a"), quiet("b")])
+    drive = stimulus(circuit, 1e-3, [Pulse(1.0, 2e-4, 5e-4, ["b"]), Pulse(0.5, trials=[1])], trials=2)
+    assert drive.shape == (2, 10, 2)
+    assert drive[0, :, 1].tolist() == [0, 0, 1, 1, 1, 0, 0, 0, 0, 0]
+    assert drive[1, :, 0].tolist() == [0.5] * 10
+    assert drive[1, 3, 1] == 1.5
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Population("a", 0), "whole number"),
+        (lambda: Population("a", 1, threshold=0.01, reset=0.01), "not below"),
+        (lambda: Population("a", 1, tau=0.0), "above 0"),
+        (lambda: Connection("a", "b", 1e-3, 1.2), "probability"),
+        (lambda: Connection("a", "b", 1e-3, delay=(1e-3, 0.0)), "delay"),
+        (lambda: Connection("a", "b", float("nan")), "finite"),
+        (lambda: Connection("a", "b", 1e-3, synapse=fw.Hebbian(tau=1.0, eta=1.0)), "no response to spikes"),
+        (lambda: Circuit([quiet("a"), quiet("a")]), "different names"),
+        (lambda: Circuit([quiet("a")], [Connection("a", "c", 1e-3)]), "'c' is unknown"),
+        (lambda: Circuit([quiet("a", 2)], [Connection("a", "a", np.ones((2, 3)))]), "post, pre"),
+        (lambda: simulate(Circuit([quiet("a")])), "give steps="),
+        (lambda: simulate(Circuit([quiet("a")]), steps=10, record="u"), "'u' is unknown"),
+        (lambda: simulate(Circuit([quiet("a")]), np.zeros((1, 5, 2))), "populations"),
+        (lambda: simulate(Circuit([quiet("a")]), np.zeros((2, 5, 1)), trials=3), "trials"),
+        (lambda: Pulse(1.0, 2.0, 1.0), "before stop"),
+        (lambda: stimulus(Circuit([quiet("a")]), 1.0, [Pulse(1.0, trials=[2])]), "counted from 0"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(make, message):
+    with pytest.raises((ConfigError, ShapeError), match=message):
+        make()
+
+
+def test_without_brian2(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "brian2", None)
+    with pytest.raises(ConfigError, match="pip install brian2"):
+        simulate(random_circuit(), steps=1)
+
+
+def test_without_a_compiler(monkeypatch):
+    from brian2.codegen.runtime.cython_rt.cython_rt import CythonCodeObject
+
+    monkeypatch.setattr(CythonCodeObject, "is_available", classmethod(lambda cls: False))
+    brian2.prefs.codegen.target = "auto"
+    fw.spiking.backend._compiles.cache_clear()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            simulate(random_circuit(), steps=10)
+    fw.spiking.backend._compiles.cache_clear()
+    told = [str(each.message) for each in caught if each.category is RuntimeWarning]
+    assert len(told) == 1
+    assert "numpy" in told[0]
+
+
+@pytest.mark.slow
+def test_cython_gives_the_same_circuit():
+    quiet_circuit = Circuit([clock(size=3), quiet(size=3)], [Connection("clock", "target", 1 * mV, 0.7)])
+    slow = simulate(quiet_circuit, steps=2000, record=[*SPIKES, "potential"])
+    brian2.prefs.codegen.target = "cython"
+    fast = simulate(quiet_circuit, steps=2000, record=[*SPIKES, "potential"])
+    np.testing.assert_allclose(fast.potential.values, slow.potential.values, atol=1e-9)
+    np.testing.assert_array_equal(fast.spike_unit.values, slow.spike_unit.values)
