@@ -55,7 +55,12 @@ def laws(strength: xr.DataArray) -> xr.Dataset:
 
     curves = strength.expand_dims("run")  # a single run has no dimension to go over
     tau, best = xr.apply_ufunc(
-        fit, curves, input_core_dims=[["lag"]], output_core_dims=[[], []], vectorize=True
+        fit,
+        curves,
+        input_core_dims=[["lag"]],
+        output_core_dims=[[], []],
+        vectorize=True,
+        output_dtypes=[float, object],
     )
     return xr.Dataset(
         {
@@ -90,7 +95,8 @@ def plot(result: xr.Dataset) -> Figure:
     axes[0].set(xlabel="time since the item was stored (s)", ylabel="strength in the memory")
     axes[1].set(xlabel="time since the item was stored (s)", ylabel="overlap after one iteration")
     if first:
-        axes[0].legend(title=result[first].attrs.get("long_name", first))
+        axes[0].set_ylim(top=1.4 * axes[0].get_ylim()[1])  # room for the legend
+        axes[0].legend(title=result[first].attrs.get("long_name", first), ncols=2, loc="upper right")
     return made
 
 
