@@ -62,7 +62,7 @@ class Config(Base):
     "Units of the embedding."
     readout: int = Field(default=100, ge=1)
     "Units of the ReLU layer before the answer."
-    epochs: int = Field(default=10, ge=1)
+    epochs: int = Field(default=16, ge=1)
     "Passes through the training sequences."
     learning_rate: float = Field(default=3e-3, gt=0)
     "Peak of the one-cycle rate of Adam."
@@ -174,7 +174,11 @@ def record(
             {"units": "1", "long_name": "state of the inner loop run on"},
         )
         recording["settling_error"] = percent(wrong, "error if answered here", "iteration")
-        recording["iteration"] = "iteration", np.arange(config.settling + 1), {"units": "1", "long_name": "iteration"}
+        recording["iteration"] = (
+            "iteration",
+            np.arange(config.settling + 1),
+            {"units": "1", "long_name": "iteration"},
+        )
     return recording
 
 
