@@ -11,7 +11,18 @@ from typing import NamedTuple
 import numpy as np
 
 from fwsim.engine.kernels.numba_step import RELU, TANH, UNNORMALISED, Cell, Past, Path, list_weighted, score
-from fwsim.engine.kernels.numba_vectors import active, add, clear, copy, dot, inlined, sum_rows, transpose
+from fwsim.engine.kernels.numba_vectors import (
+    active,
+    add,
+    apart,
+    clear,
+    copy,
+    dot,
+    inlined,
+    merged,
+    sum_rows,
+    transpose,
+)
 
 
 class Adjoint(NamedTuple):
@@ -83,7 +94,7 @@ def denormalise(gradient: np.ndarray, normal: np.ndarray, scale: float, cell: Ce
         gradient[i] = scale * (gradient[i] - mean - normal[i] * slope) * cell.mask[i]
 
 
-@inlined
+@merged
 def unsettle(
     past: Past,
     pending: int,
@@ -120,7 +131,7 @@ def unsettle(
     return noted
 
 
-@inlined
+@merged
 def through_matrix(
     field: np.ndarray,
     state: np.ndarray,
@@ -147,7 +158,7 @@ def through_matrix(
             adjoint.decayed[pending, k] += dot(adjoint.field, field, width)
 
 
-@inlined
+@merged
 def note(
     field: np.ndarray, state: np.ndarray, pending: int, noted: int, cell: Cell, adjoint: Adjoint
 ) -> None:
@@ -158,7 +169,7 @@ def note(
     adjoint.read_ages[noted] = pending
 
 
-@inlined
+@apart
 def flush(past: Past, noted: int, cell: Cell, path: Path, adjoint: Adjoint) -> None:
     """Add the outer products of the pairs to the gradient of the matrices."""
     width = adjoint.matrices.shape[1]
@@ -171,7 +182,7 @@ def flush(past: Past, noted: int, cell: Cell, path: Path, adjoint: Adjoint) -> N
             sum_rows(row, row.dtype.type(1), adjoint.reads, path.listed, path.weight, listed, width)
 
 
-@inlined
+@merged
 def through_rows(
     s: int,
     field: np.ndarray,
@@ -201,7 +212,7 @@ def through_rows(
             adjoint.own[i] -= field[i] * state[i]
 
 
-@inlined
+@merged
 def into_rows(past: Past, pending: int, cell: Cell, path: Path, adjoint: Adjoint) -> None:
     """dh(τ) += Σ_s κ (h(τ)·h_s dy_s + h(τ)·dy_s h_s), all iterations at once."""
     steps, width = cell.inner_steps, adjoint.rows.shape[1]
@@ -223,7 +234,7 @@ def into_rows(past: Past, pending: int, cell: Cell, path: Path, adjoint: Adjoint
                     adjoint.age_weight[first + row] += past.rows[row, i] ** 2 * adjoint.own[i]
 
 
-@inlined
+@apart
 def unfold(past: Past, count: int, cell: Cell, path: Path, adjoint: Adjoint) -> None:
     """Go back through `fold`: from the matrices after it to the states that were folded and the matrices before."""
     units, one, width = cell.units, adjoint.field.dtype.type(1), adjoint.field.shape[0]

@@ -30,7 +30,16 @@ from fwsim.engine.kernels.numba_step import (
     settle,
     write,
 )
-from fwsim.engine.kernels.numba_vectors import active, add, clear, copy, inlined, kernel, sum_rows
+from fwsim.engine.kernels.numba_vectors import (
+    active,
+    add,
+    apart,
+    clear,
+    copy,
+    kernel,
+    merged,
+    sum_rows,
+)
 
 
 @kernel
@@ -154,7 +163,7 @@ def backward(
             unload_matrix(adjoint.matrices, d_matrix, entry, cell.units)
 
 
-@inlined
+@merged
 def go_back(
     entry: int,
     sizes: np.ndarray,
@@ -206,14 +215,14 @@ def go_back(
             clear(adjoint.rows[row], adjoint.rows.shape[1])
         if (number + 1) * chunk <= before + writes:
             unfold(past, chunk, cell, path, adjoint)
-        noted = 0
+        noted = np.int64(0)  # not a literal, for which all would be compiled once more
         for row in range(
             min(chunk, before + steps - number * chunk) - 1, max(0, before - number * chunk) - 1, -1
         ):
             step = number * chunk + row - before
             if matrix_count and noted + cell.inner_steps > adjoint.reads.shape[0]:
                 flush(past, noted, cell, path, adjoint)
-                noted = 0
+                noted = np.int64(0)
             add(d_states[entry, step], adjoint.state, cell.units)
             add(adjoint.rows[row], adjoint.state, cell.units)
             noted = step_back(
@@ -239,7 +248,7 @@ def go_back(
             copy_rows(adjoint.rows[:before], d_written[entry], cell.units)
 
 
-@inlined
+@apart
 def step_back(
     entry: int,
     step: int,
@@ -283,7 +292,7 @@ def step_back(
     return noted
 
 
-@inlined
+@merged
 def recall(
     entry: int,
     step: int,
@@ -304,7 +313,7 @@ def recall(
             score(past, pending, path, count, path.scores[s])
 
 
-@inlined
+@apart
 def load_chunk(
     entry: int,
     number: int,
@@ -322,7 +331,7 @@ def load_chunk(
         write(written[entry, place] if place < before else states[entry, place - before], past, row, cell)
 
 
-@inlined
+@apart
 def refold(
     entry: int,
     number: int,

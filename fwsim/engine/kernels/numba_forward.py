@@ -13,7 +13,7 @@ from fwsim.engine.kernels.numba_room import (
     unload_matrix,
 )
 from fwsim.engine.kernels.numba_step import Cell, Past, Path, begin, fold, prepare, settle, write
-from fwsim.engine.kernels.numba_vectors import active, copy, inlined, kernel, sum_rows
+from fwsim.engine.kernels.numba_vectors import active, copy, kernel, merged, sum_rows
 
 
 @kernel
@@ -110,7 +110,7 @@ def forward(
             unload_matrix(past.matrices, final, entry, cell.units)
 
 
-@inlined
+@merged
 def run_entry(
     entry: int,
     sizes: np.ndarray,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fwsim.engine.kernels.numba_step import Cell, Past, Path
-from fwsim.engine.kernels.numba_vectors import clear, copy, inlined, packed, padded
+from fwsim.engine.kernels.numba_vectors import apart, clear, copy, merged, padded
 
 PAIRS = (
     48  # noted before they are added up: enough for the matrix to be moved rarely, few enough for the cache
@@ -75,7 +75,7 @@ def adjoint_workspace(sizes: Sizes, like: Tensor, parts: int) -> list[np.ndarray
     return [*(like.new_zeros(parts, *shape).numpy() for shape in shapes), ages]
 
 
-@packed
+@merged
 def new_cell(sizes: np.ndarray, parameters: np.ndarray) -> Cell:
     """Read sizes and conventions, and the padded parameters in the order of `Cell`."""
     return Cell(
@@ -92,7 +92,7 @@ def new_cell(sizes: np.ndarray, parameters: np.ndarray) -> Cell:
     )
 
 
-@packed
+@merged
 def new_path(
     inner_steps: int, vectors: np.ndarray, scores: np.ndarray, lists: np.ndarray, order: np.ndarray
 ) -> Path:
@@ -112,7 +112,7 @@ def new_path(
     )
 
 
-@packed
+@merged
 def new_past(
     entry: int,
     rows: np.ndarray,
@@ -137,7 +137,7 @@ def new_past(
     )
 
 
-@inlined
+@apart
 def load_matrix(source: np.ndarray, entry: int, target: np.ndarray, units: int) -> None:
     """target[timescale·pre, post] ← source[entry, timescale, post, pre], or zero where the source is empty."""
     if source.size == 0:
@@ -150,7 +150,7 @@ def load_matrix(source: np.ndarray, entry: int, target: np.ndarray, units: int) 
                 target[k * units + j, i] = source[entry, k, i, j]
 
 
-@inlined
+@apart
 def unload_matrix(source: np.ndarray, target: np.ndarray, entry: int, units: int) -> None:
     """target[entry, timescale, post, pre] ← source[timescale·pre, post]."""
     for k in range(target.shape[1]):
@@ -159,7 +159,7 @@ def unload_matrix(source: np.ndarray, target: np.ndarray, entry: int, units: int
                 target[entry, k, i, j] = source[k * units + j, i]
 
 
-@inlined
+@apart
 def copy_rows(source: np.ndarray, target: np.ndarray, width: int) -> None:
     """Copy the first `width` columns."""
     for row in range(source.shape[0]):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fwsim.engine.cell import EPSILON
-from fwsim.engine.kernels.numba_vectors import active, clear, copy, inlined, sum_rows
+from fwsim.engine.kernels.numba_vectors import active, apart, clear, copy, inlined, merged, sum_rows
 
 ACTIVATIONS = {"relu": 0, "tanh": 1, "sign": 2}
 NORMALISATIONS = {"none": 0, "inner": 1, "all": 2}
@@ -126,7 +126,7 @@ def activate(
             state[i] = np.sign(gain[i] * field[i] + bias[i])
 
 
-@inlined
+@merged
 def begin(cell: Cell, path: Path) -> float:
     """Set h_0 from the sustained input; return 1/σ of that (1 if it is not normalised)."""
     copy(path.sustained, path.first_normal, path.sustained.shape[0])
@@ -137,7 +137,7 @@ def begin(cell: Cell, path: Path) -> float:
     return scale
 
 
-@inlined
+@merged
 def prepare(past: Past, cell: Cell, pending: int, carried: bool) -> float:
     """Sum up what the inner loop reads; return the factor of `past.total`, 0 if there is no matrix."""
     factor = cell.gain.dtype.type(0)
@@ -184,7 +184,7 @@ def score(past: Past, pending: int, path: Path, count: int, scores: np.ndarray) 
     sum_rows(scores, scores.dtype.type(1), past.columns, path.listed, path.value, count, reach)
 
 
-@inlined
+@merged
 def answer(
     state: np.ndarray,
     field: np.ndarray,
@@ -212,7 +212,7 @@ def answer(
             field[i] -= past.own[i] * state[i]
 
 
-@inlined
+@merged
 def settle(past: Past, pending: int, factor: float, cell: Cell, path: Path) -> None:
     """Run the inner loop from h_0 = `path.states[0]` with the memory held fixed."""
     for s in range(cell.inner_steps):
@@ -232,7 +232,7 @@ def write(state: np.ndarray, past: Past, row: int, cell: Cell) -> None:
         past.columns[i, row] = state[i]
 
 
-@inlined
+@apart
 def fold(past: Past, matrices: np.ndarray, count: int, cell: Cell, path: Path) -> None:
     """Fold `count` written states of `past` into `matrices`: A_k ← λ_k^count A_k + Σ η_k λ_k^age h hᵀ."""
     units, width = cell.units, matrices.shape[1]

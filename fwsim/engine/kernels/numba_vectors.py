@@ -27,16 +27,19 @@ OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
 }
 njit: Any = numba.njit
-packed = njit(**OPTIONS)  # returns tuples of arrays
-inlined = njit(forceinline=True, _nrt=False, **OPTIONS)  # so that views cost no reference counting
+# Without the runtime's reference counts views are free. Numba compiles a function again with each of its callers:
+# so parts of one caller become one with it before that, small ones are inlined after, rare ones stay apart.
+merged = njit(_nrt=False, inline="always", **OPTIONS)
+apart = njit(_nrt=False, **OPTIONS)
+inlined = njit(_nrt=False, forceinline=True, **OPTIONS)
 
 
 def kernel(function: Any) -> Any:
     """Compile a function that Python calls, and keep the code between processes where a folder can be written."""
     try:
-        dispatcher = njit(cache=True, **OPTIONS)(function)
+        dispatcher = njit(cache=True, _nrt=False, **OPTIONS)(function)
     except RuntimeError:
-        return njit(**OPTIONS)(function)
+        return njit(_nrt=False, **OPTIONS)(function)
     # Numba would only notice a change of the function's own file, not of those that it is built from.
     stamps = (path.stat() for path in Path(__file__).parent.glob("numba_*.py"))
     dispatcher._cache._cache_file._source_stamp = sorted((stamp.st_mtime, stamp.st_size) for stamp in stamps)

@@ -1,0 +1,231 @@
+"""Every kernel against the reference: hidden states, inner states, memory, and all gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import fwsim as fw
+from fwsim.engine.kernels import numba_run, reference
+from fwsim.engine.trace import Trace
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
+
+
+def network(units, timescales, inner_steps, *, batch=None, dtype=torch.float64, **options):
+    """A network with random weights, and a Hebbian memory with random time scales (per batch entry if given)."""
+    memory = None
+    if timescales:
+        shape = (timescales,) if batch is None else (batch, timescales)
+        tau = 1 + 5 * torch.rand(shape, dtype=torch.float64)
+        memory = fw.Hebbian(tau=tau, eta=0.05 + 0.3 * torch.rand(shape, dtype=torch.float64))
+    net = fw.FastWeightNetwork(3, units, memory, inner_steps, **options).to(dtype)
+    with torch.no_grad():
+        net.W += 0.3 * torch.randn_like(net.W) / units**0.5
+        for parameter in (net.b, net.gain, net.bias):
+            parameter += 0.3 * torch.randn_like(parameter)
+    return net
+
+
+def outcome(kernel, net, x, hidden, matrix, past, chunk, leaves, inner=True):
+    """Outputs, final memory and gradients of a kernel for fixed random weights of the loss."""
+    rule = net.rule()
+    trace = None if rule is None else Trace(rule, net.dt, matrix, past, net.self_connections)
+    drive = torch.nn.functional.linear(x, net.C, net.b)
+    run = kernel.run(net.cell(), drive, hidden, trace, chunk=chunk, inner=inner)
+    outputs = [run.hidden]
+    if inner:
+        outputs.append(run.inner)
+    if run.trace is not None:
+        outputs.append(run.trace.memory())
+    generator = torch.Generator().manual_seed(0)
+    loss = sum((torch.randn(o.shape, generator=generator, dtype=o.dtype) * o).sum() for o in outputs)
+    gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
+    return outputs, [torch.zeros_like(a) if g is None else g for a, g in zip(leaves, gradients)]
+
+
+def assert_same(ours, truth, dtype):
+    tolerance = TOLERANCE[dtype]
+    for one, other in zip(ours, truth):
+        assert one.shape == other.shape
+        assert (one - other).norm() <= tolerance * (other.norm() + 1e-2)
+
+
+def compare(net, *, batch, time, chunk, start="zero", past=0, dtype=torch.float64):
+    x = torch.randn(time, batch, 3, dtype=dtype).transpose(0, 1).requires_grad_()  # not contiguous
+    hidden = torch.randn(batch, net.units, dtype=dtype).requires_grad_()
+    written = torch.randn(batch, past, net.units, dtype=dtype).requires_grad_()
+    matrix, leaves = None, [x, hidden, written, *net.parameters()]
+    if start != "zero" and net.memory is not None:
+        matrix = torch.randn(batch, net.memory.timescales, net.units, net.units, dtype=dtype) / net.units
+        matrix = matrix + matrix.mT if start == "symmetric" else matrix
+        if not net.self_connections:
+            matrix = matrix - torch.diag_embed(matrix.diagonal(dim1=-2, dim2=-1))
+        leaves.append(matrix.requires_grad_())
+    truth = outcome(reference, net, x, hidden, matrix, written, chunk, leaves)
+    ours = outcome(numba_run, net, x, hidden, matrix, written, chunk, leaves)
+    assert_same(ours[0], truth[0], dtype)
+    assert_same(ours[1], truth[1], dtype)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_random_networks_match_the_reference(data):
+    def draw(*values):
+        return data.draw(st.sampled_from(values))
+
+    torch.manual_seed(draw(*range(8)))
+    batch, timescales = draw(1, 3), draw(1, 3)
+    net = network(
+        draw(1, 7, 50),
+        timescales,
+        draw(0, 1, 2, 3, 4),
+        batch=draw(None, batch),
+        learn=draw((), ("tau", "eta")),
+        activation=draw("relu", "tanh", "sign"),
+        normalise=draw("inner", "all"),
+        write=draw("final", "before"),
+        self_connections=draw(True, False),
+    )
+    compare(
+        net,
+        batch=batch,
+        time=draw(1, 2, 33),
+        chunk=draw(None, 1, 2, 4, 16),
+        start=draw("zero", "symmetric", "any"),
+        past=draw(0, 3),
+    )
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 16])
+@pytest.mark.parametrize("timescales", [1, 3])
+def test_wide_networks_match_the_reference(timescales, chunk):
+    torch.manual_seed(1)
+    compare(network(129, timescales, 2, learn=("tau", "eta")), batch=2, time=33, chunk=chunk)
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 4])
+def test_without_normalisation(chunk):
+    torch.manual_seed(2)
+    compare(network(7, 1, 3, normalise="none", activation="tanh"), batch=3, time=9, chunk=chunk)
+    compare(network(7, 1, 1, normalise="none"), batch=3, time=3, chunk=chunk)
+
+
+@pytest.mark.parametrize("inner_steps", [0, 1, 5])
+def test_without_memory(inner_steps):
+    torch.manual_seed(3)
+    compare(network(20, 0, inner_steps), batch=3, time=9, chunk=None)
+
+
+@pytest.mark.parametrize("chunk", [None, 1, 16])
+@pytest.mark.parametrize("units", [50, 129])
+def test_single_precision_is_close(units, chunk):
+    torch.manual_seed(4)
+    net = network(units, 1, 2, dtype=torch.float32)
+    compare(net, batch=2, time=11, chunk=chunk, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("form", ["attention", "hybrid", "dense"])
+def test_a_run_cut_in_two_equals_the_run_in_one(form):
+    torch.manual_seed(5)
+    net = network(20, 2, 2, form=form, kernel="numba", learn=("tau", "eta"))
+    x = torch.randn(3, 21, 3, dtype=torch.float64)
+
+    def gradients(parts):
+        state, hidden = None, []
+        for part in parts:
+            states, state = net(part, state)
+            hidden.append(states)
+        loss = torch.cat(hidden, 1).square().sum() + state.memory.square().sum()
+        return torch.cat(hidden, 1), torch.autograd.grad(loss, list(net.parameters()))
+
+    whole, cut = gradients([x]), gradients([x[:, :8], x[:, 8:9], x[:, 9:]])
+    torch.testing.assert_close(cut[0], whole[0], rtol=1e-10, atol=1e-10)
+    for ours, truth in zip(cut[1], whole[1]):
+        torch.testing.assert_close(ours, truth, rtol=1e-9, atol=1e-9)
+
+
+def test_threads_give_the_same_numbers():
+    torch.manual_seed(6)
+    net = network(20, 1, 2, kernel="numba")
+    x = torch.randn(5, 9, 3, dtype=torch.float64)
+    threads = torch.get_num_threads()
+    try:
+        results = []
+        for number in (1, 2, 3, 8):
+            torch.set_num_threads(number)
+            hidden = net(x)[0]
+            results.append((hidden, torch.autograd.grad(hidden.sum(), net.W)[0]))
+    finally:
+        torch.set_num_threads(threads)
+    for hidden, gradient in results[1:]:
+        assert torch.equal(hidden, results[0][0])
+        torch.testing.assert_close(gradient, results[0][1], rtol=1e-12, atol=1e-12)
+
+
+def test_results_do_not_depend_on_what_lay_in_memory(monkeypatch):
+    torch.manual_seed(7)
+    net = network(7, 2, 2, kernel="numba", form="hybrid", learn=("tau",))
+    x = torch.randn(2, 40, 3, dtype=torch.float64)
+
+    def result():
+        hidden, state = net(x)
+        loss = hidden.square().sum() + state.memory.sum()
+        return [hidden, *torch.autograd.grad(loss, list(net.parameters()))]
+
+    clean = result()
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    torch.use_deterministic_algorithms(True)  # fills every new tensor with NaN
+    try:
+        filled = result()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    for one, other in zip(clean, filled):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(("batch", "time"), [(0, 5), (2, 0)])
+def test_empty_batch_and_empty_sequence(batch, time):
+    net = network(7, 1, 1, kernel="numba")
+    hidden, state = net(torch.randn(batch, time, 3, dtype=torch.float64))
+    assert hidden.shape == (batch, time, 7)
+    assert state.memory.shape == (batch, 1, 7, 7)
+
+
+def test_nan_is_handed_on():
+    net = network(7, 1, 1, kernel="numba")
+    hidden = torch.full((2, 7), float("nan"), dtype=torch.float64)
+    states, _ = net(torch.zeros(2, 3, 3, dtype=torch.float64), fw.State(hidden))
+    assert states.isnan().all()
+
+
+def test_backward_twice_and_second_derivatives():
+    net = network(7, 1, 1, kernel="numba")
+    x = torch.randn(2, 4, 3, dtype=torch.float64)
+    loss = net(x)[0].square().sum()
+    first = torch.autograd.grad(loss, net.W, retain_graph=True)[0]
+    assert torch.equal(first, torch.autograd.grad(loss, net.W, retain_graph=True)[0])
+    gradient = torch.autograd.grad(loss, net.W, create_graph=True)[0]
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+@pytest.mark.parametrize("inner_steps", [1, 3])
+def test_a_training_step_keeps_at_most_four_numbers_for_each_state(inner_steps):
+    torch.manual_seed(8)
+    batch, time, units = 8, 200, 50
+    net = network(units, 1, inner_steps, kernel="numba", form="hybrid", dtype=torch.float32)
+    x = torch.randn(batch, time, 3)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        hidden, _ = net(x)
+    own = {t.data_ptr(): t.numel() for t in kept if t.data_ptr() != hidden.data_ptr()}
+    assert sum(own.values()) <= 4 * batch * time * units
+
+
+def test_numba_says_what_it_cannot_run():
+    net = fw.FastWeightNetwork(3, 5, fw.Hebbian(tau=1.0, eta=0.1), kernel="numba").half()
+    with pytest.raises(fw.ConfigError, match=r"float16.*kernel='auto'"):
+        net(torch.zeros(1, 2, 3, dtype=torch.float16))
