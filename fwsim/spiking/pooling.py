@@ -1,0 +1,46 @@
+"""From neurons to populations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fwsim.errors import ShapeError
+from fwsim.spiking.circuit import Circuit
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def pooled(run: xr.Dataset, circuit: Circuit) -> xr.Dataset:
+    """Average a recording of neurons over populations, which are the units of the circuit's rate version.
+
+    Parameters
+    ----------
+    run
+        From `simulate`.
+    circuit
+        What was run.
+
+    Returns
+    -------
+    xarray.Dataset
+        Every variable over `unit`, with populations as units; events are left out.
+
+    Raises
+    ------
+    ShapeError
+        The recording is of another circuit, or of selected units.
+    """
+    import xarray as xr
+
+    if run.sizes.get("unit") != circuit.neurons:
+        raise ShapeError(
+            f"the recording has {run.sizes.get('unit')} units; record all {circuit.neurons} neurons of the circuit"
+        )
+    values = run[[name for name, each in run.data_vars.items() if "unit" in each.dims]].drop_vars("unit")
+    means = [values.isel(unit=members).mean("unit", keep_attrs=True) for members in circuit.members.values()]
+    joined = xr.concat(means, "unit").assign_coords(unit=run["unit"][: len(means)].copy(data=np.arange(len(means))))
+    order = {name: each.dims for name, each in values.data_vars.items()}
+    return joined.map(lambda each: each.transpose(*order[each.name])).assign_attrs(run.attrs)
