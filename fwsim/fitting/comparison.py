@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fwsim.errors import ConfigError
-from fwsim.fitting.estimate import SAME_MAXIMUM, climb_all, problem_of
+from fwsim.fitting.estimate import SAME_MAXIMUM, check_count, climb_all, problem_of
 from fwsim.fitting.optimise import Problem
 from fwsim.fitting.posterior import curvature
 from fwsim.fitting.responses import Responses, gather
@@ -79,6 +79,7 @@ def compare_rules(
     ConfigError
         Fewer than three protocols, no rule, or anything that `fwsim.fit` refuses.
     """
+    check_count("starts", starts, 1)
     data = gather(responses)
     if len(data.protocols) < 3:
         raise ConfigError(

@@ -258,10 +258,9 @@ def _exchangeable(rule: PresynapticRule) -> list[list[list[str]]]:
         for f in fields(rule)
         if f.name in specs and specs[f.name].components and len(getattr(rule, f.name)) > 1
     }
-    for time, names in several.items():
-        if not time.startswith("tau"):
-            continue
-        partner = time.removeprefix("tau").removeprefix("_").lower()
-        others = [k for k in several if not k.startswith("tau") and (not partner or k.lower() == partner)]
-        found.append([names, *(several[other] for other in others)])
+    times = [name for name in several if name.startswith("tau")]
+    others = [name for name in several if name not in times]
+    for time in times:
+        partners = [name for name in others if name.lower() == time.removeprefix("tau_").lower()]
+        found.append([several[name] for name in (time, *(others if len(times) == 1 else partners))])
     return found

@@ -77,9 +77,8 @@ def fit(
         The rule has tensors for parameters.
     """
     check_level(level)
-    for name, value, least in (("starts", starts, 1), ("replicates", replicates, 2)):
-        if not isinstance(value, int) or value < least:
-            raise ConfigError(f"{name}={value!r} is not allowed; give a whole number from {least}")
+    check_count("starts", starts, 1)
+    check_count("replicates", replicates, 2)
     data = gather(responses)
     problem = problem_of(rule, data, noise, gain, fixed, bounds)
     generator = torch.Generator().manual_seed(seed)
@@ -130,6 +129,12 @@ def problem_of(
         raise ConfigError("every protocol has one pulse; short-term plasticity needs trains of at least two")
     size = float(torch.nanmean(data.amplitude))
     return Problem(coordinates(rule, data.times, size, gain, fixed, bounds), data.times, kind, size)
+
+
+def check_count(name: str, value: int, least: int) -> None:
+    """Raise unless `value` is a whole number from `least` on."""
+    if not isinstance(value, int) or value < least:
+        raise ConfigError(f"{name}={value!r} is not allowed; give a whole number from {least}")
 
 
 def climb_all(

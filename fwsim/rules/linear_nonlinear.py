@@ -18,7 +18,7 @@ SATURATED = 30.0  # where both read-outs are 1 in double precision; beyond, thei
 class LinearNonlinear(PresynapticRule):
     """Release g(baseline + Σ s): linear in the past, supralinear from rest, saturating at 1.
 
-    A spike reads the sum and then adds a_k to the trace s_k, which decays with tau_k. While the release
+    A spike reads the sum and then adds a_k to the trace s_k, which decays with tau_trace_k. While the release
     is small it is exponential in the sum, so that facilitation of several time scales multiplies. The
     read-out g is
 
@@ -41,7 +41,7 @@ class LinearNonlinear(PresynapticRule):
     a
         What a spike adds to each trace, negative for depression: a number, several, or a tensor whose
         last axis is the component.
-    tau
+    tau_trace
         Time constants of the traces in s, alike.
     readout
         One of the two above.
@@ -49,16 +49,16 @@ class LinearNonlinear(PresynapticRule):
 
     baseline: Any = number(-2.0)
     a: Any = number((0.5, 0.4), components=True)
-    tau: Any = time_constant((0.04, 1.3), components=True)
+    tau_trace: Any = time_constant((0.04, 1.3), components=True)
     readout: str = "logistic"
 
     def __post_init__(self) -> None:
         choice("readout", self.readout, READOUTS)
         super().__post_init__()
-        same_length("LinearNonlinear", a=self.a, tau=self.tau)
+        same_length("LinearNonlinear", a=self.a, tau_trace=self.tau_trace)
 
     def _traces(self) -> list[str]:
-        return component_names("s", max(len(self.a), len(self.tau)))
+        return component_names("s", max(len(self.a), len(self.tau_trace)))
 
     def rest(self) -> Values:
         """No trace of any spike."""
@@ -66,7 +66,7 @@ class LinearNonlinear(PresynapticRule):
 
     def drift(self, state: Values) -> Values:
         """Every trace decays to 0."""
-        return {name: -state[name] / tau for name, tau in each(self._traces(), self.tau)}
+        return {name: -state[name] / tau for name, tau in each(self._traces(), self.tau_trace)}
 
     def on_pre(self, state: Values) -> tuple[Values, Any]:
         """Read the sum of the traces, then add to each."""

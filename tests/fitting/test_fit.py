@@ -9,7 +9,7 @@ from fwsim.fitting import TRAINS, gather, synthetic_table
 
 TM = fw.TsodyksMarkram(U=0.2, tau_rec=0.12, tau_facil=0.4)
 START = fw.TsodyksMarkram(U=0.5, tau_rec=0.5, tau_facil=0.05)
-LN = fw.LinearNonlinear(baseline=-2.0, a=(0.5, 0.3), tau=(0.03, 0.3), readout="cloglog")
+LN = fw.LinearNonlinear(baseline=-2.0, a=(0.5, 0.3), tau_trace=(0.03, 0.3), readout="cloglog")
 TABLE = synthetic_table(TM, sweeps=60, gain=5.0, cv=0.4, missing=0.1, seed=1)
 FIT = fw.fit(START, TABLE, seed=1)
 
@@ -28,9 +28,9 @@ def test_almost_noiseless_responses_give_the_parameters_back(convention):
 
 
 def test_components_come_back_in_order_of_their_times():
-    start = fw.LinearNonlinear(baseline=-1.0, a=(0.1, 0.1), tau=(0.4, 0.1), readout="cloglog")
+    start = fw.LinearNonlinear(baseline=-1.0, a=(0.1, 0.1), tau_trace=(0.4, 0.1), readout="cloglog")
     fit = fw.fit(start, synthetic_table(LN, sweeps=50, gain=7.0, cv=1e-3), replicates=2)
-    np.testing.assert_allclose(fit.rule.tau, LN.tau, rtol=0.03)
+    np.testing.assert_allclose(fit.rule.tau_trace, LN.tau_trace, rtol=0.03)
     np.testing.assert_allclose(fit.rule.a, LN.a, rtol=0.03)
     assert (fit.replicates[:, 3] <= fit.replicates[:, 4]).all()
 
@@ -194,8 +194,8 @@ def test_intervals_cover_at_their_nominal_rate(case):
     rule, start = {
         "tsodyks_markram": (TM, START),
         "linear_nonlinear": (
-            fw.LinearNonlinear(baseline=-2.0, a=0.7, tau=0.2, readout="cloglog"),
-            fw.LinearNonlinear(baseline=-1.0, a=0.2, tau=0.1, readout="cloglog"),
+            fw.LinearNonlinear(baseline=-2.0, a=0.7, tau_trace=0.2, readout="cloglog"),
+            fw.LinearNonlinear(baseline=-1.0, a=0.2, tau_trace=0.1, readout="cloglog"),
         ),
     }[case]
     truth = {**{f"{k}": v for k, v in rule.parameters().items()}, "gain": 5.0, "exponent": 2.0}

@@ -11,7 +11,7 @@ from tests.reference import synapses
 
 TM = {"U": 0.3, "tau_rec": 0.2, "tau_facil": 0.5}
 ENHANCED = fw.Enhancement(depression=0.8, tau_depression=0.5)
-LN = {"baseline": -2.0, "a": (0.5, -0.2), "tau": (0.1, 0.4)}
+LN = {"baseline": -2.0, "a": (0.5, -0.2), "tau_trace": (0.1, 0.4)}
 TRACES = fw.HebbianTraces(tau=[0.3, 2.0], eta=[0.2, 0.05], tau_pre=0.03, tau_post=0.05)
 CHAIN = fw.BennaFusi(length=5, tau=0.1, eta=0.2, leak=2**-5, tau_pre=0.03, tau_post=0.05)
 ESTIMATES = fw.BCPNN(tau_pre=0.01, tau_post=0.02, tau_p=1.0)

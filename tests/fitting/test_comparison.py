@@ -1,0 +1,118 @@
+"""Leaving protocols out: that it is done, and what it tells about known synapses."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+import fwsim as fw
+from fwsim.fitting import TRAINS, gather, noise_floor, synthetic_table
+from fwsim.fitting.comparison import every_fold, labels, squared_error
+
+TM = fw.TsodyksMarkram(U=0.15, tau_rec=0.3, tau_facil=0.4)
+RULES = {"right": TM, "wrong": fw.Varela(f=0.5, tau_F=0.1, d=(), tau_D=())}
+TABLE = synthetic_table(TM, sweeps=60, gain=5.0, cv=0.4, seed=2)
+COMPARED = fw.compare_rules(RULES, TABLE, starts=4)
+
+
+def test_the_right_rule_wins():
+    best = COMPARED.sel(rule="right")
+    for name in ("aic", "bic", "tic"):
+        assert best[name] < COMPARED[name].sel(rule="wrong") - 50
+    assert (best.held_out_error < COMPARED.held_out_error.sel(rule="wrong")).mean() >= 0.8
+    assert best.held_out_error.max() < 0.05
+    assert (COMPARED.chosen == "right").all()
+    xr.testing.assert_allclose(
+        COMPARED.chosen_error, best.held_out_error.drop_vars("rule").rename("chosen_error")
+    )
+
+
+def test_a_prediction_does_not_know_what_it_predicts():
+    """Neither the prediction nor the choice of the rule changes when the protocol's responses do."""
+    protocol = "200Hz"
+    factor = np.where(TABLE.protocol == protocol, 3.0, 1.0)
+    other = fw.compare_rules(RULES, TABLE.assign(amplitude=TABLE.amplitude * factor), starts=4)
+    part, before = other.sel(protocol=protocol), COMPARED.sel(protocol=protocol)
+    for name in ("prediction", "inner_error", "inner_log_likelihood"):
+        np.testing.assert_allclose(part[name], before[name], rtol=2e-3)
+    assert part.chosen == before.chosen
+    elsewhere = other.prediction.drop_sel(protocol=protocol)
+    assert not np.allclose(
+        elsewhere, COMPARED.prediction.drop_sel(protocol=protocol), rtol=1e-2, equal_nan=True
+    )
+
+
+def test_held_out_predictions_are_those_of_a_fit_without_the_protocol():
+    data = gather(TABLE)
+    fit = fw.fit(TM, data.without("20Hz"), replicates=2, starts=4)
+    expected = fit.predict(TRAINS["20Hz"])
+    np.testing.assert_allclose(COMPARED.prediction.sel(rule="right", protocol="20Hz"), expected, rtol=1e-3)
+    measured = data.only(["20Hz"]).moments().mean[0]
+    error = float(((measured - expected) ** 2).mean())
+    np.testing.assert_allclose(COMPARED.held_out_error.sel(rule="right", protocol="20Hz"), error, rtol=1e-2)
+
+
+def test_full_fit_is_that_of_fit():
+    fit = fw.fit(TM, TABLE, replicates=2, starts=4)
+    right = COMPARED.sel(rule="right")
+    for name in ("log_likelihood", "aic", "bic", "tic"):
+        np.testing.assert_allclose(right[name], getattr(fit, name), rtol=1e-6)
+    np.testing.assert_allclose(right.fitted, fit.residuals().predicted, rtol=1e-3)
+
+
+def test_a_gain_of_its_own_explains_a_protocol_that_is_only_larger():
+    factor = np.where(TABLE.protocol == "20Hz", 2.0, 1.0)
+    scaled = fw.compare_rules(
+        {"right": TM}, TABLE.assign(amplitude=TABLE.amplitude * factor), starts=4, gain="protocol"
+    ).sel(rule="right", protocol="20Hz")
+    assert scaled.held_out_error > 0.5
+    assert scaled.held_out_shape_error < 0.05 * scaled.held_out_error
+
+
+def test_shape_error_has_the_best_gain():
+    measured = torch.tensor([1.0, 2.0, 4.0, torch.nan], dtype=torch.float64)
+    predicted = torch.tensor([0.8, 2.5, 3.0, 7.0], dtype=torch.float64)
+    error, shape = squared_error(measured, predicted)
+    gains = torch.linspace(0.5, 2.0, 20001, dtype=torch.float64)[:, None]
+    every = ((measured[:3] - gains * predicted[:3]) ** 2).mean(-1)
+    assert error == pytest.approx(float(((measured - predicted)[:3] ** 2).mean()))
+    assert shape == pytest.approx(float(every.min()), rel=1e-6)
+
+
+def test_folds_leave_out_none_one_and_two():
+    folds = every_fold(4)
+    assert len(folds.kept) == 1 + 4 + 6
+    for i in range(4):
+        assert (~folds.kept[folds.single[i]]).nonzero()[:, 0].tolist() == [i]
+        for j in range(4):
+            assert (~folds.kept[folds.double[i, j]]).nonzero()[:, 0].tolist() == sorted({i, j})
+
+
+def test_floor_finds_equal_stimuli_and_what_sampling_makes_of_it():
+    table = synthetic_table(TM, sweeps=200, gain=5.0, cv=0.4, seed=3)
+    floor = noise_floor(table).set_index("protocols")
+    assert floor.pulses.to_dict() == {"20Hz, 20Hz_then_100Hz": 5, "100Hz, 100Hz_then_20Hz": 5}
+    assert (floor.squared_difference < 3 * floor.from_sampling).all()
+    shifted = table.assign(amplitude=table.amplitude * np.where(table.protocol == "100Hz", 1.5, 1.0))
+    assert (noise_floor(shifted).squared_difference > 10 * noise_floor(shifted).from_sampling).any()
+
+
+def test_labels_tell_rules_apart():
+    rules = [TM, fw.TsodyksMarkram(convention="mixed"), fw.LinearNonlinear(), fw.Varela(d=0.5, tau_D=0.1), TM]
+    expected = [
+        "TsodyksMarkram maass2002 #1",
+        "TsodyksMarkram mixed",
+        "LinearNonlinear logistic 2",
+        "Varela 1",
+    ]
+    assert labels(rules) == [*expected, "TsodyksMarkram maass2002 #2"]
+
+
+def test_refusals():
+    two = TABLE[TABLE.protocol.isin(["20Hz", "100Hz"])]
+    with pytest.raises(fw.ConfigError, match="have 2 protocols; leaving one out needs at least 3"):
+        fw.compare_rules([TM], two)
+    with pytest.raises(fw.ConfigError, match="no rule to compare"):
+        fw.compare_rules([], TABLE)
+    with pytest.raises(fw.ConfigError, match="whole number from 1"):
+        fw.compare_rules([TM], TABLE, starts=0)
