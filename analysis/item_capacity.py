@@ -138,12 +138,12 @@ def plot_turns(result: xr.Dataset) -> Figure:
 def plot_load(result: xr.Dataset) -> Figure:
     """Draw survivors, period and peak rate against load, at both steps."""
     made, axes = figure(1, 3, width="double", aspect=0.8)
-    for index, style in ((0, "o--"), (1, "s-")):
+    for index, style in ((0, {"marker": "o", "ms": 6, "mfc": "none", "ls": ""}), (1, {"marker": "s"})):
         one = result.isel(step=index)
         label = f"step {1e3 * float(one.step):g} ms"
-        axes[0].plot(one["load"], one.survivors, style, label=label)
-        axes[1].plot(one["load"], 1e3 * one.period, style, label=label)
-        axes[2].plot(one["load"], one.peak, style, label=label)
+        axes[0].plot(one["load"], one.survivors, label=label, **style)
+        axes[1].plot(one["load"], 1e3 * one.period, label=label, **style)
+        axes[2].plot(one["load"], one.peak, label=label, **style)
     axes[0].plot(result["load"], result["load"], color=COLOURS["black"], ls=":", lw=0.8, label="all")
     axes[0].set(xlabel="items cued", ylabel="items that survive", ylim=(0, None))
     axes[1].set(xlabel="items cued", ylabel="period (ms)", ylim=(0, None))

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from fwsim.study import COLOURS, figure
 
 LINES = {"regular": "-", "poisson": "--", "mean_field": ":"}
+WIDTHS = (2.4, 1.5, 0.8, 2.4, 1.5, 0.8, 0.8, 0.8)  # settings that coincide are seen one on the other
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
@@ -124,12 +125,12 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
 def plot_rates(result: xr.Dataset) -> Figure:
     """Draw release and transmission against rate."""
     made, (left, right) = figure(1, 2, width="double", aspect=0.75)
-    for setting, colour in zip(result["setting"].values, COLOURS.values()):
+    for setting, colour, width in zip(result["setting"].values, COLOURS.values(), WIDTHS):
         for train, line in LINES.items():
             one = result.sel(setting=setting, train=train)
-            left.plot(one["rate"], one["release"], line, color=colour)
-            right.plot(one["rate"], one["transmitted"], line, color=colour)
-        left.plot([], [], color=colour, label=f"{result.attrs['vary']} {setting}")
+            left.plot(one["rate"], one["release"], line, color=colour, lw=width)
+            right.plot(one["rate"], one["transmitted"], line, color=colour, lw=width)
+        left.plot([], [], color=colour, lw=width, label=f"{result.attrs['vary']} {setting}")
     for train, line in LINES.items():
         right.plot([], [], line, color=COLOURS["black"], label=train.replace("_", " "))
     left.set(xscale="log", xlabel="rate (Hz)", ylabel=f"{result.attrs['output']} per spike")

@@ -35,7 +35,7 @@ QUICK = {"rates": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0), "intervals": (0.01, 0.1, 1
 FACILITATING = {"U": 0.2, "tau_rec": 0.2, "tau_facil": 1.5}  # Mongillo, Barak & Tsodyks 2008
 TRAINS = ("regular", "poisson", "mean_field")
 SAMPLES = 400  # of the rate form in the response to a step
-MOMENT = 1e-3  # s, step of the rate form; relaxation is exact at any
+MOMENT = 2e-3  # s, step of the rate form; relaxation is exact at any
 
 
 class Config(Base):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -134,7 +135,7 @@ def siegert(
 def _steep(top: Tensor, length: Tensor) -> Tensor:
     """∫ e^{u²−top²}(1 + erf u) du over the `length` below `top` ≥ 0, where the integrand rises steeply."""
     reach = torch.minimum(length, FOLDS / top.clamp(min=1.0))
-    nodes, weights = _quadrature(top)
+    nodes, weights = _quadrature(top.dtype, top.device)
     back = reach[..., None] * nodes
     integrand = torch.exp(-back * (2 * top[..., None] - back)) * (1 + torch.erf(top[..., None] - back))
     return reach * (integrand @ weights)
@@ -143,15 +144,17 @@ def _steep(top: Tensor, length: Tensor) -> Tensor:
 def _flat(start: Tensor, stop: Tensor) -> Tensor:
     """∫ erfcx(x) dx from `start` to `stop` ≥ 0, which falls as 1/x: equal nodes in ln(1 + x)."""
     begin, span = torch.log1p(start), torch.log1p(stop) - torch.log1p(start)
-    nodes, weights = _quadrature(start)
+    nodes, weights = _quadrature(start.dtype, start.device)
     x = torch.expm1(begin[..., None] + span[..., None] * nodes)
     return span * ((torch.special.erfcx(x) * (1 + x)) @ weights)
 
 
-def _quadrature(like: Tensor) -> tuple[Tensor, Tensor]:
+@lru_cache(maxsize=8)
+def _quadrature(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """Nodes and weights of Gauss–Legendre quadrature on [0, 1]."""
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    return torch.as_tensor((nodes + 1) / 2).to(like), torch.as_tensor(weights / 2).to(like)
+    nodes, weights = (torch.as_tensor(part) for part in ((nodes + 1) / 2, weights / 2))
+    return nodes.to(device, dtype), weights.to(device, dtype)
 
 
 def _positive(owner: str, name: str, value: Any) -> float | Tensor:

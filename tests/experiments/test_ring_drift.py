@@ -1,0 +1,56 @@
+"""ring_drift: the same bump with and without facilitation, slower drift, the three states of depression."""
+
+import numpy as np
+import pytest
+
+from fwsim import study
+
+SMALL = {
+    "seeds": 20,
+    "delay": 1.0,
+    "couplings": (1.5, 3.0),
+    "backgrounds": (0.2, 5.0, 50.0),
+    "depression_units": 32,
+    "watching": 1.5,
+}
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ring") / "run"
+    return study.analyse(study.run("ring_drift", SMALL, seed=1, folder=folder)).result
+
+
+def test_facilitation_slows_the_drift_by_a_large_factor(result):
+    low = result["factor_interval"].sel(bound="low")
+    assert float(low.sel(perturbation="mistuned", span="early")) > 8
+    assert float(low.sel(perturbation="noise", span="late")) > 3
+
+
+def test_drift_is_what_perturbation_theory_says(result):
+    early = result.sel(perturbation="mistuned", span="early")
+    np.testing.assert_allclose(early["rms"], early["predicted_rms"], rtol=0.4)  # 20 seeds, first order
+    noise = result.sel(perturbation="noise", span="late", synapse="static")
+    assert float(noise["rms"]) == pytest.approx(float(noise["predicted_rms"]), rel=0.4)
+
+
+def test_both_rings_hold_the_same_bump(result):
+    np.testing.assert_allclose(result["peak"].sel(perturbation="mistuned"), 40.0, rtol=0.02)
+    assert float(abs(result["position"].isel(time=0)).max()) < 5
+
+
+def test_without_perturbation_nothing_moves(tmp_path):
+    still = {**SMALL, "seeds": 2, "mistuning": 0.0, "noise": 0.0, "couplings": (3.0,), "backgrounds": (0.2,)}
+    found = study.run("ring_drift", still, folder=tmp_path / "run").recording
+    np.testing.assert_allclose(found["rate"].isel(time=-1), found["rate"].isel(time=0), atol=1e-3)
+
+
+def test_the_three_states_of_a_depressing_ring(result):
+    state = result["state"].sel(coupling=3.0)
+    np.testing.assert_array_equal(state.sel(background=[0.2, 5.0, 50.0]), [1, 2, 0])
+    assert bool((result["state"].sel(coupling=1.5) == 0).all())
+    assert float(result["speed"].sel(coupling=3.0, background=5.0)) > 0.3
+
+
+def test_uniform_states_are_where_linear_stability_says(result):
+    np.testing.assert_array_equal(result["state"] == 0, result["uniform_is_stable"].astype(bool))
