@@ -6,7 +6,16 @@ pool, the response to the ping for each model, and the lifetime of the memory ov
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fwsim.study import COLOURS, figure
 
 POOLS = 5
 REGIMES = ("forgets", "holds", "lost")
@@ -18,8 +27,12 @@ SELECTIVE = 3.0
 """Least ratio of this rate to the mean of the other pools."""
 START = 0.2
 """Time in s after which the spontaneous state counts, when the initial potentials are forgotten."""
+READ = 0.5
+"""Selectivity of the response to a ping above which the memory counts as read out."""
 DRAWS = 2000
 """Bootstrap samples over networks."""
+LABELS = {"mongillo2008": "facilitation (mongillo2008)", "maass2002": "facilitation (maass2002)",
+          "slow_current": "slow currents"}  # fmt: skip
 
 
 def regime(rate: xr.DataArray, settle: float) -> xr.DataArray:
@@ -38,3 +51,286 @@ def events(rate: xr.DataArray) -> xr.DataArray:
     late = rate.where(rate["time"] > float(rate["time"][-1]) - 1, drop=True)
     above = late > EVENT
     return (above & ~above.shift(time=1, fill_value=True)).sum("time")
+
+
+def analyse(recording: xr.Dataset) -> xr.Dataset:
+    """Regimes and rates against background, boundaries, responses to the ping and lifetimes, with intervals."""
+    config = json.loads(recording.attrs["experiment_configuration"])
+    recording = recording.load()
+    random = np.random.default_rng(0)
+    parts = [regimes(recording, config), boundaries(recording, config, random), pings(recording, random)]
+    if "lifetime_response" in recording:
+        parts.append(lifetimes(recording, random))
+    result = xr.merge([*parts, example(recording, config)], combine_attrs="drop")
+    return result.assign_attrs(experiment_configuration=recording.attrs["experiment_configuration"])
+
+
+def regimes(recording: xr.Dataset, config: dict) -> xr.Dataset:
+    """Regime and rates of every run, `[model, network, background]`, and of the rate version."""
+    found = {}
+    for prefix, name in (("", "regime_rate"), ("mean_field_", "regime_mean_field_rate")):
+        rate = recording[name]
+        before = (rate["time"] > START) & (rate["time"] <= config["settle"] + 1e-9)
+        late = rate["time"] > float(rate["time"][-1]) - 1
+        pools = rate.isel(unit=slice(POOLS))
+        found[f"{prefix}regime"] = labelled(regime(rate, config["settle"]), "regime", "1")
+        found[f"{prefix}spontaneous"] = labelled(
+            pools.where(before).mean(("time", "unit")), "spontaneous rate of pools", "Hz"
+        )
+        found[f"{prefix}delay_rate"] = labelled(
+            pools.isel(unit=0).where(late).mean("time"), "rate of the cued pool at the end of the delay", "Hz"
+        )
+        found[f"{prefix}events"] = labelled(events(pools.isel(unit=0)), "population spikes", "Hz")
+    return xr.Dataset(found)
+
+
+def boundaries(recording: xr.Dataset, config: dict, random: np.random.Generator) -> xr.Dataset:
+    """Backgrounds above which half of the networks hold (or more), and lose their spontaneous state.
+
+    In V, NaN where it does not happen up to the largest background; 95 % bootstrap intervals over networks.
+    """
+    found = {}
+    order = np.argsort(recording["background"].values)
+    background = recording["background"].values[order]
+    spiking = regime(recording["regime_rate"], config["settle"]).transpose("model", "network", "background")
+    rates = regime(recording["regime_mean_field_rate"], config["settle"]).transpose("model", "background")
+    for level, name in ((1, "hold"), (2, "loss")):
+        reached = (spiking.values >= level)[..., order].astype(float)
+        both = [interval(networks, lambda mean: rise(background, mean), random) for networks in reached]
+        found[f"{name}_boundary"] = (("model", "interval"), np.array(both))
+        mean_field = [rise(background, one) for one in (rates.values >= level)[:, order].astype(float)]
+        found[f"mean_field_{name}_boundary"] = ("model", np.array(mean_field))
+    result = xr.Dataset(found).assign_coords(interval=["estimate", "low", "high"], model=recording["model"])
+    return result.map(lambda each: labelled(each, "background at the boundary", "V"))
+
+
+def pings(recording: xr.Dataset, random: np.random.Generator) -> xr.Dataset:
+    """Selectivity of the responses: (cued − others)/(cued + others), `[model, ping_delay, interval]`."""
+    values = selectivity(recording["ping_response"]).transpose("model", "ping_delay", "network").values
+    found = [[interval(networks, lambda mean: mean, random) for networks in model] for model in values]
+    mean_field = selectivity(recording["mean_field_ping_response"]).transpose("model", "ping_delay")
+    return xr.Dataset(
+        {
+            "selectivity": (("model", "ping_delay", "interval"), np.array(found)),
+            "mean_field_selectivity": mean_field,
+        },
+        coords={"interval": ["estimate", "low", "high"], "ping_delay": recording["ping_delay"]},
+    ).map(lambda each: labelled(each, "selectivity of the response to the ping", "1"))
+
+
+def lifetimes(recording: xr.Dataset, random: np.random.Generator) -> xr.Dataset:
+    """Delay at which the selectivity falls to one half, in s, `[tau_facil, tau_rec, interval]`.
+
+    Memories that outlive the longest delay count as living that long, those never read out as 0.
+    """
+    delays = recording["ping_delay"].values
+    dims = ("tau_facil", "tau_rec", "network", "ping_delay")
+    values = selectivity(recording["lifetime_response"]).transpose(*dims).values
+    mean_field = (
+        selectivity(recording["mean_field_lifetime_response"]).transpose(*dims[:2], "ping_delay").values
+    )
+    shape = values.shape[:2]
+    found = [interval(values[at], lambda mean: fall(delays, mean), random) for at in np.ndindex(shape)]
+    alone = [fall(delays, mean_field[at]) for at in np.ndindex(shape)]
+    return xr.Dataset(
+        {
+            "lifetime": ((*dims[:2], "interval"), np.reshape(found, (*shape, 3))),
+            "mean_field_lifetime": (dims[:2], np.reshape(alone, shape)),
+        },
+        coords={"tau_facil": recording["tau_facil"], "tau_rec": recording["tau_rec"]},
+    ).map(lambda each: labelled(each, "lifetime of the memory", "s"))
+
+
+def example(recording: xr.Dataset, config: dict) -> xr.Dataset:
+    """The raster, and rates, u and x of the cued and of another pool under the same background."""
+    background = float(recording["raster_background"])
+    models = recording["model"].values
+    shown = recording.sel(
+        background=background, model="mongillo2008" if "mongillo2008" in models else models[0]
+    )
+    shown = shown.isel(network=0, unit=[0, 1])
+    found = {f"example_{name}": shown[f"regime_{name}"] for name in ("rate", "u", "x")}
+    found |= {name: recording[name] for name in ("raster_time", "raster_row", "raster_background")}
+    return xr.Dataset(
+        {name: each.drop_vars(["model", "background"], errors="ignore") for name, each in found.items()}
+    )
+
+
+def selectivity(response: xr.DataArray) -> xr.DataArray:
+    """How much more the cued pool answers than the others do, from −1 to 1; 0 where none does."""
+    cued, others = response.isel(unit=0), response.isel(unit=slice(1, POOLS)).mean("unit")
+    total = cued + others
+    return xr.where(total > 0, (cued - others) / total.where(total > 0, 1.0), 0.0)
+
+
+def interval(
+    networks: np.ndarray, statistic: Callable[[np.ndarray], Any], random: np.random.Generator
+) -> np.ndarray:
+    """Statistic of the mean over networks (first axis), with the ends of its 95 % bootstrap interval."""
+    drawn = networks[random.integers(len(networks), size=(DRAWS, len(networks)))].mean(1)
+    values = np.array([statistic(mean) for mean in drawn])
+    ends = np.nanquantile(values, [0.025, 0.975]) if np.isfinite(values).any() else [np.nan, np.nan]
+    return np.array([statistic(networks.mean(0)), *ends])
+
+
+def rise(x: np.ndarray, y: np.ndarray) -> float:
+    """Where y first comes to one half, by interpolation; NaN if never."""
+    above = np.nonzero(y >= READ)[0]
+    if not len(above):
+        return np.nan
+    k = above[0]
+    return float(x[0] if k == 0 else x[k - 1] + (x[k] - x[k - 1]) * (READ - y[k - 1]) / (y[k] - y[k - 1]))
+
+
+def fall(x: np.ndarray, y: np.ndarray) -> float:
+    """Where y first falls below one half, by interpolation; 0 if it begins there, the last x if it never does."""
+    below = np.nonzero(y < READ)[0]
+    if not len(below):
+        return float(x[-1])
+    k = below[0]
+    return 0.0 if k == 0 else float(x[k - 1] + (x[k] - x[k - 1]) * (y[k - 1] - READ) / (y[k - 1] - y[k]))
+
+
+def labelled(values: xr.DataArray, name: str, units: str) -> xr.DataArray:
+    return values.assign_attrs(units=units, long_name=name)
+
+
+def table(result: xr.Dataset) -> list[dict[str, object]]:
+    """Make the rows: spiking network with 95 % intervals, beside the rate version."""
+    rows: list[dict[str, object]] = []
+    for model in result["model"].values:
+        at = result.sel(model=model)
+        for name, label in (("hold", "holds above"), ("loss", "loses its spontaneous state above")):
+            rows.append(
+                row(
+                    model,
+                    f"{label} (mV)",
+                    at[f"{name}_boundary"] * 1e3,
+                    at[f"mean_field_{name}_boundary"] * 1e3,
+                )
+            )
+        for background in result["background"].values:
+            here = at.sel(background=background)
+            regimes = ", ".join(REGIMES[k] for k in here["regime"].values)
+            for name, label in (
+                ("spontaneous", "spontaneous rate"),
+                ("delay_rate", "delay rate of the cued pool"),
+            ):
+                values = interval(here[name].values, lambda mean: mean, np.random.default_rng(0))
+                quantity = f"{label} at {background * 1e3:g} mV (Hz)"
+                rows.append(row(model, quantity, values, here[f"mean_field_{name}"]) | {"regimes": regimes})
+        for delay in result["ping_delay"].values:
+            here = at.sel(ping_delay=delay)
+            rows.append(
+                row(
+                    model,
+                    f"selectivity of a ping after {delay:g} s",
+                    here["selectivity"],
+                    here["mean_field_selectivity"],
+                )
+            )
+    if "lifetime" in result:
+        for facil in result["tau_facil"].values:
+            for rec in result["tau_rec"].values:
+                here = result.sel(tau_facil=facil, tau_rec=rec)
+                quantity = f"lifetime at τ_facil {facil:g} s, τ_rec {rec:g} s (s)"
+                rows.append(row("mongillo2008", quantity, here["lifetime"], here["mean_field_lifetime"]))
+    return rows
+
+
+def row(model: str, quantity: str, spiking: Any, mean_field: Any) -> dict[str, object]:
+    estimate, low, high = (float(value) for value in spiking)
+    said = "not reached" if np.isnan(estimate) else f"{estimate:.2f} [{low:.2f}, {high:.2f}]"
+    rates = "not reached" if np.isnan(mean_field) else f"{float(mean_field):.2f}"
+    return {
+        "model": LABELS[str(model)],
+        "quantity": quantity,
+        "spiking": said,
+        "rate version": rates,
+        "regimes": "",
+    }
+
+
+def plot(result: xr.Dataset) -> dict[str, Figure]:
+    """Draw the paper's figure, and the comparisons."""
+    return {"memory": plot_example(result), "comparison": plot_comparison(result)}
+
+
+def plot_example(result: xr.Dataset) -> Figure:
+    """Draw the raster, and below it the rates, u and x of two pools."""
+    config = json.loads(result.attrs["experiment_configuration"])
+    made, axes = figure(3, 1, width="double", aspect=0.25, sharex=True, height_ratios=[2, 1, 1])
+    axes[0].plot(result["raster_time"], result["raster_row"], ",", color=COLOURS["black"])
+    axes[0].set(ylabel="neuron", title=f"background {float(result['raster_background']) * 1e3:g} mV")
+    rows = int(result["raster_row"].max()) + 1 if result.sizes["spike"] else 1
+    axes[0].set_yticks(
+        np.arange(7) * rows / 7 + rows / 14, ["1 (cued)", "2", "3", "4", "5", "no pool", "inhibitory"]
+    )
+    for pool, colour, label in ((0, "blue", "cued pool"), (1, "orange", "another pool")):
+        shown = result.isel(unit=pool)
+        axes[1].plot(shown["time"], shown["example_rate"], color=COLOURS[colour], label=label)
+        axes[2].plot(shown["time"], shown["example_u"], color=COLOURS[colour], label=f"u, {label}")
+        axes[2].plot(shown["time"], shown["example_x"], "--", color=COLOURS[colour], label=f"x, {label}")
+    for each in axes:
+        each.axvspan(
+            config["settle"], config["settle"] + config["cue"], color=COLOURS["sky"], alpha=0.3, lw=0
+        )
+    axes[1].set(ylabel="rate (Hz)")
+    axes[1].legend()
+    axes[2].set(xlabel="time (s)", ylabel="u, x", ylim=(0, 1.02))
+    axes[2].legend(ncols=4)
+    return made
+
+
+def plot_comparison(result: xr.Dataset) -> Figure:
+    """Draw rates against background, responses to the ping, and lifetimes."""
+    made, axes = figure(1, 3, width="double", aspect=0.95)
+    for model, colour in zip(result["model"].values, COLOURS, strict=False):
+        at = result.sel(model=model).sortby("background")
+        mV = at["background"] * 1e3
+        axes[0].plot(
+            mV, at["delay_rate"].mean("network"), "o", ms=3, color=COLOURS[colour], label=LABELS[str(model)]
+        )
+        axes[0].plot(mV, at["mean_field_delay_rate"], color=COLOURS[colour])
+        ends = [
+            np.abs(at["selectivity"].sel(interval=end) - at["selectivity"].sel(interval="estimate"))
+            for end in ("low", "high")
+        ]
+        axes[1].errorbar(
+            at["ping_delay"],
+            at["selectivity"].sel(interval="estimate"),
+            ends,
+            fmt="o",
+            ms=3,
+            color=COLOURS[colour],
+        )
+        axes[1].plot(at["ping_delay"], at["mean_field_selectivity"], color=COLOURS[colour])
+    axes[0].set(
+        xlabel="background (mV)",
+        ylabel="rate of the cued pool (Hz)",
+        title="end of the delay",
+        yscale="symlog",
+    )
+    axes[0].legend(fontsize="xx-small")
+    axes[1].axhline(0, color=COLOURS["black"], lw=0.5)
+    axes[1].set(
+        xlabel="time since the cue (s)",
+        ylabel="selectivity",
+        ylim=(-1.05, 1.05),
+        title="response to the ping",
+    )
+    plot_lifetimes(axes[2], result)
+    return made
+
+
+def plot_lifetimes(axes: Axes, result: xr.Dataset) -> None:
+    """Draw the lifetime against τ_facil, points in spikes and lines in rates."""
+    axes.set(xlabel="τ_facil (s)", ylabel="lifetime (s)", title="silent memory")
+    if "lifetime" not in result:
+        return
+    for rec, colour in zip(result["tau_rec"].values, COLOURS, strict=False):
+        at = result.sel(tau_rec=rec)
+        axes.plot(at["tau_facil"], at["mean_field_lifetime"], color=COLOURS[colour])
+        axes.plot(at["tau_facil"], at["lifetime"].sel(interval="estimate"), "o", ms=3, color=COLOURS[colour],
+                  label=f"τ_rec = {rec:g} s")  # fmt: skip
+    axes.legend()

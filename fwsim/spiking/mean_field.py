@@ -109,7 +109,7 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     for rule, (means, variances) in zip(rules[1:], weights[1:]):
         projections.append(Projection(means, _widened(_mean(rule), circuit, means.shape[-1])))
         projections.append(Projection(variances, _widened(_Squared(_mean(rule)), circuit, means.shape[-1])))
-    static = sum(weights[0])
+    static = weights[0][0] + weights[0][1]
     for row, (post, _) in enumerate(slow):
         static[circuit.index(post), 2 * len(circuit.populations) + row] = 1.0
     taus = [each.tau for each in circuit.populations]

@@ -41,6 +41,8 @@ def pooled(run: xr.Dataset, circuit: Circuit) -> xr.Dataset:
         )
     values = run[[name for name, each in run.data_vars.items() if "unit" in each.dims]].drop_vars("unit")
     means = [values.isel(unit=members).mean("unit", keep_attrs=True) for members in circuit.members.values()]
-    joined = xr.concat(means, "unit").assign_coords(unit=run["unit"][: len(means)].copy(data=np.arange(len(means))))
+    joined = xr.concat(means, "unit").assign_coords(
+        unit=run["unit"][: len(means)].copy(data=np.arange(len(means)))
+    )
     order = {name: each.dims for name, each in values.data_vars.items()}
     return joined.map(lambda each: each.transpose(*order[each.name])).assign_attrs(run.attrs)
