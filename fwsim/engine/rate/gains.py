@@ -152,8 +152,8 @@ def _flat(start: Tensor, stop: Tensor) -> Tensor:
 @lru_cache(maxsize=8)
 def _quadrature(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """Nodes and weights of Gauss–Legendre quadrature on [0, 1]."""
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    nodes, weights = (torch.as_tensor(part) for part in ((nodes + 1) / 2, weights / 2))
+    points, widths = np.polynomial.legendre.leggauss(NODES)
+    nodes, weights = torch.as_tensor((points + 1) / 2), torch.as_tensor(widths / 2)
     return nodes.to(device, dtype), weights.to(device, dtype)
 
 
