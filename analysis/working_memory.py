@@ -61,7 +61,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     parts = [regimes(recording, config), boundaries(recording, config, random), pings(recording, random)]
     if "lifetime_response" in recording:
         parts.append(lifetimes(recording, random))
-    result = xr.merge([*parts, example(recording, config)], combine_attrs="drop")
+    shown = recording[["raster_time", "raster_row", "raster_rate", "raster_u", "raster_x"]].isel(unit=[0, 1])
+    result = xr.merge([*parts, shown], combine_attrs="drop")
     return result.assign_attrs(experiment_configuration=recording.attrs["experiment_configuration"])
 
 
@@ -139,21 +140,6 @@ def lifetimes(recording: xr.Dataset, random: np.random.Generator) -> xr.Dataset:
         },
         coords={"tau_facil": recording["tau_facil"], "tau_rec": recording["tau_rec"]},
     ).map(lambda each: labelled(each, "lifetime of the memory", "s"))
-
-
-def example(recording: xr.Dataset, config: dict) -> xr.Dataset:
-    """The raster, and rates, u and x of the cued and of another pool under the same background."""
-    background = float(recording["raster_background"])
-    models = recording["model"].values
-    shown = recording.sel(
-        background=background, model="mongillo2008" if "mongillo2008" in models else models[0]
-    )
-    shown = shown.isel(network=0, unit=[0, 1])
-    found = {f"example_{name}": shown[f"regime_{name}"] for name in ("rate", "u", "x")}
-    found |= {name: recording[name] for name in ("raster_time", "raster_row", "raster_background")}
-    return xr.Dataset(
-        {name: each.drop_vars(["model", "background"], errors="ignore") for name, each in found.items()}
-    )
 
 
 def selectivity(response: xr.DataArray) -> xr.DataArray:
@@ -261,16 +247,16 @@ def plot_example(result: xr.Dataset) -> Figure:
     config = json.loads(result.attrs["experiment_configuration"])
     made, axes = figure(3, 1, width="double", aspect=0.25, sharex=True, height_ratios=[2, 1, 1])
     axes[0].plot(result["raster_time"], result["raster_row"], ",", color=COLOURS["black"])
-    axes[0].set(ylabel="neuron", title=f"background {float(result['raster_background']) * 1e3:g} mV")
+    axes[0].set(ylabel="neuron", title=f"background {config['raster_background'] * 1e3:g} mV")
     rows = int(result["raster_row"].max()) + 1 if result.sizes["spike"] else 1
     axes[0].set_yticks(
         np.arange(7) * rows / 7 + rows / 14, ["1 (cued)", "2", "3", "4", "5", "no pool", "inhibitory"]
     )
     for pool, colour, label in ((0, "blue", "cued pool"), (1, "orange", "another pool")):
         shown = result.isel(unit=pool)
-        axes[1].plot(shown["time"], shown["example_rate"], color=COLOURS[colour], label=label)
-        axes[2].plot(shown["time"], shown["example_u"], color=COLOURS[colour], label=f"u, {label}")
-        axes[2].plot(shown["time"], shown["example_x"], "--", color=COLOURS[colour], label=f"x, {label}")
+        axes[1].plot(shown["time"], shown["raster_rate"], color=COLOURS[colour], label=label)
+        axes[2].plot(shown["time"], shown["raster_u"], color=COLOURS[colour], label=f"u, {label}")
+        axes[2].plot(shown["time"], shown["raster_x"], "--", color=COLOURS[colour], label=f"x, {label}")
     for each in axes:
         each.axvspan(
             config["settle"], config["settle"] + config["cue"], color=COLOURS["sky"], alpha=0.3, lw=0
@@ -278,7 +264,7 @@ def plot_example(result: xr.Dataset) -> Figure:
     axes[1].set(ylabel="rate (Hz)")
     axes[1].legend()
     axes[2].set(xlabel="time (s)", ylabel="u, x", ylim=(0, 1.02))
-    axes[2].legend(ncols=4)
+    axes[2].legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, 1.35))
     return made
 
 

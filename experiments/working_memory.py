@@ -92,6 +92,8 @@ class Config(Base):
     "Facilitation in the runs that ask how long the memory lasts."
     tau_rec: tuple[Seconds, ...] = (0.2, 0.6)
     "Recovery in these."
+    raster_background: Volts = 0.0242
+    "Background of the run whose spikes are kept."
     bin: Seconds = 0.01
     "Time between samples."
     rate_dt: Seconds = 0.001
@@ -323,24 +325,27 @@ def lifetimes(config: Config, context: Context, advance: fw.progress.Advance) ->
 
 
 def raster(config: Config, context: Context, each: int = 60) -> xr.Dataset:
-    """Spikes of some neurons of every population under the middle background, `mongillo2008`."""
-    background = sorted(config.backgrounds)[len(config.backgrounds) // 2]
+    """One run of `mongillo2008` to look at: spikes of some neurons of every population; rates, u and x of all."""
     net = circuit(config, "mongillo2008")
-    drive = spiking.stimulus(net, config.settle + config.cue + config.delay, cued(config, background))
-    run = spiking.simulate(net, drive, seed=context.seed_of("raster") % 2**31, progress=False)
+    drive = spiking.stimulus(
+        net, config.settle + config.cue + config.delay, cued(config, config.raster_background)
+    )
+    run = spiking.simulate(
+        net,
+        drive,
+        record=[*spiking.EVENTS, "rate", "u", "x"],
+        every=round(config.bin / net.dt),
+        seed=context.seed_of("raster") % 2**31,
+        progress=False,
+    )
     shown = np.concatenate([np.arange(net.neurons)[members][:each] for members in net.members.values()])
     row = np.full(net.neurons, -1)
     row[shown] = np.arange(len(shown))
     unit = row[run["spike_unit"].values]
     kept = unit >= 0
-    return xr.Dataset(
-        {
-            "raster_time": ("spike", run["spike_time"].values[kept], run["spike_time"].attrs),
-            "raster_row": (
-                "spike",
-                unit[kept].astype(np.int32),
-                {"units": "1", "long_name": f"neuron ({each} a population)"},
-            ),
-            "raster_background": ((), background, {"units": "V", "long_name": "background of the raster"}),
-        }
+    label = {"units": "1", "long_name": f"neuron ({each} a population)"}
+    averages = tidy(spiking.pooled(run, net)[["rate", "u", "x"]]).isel(trial=0)
+    return averages.rename({name: f"raster_{name}" for name in averages.data_vars}).assign(
+        raster_time=("spike", run["spike_time"].values[kept], run["spike_time"].attrs),
+        raster_row=("spike", unit[kept].astype(np.int32), label),
     )
