@@ -63,6 +63,7 @@ def backward(
     vectors: np.ndarray,
     scores: np.ndarray,
     lists: np.ndarray,
+    places: np.ndarray,
     order: np.ndarray,
     normal: np.ndarray,
     scale: np.ndarray,
@@ -105,7 +106,7 @@ def backward(
         are not computed if empty.
     """
     cell = new_cell(sizes, parameters)
-    path = new_path(cell.inner_steps, vectors[part], scores[part], lists[part], order[part])
+    path = new_path(cell.inner_steps, vectors[part], scores[part], lists[part], places[part], order)
     for entry in range(first, last):
         past = new_past(
             entry,

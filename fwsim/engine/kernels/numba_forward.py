@@ -38,6 +38,7 @@ def forward(
     vectors: np.ndarray,
     scores: np.ndarray,
     lists: np.ndarray,
+    places: np.ndarray,
     order: np.ndarray,
     states: np.ndarray,
     inner: np.ndarray,
@@ -72,7 +73,7 @@ def forward(
         after the last step. Empty if not wanted.
     """
     cell = new_cell(sizes, parameters)
-    path = new_path(cell.inner_steps, vectors[part], scores[part], lists[part], order[part])
+    path = new_path(cell.inner_steps, vectors[part], scores[part], lists[part], places[part], order)
     for entry in range(first, last):
         past = new_past(
             entry,

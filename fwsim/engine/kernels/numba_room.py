@@ -5,11 +5,11 @@ Numba would reallocate and count references; so each thread gets its part of ten
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from fwsim.engine.kernels.numba_step import Cell, Past, Path
 from fwsim.engine.kernels.numba_vectors import apart, clear, copy, merged, padded
@@ -38,29 +38,29 @@ class Sizes(NamedTuple):
     symmetric: int
 
 
-def workspace(sizes: Sizes, like: Tensor, parts: int) -> list[np.ndarray]:
-    """Rows, columns, matrices, their total, vectors, scores, and lists: the arguments of `room`."""
-    width, reach = padded(sizes.units, like.element_size()), padded(sizes.chunk, like.element_size())
-    longest = max(width, reach, PAIRS, 2 * sizes.inner_steps)
+def workspace(sizes: Sizes, dtype: np.dtype, parts: int) -> list[np.ndarray]:
+    """Rows, columns, matrices, their total, vectors, scores, and lists of numbers and of places: see `new_past`."""
+    width, reach = padded(sizes.units, dtype.itemsize), padded(sizes.chunk, dtype.itemsize)
+    longest = padded(max(width, reach, PAIRS, 2 * sizes.inner_steps), dtype.itemsize)
     shapes = [
         (reach, width),
         (sizes.units, reach),
         (sizes.matrices * sizes.units, width),
         (sizes.units if sizes.matrices > 1 else 0, width),
         (3 * sizes.inner_steps + 4, width),
-        (2 * sizes.inner_steps + 1, max(reach, sizes.inner_steps)),
+        (2 * sizes.inner_steps + 1, padded(max(reach, sizes.inner_steps), dtype.itemsize)),
         (2, longest),
+        (longest,),
     ]
-    tensors = [like.new_zeros(parts, *shape) for shape in shapes]
-    order = torch.arange(longest, dtype=torch.int32).repeat(parts, 2, 1)
-    return [tensor.numpy() for tensor in [*tensors, order]]
+    *arrays, places = _carve(shapes, dtype, parts)
+    return [*arrays, places.view(np.int32), np.arange(longest, dtype=np.int32)]
 
 
-def adjoint_workspace(sizes: Sizes, like: Tensor, parts: int) -> list[np.ndarray]:
-    """Matrices of a group, and vectors, rows, scores, matrices, noted pairs of an `Adjoint`."""
-    width, reach = padded(sizes.units, like.element_size()), padded(sizes.chunk, like.element_size())
+def adjoint_workspace(sizes: Sizes, dtype: np.dtype, parts: int) -> list[np.ndarray]:
+    """Matrices of a group, and vectors, rows, scores, matrices, noted pairs and their ages of an `Adjoint`."""
+    width, reach = padded(sizes.units, dtype.itemsize), padded(sizes.chunk, dtype.itemsize)
     units, matrices = sizes.units, sizes.matrices
-    pairs = max(sizes.inner_steps, PAIRS) if matrices else 0
+    pairs = padded(max(sizes.inner_steps, PAIRS), dtype.itemsize) if matrices else 0
     shapes = [
         (sizes.group * matrices * units, width),
         (4, width),
@@ -70,9 +70,20 @@ def adjoint_workspace(sizes: Sizes, like: Tensor, parts: int) -> list[np.ndarray
         (units if matrices else 0, width),
         (pairs, width),
         (units, pairs),
+        (pairs,),
     ]
-    ages = np.zeros((parts, pairs), np.int64)
-    return [*(like.new_zeros(parts, *shape).numpy() for shape in shapes), ages]
+    *arrays, ages = _carve(shapes, dtype, parts)
+    return [*arrays, ages.view(np.int32)]
+
+
+def _carve(shapes: list[tuple[int, ...]], dtype: np.dtype, parts: int) -> list[np.ndarray]:
+    """Zeros `[part, *shape]` for each shape, all out of one piece that starts on a cache line, as torch's do."""
+    counts = [parts * math.prod(shape) for shape in shapes]
+    numbers = torch.zeros(sum(counts) * dtype.itemsize, dtype=torch.uint8).numpy().view(dtype)
+    ends = np.cumsum(counts)
+    return [
+        numbers[end - count : end].reshape(parts, *shape) for end, count, shape in zip(ends, counts, shapes)
+    ]
 
 
 @merged
@@ -94,7 +105,12 @@ def new_cell(sizes: np.ndarray, parameters: np.ndarray) -> Cell:
 
 @merged
 def new_path(
-    inner_steps: int, vectors: np.ndarray, scores: np.ndarray, lists: np.ndarray, order: np.ndarray
+    inner_steps: int,
+    vectors: np.ndarray,
+    scores: np.ndarray,
+    lists: np.ndarray,
+    places: np.ndarray,
+    order: np.ndarray,
 ) -> Path:
     """Divide a thread's vectors, scores and lists up."""
     states = 2 * inner_steps + 1
@@ -105,8 +121,8 @@ def new_path(
         vectors[3 + states :],
         scores[2 * inner_steps],
         scores[:inner_steps],
-        order[0],
-        order[1],
+        order,
+        places,
         lists[0],
         lists[1],
     )

@@ -14,11 +14,11 @@ from threading import Lock, Timer
 from typing import Any
 
 import torch
-from numba import from_dtype
 
 from fwsim.progress import DELAY
 
 _compiling = Lock()
+_compiled: set[tuple[str, Any]] = set()
 
 
 @cache
@@ -49,10 +49,10 @@ def thread_count(batch: int) -> int:
 
 def _compile(kernel: Any, arrays: tuple) -> None:
     """Compile a kernel for the run's precision if it is not, and say so if that takes long."""
-    precision = from_dtype(arrays[1].dtype)
-    if any(signature[4].dtype == precision for signature in kernel.signatures):
+    name, precision = kernel.__name__, arrays[1].dtype
+    if (name, precision) in _compiled:
         return
-    notice = Timer(DELAY, _notify, (kernel.__name__, precision))
+    notice = Timer(DELAY, _notify, (name, precision))
     notice.daemon = True
     notice.start()
     try:
@@ -60,6 +60,7 @@ def _compile(kernel: Any, arrays: tuple) -> None:
             kernel(0, 0, 0, *arrays)
     finally:
         notice.cancel()
+    _compiled.add((name, precision))
 
 
 def _notify(name: str, precision: Any) -> None:

@@ -1,0 +1,153 @@
+"""The compiled kernels as one `torch.autograd.Function`, for all forms of the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from fwsim.engine.kernels.numba_backward import backward
+from fwsim.engine.kernels.numba_forward import forward
+from fwsim.engine.kernels.numba_room import Sizes, adjoint_workspace, workspace
+from fwsim.engine.kernels.numba_step import NORMALISATIONS
+from fwsim.engine.kernels.numba_threads import share_out, thread_count
+from fwsim.engine.kernels.numba_vectors import padded
+
+KEPT_STATES = (
+    3  # numbers kept for the way back, in units of batch·time·unit; beyond, the inner loop is run again
+)
+
+
+class Sequence(torch.autograd.Function):
+    """Inputs: sizes, whether gradients and inner states are wanted, drive, hidden, W, gain, bias, written, matrix
+    and the tables of `Past`. Outputs: states, inner states, and the matrix after the last step; the last two are
+    empty where there are none.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, sizes: Sizes, differentiable: bool, inner: bool, *tensors: Tensor) -> tuple:
+        """Run the sequence."""
+        drive, hidden, W, gain, bias, *memory = (tensor.contiguous() for tensor in tensors)
+        batch, steps, units = drive.shape
+        folds = (memory[0].shape[1] + sizes.writes) // sizes.chunk if sizes.matrices else 0
+        states = torch.empty_like(drive)
+        every = drive.new_empty((batch, steps, sizes.inner_steps + 1, units) if inner else (0, 0, 0, 0))
+        final = drive.new_empty(batch if folds else 0, sizes.matrices, units, units)
+        kept = _kept(sizes, drive, folds if differentiable else None)
+        parameters = _parameters(sizes, gain, bias)
+        share_out(
+            forward,
+            batch,
+            np.array(sizes, np.int64),
+            parameters,
+            _rows(W.T),
+            *_arrays((drive, hidden, *memory)),
+            *workspace(sizes, parameters.dtype, thread_count(batch)),
+            *_arrays((states, every, *kept, final)),
+        )
+        ctx.sizes = sizes
+        ctx.save_for_backward(hidden, W, gain, bias, *memory, states, *kept)
+        return states, every, final
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_states: Tensor, d_inner: Tensor, d_final: Tensor) -> tuple:
+        """Go back through the sequence."""
+        sizes, wanted = ctx.sizes, ctx.needs_input_grad[3:]
+        hidden, W, gain, bias, *memory, states, sustained, normal, scale, checkpoints = ctx.saved_tensors
+        written, matrix, *tables = memory
+        batch, rates = states.shape[0], any(wanted[7:])
+        parameters = _parameters(sizes, gain, bias)
+
+        d_drive, d_hidden, d_written = sustained.clone(), torch.empty_like(hidden), torch.empty_like(written)
+        d_parameters = hidden.new_zeros(batch, 2, parameters.shape[1])
+        d_matrix = torch.empty_like(matrix) if wanted[6] else matrix[:0]
+        d_tables = [_table_gradient(table, batch if rates else 0) for table in tables]
+        d_inner = d_inner if d_inner.numel() else d_inner.new_empty(1, 1, 0, 1)
+        parts = thread_count(batch)
+        share_out(
+            backward,
+            batch,
+            np.array(sizes, np.int64),
+            parameters,
+            _rows(W),
+            *_arrays((states, *memory)),
+            *workspace(sizes, parameters.dtype, parts),
+            *_arrays((normal, scale, checkpoints)),
+            *adjoint_workspace(sizes, parameters.dtype, parts),
+            *_arrays((d_states, d_inner, d_final)),
+            *_arrays((d_drive, d_hidden, d_parameters, d_written, d_matrix, *d_tables)),
+        )
+        units = states.shape[2]
+        d_gain, d_bias = d_parameters.sum(0)[:, :units] if sizes.normalise else (None, None)
+        d_weights = _weight_gradient(d_drive, states, hidden) if wanted[2] else None
+        summed = [_fit(gradient, table) if rates else None for gradient, table in zip(d_tables, tables)]
+        d_matrix = d_matrix if wanted[6] else None
+        return None, None, None, d_drive, d_hidden, d_weights, d_gain, d_bias, d_written, d_matrix, *summed
+
+
+def _kept(sizes: Sizes, drive: Tensor, folds: int | None) -> tuple[Tensor, ...]:
+    """Room for what the way back needs: z, the inner loop's fields if they fit the budget, and checkpoints.
+
+    All is empty if there is no way back (`folds` is None).
+    """
+    batch, steps, units = drive.shape
+    groups = (folds or 0) // sizes.group
+    fields = 0 if groups or 1 + sizes.inner_steps > KEPT_STATES else sizes.inner_steps
+    batch = 0 if folds is None else batch
+    return (
+        drive.new_empty(batch, steps, units),
+        drive.new_empty(batch, steps, fields, units),
+        drive.new_empty(batch, steps, fields),
+        drive.new_empty(batch, groups, sizes.matrices * units, units),
+    )
+
+
+def _arrays(tensors: Iterable[Tensor]) -> list[np.ndarray]:
+    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+
+
+def _rows(matrix: Tensor) -> np.ndarray:
+    """Pad the rows of a matrix to whole vectors."""
+    source = matrix.detach().numpy()
+    rows = np.zeros((source.shape[0], padded(source.shape[1], source.itemsize)), source.dtype)
+    rows[:, : source.shape[1]] = source
+    return rows
+
+
+def _parameters(sizes: Sizes, gain: Tensor, bias: Tensor) -> np.ndarray:
+    """Gain and bias of an iteration, those of h_0, and the mask: `[5, unit]`, padded; see `Cell`."""
+    given = np.stack(_arrays((gain, bias)))
+    rows = np.zeros((5, padded(sizes.units, given.itemsize)), given.dtype)
+    rows[[0, 2, 4], : sizes.units] = 1
+    if sizes.normalise != NORMALISATIONS["none"]:
+        rows[0:2, : sizes.units] = given
+    if sizes.normalise == NORMALISATIONS["all"]:
+        rows[2:4, : sizes.units] = given
+    return rows
+
+
+def _weight_gradient(d_drive: Tensor, states: Tensor, hidden: Tensor) -> Tensor:
+    """Σ dz hᵀ with the state before each step, as one product of what lies in memory already.
+
+    Shifting the flat states by one step pairs each entry's first step with the entry before; that is put right.
+    """
+    steps, units = states.shape[1:]
+    dz, h = d_drive.view(-1, units), states.view(-1, units)
+    gradient = dz[1:].T @ h[:-1]
+    gradient -= dz[steps::steps].T @ h[steps - 1 : -1 : steps]
+    return gradient + d_drive[:, 0].T @ hidden
+
+
+def _table_gradient(table: Tensor, batch: int) -> Tensor:
+    """Zeros for the gradient of a table in each batch entry, empty if it is not wanted."""
+    return table.new_zeros(batch, *table.shape[1:]) if batch else table.new_empty(1, 0, *table.shape[2:])
+
+
+def _fit(gradient: Tensor, table: Tensor) -> Tensor:
+    """Sum over the batch where one table serves all."""
+    return gradient.sum(0, keepdim=True) if table.shape[0] == 1 else gradient
