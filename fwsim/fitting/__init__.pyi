@@ -1,3 +1,4 @@
+from . import report as report
 from .comparison import compare_rules as compare_rules
 from .comparison import noise_floor as noise_floor
 from .estimate import fit as fit

@@ -12,7 +12,7 @@ import torch
 from fwsim.fitting.coordinates import R
 from fwsim.fitting.optimise import Problem
 from fwsim.fitting.posterior import Interval, Posterior, check_level, percentile_intervals, undetermined
-from fwsim.fitting.responses import Responses
+from fwsim.fitting.responses import Responses, gather
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -171,16 +171,21 @@ class Fit(Generic[R]):
             attrs={"level": level},
         )
 
-    def residuals(self) -> xr.Dataset:
+    def residuals(self, responses: pd.DataFrame | xr.Dataset | Responses | None = None) -> xr.Dataset:
         """Measured and predicted mean responses, `[protocol, pulse]`, with the error of the measured mean.
 
-        The prediction here has the gain of each protocol where they differ.
+        Parameters
+        ----------
+        responses
+            Others than those that were fitted, say of a protocol that was left out. The gain is that of the
+            protocol where it was fitted and has its own, else `gain`.
         """
         import xarray as xr
 
-        moments = self.responses.moments()
-        gain = torch.tensor([self.gains[name] for name in self.responses.protocols], dtype=torch.float64)
-        predicted = gain[:, None] * self.rule.respond(self.responses.times)
+        data = self.responses if responses is None else gather(responses)
+        moments = data.moments()
+        gain = torch.tensor([self.gains.get(name, self.gain) for name in data.protocols], dtype=torch.float64)
+        predicted = gain[:, None] * self.rule.respond(data.times)
         error = (moments.variance / moments.count).sqrt()
         columns = {
             "measured": (moments.mean, "mean response"),
@@ -196,9 +201,9 @@ class Fit(Generic[R]):
                 for k, (v, text) in columns.items()
             },
             coords={
-                "protocol": np.array(self.responses.protocols, dtype=object),
+                "protocol": np.array(data.protocols, dtype=object),
                 "pulse": ("pulse", np.arange(moments.mean.shape[-1]), {"units": "1", "long_name": "pulse"}),
-                "time": (dimensions, self.responses.times.numpy(), {"units": "s", "long_name": "time"}),
+                "time": (dimensions, data.times.numpy(), {"units": "s", "long_name": "time"}),
             },
         )
 

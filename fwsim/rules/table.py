@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from fwsim.rules.base import SpikeRule
+from collections.abc import Sequence
+from dataclasses import fields
+
+from fwsim.errors import ConfigError, choice
+from fwsim.rules.base import PresynapticRule, SpikeRule
 from fwsim.rules.bcpnn import BCPNN
 from fwsim.rules.benna_fusi import BennaFusi
 from fwsim.rules.delta import Delta
@@ -25,3 +29,39 @@ RULES: dict[str, type[SpikeRule] | type[MemoryRule]] = {
     "hebbian": Hebbian,
     "delta": Delta,
 }
+
+
+def presynaptic_rule(name: str, settings: Sequence[str]) -> PresynapticRule:
+    """Make a presynaptic rule from texts, as the command line gives them.
+
+    Parameters
+    ----------
+    name
+        In `RULES`.
+    settings
+        `"NAME=VALUE"` each; a value is a number, numbers with commas between them (nothing for none), or the
+        name of an option.
+
+    Raises
+    ------
+    ConfigError
+        No such rule or field, or a value that it does not allow.
+    """
+    presynaptic = {key: rule for key, rule in RULES.items() if issubclass(rule, PresynapticRule)}
+    choice("rule", name, tuple(presynaptic))
+    known = [f.name for f in fields(presynaptic[name])]
+    given = dict(setting.partition("=")[::2] for setting in settings)
+    for field, setting in zip(given, settings):
+        if "=" not in setting or field not in known:
+            raise ConfigError(
+                f"{setting!r} is no setting of {name}; write NAME=VALUE with {', '.join(known)}"
+            )
+    return presynaptic[name](**{field: _value(text) for field, text in given.items()})
+
+
+def _value(text: str) -> float | tuple[float, ...] | str:
+    try:
+        numbers = tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        return text
+    return numbers[0] if len(numbers) == 1 else numbers
