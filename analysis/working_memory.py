@@ -58,8 +58,12 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     config = json.loads(recording.attrs["experiment_configuration"])
     recording = recording.load()
     random = np.random.default_rng(0)
-    parts = [regimes(recording, config), boundaries(recording, config, random), pings(recording, random)]
-    if "lifetime_response" in recording:
+    parts = []
+    if "regimes" in config["parts"]:
+        parts += [regimes(recording, config), boundaries(recording, config, random)]
+    if "pings" in config["parts"]:
+        parts.append(pings(recording, random))
+    if "lifetimes" in config["parts"]:
         parts.append(lifetimes(recording, random))
     shown = recording[["raster_time", "raster_row", "raster_rate", "raster_u", "raster_x"]].isel(unit=[0, 1])
     result = xr.merge([*parts, shown], combine_attrs="drop")
@@ -184,43 +188,54 @@ def labelled(values: xr.DataArray, name: str, units: str) -> xr.DataArray:
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows: spiking network with 95 % intervals, beside the rate version."""
     rows: list[dict[str, object]] = []
-    for model in result["model"].values:
+    for model in result["model"].values if "model" in result else ():
         at = result.sel(model=model)
-        for name, label in (("hold", "holds above"), ("loss", "loses its spontaneous state above")):
-            rows.append(
-                row(
-                    model,
-                    f"{label} (mV)",
-                    at[f"{name}_boundary"] * 1e3,
-                    at[f"mean_field_{name}_boundary"] * 1e3,
-                )
-            )
-        for background in result["background"].values:
-            here = at.sel(background=background)
-            regimes = ", ".join(REGIMES[k] for k in here["regime"].values)
-            for name, label in (
-                ("spontaneous", "spontaneous rate"),
-                ("delay_rate", "delay rate of the cued pool"),
-            ):
-                values = interval(here[name].values, lambda mean: mean, np.random.default_rng(0))
-                quantity = f"{label} at {background * 1e3:g} mV (Hz)"
-                rows.append(row(model, quantity, values, here[f"mean_field_{name}"]) | {"regimes": regimes})
-        for delay in result["ping_delay"].values:
-            here = at.sel(ping_delay=delay)
-            rows.append(
-                row(
-                    model,
-                    f"selectivity of a ping after {delay:g} s",
-                    here["selectivity"],
-                    here["mean_field_selectivity"],
-                )
-            )
-    if "lifetime" in result:
-        for facil in result["tau_facil"].values:
-            for rec in result["tau_rec"].values:
-                here = result.sel(tau_facil=facil, tau_rec=rec)
-                quantity = f"lifetime at τ_facil {facil:g} s, τ_rec {rec:g} s (s)"
-                rows.append(row("mongillo2008", quantity, here["lifetime"], here["mean_field_lifetime"]))
+        rows += [*regime_rows(str(model), at), *ping_rows(str(model), at)]
+    return [*rows, *lifetime_rows(result)]
+
+
+def regime_rows(model: str, at: xr.Dataset) -> list[dict[str, object]]:
+    if "regime" not in at:
+        return []
+    rows = []
+    for name, label in (("hold", "holds above"), ("loss", "loses its spontaneous state above")):
+        ends = at[f"{name}_boundary"] * 1e3, at[f"mean_field_{name}_boundary"] * 1e3
+        rows.append(row(model, f"{label} (mV)", *ends))
+    for background in at["background"].values:
+        here = at.sel(background=background)
+        regimes = ", ".join(REGIMES[k] for k in here["regime"].values)
+        for name, label in (("spontaneous", "spontaneous rate"), ("delay_rate", "cued pool in the delay")):
+            values = interval(here[name].values, lambda mean: mean, np.random.default_rng(0))
+            quantity = f"{label} at {background * 1e3:g} mV (Hz)"
+            rows.append(row(model, quantity, values, here[f"mean_field_{name}"]) | {"networks": regimes})
+    return rows
+
+
+def ping_rows(model: str, at: xr.Dataset) -> list[dict[str, object]]:
+    if "selectivity" not in at:
+        return []
+    delays = [at.sel(ping_delay=delay) for delay in at["ping_delay"].values]
+    quantity = "selectivity of a ping after {:g} s"
+    return [
+        row(
+            model,
+            quantity.format(one["ping_delay"].item()),
+            one["selectivity"],
+            one["mean_field_selectivity"],
+        )
+        for one in delays
+    ]
+
+
+def lifetime_rows(result: xr.Dataset) -> list[dict[str, object]]:
+    if "lifetime" not in result:
+        return []
+    rows = []
+    for facil in result["tau_facil"].values:
+        for rec in result["tau_rec"].values:
+            here = result.sel(tau_facil=facil, tau_rec=rec)
+            quantity = f"lifetime at τ_facil {facil:g} s, τ_rec {rec:g} s (s)"
+            rows.append(row("mongillo2008", quantity, here["lifetime"], here["mean_field_lifetime"]))
     return rows
 
 
@@ -233,7 +248,7 @@ def row(model: str, quantity: str, spiking: Any, mean_field: Any) -> dict[str, o
         "quantity": quantity,
         "spiking": said,
         "rate version": rates,
-        "regimes": "",
+        "networks": "",
     }
 
 
@@ -269,54 +284,56 @@ def plot_example(result: xr.Dataset) -> Figure:
 
 
 def plot_comparison(result: xr.Dataset) -> Figure:
-    """Draw rates against background, responses to the ping, and lifetimes."""
+    """Draw what was run of: rates against background, responses to the ping, lifetimes; lines are the rate version."""
     made, axes = figure(1, 3, width="double", aspect=0.95)
-    for model, colour in zip(result["model"].values, COLOURS, strict=False):
+    models = dict(zip(result["model"].values if "model" in result else (), COLOURS.values(), strict=False))
+    if "regime" in result:
+        plot_regimes(axes[0], result, models)
+    if "selectivity" in result:
+        plot_pings(axes[1], result, models)
+    if "lifetime" in result:
+        plot_lifetimes(axes[2], result)
+    return made
+
+
+def plot_regimes(axes: Axes, result: xr.Dataset, models: dict[str, str]) -> None:
+    """Draw the rate of the cued pool at the end of the delay; crosses have lost their spontaneous state."""
+    for model, colour in models.items():
         at = result.sel(model=model).sortby("background")
         mV = at["background"] * 1e3
-        axes[0].plot(
-            mV, at["delay_rate"].mean("network"), "o", ms=3, color=COLOURS[colour], label=LABELS[str(model)]
-        )
-        axes[0].plot(mV, at["mean_field_delay_rate"], color=COLOURS[colour])
-        ends = [
-            np.abs(at["selectivity"].sel(interval=end) - at["selectivity"].sel(interval="estimate"))
-            for end in ("low", "high")
-        ]
-        axes[1].errorbar(
-            at["ping_delay"],
-            at["selectivity"].sel(interval="estimate"),
-            ends,
-            fmt="o",
-            ms=3,
-            color=COLOURS[colour],
-        )
-        axes[1].plot(at["ping_delay"], at["mean_field_selectivity"], color=COLOURS[colour])
-    axes[0].set(
-        xlabel="background (mV)",
-        ylabel="rate of the cued pool (Hz)",
-        title="end of the delay",
-        yscale="symlog",
-    )
-    axes[0].legend(fontsize="xx-small")
-    axes[1].axhline(0, color=COLOURS["black"], lw=0.5)
-    axes[1].set(
+        for number in range(at.sizes["network"]):
+            one = at.isel(network=number)
+            lost = one["regime"] == 2
+            axes.plot(mV, one["delay_rate"].where(~lost), "o", ms=2.5, color=colour)
+            axes.plot(mV, one["delay_rate"].where(lost), "x", ms=3, color=colour)
+        axes.plot(mV, at["mean_field_delay_rate"], color=colour, label=LABELS[str(model)])
+    axes.set(xlabel="background (mV)", ylabel="rate (Hz)", yscale="log", title="cued pool in the delay")
+    axes.legend(fontsize="xx-small")
+
+
+def plot_pings(axes: Axes, result: xr.Dataset, models: dict[str, str]) -> None:
+    """Draw the selectivity of the responses with its interval."""
+    for model, colour in models.items():
+        at = result.sel(model=model)
+        middle = at["selectivity"].sel(interval="estimate")
+        ends = [np.abs(at["selectivity"].sel(interval=end) - middle) for end in ("low", "high")]
+        axes.errorbar(at["ping_delay"], middle, ends, fmt="o", ms=3, color=colour)
+        axes.plot(at["ping_delay"], at["mean_field_selectivity"], color=colour)
+    axes.axhline(0, color=COLOURS["black"], lw=0.5)
+    axes.set(
         xlabel="time since the cue (s)",
         ylabel="selectivity",
         ylim=(-1.05, 1.05),
         title="response to the ping",
     )
-    plot_lifetimes(axes[2], result)
-    return made
 
 
 def plot_lifetimes(axes: Axes, result: xr.Dataset) -> None:
-    """Draw the lifetime against τ_facil, points in spikes and lines in rates."""
-    axes.set(xlabel="τ_facil (s)", ylabel="lifetime (s)", title="silent memory")
-    if "lifetime" not in result:
-        return
-    for rec, colour in zip(result["tau_rec"].values, COLOURS, strict=False):
+    """Draw the lifetime against τ_facil."""
+    for rec, colour in zip(result["tau_rec"].values, COLOURS.values(), strict=False):
         at = result.sel(tau_rec=rec)
-        axes.plot(at["tau_facil"], at["mean_field_lifetime"], color=COLOURS[colour])
-        axes.plot(at["tau_facil"], at["lifetime"].sel(interval="estimate"), "o", ms=3, color=COLOURS[colour],
-                  label=f"τ_rec = {rec:g} s")  # fmt: skip
+        axes.plot(at["tau_facil"], at["mean_field_lifetime"], color=colour)
+        lifetime = at["lifetime"].sel(interval="estimate")
+        axes.plot(at["tau_facil"], lifetime, "o", ms=3, color=colour, label=f"τ_rec = {rec:g} s")
+    axes.set(xlabel="τ_facil (s)", ylabel="lifetime (s)", ylim=(0, None), title="silent memory")
     axes.legend()

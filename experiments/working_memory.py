@@ -58,6 +58,8 @@ class Config(Base):
     "Background drives of the excitatory neurons, above rest."
     inhibitory_background: Volts = 0.021
     "Background drive of the inhibitory neurons."
+    parts: tuple[Literal["regimes", "pings", "lifetimes"], ...] = ("regimes", "pings", "lifetimes")
+    "What is run."
     networks: int = Field(default=3, ge=1)
     "Networks drawn at random, each with its own noise."
     U: float = Field(default=0.2, gt=0, le=1)
@@ -101,20 +103,28 @@ class Config(Base):
 
 
 def run(config: Config, context: Context) -> xr.Dataset:
-    """Regimes, pings and lifetimes."""
-    runs = 2 * len(config.models) + len(config.tau_facil) * len(config.tau_rec)
-    with context.progress("working memory", runs * config.networks) as advance:
-        regimes = [regime(config, model, context, advance) for model in config.models]
-        pings = [ping(config, model, context, advance) for model in config.models]
-        recording = xr.concat(regimes, "model").merge(xr.concat(pings, "model"))
-        if config.tau_facil and config.tau_rec:
-            recording = recording.merge(lifetimes(config, context, advance))
-    recording = recording.merge(raster(config, context)).assign_coords(
-        model=list(config.models), background=list(config.backgrounds), ping_delay=list(config.ping_delays)
-    )
-    recording["background"].attrs = {"units": "V", "long_name": "background drive"}
-    recording["ping_delay"].attrs = {"units": "s", "long_name": "time since the cue"}
-    return recording
+    """Regimes, pings and lifetimes, and one run to look at."""
+    found = [raster(config, context)]
+    pairs = len(config.tau_facil) * len(config.tau_rec)
+    runs = {"regimes": len(config.models), "pings": len(config.models), "lifetimes": pairs}
+    with context.progress(
+        "working memory", sum(runs[part] for part in config.parts) * config.networks
+    ) as advance:
+        if "regimes" in config.parts:
+            found.append(
+                over_models(config, [regime(config, each, context, advance) for each in config.models])
+            )
+        if "pings" in config.parts:
+            found.append(
+                over_models(config, [ping(config, each, context, advance) for each in config.models])
+            )
+        if "lifetimes" in config.parts:
+            found.append(lifetimes(config, context, advance))
+    return xr.merge(found)
+
+
+def over_models(config: Config, runs: Sequence[xr.Dataset]) -> xr.Dataset:
+    return xr.concat(runs, "model").assign_coords(model=list(config.models))
 
 
 def circuit(
@@ -206,7 +216,9 @@ def regime(config: Config, model: Model, context: Context, advance: fw.progress.
     rates = averaged(config, net, drive)
     advance()
     result = xr.concat(networks, "network").merge(rates)
-    return result.rename(trial="background", **{name: f"regime_{name}" for name in result.data_vars})
+    result = result.rename(trial="background", **{name: f"regime_{name}" for name in result.data_vars})
+    label = {"units": "V", "long_name": "background drive"}
+    return result.assign_coords(background=("background", list(config.backgrounds), label))
 
 
 def spikes(config: Config, net: Circuit, drive: np.ndarray, seed: int) -> xr.Dataset:
@@ -246,7 +258,8 @@ def ping(config: Config, model: Model, context: Context, advance: fw.progress.Ad
         {
             "ping_response": response(read_out(config, net, drive, context, advance)),
             "mean_field_ping_response": response(rates.rename(trial="ping_delay")),
-        }
+        },
+        coords={"ping_delay": delays(config)},
     )
 
 
@@ -278,10 +291,17 @@ def pinged(config: Config, net: Circuit) -> np.ndarray:
 
 def responses(config: Config, rate: xr.DataArray) -> xr.DataArray:
     """Mean rate during each trial's own ping, `[trial, unit]`; the delays may repeat."""
-    delays = np.resize(config.ping_delays, rate.sizes["trial"])
-    start = config.settle + config.cue + xr.DataArray(delays, dims="trial")
+    since = np.resize(config.ping_delays, rate.sizes["trial"])
+    start = config.settle + config.cue + xr.DataArray(since, dims="trial")
     during = (rate["time"] > start + 1e-9) & (rate["time"] <= start + config.ping + 1e-9)
     return rate.where(during).mean("time")
+
+
+def delays(config: Config) -> xr.Variable:
+    """The coordinate of the pings."""
+    return xr.Variable(
+        "ping_delay", list(config.ping_delays), {"units": "s", "long_name": "time since the cue"}
+    )
 
 
 def response(values: xr.DataArray) -> xr.DataArray:
@@ -303,6 +323,7 @@ def lifetimes(config: Config, context: Context, advance: fw.progress.Advance) ->
     rates = responses(config, averaged(config, together, drive)["mean_field_rate"])
     shape = (len(config.tau_facil), len(config.tau_rec))
     axes = {
+        "ping_delay": delays(config),
         "tau_facil": xr.Variable(
             "tau_facil", list(config.tau_facil), {"units": "s", "long_name": "facilitation"}
         ),
