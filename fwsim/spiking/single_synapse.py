@@ -12,6 +12,7 @@ from fwsim.progress import track
 from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.rules.parameters import batch_shape
 from fwsim.rules.respond import check_times
+from fwsim.spiking.backend import prepared
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,7 +58,9 @@ def respond(
     steps = [torch.round(train / dt) for train in flat]
     result = torch.full_like(flat[0], torch.nan)
     spike = [0] * len(result)
-    for synapse, value in _run(rule, [step.numpy() for step in steps], dt, seed):
+    with prepared(seed) as b:
+        read = _run(b, rule, [step.numpy() for step in steps], dt)
+    for synapse, value in read:
         result[synapse, spike[synapse]] = value
         spike[synapse] += 1
     return result.reshape(*shape, -1).to(pre)
@@ -102,12 +105,9 @@ def _shape(rule: SpikeRule, trains: list[Tensor]) -> torch.Size:
     return shape
 
 
-def _run(rule: SpikeRule, steps: list[np.ndarray], dt: float, seed: int) -> list[tuple[int, float]]:
+def _run(b: Any, rule: SpikeRule, steps: list[np.ndarray], dt: float) -> list[tuple[int, float]]:
     """Synapse and value of every presynaptic spike, in order of time."""
-    import brian2 as b
-
     code = rule.brian2()
-    b.seed(seed)
     clock_dt = dt * b.second
     count = len(steps[0])
     groups = [_source(b, train, clock_dt) for train in steps]

@@ -120,3 +120,13 @@ def test_both_sides_are_asked_for_where_they_are_needed():
         fw.spiking.respond(
             fw.BennaFusi(tau=torch.tensor([[1.0], [2.0]])), times.expand(2, 3), times.expand(2, 3)
         )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", CASES)
+def test_compiled_code_agrees_with_respond(name):
+    brian2.prefs.codegen.target = "cython"
+    pre, post = trains(3, 12, seed=5), trains(3, 15, seed=6)
+    tensors, brian = both(CASES[name], pre, post)
+    torch.testing.assert_close(brian, tensors, rtol=0, atol=1e-10, equal_nan=True)
