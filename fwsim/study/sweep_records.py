@@ -62,7 +62,7 @@ class Stored:
 
     def values(self, name: str) -> np.ndarray:
         """Values of a variable, read when they are looked at."""
-        return _open(self.folder / self.variables[name]["file"])[self.row]
+        return _open(self.folder, self.variables[name]["file"])[self.row]
 
 
 def write(batches: Path, points: Sequence[Point], ended: Sequence[xr.Dataset | Failure]) -> None:
@@ -129,8 +129,8 @@ def discard_drafts(batches: Path) -> None:
 
 
 @lru_cache(maxsize=512)
-def _open(path: Path) -> np.ndarray:
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+def _open(folder: Path, file: str) -> np.ndarray:
+    return np.load(folder / file, mmap_mode="r", allow_pickle=False)
 
 
 def _name(points: Sequence[Point]) -> str:

@@ -81,11 +81,10 @@ def work(task: Task) -> int:
     with _ONE_AT_A_TIME, _one_thread():
         experiment = _load(task.source, task.name, task.folder / "experiment.py")
         device = worker_device(task.device)
-        contexts = [_context(task.folder, point, device) for point in task.points]
+        contexts = _contexts(task, device)
         ended = attempt(experiment, task.points, contexts, task.reserved)
     sweep_records.write(task.batches, task.points, ended)
-    for context in contexts:
-        shutil.rmtree(context.recording, ignore_errors=True)  # now in the batch
+    _remove_streamed(task, contexts)  # now in the batch
     return sum(isinstance(each, Failure) for each in ended)
 
 
@@ -132,10 +131,23 @@ def _load(source: bytes, name: str, path: Path) -> Experiment:
     return from_module(files.load(path, ("Config", "run"), source), path, name)
 
 
-def _context(folder: Path, point: Point, device: torch.device) -> Context:
-    own = folder / "points" / point.identity[:24]
-    shutil.rmtree(own / "recording.zarr", ignore_errors=True)  # of a worker that was killed
-    return Context(own, point.seed, device, resume=own.is_dir(), show=False)
+def _contexts(task: Task, device: torch.device) -> list[Context]:
+    """Surroundings of each point, which goes on from its own checkpoints if it was begun before."""
+    parent = task.folder / "points"
+    begun = {path.name for path in parent.iterdir()} if parent.is_dir() else set()
+    names = [point.identity[:24] for point in task.points]
+    contexts = [
+        Context(parent / name, point.seed, device, resume=name in begun, show=False)
+        for name, point in zip(names, task.points, strict=True)
+    ]
+    _remove_streamed(task, contexts)  # by a worker that was killed
+    return contexts
+
+
+def _remove_streamed(task: Task, contexts: Sequence[Context]) -> None:
+    if (task.folder / "points").is_dir():  # the points of most sweeps write nothing themselves
+        for context in contexts:
+            shutil.rmtree(context.recording, ignore_errors=True)
 
 
 def _checked(recording: object, reserved: Sequence[str]) -> xr.Dataset:
