@@ -1,0 +1,90 @@
+"""Spike trains from tables and to Neo."""
+
+import numpy as np
+import pytest
+
+from fwsim.errors import ConfigError, RecordingError
+from fwsim.measure import firing_rate, isi_cv
+from fwsim.spiking import read_spikes, to_neo
+
+TABLE = """unit,time_s,trial,depth
+b,0.2,first,1
+a,0.1,first,2
+a,0.4,second,3
+a,0.3,first,4
+a,0.0,second,5
+"""
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "trains.csv"
+    path.write_text(TABLE)
+    return path
+
+
+def test_spikes_come_in_order_with_their_names(table):
+    run = read_spikes(table, duration=0.5)
+    assert run.spike_time.values == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
+    assert run.unit.values.tolist() == ["a", "b"]
+    assert run.trial.values.tolist() == ["first", "second"]
+    assert run.spike_unit.values.tolist() == [0, 0, 1, 0, 0]
+    assert run.spike_trial.values.tolist() == [1, 0, 0, 0, 1]
+    assert run.spike_time.attrs["units"] == "s"
+
+
+def test_measures_apply(table):
+    rate = firing_rate(read_spikes(table, duration=0.5))
+    assert rate.sel(unit="a").values == pytest.approx([4, 4])  # the spike at 0 counts
+    assert firing_rate(read_spikes(table), 0.2).sizes["time"] == 2
+    assert np.isnan(isi_cv(read_spikes(table)).values).all()
+
+
+def test_trials_may_be_left_out(tmp_path):
+    path = tmp_path / "one.csv"
+    path.write_text("unit, time_s\n3, 0.1\n7, 0.2\n")
+    run = read_spikes(path)
+    assert run.sizes == {"spike": 2, "unit": 2, "trial": 1}
+    assert run.unit.values.tolist() == [3, 7]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("unit,time\n1,0.1\n", "it needs unit, time_s"),
+        ("unit,time_s\n1,soon\n", "line 2"),
+        ("unit,time_s\n1,0.1\n1,-0.1\n", "line 3"),
+        ("unit,time_s\n,0.1\n", "no spike"),
+        ("", "cannot be read"),
+    ],
+)
+def test_bad_tables(tmp_path, text, message):
+    path = tmp_path / "bad.csv"
+    path.write_text(text)
+    with pytest.raises(RecordingError, match=message):
+        read_spikes(path)
+
+
+def test_other_errors(table, tmp_path):
+    with pytest.raises(RecordingError, match="cannot be read"):
+        read_spikes(tmp_path / "missing.csv")
+    with pytest.raises(ConfigError, match="before the last spike"):
+        read_spikes(table, duration=0.2)
+
+
+def test_to_neo(table):
+    pytest.importorskip("neo")
+    run = read_spikes(table, duration=0.5)
+    block = to_neo(run)
+    assert [len(segment.spiketrains) for segment in block.segments] == [2, 2]
+    train = block.segments[0].spiketrains[0]
+    assert train.rescale("ms").magnitude == pytest.approx([100, 300])
+    assert float(train.t_stop.rescale("s")) == 0.5
+    assert train.name == "a"
+    assert len(block.segments[1].spiketrains[1]) == 0
+
+
+def test_without_neo(table, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "neo", None)
+    with pytest.raises(ConfigError, match=r"fwsim\[neo\]"):
+        to_neo(read_spikes(table))
