@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import cycle
 
 import numpy as np
 import xarray as xr
@@ -19,7 +20,7 @@ from matplotlib.figure import Figure
 from fwsim.study import COLOURS, figure
 
 LINES = {"regular": "-", "poisson": "--", "mean_field": ":"}
-WIDTHS = (2.4, 1.5, 0.8, 2.4, 1.5, 0.8, 0.8, 0.8)  # settings that coincide are seen one on the other
+WIDTHS = (2.4, 1.5, 0.8)  # settings that coincide are seen one on the other
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
@@ -125,7 +126,7 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
 def plot_rates(result: xr.Dataset) -> Figure:
     """Draw release and transmission against rate."""
     made, (left, right) = figure(1, 2, width="double", aspect=0.75)
-    for setting, colour, width in zip(result["setting"].values, COLOURS.values(), WIDTHS):
+    for setting, colour, width in styles(result):
         for train, line in LINES.items():
             one = result.sel(setting=setting, train=train)
             left.plot(one["rate"], one["release"], line, color=colour, lw=width)
@@ -144,13 +145,12 @@ def plot_responses(result: xr.Dataset) -> Figure:
     """Draw the response to a second spike, and to a rate that steps up and down."""
     made, (left, right) = figure(1, 2, width="double", aspect=0.75)
     relative = bool(result["pair_ratio"].notnull().all())
-    for setting, colour in zip(result["setting"].values, COLOURS.values()):
+    response = result["pair_ratio"] if relative else result["second"]
+    for setting, colour, width in styles(result):
         one = result.sel(setting=setting)
-        left.plot(
-            one["interval"], one["pair_ratio" if relative else "second"], color=colour, label=str(setting)
-        )
-        right.plot(one["spike_time"], one["train_response"], ".", ms=3, color=colour)
-        right.plot(one["moment"], one["mean_response"], color=colour, lw=0.8)
+        left.plot(one["interval"], response.sel(setting=setting), color=colour, lw=width, label=str(setting))
+        right.plot(one["spike_time"], one["train_response"], ".", ms=1 + 1.5 * width, color=colour)
+        right.plot(one["moment"], one["mean_response"], color=colour, lw=width)
     label = "second spike / first" if relative else f"{result.attrs['output']} at the second spike"
     left.set(xscale="log", xlabel="interval (s)", ylabel=label)
     right.set(
@@ -160,6 +160,11 @@ def plot_responses(result: xr.Dataset) -> Figure:
     )
     left.legend()
     return made
+
+
+def styles(result: xr.Dataset) -> Iterator[tuple[str, str, float]]:
+    """Colour and width of each setting."""
+    return zip(result["setting"].values, cycle(COLOURS.values()), cycle(WIDTHS))
 
 
 def described(values: xr.DataArray, units: str, name: str) -> xr.DataArray:
