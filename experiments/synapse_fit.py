@@ -1,0 +1,178 @@
+"""Which time scales does a recorded synapse have, how sure is that, and which rule explains it?
+
+Mossy fibres of the hippocampus facilitate strongly: responses grow sevenfold within ten pulses
+(Chamberland, Timofeeva, Evstratova, Volynski & Tóth 2018, PNAS 115:E3548; five protocols, as released with
+Rossbroich, Trotter, Beninger, Tóth & Naud 2021, PLoS Comput. Biol. 17:e1008013). Every presynaptic rule, with
+several numbers of time scales, is fitted to all protocols but one and predicts that one. Expect rules of
+additive facilitation (Tsodyks–Markram, Varela) to miss the acceleration, rules without saturation to overshoot
+the end of the 100 Hz train, and a supralinear, saturating read-out of two time scales to come closest.
+
+The data are CSV files, a protocol each: `--data FOLDER`, or the folder `chamberland2018` in the environment
+variable FWSIM_DATA. `--data simulated` draws responses of a known synapse instead.
+
+The recording holds what every rule predicts of each protocol left out, under two noise models and with
+shared or separate gains, and for one rule the fit to all protocols: bands, residuals, bootstrap, posterior.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+import xarray as xr
+from pydantic import Field
+
+import fwsim as fw
+from fwsim.fitting import Fit, Responses
+from fwsim.study import Config as Base
+from fwsim.study import Context
+
+QUICK = {"data": "simulated", "rules": "few", "starts": 4, "replicates": 20}
+
+VARIANTS = {
+    "gamma": {},
+    "normal": {"noise": "normal"},
+    "gamma, gain per protocol": {"gain": "protocol"},
+}
+FEW = ("Tsodyks–Markram", "linear–nonlinear 2", "cloglog 1", "cloglog 2")
+SIMULATED = fw.LinearNonlinear(baseline=-1.9, a=(0.4, 0.35), tau_trace=(0.045, 0.7), readout="cloglog")
+
+
+class Config(Base):
+    """Which responses, which rules."""
+
+    data: str = ""
+    "CSV files of one protocol each, or their folder; empty for chamberland2018 in FWSIM_DATA; or simulated."
+    rule: str = "cloglog 2"
+    "Rule that is looked at closely, one of those compared."
+    rules: Literal["all", "few"] = "all"
+    "Rules to compare."
+    starts: int = Field(default=24, ge=1)
+    "Starts of each fit."
+    replicates: int = Field(default=200, ge=2)
+    "Bootstrap replicates."
+    level: float = Field(default=0.95, gt=0, lt=1)
+    "Probability of intervals and bands."
+
+
+def run(config: Config, context: Context) -> xr.Dataset:
+    """Compare rules, then fit one."""
+    data = fw.fitting.gather(responses(config, context))
+    compared = candidates()
+    if config.rules == "few":
+        compared = {name: compared[name] for name in FEW}
+    if config.rule not in compared:
+        raise fw.ConfigError(f"rule={config.rule!r} is not compared; use one of {', '.join(compared)}")
+    options = {"starts": config.starts, "seed": context.seed_of("starts")}
+    variants = [
+        fw.compare_rules(compared, data, **options, **variant, progress=context.show)
+        for variant in VARIANTS.values()
+    ]
+    measured = variants[0][["measured", "standard_error"]]
+    predicted = [variant.drop_vars(list(measured)) for variant in variants]
+    recording = xr.concat(predicted, "variant", data_vars="all").assign_coords(variant=texts(VARIANTS))
+    recording = recording.merge(measured, compat="no_conflicts")
+    floor = fw.fitting.noise_floor(data)
+    context.save_table("noise_floor", floor)
+    options |= {"replicates": config.replicates, "level": config.level}
+    fit = fw.fit(compared[config.rule], data, **options)
+    context.save_table("parameters", fit.summary())
+    with context.progress("predicting protocols", len(data.protocols)) as advance:
+        bands = []
+        for k, name in enumerate(data.protocols):
+            without = fw.fit(compared[config.rule], data.without(name), **options)
+            bands.append(padded_bands(without, data, k))
+            advance()
+    recording = recording.merge(details(fit), compat="no_conflicts")
+    recording = recording.merge(xr.concat(bands, "protocol"), join="left", compat="no_conflicts")
+    recording["floor"] = (
+        "pair",
+        floor.squared_difference.to_numpy(),
+        about("squared difference, same stimulus"),
+    )
+    recording["floor_sampling"] = "pair", floor.from_sampling.to_numpy(), about("of it from sampling")
+    recording["pair"] = "pair", texts(floor.protocols), about("protocols with the same stimulus")
+    return recording.assign_attrs(rule_shown=config.rule, simulated=int(config.data == "simulated"))
+
+
+def responses(config: Config, context: Context) -> object:
+    """Read or draw the table."""
+    if config.data == "simulated":
+        return fw.fitting.synthetic_table(
+            SIMULATED, sweeps=40, gain=6.7, cv=0.65, seed=context.seed_of("responses") % 2**31
+        )
+    if config.data:
+        return fw.fitting.read_table(config.data)
+    folder = Path(os.environ.get("FWSIM_DATA", "")) / "chamberland2018"
+    if "FWSIM_DATA" not in os.environ or not folder.is_dir():
+        raise fw.ConfigError(
+            "there are no responses: give --data FOLDER of CSV files, set FWSIM_DATA to the folder that holds "
+            "chamberland2018, or give --data simulated"
+        )
+    return fw.fitting.read_table(folder)
+
+
+def candidates() -> dict[str, fw.rules.PresynapticRule]:
+    """Every presynaptic rule, with several conventions and numbers of time scales."""
+    tm = {"U": 0.1, "tau_rec": 0.1, "tau_facil": 0.5}
+    found: dict[str, fw.rules.PresynapticRule] = {
+        "Tsodyks–Markram": fw.TsodyksMarkram(**tm),
+        "Tsodyks–Markram mongillo2008": fw.TsodyksMarkram(**tm, convention="mongillo2008"),
+        "Tsodyks–Markram mixed": fw.TsodyksMarkram(**tm, convention="mixed"),
+    }
+    for k in (0, 1, 2):
+        found[f"Varela {k} D"] = fw.Varela(d=(0.8,) * k, tau_D=(0.3,) * k)
+    for f, a, d in ((1, 1, 0), (2, 1, 0), (1, 1, 1)):
+        found[f"enhancement {f} F {a} A {d} D"] = fw.Enhancement(
+            facilitation=(0.5,) * f, tau_facilitation=(0.1,) * f,
+            augmentation=(0.1,) * a, tau_augmentation=(1.0,) * a, potentiation=(), tau_potentiation=(),
+            depression=(0.8,) * d, tau_depression=(0.3,) * d,
+        )  # fmt: skip
+    for readout, name in (("logistic", "linear–nonlinear"), ("cloglog", "cloglog")):
+        for k in (1, 2, 3):
+            found[f"{name} {k}"] = fw.LinearNonlinear(a=(0.4,) * k, tau_trace=(0.3,) * k, readout=readout)
+    return found
+
+
+def details(fit: Fit) -> xr.Dataset:
+    """Residuals, bootstrap and posterior of one fit to all protocols."""
+    at, level = fit.problem.at, fit.level
+    draws = at.values(fit.posterior.sample(1000, torch.Generator().manual_seed(0)))
+    summary = fit.summary()
+    columns = {
+        "estimate": ("parameter", summary["value"].to_numpy(), about("estimate")),
+        "interval": (
+            ("parameter", "end"),
+            summary[["low", "high"]].to_numpy(),
+            about(f"{level:.0%} interval"),
+        ),
+        "determined": ("parameter", summary["determined"].to_numpy(), about("whether the data determine it")),
+        "bootstrap": (("replicate", "parameter"), at.values(fit.replicates).numpy(), about("bootstrap")),
+        "posterior": (("draw", "parameter"), draws.numpy(), about("Laplace posterior")),
+        "parameter_unit": ("parameter", texts(summary["unit"]), about("unit")),
+    }
+    residual = fit.residuals()[["residual"]]
+    return xr.Dataset(columns, coords={"parameter": texts(at.names)}).merge(residual, compat="no_conflicts")
+
+
+def padded_bands(fit: Fit, data: Responses, protocol: int) -> xr.Dataset:
+    """Bands of a protocol that the fit did not see, `[pulse]`."""
+    times = data.times[protocol]
+    known = ~times.isnan()
+    bands = fit.bands(times[known]).drop_vars("time").rename(spike="pulse")
+    bands = bands.assign_coords(pulse=np.arange(int(known.sum()))).reindex(pulse=np.arange(len(times)))
+    return bands.drop_vars("mean").assign_coords(protocol=data.protocols[protocol])
+
+
+def texts(values: Iterable[str]) -> np.ndarray:
+    """Texts of any length."""
+    return np.array(list(values), dtype=object)
+
+
+def about(name: str) -> dict[str, str]:
+    """Attributes of a variable."""
+    return {"units": "1", "long_name": name}
