@@ -7,7 +7,7 @@ from .mean_field import rate_drive as rate_drive
 from .mean_field import rate_network as rate_network
 from .mean_field import simulate_rates as simulate_rates
 from .pooling import pooled as pooled
-from .simulation import EVENTS as EVENTS
+from .sampler import EVENTS as EVENTS
 from .simulation import simulate as simulate
 from .single_synapse import respond as respond
 from .spike_table import read_spikes as read_spikes

@@ -88,7 +88,8 @@ def build(
     trials
         Number of copies with the same synapses and independent noise, where `drive` does not say.
     seed
-        Of synapses, delays and initial potentials, which are uniform between rest and threshold.
+        Of synapses, delays and initial potentials, which are uniform between rest and threshold; noise follows
+        `brian2.seed`.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,7 @@ def prepared(seed: int) -> Iterator[ModuleType]:
     compiled, with one warning. Preference and numpy's global random state are put back afterwards.
     """
     module = brian2()
+    gc.collect()  # the objects of an earlier network refer to each other, and may fill gigabytes
     chosen, state = module.prefs.codegen.target, np.random.get_state()  # noqa: NPY002  # what Brian2 draws from
     if chosen == "auto":
         module.prefs.codegen.target = "cython" if _compiles(module) else "numpy"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class Population:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise ConfigError(f"Population: name={self.name!r} is not allowed; give a text")
-        if isinstance(self.size, bool) or not isinstance(self.size, int) or self.size < 1:
+        if isinstance(self.size, bool) or not isinstance(self.size, Integral) or self.size < 1:
             raise ConfigError(f"{self.name}: size={self.size!r} is not allowed; give a whole number from 1")
         for field in ("tau", "threshold", "reset", "refractory", "background", "noise"):
             _finite(self.name, field, getattr(self, field))
@@ -86,7 +87,7 @@ class Connection:
         its state. Parameters are scalars or `[trial, 1]`, or (presynaptic rules) `[unit]` or `[trial, unit]` with
         the circuit's populations as units.
     delay
-        In s, or the bounds between which delays are drawn uniformly.
+        In s, or the bounds between which delays are drawn uniformly. Postsynaptic spikes reach the synapse at once.
     decay
         Time constant of the synaptic current in s; 0 is an instantaneous jump.
     """
@@ -115,6 +116,8 @@ class Connection:
             raise ConfigError(
                 f"{where}: probability={self.probability} is not allowed; it must lie in (0, 1]"
             )
+        if isinstance(self.delay, list):
+            object.__setattr__(self, "delay", tuple(self.delay))
         low, high = self.delays
         if not 0 <= low <= high < math.inf:
             raise ConfigError(f"{where}: delay={self.delay} is not allowed; give s, or (shortest, longest)")

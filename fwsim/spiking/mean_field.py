@@ -140,7 +140,7 @@ def simulate_rates(circuit: Circuit, drive: Any, *, every: int = 1, dt: float | 
     every
         Keep every k-th step.
     dt
-        Step in s, a multiple of the circuit's; of the drive every so manieth sample is used.
+        Step in s, a multiple of the circuit's: of the drive, the first sample of each step is used.
 
     Returns
     -------
@@ -150,6 +150,10 @@ def simulate_rates(circuit: Circuit, drive: Any, *, every: int = 1, dt: float | 
     """
     network = rate_network(circuit, dt=dt)
     stride = round(network.dt / circuit.dt)
+    if stride < 1 or abs(stride * circuit.dt - network.dt) > 1e-6 * circuit.dt:
+        raise ConfigError(
+            f"dt={network.dt:g} s is no multiple of the circuit's dt={circuit.dt:g} s; give one"
+        )
     signal = rate_drive(circuit, drive)[:, ::stride]
     names = [name for name in network.recordable() if name not in ("hidden", "step_error")]
     run = simulate(network, signal, record=names, every=every, progress=False)
