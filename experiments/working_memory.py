@@ -54,7 +54,7 @@ class Config(Base):
     "Size of the network, 1 for 10,000 neurons."
     models: tuple[Model, ...] = ("mongillo2008", "maass2002", "slow_current")
     "What holds the memory: facilitation in one of two conventions, or slow currents without plasticity."
-    backgrounds: tuple[Volts, ...] = (0.023, 0.0234, 0.0236, 0.0238, 0.024, 0.0244, 0.0252, 0.0264, 0.0275)
+    backgrounds: tuple[Volts, ...] = (0.023, 0.0234, 0.0236, 0.0238, 0.0242, 0.0252, 0.0264)
     "Background drives of the excitatory neurons, above rest."
     inhibitory_background: Volts = 0.021
     "Background drive of the inhibitory neurons."
@@ -88,7 +88,7 @@ class Config(Base):
     "Ping over background."
     silence: Seconds = 0.3
     "Time for which all excitatory neurons are silenced after the cue, in the runs with ping."
-    ping_delays: tuple[Seconds, ...] = (0.5, 1.0, 2.0, 3.0)
+    ping_delays: tuple[Seconds, ...] = (0.5, 1.5, 3.0)
     "Time from the end of the cue to the ping."
     tau_facil: tuple[Seconds, ...] = (0.5, 1.5, 3.0)
     "Facilitation in the runs that ask how long the memory lasts."
