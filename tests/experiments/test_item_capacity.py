@@ -6,6 +6,7 @@ import pytest
 from fwsim import study
 
 SMALL = {
+    "step": 0.0004,
     "loads": (1, 3, 5),
     "interval": 0.1,
     "delay": 1.6,
