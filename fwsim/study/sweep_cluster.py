@@ -100,6 +100,7 @@ def _local(workers: int) -> Iterator[Client]:
             threads_per_worker=1,
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
+            preload="fwsim.study.sweep_preload",
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

@@ -91,6 +91,8 @@ def client(toy, *options, command="sweep"):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
@@ -164,7 +166,7 @@ def test_points_that_kill_their_worker_are_failures(toy):
 def test_ctrl_c_stops_all_processes(toy):
     process = client(toy, "--workers=2")
     wait_for_points(toy, 2, process)
-    process.send_signal(signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err == "fwsim: interrupted; go on with: fwsim resume here\n"
