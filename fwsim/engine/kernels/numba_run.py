@@ -19,6 +19,7 @@ from fwsim.engine.kernels import reference
 from fwsim.engine.kernels.numba_function import Sequence
 from fwsim.engine.kernels.numba_room import Sizes
 from fwsim.engine.kernels.numba_step import ACTIVATIONS, NORMALISATIONS
+from fwsim.engine.kernels.numba_threads import thread_count
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
 from fwsim.rules.hebbian import Hebbian
@@ -45,7 +46,7 @@ def run(
         trace = trace.folded()
 
     memory = _memory(trace, drive, chunk, writes)
-    sizes = _sizes(cell, trace, memory, drive.shape[-1], writes)
+    sizes = _sizes(cell, trace, memory, drive, writes)
     tensors = (drive, hidden, cell.W, cell.gain, cell.bias, *memory[:5])
     differentiable = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     states, every, matrix = Sequence.apply(sizes, differentiable, inner, *tensors)
@@ -90,12 +91,14 @@ def _table(values: Tensor, axes: int, like: Tensor) -> Tensor:
     return (values if values.ndim > axes else values[None]).to(like.dtype)
 
 
-def _sizes(cell: Cell, trace: Trace | None, memory: _Memory, units: int, writes: int) -> Sizes:
+def _sizes(cell: Cell, trace: Trace | None, memory: _Memory, drive: Tensor, writes: int) -> Sizes:
     total = memory.written.shape[1] + writes
     folds = total // memory.chunk if trace is not None else 0
+    # each entry keeps its checkpoints, each thread the matrices of one group: their sum is least for this group
+    share = max(1, drive.shape[0] // thread_count(drive.shape[0]))
     matrices = memory.decayed.shape[2] if folds or memory.matrix.numel() else 0
     return Sizes(
-        units=units,
+        units=drive.shape[-1],
         inner_steps=cell.inner_steps,
         activation=ACTIVATIONS[cell.activation],
         normalise=NORMALISATIONS[cell.normalise],
@@ -103,7 +106,7 @@ def _sizes(cell: Cell, trace: Trace | None, memory: _Memory, units: int, writes:
         chunk=memory.chunk,
         writes=writes if trace is not None else 0,
         matrices=matrices,
-        group=math.isqrt(folds) + 1,
+        group=math.isqrt(folds * share) + 1,
         symmetric=_symmetric(memory.matrix),
     )
 

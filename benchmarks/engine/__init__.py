@@ -1,0 +1,1 @@
+"""What the benchmarks of the engine share: networks, rivals, alternating rounds, result files."""

@@ -1,0 +1,45 @@
+"""Claim: a training step needs at most 4·B·T·N numbers beyond inputs, outputs, state and their gradients.
+
+    python benchmarks/engine_memory.py [--quick]
+
+The most that torch has allocated at once during a training step, as its profiler counts it, less one B·T·N each for
+the states and their gradient. The kernels' workspace is torch's too.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from engine.report import arguments, publish
+from engine.shapes import SHAPES, Shape
+
+
+def main() -> None:
+    options = arguments(__doc__.splitlines()[0])
+    rows = [{"shape": str(shape), "workspace / B·T·N": workspace(shape)} for shape in SHAPES]
+    publish("engine_memory", rows, quick=options.quick)
+
+
+def workspace(shape: Shape) -> float:
+    """Numbers over B·T·N."""
+    net, x = shape.network(), shape.inputs().requires_grad_()
+
+    def step() -> None:
+        hidden, _ = net(x)
+        torch.autograd.grad(hidden, [*net.parameters(), x], torch.ones_like(hidden), allow_unused=True)
+
+    step()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
+        step()
+    events = [event for event in trace.profiler.kineto_results.events() if event.name() == "[memory]"]
+    events.sort(key=lambda event: event.start_ns())
+    allocated = peak = 0
+    for event in events:
+        allocated += event.nbytes()
+        peak = max(peak, allocated)
+    return peak / 4 / x.numel() - 2
+
+
+if __name__ == "__main__":
+    main()
