@@ -32,7 +32,8 @@ class LinearNonlinear(PresynapticRule):
 
     Sources: Rossbroich, Trotter, Beninger, Tóth & Naud 2021, PLoS Comput. Biol. 17:e1008013, eqs. 1–5
     (`logistic`, there relative to the first release); `cloglog` is the complementary log–log link of
-    McCullagh & Nelder 1989. The defaults are mossy fibres of the hippocampus, fitted with `fwsim.fit`.
+    McCullagh & Nelder 1989. The defaults are mossy fibres of the hippocampus, fitted with `fwsim.fit`;
+    trains of half a second leave their slow time constant open (0.6 s and more).
 
     Parameters
     ----------
@@ -47,9 +48,9 @@ class LinearNonlinear(PresynapticRule):
         One of the two above.
     """
 
-    baseline: Any = number(-2.0)
-    a: Any = number((0.5, 0.4), components=True)
-    tau_trace: Any = time_constant((0.04, 1.3), components=True)
+    baseline: Any = number(-1.96)
+    a: Any = number((0.54, 0.34), components=True)
+    tau_trace: Any = time_constant((0.05, 2.1), components=True)
     readout: str = "logistic"
 
     def __post_init__(self) -> None:

@@ -30,7 +30,9 @@ def test_facilitation_multiplies_while_release_is_small(readout):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_saturates_at_one_with_finite_gradients(readout, dtype):
     a = torch.tensor(50.0, dtype=dtype, requires_grad=True)
-    release = fw.LinearNonlinear(a=a, tau_trace=10.0, readout=readout).respond(torch.arange(100, dtype=dtype) / 100)
+    release = fw.LinearNonlinear(a=a, tau_trace=10.0, readout=readout).respond(
+        torch.arange(100, dtype=dtype) / 100
+    )
     assert torch.isclose(release[-1], torch.ones((), dtype=dtype))
     (gradient,) = torch.autograd.grad(release.sum(), a)
     assert gradient.isfinite()

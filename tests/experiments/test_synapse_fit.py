@@ -1,0 +1,27 @@
+"""synapse_fit runs on responses that it draws itself, and asks for data where there are none."""
+
+import numpy as np
+import pytest
+
+import fwsim as fw
+from fwsim import study
+
+
+def test_simulated_synapse(tmp_path):
+    config = {"data": "simulated", "rules": "few", "starts": 2, "replicates": 5}
+    result = study.analyse(study.run("synapse_fit", config, folder=tmp_path / "run")).result
+    main = result.sel(variant="gamma")
+    assert main.tic.sel(rule="cloglog 2") < main.tic.sel(rule="Tsodyks–Markram") - 20
+    inside = (main.mean_low <= main.mean_high) & (main.response_low < main.mean_low)
+    assert inside.where(main.measured.notnull(), True).all()
+    assert np.isnan(result.published_error).all()  # those are of other responses
+    assert (result.gain_share <= 1 + 1e-9).all()
+    assert (result.gain_share >= -1e-9).all()
+
+
+def test_without_data_it_says_where_to_get_them(tmp_path, monkeypatch):
+    monkeypatch.delenv("FWSIM_DATA", raising=False)
+    with pytest.raises(fw.ConfigError, match="give --data FOLDER"):
+        study.run("synapse_fit", {}, folder=tmp_path / "run")
+    with pytest.raises(fw.ConfigError, match="rule='tm' is not compared; use one of Tsodyks–Markram"):
+        study.run("synapse_fit", {"data": "simulated", "rule": "tm"}, folder=tmp_path / "other")
