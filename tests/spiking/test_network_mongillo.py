@@ -56,3 +56,17 @@ class TestFullSize:
         recording, config = run
         before = recording["rate"].isel(trial=2, unit=slice(5)).sel(time=slice(0.2, config.settle))
         assert (before > EVENT).any()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_silent_memory_is_read_out_by_the_ping_and_a_rival_is_not(tmp_path):
+    """The experiment, end to end, at a fifth of the size."""
+    from fwsim.study import analyse, run
+
+    values = {"models": ("mongillo2008", "slow_current"), "ping_delays": (1.0,), "parts": ("pings",)}
+    report = analyse(run("working_memory", values, quick=True, folder=tmp_path / "run"))
+    selectivity = report.result["selectivity"].sel(interval="estimate", ping_delay=1.0)
+    assert selectivity.sel(model="mongillo2008") > 0.5
+    assert abs(selectivity.sel(model="slow_current")) < 0.5
+    assert {path.name for path in report.files} >= {"memory.png", "comparison.png", "table.csv"}
