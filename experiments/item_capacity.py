@@ -93,18 +93,22 @@ def run(config: Config, context: Context) -> xr.Dataset:
     """Run the loads and the survey at both steps."""
     points = survey_points(config)
     main, survey = [], []
-    for dt in (config.step, config.step / 2):
+    for parts in (1, 2):
         loads = [{"load": load} for load in config.loads]
-        main.append(simulate(config, context, dt, loads, whole=True))
-        survey.append(simulate(config, context, dt, points, whole=False))
+        main.append(simulate(config, context, parts, loads, whole=True))
+        survey.append(simulate(config, context, parts, points, whole=False))
     step = xr.Variable("step", [config.step, config.step / 2], {"units": "s", "long_name": "step"})
-    rates = xr.concat([each["rate"].assign_coords(trial=list(config.loads)) for each in main], step)
-    watched = xr.concat([each["rate"] for each in survey], step)
+    # Both steps are sampled at the same times, which differ by rounding only.
+    rates = xr.concat([each["rate"] for each in main], step, join="override").assign_coords(
+        trial=list(config.loads)
+    )
+    watched = xr.concat([each["rate"] for each in survey], step, join="override")
+    errors = xr.concat([each["step_error"].max("trial") for each in main], step, join="override")
     recording = xr.Dataset(
         {
             "rate": rates.rename(trial="load"),
             "survey_rate": watched.rename(trial="point", rate_time="survey_time"),
-            "step_error": xr.concat([each["step_error"].max("trial") for each in main], step),
+            "step_error": errors,
             "varied": ("point", [each["varied"] for each in points]),
             "value": (
                 "point",
@@ -131,11 +135,12 @@ def survey_points(config: Config) -> list[dict]:
     ]
 
 
-def simulate(config: Config, context: Context, dt: float, trials: list[dict], *, whole: bool) -> xr.Dataset:
-    """Run all trials as one batch."""
+def simulate(config: Config, context: Context, parts: int, trials: list[dict], *, whole: bool) -> xr.Dataset:
+    """Run all trials as one batch, with so many parts of a step."""
     last = max(trial["load"] for trial in trials) - 1
     duration = config.start + last * config.interval + config.cue_time + config.delay
-    steps, every = round(duration / dt), max(1, round(RECORDED / dt))
+    dt, steps = config.step / parts, parts * round(duration / config.step)
+    every = parts * max(1, round(RECORDED / config.step))
     clusters = list(range(config.clusters))
     rate = fw.Record("rate", units=clusters, dtype="float32")
     error = fw.Record("step_error", every=10 * every)
