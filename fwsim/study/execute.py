@@ -99,12 +99,11 @@ def begin(experiment: Experiment, folder: Path, entries: Mapping[str, Any], *, f
         "state": "running",
         **entries,
     }
-    started = runs.create(folder, manifest, force=force)
-    shutil.copyfile(experiment.path, started.experiment)
+    sources = {Run(folder).experiment.name: experiment.path}
     analysis = files.find_analysis(experiment.path)
     if analysis is not None:
-        shutil.copyfile(analysis, started.analysis)
-    return started
+        sources[Run(folder).analysis.name] = analysis
+    return runs.create(folder, manifest, sources, force=force)
 
 
 def resume(given: str | Path | Run, *, device: str | None = None) -> Run:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -145,22 +146,31 @@ def check_free(folder: Path, *, force: bool) -> None:
             pass
 
 
-def create(folder: Path, manifest: dict[str, Any], *, force: bool) -> Run:
-    """Make a run's folder with its manifest.
+def create(folder: Path, manifest: dict[str, Any], sources: Mapping[str, Path], *, force: bool) -> Run:
+    """Make a run's folder with its manifest and copies of its sources, in one step: a kill leaves all or nothing.
+
+    Parameters
+    ----------
+    sources
+        Files to copy, by the names that they get.
 
     Raises
     ------
     ConfigError
         The folder is not free, or cannot be written.
     """
-    run = Run(folder)
+    run, draft = Run(folder), folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     check_free(folder, force=force)
     try:
+        draft.mkdir(parents=True)
+        for name, source in sources.items():
+            shutil.copyfile(source, draft / name)
+        write_json(draft / MANIFEST, {"fwsim_run": FORMAT, **manifest})
         if folder.is_dir():
             shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / MANIFEST, {"fwsim_run": FORMAT, **manifest})
+        os.rename(draft, folder)
     except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
         raise ConfigError(
             f"{folder} cannot be written: {error.strerror}; choose another place with --to"
         ) from error
@@ -178,7 +188,7 @@ def fresh_folder(experiment: str, last: int | str) -> Path:
 
 def past_runs(root: Path = Path("runs")) -> list[Run]:
     """All runs below a folder, the last changed last."""
-    manifests = sorted(root.glob(f"*/{MANIFEST}"), key=lambda path: (path.stat().st_mtime, path))
+    manifests = sorted(root.glob(f"[!.]*/{MANIFEST}"), key=lambda path: (path.stat().st_mtime, path))
     return [Run(path.parent) for path in manifests]
 
 

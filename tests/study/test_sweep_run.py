@@ -22,6 +22,7 @@ from fwsim.study import (
     run,
     sweep_records,
 )
+from fwsim.study.runs import past_runs
 from fwsim.study.sweep_run import finished_points
 from fwsim.study.sweep_worker import Task, work
 
@@ -334,6 +335,24 @@ def test_a_cluster_that_does_not_answer(toy, monkeypatch):
     with pytest.raises(ConfigError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 .*dask scheduler"):
         sweep(scheduler="tcp://127.0.0.1:9", workers=None)
     assert not (toy / "here").exists()
+
+
+def test_a_kill_while_the_folder_is_made_leaves_nothing(toy, monkeypatch):
+    def die(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fwsim.study.runs.write_json", die)
+        with pytest.raises(KeyboardInterrupt):
+            sweep(folder="runs/here")
+    assert not (toy / "runs" / "here").exists()
+    assert past_runs() == []
+    assert sweep(folder="runs/here").sizes["tau"] == 3
+
+
+def test_a_run_can_be_replaced_from_its_own_copy(toy):
+    sweep()
+    assert sweep(experiment=toy / "here" / "experiment.py", force=True).attrs["experiment"] == "experiment"
 
 
 def test_existing_folders_are_refused(toy):
