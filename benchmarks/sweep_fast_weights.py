@@ -2,7 +2,8 @@
 
     python benchmarks/sweep_fast_weights.py
 
-JAX: one scan over time, vmapped over the points and compiled, in float32 as here. Compilation is left out on both sides.
+JAX: one scan over time, vmapped over the points and compiled, in float32 as here. Compilation is left out on both
+sides.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sweep import timed
 
 import fwsim as fw
 from fwsim.study import Context, load_experiment
+from sweep import timed
 
 EXPERIMENT = load_experiment(Path(__file__).parent / "experiments" / "fast_weights.py")
 OVER = {"tau": np.geomspace(2.0, 100.0, 40).tolist(), "eta": np.geomspace(0.02, 0.5, 25).tolist()}

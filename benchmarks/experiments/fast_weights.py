@@ -25,7 +25,7 @@ class Config(Base):
     "Time constant of the memory at 1 s a step."
     eta: float = 0.5
     "Strength of one write."
-    units: int = Field(default=50, ge=1)
+    units: int = Field(default=100, ge=1)
     "Units N."
     steps: int = Field(default=200, ge=1)
     "Number of steps."
