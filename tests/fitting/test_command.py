@@ -52,6 +52,15 @@ def test_wrong_use_gets_one_line(call, tokens, message):
 
 
 def test_components_are_lists(call):
-    code, out, _ = call("--rule", "linear_nonlinear", "--with", "a=0.4,0.3", "--with", "tau_trace=0.05,0.5")
+    code, out, _ = call(
+        "--rule",
+        "linear_nonlinear",
+        "--with",
+        "a=0.4,0.3",
+        "--with",
+        "tau_trace=0.05,0.5",
+        "--replicates",
+        "5",
+    )
     assert code == 0
     assert "tau_trace_2" in out

@@ -19,7 +19,7 @@ def test_almost_noiseless_responses_give_the_parameters_back(convention):
     rule = fw.TsodyksMarkram(U=0.2, tau_rec=0.12, tau_facil=0.4, convention=convention)
     fit = fw.fit(
         fw.TsodyksMarkram(U=0.5, tau_rec=0.5, tau_facil=0.05, convention=convention),
-        synthetic_table(rule, sweeps=20, gain=5.0, cv=1e-4), replicates=2,
+        synthetic_table(rule, sweeps=20, gain=5.0, cv=1e-4), replicates=2, starts=8,
     )  # fmt: skip
     for name in ("U", "tau_rec", "tau_facil"):
         np.testing.assert_allclose(fit.rule.parameters()[name], rule.parameters()[name], rtol=3e-3)
@@ -29,7 +29,7 @@ def test_almost_noiseless_responses_give_the_parameters_back(convention):
 
 def test_components_come_back_in_order_of_their_times():
     start = fw.LinearNonlinear(baseline=-1.0, a=(0.1, 0.1), tau_trace=(0.4, 0.1), readout="cloglog")
-    fit = fw.fit(start, synthetic_table(LN, sweeps=50, gain=7.0, cv=1e-3), replicates=2)
+    fit = fw.fit(start, synthetic_table(LN, sweeps=50, gain=7.0, cv=1e-3), replicates=2, starts=12)
     np.testing.assert_allclose(fit.rule.tau_trace, LN.tau_trace, rtol=0.03)
     np.testing.assert_allclose(fit.rule.a, LN.a, rtol=0.03)
     assert (fit.replicates[:, 3] <= fit.replicates[:, 4]).all()
@@ -81,7 +81,7 @@ def test_bands_hold_the_mean_and_single_responses():
 def test_each_protocol_may_have_its_gain():
     scale = {name: 2.0 + k for k, name in enumerate(TRAINS)}
     table = TABLE.assign(amplitude=TABLE.amplitude * TABLE.protocol.map(scale))
-    fit = fw.fit(START, table, gain="protocol", replicates=20)
+    fit = fw.fit(START, table, gain="protocol", replicates=5, starts=8)
     for name, value in fit.gains.items():
         np.testing.assert_allclose(value, 5.0 * scale[name], rtol=0.15)
     np.testing.assert_allclose(np.log(fit.gain), np.mean(np.log(list(fit.gains.values()))))
@@ -117,7 +117,7 @@ def test_fixed_parameters_and_bounds_are_kept():
 
 
 def test_amplitude_and_unused_parameters_stay_as_given():
-    fit = fw.fit(fw.Varela(d=0.8, tau_D=0.2, amplitude=3.0), TABLE, replicates=2)
+    fit = fw.fit(fw.Varela(d=0.8, tau_D=0.2, amplitude=3.0), TABLE, replicates=2, starts=4)
     assert fit.rule.amplitude == 3.0
     assert "tau_inact" not in FIT.parameters
     assert (
@@ -188,6 +188,7 @@ def test_tensors_and_single_pulses_are_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("case", ["tsodyks_markram", "linear_nonlinear"])
 def test_intervals_cover_at_their_nominal_rate(case):
     """Over 200 recordings the 95 % intervals hold the truth in 95 % ± 4.5 % (3 standard errors)."""
