@@ -128,7 +128,8 @@ def train(
         for epoch in range(run.done, training.epochs):
             if training.patience is not None and epoch - 1 - run.best_epoch >= training.patience:
                 break
-            began, total = time.monotonic(), 0.0
+            began = time.monotonic()
+            total = 0.0
             wrapped.train()
             for step, batch in enumerate(batches(epoch)):
                 loss = objective(wrapped, batch)
@@ -154,7 +155,7 @@ def train(
                 {
                     "loss": total / max(1, steps_per_epoch),
                     "validation": score,
-                    "learning_rate": schedule.get_last_lr()[0],
+                    "learning_rate": float(schedule.get_last_lr()[0]),
                     "wall_time": time.monotonic() - began,
                 },
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import xarray as xr
 
@@ -39,7 +41,7 @@ def attention(run: xr.Dataset) -> xr.Dataset:
     weight = size / total.where(total > 0)
     available = (past < step).sum("past")
     entropy = -(weight * np.log(weight.where(weight > 0, 1.0))).sum("past", skipna=False)
-    spread = np.log(available.where(available > 1, np.e))
+    spread = np.log(available.where(available > 1, math.e))
     summary = {
         "weight": (weight.fillna(0.0), "1", "share of the attention"),
         "span": (dt / (weight**2).sum("past", skipna=False), "s", "effective attention span"),
