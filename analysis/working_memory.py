@@ -92,7 +92,8 @@ def regimes(recording: xr.Dataset, config: dict) -> xr.Dataset:
 def boundaries(recording: xr.Dataset, config: dict, random: np.random.Generator) -> xr.Dataset:
     """Backgrounds above which half of the networks hold (or more), and lose their spontaneous state.
 
-    In V, NaN where it does not happen up to the largest background; 95 % bootstrap intervals over networks.
+    In V, `[model, interval]`, NaN where it does not happen up to the largest background. Intervals are 95 % bootstrap
+    intervals over networks, widened to the backgrounds between which the change happens.
     """
     found = {}
     order = np.argsort(recording["background"].values)
@@ -100,13 +101,20 @@ def boundaries(recording: xr.Dataset, config: dict, random: np.random.Generator)
     spiking = regime(recording["regime_rate"], config["settle"]).transpose("model", "network", "background")
     rates = regime(recording["regime_mean_field_rate"], config["settle"]).transpose("model", "background")
     for level, name in ((1, "hold"), (2, "loss")):
-        reached = (spiking.values >= level)[..., order].astype(float)
-        both = [interval(networks, lambda mean: rise(background, mean), random) for networks in reached]
-        found[f"{name}_boundary"] = (("model", "interval"), np.array(both))
-        mean_field = [rise(background, one) for one in (rates.values >= level)[:, order].astype(float)]
-        found[f"mean_field_{name}_boundary"] = ("model", np.array(mean_field))
+        for prefix, networks in (("", spiking.values), ("mean_field_", rates.values[:, None])):
+            reached = (networks >= level)[..., order].astype(float)
+            both = [boundary(background, one, random) for one in reached]
+            found[f"{prefix}{name}_boundary"] = (("model", "interval"), np.array(both))
     result = xr.Dataset(found).assign_coords(interval=["estimate", "low", "high"], model=recording["model"])
     return result.map(lambda each: labelled(each, "background at the boundary", "V"))
+
+
+def boundary(background: np.ndarray, reached: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Boundary and its interval from what each network reached, `[network, background]`."""
+    estimate, low, high = interval(reached, lambda mean: rise(background, mean), random)
+    if np.isnan(low):
+        return np.full(3, np.nan)
+    return np.array([estimate, background[background <= low].max(), background[background >= high].min()])
 
 
 def pings(recording: xr.Dataset, random: np.random.Generator) -> xr.Dataset:
@@ -199,8 +207,8 @@ def regime_rows(model: str, at: xr.Dataset) -> list[dict[str, object]]:
         return []
     rows = []
     for name, label in (("hold", "holds above"), ("loss", "loses its spontaneous state above")):
-        ends = at[f"{name}_boundary"] * 1e3, at[f"mean_field_{name}_boundary"] * 1e3
-        rows.append(row(model, f"{label} (mV)", *ends))
+        spiking, rates = at[f"{name}_boundary"] * 1e3, at[f"mean_field_{name}_boundary"] * 1e3
+        rows.append(row(model, f"{label} (mV)", spiking, rates))
     for background in at["background"].values:
         here = at.sel(background=background)
         regimes = ", ".join(REGIMES[k] for k in here["regime"].values)
@@ -239,17 +247,17 @@ def lifetime_rows(result: xr.Dataset) -> list[dict[str, object]]:
     return rows
 
 
-def row(model: str, quantity: str, spiking: Any, mean_field: Any) -> dict[str, object]:
-    estimate, low, high = (float(value) for value in spiking)
-    said = "not reached" if np.isnan(estimate) else f"{estimate:.2f} [{low:.2f}, {high:.2f}]"
-    rates = "not reached" if np.isnan(mean_field) else f"{float(mean_field):.2f}"
-    return {
-        "model": LABELS[str(model)],
-        "quantity": quantity,
-        "spiking": said,
-        "rate version": rates,
-        "networks": "",
-    }
+def row(model: str, quantity: str, spiking: Any, rates: Any) -> dict[str, object]:
+    values = {"spiking": said(spiking), "rate version": said(rates)}
+    return {"model": LABELS[str(model)], "quantity": quantity, **values, "networks": ""}
+
+
+def said(value: Any) -> str:
+    """A number, or an estimate with its interval."""
+    estimate, *ends = np.atleast_1d(value)
+    if np.isnan(estimate):
+        return "not reached"
+    return f"{estimate:.2f}" + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")
 
 
 def plot(result: xr.Dataset) -> dict[str, Figure]:
@@ -285,14 +293,16 @@ def plot_example(result: xr.Dataset) -> Figure:
 
 def plot_comparison(result: xr.Dataset) -> Figure:
     """Draw what was run of: rates against background, responses to the ping, lifetimes; lines are the rate version."""
-    made, axes = figure(1, 3, width="double", aspect=0.95)
     models = dict(zip(result["model"].values if "model" in result else (), COLOURS.values(), strict=False))
-    if "regime" in result:
-        plot_regimes(axes[0], result, models)
-    if "selectivity" in result:
-        plot_pings(axes[1], result, models)
-    if "lifetime" in result:
-        plot_lifetimes(axes[2], result)
+    panels: dict[str, Callable[[Axes], None]] = {
+        "regime": lambda axes: plot_regimes(axes, result, models),
+        "selectivity": lambda axes: plot_pings(axes, result, models),
+        "lifetime": lambda axes: plot_lifetimes(axes, result),
+    }
+    shown = [draw for name, draw in panels.items() if name in result]
+    made, grid = figure(1, max(1, len(shown)), width="double", aspect=0.95, squeeze=False)
+    for axes, draw in zip(grid[0], shown, strict=False):
+        draw(axes)
     return made
 
 
