@@ -78,6 +78,20 @@ def test_synapses_release_what_the_rule_says(convention, delay):
     assert arrived == pytest.approx(expected[: len(arrived)], rel=1e-3)
 
 
+def test_random_releases_are_each_synapses_own():
+    rule = fw.TsodyksMarkram(0.4, 0.2, 0.5)
+    noisy = fw.StochasticRelease(rule, sites=4)
+    circuit = Circuit(
+        [clock(), quiet(size=2000, tau=1e6)], [Connection("clock", "target", 1 * mV, synapse=noisy)]
+    )
+    run = simulate(circuit, steps=400, record=[*SPIKES, "potential", "u"])
+    moved = np.diff(run.potential.values[0, :, 1:].astype(float), axis=0) / mV
+    first = moved[np.abs(moved).max(1) > 0.1][0]
+    assert set(np.round(first * 4).astype(int)) == {0, 1, 2, 3, 4}
+    assert first.mean() == pytest.approx(0.4, abs=4 * np.sqrt(0.4 * 0.6 / 4 / 2000))
+    assert run.u.values[0, 0, 0, 0] == pytest.approx(0.4, abs=1e-3)
+
+
 def test_states_come_back_between_spikes():
     rule = fw.TsodyksMarkram(0.3, 0.2, 0.5, "mongillo2008")
     circuit = Circuit([clock(), quiet()], [Connection("clock", "target", 1 * mV, synapse=rule)])
