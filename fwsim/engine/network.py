@@ -207,8 +207,11 @@ class FastWeightNetwork(nn.Module):
     ) -> tuple[Trajectory, State]:
         """Like `forward`, with the inner states `[batch, time, inner, unit]` on request, and a plan made before."""
         self._check_input(x)
-        state = self.initial_state(x.shape[0]) if state is None else self._check_state(state, x.shape[0])
-        trace = self.trace(state)
+        if state is None:
+            state = self.initial_state(x.shape[0])
+            trace = state.stored if isinstance(state.stored, Trace) else None
+        else:
+            trace = self.trace(self._check_state(state, x.shape[0]))
         past = 0 if trace is None else trace.history.shape[1]
         chosen = plan or self.plan(x.shape[0], x.shape[1], past)
         drive = torch.nn.functional.linear(x, self.C, self.b)
@@ -306,7 +309,8 @@ class FastWeightNetwork(nn.Module):
                 f"x is {x.dtype} on {x.device}, the network {self.W.dtype} on {self.W.device}; "
                 f"use x.to(network.W) or network.to(x.device, x.dtype)"
             )
-        if not bool(x.detach().isfinite().all()):
+        # one pass over x: its sum is finite unless an entry is not, or unless it overflows
+        if not math.isfinite(x.detach().sum().item()) and not bool(x.detach().isfinite().all()):
             batch, time, channel = (~x.detach().isfinite()).nonzero()[0].tolist()
             raise ConfigError(
                 f"x is NaN or infinite at batch {batch}, time {time}, input {channel}; inputs must be finite"

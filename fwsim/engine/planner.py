@@ -8,6 +8,7 @@ order of the forms is that of the arithmetic.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
@@ -99,9 +100,20 @@ def plan(
             )
         return Plan("dense", kernel, 1, f"{type(rule).__name__} writes depend on the matrix")
 
-    sizes = {"time": time, "units": units, "inner_steps": inner_steps, "timescales": rule.timescales}
+    sizes = (time, units, inner_steps, rule.timescales, past)
+    name, chunk, why = _choose(form, kernel, *sizes)
+    return Plan(name, kernel, chunk, why)
+
+
+@lru_cache(maxsize=256)
+def _choose(
+    form: str, kernel: str, time: int, units: int, inner_steps: int, timescales: int, past: int
+) -> tuple[str, int | None, str]:
+    """Form, chunk and reason of the candidate with the lowest cost."""
     costs = {
-        (name, chunk): cost(chunk=chunk, past=past, **sizes)
+        (name, chunk): cost(
+            chunk=chunk, time=time, units=units, inner_steps=inner_steps, timescales=timescales, past=past
+        )
         for name, chunk in _candidates(kernel, units)
         if form in ("auto", name)
     }
@@ -110,12 +122,12 @@ def plan(
         costs.pop(("attention", None))
     name, chunk = min(costs, key=lambda candidate: costs[candidate])
     if form != "auto":
-        return Plan(name, kernel, chunk, "asked for")
+        return name, chunk, "asked for"
     best: dict[str, float] = {}
     for (candidate, _), nanoseconds in costs.items():
         best[candidate] = min(nanoseconds, best.get(candidate, float("inf")))
-    why = ", ".join(f"{candidate} {value * batch / 1e6:.3g} ms" for candidate, value in best.items())
-    return Plan(name, kernel, chunk, f"estimated for one core: {why}")
+    times = ", ".join(f"{candidate} {value / 1e3:.3g} µs" for candidate, value in best.items())
+    return name, chunk, f"estimated for a batch entry: {times}"
 
 
 def cost(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from dataclasses import fields
 from typing import TYPE_CHECKING, Self
 
 import torch
@@ -25,8 +24,7 @@ class MemoryRule(ABC):
 
     def values(self) -> dict[str, Tensor]:
         """Return the parameters that are given, by name."""
-        each = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
-        return {name: value for name, value in each.items() if isinstance(value, torch.Tensor)}
+        return {name: value for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
 
     @property
     def shape(self) -> torch.Size:

@@ -22,50 +22,64 @@ KEPT_STATES = (
 )
 
 
+def run_forward(sizes: Sizes, inner: bool, differentiable: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
+    """Run a sequence; inputs as in `Sequence`.
+
+    Returns
+    -------
+    tuple
+        States, inner states and the matrix after the last step, the last two empty where there are none; then what
+        is kept for the way back (see `_kept`).
+    """
+    drive, hidden, W, gain, bias, *memory = tensors
+    batch, steps, units = drive.shape
+    folds = (memory[0].shape[1] + sizes.writes) // sizes.chunk if sizes.matrices else 0
+    states = _like(drive)
+    every = drive.new_empty((batch, steps, sizes.inner_steps + 1, units) if inner else (0, 0, 0, 0))
+    final = drive.new_empty(batch if folds else 0, sizes.matrices, units, units)
+    kept = _kept(sizes, drive, folds if differentiable else None)
+    parameters = _parameters(sizes, gain, bias)
+    share_out(
+        forward,
+        batch,
+        np.array(sizes, np.int64),
+        parameters,
+        _rows(W.T),
+        *_arrays((drive, hidden, *memory)),
+        *workspace(sizes, parameters.dtype, thread_count(batch)),
+        *_arrays((states, every, *kept, final)),
+    )
+    return states, every, final, *kept
+
+
 class Sequence(torch.autograd.Function):
-    """Inputs: sizes, whether gradients and inner states are wanted, drive, hidden, W, gain, bias, written, matrix
-    and the tables of `Past`. Outputs: states, inner states, and the matrix after the last step; the last two are
-    empty where there are none.
+    """`run_forward` with gradients.
+
+    Inputs: sizes, whether inner states are wanted, drive, hidden, W, gain, bias, written, matrix and the tables of
+    `Past`. Outputs: states, inner states, and the matrix after the last step.
     """
 
     @staticmethod
-    def forward(ctx: Any, sizes: Sizes, differentiable: bool, inner: bool, *tensors: Tensor) -> tuple:
+    def forward(ctx: Any, sizes: Sizes, inner: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Run the sequence."""
-        drive, hidden, W, gain, bias, *memory = (tensor.contiguous() for tensor in tensors)
-        batch, steps, units = drive.shape
-        folds = (memory[0].shape[1] + sizes.writes) // sizes.chunk if sizes.matrices else 0
-        states = torch.empty_like(drive)
-        every = drive.new_empty((batch, steps, sizes.inner_steps + 1, units) if inner else (0, 0, 0, 0))
-        final = drive.new_empty(batch if folds else 0, sizes.matrices, units, units)
-        kept = _kept(sizes, drive, folds if differentiable else None)
-        parameters = _parameters(sizes, gain, bias)
-        share_out(
-            forward,
-            batch,
-            np.array(sizes, np.int64),
-            parameters,
-            _rows(W.T),
-            *_arrays((drive, hidden, *memory)),
-            *workspace(sizes, parameters.dtype, thread_count(batch)),
-            *_arrays((states, every, *kept, final)),
-        )
+        states, every, final, *kept = run_forward(sizes, inner, True, *tensors)
         ctx.sizes = sizes
-        ctx.save_for_backward(hidden, W, gain, bias, *memory, states, *kept)
+        ctx.save_for_backward(*tensors[1:], states, *kept)
         return states, every, final
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor, d_inner: Tensor, d_final: Tensor) -> tuple:
         """Go back through the sequence."""
-        sizes, wanted = ctx.sizes, ctx.needs_input_grad[3:]
+        sizes, wanted = ctx.sizes, ctx.needs_input_grad[2:]
         hidden, W, gain, bias, *memory, states, sustained, normal, scale, checkpoints = ctx.saved_tensors
         written, matrix, *tables = memory
         batch, rates = states.shape[0], any(wanted[7:])
         parameters = _parameters(sizes, gain, bias)
 
-        d_drive, d_hidden, d_written = sustained.clone(), torch.empty_like(hidden), torch.empty_like(written)
+        d_drive, d_hidden, d_written = sustained.clone(), _like(hidden), _like(written)
         d_parameters = hidden.new_zeros(batch, 2, parameters.shape[1])
-        d_matrix = torch.empty_like(matrix) if wanted[6] else matrix[:0]
+        d_matrix = _like(matrix) if wanted[6] else matrix[:0]
         d_tables = [_table_gradient(table, batch if rates else 0) for table in tables]
         d_inner = d_inner if d_inner.numel() else d_inner.new_empty(1, 1, 0, 1)
         parts = thread_count(batch)
@@ -87,7 +101,7 @@ class Sequence(torch.autograd.Function):
         d_weights = _weight_gradient(d_drive, states, hidden) if wanted[2] else None
         summed = [_fit(gradient, table) if rates else None for gradient, table in zip(d_tables, tables)]
         d_matrix = d_matrix if wanted[6] else None
-        return None, None, None, d_drive, d_hidden, d_weights, d_gain, d_bias, d_written, d_matrix, *summed
+        return None, None, d_drive, d_hidden, d_weights, d_gain, d_bias, d_written, d_matrix, *summed
 
 
 def _kept(sizes: Sizes, drive: Tensor, folds: int | None) -> tuple[Tensor, ...]:
@@ -109,6 +123,10 @@ def _kept(sizes: Sizes, drive: Tensor, folds: int | None) -> tuple[Tensor, ...]:
 
 def _arrays(tensors: Iterable[Tensor]) -> list[np.ndarray]:
     return [tensor.detach().contiguous().numpy() for tensor in tensors]
+
+
+def _like(tensor: Tensor) -> Tensor:
+    return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
 def _rows(matrix: Tensor) -> np.ndarray:

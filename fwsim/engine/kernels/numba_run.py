@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fwsim.engine.cell import Cell
 from fwsim.engine.kernels import reference
-from fwsim.engine.kernels.numba_function import Sequence
+from fwsim.engine.kernels.numba_function import Sequence, run_forward
 from fwsim.engine.kernels.numba_room import Sizes
 from fwsim.engine.kernels.numba_step import ACTIVATIONS, NORMALISATIONS
 from fwsim.engine.kernels.numba_threads import thread_count
@@ -49,7 +49,10 @@ def run(
     sizes = _sizes(cell, trace, memory, drive, writes)
     tensors = (drive, hidden, cell.W, cell.gain, cell.bias, *memory[:5])
     differentiable = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    states, every, matrix = Sequence.apply(sizes, differentiable, inner, *tensors)
+    if differentiable:
+        states, every, matrix = Sequence.apply(sizes, inner, *tensors)
+    else:
+        states, every, matrix, *_ = run_forward(sizes, inner, False, *tensors)
     return Trajectory(states, every if inner else None, _final(trace, states, matrix, memory.chunk, writes))
 
 
@@ -80,8 +83,8 @@ def _memory(trace: Trace | None, drive: Tensor, chunk: int | None, writes: int) 
         trace.history,
         matrix,
         _table(counted.sum(-1).flip(-1), 1, drive),
-        _table(counted, 2, drive) if folds else none(1, 0, rule.timescales),
-        _table(decayed, 2, drive) if folds or matrix.numel() else none(1, 0, rule.timescales),
+        _table(counted, 2, drive) if folds else none(1, 0, decayed.shape[-1]),
+        _table(decayed, 2, drive) if folds or matrix.numel() else none(1, 0, decayed.shape[-1]),
         room,
     )
 
