@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fwsim.engine.cell import EPSILON
-from fwsim.engine.kernels.numba_vectors import active, apart, clear, copy, inlined, merged, sum_rows
+from fwsim.engine.kernels.numba_vectors import active, apart, clear, copy, inlined, merged, sum_rows, tanh
 
 ACTIVATIONS = {"relu": 0, "tanh": 1, "sign": 2}
 NORMALISATIONS = {"none": 0, "inner": 1, "all": 2}
@@ -120,7 +120,8 @@ def activate(
             state[i] = zero if value <= zero else value
     elif activation == TANH:
         for i in range(field.shape[0]):
-            state[i] = np.tanh(gain[i] * field[i] + bias[i])
+            state[i] = gain[i] * field[i] + bias[i]
+        tanh(state)
     else:
         for i in range(field.shape[0]):
             state[i] = np.sign(gain[i] * field[i] + bias[i])

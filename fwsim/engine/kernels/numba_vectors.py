@@ -221,3 +221,27 @@ def add(source: np.ndarray, target: np.ndarray, size: int) -> None:
     """Target += source."""
     for i in range(size):
         target[i] += source[i]
+
+
+@inlined
+def tanh(values: np.ndarray) -> None:
+    """Replace values by their hyperbolic tangent, NaN by NaN, in vectors, which libm's function is not.
+
+    The continued fraction x/(1 + x²/(3 + x²/(5 + …))) to its eighth term has a relative error below 3·10⁻¹⁸ for
+    |x| ≤ 20/32; tanh 2x = 2t/(1 + t²) then goes up five times and does not enlarge a relative error. Beyond 20,
+    1 − |tanh x| is below 10⁻¹⁷.
+    """
+    number = values.dtype.type
+    top = number(20)
+    for i in range(values.shape[0]):
+        x = values[i]
+        x = top if x > top else x
+        x = -top if x < -top else x
+        x *= number(1 / 32)
+        y = x * x
+        above = ((number(36) * y + number(6930)) * y + number(270270)) * y + number(2027025)
+        below = (((y + number(630)) * y + number(51975)) * y + number(945945)) * y + number(2027025)
+        t = x * above / below
+        for _ in range(5):
+            t = number(2) * t / (number(1) + t * t)
+        values[i] = t
