@@ -17,7 +17,7 @@ from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.memory import MemoryRule
 
 FORMS = ("auto", "dense", "attention", "hybrid")
-KERNELS = ("auto", "reference", "numba")
+KERNELS = ("auto", "reference", "numba", "triton")
 CHUNKS = (8, 16, 32, 64)  # of the compiled hybrid
 
 NANOSECONDS = {
@@ -154,27 +154,35 @@ def operations(
         up.
     """
     square = float(units * units)
+    size = past + time + 1 if chunk is None else chunk
+    at_once, past = (past, 0) if past >= size else (0, past)  # a longer past is folded before the first step
     total = past + time
-    folds = 0 if chunk is None else total // chunk
-    if chunk is None:
-        pending = time * (past + (time - 1) / 2)
-    else:
-        pending = time * (min(chunk, total) - 1) / 2
-    with_matrix = 0 if folds == 0 else time - max(0, (chunk or 0) - past)
+    folds = total // size
+    with_matrix = time if at_once else max(0, total - size) if folds else 0
     return {
         "step": time,
         "iteration": time * inner_steps,
         "recurrent": time * square,
-        "history": inner_steps * units * pending,
+        "history": inner_steps * units * (_pending(total, size) - _pending(past, size)),
         "matrix": with_matrix * inner_steps * square,
-        "fold": timescales * square * folds * (chunk or 0),
-        "move": timescales * square * folds,
+        "fold": timescales * square * (folds * size + at_once),
+        "move": timescales * square * (folds + bool(at_once)),
         "sum": timescales * square * with_matrix if timescales > 1 else 0.0,
     }
 
 
+def _pending(steps: int, chunk: int) -> float:
+    """Σ t mod chunk over the first steps: how many states a step finds that are not folded."""
+    whole, rest = divmod(steps, chunk)
+    return whole * chunk * (chunk - 1) / 2 + rest * (rest - 1) / 2
+
+
 def _kernel(rule: MemoryRule | None, kernel: str, dtype: torch.dtype, device: str) -> str:
     """Choose the kernel, or check the one that was asked for."""
+    if kernel == "triton":
+        raise ConfigError(
+            "kernel='triton' is not part of this version; use kernel='auto', plain torch on a GPU"
+        )
     obstacle = None
     if rule is not None and not isinstance(rule, Hebbian):
         obstacle = f"the memory rule {type(rule).__name__}"

@@ -1,0 +1,102 @@
+"""Claim: the form that the planner picks takes at most 1.2 times as long as the best one.
+
+    python benchmarks/engine_planner.py [--quick]
+
+Times every form and chunk over a grid of sizes, forward and training together, on one thread; fits the times of the
+planner's operations to them (non-negative least squares of relative errors: the numbers to put into
+`fwsim.engine.planner.NANOSECONDS`); and compares, on the benchmark's shapes, what the planner picks with the best.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import numpy as np
+import torch
+from scipy.optimize import nnls
+
+import fwsim as fw
+from engine.report import arguments, publish
+from engine.shapes import SHAPES, Shape
+from fwsim.engine.planner import CHUNKS, NANOSECONDS, Plan, operations
+
+CANDIDATES = (None, 1, *CHUNKS)
+GRID = [
+    Shape(batch, time, units, inner_steps)
+    for (batch, time), units, inner_steps in itertools.product(
+        ((64, 11), (16, 50), (4, 200), (2, 1000)), (20, 50, 100, 200), (1, 3)
+    )
+]
+
+
+def main() -> None:
+    options = arguments(__doc__.splitlines()[0])
+    torch.set_num_threads(1)
+    grid = GRID[::6] if options.quick else GRID
+    counts, times = [], []
+    for shape, timescales, chunk in itertools.product(grid, (1, 3), CANDIDATES):
+        if chunk is None and shape.time > 200:
+            continue
+        counts.append(list(counted(shape, timescales, chunk).values()))
+        times.append(1e9 * measured(shape, timescales, chunk) / shape.batch)
+    matrix, seconds = np.array(counts), np.array(times)
+    fitted, _ = nnls(matrix / seconds[:, None], np.ones(len(seconds)))
+    errors = np.abs(matrix @ fitted / seconds - 1)
+    print({name: float(f"{value:.3g}") for name, value in zip(NANOSECONDS, fitted)})
+    rows = [compared(shape, timescales) for shape in SHAPES for timescales in (1, 3)]
+    publish(
+        "engine_planner",
+        rows,
+        quick=options.quick,
+        fitted=dict(zip(NANOSECONDS, fitted.tolist())),
+        median_error=float(np.median(errors)),
+        worst_regret=max(row["picked / best"] for row in rows),
+    )
+
+
+def counted(shape: Shape, timescales: int, chunk: int | None) -> dict[str, float]:
+    return operations(
+        chunk=chunk,
+        time=shape.time,
+        units=shape.units,
+        inner_steps=shape.inner_steps,
+        timescales=timescales,
+    )
+
+
+def measured(shape: Shape, timescales: int, chunk: int | None, repeats: int = 3) -> float:
+    """CPU seconds of a run and its gradient, the least of some."""
+    net, x = network(shape, timescales), shape.inputs()
+    plan = Plan("", "numba", chunk, "")
+    times = []
+    for _ in range(repeats):
+        began = time.thread_time()
+        hidden = net.run(x, plan=plan)[0].hidden
+        torch.autograd.grad(hidden, net.W, hidden.detach())
+        times.append(time.thread_time() - began)
+    return min(times)
+
+
+def network(shape: Shape, timescales: int) -> fw.FastWeightNetwork:
+    memory = fw.Hebbian(tau=torch.logspace(0, 2, timescales), eta=torch.full((timescales,), 0.2))
+    return fw.FastWeightNetwork(shape.units, shape.units, memory, shape.inner_steps)
+
+
+def compared(shape: Shape, timescales: int) -> dict:
+    """What the planner picks for a shape, and the best."""
+    plan = network(shape, timescales).plan(shape.batch, shape.time)
+    chunks = [chunk for chunk in CANDIDATES if chunk is not None or shape.time <= 1000]
+    times = {chunk: measured(shape, timescales, chunk, repeats=5) for chunk in chunks}
+    best = min(times, key=lambda chunk: times[chunk])
+    return {
+        "shape": str(shape),
+        "time scales": timescales,
+        "picked": f"{plan.form} {plan.chunk or ''}".strip(),
+        "best chunk": best or "none",
+        "picked / best": times[plan.chunk] / times[best],
+    }
+
+
+if __name__ == "__main__":
+    main()
