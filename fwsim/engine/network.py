@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from fwsim.engine import checks
 from fwsim.engine.cell import ACTIVATIONS, NORMALISATIONS, WRITES, Cell
 from fwsim.engine.kernels import runner
 from fwsim.engine.observation import FastWeightObserver
@@ -96,9 +97,13 @@ class FastWeightNetwork(nn.Module):
         kernel: str = "auto",
     ) -> None:
         super().__init__()
-        _check_counts(inputs=(inputs, 1), units=(units, 1), inner_steps=(inner_steps, 0))
-        if not (dt > 0 and math.isfinite(dt)):
-            raise ConfigError(f"dt={dt} is not allowed; it must be a positive number of seconds")
+        checks.counts(inputs=(inputs, 1), units=(units, 1), inner_steps=(inner_steps, 0))
+        checks.seconds("dt", dt)
+        checks.number("identity_scale", identity_scale)
+        if not isinstance(self_connections, bool):
+            raise ConfigError(
+                f"self_connections={self_connections!r} is not allowed; it must be True or False"
+            )
         if memory is not None and not isinstance(memory, MemoryRule):
             raise ConfigError(
                 f"memory={type(memory).__name__} cannot be a network's memory; give a memory rule such as Hebbian, "
@@ -120,13 +125,17 @@ class FastWeightNetwork(nn.Module):
         self.gain = nn.Parameter(torch.ones(units))
         self.bias = nn.Parameter(torch.zeros(units))
         self.memory = memory
-        self.learn = tuple(learn)
+        self.learn = (learn,) if isinstance(learn, str) else tuple(learn)
         self._register(memory)
         plan(memory, form=form, kernel=kernel, batch=1, time=1, units=units, inner_steps=inner_steps)
 
     def _register(self, memory: MemoryRule | None) -> None:
         """Hold the memory's parameters: trained ones as logarithms, the others as buffers that follow the device."""
         values = {} if memory is None else memory.values()
+        if self.learn and memory is None:
+            raise ConfigError(
+                f"learn={self.learn!r} with memory=None has nothing to train; give a memory rule"
+            )
         for name in self.learn:
             choice("learn", name, tuple(values))
             if not bool(((values[name] > 0) & values[name].isfinite()).all()):
@@ -161,6 +170,7 @@ class FastWeightNetwork(nn.Module):
 
         `past` counts the states that were written before and are not yet folded into a matrix.
         """
+        checks.counts(batch=(batch, 0), time=(time, 0), past=(past, 0))
         return plan(
             self.memory,
             form=self.form,
@@ -223,7 +233,7 @@ class FastWeightNetwork(nn.Module):
 
     def observer(self, state: State, steps: int, record: Iterable[str]) -> FastWeightObserver:
         """Return a run that can be recorded; see `fwsim.engine.observer.Observer`."""
-        return FastWeightObserver(self, self._check_state(state, state.hidden.shape[0]), steps, record)
+        return FastWeightObserver(self, self._check_state(state), steps, record)
 
     def recordable(self) -> tuple[str, ...]:
         """Names of the variables that can be recorded."""
@@ -239,8 +249,8 @@ class FastWeightNetwork(nn.Module):
         pattern
             `[batch, unit]`.
         """
-        state = self._check_state(state, state.hidden.shape[0])
-        self._check_units("pattern", pattern, state.hidden.shape[0])
+        state = self._check_state(state)
+        checks.pattern("pattern", pattern, state.hidden.shape[0], self.W)
         trace = self.trace(state)
         if trace is None:
             raise ConfigError("a network with memory=None has nothing to write to; give it a memory rule")
@@ -272,11 +282,11 @@ class FastWeightNetwork(nn.Module):
         path
             `[batch, inner, unit]`, `steps + 1` states from the cue on.
         """
-        _check_counts(steps=(steps, 0))
-        state = self._check_state(state, state.hidden.shape[0])
-        self._check_units("cue", cue, state.hidden.shape[0])
+        checks.counts(steps=(steps, 0))
+        state = self._check_state(state)
+        checks.pattern("cue", cue, state.hidden.shape[0], self.W)
         sustained = torch.zeros_like(cue) if sustained is None else sustained
-        self._check_units("sustained", sustained, state.hidden.shape[0])
+        checks.pattern("sustained", sustained, state.hidden.shape[0], self.W)
         trace = self.trace(state)
         read = None if trace is None else trace.folded().reader() if steps > 1 else trace.reader()
         cell = self.cell()
@@ -300,43 +310,32 @@ class FastWeightNetwork(nn.Module):
         return trace if stored is None else trace.masked()
 
     def _check_input(self, x: Tensor) -> None:
-        if x.ndim != 3 or x.shape[-1] != self.inputs:
-            raise ShapeError(
-                f"x has shape {list(x.shape)}; expected [batch, time, input] with input={self.inputs}"
-            )
-        if x.dtype != self.W.dtype or x.device.type != self.W.device.type:
-            raise ShapeError(
-                f"x is {x.dtype} on {x.device}, the network {self.W.dtype} on {self.W.device}; "
-                f"use x.to(network.W) or network.to(x.device, x.dtype)"
-            )
-        # one pass over x: its sum is finite unless an entry is not, or unless it overflows
-        if not math.isfinite(x.detach().sum().item()) and not bool(x.detach().isfinite().all()):
-            batch, time, channel = (~x.detach().isfinite()).nonzero()[0].tolist()
-            raise ConfigError(
-                f"x is NaN or infinite at batch {batch}, time {time}, input {channel}; inputs must be finite"
-            )
+        checks.sequence("x", x, self.inputs)
+        checks.alike("x", x, self.W)
         needed = None if self.memory is None else self.memory.batch
         if needed not in (None, 1, x.shape[0]):
             raise ShapeError(
                 f"x has batch {x.shape[0]}, the memory's parameters are for {needed} batch entries; give as many"
             )
 
-    def _check_state(self, state: State, batch: int) -> State:
-        self._check_units("state.hidden", state.hidden, batch)
+    def _check_state(self, state: State, batch: int | None = None) -> State:
+        """Raise unless a state fits this network, and the batch size where there is an input."""
+        checks.is_state(state)
+        checks.pattern(
+            "state.hidden", state.hidden, state.hidden.shape[0] if batch is None else batch, self.W
+        )
+        if (self.memory is None) != (state.stored is None) or state.variables:
+            raise ConfigError(
+                "the state is of another kind of network (memory or variables differ); use net.initial_state(batch)"
+            )
         if self.memory is not None and isinstance(state.stored, Tensor):
-            expected = (batch, self.memory.timescales, self.units, self.units)
+            expected = (state.hidden.shape[0], self.memory.timescales, self.units, self.units)
             if tuple(state.stored.shape) != expected:
                 raise ShapeError(
                     f"state.memory has shape {list(state.stored.shape)}; "
                     f"expected [batch, timescale, post, pre] = {list(expected)}"
                 )
         return state
-
-    def _check_units(self, name: str, value: Tensor, batch: int) -> None:
-        if tuple(value.shape) != (batch, self.units):
-            raise ShapeError(
-                f"{name} has shape {list(value.shape)}; expected [batch, unit] = [{batch}, {self.units}]"
-            )
 
     def extra_repr(self) -> str:
         """Show what was chosen."""
@@ -351,9 +350,3 @@ def _same(trace: Trace, rule: MemoryRule, dt: float) -> bool:
     return (
         trace.dt == dt and ours.keys() == theirs.keys() and all(ours[name] is theirs[name] for name in ours)
     )
-
-
-def _check_counts(**counts: tuple[int, int]) -> None:
-    for name, (given, least) in counts.items():
-        if not isinstance(given, int) or isinstance(given, bool) or given < least:
-            raise ConfigError(f"{name}={given!r} is not allowed; it must be an integer of at least {least}")

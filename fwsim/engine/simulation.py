@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
+from fwsim.engine import checks
 from fwsim.engine.observer import Observer
 from fwsim.engine.state import State
 from fwsim.errors import ConfigError, DivergedError, RecordingError, ShapeError
@@ -101,8 +102,19 @@ def simulate(
     """
     from fwsim.recording import Extent, Recorder, as_records, provenance
 
+    if not hasattr(net, "observer"):
+        raise ConfigError(
+            f"net is a {type(net).__name__}; give a FastWeightNetwork, a RateNetwork or their like"
+        )
+    checks.counts(seed=(seed, 0))
+    if not (progress is None or isinstance(progress, bool) or callable(progress)):
+        raise ConfigError(
+            f"progress={progress!r} is not allowed; use None, False or a function (done, total)"
+        )
+    if state is not None:
+        checks.is_state(state)
     like = next(net.parameters())
-    if device is not None and torch.device(device) != like.device:
+    if device is not None and checks.device(device) != like.device:
         moved: Any = copy.deepcopy(net)
         net = moved.to(device)
         like = next(net.parameters())
@@ -147,6 +159,10 @@ def load_state(run: xr.Dataset) -> State:
     RecordingError
         The recording holds no final state, as that of an interrupted run.
     """
+    if not hasattr(run, "data_vars"):
+        raise ConfigError(
+            f"run is a {type(run).__name__}; give a recording: load_state(fwsim.open_recording(path))"
+        )
     if "final_hidden" not in run:
         raise RecordingError(
             "the recording holds no final state; it was interrupted or not made by fwsim.simulate"
@@ -165,33 +181,29 @@ def _source(
     net: Network, like: Tensor, drive: Tensor | Drive | None, steps: int | None, state: State | None
 ) -> tuple[Drive, int, int]:
     """Bring every kind of drive into the form of a function; also batch and number of steps."""
+    axis = getattr(net, "input_axis", "input")
+    if drive is not None and not callable(drive):
+        checks.sequence("drive", drive, net.inputs, axis)
     if isinstance(drive, Tensor):
-        if drive.ndim != 3 or drive.shape[-1] != net.inputs:
-            raise ShapeError(
-                f"drive has shape {list(drive.shape)}; expected [batch, time, input] with input={net.inputs}"
-            )
         if steps is not None and steps != drive.shape[1]:
             raise ConfigError(f"steps={steps}, but drive has {drive.shape[1]} time steps; leave steps out")
         whole = drive.to(like)
         return lambda start, stop: whole[:, start:stop], drive.shape[0], drive.shape[1]
-    if steps is None or steps < 0:
-        raise ConfigError(f"steps={steps} with a drive that has no length; give steps=, a number of steps")
+    if steps is None:
+        raise ConfigError("steps is not given and the drive has no length; give steps=, a number of steps")
+    checks.counts(steps=(steps, 0))
     if drive is None:
         batch = _batch(net, state)
         return lambda start, stop: like.new_zeros(batch, stop - start, net.inputs), batch, steps
-    if not callable(drive):
-        raise ConfigError(
-            f"drive={type(drive).__name__} is not allowed; give a tensor, a function (start, stop) or None"
-        )
     function, first = drive, drive(0, min(1, steps))
-    if first.ndim != 3:
-        raise ShapeError(f"drive(0, 1) has shape {list(first.shape)}; expected [batch, time, input]")
+    checks.sequence("drive(0, 1)", first, net.inputs, axis)
 
     def source(start: int, stop: int) -> Tensor:
         x = function(start, stop)
-        expected = (first.shape[0], stop - start, net.inputs)
-        if tuple(x.shape) != expected:
-            raise ShapeError(f"drive({start}, {stop}) has shape {list(x.shape)}; expected {list(expected)}")
+        checks.sequence(f"drive({start}, {stop})", x, net.inputs, axis)
+        if x.shape[:2] != (first.shape[0], stop - start):
+            expected = [first.shape[0], stop - start, net.inputs]
+            raise ShapeError(f"drive({start}, {stop}) has shape {list(x.shape)}; expected {expected}")
         return x.to(like)
 
     return source, first.shape[0], steps

@@ -612,7 +612,7 @@ ZEROS = fw.Projection(np.zeros((2, 2)))
         (
             lambda: fw.simulate(fw.RateNetwork(ZEROS, tau=0.01), torch.zeros(1, 5, 3)),
             fw.ShapeError,
-            "input=2",
+            "unit=2",
         ),
         (lambda: fw.per_second(fw.Hebbian(tau=1.0, eta=1.0), 0.0), fw.ConfigError, "dt=0.0"),
         (lambda: fw.per_second(fw.Hebbian(tau=0.0, eta=1.0), 1.0), fw.ConfigError, "tau=0"),

@@ -179,11 +179,36 @@ def test_progress_is_called():
         ({"drive": lambda start, stop: torch.zeros(1, 1, 4), "steps": 3}, fw.ShapeError, "drive"),
         ({"drive": inputs() / 0}, fw.ConfigError, "NaN"),
         ({"drive": inputs(), "every": 0}, fw.ConfigError, "every"),
+        ({"drive": inputs().numpy()}, fw.ConfigError, "drive is a ndarray"),
+        ({"drive": lambda start, stop: None, "steps": 3}, fw.ConfigError, "NoneType"),
+        ({"drive": inputs(), "device": "gpu"}, fw.ConfigError, "device='gpu'"),
+        ({"drive": inputs(), "device": "cuda:7"}, fw.ConfigError, "cuda:7"),
+        ({"drive": inputs(), "seed": "a"}, fw.ConfigError, "seed='a'"),
+        ({"drive": inputs(), "seed": -1}, fw.ConfigError, "seed=-1"),
+        ({"drive": inputs(), "progress": "x"}, fw.ConfigError, "progress='x'"),
+        ({"drive": inputs(), "state": "a"}, fw.ConfigError, "state is a str"),
+        ({"steps": -1}, fw.ConfigError, "steps=-1"),
+        ({"steps": 2.5}, fw.ConfigError, "steps=2.5"),
     ],
 )
 def test_bad_arguments(arguments, kind, says):
     with pytest.raises(kind, match=says):
         fw.simulate(network(), **arguments)
+
+
+def test_what_is_no_network_and_no_recording():
+    with pytest.raises(fw.ConfigError, match="net is a str"):
+        fw.simulate("net", inputs())
+    with pytest.raises(fw.ConfigError, match="open_recording"):
+        fw.load_state("run.zarr")
+
+
+def test_a_rate_network_refuses_a_drive_that_is_not_a_number():
+    rate = fw.RateNetwork(fw.Projection(torch.eye(2)), tau=0.01, dt=0.001)
+    drive = torch.full((1, 5, 2), float("nan"))
+    for run in (lambda: fw.simulate(rate, drive, record="rate"), lambda: rate(drive)):
+        with pytest.raises(fw.ConfigError, match="batch 0, time 0, unit 0"):
+            run()
 
 
 def test_an_existing_path_is_kept(tmp_path):

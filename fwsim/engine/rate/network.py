@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import reduce
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from fwsim.engine import checks
 from fwsim.engine.rate.exponential import Weights, decay_weights
 from fwsim.engine.rate.gains import Gain, relu
 from fwsim.engine.rate.memory import check, matrix
@@ -79,6 +79,7 @@ class RateNetwork(nn.Module):
 
     tau: Tensor
     noise: Tensor
+    input_axis = "unit"  # what a drive's last axis is called
 
     def __init__(
         self,
@@ -95,8 +96,7 @@ class RateNetwork(nn.Module):
         super().__init__()
         self.projections = _projections(projections)
         self.units = self.inputs = self.projections[0].units
-        if not (isinstance(dt, (int, float)) and dt > 0 and math.isfinite(dt)):
-            raise ConfigError(f"dt={dt!r} is not allowed; it must be a positive number of seconds")
+        checks.seconds("dt", dt)
         if not callable(gain):
             raise ConfigError(
                 f"gain={gain!r} is not a function; use fwsim.relu, softplus(alpha), tanh, siegert(...)"
@@ -110,7 +110,12 @@ class RateNetwork(nn.Module):
         self.batch = self._batch()
 
     def _per_unit(self, name: str, value: float | Tensor, dtype: torch.dtype, *, positive: bool) -> Tensor:
-        tensor = torch.as_tensor(value, dtype=dtype)
+        try:
+            tensor = torch.as_tensor(value, dtype=dtype)
+        except (TypeError, ValueError):
+            raise ConfigError(
+                f"{name}={value!r} is not a number or tensor; give SI numbers, e.g. 8*ms"
+            ) from None
         if tensor.ndim > 2 or (tensor.ndim and tensor.shape[-1] not in (1, self.units)):
             raise ShapeError(
                 f"{name} has shape {list(tensor.shape)}; expected a number, [unit] or [batch, unit] "
@@ -191,7 +196,8 @@ class RateNetwork(nn.Module):
         state
             After the last step.
         """
-        self._check_drive(drive)
+        checks.sequence("drive", drive, self.units, "unit")
+        checks.alike("drive", drive, self.weights[0])
         state = (
             self.initial_state(drive.shape[0]) if state is None else self.check_state(state, drive.shape[0])
         )
@@ -216,20 +222,9 @@ class RateNetwork(nn.Module):
 
         return recordable(self)
 
-    def _check_drive(self, drive: Tensor) -> None:
-        if drive.ndim != 3 or drive.shape[-1] != self.units:
-            raise ShapeError(
-                f"drive has shape {list(drive.shape)}; expected [batch, time, unit] with unit={self.units}"
-            )
-        like = self.weights[0]
-        if drive.dtype != like.dtype or drive.device.type != like.device.type:
-            raise ShapeError(
-                f"drive is {drive.dtype} on {drive.device}, the network {like.dtype} on {like.device}; "
-                "use drive.to(network.weights[0])"
-            )
-
     def check_state(self, state: State, batch: int) -> State:
         """Raise unless a state fits this network and this batch size."""
+        checks.is_state(state)
         if tuple(state.hidden.shape) != (batch, self.units):
             raise ShapeError(
                 f"state.hidden has shape {list(state.hidden.shape)}; "

@@ -1,0 +1,91 @@
+"""Checks of what a user hands to a network, before any work starts."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fwsim.engine.state import State
+from fwsim.errors import ConfigError, ShapeError
+
+
+def counts(**given: tuple[Any, int]) -> None:
+    """Raise `ConfigError` unless each `name=(value, least)` is a whole number of at least `least`."""
+    for name, (value, least) in given.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+            raise ConfigError(f"{name}={value!r} is not allowed; it must be an integer of at least {least}")
+
+
+def number(name: str, value: Any) -> None:
+    """Raise `ConfigError` unless the value is a finite number."""
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise ConfigError(f"{name}={value!r} is not allowed; it must be a finite number")
+
+
+def seconds(name: str, value: Any) -> None:
+    """Raise `ConfigError` unless the value is a positive, finite number of seconds."""
+    if not isinstance(value, Real) or not math.isfinite(value) or float(value) <= 0:
+        raise ConfigError(f"{name}={value!r} is not allowed; it must be a positive number of seconds")
+
+
+def sequence(name: str, x: Any, channels: int, axis: str = "input") -> None:
+    """Raise unless `x` is a finite tensor `[batch, time, channels]`, whose last axis is called `axis`."""
+    if not isinstance(x, Tensor):
+        raise ConfigError(f"{name} is a {type(x).__name__}; give a torch tensor [batch, time, {axis}]")
+    if x.ndim != 3 or x.shape[-1] != channels:
+        raise ShapeError(
+            f"{name} has shape {list(x.shape)}; expected [batch, time, {axis}] with {axis}={channels}"
+        )
+    # One pass: the sum is finite unless an entry is not, or unless it overflows.
+    if not math.isfinite(x.detach().sum().item()) and not bool(x.detach().isfinite().all()):
+        batch, time, channel = (~x.detach().isfinite()).nonzero()[0].tolist()
+        raise ConfigError(
+            f"{name} is NaN or infinite at batch {batch}, time {time}, {axis} {channel}; it must be finite"
+        )
+
+
+def alike(name: str, x: Tensor, like: Tensor) -> None:
+    """Raise `ShapeError` unless a tensor has the network's dtype and device."""
+    if x.dtype != like.dtype or x.device.type != like.device.type:
+        raise ShapeError(
+            f"{name} is {x.dtype} on {x.device}, the network {like.dtype} on {like.device}; "
+            f"convert it, or the network with network.to({name}.device, {name}.dtype)"
+        )
+
+
+def pattern(name: str, value: Any, batch: int, like: Tensor) -> None:
+    """Raise unless `value` is a finite tensor `[batch, unit]` of the dtype and device of `like [unit, unit]`."""
+    if not isinstance(value, Tensor):
+        raise ConfigError(f"{name} is a {type(value).__name__}; give a torch tensor [batch, unit]")
+    expected = (batch, like.shape[0])
+    if tuple(value.shape) != expected:
+        raise ShapeError(f"{name} has shape {list(value.shape)}; expected [batch, unit] = {list(expected)}")
+    alike(name, value, like)
+    if not bool(value.detach().isfinite().all()):
+        row, unit = (~value.detach().isfinite()).nonzero()[0].tolist()
+        raise ConfigError(f"{name} is NaN or infinite at batch {row}, unit {unit}; it must be finite")
+
+
+def is_state(state: Any) -> None:
+    """Raise `ConfigError` unless it is the state of a network."""
+    if not isinstance(state, State):
+        raise ConfigError(
+            f"state is a {type(state).__name__}; give a fwsim.State: net.initial_state(batch), or what a run returned"
+        )
+
+
+def device(name: str | torch.device) -> torch.device:
+    """Turn a name into a device that is there, or raise `ConfigError`."""
+    try:
+        found = torch.device(name)
+    except (RuntimeError, TypeError):
+        raise ConfigError(f"device={name!r} is unknown; use 'cpu', 'cuda' or 'cuda:0'") from None
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device={str(name)!r} is not there: {torch.cuda.device_count()} CUDA devices found; use 'cpu'"
+        )
+    return found
