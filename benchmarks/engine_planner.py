@@ -34,22 +34,24 @@ def main() -> None:
     options = arguments(__doc__.splitlines()[0])
     torch.set_num_threads(1)
     grid = GRID[::6] if options.quick else GRID
-    counts, times = [], []
+    counts, times, runs = [], [], []
     for shape, timescales, chunk in itertools.product(grid, (1, 3), CANDIDATES):
         if chunk is None and shape.time > 200:
             continue
         counts.append(list(counted(shape, timescales, chunk).values()))
         times.append(1e9 * measured(shape, timescales, chunk) / shape.batch)
-    matrix, seconds = np.array(counts), np.array(times)
-    fitted, _ = nnls(matrix / seconds[:, None], np.ones(len(seconds)))
-    errors = np.abs(matrix @ fitted / seconds - 1)
+        runs.append(1 / shape.batch)
+    # what a run costs whatever its form is fitted too, but of no use to the planner
+    matrix, spent = np.column_stack([counts, runs]), np.array(times)
+    fitted, _ = nnls(matrix / spent[:, None], np.ones(len(spent)))
+    errors = np.abs(matrix @ fitted / spent - 1)
     print({name: float(f"{value:.3g}") for name, value in zip(NANOSECONDS, fitted)})
     rows = [compared(shape, timescales) for shape in SHAPES for timescales in (1, 3)]
     publish(
         "engine_planner",
         rows,
         quick=options.quick,
-        fitted=dict(zip(NANOSECONDS, fitted.tolist())),
+        fitted=dict(zip([*NANOSECONDS, "run"], fitted.tolist())),
         median_error=float(np.median(errors)),
         worst_regret=max(row["picked / best"] for row in rows),
     )

@@ -1,7 +1,7 @@
 """Which form of the memory, and which kernel, a run uses.
 
 The compiled kernel's time is modelled as a sum of counted operations (`operations`), each with a time that
-`benchmarks/fit_cost_model.py` fits to measured runs (`NANOSECONDS`). The same counts serve the reference, whose
+`benchmarks/engine_planner.py` fits to measured runs (`NANOSECONDS`). The same counts serve the reference, whose
 order of the forms is that of the arithmetic.
 """
 
@@ -21,14 +21,14 @@ KERNELS = ("auto", "reference", "numba", "triton")
 CHUNKS = (8, 16, 32, 64)  # of the compiled hybrid
 
 NANOSECONDS = {
-    "step": 80.0,
-    "iteration": 80.0,
-    "recurrent": 0.012,
-    "history": 0.025,
-    "matrix": 0.015,
-    "fold": 0.012,
-    "move": 0.08,
-    "sum": 0.03,
+    "step": 1900.0,
+    "iteration": 460.0,
+    "recurrent": 0.17,
+    "history": 0.29,
+    "matrix": 0.035,
+    "fold": 0.12,
+    "move": 1.8,
+    "sum": 0.13,
 }
 
 
