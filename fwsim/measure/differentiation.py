@@ -34,8 +34,14 @@ def pushforward(step: Step, states: Tensor, tangents: Tensor) -> tuple[Tensor, T
 
 def checked_states(name: str, states: Tensor, step: Step) -> Tensor:
     """`states` without gradient, once they and their images are found to be `[batch, unit]` and finite."""
+    if not callable(step):
+        raise ConfigError(f"step is {step!r}; give a function [batch, unit] → [batch, unit]")
     if not isinstance(states, Tensor) or states.ndim != 2 or not states.is_floating_point():
-        given = list(states.shape) if hasattr(states, "shape") else type(states).__name__
+        given = (
+            f"{states.dtype} {list(states.shape)}"
+            if isinstance(states, Tensor)
+            else f"a {type(states).__name__}"
+        )
         raise ShapeError(f"{name} is {given}; give a floating-point torch tensor [batch, unit]")
     if states.numel() == 0:
         raise ShapeError(f"{name} has shape {list(states.shape)}; give at least one state of one unit")

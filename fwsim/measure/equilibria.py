@@ -143,6 +143,7 @@ def _step(residual: Step, search: _Search) -> _Search:
     )
 
 
+@torch.no_grad()  # the map may hold parameters that are being trained
 def _dataset(
     step: Step, state: Tensor, speed: Tensor, converged: Tensor, slow: Tensor, kind: str, same: float
 ) -> xr.Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 
 import torch
 import xarray as xr
@@ -64,10 +65,11 @@ def lyapunov_exponents(
     state = checked_states("start", start, step)
     trials, units = state.shape
     modes = units if modes is None else modes
-    if not 1 <= modes <= units or steps < 1 or transient < 0 or not dt > 0:
+    whole = all(isinstance(count, Integral) for count in (modes, steps, transient))
+    if not whole or not 1 <= modes <= units or steps < 1 or transient < 0 or not dt > 0:
         raise ConfigError(
-            f"modes={modes}, steps={steps}, transient={transient}, dt={dt}: needs 1 ≤ modes ≤ {units}, "
-            "steps ≥ 1, transient ≥ 0, dt > 0"
+            f"modes={modes!r}, steps={steps!r}, transient={transient!r}, dt={dt!r}: needs whole numbers "
+            f"1 ≤ modes ≤ {units}, steps ≥ 1, transient ≥ 0, and dt > 0"
         )
     tangents = torch.eye(units, modes, dtype=state.dtype, device=state.device).expand(trials, units, modes)
     ends = (

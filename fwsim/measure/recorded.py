@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from fwsim.errors import RecordingError, ShapeError
+from fwsim.errors import ConfigError, RecordingError, ShapeError
+from fwsim.recording.schema import STREAMED, VARIABLES
 
 
 def recorded(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
@@ -19,11 +20,14 @@ def recorded(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
     """
     if isinstance(run, xr.DataArray):
         return run
+    if not isinstance(run, xr.Dataset):
+        raise ConfigError(f"run is a {type(run).__name__}; give a recording (xarray.Dataset) or a DataArray")
     name = next((name for name in names if name in run), None)
     if name is None:
         wanted = " or ".join(map(repr, names))
+        held = [key for key, kind in VARIABLES.items() if key in run and set(STREAMED) & set(kind.dimensions)]
         raise RecordingError(
-            f"the recording holds no {wanted} but {sorted(map(str, run.variables))}; "
+            f"the recording holds no {wanted} but {', '.join(map(repr, held)) or 'nothing'}; "
             f"record it: simulate(..., record=[{names[0]!r}])"
         )
     values = run[name]
@@ -39,18 +43,21 @@ def with_dims(name: str, values: ArrayLike | xr.DataArray, *allowed: tuple[str, 
         if not any(set(values.dims) == set(dims) for dims in allowed):
             raise ShapeError(f"{name} has dimensions {list(values.dims)}; expected {_listed(allowed)}")
         return values.drop_vars(list(values.coords))
-    array = plain(values)
+    array = plain(values, name)
     for dims in allowed:
         if array.ndim == len(dims):
             return xr.DataArray(array, dims=dims)
     raise ShapeError(f"{name} has shape {list(array.shape)}; expected {_listed(allowed)}")
 
 
-def plain(values: ArrayLike) -> np.ndarray:
-    """A numpy array of an array or tensor on any device."""
+def plain(values: ArrayLike, name: str = "array") -> np.ndarray:
+    """A numpy array of an array or tensor on any device; `name` is what an error calls it."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
-    return np.asarray(values)
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ShapeError(f"{name} has rows of different lengths; give them all the same") from error
 
 
 def require_dims(values: xr.DataArray, *dims: Hashable) -> None:

@@ -77,10 +77,17 @@ def retention(
             "retention needs a recording with 'hidden', 'rate' or 'memory'; record one of them"
         )
     result = {}
-    count = plain(patterns).shape[-2]
+    patterns = with_dims("patterns", patterns, ("pattern", "unit"), ("trial", "pattern", "unit"))
+    count = patterns.sizes["pattern"]
     if shown is None:
-        shown = recorded(run, "hidden", "rate", "memory")["time"].values[:count]
-    if plain(shown).shape != (count,):
+        samples = recorded(run, "hidden", "rate", "memory")["time"].values
+        if len(samples) < count:
+            raise ShapeError(
+                f"{count} patterns, but {len(samples)} samples in time, each of which is taken for the time "
+                "of one pattern; give fewer patterns or a longer recording"
+            )
+        shown = samples[:count]
+    if plain(shown, "shown").shape != (count,):
         raise ShapeError(
             f"shown has shape {list(plain(shown).shape)} for {count} patterns; say when each was shown, [pattern]"
         )

@@ -158,12 +158,32 @@ def test_float32_starts_find_the_same_points():
         (lambda x: x, torch.zeros(0, 3), ShapeError, "at least one"),
         (lambda x: x, torch.zeros(2, 3, dtype=torch.long), ShapeError, "floating-point"),
         (lambda x: x[:, :1], torch.zeros(2, 3), ShapeError, "must keep"),
+        (lambda x: x, np.zeros((2, 3)), ShapeError, "ndarray"),
+        ("tanh", torch.zeros(2, 3), ConfigError, "step is 'tanh'"),
         (lambda x: x.log(), -torch.ones(2, 3), ConfigError, r"starts\[0\]"),
     ],
 )
 def test_bad_starts_are_refused(step, starts, error, match):
     with pytest.raises(error, match=match):
         fw.measure.fixed_points(step, starts)
+
+
+def test_maps_with_trainable_parameters():
+    torch.manual_seed(0)
+    linear, starts = torch.nn.Linear(3, 3, dtype=torch.float64), double(4, 3)
+    with torch.no_grad():
+        linear.weight *= 0.5
+    found = fw.measure.fixed_points(linear, starts)
+    ends = fw.measure.basins(linear, starts)
+    inverse = torch.linalg.inv(torch.eye(3, dtype=torch.float64) - linear.weight.detach())
+    expected = inverse @ linear.bias.detach()
+    assert found.state.values == pytest.approx(expected.numpy()[None])
+    assert ends.state.values == pytest.approx(expected.numpy()[None], abs=1e-6)
+
+    net = fw.FastWeightNetwork(2, 3, fw.Hebbian.from_decay(0.9, eta=0.3)).double()
+    recall = lambda x: net.recall(net.initial_state(len(x)), x, steps=1)[0].hidden  # noqa: E731
+    assert fw.measure.fixed_points(recall, starts).sizes["point"] >= 1
+    assert fw.measure.basins(recall, starts).sizes["attractor"] >= 1
 
 
 def test_an_unknown_kind_is_refused():

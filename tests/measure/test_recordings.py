@@ -114,10 +114,25 @@ def test_retention_says_what_is_missing():
     stored, patterns = orthogonal_stream()
     with pytest.raises(RecordingError, match="memory"):
         fw.measure.retention(stored.drop_vars(["memory", "hidden"]), patterns)
-    with pytest.raises(ShapeError, match="shown"):
+    with pytest.raises(ShapeError, match="20 patterns, but 8 samples") as caught:
         fw.measure.retention(stored, np.ones((20, 8)))
-    with pytest.raises(ShapeError, match="units"):
-        fw.measure.overlap(stored, np.ones((2, 5)))
+    assert "shown" not in str(caught.value)
+    with pytest.raises(ShapeError, match="shown"):
+        fw.measure.retention(stored, patterns, shown=[1.0])
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda run: fw.measure.overlap(run, np.ones((2, 5))), "units"),
+        (lambda run: fw.measure.overlap(run, [[1, 2], [1]]), "patterns has rows of different lengths"),
+        (lambda run: fw.measure.overlap("run", np.ones((2, 8))), "run is a str"),
+        (lambda run: fw.measure.retention(run, np.ones(8)), r"patterns has shape \[8\]"),
+    ],
+)
+def test_what_is_no_recording_or_no_pattern_is_refused(run, call, says):
+    with pytest.raises((ConfigError, ShapeError), match=says):
+        call(run)
 
 
 def test_attention_describes_shares(run):
@@ -323,5 +338,5 @@ def test_decoding_refuses_too_few_trials_and_says_what_to_install(monkeypatch):
 def test_a_variable_that_was_not_recorded_is_named(run):
     with pytest.raises(RecordingError, match="'inner'"):
         fw.measure.convergence(run.drop_vars("inner"))
-    with pytest.raises(RecordingError, match="'attention'"):
+    with pytest.raises(RecordingError, match="no 'attention' but 'hidden', 'inner', 'memory'; record it"):
         fw.measure.attention(run.drop_vars("attention"))
