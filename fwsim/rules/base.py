@@ -146,8 +146,8 @@ class PresynapticRule(SpikeRule):
         Parameters
         ----------
         times
-            `[..., spike]` in s, ascending, filled up with NaN. Its precision is kept: give float64 for
-            exact work.
+            `[..., spike]` in s from any origin (only intervals count, so that times may be negative),
+            ascending, filled up with NaN. Its precision is kept: give float64 for exact work.
 
         Returns
         -------
@@ -223,8 +223,8 @@ class AssociativeRule(SpikeRule):
         Parameters
         ----------
         pre, post
-            Spike times of both sides, `[..., spike]` in s, ascending, filled up with NaN; their leading
-            axes broadcast. Of simultaneous spikes the presynaptic one comes first.
+            Spike times of both sides, `[..., spike]` in s from one origin of any choice, ascending, filled
+            up with NaN; their leading axes broadcast. Of simultaneous spikes the presynaptic one comes first.
 
         Returns
         -------

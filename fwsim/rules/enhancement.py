@@ -28,6 +28,8 @@ class Enhancement(PresynapticRule):
         the component, or `()` for none.
     tau_facilitation, tau_augmentation, tau_potentiation
         Their time constants in s, alike.
+        One value of a group serves all components of its partner: `facilitation=0.5` with two time constants
+        are two facilitations of 0.5 each.
     depression
         Factor of each depression at a spike, in [0, 1], alike.
     tau_depression

@@ -58,14 +58,14 @@ class Hebbian(MemoryRule):
     def from_decay(cls, decay: Any, *, eta: Any, dt: float = 1.0) -> Self:
         """Take the paper's λ, the factor that one step of `dt` seconds leaves of a memory: τ = −dt/ln λ.
 
-        λ = 0.95 with dt = 1 s is τ = 19.50 s, a half-life of 13.51 s.
+        λ = 0.95 with dt = 1 s is τ = 19.50 s, a half-life of 13.51 s; λ = 1 never forgets.
         """
         decay = parameter("decay", decay, at_least=0.0)
         if not dt > 0:
             raise ConfigError(f"dt={dt} is not allowed; it must be a positive number of seconds")
         if bool((decay > 1).any()):
             raise ConfigError(f"decay={decay.max().item():g} is not allowed; it must lie in [0, 1]")
-        return cls(tau=-dt / decay.log(), eta=eta)
+        return cls(tau=dt / decay.log().abs(), eta=eta)  # abs: −ln 1 would be −0
 
     @classmethod
     def power_law(

@@ -31,6 +31,8 @@ class Parameter:
         Whether `low` itself is excluded.
     components
         Whether there may be several, on the last axis.
+    optional
+        Whether it may be left out, `None`.
     """
 
     unit: str = "1"
@@ -38,6 +40,7 @@ class Parameter:
     high: float = math.inf
     positive: bool = False
     components: bool = False
+    optional: bool = False
 
     @property
     def allowed(self) -> str:
@@ -57,22 +60,27 @@ class Parameter:
 
 def number(default: Any = dataclasses.MISSING, **bounds: Any) -> Any:
     """Declare a dimensionless parameter."""
-    return field(default=default, metadata={"parameter": Parameter("1", **bounds)})
+    return _declare("1", default, **bounds)
 
 
 def probability(default: Any = dataclasses.MISSING, **bounds: Any) -> Any:
     """Declare a parameter in [0, 1]."""
-    return field(default=default, metadata={"parameter": Parameter("1", low=0.0, high=1.0, **bounds)})
+    return _declare("1", default, low=0.0, high=1.0, **bounds)
 
 
 def time_constant(default: Any = dataclasses.MISSING, **bounds: Any) -> Any:
     """Declare a time constant in s, 0 included unless `positive=True`."""
-    return field(default=default, metadata={"parameter": Parameter("s", low=0.0, **bounds)})
+    return _declare("s", default, low=0.0, **bounds)
 
 
 def frequency(default: Any = dataclasses.MISSING, **bounds: Any) -> Any:
     """Declare a positive rate in Hz."""
-    return field(default=default, metadata={"parameter": Parameter("Hz", low=0.0, positive=True, **bounds)})
+    return _declare("Hz", default, low=0.0, positive=True, **bounds)
+
+
+def _declare(unit: str, default: Any, **bounds: Any) -> Any:
+    spec = Parameter(unit, optional=default is None, **bounds)
+    return field(default=default, metadata={"parameter": spec})
 
 
 def declared(rule: Any) -> dict[str, Parameter]:
@@ -96,10 +104,10 @@ def normalise(owner: str, name: str, value: Any, spec: Parameter, *, timescale_a
     With `timescale_axis` the last axis of a tensor is always the time scale; a parameter without
     components then needs length 1 there.
     """
-    if value is None:
+    if value is None and spec.optional:
         return None
     if spec.components:
-        return tuple(_leaf(owner, name, part, spec) for part in _parts(value))
+        return tuple(_leaf(owner, name, part, spec) for part in _parts(owner, name, value))
     value = _leaf(owner, name, value, spec)
     if timescale_axis and isinstance(value, torch.Tensor) and value.ndim:
         if value.shape[-1] != 1:
@@ -111,24 +119,28 @@ def normalise(owner: str, name: str, value: Any, spec: Parameter, *, timescale_a
     return value
 
 
-def _parts(value: Any) -> Sequence[Any]:
+def _parts(owner: str, name: str, value: Any) -> Sequence[Any]:
     if isinstance(value, tuple):
         return value
     if isinstance(value, list) and not any(isinstance(part, (list, tuple)) for part in value):
         return value
     if isinstance(value, (int, float)):
         return (value,)
-    tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(value, dtype=torch.float64)
+    tensor = _tensor(owner, name, value)
     return tensor.unbind(-1) if tensor.ndim else (tensor,)
 
 
-def _leaf(owner: str, name: str, value: Any, spec: Parameter) -> Any:
+def _tensor(owner: str, name: str, value: Any) -> torch.Tensor:
     try:
-        tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(value, dtype=torch.float64)
+        return value if isinstance(value, torch.Tensor) else torch.as_tensor(value, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"{owner}: {name}={value!r} is not a number, a list of numbers or a tensor"
         ) from error
+
+
+def _leaf(owner: str, name: str, value: Any, spec: Parameter) -> Any:
+    tensor = _tensor(owner, name, value)
     if not tensor.is_floating_point():
         tensor = tensor.double()
     if not spec.admits(tensor.detach()):

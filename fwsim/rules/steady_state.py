@@ -83,10 +83,17 @@ def steady_state(
 
 
 def _rate(name: str, value: Any) -> Tensor:
-    rate = torch.as_tensor(value, dtype=torch.float64, device="cpu")
+    rate = _number(f"{name} rate", value, "Hz")
     if not bool(((rate >= 0) & rate.isfinite()).all()):
         raise ConfigError(f"{name} rate {value!r} is not allowed; give a finite number of Hz, at least 0")
     return rate
+
+
+def _number(name: str, value: Any, unit: str) -> Tensor:
+    try:
+        return torch.as_tensor(value, dtype=torch.float64, device="cpu")
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{name} {value!r} is not a number; give a number of {unit} or a tensor") from error
 
 
 def _check_forgetting(rule: SpikeRule) -> None:
@@ -105,7 +112,7 @@ def _period_map(rule: SpikeRule, pre: Tensor, post: Tensor, lag: Any) -> Callabl
     driven = structure(rule).reached_by_post
     if driven and not bool((pre == post).all()):
         raise ConfigError("train='regular' needs equal pre and post rates; use 'poisson' or 'mean_field'")
-    lag = torch.as_tensor(lag, dtype=torch.float64)
+    lag = _number("lag", lag, "s")
     if not bool(((lag >= 0) & (lag < period)).all()):
         raise ConfigError(f"lag={lag.tolist()} is not allowed; it must lie in [0, period) s")
     to_post, to_pre = transition(rule, lag.expand(period.shape)), transition(rule, period - lag)

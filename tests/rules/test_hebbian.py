@@ -120,6 +120,12 @@ def test_wrong_parameters_say_what_is_wrong(arguments, says):
         fw.Hebbian(**arguments)
 
 
+def test_a_decay_of_one_never_forgets():
+    memory = fw.Hebbian.from_decay([1.0, 0.0], eta=0.5)
+    assert memory.tau.tolist() == [float("inf"), 0.0]
+    assert memory.decay(1.0).tolist() == [1.0, 0.0]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [{"decay": 1.5, "eta": 1}, {"decay": -0.1, "eta": 1}, {"decay": 0.9, "eta": 1, "dt": 0.0}],

@@ -18,6 +18,10 @@ TIMES = exact([0.0, 0.1, 0.2])
         (lambda: fw.TsodyksMarkram(tau_rec=-1.0), r"tau_rec=-1.0 .* \[0, inf\] s"),
         (lambda: fw.TsodyksMarkram(U=float("nan")), "U=nan"),
         (lambda: fw.TsodyksMarkram(U="large"), "U='large' is not a number"),
+        (lambda: fw.TsodyksMarkram(U=None), "U=None is not a number"),
+        (lambda: fw.Varela(d=None), "d=None is not a number"),
+        (lambda: fw.Varela(d="deep"), "d='deep' is not a number"),
+        (lambda: fw.Hebbian(tau=None, eta=0.1), "tau=None is not a number"),
         (
             lambda: fw.TsodyksMarkram(convention="markram"),
             "convention='markram' is unknown; use one of 'maass2002'",
@@ -34,6 +38,8 @@ TIMES = exact([0.0, 0.1, 0.2])
         (lambda: fw.BennaFusi(length=0), "length=0"),
         (lambda: fw.Product(fw.TsodyksMarkram(), fw.TsodyksMarkram()), "weight is a TsodyksMarkram"),
         (lambda: fw.TsodyksMarkram().steady_state(-1.0), "rate -1.0 is not allowed"),
+        (lambda: fw.TsodyksMarkram().steady_state("10 Hz"), "rate '10 Hz' is not a number"),
+        (lambda: fw.HebbianTraces().steady_state(1.0, 1.0, lag="a"), "lag 'a' is not a number"),
         (lambda: fw.TsodyksMarkram().steady_state(1.0, "burst"), "train='burst' is unknown"),
         (lambda: fw.TsodyksMarkram(U=torch.rand(2)).steady_state(torch.rand(3)), "do not broadcast"),
         (lambda: fw.HebbianTraces().steady_state(1.0, 2.0), "equal pre and post rates"),
@@ -51,6 +57,11 @@ def test_mistakes_are_named(make, message):
         make()
     assert re.search(message, str(caught.value)), caught.value
     assert "\n" not in str(caught.value)
+
+
+def test_only_optional_parameters_may_be_left_out():
+    assert fw.TsodyksMarkram(tau_inact=None).tau_inact is None
+    assert fw.HebbianTraces(w_max=None).w_max is None
 
 
 def test_rules_cannot_be_changed():
