@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,7 +24,7 @@ from fwsim.errors import ConfigError, ShapeError
 
 def tau_from_decay(decay: ArrayLike, dt: float = 1.0) -> np.ndarray:
     """Time constant (s) of a memory that keeps the fraction `decay` in a step of `dt` seconds."""
-    decay = np.asarray(decay, float)
+    decay = _numbers("decay", decay)
     if np.any((decay <= 0) | (decay > 1)):
         raise ConfigError(f"decay={decay.tolist()} is not in (0, 1]; give the fraction kept in one step")
     with np.errstate(divide="ignore"):
@@ -131,13 +132,18 @@ class Spectrum:
     @classmethod
     def from_epsilon(cls, epsilon: float) -> Spectrum:
         """One time scale: Λ(u) = ε e^{−ε²u/2}, with ε² = −2N ln λ."""
-        return cls(np.array([2.0 / epsilon**2]), np.array([1.0]))
+        values = _positive("epsilon", epsilon)
+        if values.ndim:
+            raise ShapeError(
+                f"epsilon has shape {list(values.shape)}; give one number, or a Spectrum of several"
+            )
+        return cls(2.0 / values**2, np.array([1.0]))
 
     @classmethod
     def from_tau(cls, tau: ArrayLike, eta: ArrayLike, units: int, dt: float = 1.0) -> Spectrum:
         """Spectrum of a network of `units` that writes once per `dt` with `tau` (s) and `eta` per write."""
         tau = np.atleast_1d(_positive("tau", tau))
-        return cls(tau / (units * dt), np.broadcast_to(np.asarray(eta, float), tau.shape))
+        return cls(tau / (units * dt), np.broadcast_to(_numbers("eta", eta), tau.shape))
 
     def strength(self, age: ArrayLike) -> np.ndarray:
         """Λ(u) at ages u = k/N of any shape."""
@@ -291,8 +297,8 @@ def binding_plateau(pairs: int, values: int = 10) -> float:
     values
         Number of equally likely, independent values (10 digits).
     """
-    if pairs < 1 or values < 1:
-        raise ConfigError(f"pairs={pairs}, values={values}: both must be at least 1")
+    if not all(isinstance(count, Integral) and count >= 1 for count in (pairs, values)):
+        raise ConfigError(f"pairs={pairs!r}, values={values!r}: both must be whole numbers of at least 1")
     expected = sum(1 - _largest_at_most(count, pairs, values) for count in range(pairs))
     return float(expected / pairs)
 
@@ -313,11 +319,7 @@ def _largest_at_most(count: int, pairs: int, values: int) -> Fraction:
 
 
 def _spectrum(epsilon: float | Spectrum) -> Spectrum:
-    return (
-        epsilon
-        if isinstance(epsilon, Spectrum)
-        else Spectrum.from_epsilon(float(_positive("epsilon", epsilon)))
-    )
+    return epsilon if isinstance(epsilon, Spectrum) else Spectrum.from_epsilon(epsilon)
 
 
 def _panels(low: float, high: float, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -332,15 +334,22 @@ def _elementwise(function: Callable[[float], float], values: np.ndarray) -> np.n
     return np.array([function(float(value)) for value in values.ravel()]).reshape(values.shape)[()]
 
 
+def _numbers(name: str, value: ArrayLike | Sequence[float]) -> np.ndarray:
+    try:
+        return np.asarray(value, float)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name}={value!r} is not a number or an array of numbers; give one") from error
+
+
 def _positive(name: str, value: ArrayLike | Sequence[float]) -> np.ndarray:
-    array = np.asarray(value, float)
+    array = _numbers(name, value)
     if not np.all(array > 0):
         raise ConfigError(f"{name}={array.tolist()} must be positive")
     return array
 
 
 def _not_negative(name: str, value: ArrayLike) -> np.ndarray:
-    array = np.asarray(value, float)
+    array = _numbers(name, value)
     if not np.all(array >= 0):
         raise ConfigError(f"{name}={array.tolist()} must not be negative")
     return array

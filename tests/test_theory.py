@@ -141,6 +141,15 @@ def test_binding_plateau_table_and_enumeration():
 @pytest.mark.parametrize(
     "call",
     [
+        lambda: theory.hopfield_overlap("a"),
+        lambda: theory.palimpsest_overlap("a", 4.0),
+        lambda: theory.palimpsest_overlap(0.1, "a"),
+        lambda: theory.palimpsest_capacity("a"),
+        lambda: theory.palimpsest_information("a"),
+        lambda: theory.tau_from_decay("a"),
+        lambda: theory.binding_plateau(2.5),
+        lambda: theory.binding_plateau(float("nan")),
+        lambda: theory.binding_plateau("a"),
         lambda: theory.palimpsest_overlap(-0.1, 4.0),
         lambda: theory.palimpsest_capacity(0.0),
         lambda: theory.hopfield_overlap(-1.0),
@@ -153,6 +162,11 @@ def test_binding_plateau_table_and_enumeration():
 def test_impossible_values_are_refused(call):
     with pytest.raises(ConfigError):
         call()
+
+
+def test_several_epsilons_are_no_spectrum():
+    with pytest.raises(ShapeError, match=r"epsilon has shape \[2\]"):
+        theory.palimpsest_overlap([0.1], [3.0, 4.0])
 
 
 def test_spectrum_refuses_unequal_lengths():
