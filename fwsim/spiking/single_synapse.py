@@ -30,7 +30,8 @@ def respond(
     rule
         Presynaptic or associative.
     pre
-        Presynaptic spikes `[..., spike]` in s from 0 on, ascending, filled up with NaN, on the grid of `dt`.
+        Presynaptic spikes `[..., spike]` in s from 0 on, where Brian2's clock begins (`rule.respond` takes
+        any origin), ascending, filled up with NaN, on the grid of `dt`.
     post
         Postsynaptic spikes alike, for associative rules.
     dt
@@ -54,7 +55,12 @@ def respond(
         check_times(rule, name, train)
         _check_grid(name, train, dt)
     shape = _shape(rule, trains)
-    flat = [train.detach().double().cpu().expand(*shape, -1).reshape(-1, train.shape[-1]) for train in trains]
+    if not shape.numel() * pre.shape[-1]:
+        return pre.new_empty(*shape, pre.shape[-1])
+    flat = [
+        train.detach().double().cpu().expand(*shape, -1).reshape(shape.numel(), train.shape[-1])
+        for train in trains
+    ]
     steps = [torch.round(train / dt) for train in flat]
     result = torch.full_like(flat[0], torch.nan)
     spike = [0] * len(result)
@@ -90,7 +96,9 @@ def _check_grid(name: str, times: Tensor, dt: float) -> None:
             "round the times to multiples of dt or choose a finer dt"
         )
     if bool((steps < 0).any()):
-        raise ConfigError(f"{name} has a spike at a negative time; Brian2 begins at 0: shift the train")
+        raise ConfigError(
+            f"{name} has a spike at a negative time, before Brian2's clock begins (0); shift all trains"
+        )
     if bool((steps.round().diff(dim=-1) == 0).any()):
         raise ConfigError(f"{name} has two spikes of one train in a step of dt={dt:g} s; choose a finer dt")
 

@@ -100,12 +100,20 @@ def test_no_integrator_is_involved():
     [
         ([0.00015], "off the grid"),
         ([0.0001, 0.0001], "two spikes"),
-        ([-0.0001, 0.2], "negative"),
+        ([-0.0001, 0.2], "negative time, before Brian2's clock begins"),
     ],
 )
 def test_what_brian2_cannot_hold_is_refused(times, message):
     with pytest.raises(fw.ConfigError, match=message):
         fw.spiking.respond(fw.TsodyksMarkram(), exact(times), dt=1e-4)
+
+
+def test_no_spikes_give_no_responses():
+    rule = fw.TsodyksMarkram()
+    for shape in ((0,), (3, 0), (0, 4)):
+        assert fw.spiking.respond(rule, torch.empty(shape)).shape == rule.respond(torch.empty(shape)).shape
+    weights = fw.spiking.respond(fw.HebbianTraces(), exact([0.1, 0.2]), exact([]))
+    torch.testing.assert_close(weights, fw.HebbianTraces().respond(exact([0.1, 0.2]), exact([])))
 
 
 def test_both_sides_are_asked_for_where_they_are_needed():
