@@ -80,6 +80,11 @@ def compare_rules(
         Fewer than three protocols, no rule, or anything that `fwsim.fit` refuses.
     """
     check_count("starts", starts, 1)
+    check_count("seed", seed, 0)
+    if isinstance(rules, str) or not isinstance(rules, (Mapping, Sequence)):
+        raise ConfigError(
+            f"rules is a {type(rules).__name__}; give a list of rules, or a dict of names and rules"
+        )
     data = gather(responses)
     if len(data.protocols) < 3:
         raise ConfigError(

@@ -149,7 +149,12 @@ class Coordinates(Generic[R]):
 
 
 def coordinates(
-    rule: R, times: Tensor, size: float, gain: str, fixed: Sequence[str] = (), bounds: Bounds | None = None
+    rule: R,
+    times: Tensor,
+    size: float,
+    gain: str,
+    fixed: str | Sequence[str] = (),
+    bounds: Bounds | None = None,
 ) -> Coordinates[R]:
     """Coordinates of a rule for spike trains `times` and responses of the given mean size.
 
@@ -159,6 +164,7 @@ def coordinates(
         The rule cannot be fitted, or a name or bound is not allowed.
     """
     _check_rule(rule)
+    fixed = (fixed,) if isinstance(fixed, str) else fixed
     limits = dict(bounds or {})
     found = leaves(rule)
     gains = component_names("gain", 1 if gain == "shared" else len(times))

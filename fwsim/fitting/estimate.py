@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,7 +36,7 @@ def fit(
     starts: int = 32,
     replicates: int = 200,
     level: float = 0.95,
-    fixed: Sequence[str] = (),
+    fixed: str | Sequence[str] = (),
     bounds: Bounds | None = None,
     seed: int = 0,
 ) -> Fit[R]:
@@ -63,7 +64,7 @@ def fit(
     level
         Probability of the intervals.
     fixed
-        Names of parameters that keep their value.
+        Name or names of parameters that keep their value.
     bounds
         Name → (low, high), in place of the usual box.
     seed
@@ -79,6 +80,7 @@ def fit(
     check_level(level)
     check_count("starts", starts, 1)
     check_count("replicates", replicates, 2)
+    check_count("seed", seed, 0)
     data = gather(responses)
     problem = problem_of(rule, data, noise, gain, fixed, bounds)
     generator = torch.Generator().manual_seed(seed)
@@ -109,7 +111,7 @@ def problem_of(
     data: Responses,
     noise: str,
     gain: str,
-    fixed: Sequence[str] = (),
+    fixed: str | Sequence[str] = (),
     bounds: Bounds | None = None,
 ) -> Problem:
     """Set the problem up, and check that rule, noise and gain fit the responses."""
@@ -133,7 +135,7 @@ def problem_of(
 
 def check_count(name: str, value: int, least: int) -> None:
     """Raise unless `value` is a whole number from `least` on."""
-    if not isinstance(value, int) or value < least:
+    if not isinstance(value, Integral) or value < least:
         raise ConfigError(f"{name}={value!r} is not allowed; give a whole number from {least}")
 
 

@@ -169,6 +169,9 @@ def read_table(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
     import pandas as pd
 
     paths = [Path(part) for part in ([path] if isinstance(path, (str, Path)) else path)]
+    absent = [part for part in paths if not part.exists()]
+    if absent:
+        raise ConfigError(f"there is no file {absent[0]}; give CSV files of {', '.join(COLUMNS)}")
     files = [file for part in paths for file in (sorted(part.glob("*.csv")) if part.is_dir() else [part])]
     if not files:
         raise ConfigError(

@@ -114,5 +114,9 @@ def test_refusals():
         fw.compare_rules([TM], two)
     with pytest.raises(fw.ConfigError, match="no rule to compare"):
         fw.compare_rules([], TABLE)
+    with pytest.raises(fw.ConfigError, match="rules is a TsodyksMarkram; give a list"):
+        fw.compare_rules(TM, TABLE)
+    with pytest.raises(fw.ConfigError, match="seed='a'"):
+        fw.compare_rules([TM], TABLE, seed="a")
     with pytest.raises(fw.ConfigError, match="whole number from 1"):
         fw.compare_rules([TM], TABLE, starts=0)

@@ -157,6 +157,14 @@ def test_the_same_seed_gives_the_same_fit():
     assert torch.equal(one.replicates, other.replicates)
 
 
+def test_a_name_alone_fixes_that_parameter():
+    alone, listed = (
+        fw.fit(START, TABLE, fixed=fixed, replicates=2, starts=2) for fixed in ("tau_rec", ["tau_rec"])
+    )
+    assert alone.rule.tau_rec == START.tau_rec
+    assert alone.parameters == listed.parameters
+
+
 REFUSED = {
     "associative": (fw.HebbianTraces(tau=1.0, eta=0.1), {}, "cannot be fitted to presynaptic trains"),
     "a class": (fw.Varela, {}, "Varela cannot be fitted .* an instance"),
@@ -167,6 +175,8 @@ REFUSED = {
     "gain": (TM, {"gain": "free"}, "'shared', 'protocol'"),
     "starts": (TM, {"starts": 0}, "whole number from 1"),
     "replicates": (TM, {"replicates": 1}, "whole number from 2"),
+    "seed": (TM, {"seed": "a"}, "seed='a' is not allowed"),
+    "unknown fixed alone": (TM, {"fixed": "tau"}, "no parameter 'tau'; it has .*tau_facil"),
     "level": (TM, {"level": 95}, "between 0 and 1"),
 }  # fmt: skip
 
