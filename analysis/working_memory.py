@@ -66,7 +66,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     if "lifetimes" in config["parts"]:
         parts.append(lifetimes(recording, random))
     shown = recording[["raster_time", "raster_row", "raster_rate", "raster_u", "raster_x"]].isel(unit=[0, 1])
-    result = xr.merge([*parts, shown], combine_attrs="drop")
+    result = xr.merge([*parts, shown], compat="no_conflicts", combine_attrs="drop")
     return result.assign_attrs(experiment_configuration=recording.attrs["experiment_configuration"])
 
 

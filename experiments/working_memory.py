@@ -68,10 +68,12 @@ class Config(Base):
     "Time constant of facilitation."
     rec: Seconds = 0.2
     "Time constant of recovery from depression."
-    slow_efficacy: Volts = 0.0002
-    "Efficacy within pools of the rival."
+    slow_efficacy: Volts = 0.0008
+    "Efficacy within pools of the rival, per opened channel."
     slow_decay: Seconds = 0.1
     "Time constant of its currents within pools."
+    slow_opening: float = Field(default=0.5, gt=0, le=1)
+    "Fraction of its closed channels that one spike opens."
     settle: Seconds = 1.0
     "Time before the cue."
     cue: Seconds = 0.35
@@ -120,7 +122,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
             )
         if "lifetimes" in config.parts:
             found.append(lifetimes(config, context, advance))
-    return xr.merge(found)
+    return xr.merge(found, compat="no_conflicts")
 
 
 def over_models(config: Config, runs: Sequence[xr.Dataset]) -> xr.Dataset:
@@ -174,10 +176,16 @@ def recurrent(rule: fw.TsodyksMarkram) -> list[Connection]:
 
 
 def unplastic(config: Config, connections: Sequence[Connection]) -> list[Connection]:
-    """The rival: releases stay as they are at rest, and pools excite themselves through slow currents."""
+    """The rival: releases stay as they are at rest, and pools excite themselves through slow currents.
+
+    These saturate as NMDA receptors do (Wang 1999, J. Neurosci. 19:9587): a spike opens a fraction of the closed
+    channels, dg/dt = −g/τ; so what is closed, 1 − g, follows the equations of a resource that recovers with τ.
+    """
     first = config.U * (2 - config.U)
+    gating = fw.TsodyksMarkram(config.slow_opening, config.slow_decay, 0.0, "maass2002")
+    slow = {"synapse": gating, "efficacy": config.slow_efficacy, "decay": config.slow_decay}
     return [
-        replace(each, synapse=None, efficacy=config.slow_efficacy, decay=config.slow_decay)
+        replace(each, **slow)
         if each.pre == each.post and each.pre in POOLS
         else replace(each, synapse=None, efficacy=each.efficacy * first)
         for each in connections
@@ -215,7 +223,7 @@ def regime(config: Config, model: Model, context: Context, advance: fw.progress.
         advance()
     rates = averaged(config, net, drive)
     advance()
-    result = xr.concat(networks, "network").merge(rates)
+    result = xr.concat(networks, "network").merge(rates, compat="no_conflicts")
     result = result.rename(trial="background", **{name: f"regime_{name}" for name in result.data_vars})
     label = {"units": "V", "long_name": "background drive"}
     return result.assign_coords(background=("background", list(config.backgrounds), label))
