@@ -52,7 +52,9 @@ def list_all() -> None:
 
 
 @app.command
-def new(name: str, *, from_: Annotated[str, Parameter(name="--from")]) -> None:
+def new(
+    name: str, *, from_: Annotated[str | None, Parameter(name="--from", show_default=False)] = None
+) -> None:
     """Copy an experiment and its analysis, to start your own.
 
     Parameters
@@ -60,10 +62,13 @@ def new(name: str, *, from_: Annotated[str, Parameter(name="--from")]) -> None:
     name
         Of the new files.
     from_
-        Experiment to copy: a name or a path.
+        Experiment to copy, a name or a path; needed.
     """
-    from fwsim.study.files import copy_pair
+    from fwsim.study.files import available, copy_pair
 
+    if from_ is None:
+        known = ", ".join(available("experiments"))
+        raise ConfigError(f"new needs an experiment to copy: --from with a path or one of {known}")
     for path in copy_pair(name, from_):
         print(path)
     print(f"next: fwsim run {name} --help")
@@ -102,7 +107,7 @@ def sweep(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=Tru
         _usage("sweep", "Run an experiment at all points of a grid of parameters and seeds.")
         return
     from fwsim import study
-    from fwsim.study.options import SweepSettings, parse
+    from fwsim.study.options import SweepSettings, check_swept, parse
     from fwsim.study.sweep_axes import parse_assignments
     from fwsim.study.sweep_cluster import parse_options
 
@@ -112,6 +117,7 @@ def sweep(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=Tru
     if parsed is None:
         return
     config, settings = parsed
+    check_swept(experiment, settings)
     with _swept():
         recording = study.sweep(
             experiment,
@@ -201,7 +207,7 @@ def fit(
     tables: list[Path],
     /,
     *,
-    rule: str,
+    rule: Annotated[str | None, Parameter(show_default=False)] = None,
     with_: Annotated[list[str] | None, Parameter(name="--with", negative="", show_default=False)] = None,
     holdout: Annotated[list[str] | None, Parameter(negative="", show_default=False)] = None,
     noise: str = "gamma",
@@ -216,7 +222,7 @@ def fit(
     tables
         CSV files with sweep, pulse, time_s, amplitude and protocol (else the file's name), or folders of them.
     rule
-        Its name in lower case: tsodyks_markram, varela, enhancement, linear_nonlinear.
+        Its name in lower case, needed: tsodyks_markram, varela, enhancement, linear_nonlinear.
     with_
         Options and starting values of the rule, NAME=VALUE: readout=cloglog, a=0.4,0.3.
     holdout
@@ -232,8 +238,12 @@ def fit(
     """
     from fwsim.fitting import fit as fit_rule
     from fwsim.fitting import gather, read_table, report
-    from fwsim.rules.table import presynaptic_rule
+    from fwsim.rules import PresynapticRule
+    from fwsim.rules.table import RULES, presynaptic_rule
 
+    if rule is None:
+        known = ", ".join(name for name, kind in RULES.items() if issubclass(kind, PresynapticRule))
+        raise ConfigError(f"fit needs a rule: --rule with one of {known}")
     data = gather(read_table(tables))
     start = presynaptic_rule(rule, with_ or [])
     fitted = data.without(*holdout) if holdout else data
@@ -284,7 +294,9 @@ def _call(tokens: list[str]) -> int:
 def _explain(error: Exception) -> tuple[str, int]:
     """One line and exit code for an error."""
     if isinstance(error, CycloptsError):
-        return str(error), 2
+        from fwsim.study.usage import wrong_use
+
+        return wrong_use(error), 2
     if isinstance(error, FwsimError):
         return str(error), 2 if isinstance(error, ConfigError) else 1
     return f"unexpected {type(error).__name__}: {error}; FWSIM_DEBUG=1 shows where, please report it", 1
@@ -334,12 +346,16 @@ def _summarise(folder: str | Path) -> None:
     run = Run(Path(folder))
     manifest = run.manifest
     points, failed, wall = manifest["points"], manifest["failed"], manifest["wall_time"]
-    print(f"{points} points: {points - failed} done, {failed} failed, in {wall:.1f} s")
+    print(f"{_points(points)}: {points - failed} done, {failed} failed, in {wall:.1f} s")
     if failed:
         print(f"errors: {run.folder / 'failed.csv'}; again: fwsim resume {run.folder} --retry-failed")
     print(f"recorded: {run.folder}")
     if run.analysis.is_file():
         print(f"next: fwsim analyse {run.folder}")
+
+
+def _points(number: int) -> str:
+    return f"{number} point" if number == 1 else f"{number} points"
 
 
 def _show(report: Any) -> None:
@@ -391,7 +407,7 @@ def _state(run: Run) -> str:
     from fwsim.study.sweep_run import finished_points
 
     points, failed = run.manifest["points"], run.manifest["failed"]
-    ended = f"{finished_points(run)} of {points} points" + (f", {failed} failed" if failed else "")
+    ended = f"{finished_points(run)} of {_points(points)}" + (f", {failed} failed" if failed else "")
     return f"{run.state}: {ended}"
 
 

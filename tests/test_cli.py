@@ -106,7 +106,9 @@ def test_new_starts_a_pair_that_runs(fwsim, toy):
         ("run traces", "unknown experiment 'traces'; did you mean 'trace'?"),
         ("run gone/trace.py", "there is no file gone/trace.py"),
         ("run --quick trace", "stands before the experiment"),
-        ("run trace --step 3", "Did you mean --steps?"),
+        ("run trace --step 3", "did you mean --steps?"),
+        ("run trace --nonsense 3", "unknown option --nonsense; --help shows the options"),
+        ("run trace --taus 1,2", "as options: --taus 1 --taus 2"),
         ("run trace --steps", "requires an argument"),
         ("run trace --steps 0", "steps='0' is not allowed: should be greater than 0"),
         ("run trace --order 3", "order='3' is not allowed: should be 1 or 2"),
@@ -119,7 +121,16 @@ def test_new_starts_a_pair_that_runs(fwsim, toy):
         ("analyse gone", "unknown run 'gone'"),
         ("resume gone", "unknown run 'gone'"),
         ("new mine --from traces", "did you mean 'trace'?"),
-        ("new mine", "--from requires an argument"),
+        ("new mine", "--from with a path or one of associative_retrieval"),
+        ("new class --from trace", "no keyword of Python"),
+        ("fit t.csv", "--rule with one of tsodyks_markram, varela"),
+        ("run trace --quick --seed abc", "fwsim: --seed='abc' is not allowed: give a whole number\n"),
+        ("sweep trace --workers abc", "fwsim: --workers='abc' is not allowed: give a whole number\n"),
+        ("run trace --seed", "fwsim: Parameter --seed requires an argument.\n"),
+        (
+            "sweep trace",
+            "nothing to sweep over; give --over or --seeds, e.g. fwsim sweep trace --over steps=",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_2(fwsim, toy, tokens, said):

@@ -99,10 +99,11 @@ def _steps(record: Record, extent: Extent, events: bool) -> range | None:
         return None
     steps = extent.kept(record.every, *record.interval)
     if not steps and extent.steps:
-        start, stop = record.interval
+        bounded = record.start is not None or record.stop is not None
+        between = " between {:g} and {:g} s".format(*record.interval) if bounded else ""
         raise ConfigError(
-            f"every={record.every or extent.every} between {start:g} and {stop:g} s keeps nothing of {record.variable} "
-            f"in {extent.steps} steps of {extent.dt:g} s; choose a smaller every or another interval"
+            f"every={record.every or extent.every}{between} keeps nothing of {record.variable} in {extent.steps} "
+            f"steps of {extent.dt:g} s; choose a smaller every{' or another interval' if bounded else ''}"
         )
     return steps
 

@@ -46,8 +46,10 @@ def open_recording(path: str | PathLike[str]) -> xr.Dataset:
         found by its checksum when it is read.
     """
     path = Path(path)
-    if not path.is_dir():
-        raise RecordingError(f"{path} is not a recording; give the folder that a run was written to")
+    if not (path / "zarr.json").is_file():
+        raise RecordingError(
+            f"{path} is not a recording; give the folder that a run was written to (an experiment's recording.zarr)"
+        )
     try:
         group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
         attributes = dict(group.attrs)

@@ -182,8 +182,8 @@ class Recorder:
         return coordinates
 
     def _has_coordinate(self, dimension: str) -> bool:
-        """`inner` is a variable along the dimension `inner`, which leaves no name for its 0 … S."""
-        return dimension not in STREAMED and dimension not in self._variables
+        """A recorded `inner` lies along the dimension `inner`, which leaves no name for its 0 … S."""
+        return dimension not in STREAMED and dimension not in self._layouts
 
     def _coordinate(self, dimension: str, size: int) -> xr.Variable:
         meaning = COORDINATES.get(dimension, Variable((dimension,), "1", dimension.replace("_", " ")))

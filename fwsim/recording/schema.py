@@ -71,4 +71,5 @@ COORDINATES = {
     "post": Variable(("post",), "1", "postsynaptic unit", "int64"),
     "pre": Variable(("pre",), "1", "presynaptic unit", "int64"),
     "projection": Variable(("projection",), "1", "projection", "int64"),
+    "inner": Variable(("inner",), "1", "iteration of the inner loop", "int64"),
 }

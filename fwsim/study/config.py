@@ -106,7 +106,11 @@ def explain(error: ValidationError, config: type[BaseModel], field: str | None =
 
 
 def _explain(item: Any, location: tuple[str | int, ...], config: type[BaseModel]) -> str:
-    name = ".".join(map(str, location))
+    name, given = ".".join(map(str, location)), item["input"]
+    if isinstance(location[-1] if location else "", int) and isinstance(given, str) and "," in given:
+        option = f"--{str(location[0]).replace('_', '-')}"
+        typed = " ".join(f"{option} {value.strip()}" for value in given.split(","))
+        return f"{name}={given!r} is not one value; give several one by one, as options: {typed}"
     match item["type"]:
         case "extra_forbidden":
             return unknown("field", name, tuple(config.model_fields))
@@ -117,4 +121,4 @@ def _explain(item: Any, location: tuple[str | int, ...], config: type[BaseModel]
             return f"{name}: {said}" if name else said
         case _:
             allowed = item["msg"].removeprefix("Input ")
-            return f"{name}={item['input']!r} is not allowed: {allowed}"
+            return f"{name}={given!r} is not allowed: {allowed}"

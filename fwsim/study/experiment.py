@@ -106,6 +106,8 @@ def load_experiment(given: str | Path | ModuleType | Experiment, name: str | Non
     """
     if isinstance(given, Experiment):
         return given
+    if not isinstance(given, (str, Path, ModuleType)):
+        raise ConfigError(f"{given!r} is no experiment; give a name from 'fwsim list', a path or a module")
     if isinstance(given, ModuleType):
         module, path = given, Path(str(given.__file__))
     else:

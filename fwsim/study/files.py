@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import keyword
 import shutil
 import sys
 import traceback
@@ -130,10 +131,12 @@ def copy_pair(name: str, source: str | Path) -> list[Path]:
     Raises
     ------
     ConfigError
-        The name is no file name, or one of the files exists already.
+        The name is no identifier, or one of the files exists already.
     """
-    if not name.isidentifier():
-        raise ConfigError(f"{name!r} cannot name an experiment; use letters, digits and underscores")
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise ConfigError(
+            f"{name!r} cannot name an experiment; use letters, digits and underscores, and no keyword of Python"
+        )
     experiment = find(source)
     analysis = find_analysis(experiment)
     pairs = [(experiment, Path("experiments", f"{name}.py"))]

@@ -19,6 +19,8 @@ from fwsim.errors import ConfigError
 from fwsim.study.config import Config, explain, readable, unit_of
 from fwsim.study.experiment import Experiment
 from fwsim.study.names import unknown
+from fwsim.study.sweep_axes import parse_seeds
+from fwsim.study.usage import wrong_use
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def parse(experiment: Experiment, tokens: list[str], kind: type[S]) -> tuple[Con
 def _explain(error: CycloptsError, config: type[Config]) -> str:
     cause = error.__cause__
     if not isinstance(cause, ValidationError):
-        return str(error)
+        return wrong_use(error)
     name = error.argument.field_info.name if error.argument else None
     return explain(cause, config, name if name in config.model_fields else None)
 
@@ -216,18 +218,37 @@ def _reflow(text: str) -> str:
 def _examples(experiment: Experiment, kind: type[Settings]) -> str:
     start = f"fwsim {kind.command} {experiment.name}"
     lines = [f"{start} --quick"] if experiment.quick else [f"{start} {kind.example}"]
-    for name, field in experiment.config.model_fields.items():
-        if (
-            not field.is_required()
-            and isinstance(field.default, (int, float))
-            and not isinstance(field.default, bool)
-        ):
-            option = f"--{name.replace('_', '-')} {field.default}"
-            if kind is SweepSettings:
-                option = f"--over {name}={field.default},{2 * field.default}"
-            lines.append(f"{start} {option} {kind.example} --to runs/mine")
-            break
+    option = _example(experiment, kind)
+    if option:
+        lines.append(f"{start} {option} {kind.example} --to runs/mine")
     return "Examples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _example(experiment: Experiment, kind: type[Settings]) -> str | None:
+    """Option for the first field that is a number; None where no field is."""
+    for name, field in experiment.config.model_fields.items():
+        default = None if field.is_required() else field.default
+        if isinstance(default, (int, float)) and not isinstance(default, bool):
+            swept = kind is SweepSettings
+            return (
+                f"--over {name}={default},{2 * default}" if swept else f"--{name.replace('_', '-')} {default}"
+            )
+    return None
+
+
+def check_swept(experiment: Experiment, settings: SweepSettings) -> None:
+    """Refuse a sweep over nothing.
+
+    Raises
+    ------
+    ConfigError
+        There is one point only.
+    """
+    if not settings.over and len(parse_seeds(settings.seeds)) == 1:
+        example = _example(experiment, SweepSettings) or SweepSettings.example
+        raise ConfigError(
+            f"nothing to sweep over; give --over or --seeds, e.g. fwsim sweep {experiment.name} {example}"
+        )
 
 
 def _read(path: Path, experiment: Experiment) -> dict[str, Any]:

@@ -42,7 +42,8 @@ def assemble(
     grids = _grids([each for _, each in stored])
     coordinates = _write_axes(group, space, experiment)
     for name, description in _descriptions(stored).items():
-        grid, dims, attrs = grids.get(name), tuple(description["dims"]), description["attrs"]
+        dims, attrs = tuple(description["dims"]), description["attrs"]
+        grid = grids.get(name) if dims == (name,) else None
         if grid is not None and grid.labels is not None:
             _write(group, name, grid.labels, dims, attrs)
             continue
@@ -111,7 +112,11 @@ def _grids(stored: Sequence[Stored]) -> dict[str, Grid]:
 
 def _grid(dimension: str, found: Mapping[int, Sequence[Stored]]) -> Grid:
     having = [each for several in found.values() for each in several]
-    if not all(dimension in each.variables for each in having):
+    if not all(
+        dimension in each.variables and _shape(each, dimension) == (size,)
+        for size, several in found.items()
+        for each in several
+    ):
         return Grid(max(found))
     labels = [each.values(dimension) for each in having]
     if len(found) > 1:

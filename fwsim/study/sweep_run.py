@@ -136,6 +136,10 @@ def sweep(
     ('tau', 'eta', 'seed', 'trial', 'lag')
     """
     experiment = load_experiment(experiment)
+    if not isinstance(over, Mapping | None):
+        raise ConfigError(
+            f"over={over!r} is not allowed; give values by parameter, e.g. over={{'tau': '1:100:log9'}}"
+        )
     plan = Plan(
         parse_axes(experiment, over or {}), parse_seeds(seeds), _bytes(batch_memory), _size(batch_size)
     )

@@ -62,7 +62,7 @@ def test_what_is_no_recording(tmp_path):
     (tmp_path / "file").write_text("x")
     refused(tmp_path / "file", "is not a recording")
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", "damaged")
+    refused(tmp_path / "empty", "is not a recording; give the folder")
 
 
 def test_stores_of_other_people(tmp_path):

@@ -46,6 +46,21 @@ def test_values_are_those_of_the_kept_steps():
     assert run.final_step == 503
 
 
+@pytest.mark.parametrize("to", [None, "run.zarr"])
+@pytest.mark.parametrize("recorded", [["attention"], ["inner"], ["inner", "attention"]])
+def test_inner_is_recorded_and_else_counts_iterations(tmp_path, to, recorded):
+    sizes = {"trial": 1, "unit": 3, "inner": 4, "past": 2}
+    recorder = Recorder(recorded, Extent(2, 1.0, sizes), to=to and tmp_path / to)
+    for name in recorded:
+        recorder.write(name, np.zeros((1, 2, 4, {"inner": 3, "attention": 2}[name])))
+    run = recorder.finish()
+    if "inner" in recorded:
+        assert run["inner"].dims == ("trial", "time", "inner", "unit")
+    else:
+        np.testing.assert_array_equal(run.indexes["inner"], [0, 1, 2, 3])
+        assert run["inner"].attrs["units"] == "1"
+
+
 @given(
     steps=st.integers(0, 200),
     first=st.integers(0, 50),
@@ -143,8 +158,11 @@ def test_a_record_that_selects_nothing_is_refused(options, said):
 @pytest.mark.parametrize(
     ("given_record", "said"),
     [
-        (Record("hidden", every=11), "keeps nothing"),
-        (Record("hidden", start=10), "keeps nothing"),
+        (
+            Record("hidden", every=11),
+            "every=11 keeps nothing of hidden in 10 steps of 1 s; choose a smaller every$",
+        ),
+        (Record("hidden", start=10), "between 10 and inf s keeps nothing"),
         (Record("hidden", units=[3]), "there are 3"),
         (Record("attention", units=[0]), "selects nothing"),
         (Record("spike_time", every=2), "events"),

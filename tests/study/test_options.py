@@ -75,7 +75,7 @@ def test_a_file_that_is_not_there(trace):
 @pytest.mark.parametrize(
     ("tokens", "said"),
     [
-        (["--step", "3"], "Did you mean --steps"),
+        (["--step", "3"], "did you mean --steps"),
         (["--steps"], "requires an argument"),
         (["extra"], "extra"),
         (["--seed", "x"], "--seed"),

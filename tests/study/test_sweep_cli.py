@@ -36,9 +36,13 @@ def test_zipped_quick_and_force(fwsim, toy):
     for _ in range(2):
         assert fwsim("sweep", "leak", "--quick", "--over", "tau=1,2 eta=3,4", "--to", "z", "--force")[0] == 0
     assert dict(Run(toy / "z").recording.sizes) == {"tau": 2, "seed": 1, "time": 5}
-    code, _, err = fwsim("sweep", "leak", "--to", "z")
+    code, _, err = fwsim("sweep", "leak", "--seeds", "2", "--to", "z")
     assert (code, err.count("\n")) == (2, 1)
     assert "replace it with --force" in err
+
+
+def test_one_point_is_no_points(fwsim, toy):
+    assert fwsim("sweep", "leak", "--quick", "--over", "tau=1")[1].startswith("1 point: 1 done")
 
 
 def test_failures_are_summed_up_and_retried(fwsim, toy):
@@ -92,11 +96,11 @@ def test_help(fwsim):
         ("sweep leak --over tau=1:2:log0", "is an empty range"),
         ("sweep leak --over tau=1mV,2mV", "'mV' is not a unit of time"),
         ("sweep leak --seeds x", "seeds='x' is not allowed"),
-        ("sweep leak --workers 0", "workers=0 is not allowed"),
-        ("sweep leak --batch-memory much", "batch memory 'much' is not allowed"),
-        ("sweep leak --scheduler somewhere", "scheduler='somewhere' is not known"),
-        ("sweep leak --cluster queue", "'queue' is not KEY=VALUE"),
-        ("sweep leak --cluster queue=long", "are for scheduler='slurm'"),
+        ("sweep leak --seeds 2 --workers 0", "workers=0 is not allowed"),
+        ("sweep leak --seeds 2 --batch-memory much", "batch memory 'much' is not allowed"),
+        ("sweep leak --seeds 2 --scheduler somewhere", "scheduler='somewhere' is not known"),
+        ("sweep leak --seeds 2 --cluster queue", "'queue' is not KEY=VALUE"),
+        ("sweep leak --seeds 2 --cluster queue=long", "are for scheduler='slurm'"),
     ],
 )
 def test_wrong_use_is_one_line_and_2(fwsim, toy, tokens, said):

@@ -368,3 +368,27 @@ def test_quick_and_complete_configurations(toy):
     assert sweep(config=config, force=True).sizes["time"] == 6
     with pytest.raises(ConfigError, match="quick=True"):
         sweep(config=config, quick=True)
+
+
+@pytest.mark.parametrize(
+    ("experiment", "over", "said"),
+    [
+        ("leak", [1], r"over=\[1\] is not allowed; give values by parameter"),
+        (3, OVER, "3 is no experiment; give a name"),
+    ],
+)
+def test_what_is_no_experiment_or_no_axes_is_refused(toy, experiment, over, said):
+    with pytest.raises(ConfigError, match=said):
+        sweep(experiment, over)
+
+
+def test_a_variable_named_like_its_dimension_keeps_its_name(toy):
+    (toy / "experiments" / "nested.py").write_text(
+        '"""Q?"""\nimport numpy as np, xarray as xr\nimport fwsim as fw\n'
+        "class Config(fw.study.Config):\n    size: int = 2\n    'Size.'\n"
+        "def run(config, context):\n"
+        "    return xr.Dataset({'inner': xr.Variable(('time', 'inner'), np.ones((3, config.size)))})\n"
+    )
+    swept = sweep("nested", {"size": [2, 3]}, seeds=1)
+    assert swept.inner.dims == ("size", "seed", "time", "inner")
+    assert swept.inner.isnull().sum() == 3

@@ -1,0 +1,34 @@
+"""What was typed wrong, in one line."""
+
+from __future__ import annotations
+
+import difflib
+
+from cyclopts import CoercionError, CycloptsError, UnknownOptionError
+
+VALUES = {int: "a whole number", float: "a number", bool: "yes or no"}
+CLOSE = 0.75  # of 1, which is the same name
+
+
+def wrong_use(error: CycloptsError) -> str:
+    """One line that names the option, what was given, and what is allowed."""
+    error.verbose = False  # or its text begins with where the source lies
+    if isinstance(error, UnknownOptionError):
+        return _unknown_option(error)
+    if (
+        isinstance(error, CoercionError)
+        and error.token
+        and error.token.keyword
+        and error.target_type in VALUES
+    ):
+        return f"{error.token.keyword}={error.token.value!r} is not allowed: give {VALUES[error.target_type]}"
+    return str(error)
+
+
+def _unknown_option(error: UnknownOptionError) -> str:
+    given = (error.token.keyword or error.token.value).partition("=")[0]
+    known = [name for argument in error.argument_collection if argument.parse for name in argument.names]
+    bare = {name.lstrip("-"): name for name in known}
+    close = difflib.get_close_matches(given.lstrip("-"), bare, n=1, cutoff=CLOSE)
+    hint = f"did you mean {bare[close[0]]}?" if close else "--help shows the options"
+    return f"unknown option {given}; {hint}"
