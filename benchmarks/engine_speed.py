@@ -35,7 +35,7 @@ def main() -> None:
             works = {name: work[index] for name, work in contenders(shape).items()}
             if task == "training" and shape.time > 1000:
                 works.pop("torch.compile", None)  # minutes a step
-            timings = alternate(works, seconds=2 if options.quick else 20)
+            timings = alternate(works, seconds=2 if options.quick else 12)
             rows.append(row(shape, task, timings))
             print(rows[-1], flush=True)
     publish("engine_speed", rows, quick=options.quick, **summary(rows))

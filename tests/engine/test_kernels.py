@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -194,11 +195,15 @@ def test_empty_batch_and_empty_sequence(batch, time):
     assert state.memory.shape == (batch, 1, 7, 7)
 
 
-def test_nan_is_handed_on():
-    net = network(7, 1, 1, kernel="numba")
-    hidden = torch.full((2, 7), float("nan"), dtype=torch.float64)
-    states, _ = net(torch.zeros(2, 3, 3, dtype=torch.float64), fw.State(hidden))
-    assert states.isnan().all()
+@pytest.mark.parametrize("chunk", [None, 2])
+def test_nan_is_handed_on(chunk):
+    net = network(7, 1, 1)
+    drive, hidden = torch.zeros(2, 5, 7, dtype=torch.float64), torch.zeros(2, 7, dtype=torch.float64)
+    hidden[1, 3] = float("nan")
+    trace = net.initial_state(2).stored
+    states = numba_run.run(net.cell(), drive, hidden, trace, chunk=chunk).hidden
+    assert states[1].isnan().all()
+    assert states[0].isfinite().all()
 
 
 def test_backward_twice_and_second_derivatives():
@@ -229,3 +234,42 @@ def test_numba_says_what_it_cannot_run():
     net = fw.FastWeightNetwork(3, 5, fw.Hebbian(tau=1.0, eta=0.1), kernel="numba").half()
     with pytest.raises(fw.ConfigError, match=r"float16.*kernel='auto'"):
         net(torch.zeros(1, 2, 3, dtype=torch.float16))
+
+
+def test_both_ways_to_list_active_units_agree():
+    import numba
+
+    from fwsim.engine.kernels import numba_vectors
+
+    if not numba_vectors.COMPRESSES:
+        pytest.skip("this processor does not compress vectors")
+    scanned = numba.njit(lambda *arguments: numba_vectors.active_scanned(*arguments))
+    compressed = numba.njit(lambda *arguments: numba_vectors.active_compressed(*arguments))
+    for units in (1, 7, 16, 50, 129):
+        state = torch.randn(144, dtype=torch.float64).relu().numpy()
+        state[0] = float("nan")
+        results = []
+        for lister in (scanned, compressed):
+            index, value = np.zeros(160, np.int32), np.zeros(160)
+            count = lister(state, units, index, value)
+            results.append((index[:count], value[:count]))
+        np.testing.assert_array_equal(results[0][0], results[1][0])
+        np.testing.assert_array_equal(results[0][1], results[1][1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_tanh_is_as_exact_as_its_precision(dtype):
+    import numba
+
+    from fwsim.engine.kernels import numba_vectors
+
+    in_vectors = numba.njit(lambda values: numba_vectors.tanh(values))
+    x = torch.cat([scale * torch.randn(1000, dtype=dtype) for scale in (1e-6, 0.1, 1, 5, 50)])
+    values = x.numpy().copy()
+    in_vectors(values)
+    truth = torch.tanh(x.double())
+    error = ((torch.from_numpy(values) - truth) / truth).abs().max()
+    assert error < 10 * torch.finfo(dtype).eps
+    special = torch.tensor([0.0, float("inf"), -float("inf"), float("nan")], dtype=dtype).numpy()
+    in_vectors(special)
+    np.testing.assert_array_equal(special, [0, 1, -1, np.nan])

@@ -65,6 +65,7 @@ def backward(
     lists: np.ndarray,
     places: np.ndarray,
     order: np.ndarray,
+    sustained: np.ndarray,
     normal: np.ndarray,
     scale: np.ndarray,
     checkpoints: np.ndarray,
@@ -80,9 +81,9 @@ def backward(
     d_states: np.ndarray,
     d_inner: np.ndarray,
     d_final: np.ndarray,
+    d_parameters: np.ndarray,
     d_drive: np.ndarray,
     d_hidden: np.ndarray,
-    d_parameters: np.ndarray,
     d_written: np.ndarray,
     d_matrix: np.ndarray,
     d_age_weight: np.ndarray,
@@ -99,11 +100,9 @@ def backward(
         Workspace: the matrices at the start of each chunk of a group, and `Adjoint`.
     d_states, d_inner, d_final
         Gradients of the results; the last two may be empty.
-    d_drive
-        Holds the sustained input z on entry and its gradient on return, `[batch, time, unit]`.
-    d_hidden … d_decayed
-        Gradients for each batch entry; `d_parameters` of gain and bias, `[batch, 2, unit]`, padded. The last four
-        are not computed if empty.
+    d_parameters … d_decayed
+        Gradients for each batch entry; `d_parameters` of gain and bias, `[batch, 2, unit]`, padded, zero on entry, as
+        are the last three. The last four are not computed if empty.
     """
     cell = new_cell(sizes, parameters)
     path = new_path(cell.inner_steps, vectors[part], scores[part], lists[part], places[part], order)
@@ -150,6 +149,7 @@ def backward(
             states,
             written,
             matrix,
+            sustained,
             normal,
             scale,
             checkpoints,
@@ -176,6 +176,7 @@ def go_back(
     states: np.ndarray,
     written: np.ndarray,
     matrix: np.ndarray,
+    sustained: np.ndarray,
     normal: np.ndarray,
     scale: np.ndarray,
     checkpoints: np.ndarray,
@@ -238,6 +239,7 @@ def go_back(
                 path,
                 adjoint,
                 weights,
+                sustained,
                 normal,
                 scale,
                 d_inner,
@@ -262,6 +264,7 @@ def step_back(
     path: Path,
     adjoint: Adjoint,
     weights: np.ndarray,
+    sustained: np.ndarray,
     normal: np.ndarray,
     scale: np.ndarray,
     d_inner: np.ndarray,
@@ -269,7 +272,7 @@ def step_back(
 ) -> int:
     """Go back through a step, from dh(t+1) to dh(t) in `adjoint.state`; return how many pairs are noted."""
     width, steps = weights.shape[1], cell.inner_steps
-    copy(d_drive[entry, step], path.sustained, cell.units)
+    copy(sustained[entry, step], path.sustained, cell.units)
     first_scale = begin(cell, path)
     factor = prepare(past, cell, pending, carried)
     if normal.size:

@@ -77,8 +77,8 @@ class Sequence(torch.autograd.Function):
         batch, rates = states.shape[0], any(wanted[7:])
         parameters = _parameters(sizes, gain, bias)
 
-        d_drive, d_hidden, d_written = sustained.clone(), _like(hidden), _like(written)
-        d_parameters = hidden.new_zeros(batch, 2, parameters.shape[1])
+        d_drive, d_hidden, d_written = _like(states), _like(hidden), _like(written)
+        d_parameters = np.zeros((batch, 2, parameters.shape[1]), parameters.dtype)
         d_matrix = _like(matrix) if wanted[6] else matrix[:0]
         d_tables = [_table_gradient(table, batch if rates else 0) for table in tables]
         d_inner = d_inner if d_inner.numel() else d_inner.new_empty(1, 1, 0, 1)
@@ -91,17 +91,18 @@ class Sequence(torch.autograd.Function):
             _rows(W),
             *_arrays((states, *memory)),
             *workspace(sizes, parameters.dtype, parts),
-            *_arrays((normal, scale, checkpoints)),
+            *_arrays((sustained, normal, scale, checkpoints)),
             *adjoint_workspace(sizes, parameters.dtype, parts),
             *_arrays((d_states, d_inner, d_final)),
-            *_arrays((d_drive, d_hidden, d_parameters, d_written, d_matrix, *d_tables)),
+            d_parameters,
+            *_arrays((d_drive, d_hidden, d_written, d_matrix, *d_tables)),
         )
-        units = states.shape[2]
-        d_gain, d_bias = d_parameters.sum(0)[:, :units] if sizes.normalise else (None, None)
+        summed = torch.from_numpy(d_parameters.sum(0)[:, : sizes.units])
+        d_gain, d_bias = summed if sizes.normalise else (None, None)
         d_weights = _weight_gradient(d_drive, states, hidden) if wanted[2] else None
-        summed = [_fit(gradient, table) if rates else None for gradient, table in zip(d_tables, tables)]
+        d_rates = [_fit(gradient, table) if rates else None for gradient, table in zip(d_tables, tables)]
         d_matrix = d_matrix if wanted[6] else None
-        return None, None, d_drive, d_hidden, d_weights, d_gain, d_bias, d_written, d_matrix, *summed
+        return None, None, d_drive, d_hidden, d_weights, d_gain, d_bias, d_written, d_matrix, *d_rates
 
 
 def _kept(sizes: Sizes, drive: Tensor, folds: int | None) -> tuple[Tensor, ...]:

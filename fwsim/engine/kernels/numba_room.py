@@ -77,9 +77,13 @@ def adjoint_workspace(sizes: Sizes, dtype: np.dtype, parts: int) -> list[np.ndar
 
 
 def _carve(shapes: list[tuple[int, ...]], dtype: np.dtype, parts: int) -> list[np.ndarray]:
-    """Zeros `[part, *shape]` for each shape, all out of one piece that starts on a cache line, as torch's do."""
+    """Zeros `[part, *shape]` for each shape, all out of one piece that starts on a cache line, as torch's do.
+
+    NumPy fills it on one thread; torch would wake all of its own for that.
+    """
     counts = [parts * math.prod(shape) for shape in shapes]
-    numbers = torch.zeros(sum(counts) * dtype.itemsize, dtype=torch.uint8).numpy().view(dtype)
+    numbers = torch.empty(sum(counts) * dtype.itemsize, dtype=torch.uint8).numpy().view(dtype)
+    numbers.fill(0)
     ends = np.cumsum(counts)
     return [
         numbers[end - count : end].reshape(parts, *shape) for end, count, shape in zip(ends, counts, shapes)

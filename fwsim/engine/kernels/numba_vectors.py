@@ -11,6 +11,7 @@ from typing import Any
 
 import numba
 import numpy as np
+from llvmlite import binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -18,6 +19,8 @@ from numba.extending import intrinsic
 
 VECTOR_BYTES = 64
 BLOCK = 8  # vectors of the result that are held in registers at once
+# Other processors than those with AVX-512 would take entries out of a vector one by one.
+COMPRESSES = llvm.llvm_version_info >= (19,) and llvm.get_host_cpu_features().get("avx512vl", False)
 LATENCY = 8  # independent additions that keep the multiply-add units busy
 
 # Not "nnan" and "ninf": a diverged run is recognised by its NaN and infinity.
@@ -173,7 +176,7 @@ sum_rows: Any = intrinsic(_sum_rows)
 
 
 @inlined
-def active(state: np.ndarray, size: int, index: np.ndarray, value: np.ndarray) -> int:
+def active_scanned(state: np.ndarray, size: int, index: np.ndarray, value: np.ndarray) -> int:
     """List the entries of `state[:size]` that are not zero; silent units then cost nothing."""
     count = 0
     for unit in range(size):
@@ -181,6 +184,53 @@ def active(state: np.ndarray, size: int, index: np.ndarray, value: np.ndarray) -
         value[count] = state[unit]
         count += state[unit] != 0
     return count
+
+
+def _active_compressed(typingctx: Any, state: Any, size: Any, index: Any, value: Any) -> tuple:
+    """`active_scanned` by the instruction that moves the chosen entries of a vector together.
+
+    All arrays have room for whole vectors.
+    """
+    signature = types.int64(state, types.int64, index, value)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        state, index, value = (
+            context.make_array(signature.args[i])(context, builder, args[i]).data for i in (0, 2, 3)
+        )
+        itemsize = signature.args[0].dtype.bitwidth // 8
+        lanes, i32, i64 = VECTOR_BYTES // itemsize, ir.IntType(32), ir.IntType(64)
+        numbers = ir.VectorType(context.get_data_type(signature.args[0].dtype), lanes)
+        places = ir.VectorType(i32, lanes)
+        size = builder.trunc(args[1], i32)
+        found = cgutils.alloca_once_value(builder, i64(0))
+
+        def compress(kind: Any, suffix: str, vector: Any, mask: Any, target: Any) -> None:
+            mask_kind = ir.VectorType(ir.IntType(1), lanes)
+            name = f"llvm.experimental.vector.compress.v{lanes}{suffix}"
+            function = cgutils.get_or_insert_function(
+                builder.module, ir.FunctionType(kind, [kind, mask_kind, kind]), name
+            )
+            together = builder.call(function, [vector, mask, ir.Constant(kind, ir.Undefined)])
+            builder.store(together, _vector(builder, target, builder.load(found), kind), align=4)
+
+        with cgutils.for_range_slice(builder, i64(0), args[1], i64(lanes)) as (start, _):
+            entries = builder.load(_vector(builder, state, start, numbers), align=itemsize)
+            first = _broadcast(builder, builder.trunc(start, i32), places)
+            place = builder.add(first, ir.Constant(places, list(range(lanes))))
+            spikes = builder.fcmp_unordered("!=", entries, ir.Constant(numbers, [0.0] * lanes))
+            inside = builder.icmp_signed("<", place, _broadcast(builder, size, places))
+            mask = builder.and_(spikes, inside)
+            compress(places, "i32", place, mask, index)
+            compress(numbers, f"f{8 * itemsize}", entries, mask, value)
+            number = builder.ctpop(builder.bitcast(mask, ir.IntType(lanes)))
+            builder.store(builder.add(builder.load(found), builder.zext(number, i64)), found)
+        return builder.load(found)
+
+    return signature, codegen
+
+
+active_compressed: Any = intrinsic(_active_compressed)
+active = active_compressed if COMPRESSES else active_scanned
 
 
 @inlined
