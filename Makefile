@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt setup.py
 	@touch $@
 
 demo: $(READY)
-	$(BIN)/python demo.py
+	OMP_NUM_THREADS=1 $(BIN)/python demo.py  # the batches are small: a second thread would only wait
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
