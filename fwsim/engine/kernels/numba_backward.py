@@ -25,6 +25,7 @@ from fwsim.engine.kernels.numba_step import (
     activate,
     begin,
     fold,
+    forget,
     prepare,
     score,
     settle,
@@ -207,7 +208,7 @@ def go_back(
                 checkpoints,
                 group_matrices,
             )
-        load_chunk(entry, number, chunk, before + writes, cell, past, written, states)
+        load_chunk(entry, number, chunk, before + writes, cell, past, path, written, states)
         if matrix_count:
             place = number % group * past.matrices.shape[0]
             copy_rows(
@@ -325,14 +326,18 @@ def load_chunk(
     total: int,
     cell: Cell,
     past: Past,
+    path: Path,
     written: np.ndarray,
     states: np.ndarray,
 ) -> None:
     """Bring back the states that were written in a chunk; `total` were written in all."""
     before = written.shape[1]
+    forget(past)
     for row in range(min(chunk, total - number * chunk)):
         place = number * chunk + row
-        write(written[entry, place] if place < before else states[entry, place - before], past, row, cell)
+        write(
+            written[entry, place] if place < before else states[entry, place - before], past, row, cell, path
+        )
 
 
 @apart
@@ -358,7 +363,9 @@ def refold(
     else:
         copy_rows(checkpoints[entry, start // group - 1], group_matrices[:size], cell.units)
     for place in range(1, number - start + 1):
-        load_chunk(entry, start + place - 1, chunk, (start + place) * chunk, cell, past, written, states)
+        load_chunk(
+            entry, start + place - 1, chunk, (start + place) * chunk, cell, past, path, written, states
+        )
         target = group_matrices[place * size : (place + 1) * size]
         copy_rows(group_matrices[(place - 1) * size : place * size], target, width)
         fold(past, target, chunk, cell, path)

@@ -12,7 +12,7 @@ from fwsim.engine.kernels.numba_room import (
     new_path,
     unload_matrix,
 )
-from fwsim.engine.kernels.numba_step import Cell, Past, Path, begin, fold, prepare, settle, write
+from fwsim.engine.kernels.numba_step import Cell, Past, Path, begin, fold, forget, prepare, settle, write
 from fwsim.engine.kernels.numba_vectors import active, copy, kernel, merged, sum_rows
 
 
@@ -87,8 +87,9 @@ def forward(
             decayed,
         )
         load_matrix(matrix, entry, past.matrices, cell.units)
+        forget(past)
         for row in range(written.shape[1]):
-            write(written[entry, row], past, row, cell)
+            write(written[entry, row], past, row, cell, path)
         copy(hidden[entry], path.states[cell.inner_steps], cell.units)
         run_entry(
             entry,
@@ -148,9 +149,10 @@ def run_entry(
             copy_rows(path.normal, normal[entry, step], cell.units)
             copy(path.scale, scale[entry, step], cell.inner_steps)
         if step < writes:
-            write(state, past, pending, cell)
+            write(state, past, pending, cell, path)
             if pending + 1 == chunk:
                 fold(past, past.matrices, chunk, cell, path)
+                forget(past)
                 carried = True
                 number = (before + step + 1) // chunk
                 if number % group == 0 and number // group <= checkpoints.shape[1]:

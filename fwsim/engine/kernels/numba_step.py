@@ -226,11 +226,19 @@ def settle(past: Past, pending: int, factor: float, cell: Cell, path: Path) -> N
 
 
 @inlined
-def write(state: np.ndarray, past: Past, row: int, cell: Cell) -> None:
-    """Append a state to those written since the last folding."""
+def write(state: np.ndarray, past: Past, row: int, cell: Cell, path: Path) -> None:
+    """Append a state to those written since `forget`."""
     copy(state, past.rows[row], cell.units)
-    for i in range(cell.units):
-        past.columns[i, row] = state[i]
+    count = active(past.rows[row], cell.units, path.listed, path.value)
+    for c in range(count):
+        past.columns[path.listed[c], row] = path.value[c]
+
+
+@inlined
+def forget(past: Past) -> None:
+    """Make room for other states."""
+    for unit in range(past.columns.shape[0]):
+        clear(past.columns[unit], past.columns.shape[1])
 
 
 @apart
