@@ -64,9 +64,15 @@ def test_a_silent_memory_is_read_out_by_the_ping_and_a_rival_is_not(tmp_path):
     """The experiment, end to end, at a fifth of the size."""
     from fwsim.study import analyse, run
 
-    values = {"models": ("mongillo2008", "slow_current"), "ping_delays": (1.0,), "parts": ("pings",)}
+    values = {
+        "models": ("mongillo2008", "slow_current"),
+        "ping_delays": (0.5, 1.5, 3.0),
+        "parts": ("pings",),
+        "networks": 3,
+    }
     report = analyse(run("working_memory", values, quick=True, folder=tmp_path / "run"))
-    selectivity = report.result["selectivity"].sel(interval="estimate", ping_delay=1.0)
-    assert selectivity.sel(model="mongillo2008") > 0.5
-    assert selectivity.sel(model="slow_current") < 0.5
+    selectivity = report.result["selectivity"].sel(interval="estimate")
+    assert selectivity.sel(model="mongillo2008", ping_delay=0.5) > 0.5
+    # A ping may ignite any pool of the rival, so that only several networks and delays tell.
+    assert selectivity.sel(model="slow_current", ping_delay=[1.5, 3.0]).mean() < 0.25
     assert {path.name for path in report.files} >= {"memory.png", "comparison.png", "table.csv"}
