@@ -3,25 +3,30 @@
 The bands were stated before any run at full size, from networks of 2000 to 7000 neurons and from the rate version.
 """
 
+from pathlib import Path
+
 import pytest
 
 from analysis.working_memory import EVENT, events, regime
-from experiments.working_memory import Config, circuit, cued, spikes
 from fwsim.spiking import stimulus
+from fwsim.study import files
 
+EXPERIMENT = files.load(Path(__file__).parents[2] / "experiments/working_memory.py", ("Config", "run"))
 BACKGROUNDS = {"forgets": 0.0230, "holds": 0.0242, "lost": 0.0275}  # V
 
 
 @pytest.fixture(scope="module", params=[1, 2, 3])
 def run(request):
     """Rates, u and x `[trial, time, unit]`, one regime a trial."""
-    config = Config(scale=1.0, backgrounds=tuple(BACKGROUNDS.values()))
-    net = circuit(config, "mongillo2008")
+    config = EXPERIMENT.Config(scale=1.0, backgrounds=tuple(BACKGROUNDS.values()))
+    net = EXPERIMENT.circuit(config, "mongillo2008")
     pulses = [
-        pulse for k, background in enumerate(config.backgrounds) for pulse in cued(config, background, k)
+        pulse
+        for k, background in enumerate(config.backgrounds)
+        for pulse in EXPERIMENT.cued(config, background, k)
     ]
     drive = stimulus(net, config.settle + config.cue + config.delay, pulses, trials=3)
-    return spikes(config, net, drive, request.param), config
+    return EXPERIMENT.spikes(config, net, drive, request.param), config
 
 
 @pytest.mark.slow
@@ -70,7 +75,7 @@ def test_a_silent_memory_is_read_out_by_the_ping_and_a_rival_is_not(tmp_path):
         "parts": ("pings",),
         "networks": 3,
     }
-    report = analyse(run("working_memory", values, quick=True, folder=tmp_path / "run"))
+    report = analyse(run(EXPERIMENT, values, quick=True, folder=tmp_path / "run"))
     selectivity = report.result["selectivity"].sel(interval="estimate")
     assert selectivity.sel(model="mongillo2008", ping_delay=0.5) > 0.5
     # A ping may ignite any pool of the rival, so that only several networks and delays tell.

@@ -1,5 +1,7 @@
 """The rate version of a circuit against closed forms and against its spikes."""
 
+from pathlib import Path
+
 import brian2
 import numpy as np
 import pytest
@@ -129,9 +131,10 @@ def test_the_working_memory_circuit():
     import xarray as xr
 
     from analysis.working_memory import fall, regime, rise, selectivity
-    from experiments.working_memory import Config, circuit
+    from fwsim.study import files
 
-    whole, small = (circuit(Config(scale=scale), "mongillo2008") for scale in (1.0, 0.2))
+    made = files.load(Path(__file__).parents[2] / "experiments/working_memory.py", ("Config", "run"))
+    whole, small = (made.circuit(made.Config(scale=scale), "mongillo2008") for scale in (1.0, 0.2))
     assert (whole.neurons, small.neurons) == (10_000, 2000)
     for net in (whole, small):
         sizes = {each.name: each.size for each in net.populations}
