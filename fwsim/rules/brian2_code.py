@@ -49,6 +49,8 @@ class Brian2Code:
         Variable or parameter → value in SI units, a number or one for each member of the group.
     units
         Parameter → name of its Brian2 unit, where it has one.
+    variables
+        Variable of the rule → its name in Brian2.
     """
 
     model: str
@@ -57,6 +59,7 @@ class Brian2Code:
     output: str
     initial: dict[str, float | np.ndarray]
     units: dict[str, str]
+    variables: dict[str, str]
 
     def initialise(self, group: Any) -> None:
         """Put a Brian2 group at rest, with the parameters of the rule."""
@@ -87,6 +90,7 @@ def brian2_code(rule: SpikeRule, *, prefix: str = "") -> Brian2Code:
         output=output,
         initial=initial,
         units=units,
+        variables={name: write.name(name) for name in kind.names},
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from fwsim.errors import ConfigError, ShapeError
-from fwsim.rules.base import PresynapticRule, SpikeRule
+from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.rules.brian2_code import Brian2Code
 from fwsim.rules.parameters import replaced
 from fwsim.spiking.backend import brian2
@@ -41,6 +41,31 @@ arriving = 0*volt
 
 
 @dataclass(frozen=True, eq=False)
+class Carrier:
+    """Objects of Brian2 that carry the state of a rule.
+
+    Parameters
+    ----------
+    place
+        Of the rule in `circuit.rules`.
+    rule
+        With parameters of one value for all, or `[trial, neuron]`.
+    group
+        Neurons (presynaptic rules) or synapses (associative rules).
+    code
+        The rule as it is written there.
+    prefix
+        What its names begin with.
+    """
+
+    place: int
+    rule: SpikeRule
+    group: Any
+    code: Brian2Code
+    prefix: str = ""
+
+
+@dataclass(frozen=True, eq=False)
 class Assembly:
     """Brian2 objects of a circuit.
 
@@ -57,8 +82,8 @@ class Assembly:
         One `Synapses` for each kind of synapse.
     spikes
         Monitor of all spikes.
-    rules
-        Presynaptic rules by their prefix, with parameters of one value for all neurons or `[trial, neuron]`.
+    carriers
+        Where the state of each rule is, except what synapses of presynaptic rules keep for themselves.
     """
 
     circuit: Circuit
@@ -67,11 +92,16 @@ class Assembly:
     neurons: Any
     synapses: list[Any]
     spikes: Any
-    rules: dict[str, PresynapticRule]
+    carriers: list[Carrier]
 
 
 def build(
-    circuit: Circuit, drive: np.ndarray | None = None, *, trials: int | None = None, seed: int = 0
+    circuit: Circuit,
+    drive: np.ndarray | None = None,
+    *,
+    hold: int = 1,
+    trials: int | None = None,
+    seed: int = 0,
 ) -> Assembly:
     """Make the Brian2 network of a circuit.
 
@@ -84,7 +114,9 @@ def build(
     circuit
         The description.
     drive
-        Input beside the background in V, `[trial, time, unit]` with populations as units.
+        Input beside the background in V, `[trial, time, unit]` with populations or neurons as units.
+    hold
+        Steps for which each sample of the drive is held.
     trials
         Number of copies with the same synapses and independent noise, where `drive` does not say.
     seed
@@ -97,29 +129,34 @@ def build(
         The drive does not fit, the machine's memory does not suffice, or Brian2 is missing.
     """
     b = brian2()
-    drive = checked_drive(circuit, drive, trials)
+    drive = checked_drive(circuit, drive, trials, neurons=True)
     trials = len(drive)
     rules = _rules(circuit, trials)
-    code = {prefix: rule.brian2(prefix=prefix) for prefix, rule in rules.items()}
+    code = {place: rule.brian2(prefix=prefix(place)) for place, rule in rules.items()}
     drawn = wirings(circuit, seed)
     _check_memory(sum(len(each.pre) for each in drawn) * trials)
-    neurons = _neurons(b, circuit, drive, [each.decay for each in drawn], code, seed)
+    neurons = _neurons(b, circuit, drive, hold, [each.decay for each in drawn], code, seed)
     synapses = [_synapses(b, circuit, each, neurons, trials, index) for index, each in enumerate(drawn)]
     spikes = b.SpikeMonitor(neurons, name="spikes")
     network = b.Network(neurons, spikes, *synapses)
-    return Assembly(circuit, trials, network, neurons, synapses, spikes, rules)
+    carriers = [Carrier(place, rules[place], neurons, code[place], prefix(place)) for place in rules]
+    carriers += [
+        Carrier(_place(circuit, each.rule), each.rule, group, each.rule.brian2())
+        for each, group in zip(drawn, synapses)
+        if isinstance(each.rule, AssociativeRule)
+    ]
+    return Assembly(circuit, trials, network, neurons, synapses, spikes, carriers)
 
 
-def checked_drive(circuit: Circuit, drive: Any, trials: int | None) -> np.ndarray:
+def checked_drive(circuit: Circuit, drive: Any, trials: int | None, *, neurons: bool = False) -> np.ndarray:
     """Bring a drive to `[trial, time, unit]`; without one, to a single sample of 0 a trial."""
-    units = len(circuit.populations)
+    units = {"populations": len(circuit.populations)} | ({"neurons": circuit.neurons} if neurons else {})
     if drive is None:
-        drive = np.zeros((trials or circuit.trials or 1, 1, units))
+        drive = np.zeros((trials or circuit.trials or 1, 1, units["populations"]))
     drive = np.asarray(drive.detach().cpu() if isinstance(drive, torch.Tensor) else drive)
-    if drive.ndim != 3 or drive.shape[-1] != units or not drive.size:
-        raise ShapeError(
-            f"drive has shape {list(drive.shape)}; expected [trial, time, unit] with unit={units} populations"
-        )
+    if drive.ndim != 3 or drive.shape[-1] not in units.values() or not drive.size:
+        allowed = " or ".join(f"unit={size} {name}" for name, size in units.items())
+        raise ShapeError(f"drive has shape {list(drive.shape)}; expected [trial, time, unit] with {allowed}")
     if not np.isfinite(drive).all():
         raise ConfigError("drive is NaN or infinite somewhere; give finite V")
     for given in (trials, circuit.trials):
@@ -131,7 +168,13 @@ def checked_drive(circuit: Circuit, drive: Any, trials: int | None) -> np.ndarra
 
 
 def _neurons(
-    b: Any, circuit: Circuit, drive: np.ndarray, decays: list[float], code: dict[str, Brian2Code], seed: int
+    b: Any,
+    circuit: Circuit,
+    drive: np.ndarray,
+    hold: int,
+    decays: list[float],
+    code: dict[int, Brian2Code],
+    seed: int,
 ) -> Any:
     trials = len(drive)
     slow = sorted({decay for decay in decays if decay})
@@ -145,7 +188,7 @@ def _neurons(
         threshold="v > theta",
         reset="\n".join(["v = bottom", "waiting = pause", *(each.on_pre for each in code.values())]),
         dt=circuit.dt * b.second,
-        namespace={"drive": b.TimedArray(flat * b.volt, dt=circuit.dt * b.second, name="drive")},
+        namespace={"drive": b.TimedArray(flat * b.volt, dt=hold * circuit.dt * b.second, name="drive")},
         name="neurons",
     )
     neurons.resetter["spike"].when = "after_thresholds"  # synapses read what the spike released
@@ -153,6 +196,8 @@ def _neurons(
     for each in code.values():
         each.initialise(neurons)
     _initialise(b, circuit, neurons, trials, slow, seed)
+    if drive.shape[-1] == circuit.neurons:
+        neurons.block = np.arange(circuit.neurons * trials)
     return neurons
 
 
@@ -193,7 +238,7 @@ def _synapses(b: Any, circuit: Circuit, each: Wiring, neurons: Any, trials: int,
             code.on_post,
         )
     elif each.rule is not None:
-        on_pre = f"{on_pre}*{prefix(circuit, each.rule)}release_pre"
+        on_pre = f"{on_pre}*{prefix(_place(circuit, each.rule))}release_pre"
     synapses = b.Synapses(
         neurons, neurons, model=model, on_pre=on_pre, on_post=on_post, dtype={"jump": np.float32},
         dt=circuit.dt * b.second, name=f"synapses{index}",
@@ -212,13 +257,17 @@ def _slow(circuit: Circuit) -> list[float]:
     return sorted({each.decay for each in circuit.connections if each.decay})
 
 
-def prefix(circuit: Circuit, rule: SpikeRule) -> str:
-    """What the names of a rule's variables begin with on the neurons."""
-    return f"rule{next(k for k, each in enumerate(circuit.rules) if each is rule)}_"
+def _place(circuit: Circuit, rule: SpikeRule) -> int:
+    return next(k for k, each in enumerate(circuit.rules) if each is rule)
 
 
-def _rules(circuit: Circuit, trials: int) -> dict[str, PresynapticRule]:
-    """Presynaptic rules with parameters for every neuron where they are not equal for all."""
+def prefix(place: int) -> str:
+    """What the names of a rule's variables begin with on the neurons, by its place in the circuit."""
+    return f"rule{place}_"
+
+
+def _rules(circuit: Circuit, trials: int) -> dict[int, PresynapticRule]:
+    """Presynaptic rules by their place, with parameters for every neuron where they are not equal for all."""
     sizes = torch.tensor([each.size for each in circuit.populations])
 
     def spread(name: str, value: Any, spec: Any) -> Any:
@@ -231,8 +280,8 @@ def _rules(circuit: Circuit, trials: int) -> dict[str, PresynapticRule]:
         return per_neuron.contiguous()
 
     return {
-        prefix(circuit, rule): replaced(rule, spread)
-        for rule in circuit.rules
+        place: replaced(rule, spread)
+        for place, rule in enumerate(circuit.rules)
         if isinstance(rule, PresynapticRule)
     }
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fwsim.spiking.assembly import Assembly
+from fwsim.rules.base import AssociativeRule, PresynapticRule, Values
+from fwsim.spiking.assembly import Assembly, Carrier
 
 if TYPE_CHECKING:
     from fwsim.recording import Recorder
@@ -41,12 +42,16 @@ class Sampler:
     def take(self, done: int) -> None:
         """Sample after `done` steps, where that is wanted."""
         due = [name for name, steps in self._wanted.items() if done - 1 in steps]
-        states = self._states(done) if any(name not in ("rate", "potential") for name in due) else {}
+        states = (
+            self._states(done) if any(name not in ("rate", "potential", "weight") for name in due) else {}
+        )
         for name in due:
             if name == "rate":
                 values = self._rates(done, self._wanted[name].step)
             elif name == "potential":
                 values = by_trial(self._assembly, np.asarray(self._assembly.neurons.v))
+            elif name == "weight":
+                values = self._weights(done)
             else:
                 values = states[name]
             self._recorder.write(name, values[:, None])
@@ -83,22 +88,39 @@ class Sampler:
         return by_trial(self._assembly, counts / (every * dt))
 
     def _states(self, done: int) -> dict[str, np.ndarray]:
-        """Variables of rules and their release, brought up to now: `[trial, projection, unit]`."""
-        assembly = self._assembly
-        now = (done - 1) * assembly.circuit.dt  # Brian2 dates a spike at the beginning of its step
-        rows: list[dict[str, np.ndarray]] = []
-        for prefix, rule in assembly.rules.items():
-            read = lambda name: torch.from_numpy(  # noqa: E731
-                by_trial(assembly, np.array(getattr(assembly.neurons, prefix + name)))  # noqa: B023
-            )
-            state = rule.propagate({name: read(name) for name in rule.rest()}, now - read("last_event"))
-            row = {**state, "release": rule.at_pre(state)[1]}
-            rows.append({name: torch.as_tensor(value).numpy() for name, value in row.items()})
-        missing = np.full((assembly.trials, assembly.circuit.neurons), np.nan)
+        """Variables of presynaptic rules and their release, brought up to now: `[trial, projection, unit]`."""
+        rows: list[dict[str, np.ndarray]] = [{} for _ in self._assembly.circuit.rules]
+        for each in self._assembly.carriers:
+            if isinstance(each.rule, PresynapticRule):
+                state = self._now(each, (self._assembly.trials, -1), done)
+                row = {**state, "release": each.rule.at_pre(state)[1]}
+                rows[each.place] = {name: torch.as_tensor(value).numpy() for name, value in row.items()}
+        missing = np.full((self._assembly.trials, self._assembly.circuit.neurons), np.nan)
         return {
             name: np.stack([row.get(name, missing) for row in rows], 1)
             for name in {n for row in rows for n in row}
         }
+
+    def _weights(self, done: int) -> np.ndarray:
+        """Weights of associative rules, brought up to now: `[trial, projection, post, pre]`, NaN without synapse."""
+        assembly, size = self._assembly, self._assembly.circuit.neurons
+        found = np.full((assembly.trials, len(assembly.circuit.rules), size, size), np.nan)
+        for each in assembly.carriers:
+            if isinstance(each.rule, AssociativeRule):
+                weight = each.rule.strength(self._now(each, (-1,), done)).numpy()
+                trial, pre = np.divmod(np.asarray(each.group.i), size)
+                found[trial, each.place, np.asarray(each.group.j) % size, pre] = weight
+        return found
+
+    def _now(self, carrier: Carrier, shape: tuple[int, ...], done: int) -> Values:
+        """State of a rule after `done` steps; what Brian2 holds is that after the last event."""
+
+        def read(name: str) -> torch.Tensor:
+            return torch.from_numpy(np.array(getattr(carrier.group, name))).reshape(shape)
+
+        now = (done - 1) * self._assembly.circuit.dt  # Brian2 dates a spike at the beginning of its step
+        state = {name: read(written) for name, written in carrier.code.variables.items()}
+        return carrier.rule.propagate(state, now - read(f"{carrier.prefix}last_event"))
 
 
 def by_trial(assembly: Assembly, values: np.ndarray) -> np.ndarray:

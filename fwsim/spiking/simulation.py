@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 NEURONS = ("trial", "time", "unit")
 SYNAPSES = ("trial", "time", "projection", "unit")
+PAIRS = ("trial", "time", "projection", "post", "pre")
 
 
 def simulate(
     circuit: Circuit,
     drive: Any = None,
     *,
+    hold: int = 1,
     steps: int | None = None,
     trials: int | None = None,
     record: str | Record | Iterable[str | Record] = EVENTS,
@@ -46,15 +48,18 @@ def simulate(
     circuit
         The description.
     drive
-        Input beside the background in V, `[trial, time, unit]` with populations as units (see `stimulus`); or
-        `None`, with `steps`.
+        Input beside the background in V, `[trial, time, unit]` with populations (see `stimulus`) or neurons as
+        units; or `None`, with `steps`.
+    hold
+        Steps for which each sample of the drive is held.
     steps
         Number of steps, where `drive` does not say.
     trials
         Number of trials, where `drive` does not say; 1 by default.
     record
         `spike_time`, `spike_unit`, `spike_trial`; with neurons as units `rate` (spikes since the last sample, over the
-        time), `potential`, `release` and the variables of presynaptic rules (`u`, `x` …).
+        time), `potential`, `release` and the variables of presynaptic rules (`u`, `x` …); `weight` of associative
+        rules, `[trial, time, projection, post, pre]`, NaN where there is no synapse.
     every
         Records that say nothing else keep every k-th step.
     to
@@ -80,15 +85,20 @@ def simulate(
 
     if drive is None and steps is None:
         raise ConfigError("how long to run is not said; give steps=, or a drive [trial, time, unit]")
-    if drive is not None and steps not in (None, np.shape(drive)[1]):
-        raise ConfigError(f"steps={steps}, but drive has {np.shape(drive)[1]} time steps; leave steps out")
-    signal = checked_drive(circuit, drive, trials)
-    steps = signal.shape[1] if steps is None else steps
+    if isinstance(hold, bool) or not isinstance(hold, int) or hold < 1:
+        raise ConfigError(f"hold={hold!r} is not allowed; give a whole number of steps from 1")
+    if drive is not None and steps not in (None, np.shape(drive)[1] * hold):
+        raise ConfigError(
+            f"steps={steps}, but drive has {np.shape(drive)[1] * hold} time steps; leave steps out"
+        )
+    signal = checked_drive(circuit, drive, trials, neurons=True)
+    steps = signal.shape[1] * hold if steps is None else steps
     records = as_records(record, recordable(circuit))
-    sizes = {"trial": len(signal), "unit": circuit.neurons, "projection": len(_presynaptic(circuit))}
+    sizes = {"trial": len(signal), "unit": circuit.neurons, "projection": len(circuit.rules)}
+    sizes |= {"post": circuit.neurons, "pre": circuit.neurons}
     with prepared(seed) as b:
         attributes = provenance(circuit.configuration(), seed=seed, device="cpu", dtype="float64")
-        assembly = build(circuit, signal, seed=seed)
+        assembly = build(circuit, signal, hold=hold, seed=seed)
         recorder = Recorder(
             records,
             Extent(steps, circuit.dt, sizes, every, "float32"),
@@ -104,7 +114,8 @@ def recordable(circuit: Circuit) -> tuple[str, ...]:
     """Names of what can be recorded of a circuit."""
     states = [name for rule in _presynaptic(circuit) for name in rule.rest()]
     release = ["release"] if _presynaptic(circuit) else []
-    return tuple(dict.fromkeys([*EVENTS, "rate", "potential", *release, *states]))
+    weight = ["weight"] if len(_presynaptic(circuit)) < len(circuit.rules) else []
+    return tuple(dict.fromkeys([*EVENTS, "rate", "potential", *release, *states, *weight]))
 
 
 def _presynaptic(circuit: Circuit) -> list[Any]:
@@ -115,6 +126,7 @@ def _variables(circuit: Circuit) -> dict[str, Variable]:
     """Meaning of what the schema does not have."""
     states = {name for rule in _presynaptic(circuit) for name in rule.rest()} - VARIABLES.keys()
     found = {name: Variable(SYNAPSES, "1", f"{name} of the synapse") for name in states}
+    found["weight"] = Variable(PAIRS, "1", "efficacy of the synapse")
     return found | {"potential": Variable(NEURONS, "V", "membrane potential")}
 
 

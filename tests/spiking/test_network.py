@@ -153,6 +153,33 @@ def test_associative_rules_act_on_their_synapses():
     assert expected > 0.1
 
 
+@pytest.mark.parametrize(
+    "rule", [fw.HebbianTraces(tau=(0.5, 5.0), eta=(0.3, 0.1)), fw.BCPNN(tau_pre=10 * ms, tau_post=20 * ms)]
+)
+def test_weights_come_back_between_spikes(rule):
+    circuit = Circuit([clock(size=2)], [Connection("clock", "clock", 1e-9, synapse=rule)])
+    run = simulate(circuit, steps=2000, record=[*SPIKES, fw.Record("weight", every=300)])
+    assert run.weight.dims == ("trial", "weight_time", "projection", "post", "pre")
+    assert np.isnan(run.weight.values[..., [0, 1], [0, 1]]).all()  # no neuron connects to itself
+    pre, post = (torch.tensor(train(run, unit)) for unit in (0, 1))
+    for now, weight in zip(run.weight_time.values, run.weight.values[0, :, 0, 1, 0]):
+        asked = torch.cat([pre[pre < now + 1e-9], torch.tensor([now]).double() + 1e-9])
+        expected = rule.respond(asked, post[post < now + 1e-9])[-1].item()
+        assert weight == pytest.approx(expected, rel=1e-5)
+
+
+def test_every_neuron_may_have_its_own_drive():
+    circuit = Circuit([quiet("a", 2, tau=1 * ms), quiet("b", tau=1 * ms)])
+    drive = np.zeros((2, 3, 3))
+    drive[0, 1, 0], drive[1, 2, 2] = 5 * mV, 7 * mV
+    run = simulate(circuit, drive, hold=100, record=["potential"], every=100)
+    assert run.sizes["time"] == 3
+    settled = run.potential.values - run.potential.values[:, :1] * np.exp(-10.0 * np.arange(3))[:, None]
+    np.testing.assert_allclose(settled[0, :, 0], [0, 5e-3, 0], atol=1e-6)
+    np.testing.assert_allclose(settled[1, :, 2], [0, 0, 7e-3], atol=1e-6)
+    np.testing.assert_allclose(settled[:, :, 1], 0, atol=1e-6)
+
+
 def test_connections_have_the_stated_probability_and_no_self_connections():
     pair = Circuit(
         [quiet("a", 200), quiet("b", 300)],
@@ -281,6 +308,9 @@ def test_stimuli_add_up():
         (lambda: simulate(Circuit([quiet("a")])), "give steps="),
         (lambda: simulate(Circuit([quiet("a")]), steps=10, record="u"), "'u' is unknown"),
         (lambda: simulate(Circuit([quiet("a")]), np.zeros((1, 5, 2))), "populations"),
+        (lambda: simulate(Circuit([quiet("a", 3)]), np.zeros((1, 5, 2))), "1 populations or unit=3 neurons"),
+        (lambda: simulate(Circuit([quiet("a")]), np.zeros((1, 5, 1)), hold=0), "whole number of steps"),
+        (lambda: simulate(Circuit([quiet("a")]), np.zeros((1, 5, 1)), steps=6), "leave steps out"),
         (lambda: simulate(Circuit([quiet("a")]), np.zeros((2, 5, 1)), trials=3), "trials"),
         (lambda: Pulse(1.0, 2.0, 1.0), "before stop"),
         (lambda: stimulus(Circuit([quiet("a")]), 1.0, [Pulse(1.0, trials=[2])]), "counted from 0"),
