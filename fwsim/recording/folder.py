@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
+import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,48 +19,97 @@ import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
 
 from fwsim.errors import RecordingError
+from fwsim.recording import checkpoints
 from fwsim.recording.layout import Layout, along
-from fwsim.recording.reading import open_recording
+from fwsim.recording.reading import check_interrupted, open_recording
 
 CHUNK_BYTES = 2 * 2**20
 CHUNK_EVENTS = 2**14
+PAUSE = 20  # times as long as the last checkpoint took
 
 
 class ZarrStore:
     """Writes a Zarr folder (format 3) through one buffer of a chunk for each variable.
 
     Arrays are declared in full at the start and chunks appear in order, each by an atomic
-    rename, so what is valid after a kill can be read off the chunks that are there. The
-    attributes come last at the start and `wall_time` last at the end: without the first the
-    folder is no recording, without the second it was interrupted.
+    rename, so what is valid after a kill can be read off the chunks that are there. The folder
+    itself appears when all is declared, and `wall_time` last at the end: without it the run was
+    interrupted. A checkpoint, which goes when the run ends, holds what the chunks do not.
 
-    Raises
-    ------
-    RecordingError
-        The path exists, or cannot be written.
+    Parameters
+    ----------
+    path
+        The folder, declared by `create` or found by `resume`.
+    layouts
+        What is written to it.
     """
 
-    def __init__(
-        self,
+    def __init__(self, path: Path, layouts: Mapping[str, Layout]) -> None:
+        self.path = path
+        self._group = zarr.open_group(path, mode="r+", zarr_format=3, use_consolidated=False)
+        self._buffers = {
+            name: _Buffer(_array(self._group, name), each.axis) for name, each in layouts.items()
+        }
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fwsim-recording")
+        self._pending: Future[None] | None = None
+        self._due = time.monotonic()
+
+    @classmethod
+    def create(
+        cls,
         path: Path,
         layouts: Mapping[str, Layout],
         coordinates: Mapping[str, xr.Variable],
         attributes: Mapping[str, str | int | float],
-    ) -> None:
-        self.path = path
+    ) -> ZarrStore:
+        """Make the folder, whole or not at all.
+
+        Raises
+        ------
+        RecordingError
+            The path exists, or cannot be written.
+        """
+        draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         with _one_line(path):
             if os.path.lexists(path):
-                raise RecordingError(f"{path} exists already; choose another path or remove it")
-            path.mkdir(parents=True)
-            self._group = zarr.create_group(path, zarr_format=3)
-            self._buffers = {
-                name: _Buffer(_declare(self._group, name, each), each.axis) for name, each in layouts.items()
-            }
-            for name, coordinate in coordinates.items():
-                _save(self._group, name, coordinate)
-            self._group.attrs.update(attributes)
-        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fwsim-recording")
-        self._pending: Future[None] | None = None
+                raise RecordingError(
+                    f"{path} exists already; choose another path or remove it (resume=True goes on with an "
+                    "interrupted run)"
+                )
+            try:
+                draft.mkdir(parents=True)
+                group = zarr.create_group(draft, zarr_format=3)
+                for name, each in layouts.items():
+                    _declare(group, name, each)
+                for name, coordinate in coordinates.items():
+                    _save(group, name, coordinate)
+                group.attrs.update(attributes)
+                os.rename(draft, path)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+            return cls(path, layouts)
+
+    @classmethod
+    def resume(
+        cls, path: Path, layouts: Mapping[str, Layout], attributes: Mapping[str, str | int | float]
+    ) -> tuple[ZarrStore, dict[str, np.ndarray]]:
+        """Go on with an interrupted recording; also what its last checkpoint kept, empty without one.
+
+        Raises
+        ------
+        RecordingError
+            It is finished, damaged, of another run, or no recording.
+        """
+        check_interrupted(path, layouts, attributes)
+        kept = checkpoints.read(path)
+        with _one_line(path):
+            for partial in path.rglob("*.partial"):
+                partial.unlink()
+            store = cls(path, layouts)
+        for name, buffer in store._buffers.items():
+            if kept:
+                buffer.restore(int(kept[f"begin/{name}"]), kept[f"buffer/{name}"])
+        return store, kept
 
     def append(self, name: str, values: np.ndarray) -> None:
         """Add samples along the streamed axis; whole chunks are written in the background."""
@@ -66,6 +118,23 @@ class ZarrStore:
             values = buffer.fill(values)
             if buffer.full:
                 self._write(buffer)
+
+    def checkpoint(self, content: Callable[[], Mapping[str, np.ndarray]]) -> None:
+        """Keep `content` and the buffers, after all chunks before, unless the last checkpoint is too recent."""
+        if time.monotonic() < self._due:
+            return
+        self._wait()
+        began = time.monotonic()
+        kept = dict(content())
+        for name, buffer in self._buffers.items():
+            kept[f"begin/{name}"], kept[f"buffer/{name}"] = np.array(buffer.begin), buffer.filled()
+
+        def write() -> None:
+            checkpoints.write(self.path, kept)
+            now = time.monotonic()
+            self._due = now + PAUSE * (now - began)
+
+        self._pending = self._writer.submit(write)
 
     def finish(
         self, extra: Mapping[str, xr.Variable], attributes: Mapping[str, str | int | float]
@@ -79,6 +148,7 @@ class ZarrStore:
             for name, variable in extra.items():
                 _save(self._group, name, variable)
             self._group.attrs.update(attributes)
+            checkpoints.remove(self.path)
         return open_recording(self.path)
 
     def _write(self, buffer: _Buffer) -> None:
@@ -98,8 +168,17 @@ class _Buffer:
     def __init__(self, array: zarr.Array, axis: int) -> None:
         self.array, self.axis = array, axis
         self._length = array.chunks[axis]
-        self._begin = 0
+        self.begin = 0
         self._renew()
+
+    def restore(self, begin: int, values: np.ndarray) -> None:
+        """Go on with a chunk that had been filled in part."""
+        self.begin = begin
+        self.fill(values)
+
+    def filled(self) -> np.ndarray:
+        """Return a copy of what waits for the rest of its chunk."""
+        return self._values[along(self.axis, 0, self._filled)].copy()
 
     def _renew(self) -> None:
         shape = list(self.array.shape)
@@ -122,10 +201,10 @@ class _Buffer:
 
     def take(self) -> Callable[[], None]:
         """Start a new chunk and return the function that writes the old one."""
-        begin, end = self._begin, self._begin + self._filled
+        begin, end = self.begin, self.begin + self._filled
         values = self._values[along(self.axis, 0, self._filled)]
         array, axis = self.array, self.axis
-        self._begin = end
+        self.begin = end
         self._renew()
 
         def write() -> None:
@@ -156,12 +235,22 @@ def _declare(group: zarr.Group, name: str, each: Layout) -> zarr.Array:
 
 
 def _save(group: zarr.Group, name: str, variable: xr.Variable) -> None:
+    """Store a whole variable, chunk by chunk; one that an interrupted end left there is replaced."""
     chunks = chunk_shape(variable.shape, variable.dtype.itemsize, 0) if variable.ndim else ()
     array = _create(
         group, name, variable.shape, chunks, variable.dtype, tuple(map(str, variable.dims)), variable.attrs
     )
-    if variable.size:
+    if not variable.ndim:
         array[...] = variable.values
+    elif variable.size:
+        for begin in range(0, variable.shape[0], chunks[0]):
+            array[begin : begin + chunks[0]] = variable.values[begin : begin + chunks[0]]
+
+
+def _array(group: zarr.Group, name: str) -> zarr.Array:
+    """Array to write to; a chunk of nothing but the fill value must exist, since its presence makes it valid."""
+    array: Any = group[name]
+    return array.with_config({"write_empty_chunks": True})
 
 
 def _create(
@@ -183,8 +272,8 @@ def _create(
         fill_value=math.nan if dtype.kind == "f" else 0,
         compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec()],
         chunk_key_encoding={"name": "default", "separator": "."},  # one file a chunk and no folders
-        # A chunk that holds only the fill value must exist, since its presence says that it is valid.
         config={"write_empty_chunks": True},
+        overwrite=True,
     )
 
 

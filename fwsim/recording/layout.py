@@ -15,41 +15,72 @@ SELECTED_BY = {"trial": "trials", "unit": "units", "post": "units", "pre": "unit
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
-    """How one variable lies in a recording.
+class Axis:
+    """One axis of a stored array.
 
     Attributes
     ----------
-    name, dtype, attributes
+    dimension
+        Of the stored array: that of the run, or its own (`memory_time`) where the record selects.
+    basis
+        The run's dimension that it is taken from.
+    size
+        Of the stored array; 0 of events, which grow.
+    """
+
+    dimension: str
+    basis: str
+    size: int
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """How one record lies in a recording.
+
+    Attributes
+    ----------
+    record
+        What is kept.
+    dtype, attributes
         Of the stored array.
-    dimensions
-        Of the stored array: those of the run, or its own (`memory_time`) where the record selects.
-    run_dimensions, run_shape
-        Of what is handed over, before selection; -1 along `axis`.
+    axes
+        Of the stored array.
     axis
-        The streamed one of the dimensions.
+        The number of the streamed one.
     steps
-        Steps of the run that are kept; `None` for events.
+        Steps of the run that have a sample; `None` for events.
+    taken
+        Steps of the run that are handed over: those with a sample, or all that a sample is reduced from.
+    run_shape
+        Of what is handed over; -1 along `axis`.
     selection
         Axis → indices to keep of what is handed over.
     """
 
-    name: str
+    record: Record
     dtype: np.dtype
     attributes: dict[str, str]
-    dimensions: tuple[str, ...]
-    run_dimensions: tuple[str, ...]
-    run_shape: tuple[int, ...]
+    axes: tuple[Axis, ...]
     axis: int
     steps: range | None
+    taken: range | None
+    run_shape: tuple[int, ...]
     selection: dict[int, np.ndarray]
+
+    @property
+    def name(self) -> str:
+        """What the recording calls it."""
+        return self.record.called
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """Of the stored array."""
+        return tuple(axis.dimension for axis in self.axes)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the stored array; events start with none."""
-        shape = [len(self.selection.get(i, range(size))) for i, size in enumerate(self.run_shape)]
-        shape[self.axis] = len(self.steps or ())
-        return tuple(shape)
+        return tuple(axis.size for axis in self.axes)
 
 
 def layout(record: Record, variable: Variable, extent: Extent) -> Layout:
@@ -74,15 +105,24 @@ def layout(record: Record, variable: Variable, extent: Extent) -> Layout:
     own = {dimensions[i] for i in selection}
     if steps is not None and steps != extent.kept():
         own.add("time")
+    axes = tuple(
+        Axis(
+            dimension=f"{record.called}_{d}" if d in own else d,
+            basis=d,
+            size=len(steps or ()) if i == axis else len(selection.get(i, range(extent.sizes[d]))),
+        )
+        for i, d in enumerate(dimensions)
+    )
+    dtype = np.dtype(record.dtype or variable.dtype or extent.dtype)
     return Layout(
-        name=name,
-        dtype=np.dtype(record.dtype or variable.dtype or extent.dtype),
-        attributes=variable.attributes,
-        dimensions=tuple(f"{name}_{d}" if d in own else d for d in dimensions),
-        run_dimensions=dimensions,
-        run_shape=tuple(-1 if i == axis else extent.sizes[d] for i, d in enumerate(dimensions)),
+        record=record,
+        dtype=dtype,
+        attributes=_attributes(record, variable, extent),
+        axes=axes if record.statistic is None else _of_statistic(record, axes, axis, dtype),
         axis=axis,
         steps=steps,
+        taken=_taken(record, steps, extent),
+        run_shape=tuple(-1 if i == axis else extent.sizes[d] for i, d in enumerate(dimensions)),
         selection=selection,
     )
 
@@ -94,8 +134,12 @@ def along(axis: int, begin: int, end: int | None) -> tuple[slice, ...]:
 
 def _steps(record: Record, extent: Extent, events: bool) -> range | None:
     if events:
-        if (record.every, record.start, record.stop) != (None, None, None):
-            raise ConfigError(f"{record.variable} are events; record all of them (no every, start or stop)")
+        if (record.every, record.start, record.stop, record.statistic, record.reduce) != (None,) * 4 + (
+            "last",
+        ):
+            raise ConfigError(
+                f"{record.variable} are events; record all of them (no every, start, stop, statistic or reduce)"
+            )
         return None
     steps = extent.kept(record.every, *record.interval)
     if not steps and extent.steps:
@@ -106,6 +150,13 @@ def _steps(record: Record, extent: Extent, events: bool) -> range | None:
             f"steps of {extent.dt:g} s; choose a smaller every{' or another interval' if bounded else ''}"
         )
     return steps
+
+
+def _taken(record: Record, steps: range | None, extent: Extent) -> range | None:
+    """All steps since the sample before, where they are reduced."""
+    if not steps or record.reduce == "last":
+        return steps
+    return range(max(0, steps[0] + 1 - (record.every or extent.every)), steps[-1] + 1)
 
 
 def _selection(record: Record, dimensions: tuple[str, ...], extent: Extent) -> dict[int, np.ndarray]:
@@ -129,3 +180,35 @@ def _selection(record: Record, dimensions: tuple[str, ...], extent: Extent) -> d
             if indices != tuple(range(size)):
                 selection[axis] = np.asarray(indices, dtype=np.int64)
     return selection
+
+
+def _attributes(record: Record, variable: Variable, extent: Extent) -> dict[str, str]:
+    """Unit and name of what is kept."""
+    text = variable.long_name
+    if record.statistic is not None:
+        function = getattr(record.statistic, "__name__", "statistic")
+        text = f"{'statistic' if function == '<lambda>' else function} of {text}"
+    if record.reduce != "last":
+        text = f"{record.reduce} of {text} over {record.every or extent.every} steps"
+    return {**variable.attributes, "long_name": text}
+
+
+def _of_statistic(record: Record, axes: tuple[Axis, ...], axis: int, dtype: np.dtype) -> tuple[Axis, ...]:
+    """Axes of what a statistic makes of two samples; those that it changed are its own, `<name>_0` …."""
+    assert record.statistic is not None
+    before = tuple(2 if i == axis else each.size for i, each in enumerate(axes))
+    try:
+        after = np.shape(record.statistic(np.zeros(before, dtype)))
+    except Exception as error:
+        raise ConfigError(
+            f"the statistic of {record.called} fails on zeros {list(before)}: {type(error).__name__}: {error}"
+        ) from error
+    if after[: axis + 1] != before[: axis + 1]:
+        raise ConfigError(
+            f"the statistic of {record.called} makes {list(after)} of {list(before)}; "
+            "give a function [trial, sample, …] → [trial, sample, …]"
+        )
+    if after == before:
+        return axes
+    own = (f"{record.called}_{k}" for k in range(len(after)))
+    return axes[: axis + 1] + tuple(Axis(name, name, size) for name, size in zip(own, after[axis + 1 :]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import os
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import xarray as xr
 import zarr
 
 from fwsim.errors import RecordingError
+from fwsim.recording.layout import Layout
 from fwsim.recording.schema import SCHEMA
 
 CODECS = ("BytesCodec", "BloscCodec", "Crc32cCodec")
@@ -22,6 +24,9 @@ CODECS = ("BytesCodec", "BloscCodec", "Crc32cCodec")
 # What a file may declare before anything is allocated; ours have chunks of 2 MiB.
 LARGEST_CHUNK = 64 * 2**20  # bytes
 MOST_CHUNKS = 2**20  # of one sample
+
+OF_THE_PROCESS = ("versions", "commit", "command", "started")
+"""Attributes in which a run and its continuation may differ."""
 
 
 def open_recording(path: str | PathLike[str]) -> xr.Dataset:
@@ -46,18 +51,77 @@ def open_recording(path: str | PathLike[str]) -> xr.Dataset:
         found by its checksum when it is read.
     """
     path = Path(path)
+    attributes = _attributes(path)
+    _check_schema(path, attributes)
+    try:
+        group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
+        return _dataset(_arrays(path, group, "wall_time" in attributes), attributes)
+    except RecordingError:
+        raise
+    except Exception as error:  # whatever a hostile or broken file makes the libraries raise
+        raise _damaged(path, error) from error
+
+
+def is_finished(path: str | PathLike[str]) -> bool:
+    """Whether a recording is there and came to its end."""
+    return (Path(path) / "zarr.json").is_file() and "wall_time" in _attributes(Path(path))
+
+
+def check_interrupted(path: Path, layouts: Mapping[str, Layout], attributes: Mapping[str, Any]) -> None:
+    """Refuse what is not an interrupted recording of the run with these attributes.
+
+    Raises
+    ------
+    RecordingError
+        It is finished, damaged, of another run, or no recording.
+    """
+    check_same_run(path, attributes)
+    if is_finished(path):
+        raise RecordingError(f"{path} is finished; open it, or choose another path")
+    try:
+        group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
+        for name, each in layouts.items():
+            stored = _Stored(path / name, group[name])
+            shape = [size for axis, size in enumerate(stored.array.shape) if axis != each.axis or each.steps]
+            expected = [size for axis, size in enumerate(each.shape) if axis != each.axis or each.steps]
+            if (stored.dimensions, stored.dtype, shape) != (each.dimensions, each.dtype, expected):
+                raise RecordingError(f"{path} was begun with another record of {name}; give the same")
+    except RecordingError:
+        raise
+    except KeyError as error:
+        raise RecordingError(
+            f"{path} was begun without a record of {error}; give the same, or another path"
+        ) from None
+    except Exception as error:
+        raise _damaged(path, error) from error
+
+
+def check_same_run(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Refuse a recording of a run with other attributes than these.
+
+    Raises
+    ------
+    RecordingError
+        They differ, or there is no recording.
+    """
+    stored = _attributes(path)
+    _check_schema(path, stored)
+    for name, value in attributes.items():
+        if name not in OF_THE_PROCESS and stored.get(name) != value:
+            short = f": {stored.get(name)!r}, now {value!r}" if len(str(value)) < 40 else ""
+            raise RecordingError(
+                f"{path} was recorded with another {name}{short}; give the same, or another path"
+            )
+
+
+def _attributes(path: Path) -> dict[str, Any]:
     if not (path / "zarr.json").is_file():
         raise RecordingError(
             f"{path} is not a recording; give the folder that a run was written to (an experiment's recording.zarr)"
         )
     try:
-        group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
-        attributes = dict(group.attrs)
-        _check_schema(path, attributes)
-        return _dataset(_arrays(path, group, "wall_time" in attributes), attributes)
-    except RecordingError:
-        raise
-    except Exception as error:  # whatever a hostile or broken file makes the libraries raise
+        return dict(zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False).attrs)
+    except Exception as error:
         raise _damaged(path, error) from error
 
 
@@ -95,11 +159,20 @@ class _Stored:
         except Exception as error:
             raise _damaged(self.path, error) from error
 
+    def read(self) -> np.ndarray:
+        """All that is valid of one dimension, chunk by chunk, so that it is in memory only once."""
+        values, chunk = np.empty(self.shape, self.dtype), self.chunks[0]
+        for begin in range(0, len(values), chunk):
+            values[begin : begin + chunk] = self[begin : min(begin + chunk, len(values))]
+        return values
+
     def variable(self) -> xr.Variable:
         """The array as a lazy variable; coordinates and single numbers are read at once."""
         attributes = dict(self.array.attrs)
-        if self.ndim == 0 or self.dimensions == (self.name,):
-            return xr.Variable(self.dimensions, np.asarray(self[tuple(map(slice, self.shape))]), attributes)
+        if self.ndim == 0:
+            return xr.Variable((), np.asarray(self[()]), attributes)
+        if self.dimensions == (self.name,):
+            return xr.Variable(self.dimensions, self.read(), attributes)
         meta = np.empty((0,) * self.ndim, self.dtype)
         data = dask.array.from_array(self, chunks=self.chunks, name=False, meta=meta)
         return xr.Variable(self.dimensions, data, attributes)
@@ -172,7 +245,7 @@ def _dataset(kept: dict[str, _Stored], attributes: dict[str, Any]) -> xr.Dataset
 def _times(dimension: str | None, kept: dict[str, _Stored]) -> np.ndarray:
     """Times of the samples along a streamed dimension, s."""
     stored = kept["spike_time" if dimension == "spike" else str(dimension)]
-    return stored[: stored.shape[0]]
+    return stored.read()
 
 
 def _first_missing(stored: _Stored, kept: dict[str, _Stored], finished: bool) -> float:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 from fwsim.errors import ConfigError, choice
+from fwsim.recording.schema import COORDINATES, VARIABLES
 from fwsim.units import quantity
 
 DTYPES = ("float16", "float32", "float64")
+REDUCTIONS = ("last", "mean", "max", "min")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,15 @@ class Record:
         Indices of the batch entries to keep. `None`: all.
     start, stop
         Keep samples with start < time ≤ stop, in s or as text (`"200 ms"`). `None`: no bound.
+    statistic
+        Function of numpy arrays `[trial, sample, …] → [trial, sample, …]`, whose result is kept instead of the
+        states, e.g. `lambda h: h @ patterns.T`; it sees the selected units and trials. Its unit is taken to be
+        the variable's.
+    reduce
+        What a sample keeps of the steps since the last one: the `"last"` of them, or their `"mean"`, `"max"` or
+        `"min"`, of the statistic where there is one. With `every=steps` it is that of the whole run.
+    name
+        What the recording calls it, so that several statistics of a variable can be kept. `None`: the variable.
 
     A selection that differs from the run's own samples, units or trials gives the variable
     its own dimension, named `<variable>_time`, `<variable>_unit`, `<variable>_trial` ….
@@ -44,6 +56,8 @@ class Record:
     --------
     >>> Record("memory", every=10, dtype="float16", trials=[0]).trials
     (0,)
+    >>> Record("rate", every=1000, statistic=lambda r: r.mean(-1), reduce="max", name="peak").name
+    'peak'
     """
 
     variable: str
@@ -53,6 +67,9 @@ class Record:
     trials: Sequence[int] | None = None
     start: float | str | None = None
     stop: float | str | None = None
+    statistic: Callable[[Any], Any] | None = None
+    reduce: str = "last"
+    name: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.variable, str):
@@ -67,6 +84,18 @@ class Record:
         start, stop = self.interval
         if not start < stop:
             raise ConfigError(f"start={start:g} s must be before stop={stop:g} s")
+        if self.statistic is not None and not callable(self.statistic):
+            raise ConfigError(
+                f"statistic={self.statistic!r} is not allowed; give a function [trial, sample, …] → [trial, sample, …]"
+            )
+        choice("reduce", self.reduce, REDUCTIONS)
+        if self.name is not None:
+            _check_name(self.name, self.variable)
+
+    @property
+    def called(self) -> str:
+        """What the recording calls it."""
+        return self.variable if self.name is None else self.name
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -96,17 +125,28 @@ def as_records(record: str | Record | Iterable[str | Record], available: Iterabl
     Raises
     ------
     ConfigError
-        A variable that is not available, or one asked for twice.
+        A variable that is not available, or two records of one name.
     """
     given = record if isinstance(record, Iterable) and not isinstance(record, str) else [record]
     records = tuple(item if isinstance(item, Record) else Record(item) for item in given)
-    names = [item.variable for item in records]
+    names = [item.called for item in records]
     allowed = tuple(available)
-    for name in names:
-        choice("record", name, allowed)
-        if names.count(name) > 1:
-            raise ConfigError(f"record={name!r} was given {names.count(name)} times; give each variable once")
+    for item in records:
+        choice("record", item.variable, allowed)
+        if names.count(item.called) > 1:
+            raise ConfigError(
+                f"record={item.called!r} was given {names.count(item.called)} times; "
+                "give each variable once, or each Record a name of its own"
+            )
     return records
+
+
+def _check_name(name: object, variable: str) -> None:
+    """A name becomes a folder and a variable beside those of the schema."""
+    if not isinstance(name, str) or not name.isidentifier() or name.startswith("final_"):
+        raise ConfigError(f"name={name!r} cannot name a record; use letters, digits and underscores")
+    if name != variable and (name in VARIABLES or name in COORDINATES):
+        raise ConfigError(f"name={name!r} has a meaning of its own in recordings; choose another")
 
 
 def _indices(name: str, given: Sequence[int]) -> tuple[int, ...]:

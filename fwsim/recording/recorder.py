@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from fwsim.recording.layout import Layout, layout
 from fwsim.recording.memory import MemoryStore, check_memory
 from fwsim.recording.record import Record, as_records
 from fwsim.recording.schema import COORDINATES, SCHEMA, STREAMED, VARIABLES, Variable
+from fwsim.recording.stream import Stream, between
 
 if TYPE_CHECKING:
     from fwsim.recording.folder import ZarrStore
@@ -40,13 +40,20 @@ class Recorder:
         Variables beside those of the schema, or in place of them.
     to
         Folder to write, which must not exist yet. `None`: keep in memory.
+    resume
+        Go on with an interrupted recording of the same run that is in `to`, if there is one.
+
+    Attributes
+    ----------
+    resumed
+        What the last `checkpoint` of the recording that goes on kept; empty where nothing does.
 
     Raises
     ------
     ConfigError
         A record that does not fit the run, an unknown variable, an attribute that is no string or number.
     RecordingError
-        The path exists or cannot be written; the memory does not suffice.
+        The path exists, is not an interrupted recording of this run, or cannot be written; the memory does not suffice.
 
     Examples
     --------
@@ -69,17 +76,19 @@ class Recorder:
         attributes: Mapping[str, str | int | float] | None = None,
         variables: Mapping[str, Variable] | None = None,
         to: str | PathLike[str] | None = None,
+        resume: bool = False,
     ) -> None:
         self._began = time.monotonic()
         self._extent = extent
         self._variables = {**VARIABLES, **(variables or {})}
         self._values = dict(coordinates or {})
-        self._layouts: dict[str, Layout] = {}
+        self._streams: dict[str, Stream] = {}
         for record in as_records(records, self._variables):
-            self._layouts[record.variable] = layout(record, self._variables[record.variable], extent)
-        self._counts = dict.fromkeys(self._layouts, 0)
-        if to is None:
-            check_memory(self._layouts.values())
+            self._streams[record.called] = Stream(layout(record, self._variables[record.variable], extent))
+        self._given = {
+            each.record.variable: self._steps_given(each.record.variable) for each in self._layouts
+        }
+        self._counts = dict.fromkeys(self._given, 0)
         axes = self._recorded_coordinates()
         self._with_coordinate = set(axes)
         described = {
@@ -89,22 +98,17 @@ class Recorder:
             "steps": extent.steps,
             "first_step": extent.first_step,
         }
-        self._store: MemoryStore | ZarrStore
-        if to is None:
-            self._store = MemoryStore(self._layouts, axes, described)
-        else:
-            from fwsim.recording.folder import ZarrStore
-
-            self._store = ZarrStore(Path(to), self._layouts, axes, described)
+        self.resumed: dict[str, np.ndarray] = {}
+        self._store = self._opened(to, resume, axes, described)
 
     def wanted(self, variable: str, start: int, stop: int) -> range:
-        """Those of the steps start … stop−1 of this run whose `variable` is recorded."""
-        if variable not in self._layouts:
+        """Those of the steps start … stop−1 of this run at which `variable` is to be written."""
+        if variable not in self._given:
             return range(0)
-        steps = self._layouts[variable].steps
+        steps = self._given[variable]
         if steps is None:
             raise RecordingError(f"{variable} are events; write all of them")
-        return steps[bisect_left(steps, start) : bisect_left(steps, stop)]
+        return between(steps, start, stop)
 
     def write(self, variable: str, values: np.ndarray) -> None:
         """Add the next samples of a variable.
@@ -123,22 +127,20 @@ class Recorder:
         RecordingError
             The disk refuses, or a finite number does not fit the recorded dtype.
         """
-        choice("variable", variable, tuple(self._layouts))
-        each = self._layouts[variable]
-        _check_shape(values, each)
-        self._counts[variable] += values.shape[each.axis]
-        if each.steps is not None and self._counts[variable] > len(each.steps):
-            raise ShapeError(f"{variable} got {self._counts[variable]} samples; give {len(each.steps)}")
-        for axis, indices in each.selection.items():
-            values = values.take(indices, axis)
-        try:
-            with np.errstate(over="raise"):
-                stored = values.astype(each.dtype, copy=False)
-        except FloatingPointError as error:
-            raise RecordingError(
-                f"{variable} has values too large for dtype={each.dtype.name!r}; record it in a wider type"
-            ) from error
-        self._store.append(variable, stored)
+        choice("variable", variable, tuple(self._given))
+        streams = [each for each in self._streams.values() if each.layout.record.variable == variable]
+        _check_shape(values, streams[0].layout)
+        begin, given = self._counts[variable], self._given[variable]
+        self._counts[variable] += values.shape[streams[0].layout.axis]
+        if given is not None and self._counts[variable] > len(given):
+            raise ShapeError(f"{variable} got {self._counts[variable]} samples; give {len(given)}")
+        steps = None if given is None else given[begin : self._counts[variable]]
+        for stream in streams:
+            self._store.append(stream.layout.name, stream.keep(values, steps))
+
+    def checkpoint(self, state: Callable[[], Mapping[str, np.ndarray]]) -> None:
+        """Offer what the run needs to go on from here, which is kept as often as costs little; in memory never."""
+        self._store.checkpoint(lambda: {**_prefixed("state", state()), **self._unfinished()})
 
     def finish(self, state: Mapping[str, np.ndarray | int] | None = None) -> xr.Dataset:
         """Store the final state and give the recording.
@@ -154,10 +156,10 @@ class Recorder:
         RecordingError
             A variable did not get all of its samples, or the disk refuses.
         """
-        for name, each in self._layouts.items():
-            if each.steps is not None and self._counts[name] != len(each.steps):
+        for name, given in self._given.items():
+            if given is not None and self._counts[name] != len(given):
                 raise RecordingError(
-                    f"{name} got {self._counts[name]} of {len(each.steps)} samples; write them all"
+                    f"{name} got {self._counts[name]} of {len(given)} samples; write them all"
                 )
         final = {f"final_{name}": self._final(name, value) for name, value in (state or {}).items()}
         extra = dict(final)
@@ -168,22 +170,71 @@ class Recorder:
         finished = {"valid_steps": self._extent.steps, "wall_time": time.monotonic() - self._began}
         return self._store.finish(extra, finished)
 
+    @property
+    def _layouts(self) -> list[Layout]:
+        return [stream.layout for stream in self._streams.values()]
+
+    def _opened(
+        self,
+        to: str | PathLike[str] | None,
+        resume: bool,
+        axes: dict[str, xr.Variable],
+        described: dict[str, str | int | float],
+    ) -> MemoryStore | ZarrStore:
+        layouts = {each.name: each for each in self._layouts}
+        if to is None:
+            check_memory(self._layouts)
+            return MemoryStore(layouts, axes, described)
+        from fwsim.recording.folder import ZarrStore
+
+        path = Path(to)
+        if not (resume and path.exists()):
+            return ZarrStore.create(path, layouts, axes, described)
+        store, kept = ZarrStore.resume(path, layouts, described)
+        if not kept:
+            return store
+        self.resumed = _under("state", kept)
+        self._began -= float(kept["elapsed"])
+        self._counts = {name: int(count) for name, count in _under("count", kept).items()}
+        for name, stream in self._streams.items():
+            stream.resume(_under(f"open/{name}", kept))
+        return store
+
+    def _unfinished(self) -> dict[str, np.ndarray]:
+        """What a resumed recorder needs besides the store's buffers."""
+        found = {"elapsed": np.array(time.monotonic() - self._began)}
+        found |= {f"count/{name}": np.array(count) for name, count in self._counts.items()}
+        for name, stream in self._streams.items():
+            found |= _prefixed(f"open/{name}", stream.unfinished())
+        return found
+
+    def _steps_given(self, variable: str) -> range | None:
+        """Steps at which a variable is written: those of its only record, or all that several span."""
+        taken = [each.taken for each in self._layouts if each.record.variable == variable]
+        if len(taken) == 1 or taken[0] is None or all(each == taken[0] for each in taken):
+            return taken[0]
+        used = [each for each in taken if each]
+        return range(min(each[0] for each in used), max(each[-1] for each in used) + 1) if used else range(0)
+
     def _recorded_coordinates(self) -> dict[str, xr.Variable]:
         coordinates = {}
-        for each in self._layouts.values():
-            for axis, (dimension, basis) in enumerate(zip(each.dimensions, each.run_dimensions)):
-                if axis == each.axis and each.steps is not None:
+        for each in self._layouts:
+            for number, axis in enumerate(each.axes):
+                if number == each.axis and each.steps is not None:
                     times = self._extent.times(each.steps)
-                    coordinates[dimension] = xr.Variable(dimension, times, COORDINATES["time"].attributes)
-                elif self._has_coordinate(basis):
-                    whole = self._coordinate(basis, each.run_shape[axis])
-                    values = whole.values[each.selection.get(axis, slice(None))]
-                    coordinates[dimension] = xr.Variable(dimension, values, whole.attrs)
+                    coordinates[axis.dimension] = xr.Variable(
+                        axis.dimension, times, COORDINATES["time"].attributes
+                    )
+                elif self._has_coordinate(axis.basis):
+                    whole = self._coordinate(axis.basis, self._extent.sizes.get(axis.basis, axis.size))
+                    selected = each.selection.get(number) if axis.basis in self._extent.sizes else None
+                    values = whole.values if selected is None else whole.values[selected]
+                    coordinates[axis.dimension] = xr.Variable(axis.dimension, values, whole.attrs)
         return coordinates
 
     def _has_coordinate(self, dimension: str) -> bool:
         """A recorded `inner` lies along the dimension `inner`, which leaves no name for its 0 … S."""
-        return dimension not in STREAMED and dimension not in self._layouts
+        return dimension not in STREAMED and dimension not in self._streams
 
     def _coordinate(self, dimension: str, size: int) -> xr.Variable:
         meaning = COORDINATES.get(dimension, Variable((dimension,), "1", dimension.replace("_", " ")))
@@ -208,7 +259,7 @@ def _check_shape(values: np.ndarray, each: Layout) -> None:
     )
     if not fits:
         pattern = ", ".join("sample" if size == -1 else str(size) for size in each.run_shape)
-        raise ShapeError(f"{each.name} has shape {list(values.shape)}; give [{pattern}]")
+        raise ShapeError(f"{each.record.variable} has shape {list(values.shape)}; give [{pattern}]")
 
 
 def _checked(attributes: Mapping[str, str | int | float]) -> dict[str, str | int | float]:
@@ -217,3 +268,15 @@ def _checked(attributes: Mapping[str, str | int | float]) -> dict[str, str | int
         if not isinstance(value, (str, int, float)) or isinstance(value, bool):
             raise ConfigError(f"attribute {name}={value!r} is not allowed; give a string or a number")
     return plain
+
+
+def _prefixed(prefix: str, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{prefix}/{name}": value for name, value in values.items()}
+
+
+def _under(prefix: str, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {
+        name.removeprefix(f"{prefix}/"): value
+        for name, value in values.items()
+        if name.startswith(f"{prefix}/")
+    }
