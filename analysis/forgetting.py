@@ -1,8 +1,9 @@
-"""Which law does forgetting follow, with which time constant, and how long are items recognised?
+"""Which law does forgetting follow, with which time constant, and how long are items recognised and recalled?
 
-Works on a run and on a sweep: whatever parameters were swept stay as dimensions. Shown are the strength and the
-overlap of items against the time since they were stored, with the kernel and the recognition that theory expects
-as lines, for one point or for up to six along the first parameter (the first value of the others).
+Works on a run and on a sweep: whatever parameters were swept stay as dimensions. Shown are the strength of items
+against the time since they were stored, the overlap after one iteration and that of what is recalled from a noisy
+cue, with what theory expects as lines: the kernel, the noise of all other items, and the mean field of palimpsests;
+for one point or for up to six along the first parameter (the first value of the others).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ OWN = {"trial", "lag"}
 SHOWN = ("strength", "recognised", "recalled")
 RECOGNISED = 0.5
 """Overlap after one iteration below which an item counts as forgotten."""
+RECALLED = 0.9
+"""Overlap of what is recalled above which an item counts as held; theory's transition jumps from .97 to 0."""
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
@@ -31,80 +34,145 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         mean, spread = recording[name].mean(over), recording[name].std(over, ddof=1) / count**0.5
         result[name] = described(mean, recording[name].attrs["long_name"])
         result[f"{name}_error"] = described(spread, f"standard error of the {name} items")
-    for name in ("kernel", "expected_recognised"):
+    for name in ("kernel", "expected_recognised", "time_constant", "write_strength", "units"):
         values = recording[name].mean("seed") if "seed" in recording.dims else recording[name]
         result[name] = described(values, recording[name].attrs["long_name"])
     result = result.merge(laws(result["strength"]))
     step = float(recording["lag"][1] - recording["lag"][0])
-    area = result["strength"].sum("lag") * step / result["strength"].isel(lag=0)
-    result["area"] = described(area, "area under the curve at equal strength of a write", "s")
+    for name in ("strength", "kernel"):
+        area = result[name].sum("lag") * step / result["kernel"].isel(lag=0)
+        result[f"{name}_area"] = described(area, f"area under the {name} at equal total strength", "s")
     span = (result["recognised"] >= RECOGNISED).cumprod("lag").sum("lag") * step
     result["span"] = described(span, f"time for which one iteration keeps an overlap of {RECOGNISED}", "s")
+    held = (recording["recalled"] >= RECALLED).sum("lag")
+    result["held"] = described(held.mean(over), "items that are recalled")
+    result["held_error"] = described(
+        held.std(over, ddof=1) / count**0.5, "standard error of the items recalled"
+    )
+    theory = [result["time_constant"], result["write_strength"], result["units"], step]
+    result["expected_held"] = described(
+        xr.apply_ufunc(
+            expected_held, *theory, input_core_dims=[["timescale"]] * 2 + [[]] * 2, vectorize=True
+        ),
+        "items that can be recalled in mean field",
+    )
     return result
 
 
+def palimpsest(tau: np.ndarray, eta: np.ndarray, units: float, step: float) -> fw.theory.Spectrum:
+    """What theory needs to know of a memory; time scales that nothing is written to are left out."""
+    written = eta > 0
+    return fw.theory.Spectrum.from_tau(tau[written], eta[written], int(units), step)
+
+
+def expected_held(tau: np.ndarray, eta: np.ndarray, units: float, step: float) -> float:
+    if not np.isfinite(units):
+        return np.nan  # a point that failed
+    return float(fw.theory.palimpsest_capacity(palimpsest(tau, eta, units, step))) * units
+
+
 def laws(strength: xr.DataArray) -> xr.Dataset:
-    """Time constant of one exponential, and the law that the curve supports best, at every point."""
+    """Time constant of one exponential, exponent of a power law, and the law with the most support, at every point."""
     lag = strength["lag"].values
 
-    def fit(values: np.ndarray) -> tuple[float, str]:
+    def fit(values: np.ndarray) -> tuple[float, float, str]:
         if not np.isfinite(values).all():
-            return np.nan, ""  # a point that failed
+            return np.nan, np.nan, ""  # a point that failed
         laws = fw.measure.forgetting_curve(values, lag)
-        return float(laws["tau"].sel(law="exponential").isel(term=0)), laws.attrs["best"]
+        tau, exponent = laws["tau"].sel(law="exponential").isel(term=0), laws["exponent"].sel(law="power law")
+        return float(tau), float(exponent), laws.attrs["best"]
 
     curves = strength.expand_dims("run")  # a single run has no dimension to go over
-    tau, best = xr.apply_ufunc(
+    tau, exponent, best = xr.apply_ufunc(
         fit,
         curves,
         input_core_dims=[["lag"]],
-        output_core_dims=[[], []],
+        output_core_dims=[[], [], []],
         vectorize=True,
-        output_dtypes=[float, object],
+        output_dtypes=[float, float, object],
     )
     return xr.Dataset(
         {
             "tau_fitted": described(tau.isel(run=0), "time constant of the exponential that fits best", "s"),
+            "exponent_fitted": described(exponent.isel(run=0), "exponent of the power law that fits best"),
             "law": described(best.isel(run=0).astype(str), "law with the most support"),
         }
     )
 
 
+COLUMNS = {
+    "law": "law",
+    "tau_fitted": "fitted tau (s)",
+    "exponent_fitted": "fitted exponent",
+    "strength_area": "area (s)",
+    "kernel_area": "in theory (s)",
+    "span": "span (s)",
+    "held": "held",
+    "held_error": "±",
+    "expected_held": "held in theory",
+}
+
+
 def table(result: xr.Dataset) -> list[dict]:
     """One row a point."""
-    quantities = ["tau_fitted", "law", "area", "span"]
-    units = {"tau_fitted": "fitted tau (s)", "law": "law", "area": "area (s)", "span": "span (s)"}
-    points = result[quantities].drop_dims(["lag", "trial"], errors="ignore").expand_dims("run")
+    own = ["lag", "trial", "timescale"]
+    points = result[list(COLUMNS)].drop_dims(own, errors="ignore").expand_dims("run")
     points = points.to_dataframe().reset_index()
-    parameters = [name for name in points if name not in (*quantities, "run")]
-    return points[parameters + quantities].rename(columns=units).to_dict("records")
+    parameters = [name for name in points if name not in (*COLUMNS, "run")]
+    return points[parameters + list(COLUMNS)].rename(columns=COLUMNS).to_dict("records")
 
 
 def plot(result: xr.Dataset) -> Figure:
-    """Strength and recognition against lag, theory as lines."""
-    made, axes = figure(1, 2, width="double")
+    """Strength, recognition and recall against lag, theory as lines."""
+    made, axes = figure(1, 3, width="double", aspect=1.0)
     parameters = [dim for dim in result["strength"].dims if dim not in OWN]
     first = parameters[0] if parameters else None
     rest = dict.fromkeys(parameters[1:], 0)
     places = np.unique(np.linspace(0, result.sizes[first] - 1, 6).round().astype(int)) if first else [None]
     for place, colour in zip(places, COLOURS.values(), strict=False):
-        one = result.isel({**rest, first: place} if first else {})
-        label = f"{first} {one[first].item():.3g}" if first and one[first].dtype.kind == "f" else None
-        curve(axes[0], one, "strength", "kernel", colour, label)
-        curve(axes[1], one, "recognised", "expected_recognised", colour, label)
-    axes[0].set(xlabel="time since the item was stored (s)", ylabel="strength in the memory")
-    axes[1].set(xlabel="time since the item was stored (s)", ylabel="overlap after one iteration")
+        one = result.isel({**rest, first: place} if first else {}).isel(lag=slice(1, None))  # of log axes
+        curve(axes[0], one, "strength", one["kernel"], colour)
+        curve(axes[1], one, "recognised", one["expected_recognised"], colour)
+        curve(axes[2], one, "recalled", expected_recalled(one), colour, named(first, one))
+    for panel, label in zip(
+        axes, ("strength in the memory", "overlap after one iteration", "overlap recalled"), strict=True
+    ):
+        panel.set(xlabel="time since stored (s)", ylabel=label, xscale="log")
+    axes[0].set(yscale="log", ylim=(float(result["kernel"].where(result["kernel"] > 0).min()) / 2, None))
+    axes[0].set_ylim(bottom=max(axes[0].get_ylim()[0], 1e-3 * float(result["kernel"].max())))
     if first:
-        axes[0].set_ylim(top=1.4 * axes[0].get_ylim()[1])  # room for the legend
-        axes[0].legend(title=result[first].attrs.get("long_name", first), ncols=2, loc="upper right")
+        made.legend(
+            *axes[2].get_legend_handles_labels(),
+            title=first,
+            loc="outside lower center",
+            ncols=len(places),
+        )
     return made
 
 
-def curve(axes: Axes, one: xr.Dataset, name: str, theory: str, colour: str, label: str | None) -> None:
-    axes.errorbar(
-        one["lag"], one[name], one[f"{name}_error"], fmt=".", color=colour, label=label, ms=3, lw=0.6
-    )
-    axes.plot(one["lag"], one[theory], color=colour)
+def named(parameter: str | None, one: xr.Dataset) -> str | None:
+    """Value of the first parameter, as people write it."""
+    if parameter is None:
+        return None
+    value = one[parameter].item()
+    return f"{value:.3g}" if isinstance(value, float) else str(value).replace("_", " ")
+
+
+def expected_recalled(one: xr.Dataset) -> np.ndarray:
+    """Overlap of the retrieval state of palimpsests at one point."""
+    tau, eta, units = (one[name].values for name in ("time_constant", "write_strength", "units"))
+    step = float(one["lag"][1] - one["lag"][0])
+    age = one["lag"].values / (step * units)
+    return fw.theory.palimpsest_overlap(age, palimpsest(tau, eta, units, step))
+
+
+def curve(
+    axes: Axes, one: xr.Dataset, name: str, theory: object, colour: str, label: str | None = None
+) -> None:
+    shown = np.unique(np.geomspace(1, one.sizes["lag"], 25).round().astype(int)) - 1  # alike on a log axis
+    at = one.isel(lag=shown)
+    axes.errorbar(at["lag"], at[name], at[f"{name}_error"], fmt=".", color=colour, label=label, ms=3, lw=0.6)
+    axes.plot(one["lag"], theory, color=colour, lw=0.8)
 
 
 def described(values: xr.DataArray, name: str, unit: str = "1") -> xr.DataArray:

@@ -19,13 +19,13 @@ import numpy as np
 import torch
 import xarray as xr
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 import fwsim as fw
 from fwsim.engine.controls import SequenceClassifier, core, parameter_count
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
-from fwsim.training import Training, train
+from fwsim.training import Training, cross_entropy, error_rate, shuffled, train
 
 QUICK = {
     "units": 20,
@@ -94,21 +94,12 @@ def run(config: Config, context: Context) -> xr.Dataset:
         )
     )
 
-    def batches(epoch: int):
-        order = torch.randperm(config.training_sequences, generator=context.generator(f"order {epoch}"))
-        for rows in order.split(config.batch):
-            yield training.tokens[rows].to(context.device), training.target[rows].to(context.device)
-
-    def objective(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-        tokens, target = batch
-        return nn.functional.cross_entropy(model(tokens), target)
-
     history = train(
         model,
-        objective,
-        batches,
+        cross_entropy,
+        shuffled(training, config.batch, lambda epoch: context.generator(f"order {epoch}"), context.device),
         math.ceil(config.training_sequences / config.batch),
-        lambda model: error(model, validation, context.device),
+        lambda model: error_rate(model, validation, context.device),
         Training(config.epochs, config.learning_rate),
         device=context.device,
         checkpoints=context.checkpoints,
@@ -116,7 +107,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
         progress=context.progress,
     )
     recording = record(model, test, config, context)
-    recording["test_error"] = percent(error(model, test, context.device), "test error")
+    recording["test_error"] = percent(error_rate(model, test, context.device), "test error")
     recording.attrs["parameters"] = parameter_count(model)
     return recording.merge(
         history.rename(loss="training_loss", wall_time="epoch_time"), combine_attrs="no_conflicts"
@@ -135,15 +126,6 @@ def build(config: Config, task: fw.tasks.AssociativeRetrieval) -> SequenceClassi
         **options,
     )
     return SequenceClassifier(recurrent, task.tokens, task.classes, config.readout)
-
-
-@torch.no_grad()
-def error(model: nn.Module, sequences: fw.tasks.Sequences, device: torch.device) -> float:
-    """Fraction of wrong answers."""
-    wrong = 0
-    for tokens, target in zip(sequences.tokens.split(2000), sequences.target.split(2000), strict=True):
-        wrong += int((model(tokens.to(device)).argmax(-1).cpu() != target).sum())
-    return wrong / len(sequences.target)
 
 
 @torch.no_grad()

@@ -6,13 +6,19 @@ network still recognises it, as the overlap with the item when the inner loop st
 wrong). Expect the strength to be the memory's kernel κ(lag) = Σ η exp(−lag/τ): exponential with τ for a single
 time scale. The overlap after one iteration follows from the noise of all other items, erf(κ √(N/2Σκ²)).
 
-Nothing is trained, and points that differ in `tau`, `eta` and seed run as one batch.
+Memories are compared at equal total strength κ(0): one, two, four or eight time scales, a power law Δ^−1/2, and the
+chain of Benna & Fusi 2016, which is a sum of exponentials too, one for each mode:
+
+    fwsim sweep forgetting --over spectrum=one,two,four,eight,power_law,benna_fusi --seeds 3
+
+Nothing is trained, and points that differ in `spectrum`, `tau`, `eta` and seed run as one batch.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,26 +30,34 @@ import fwsim as fw
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 
-QUICK = {"units": 64, "items": 100, "trials": 4}
-BATCHABLE = ("tau", "eta")
+QUICK = {"units": 64, "items": 100, "lags": 60, "trials": 4}
+BATCHABLE = ("spectrum", "tau", "eta")
+
+TIMESCALES = {"one": 1, "two": 2, "four": 4, "eight": 8}
 
 
 class Config(Base):
     """One memory and streams of items."""
 
-    units: int = Field(default=200, ge=2)
+    units: int = Field(default=400, ge=2)
     "Units N of the network."
+    spectrum: Literal["given", "one", "two", "four", "eight", "power_law", "benna_fusi"] = "given"
+    "Time constants as given by `tau`, or a spectrum between `shortest` and `longest` of total strength `eta`."
     tau: tuple[Seconds, ...] = (20.0,)
-    "Time constants of the memory."
+    "Time constants of a given spectrum."
     eta: tuple[float, ...] = (1.0,)
     "Strength of one write: one number for all time constants, or one for each."
+    shortest: Seconds = Field(default=2.0, gt=0)
+    "Shortest time constant of a spectrum that is not given; the power law and the chain begin there."
+    longest: Seconds = Field(default=200.0, gt=0)
+    "Longest; one time constant is the geometric mean of both."
     dt: Seconds = Field(default=1.0, gt=0)
     "Time between two items."
-    items: int = Field(default=300, ge=2)
+    items: int = Field(default=800, ge=2)
     "Items in a stream."
-    lags: int = Field(default=60, ge=8)
+    lags: int = Field(default=200, ge=8)
     "Latest items that are asked for."
-    trials: int = Field(default=16, ge=1)
+    trials: int = Field(default=8, ge=1)
     "Streams."
     wrong: float = Field(default=0.1, ge=0, lt=0.5)
     "Fraction of the cue's units that are wrong."
@@ -64,8 +78,7 @@ def run_batch(configs: Sequence[Config], contexts: Sequence[Context]) -> list[xr
         raise fw.ConfigError(f"lags={config.lags} of {config.items} items; ask for no more than there are")
     streams = [random_signs(config, context) for context in contexts]
     items, cues = (torch.cat(parts).to(device) for parts in zip(*streams, strict=True))
-    memory = fw.Hebbian(tau=spectra(configs, "tau"), eta=spectra(configs, "eta"))
-    net = listener(config, memory).to(device)
+    net = listener(config, together(configs)).to(device)
     state = net(items)[1]
     latest = items.flip(1)[:, : config.lags]
     weights = state.memory.sum(1)
@@ -85,7 +98,9 @@ def point_bytes(config: Config) -> float:
     """Memory of one point: weights and their write, items and their history, what is recalled."""
     N = config.units
     return (
-        8 * config.trials * ((2 + 2 * timescales(config)) * N**2 + 4 * config.items * N + 4 * config.lags * N)
+        8
+        * config.trials
+        * ((2 + 2 * rule(config).timescales) * N**2 + 4 * config.items * N + 4 * config.lags * N)
     )
 
 
@@ -98,24 +113,55 @@ def random_signs(config: Config, context: Context) -> tuple[Tensor, Tensor]:
     return items, torch.where(wrong, -latest, latest)
 
 
-def timescales(config: Config) -> int:
-    """Number of time constants."""
-    if len(config.eta) not in (1, len(config.tau)):
+def rule(config: Config) -> fw.Hebbian:
+    """The memory, all spectra but a given one with the total strength of one write κ(0) = `eta`."""
+    single = len(config.eta) == 1
+    if config.spectrum == "given":
+        if not single and len(config.eta) != len(config.tau):
+            raise fw.ConfigError(
+                f"eta has {len(config.eta)} values for {len(config.tau)} time constants; give one, or one for each"
+            )
+        return fw.Hebbian(tau=list(config.tau), eta=list(config.eta))
+    if not single or not config.shortest < config.longest:
         raise fw.ConfigError(
-            f"eta has {len(config.eta)} values for {len(config.tau)} time constants; give one, or one for each"
+            f"spectrum={config.spectrum!r} with eta={config.eta}, shortest={config.shortest:g} and "
+            f"longest={config.longest:g}; give one eta, its total strength, and shortest below longest"
         )
-    return len(config.tau)
+    tau, weight = spectrum(config)
+    return fw.Hebbian(tau=tau, eta=config.eta[0] * weight / weight.sum())
 
 
-def spectra(configs: Sequence[Config], name: str) -> Tensor:
-    """One of the memory's parameters, for every stream of every point: `[batch, timescale]`."""
-    longest = max(map(timescales, configs))
-    rows = []
-    for config in configs:
-        values = list(getattr(config, name)) * (timescales(config) // len(getattr(config, name)))
-        unused = longest - len(values)  # time scales that nothing is written to
-        rows += [values + [0.0 if name == "eta" else 1.0] * unused] * config.trials
-    return torch.tensor(rows, dtype=torch.float64)
+def spectrum(config: Config) -> tuple[Tensor, Tensor]:
+    """Time constants and relative strengths, `[timescale]`."""
+    shortest, longest = config.shortest, config.longest
+    match config.spectrum:
+        case "power_law":
+            memory = fw.Hebbian.power_law(0.5, shortest=shortest, longest=longest)
+            return memory.tau, memory.eta
+        case "benna_fusi":
+            # A chain of m variables follows t^−1/2 up to 4^m; its leak lets it go on no longer.
+            length = math.ceil(math.log(longest / shortest, 4)) + 1
+            memory = fw.BennaFusi(length=length, tau=shortest, leak=2.0**-length).reduced()
+            return memory.tau, memory.eta_rate
+        case name:
+            ends = torch.tensor([shortest, longest], dtype=torch.float64).log()
+            place = torch.linspace(0, 1, TIMESCALES[name]) if name != "one" else torch.tensor([0.5])
+            return torch.exp(ends[0] + place.double() * (ends[1] - ends[0])), torch.ones(TIMESCALES[name])
+
+
+def together(configs: Sequence[Config]) -> fw.Hebbian:
+    """The memories of all streams of all points as one, `[batch, timescale]`."""
+    rules = [rule(config) for config in configs]
+    longest = max(each.timescales for each in rules)
+
+    def padded(values: Tensor, trials: int, rest: float) -> Tensor:
+        """Repeat for each stream; nothing is written to time scales that a memory has not."""
+        return torch.nn.functional.pad(values, (0, longest - len(values)), value=rest).expand(trials, -1)
+
+    trials = [config.trials for config in configs]
+    tau = [padded(one.tau.expand(one.shape), n, 1.0) for one, n in zip(rules, trials, strict=True)]
+    eta = [padded(one.eta.expand(one.shape), n, 0.0) for one, n in zip(rules, trials, strict=True)]
+    return fw.Hebbian(tau=torch.cat(tau), eta=torch.cat(eta))
 
 
 def listener(config: Config, memory: fw.Hebbian) -> fw.FastWeightNetwork:
@@ -153,7 +199,8 @@ def recording(config: Config, measured: dict[str, tuple[Tensor, str]], place: in
     """What was measured at one point, beside what theory expects."""
     mine = slice(place * config.trials, (place + 1) * config.trials)
     steps = torch.arange(config.items)
-    kernel = fw.Hebbian(tau=list(config.tau), eta=list(config.eta)).kernel(steps, config.dt).numpy()
+    memory = rule(config)
+    kernel = memory.kernel(steps, config.dt).numpy()
     left = kernel[: config.lags]
     noise = np.sqrt((kernel**2).sum() - left**2)
     ratio = np.sqrt(config.units / 2) * left / np.maximum(noise, np.finfo(float).tiny)
@@ -170,6 +217,19 @@ def recording(config: Config, measured: dict[str, tuple[Tensor, str]], place: in
         | {
             name: ("lag", values, {"units": "1", "long_name": label})
             for name, (values, label) in theory.items()
+        }
+        | {
+            "time_constant": (
+                "timescale",
+                memory.tau.expand(memory.shape).numpy(),
+                {"units": "s", "long_name": "time constants"},
+            ),
+            "write_strength": (
+                "timescale",
+                memory.eta.expand(memory.shape).numpy(),
+                {"units": "1", "long_name": "strength of one write on each time constant"},
+            ),
+            "units": ((), config.units, {"units": "1", "long_name": "units"}),
         },
         coords={
             "lag": ("lag", lag, {"units": "s", "long_name": "time since the item was stored"}),

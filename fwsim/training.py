@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ from fwsim.progress import Advance, track
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from fwsim.tasks import Sequences
 
 SCHEDULES = ("onecycle", "constant")
 
@@ -133,17 +135,20 @@ def train(
             wrapped.train()
             for step, batch in enumerate(batches(epoch)):
                 loss = objective(wrapped, batch)
-                optimiser.zero_grad(set_to_none=True)
-                fabric.backward(loss)
-                if training.clip < float("inf"):
-                    fabric.clip_gradients(wrapped, optimiser, max_norm=training.clip)
-                optimiser.step()
-                schedule.step()
                 value = loss.item()
                 if value - value != 0:
                     raise DivergedError(
                         epoch * steps_per_epoch + step, "loss", 0, "lower learning_rate or clip"
                     )
+                optimiser.zero_grad(set_to_none=True)
+                fabric.backward(loss)
+                if training.clip < float("inf"):
+                    # A gradient that overflows makes the next loss NaN, which is then reported.
+                    fabric.clip_gradients(
+                        wrapped, optimiser, max_norm=training.clip, error_if_nonfinite=False
+                    )
+                optimiser.step()
+                schedule.step()
                 total += value
                 advance(1, epoch=epoch + 1, loss=value, best=run.best)
             wrapped.eval()
@@ -162,6 +167,36 @@ def train(
     run.restore_best()
     model.eval()
     return _history(run, training)
+
+
+def shuffled(
+    sequences: Sequences,
+    batch: int,
+    order: Callable[[int], torch.Generator],
+    device: str | torch.device = "cpu",
+) -> Batches:
+    """Epoch number → all sequences in batches of `(tokens, target)`, in the order that `order(epoch)` draws."""
+
+    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for rows in torch.randperm(len(sequences.target), generator=order(epoch)).split(batch):
+            yield sequences.tokens[rows].to(device), sequences.target[rows].to(device)
+
+    return batches
+
+
+def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    """Mean cross entropy of a classifier's scores on `(tokens, target)`."""
+    tokens, target = batch
+    return nn.functional.cross_entropy(model(tokens), target)
+
+
+@torch.no_grad()
+def error_rate(model: nn.Module, sequences: Sequences, device: str | torch.device = "cpu") -> float:
+    """Fraction of sequences that a classifier answers wrongly."""
+    wrong = 0
+    for tokens, target in zip(sequences.tokens.split(2000), sequences.target.split(2000), strict=True):
+        wrong += int((model(tokens.to(device)).argmax(-1).cpu() != target).sum())
+    return wrong / len(sequences.target)
 
 
 def _fabric(model: nn.Module, training: Training, device: str | torch.device) -> tuple[Any, Any, Any]:
