@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from fwsim.engine.kernels.codes import NORMALISATIONS
+from fwsim.engine.kernels.gradients import of_table, of_weights, room_for_table
 from fwsim.engine.kernels.numba_backward import backward
 from fwsim.engine.kernels.numba_forward import forward
 from fwsim.engine.kernels.numba_room import Sizes, adjoint_workspace, workspace
-from fwsim.engine.kernels.numba_step import NORMALISATIONS
 from fwsim.engine.kernels.numba_threads import share_out, thread_count
 from fwsim.engine.kernels.numba_vectors import padded
 
@@ -80,7 +81,7 @@ class Sequence(torch.autograd.Function):
         d_drive, d_hidden, d_written = _like(states), _like(hidden), _like(written)
         d_parameters = np.zeros((batch, 2, parameters.shape[1]), parameters.dtype)
         d_matrix = _like(matrix) if wanted[6] else matrix[:0]
-        d_tables = [_table_gradient(table, batch if rates else 0) for table in tables]
+        d_tables = [room_for_table(table, batch if rates else 0) for table in tables]
         d_inner = d_inner if d_inner.numel() else d_inner.new_empty(1, 1, 0, 1)
         parts = thread_count(batch)
         share_out(
@@ -99,8 +100,8 @@ class Sequence(torch.autograd.Function):
         )
         summed = torch.from_numpy(d_parameters.sum(0)[:, : sizes.units])
         d_gain, d_bias = summed if sizes.normalise else (None, None)
-        d_weights = _weight_gradient(d_drive, states, hidden) if wanted[2] else None
-        d_rates = [_fit(gradient, table) if rates else None for gradient, table in zip(d_tables, tables)]
+        d_weights = of_weights(d_drive, states, hidden) if wanted[2] else None
+        d_rates = [of_table(gradient, table) if rates else None for gradient, table in zip(d_tables, tables)]
         d_matrix = d_matrix if wanted[6] else None
         return None, None, d_drive, d_hidden, d_weights, d_gain, d_bias, d_written, d_matrix, *d_rates
 
@@ -148,25 +149,3 @@ def _parameters(sizes: Sizes, gain: Tensor, bias: Tensor) -> np.ndarray:
     if sizes.normalise == NORMALISATIONS["all"]:
         rows[2:4, : sizes.units] = given
     return rows
-
-
-def _weight_gradient(d_drive: Tensor, states: Tensor, hidden: Tensor) -> Tensor:
-    """Σ dz hᵀ with the state before each step, as one product of what lies in memory already.
-
-    Shifting the flat states by one step pairs each entry's first step with the entry before; that is put right.
-    """
-    steps, units = states.shape[1:]
-    dz, h = d_drive.view(-1, units), states.view(-1, units)
-    gradient = dz[1:].T @ h[:-1]
-    gradient -= dz[steps::steps].T @ h[steps - 1 : -1 : steps]
-    return gradient + d_drive[:, 0].T @ hidden
-
-
-def _table_gradient(table: Tensor, batch: int) -> Tensor:
-    """Zeros for the gradient of a table in each batch entry, empty if it is not wanted."""
-    return table.new_zeros(batch, *table.shape[1:]) if batch else table.new_empty(1, 0, *table.shape[2:])
-
-
-def _fit(gradient: Tensor, table: Tensor) -> Tensor:
-    """Sum over the batch where one table serves all."""
-    return gradient.sum(0, keepdim=True) if table.shape[0] == 1 else gradient

@@ -12,10 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from fwsim.engine.cell import EPSILON
+from fwsim.engine.kernels.codes import ACTIVATIONS, NORMALISATIONS
 from fwsim.engine.kernels.numba_vectors import active, apart, clear, copy, inlined, merged, sum_rows, tanh
 
-ACTIVATIONS = {"relu": 0, "tanh": 1, "sign": 2}
-NORMALISATIONS = {"none": 0, "inner": 1, "all": 2}
 RELU, TANH, SIGN = ACTIVATIONS.values()
 UNNORMALISED, _, ALL = NORMALISATIONS.values()
 EPS = EPSILON

@@ -1,0 +1,27 @@
+"""What is left of the gradients of a sequence once a compiled kernel has gone back through it."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def of_weights(d_drive: Tensor, states: Tensor, hidden: Tensor) -> Tensor:
+    """Σ dz hᵀ with the state before each step, as one product of what lies in memory already.
+
+    Shifting the flat states by one step pairs each entry's first step with the entry before; that is put right.
+    """
+    steps, units = states.shape[1:]
+    dz, h = d_drive.view(-1, units), states.view(-1, units)
+    gradient = dz[1:].T @ h[:-1]
+    gradient -= dz[steps::steps].T @ h[steps - 1 : -1 : steps]
+    return gradient + d_drive[:, 0].T @ hidden
+
+
+def room_for_table(table: Tensor, batch: int) -> Tensor:
+    """Zeros for the gradient of a table in each batch entry, empty if it is not wanted."""
+    return table.new_zeros(batch, *table.shape[1:]) if batch else table.new_empty(1, 0, *table.shape[2:])
+
+
+def of_table(gradient: Tensor, table: Tensor) -> Tensor:
+    """Sum over the batch where one table serves all."""
+    return gradient.sum(0, keepdim=True) if table.shape[0] == 1 else gradient
