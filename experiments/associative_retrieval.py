@@ -25,7 +25,7 @@ import fwsim as fw
 from fwsim.engine.controls import SequenceClassifier, core, parameter_count
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
-from fwsim.training import Training, cross_entropy, error_rate, shuffled, train
+from fwsim.training import Training, error_rate, train_classifier
 
 QUICK = {
     "units": 20,
@@ -94,13 +94,13 @@ def run(config: Config, context: Context) -> xr.Dataset:
         )
     )
 
-    history = train(
+    history = train_classifier(
         model,
-        cross_entropy,
-        shuffled(training, config.batch, lambda epoch: context.generator(f"order {epoch}"), context.device),
-        math.ceil(config.training_sequences / config.batch),
-        lambda model: error_rate(model, validation, context.device),
+        training,
+        validation,
         Training(config.epochs, config.learning_rate),
+        lambda epoch: context.generator(f"order {epoch}"),
+        batch=config.batch,
         device=context.device,
         checkpoints=context.checkpoints,
         resume=context.resume,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -167,6 +168,48 @@ def train(
     run.restore_best()
     model.eval()
     return _history(run, training)
+
+
+def train_classifier(
+    model: nn.Module,
+    sequences: Sequences,
+    validation: Sequences,
+    training: Training,
+    order: Callable[[int], torch.Generator],
+    *,
+    batch: int = 128,
+    **options: Any,
+) -> xr.Dataset:
+    """Train a network that answers sequences of tokens with a class; see `train`, which takes the other options.
+
+    Parameters
+    ----------
+    model
+        `tokens [sequence, time]` → class scores `[sequence, class]`.
+    sequences, validation
+        To train on, and to choose the best epoch.
+    training
+        How.
+    order
+        Epoch number → generator that draws the order of the sequences.
+    batch
+        Sequences a training step.
+
+    Returns
+    -------
+    xarray.Dataset
+        As of `train`; the validation score is the fraction of wrong answers.
+    """
+    device = options.get("device", "cpu")
+    return train(
+        model,
+        cross_entropy,
+        shuffled(sequences, batch, order, device),
+        math.ceil(len(sequences.target) / batch),
+        lambda model: error_rate(model, validation, device),
+        training,
+        **options,
+    )
 
 
 def shuffled(
