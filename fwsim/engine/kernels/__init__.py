@@ -11,7 +11,7 @@ from fwsim.engine.cell import Cell
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
 
-MODULES = {"reference": "reference", "numba": "numba_run"}
+MODULES = {"reference": "reference", "numba": "numba_run", "triton": "triton_run"}
 
 
 class Run(Protocol):

@@ -1,0 +1,233 @@
+"""The way back through a whole sequence on a GPU, in registers: one program a batch entry.
+
+As on the way forward, but in spans: the matrices at the start of a span are a checkpoint, and within the span the
+memory is read in its attention form. The states are known, so nothing is computed anew but activations.
+"""
+
+from __future__ import annotations
+
+import triton
+import triton.language as tl
+
+from fwsim.engine.kernels.triton_cell import (
+    ALL,
+    UNNORMALISED,
+    activate,
+    deactivate,
+    denormalise,
+    load,
+    normalise,
+    outer,
+    picked,
+    turned,
+)
+
+
+@triton.jit(do_not_specialize=["steps", "writes", "before", "folded", "span"])
+def backward(
+    weights: tl.tensor,
+    gain: tl.tensor,
+    bias: tl.tensor,
+    matrix: tl.tensor,
+    age_weight: tl.tensor,
+    write_weight: tl.tensor,
+    decayed: tl.tensor,
+    past: tl.tensor,
+    past_columns: tl.tensor,
+    sustained: tl.tensor,
+    normal: tl.tensor,
+    scale: tl.tensor,
+    checkpoints: tl.tensor,
+    d_states: tl.tensor,
+    d_inner: tl.tensor,
+    d_final: tl.tensor,
+    d_drive: tl.tensor,
+    d_hidden: tl.tensor,
+    d_written: tl.tensor,
+    d_matrix: tl.tensor,
+    d_parameters: tl.tensor,
+    d_age_weight: tl.tensor,
+    d_write_weight: tl.tensor,
+    d_decayed: tl.tensor,
+    steps: int,
+    writes: int,
+    before: int,
+    folded: int,
+    span: int,
+    UNITS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    INNER_STEPS: tl.constexpr,
+    ACTIVATION: tl.constexpr,
+    NORMALISATION: tl.constexpr,
+    SELF: tl.constexpr,
+    ROWS: tl.constexpr,
+    SCALES: tl.constexpr,
+    SCALES_WIDTH: tl.constexpr,
+    TABLES: tl.constexpr,
+    GIVEN: tl.constexpr,
+    FOLDS: tl.constexpr,
+    INNER: tl.constexpr,
+    RATES: tl.constexpr,
+    W_HELD: tl.constexpr,
+) -> None:
+    """Go back through one batch entry; see `triton_function` for the arguments."""
+    entry = tl.program_id(0).to(tl.int64)
+    unit, row, timescale = tl.arange(0, WIDTH), tl.arange(0, ROWS), tl.arange(0, SCALES_WIDTH)
+    real = unit < UNITS
+    square, inside = unit[:, None] * UNITS + unit[None, :], real[:, None] & real[None, :]
+    of_matrices = timescale[:, None, None] * UNITS * UNITS + square[None]
+    in_matrices = (timescale < SCALES)[:, None, None] & inside[None]
+    size = SCALES * UNITS * UNITS
+    gains, biases = tl.load(gain + unit, real, 0.0), tl.load(bias + unit, real, 0.0)
+    if W_HELD:
+        W = load(weights + square, inside, gains)
+    total = before + steps
+    past += entry * total * UNITS
+    past_columns += entry * total * UNITS
+    age_weight += entry * TABLES * span
+    write_weight += entry * TABLES * span * SCALES
+    decayed += entry * TABLES * (span + 1) * SCALES
+    d_age_weight += entry * span
+    d_write_weight += entry * span * SCALES
+    d_decayed += entry * (span + 1) * SCALES
+    checkpoints += entry * ((before + writes) // span) * size
+
+    d_gain, d_bias, d_state = tl.zeros_like(gains), tl.zeros_like(gains), tl.zeros_like(gains)
+    d_rows = tl.zeros([ROWS, WIDTH], gains.dtype)
+    d_matrices = tl.zeros([SCALES_WIDTH, WIDTH, WIDTH], gains.dtype)
+    matrices = d_matrices
+    if FOLDS:
+        d_matrices = tl.load(d_final + entry * size + of_matrices, in_matrices, 0.0)
+    newest = (total - 1) // span
+    for back in range(newest + 1):
+        number = newest - back
+        start = number * span
+        there = row < tl.minimum(span, before + writes - start)
+        rows = load(
+            past + (start + row[:, None]) * UNITS + unit[None, :], there[:, None] & real[None, :], gains
+        )
+        columns = load(
+            past_columns + unit[:, None] * total + start + row[None, :], there[None, :] & real[:, None], gains
+        )
+        d_rows = tl.zeros_like(rows)
+        if SCALES:
+            count = tl.minimum(span, folded - start)
+            if count > 0:
+                if not SELF:
+                    d_matrices = tl.where((unit[:, None] == unit[None, :])[None], 0.0, d_matrices)
+                d_rows = unfolded(d_matrices, rows, count, write_weight, d_write_weight, SCALES, RATES)
+            source = checkpoints + (number - 1) * size + of_matrices
+            matrices = tl.load(source, in_matrices & (number > 0), 0.0)
+            if GIVEN:
+                matrices += tl.load(matrix + entry * size + of_matrices, in_matrices & (number == 0), 0.0)
+            if count > 0:
+                place = count * SCALES + timescale
+                if RATES:
+                    kept = tl.sum(tl.sum(d_matrices * matrices, 2), 1)
+                    tl.atomic_add(d_decayed + place, kept, timescale < SCALES, sem="relaxed")
+                d_matrices *= tl.load(decayed + place, timescale < SCALES, 0.0)[:, None, None]
+        first, last = tl.maximum(0, before - start), tl.minimum(span, total - start)
+        for ago in range(last - first):
+            pending = last - 1 - ago
+            at = entry * steps + start + pending - before
+            d_state += load(d_states + at * UNITS + unit, real, gains) + picked(d_rows, pending)
+            if INNER:
+                d_state += load(d_inner + (at * (INNER_STEPS + 1) + INNER_STEPS) * UNITS + unit, real, gains)
+            z = tl.load(sustained + at * UNITS + unit, real, 0.0)
+            first_normal, first_scale = normalise(z, real, UNITS, NORMALISATION == ALL)
+            initial = first_normal
+            if NORMALISATION == ALL:
+                initial = first_normal * gains + biases
+            initial = activate(initial, real, ACTIVATION)
+            if SCALES:
+                left = tl.load(decayed + pending * SCALES + timescale, timescale < SCALES, 0.0)
+                d_left = tl.zeros_like(left)
+            weight = tl.load(age_weight + span - pending + row, row < pending, 0.0)
+            d_weight, d_own, d_z = tl.zeros_like(weight), tl.zeros_like(gains), tl.zeros_like(gains)
+            if not SELF:
+                own = turned(weight, rows * rows)
+            for ahead in range(INNER_STEPS):
+                s = INNER_STEPS - 1 - ahead
+                field = tl.load(normal + (at * INNER_STEPS + s) * UNITS + unit, real, 0.0)
+                before_it = tl.load(normal + (at * INNER_STEPS + s - 1) * UNITS + unit, real & (s > 0), 0.0)
+                if NORMALISATION == UNNORMALISED:
+                    d_field = deactivate(d_state, activate(field, real, ACTIVATION), ACTIVATION)
+                    state = tl.where(s > 0, activate(before_it, real, ACTIVATION), initial)
+                else:
+                    inverse = tl.load(scale + at * INNER_STEPS + s)
+                    reached = activate(field * gains + biases, real, ACTIVATION)
+                    state = tl.where(s > 0, activate(before_it * gains + biases, real, ACTIVATION), initial)
+                    d_field = deactivate(d_state, reached, ACTIVATION)
+                    d_gain += d_field * field
+                    d_bias += d_field
+                    d_field = denormalise(d_field, field, inverse, gains, real, UNITS)
+                d_z += d_field
+                d_state = tl.zeros_like(gains)
+                if INNER:
+                    d_state += load(d_inner + (at * (INNER_STEPS + 1) + s) * UNITS + unit, real, gains)
+                if SCALES:
+                    sent = tl.sum(matrices * d_field[None, :, None], 1)
+                    d_state += tl.sum(left[:, None] * sent, 0)
+                    d_matrices += left[:, None, None] * outer(d_field, state)[None]
+                    if RATES:
+                        d_left += tl.sum(sent * state[None, :], 1)
+                scores, pulls = turned(state, columns), turned(d_field, columns)
+                d_state += turned(weight * pulls, rows)
+                d_rows += outer(weight * scores, d_field) + outer(weight * pulls, state)
+                if RATES:
+                    d_weight += scores * pulls
+                if not SELF:
+                    d_state -= own * d_field
+                    d_own -= d_field * state
+            if not SELF:
+                d_rows += 2 * weight[:, None] * rows * d_own[None, :]
+                d_weight += turned(d_own, columns * columns)
+            if RATES:
+                tl.atomic_add(d_age_weight + span - pending + row, d_weight, row < pending, sem="relaxed")
+                if SCALES:
+                    target = d_decayed + pending * SCALES + timescale
+                    tl.atomic_add(target, d_left, timescale < SCALES, sem="relaxed")
+            d_initial = deactivate(d_state, initial, ACTIVATION)
+            if NORMALISATION == ALL:
+                d_gain += d_initial * first_normal
+                d_bias += d_initial
+                d_initial = denormalise(d_initial, first_normal, first_scale, gains, real, UNITS)
+            d_z += d_initial
+            tl.store(d_drive + at * UNITS + unit, d_z, real)
+            if W_HELD:
+                d_state = turned(d_z, W)
+            else:
+                d_state = turned(d_z, load(weights + square, inside, gains))
+    tl.store(d_hidden + entry * UNITS + unit, d_state, real)
+    tl.store(d_parameters + entry * 2 * UNITS + unit, d_gain, real)
+    tl.store(d_parameters + (entry * 2 + 1) * UNITS + unit, d_bias, real)
+    given = (row < before)[:, None] & real[None, :]
+    tl.store(d_written + (entry * before + row[:, None]) * UNITS + unit[None, :], d_rows, given)
+    if GIVEN:
+        tl.store(d_matrix + entry * size + of_matrices, d_matrices, in_matrices)
+
+
+@triton.jit
+def unfolded(
+    d_matrices: tl.tensor,
+    rows: tl.tensor,
+    count: tl.tensor,
+    write_weight: tl.tensor,
+    d_write_weight: tl.tensor,
+    SCALES: tl.constexpr,
+    RATES: tl.constexpr,
+) -> tl.tensor:
+    """Go back through the folding of `count` rows: their gradients, from those of the matrices after it."""
+    row, timescale = tl.arange(0, rows.shape[0]), tl.arange(0, d_matrices.shape[0])
+    d_rows = tl.zeros_like(rows)
+    both = d_matrices + tl.permute(d_matrices, (0, 2, 1))
+    for number in range(count):
+        written, age = picked(rows, number), (count - 1 - number) * SCALES + timescale
+        weight = tl.load(write_weight + age, timescale < SCALES, 0.0)
+        change = tl.sum(both * written[None, :, None], 1)
+        d_written = tl.sum(weight[:, None] * change, 0)
+        d_rows += tl.where((row == number)[:, None], d_written[None, :], 0.0)
+        if RATES:
+            slope = tl.sum(change * written[None, :], 1) / 2
+            tl.atomic_add(d_write_weight + age, slope, timescale < SCALES, sem="relaxed")
+    return d_rows

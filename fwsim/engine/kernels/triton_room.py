@@ -1,0 +1,79 @@
+"""What of a run fits on chip, and what a kernel is told of it.
+
+Blocks are as wide as powers of two. On an NVIDIA H100 a multiprocessor has 65536 registers of 4 bytes; two thirds
+may hold memory and weights, the rest is for the arithmetic. What does not fit is streamed through the caches.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+HELD = 45056  # numbers that a program may hold in registers
+PER_THREAD = 64  # of them in a thread, so that a thread has as many left to work with
+SPAN = 16  # steps between two checkpoints of the dense form
+
+
+class Sizes(NamedTuple):
+    """Sizes and conventions of a run.
+
+    `chunk`: states written between two foldings, 1 in the dense form; `span`: the same on the way back, where the
+    dense form folds less often; `scales`: K, or 0 where a run needs no matrix; `writes`: states that are written in
+    the run; `before`: states written before; `folded`: how many of all these are folded into the matrix.
+    """
+
+    units: int
+    inner_steps: int
+    activation: int
+    normalise: int
+    self_connections: bool
+    chunk: int
+    span: int
+    scales: int
+    writes: int
+    before: int
+    folded: int
+
+    @property
+    def width(self) -> int:
+        """Units in a block."""
+        return power_of_two(max(16, self.units))
+
+    @property
+    def square(self) -> int:
+        """Numbers in a matrix, as a block."""
+        return self.width**2
+
+    @property
+    def checkpoints(self) -> int:
+        """Matrices that are kept for the way back."""
+        return (self.before + self.writes) // self.span if self.scales else 0
+
+
+def power_of_two(number: int) -> int:
+    """Smallest power of two that is no less."""
+    return 1 << max(0, number - 1).bit_length()
+
+
+def held_forward(sizes: Sizes) -> int:
+    """Numbers that the way forward has in registers: matrices, written states as rows and as columns, and W."""
+    rows = power_of_two(sizes.chunk) if sizes.chunk > 1 else 0
+    return (_matrices(sizes) + 1) * sizes.square + 2 * rows * sizes.width
+
+
+def held_backward(sizes: Sizes, weights: bool) -> int:
+    """Numbers that the way back has in registers: matrices and written states with their gradients, and W if wanted."""
+    return (2 * _matrices(sizes) + weights) * sizes.square + 3 * power_of_two(sizes.span) * sizes.width
+
+
+def fits(sizes: Sizes) -> bool:
+    """Whether a run can be held on chip in both directions."""
+    return max(held_forward(sizes), held_backward(sizes, weights=False)) <= HELD
+
+
+def warps(numbers: int) -> int:
+    """Groups of 32 threads that share so many numbers."""
+    return max(4, min(16, power_of_two(-(-numbers // (32 * PER_THREAD)))))
+
+
+def _matrices(sizes: Sizes) -> int:
+    return power_of_two(sizes.scales) if sizes.scales else 0

@@ -1,0 +1,62 @@
+"""A sequence in one GPU kernel, for all forms of a Hebbian memory and for none.
+
+A program runs one batch entry through all its steps and inner iterations; nothing is launched in between. C x is
+one matrix product before, the gradients of W and C are one each after.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fwsim.engine.cell import Cell
+from fwsim.engine.kernels import reference
+from fwsim.engine.kernels.codes import ACTIVATIONS, NORMALISATIONS
+from fwsim.engine.kernels.memory import Memory, after_run, as_read, before_run
+from fwsim.engine.kernels.triton_function import Sequence, run_forward
+from fwsim.engine.kernels.triton_room import SPAN, Sizes
+from fwsim.engine.trace import Trace
+from fwsim.engine.trajectory import Trajectory
+
+
+def run(
+    cell: Cell, drive: Tensor, hidden: Tensor, trace: Trace | None, *, chunk: int | None, inner: bool = False
+) -> Trajectory:
+    """Run a sequence; see `reference.run`, whose numbers and gradients these are.
+
+    The memory must be Hebbian or `None`. Tensors are float32, float64, or bfloat16 with all arithmetic and the memory
+    in float32; on a GPU, or anywhere under Triton's interpreter. Gradients can be taken once, not twice.
+    """
+    if drive.numel() == 0:
+        return reference.run(cell, drive, hidden, trace, chunk=chunk, inner=inner)
+    exact = torch.promote_types(drive.dtype, torch.float32)
+    trace, writes = before_run(cell, hidden, trace, drive.shape[1], chunk)
+    memory = as_read(trace, drive.to(exact), chunk, writes, SPAN if chunk == 1 else None)
+    sizes = _sizes(cell, trace, memory, drive, writes)
+    written, *rest = memory[:5]
+    tensors = (drive, hidden, cell.W, cell.gain.to(exact), cell.bias.to(exact), written.to(drive.dtype))
+    tensors = (*tensors, *(tensor.to(exact) for tensor in rest))
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        states, every, matrix = Sequence.apply(sizes, inner, *tensors)
+    else:
+        states, every, matrix, *_ = run_forward(sizes, inner, False, *tensors)
+    trace = after_run(trace, states, matrix.to(drive.dtype), memory.chunk, writes)
+    return Trajectory(states, every if inner else None, trace)
+
+
+def _sizes(cell: Cell, trace: Trace | None, memory: Memory, drive: Tensor, writes: int) -> Sizes:
+    before = memory.written.shape[1]
+    folded = (before + writes) // memory.chunk * memory.chunk if trace is not None else 0
+    return Sizes(
+        units=drive.shape[-1],
+        inner_steps=cell.inner_steps,
+        activation=ACTIVATIONS[cell.activation],
+        normalise=NORMALISATIONS[cell.normalise],
+        self_connections=trace is None or trace.self_connections,
+        chunk=memory.chunk,
+        span=SPAN if trace is not None and memory.chunk == 1 else memory.chunk,
+        scales=memory.decayed.shape[2] if folded or memory.matrix.numel() else 0,
+        writes=writes if trace is not None else 0,
+        before=before,
+        folded=folded,
+    )
