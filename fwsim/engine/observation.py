@@ -15,12 +15,15 @@ from torch import Tensor
 
 from fwsim.engine.observer import Observer
 from fwsim.engine.state import State
+from fwsim.engine.trace import Trace
+from fwsim.errors import DivergedError
 from fwsim.rules.hebbian import Hebbian
 
 if TYPE_CHECKING:
     from fwsim.engine.network import FastWeightNetwork
 
-NUMBERS = 4_000_000  # values that a block may hold at once
+NUMBERS = 1_000_000  # values that a block may hold at once
+REMEDY = "lower eta, or normalise the inner loop"
 OPTIONS = (
     "inputs",
     "units",
@@ -102,6 +105,7 @@ class FastWeightObserver(Observer):
         result, self.state = self.net.run(
             x, before, inner=bool(self.record & {"inner", "attention"}), plan=self._plan
         )
+        self._check_finite(before, result.hidden)
         samples: dict[str, Tensor] = {}
         for name, steps in wanted.items():
             at = torch.as_tensor(list(steps), dtype=torch.long, device=x.device)
@@ -124,6 +128,32 @@ class FastWeightObserver(Observer):
         }
         memory = self.state.memory
         return values if memory is None else values | {"memory": memory.cpu().numpy()}
+
+    def checkpoint(self) -> dict[str, np.ndarray]:
+        """Return all that the next blocks depend on; see `Observer.checkpoint`."""
+        return super().checkpoint() | {"past": self._past.cpu().numpy()}
+
+    def resume(self, kept: Mapping[str, np.ndarray]) -> None:
+        """Take up the state of a `checkpoint`; see `Observer.resume`."""
+        self.state = State(self.state.hidden, self.net.trace(self.state), self.state.step)
+        super().resume(kept)
+        self._past = torch.from_numpy(kept["past"]).to(self.state.hidden.device)
+
+    def _check_finite(self, before: State, hidden: Tensor) -> None:
+        """Raise at the first step of a block at which the hidden state or the memory is not finite."""
+        done = before.step - self._first
+        if not bool(hidden.sum().isfinite()):  # one pass; a sum may overflow where no state did
+            bad = (~hidden.isfinite()).any(-1).nonzero()
+            if len(bad):
+                trial, step = min(bad.tolist(), key=lambda place: place[1])
+                raise DivergedError(done + step, "hidden", trial, REMEDY)
+        matrix = self.state.stored.matrix if isinstance(self.state.stored, Trace) else None
+        if matrix is not None and not bool(matrix.isfinite().all()):
+            trial = int((~matrix.isfinite()).flatten(1).any(1).nonzero()[0])
+            for step in range(hidden.shape[1]):
+                memory = self._memory(before, hidden, torch.tensor([step]))[trial]
+                if not bool(memory.isfinite().all()):
+                    raise DivergedError(done + step, "memory", trial, REMEDY)
 
     def _attention(self, hidden: Tensor, inner: Tensor, at: Tensor) -> Tensor:
         """κ(t−τ) h(τ)·h_s for every step τ of the run, zero where it is not past: `[batch, sample, inner, past]`."""

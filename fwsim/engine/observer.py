@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from fwsim.engine.state import State
+from fwsim.engine.trace import Trace
 from fwsim.recording.schema import Variable
 
 
@@ -71,3 +74,26 @@ class Observer(ABC):
     @abstractmethod
     def final(self) -> dict[str, np.ndarray | int]:
         """Return the state as arrays by variable, to store: `[trial, …]`."""
+
+    def checkpoint(self) -> dict[str, np.ndarray]:
+        """Return all that the next blocks depend on, in the form that the run carries it, for the same bits."""
+        stored, arrays = self.state.stored, {"hidden": self.state.hidden}
+        if isinstance(stored, Trace):
+            arrays["history"] = stored.history
+            arrays |= {} if stored.matrix is None else {"matrix": stored.matrix}
+        elif stored is not None:
+            arrays["memory"] = stored
+        arrays |= {f"variable/{name}": value for name, value in self.state.variables.items()}
+        found = {name: value.detach().cpu().numpy() for name, value in arrays.items()}
+        return found | {"step": np.array(self.state.step)}
+
+    def resume(self, kept: Mapping[str, np.ndarray]) -> None:
+        """Take up the state of a `checkpoint`, which an observer of the same network and run made."""
+        like, stored = self.state.hidden, self.state.stored
+        arrays = {name: torch.from_numpy(value).to(like.device) for name, value in kept.items()}
+        if isinstance(stored, Trace):
+            stored = replace(stored, matrix=arrays.get("matrix"), history=arrays["history"])
+        elif stored is not None:
+            stored = arrays["memory"]
+        variables = {name: arrays[f"variable/{name}"] for name in self.state.variables}
+        self.state = State(arrays["hidden"], stored, int(kept["step"]), variables)

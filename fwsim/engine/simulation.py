@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +21,7 @@ from fwsim.progress import track
 if TYPE_CHECKING:
     import xarray as xr
 
-    from fwsim.recording import Record
+    from fwsim.recording import Record, Recorder
 
 
 class Network(Protocol):
@@ -54,6 +56,7 @@ def simulate(
     record: str | Record | Iterable[str | Record] = ("hidden",),
     every: int = 1,
     to: str | PathLike[str] | None = None,
+    resume: bool = False,
     seed: int = 0,
     device: str | torch.device | None = None,
     progress: Progress | bool | None = None,
@@ -78,6 +81,9 @@ def simulate(
         Keep every k-th step, unless a `Record` says otherwise.
     to
         Folder to write as Zarr, which must not exist; the result is then opened lazily.
+    resume
+        Go on with an interrupted run in `to`, if there is one, from its last checkpoint; the recording becomes
+        that of an uninterrupted run, bit for bit on a CPU. A finished one is opened.
     seed
         Seed of the run's random streams, such as the noise of a rate network; kept with the recording.
     device
@@ -96,17 +102,21 @@ def simulate(
     ConfigError, ShapeError
         Before anything runs.
     DivergedError
-        A hidden state became NaN or infinite.
+        A hidden state or a memory became NaN or infinite.
     RecordingError
-        The path exists or cannot be written.
+        The path exists, or holds another run than is to go on, or cannot be written.
     """
-    from fwsim.recording import Extent, Recorder, as_records, provenance
+    from fwsim.recording import Extent, Recorder, as_records, finished, provenance
 
     if not hasattr(net, "observer"):
         raise ConfigError(
             f"net is a {type(net).__name__}; give a FastWeightNetwork, a RateNetwork or their like"
         )
     checks.counts(seed=(seed, 0))
+    if resume and to is None:
+        raise ConfigError(
+            "resume=True has nothing to go on with; give to=, the folder of the interrupted run"
+        )
     if not (progress is None or isinstance(progress, bool) or callable(progress)):
         raise ConfigError(
             f"progress={progress!r} is not allowed; use None, False or a function (done, total)"
@@ -122,33 +132,54 @@ def simulate(
     records = as_records(record, net.recordable())
     state = net.initial_state(batch) if state is None else state
     dtype = str(like.dtype).removeprefix("torch.")
-    observer = net.observer(state, steps, [each.variable for each in records])
+    observer = net.observer(state, steps, list(dict.fromkeys(each.variable for each in records)))
     observer.seed(seed)
+    attributes = provenance(observer.configuration(), seed=seed, device=str(like.device), dtype=dtype)
+    attributes["inputs_sha256"] = _fingerprint(net, observer, drive)
+    if resume and to is not None and (done := finished(to, attributes)) is not None:
+        return done
     recorder = Recorder(
         records,
         Extent(steps, net.dt, observer.sizes(), every, dtype, state.step),
         coordinates=observer.coordinates(),
-        attributes=provenance(observer.configuration(), seed=seed, device=str(like.device), dtype=dtype),
+        attributes=attributes,
         variables=observer.variables(),
         to=to,
+        resume=resume,
     )
+    if recorder.resumed:
+        observer.resume(recorder.resumed)
+    _run(observer, recorder, source, (observer.state.step - state.step, steps), progress)
+    return recorder.finish(observer.final())
+
+
+def _run(
+    observer: Observer,
+    recorder: Recorder,
+    source: Drive,
+    span: tuple[int, int],
+    progress: Progress | bool | None,
+) -> None:
+    """Run and record the steps of a span, block by block."""
+    first, steps = span
     block = observer.block()
     with (
         torch.no_grad(),
         track("simulating", steps, show=None if progress is None or progress is True else False) as advance,
     ):
-        for start in range(0, steps, block):
+        advance(first)
+        for start in range(first, steps, block):
             stop = min(start + block, steps)
-            wanted = {each.variable: recorder.wanted(each.variable, start, stop) for each in records}
+            wanted = {name: recorder.wanted(name, start, stop) for name in recorder.variables}
             local = {name: range(r.start - start, r.stop - start, r.step) for name, r in wanted.items()}
             samples = observer.advance(source(start, stop), local)
-            _check_finite(observer.state, samples, wanted)
+            _check_finite(observer.state, stop - 1)
             for name, values in samples.items():
                 recorder.write(name, values.cpu().numpy())
+            recorder.checkpoint(observer.checkpoint)
             advance(stop - start)
             if callable(progress):
                 progress(stop, steps)
-    return recorder.finish(observer.final())
 
 
 def load_state(run: xr.Dataset) -> State:
@@ -215,14 +246,20 @@ def _batch(net: Network, state: State | None) -> int:
     return getattr(net, "batch", None) or getattr(getattr(net, "memory", None), "batch", None) or 1
 
 
-def _check_finite(state: State, samples: dict[str, Tensor], wanted: dict[str, range]) -> None:
-    """Stop a run that diverged within this block, naming the first bad sample."""
-    if bool(state.hidden.isfinite().all()):
-        return
-    for name, values in samples.items():
-        bad = (~values.isfinite()).flatten(2).any(-1).nonzero()
-        if len(bad):
-            trial, sample = min(bad.tolist(), key=lambda index: index[1])
-            raise DivergedError(wanted[name][sample], name, trial, "lower eta, or normalise the inner loop")
-    trial = (~state.hidden.isfinite()).any(-1).nonzero()[0].item()
-    raise DivergedError(state.step - 1, "hidden", int(trial), "lower eta, or normalise the inner loop")
+def _check_finite(state: State, step: int) -> None:
+    """Stop a run that diverged within a block, where its observer did not say at which step."""
+    bad = (~state.hidden.isfinite()).any(-1)
+    if bool(bad.any()):
+        raise DivergedError(step, "hidden", int(bad.nonzero()[0]), "take smaller weights or inputs")
+
+
+def _fingerprint(net: Network, observer: Observer, drive: Tensor | Drive | None) -> str:
+    """SHA-256 of the numbers that a run begins with: weights, state, and a drive that is a tensor."""
+    weights = getattr(net, "state_dict", dict)()
+    tensors = weights | ({"drive": drive} if isinstance(drive, Tensor) else {})
+    arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
+    digest = hashlib.sha256()
+    for name, array in (arrays | observer.checkpoint()).items():
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()

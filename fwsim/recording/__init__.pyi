@@ -1,6 +1,7 @@
 from .extent import Extent as Extent
 from .netcdf import write_netcdf as write_netcdf
 from .origin import provenance as provenance
+from .reading import finished as finished
 from .reading import open_recording as open_recording
 from .record import Record as Record
 from .record import as_records as as_records

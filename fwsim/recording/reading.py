@@ -62,9 +62,19 @@ def open_recording(path: str | PathLike[str]) -> xr.Dataset:
         raise _damaged(path, error) from error
 
 
-def is_finished(path: str | PathLike[str]) -> bool:
-    """Whether a recording is there and came to its end."""
-    return (Path(path) / "zarr.json").is_file() and "wall_time" in _attributes(Path(path))
+def finished(path: str | PathLike[str], attributes: Mapping[str, Any]) -> xr.Dataset | None:
+    """Recording of the run with these attributes, if it is there and came to its end.
+
+    Raises
+    ------
+    RecordingError
+        What is there is another run, or no recording.
+    """
+    path = Path(path)
+    if not path.exists():
+        return None
+    check_same_run(path, attributes)
+    return open_recording(path) if "wall_time" in _attributes(path) else None
 
 
 def check_interrupted(path: Path, layouts: Mapping[str, Layout], attributes: Mapping[str, Any]) -> None:
@@ -76,7 +86,7 @@ def check_interrupted(path: Path, layouts: Mapping[str, Layout], attributes: Map
         It is finished, damaged, of another run, or no recording.
     """
     check_same_run(path, attributes)
-    if is_finished(path):
+    if "wall_time" in _attributes(path):
         raise RecordingError(f"{path} is finished; open it, or choose another path")
     try:
         group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)

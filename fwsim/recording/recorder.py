@@ -101,6 +101,11 @@ class Recorder:
         self.resumed: dict[str, np.ndarray] = {}
         self._store = self._opened(to, resume, axes, described)
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Variables of the run that are recorded, each once."""
+        return tuple(self._given)
+
     def wanted(self, variable: str, start: int, stop: int) -> range:
         """Those of the steps start … stop−1 of this run at which `variable` is to be written."""
         if variable not in self._given:

@@ -21,7 +21,7 @@ from fwsim.rules.base import Values
 if TYPE_CHECKING:
     from fwsim.engine.rate.network import RateNetwork
 
-NUMBERS = 4_000_000  # values that a block may hold at once
+NUMBERS = 1_000_000  # values that a block may hold at once
 NEURONS = ("trial", "time", "projection", "unit")
 SYNAPSES = ("trial", "time", "projection", "post", "pre")
 REMEDY = "take a smaller dt, weaker weights, or a gain or normalisation that saturates"
