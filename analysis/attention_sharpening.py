@@ -2,7 +2,8 @@
 
 Shown are, over the iterations of trained networks and of networks with random weights, how often the most attended
 pair or item is the one asked for, how concentrated attention is, and the error if the network answered there; and
-whether the loop settles, cycles or wanders, and at the right end. Shares are of the absolute attention.
+whether the loop settles, cycles or wanders, and at the right end. Shares are of the
+absolute attention.
 """
 
 from __future__ import annotations
@@ -53,8 +54,12 @@ def attended(attention: xr.DataArray, group: xr.DataArray, asked: xr.DataArray, 
     """How attention is shared among pairs or items; past states of a group beyond the last belong to none."""
     past = group.dims[0]
     share = abs(attention) / abs(attention).sum(past)
-    of_group = xr.concat([share.where(group == one, 0).sum(past) for one in range(groups)], "group")
-    hit = of_group.argmax("group") == asked
+
+    def by_group(values: xr.DataArray) -> xr.DataArray:
+        return xr.concat([values.where(group == one, 0).sum(past) for one in range(groups)], "group")
+
+    of_group = by_group(share)
+    hit = by_group(attention).argmax("group") == asked  # signed: an item's opposite is not the item
     on_right = of_group.isel(group=asked.astype(int))
     return xr.Dataset(
         {

@@ -5,10 +5,12 @@ attention to past states sharpens meanwhile (claims 2 and 4). Networks are train
 and many iterations S, then the inner loop of the query runs on beyond S, with the memory held fixed. Two networks
 whose weights are random stand beside them. Sign units without self-connections are a Hopfield network: from an
 overlap m with the item, one iteration leads to erf(m/√(2α)) at load α, so that attention must sharpen where this is
-above m. Rectified units with layer normalisation are the paper's loop, untrained, at several strengths of writing.
+above m; but the item nearest to the cue is the most likely one already, so the loop cannot point to the right item
+more often than the cue did. Rectified units with layer normalisation are the paper's loop, untrained, at several
+strengths of writing.
 
-Expect sharpening in the Hopfield network. A trained network need not sharpen: it is asked for a digit after S
-iterations, not for the state that was stored.
+Expect a larger share on the right item in the Hopfield network. A trained network need not sharpen: it is asked for a
+digit after S iterations, not for the state that was stored.
 """
 
 from __future__ import annotations
