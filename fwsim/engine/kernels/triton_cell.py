@@ -76,19 +76,45 @@ def normalise(
 
 
 @triton.jit
-def denormalise(
+def shaped(
+    normal: tl.tensor,
+    gain: tl.tensor,
+    bias: tl.tensor,
+    real: tl.tensor,
+    ACTIVATION: tl.constexpr,
+    APPLIES: tl.constexpr,
+) -> tl.tensor:
+    """f(gain·normal + bias), or f(normal) if no normalisation applies."""
+    if APPLIES:
+        normal = normal * gain + bias
+    return activate(normal, real, ACTIVATION)
+
+
+@triton.jit
+def unshaped(
     gradient: tl.tensor,
+    state: tl.tensor,
     normal: tl.tensor,
     scale: tl.tensor,
     gain: tl.tensor,
     real: tl.tensor,
     UNITS: tl.constexpr,
-) -> tl.tensor:
-    """Turn the gradient after gain and bias into that before the normalisation."""
-    weighted = gradient * gain
-    mean = tl.sum(weighted, 0) / UNITS
-    slope = tl.sum(weighted * normal, 0) / UNITS
-    return tl.where(real, scale * (weighted - mean - normal * slope), 0.0)
+    ACTIVATION: tl.constexpr,
+    APPLIES: tl.constexpr,
+) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
+    """Go back through `shaped` and `normalise`: gradients of the field, of the gain and of the bias."""
+    d_bias = deactivate(gradient, state, ACTIVATION)
+    if APPLIES:
+        d_gain = d_bias * normal
+        weighted = d_bias * gain
+        mean = tl.sum(weighted, 0) / UNITS
+        slope = tl.sum(weighted * normal, 0) / UNITS
+        d_field = tl.where(real, scale * (weighted - mean - normal * slope), 0.0)
+    else:
+        d_field = d_bias
+        d_gain = tl.zeros_like(d_bias)
+        d_bias = tl.zeros_like(d_bias)
+    return d_field, d_gain, d_bias
 
 
 @triton.jit
@@ -107,3 +133,36 @@ def outer(post: tl.tensor, pre: tl.tensor) -> tl.tensor:
 def picked(rows: tl.tensor, number: tl.tensor) -> tl.tensor:
     """One row of a block, whose number is only known at run time."""
     return tl.sum(tl.where((tl.arange(0, rows.shape[0]) == number)[:, None], rows, 0.0), axis=0)
+
+
+@triton.jit
+def scored(rows: tl.tensor, state: tl.tensor) -> tl.tensor:
+    """h(τ)·state for each row h(τ)."""
+    return tl.sum(rows * state[None, :], axis=1)
+
+
+@triton.jit
+def published(vector: tl.tensor, board: tl.tensor, real: tl.tensor) -> None:
+    """Show a vector to all threads of the program, once they have read what was shown before."""
+    tl.debug_barrier()
+    tl.store(board + tl.arange(0, vector.shape[0]), vector, real)
+    tl.debug_barrier()
+
+
+@triton.jit
+def sent(
+    vector: tl.tensor,
+    matrix: tl.tensor,
+    like: tl.tensor,
+    UNITS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    TILE: tl.constexpr,
+) -> tl.tensor:
+    """Σ_i vector_i matrix[i, :], both in global memory, by tiles of rows."""
+    unit, result = tl.arange(0, WIDTH), tl.zeros_like(like)
+    for first in range(0, UNITS, TILE):
+        row = first + tl.arange(0, TILE)
+        inside = (row < UNITS)[:, None] & (unit < UNITS)[None, :]
+        part = load(vector + row, row < UNITS, like)
+        result += turned(part, load(matrix + row[:, None] * UNITS + unit[None, :], inside, like))
+    return result

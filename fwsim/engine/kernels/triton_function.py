@@ -1,14 +1,46 @@
-"""The GPU kernels as one `torch.autograd.Function`, for all forms of the memory."""
+"""The GPU kernels as one `torch.autograd.Function`, for all forms of the memory.
+
+All of them are told the same things by name, and each takes what it needs:
+
+drive, hidden
+    C x + b, `[batch, time, unit]`; the state before the first step, `[batch, unit]`.
+weights
+    Wᵀ `[pre, post]` on the way forward, W `[post, pre]` back.
+written, matrix
+    The memory before the first step, `[batch, past, unit]` and `[batch, timescale, post, pre]`.
+age_weight, write_weight, decayed
+    The tables of `Memory`.
+past, past_columns
+    Written states and those of the run, `[batch, past, unit]`; those of them that there are before a kernel starts,
+    `[batch, unit, past]`.
+inner, sustained, normal, scale
+    Inner states; z, (field − mean)/σ and 1/σ of all steps and iterations, kept for the way back.
+checkpoints
+    Matrices at the start of every span but the first, `[batch, span, timescale, post, pre]`.
+final
+    Matrices before the first step, and after the last one, `[batch, timescale, pre, post]`.
+board
+    Where a program shows a vector to all its threads, `[batch, unit]`.
+d_…
+    Gradients for each batch entry; `d_matrix` of the matrices after the last step and then of those before the first,
+    `d_parameters` of gain and bias, `[batch, 2, unit]`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fwsim.engine.kernels import triton_held_backward, triton_held_forward
+from fwsim.engine.kernels import (
+    triton_held_backward,
+    triton_held_forward,
+    triton_streamed_backward,
+    triton_streamed_forward,
+)
 from fwsim.engine.kernels.gradients import of_table, of_weights, room_for_table
 from fwsim.engine.kernels.triton_room import (
     HELD,
@@ -17,6 +49,7 @@ from fwsim.engine.kernels.triton_room import (
     held_backward,
     held_forward,
     power_of_two,
+    tile,
     warps,
 )
 
@@ -28,48 +61,45 @@ def run_forward(sizes: Sizes, inner: bool, differentiable: bool, *tensors: Tenso
     -------
     tuple
         States, inner states and the matrix after the last step, the last two empty where there are none; then what
-        is kept for the way back: written states, z, the inner loop's fields and their 1/σ, and checkpoints.
+        is kept for the way back: past, sustained, normal, scale and checkpoints.
     """
-    drive, hidden, W, gain, bias, written, matrix, *tables = (tensor.detach().contiguous() for tensor in tensors)
+    drive, hidden, W, gain, bias, written, matrix, *tables = (
+        tensor.detach().contiguous() for tensor in tensors
+    )
     batch, steps, units = drive.shape
-    exact = gain.new_empty
+    kept, held = batch if differentiable else 0, fits(sizes)
     past = torch.cat([written, torch.empty_like(drive)], 1) if sizes.before else torch.empty_like(drive)
     every = drive.new_empty((batch, steps, sizes.inner_steps + 1, units) if inner else (0, 0, 0, 0))
-    final = exact(batch if sizes.folded else 0, sizes.scales, units, units)
-    kept = batch if differentiable else 0
-    sustained = exact(kept, steps, units)
-    normal, scale = exact(kept, steps, sizes.inner_steps, units), exact(kept, steps, sizes.inner_steps)
-    checkpoints = exact(kept, sizes.checkpoints, sizes.scales, units, units)
-    with torch.cuda.device_of(drive):
-        triton_held_forward.forward[(batch,)](
-            drive,
-            hidden,
-            W.T.contiguous(),
-            gain,
-            bias,
-            matrix.mT.contiguous(),
-            *tables,
-            written.mT.contiguous(),
-            past,
-            every,
-            sustained,
-            normal,
-            scale,
-            checkpoints,
-            final,
-            steps,
-            sizes.writes,
-            sizes.before,
-            sizes.chunk,
-            sizes.span,
-            **_conventions(sizes, tables, inner),
-            ROWS=power_of_two(sizes.chunk),
-            GIVEN=matrix.numel() > 0,
-            KEPT=differentiable,
-            num_warps=warps(held_forward(sizes)),
-        )
+    backwards = {
+        "past": past,
+        "sustained": gain.new_empty(kept, steps, units),
+        "normal": gain.new_empty(kept, steps, sizes.inner_steps, units),
+        "scale": gain.new_empty(kept, steps, sizes.inner_steps),
+        "checkpoints": gain.new_empty(kept, sizes.checkpoints, sizes.scales, units, units),
+    }
+    final = _matrices(sizes, batch, matrix.mT, gain)
+    _launch(
+        triton_held_forward.forward if held else triton_streamed_forward.forward,
+        sizes,
+        held_forward(sizes) if held else HELD,
+        drive=drive,
+        hidden=hidden,
+        weights=W.T.contiguous(),
+        gain=gain,
+        bias=bias,
+        matrix=matrix,
+        **_named_tables(tables),
+        past_columns=written.mT.contiguous(),
+        inner=every,
+        **backwards,
+        final=final,
+        board=gain.new_empty(batch, units),
+        INNER=inner,
+        KEPT=differentiable,
+        ROWS=power_of_two(sizes.chunk),
+    )
     states = past[:, sizes.before :].contiguous()
-    return states, every, final.mT, past, sustained, normal, scale, checkpoints
+    return states, every, final.mT if sizes.folded else final[:0], *backwards.values()
 
 
 class Sequence(torch.autograd.Function):
@@ -94,65 +124,84 @@ class Sequence(torch.autograd.Function):
         """Go back through the sequence."""
         sizes, wanted = ctx.sizes, ctx.needs_input_grad[2:]
         hidden, W, gain, bias, matrix, *rest = (tensor.contiguous() for tensor in ctx.saved_tensors)
-        tables, (states, past, *kept) = rest[:3], rest[3:]
-        batch, steps, units = states.shape
-        rates = any(wanted[7:])
-        d_drive, d_hidden = gain.new_empty(states.shape), gain.new_empty(hidden.shape)
-        d_written = gain.new_empty(batch, sizes.before, units)
-        d_matrix = torch.empty_like(matrix)
-        d_parameters = gain.new_empty(batch, 2, units)
-        d_tables = [room_for_table(table, batch if rates else 0) for table in tables]
+        tables, (states, past, sustained, normal, scale, checkpoints) = rest[:3], rest[3:]
+        batch, rates, held = states.shape[0], any(wanted[7:]), fits(sizes)
         weights_held = held_backward(sizes, weights=True) <= HELD
-        with torch.cuda.device_of(states):
-            triton_held_backward.backward[(batch,)](
-                W,
-                gain,
-                bias,
-                matrix,
-                *tables,
-                past,
-                past.mT.contiguous(),
-                *kept,
-                d_states.contiguous(),
-                d_inner.contiguous(),
-                d_final.contiguous(),
-                d_drive,
-                d_hidden,
-                d_written,
-                d_matrix,
-                d_parameters,
-                *d_tables,
-                steps,
-                sizes.writes,
-                sizes.before,
-                sizes.folded,
-                sizes.span,
-                **_conventions(sizes, tables, d_inner.numel() > 0),
-                ROWS=power_of_two(sizes.span),
-                GIVEN=matrix.numel() > 0,
-                RATES=rates,
-                W_HELD=weights_held,
-                num_warps=warps(held_backward(sizes, weights_held)),
-            )
+        d_drive, d_hidden = gain.new_empty(states.shape), gain.new_empty(hidden.shape)
+        d_past = gain.new_zeros(past.shape)
+        d_matrix = _matrices(sizes, batch, d_final, gain)
+        d_parameters = gain.new_empty(batch, 2, sizes.units)
+        d_tables = [room_for_table(table, batch if rates else 0) for table in tables]
+        _launch(
+            triton_held_backward.backward if held else triton_streamed_backward.backward,
+            sizes,
+            held_backward(sizes, weights_held) if held else HELD,
+            weights=W,
+            gain=gain,
+            bias=bias,
+            matrix=matrix,
+            **_named_tables(tables),
+            past=past,
+            past_columns=past.mT.contiguous(),
+            sustained=sustained,
+            normal=normal,
+            scale=scale,
+            checkpoints=checkpoints,
+            board=gain.new_empty(batch, sizes.units),
+            d_states=d_states.contiguous(),
+            d_inner=d_inner.contiguous(),
+            d_drive=d_drive,
+            d_hidden=d_hidden,
+            d_past=d_past,
+            d_matrix=d_matrix,
+            d_parameters=d_parameters,
+            **{f"d_{name}": table for name, table in _named_tables(d_tables).items()},
+            INNER=d_inner.numel() > 0,
+            RATES=rates,
+            W_HELD=weights_held,
+            ROWS=power_of_two(sizes.span),
+        )
         d_gain, d_bias = d_parameters.sum(0) if sizes.normalise else (None, None)
-        d_weights = of_weights(d_drive, states.to(d_drive.dtype), hidden.to(d_drive.dtype)) if wanted[2] else None
+        d_weights = of_weights(d_drive, states.to(gain.dtype), hidden.to(gain.dtype)) if wanted[2] else None
         d_rates = [of_table(gradient, table) if rates else None for gradient, table in zip(d_tables, tables)]
-        gradients = (d_drive, d_hidden, d_weights, d_gain, d_bias, d_written, d_matrix, *d_rates)
-        return None, None, *gradients
+        d_written, d_matrix = d_past[:, : sizes.before], d_matrix if matrix.numel() else None
+        return None, None, d_drive, d_hidden, d_weights, d_gain, d_bias, d_written, d_matrix, *d_rates
 
 
-def _conventions(sizes: Sizes, tables: list[Tensor], inner: bool) -> dict[str, Any]:
-    """What both kernels are compiled for."""
-    return {
+def _launch(kernel: Any, sizes: Sizes, numbers: int, **given: Any) -> None:
+    """Run a kernel, one program a batch entry, for programs that hold so many numbers."""
+    arguments: Mapping[str, Any] = given | {
+        "steps": given["sustained"].shape[1],
+        "writes": sizes.writes,
+        "before": sizes.before,
+        "folded": sizes.folded,
+        "chunk": sizes.chunk,
+        "span": sizes.span,
         "UNITS": sizes.units,
         "WIDTH": sizes.width,
+        "TILE": tile(sizes),
         "INNER_STEPS": sizes.inner_steps,
         "ACTIVATION": sizes.activation,
         "NORMALISATION": sizes.normalise,
         "SELF": sizes.self_connections,
         "SCALES": sizes.scales,
         "SCALES_WIDTH": power_of_two(sizes.scales),
-        "TABLES": tables[0].shape[0] > 1,
+        "TABLES": given["age_weight"].shape[0] > 1,
+        "GIVEN": given["matrix"].numel() > 0,
         "FOLDS": sizes.folded > 0,
-        "INNER": inner,
     }
+    taken = {name: arguments[name] for name in kernel.arg_names}
+    batch = given["board"].shape[0]
+    with torch.cuda.device_of(given["board"]):
+        kernel[(batch,)](**taken, num_warps=warps(numbers), num_stages=1)  # no load may overtake a store
+
+
+def _matrices(sizes: Sizes, batch: int, start: Tensor, like: Tensor) -> Tensor:
+    """Matrices that a kernel goes on with, from `start` or from zero."""
+    if start.numel():
+        return start.contiguous().clone()
+    return like.new_zeros(batch if sizes.scales else 0, sizes.scales, sizes.units, sizes.units)
+
+
+def _named_tables(tables: list[Tensor]) -> dict[str, Tensor]:
+    return dict(zip(("age_weight", "write_weight", "decayed"), tables))

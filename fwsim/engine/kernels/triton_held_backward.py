@@ -12,14 +12,13 @@ import triton.language as tl
 from fwsim.engine.kernels.triton_cell import (
     ALL,
     UNNORMALISED,
-    activate,
-    deactivate,
-    denormalise,
     load,
     normalise,
     outer,
     picked,
+    shaped,
     turned,
+    unshaped,
 )
 
 
@@ -40,10 +39,9 @@ def backward(
     checkpoints: tl.tensor,
     d_states: tl.tensor,
     d_inner: tl.tensor,
-    d_final: tl.tensor,
     d_drive: tl.tensor,
     d_hidden: tl.tensor,
-    d_written: tl.tensor,
+    d_past: tl.tensor,
     d_matrix: tl.tensor,
     d_parameters: tl.tensor,
     d_age_weight: tl.tensor,
@@ -97,7 +95,7 @@ def backward(
     d_matrices = tl.zeros([SCALES_WIDTH, WIDTH, WIDTH], gains.dtype)
     matrices = d_matrices
     if FOLDS:
-        d_matrices = tl.load(d_final + entry * size + of_matrices, in_matrices, 0.0)
+        d_matrices = tl.load(d_matrix + entry * size + of_matrices, in_matrices, 0.0)
     newest = (total - 1) // span
     for back in range(newest + 1):
         number = newest - back
@@ -126,19 +124,16 @@ def backward(
                     kept = tl.sum(tl.sum(d_matrices * matrices, 2), 1)
                     tl.atomic_add(d_decayed + place, kept, timescale < SCALES, sem="relaxed")
                 d_matrices *= tl.load(decayed + place, timescale < SCALES, 0.0)[:, None, None]
-        first, last = tl.maximum(0, before - start), tl.minimum(span, total - start)
-        for ago in range(last - first):
+        last = tl.minimum(span, total - start)
+        for ago in range(last - tl.maximum(0, before - start)):
             pending = last - 1 - ago
             at = entry * steps + start + pending - before
             d_state += load(d_states + at * UNITS + unit, real, gains) + picked(d_rows, pending)
             if INNER:
                 d_state += load(d_inner + (at * (INNER_STEPS + 1) + INNER_STEPS) * UNITS + unit, real, gains)
             z = tl.load(sustained + at * UNITS + unit, real, 0.0)
-            first_normal, first_scale = normalise(z, real, UNITS, NORMALISATION == ALL)
-            initial = first_normal
-            if NORMALISATION == ALL:
-                initial = first_normal * gains + biases
-            initial = activate(initial, real, ACTIVATION)
+            first, first_scale = normalise(z, real, UNITS, NORMALISATION == ALL)
+            initial = shaped(first, gains, biases, real, ACTIVATION, NORMALISATION == ALL)
             if SCALES:
                 left = tl.load(decayed + pending * SCALES + timescale, timescale < SCALES, 0.0)
                 d_left = tl.zeros_like(left)
@@ -148,19 +143,25 @@ def backward(
                 own = turned(weight, rows * rows)
             for ahead in range(INNER_STEPS):
                 s = INNER_STEPS - 1 - ahead
-                field = tl.load(normal + (at * INNER_STEPS + s) * UNITS + unit, real, 0.0)
-                before_it = tl.load(normal + (at * INNER_STEPS + s - 1) * UNITS + unit, real & (s > 0), 0.0)
-                if NORMALISATION == UNNORMALISED:
-                    d_field = deactivate(d_state, activate(field, real, ACTIVATION), ACTIVATION)
-                    state = tl.where(s > 0, activate(before_it, real, ACTIVATION), initial)
-                else:
-                    inverse = tl.load(scale + at * INNER_STEPS + s)
-                    reached = activate(field * gains + biases, real, ACTIVATION)
-                    state = tl.where(s > 0, activate(before_it * gains + biases, real, ACTIVATION), initial)
-                    d_field = deactivate(d_state, reached, ACTIVATION)
-                    d_gain += d_field * field
-                    d_bias += d_field
-                    d_field = denormalise(d_field, field, inverse, gains, real, UNITS)
+                here = at * INNER_STEPS + s
+                field, inverse = tl.load(normal + here * UNITS + unit, real, 0.0), tl.load(scale + here)
+                earlier = tl.load(normal + (here - 1) * UNITS + unit, real & (s > 0), 0.0)
+                reached = shaped(field, gains, biases, real, ACTIVATION, NORMALISATION != UNNORMALISED)
+                state = shaped(earlier, gains, biases, real, ACTIVATION, NORMALISATION != UNNORMALISED)
+                state = tl.where(s > 0, state, initial)
+                d_field, more_gain, more_bias = unshaped(
+                    d_state,
+                    reached,
+                    field,
+                    inverse,
+                    gains,
+                    real,
+                    UNITS,
+                    ACTIVATION,
+                    NORMALISATION != UNNORMALISED,
+                )
+                d_gain += more_gain
+                d_bias += more_bias
                 d_z += d_field
                 d_state = tl.zeros_like(gains)
                 if INNER:
@@ -187,12 +188,12 @@ def backward(
                 if SCALES:
                     target = d_decayed + pending * SCALES + timescale
                     tl.atomic_add(target, d_left, timescale < SCALES, sem="relaxed")
-            d_initial = deactivate(d_state, initial, ACTIVATION)
-            if NORMALISATION == ALL:
-                d_gain += d_initial * first_normal
-                d_bias += d_initial
-                d_initial = denormalise(d_initial, first_normal, first_scale, gains, real, UNITS)
-            d_z += d_initial
+            d_first, more_gain, more_bias = unshaped(
+                d_state, initial, first, first_scale, gains, real, UNITS, ACTIVATION, NORMALISATION == ALL
+            )
+            d_gain += more_gain
+            d_bias += more_bias
+            d_z += d_first
             tl.store(d_drive + at * UNITS + unit, d_z, real)
             if W_HELD:
                 d_state = turned(d_z, W)
@@ -202,7 +203,7 @@ def backward(
     tl.store(d_parameters + entry * 2 * UNITS + unit, d_gain, real)
     tl.store(d_parameters + (entry * 2 + 1) * UNITS + unit, d_bias, real)
     given = (row < before)[:, None] & real[None, :]
-    tl.store(d_written + (entry * before + row[:, None]) * UNITS + unit[None, :], d_rows, given)
+    tl.store(d_past + (entry * total + row[:, None]) * UNITS + unit[None, :], d_rows, given)
     if GIVEN:
         tl.store(d_matrix + entry * size + of_matrices, d_matrices, in_matrices)
 

@@ -13,11 +13,11 @@ import triton.language as tl
 from fwsim.engine.kernels.triton_cell import (
     ALL,
     UNNORMALISED,
-    activate,
     load,
     normalise,
     outer,
     picked,
+    shaped,
     turned,
 )
 
@@ -29,11 +29,10 @@ def forward(
     weights: tl.tensor,
     gain: tl.tensor,
     bias: tl.tensor,
-    matrix: tl.tensor,
     age_weight: tl.tensor,
     write_weight: tl.tensor,
     decayed: tl.tensor,
-    written: tl.tensor,
+    past_columns: tl.tensor,
     past: tl.tensor,
     inner: tl.tensor,
     sustained: tl.tensor,
@@ -70,7 +69,7 @@ def forward(
     gains, biases = tl.load(gain + unit, real, 0.0), tl.load(bias + unit, real, 0.0)
     W = load(weights + square, inside, gains)
     state = load(hidden + entry * UNITS + unit, real, gains)
-    written += entry * before * UNITS
+    past_columns += entry * before * UNITS
     past += entry * (before + steps) * UNITS
     age_weight += entry * TABLES * span
     write_weight += entry * TABLES * span * SCALES
@@ -78,13 +77,13 @@ def forward(
 
     rows = load(past + row[:, None] * UNITS + unit[None, :], (row < before)[:, None] & real[None, :], gains)
     columns = load(
-        written + unit[:, None] * before + row[None, :], (row < before)[None, :] & real[:, None], gains
+        past_columns + unit[:, None] * before + row[None, :], (row < before)[None, :] & real[:, None], gains
     )
     matrices = tl.zeros([SCALES_WIDTH, WIDTH, WIDTH], gains.dtype)
     of_matrices = timescale[:, None, None] * UNITS * UNITS + square[None]
     in_matrices = (timescale < SCALES)[:, None, None] & inside[None]
     if GIVEN:
-        matrices = tl.load(matrix + entry * SCALES * UNITS * UNITS + of_matrices, in_matrices, 0.0)
+        matrices = tl.load(final + entry * SCALES * UNITS * UNITS + of_matrices, in_matrices, 0.0)
 
     for step in range(steps):
         at = entry * steps + step
@@ -93,9 +92,7 @@ def forward(
         if KEPT:
             tl.store(sustained + at * UNITS + unit, z, real)
         first, _ = normalise(z, real, UNITS, NORMALISATION == ALL)
-        if NORMALISATION == ALL:
-            first = first * gains + biases
-        state = activate(first, real, ACTIVATION)
+        state = shaped(first, gains, biases, real, ACTIVATION, NORMALISATION == ALL)
         if SCALES:
             left = tl.load(decayed + pending * SCALES + timescale, timescale < SCALES, 0.0)
         if ROWS > 1:
@@ -116,9 +113,7 @@ def forward(
             if KEPT:
                 tl.store(normal + (at * INNER_STEPS + s) * UNITS + unit, field, real)
                 tl.store(scale + at * INNER_STEPS + s, inverse)
-            if NORMALISATION != UNNORMALISED:
-                field = field * gains + biases
-            state = activate(field, real, ACTIVATION)
+            state = shaped(field, gains, biases, real, ACTIVATION, NORMALISATION != UNNORMALISED)
         if INNER:
             tl.store(inner + (at * (INNER_STEPS + 1) + INNER_STEPS) * UNITS + unit, state, real)
         state = state.to(past.dtype.element_ty).to(gains.dtype)  # what is written is what is returned

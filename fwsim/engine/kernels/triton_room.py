@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 HELD = 45056  # numbers that a program may hold in registers
 PER_THREAD = 64  # of them in a thread, so that a thread has as many left to work with
+TILE = 8192  # numbers in a tile of a matrix or of written states that are streamed
 SPAN = 16  # steps between two checkpoints of the dense form
 
 
@@ -68,6 +69,11 @@ def held_backward(sizes: Sizes, weights: bool) -> int:
 def fits(sizes: Sizes) -> bool:
     """Whether a run can be held on chip in both directions."""
     return max(held_forward(sizes), held_backward(sizes, weights=False)) <= HELD
+
+
+def tile(sizes: Sizes) -> int:
+    """Rows of a block that a streaming program loads at once."""
+    return max(1, TILE // sizes.width)
 
 
 def warps(numbers: int) -> int:
