@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fwsim as fw
-from fwsim.engine.kernels import numba_run, reference
+from fwsim.engine.kernels import numba_run, numba_threads, reference
 from fwsim.engine.trace import Trace
 
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
@@ -148,22 +150,55 @@ def test_a_run_cut_in_two_equals_the_run_in_one(form):
         torch.testing.assert_close(ours, truth, rtol=1e-9, atol=1e-9)
 
 
-def test_threads_give_the_same_numbers():
+@pytest.fixture
+def torch_threads():
+    """Sets torch's number of threads, and puts it back."""
+    threads = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("openmp", [True, False], ids=["OpenMP's team", "plain threads"])
+def test_threads_give_the_same_numbers(openmp, torch_threads, monkeypatch):
+    if not openmp:
+        monkeypatch.setattr(numba_threads, "_openmp", lambda: None)
+    elif numba_threads._openmp() is None:
+        pytest.skip("torch came with another runtime of threads")
     torch.manual_seed(6)
     net = network(20, 1, 2, kernel="numba")
     x = torch.randn(5, 9, 3, dtype=torch.float64)
-    threads = torch.get_num_threads()
-    try:
-        results = []
-        for number in (1, 2, 3, 8):
-            torch.set_num_threads(number)
-            hidden = net(x)[0]
-            results.append((hidden, torch.autograd.grad(hidden.sum(), net.W)[0]))
-    finally:
-        torch.set_num_threads(threads)
+    results = []
+    for number in (1, 2, 3, 8):
+        torch_threads(number)
+        hidden = net(x)[0]
+        results.append((hidden, torch.autograd.grad(hidden.sum(), net.W)[0]))
     for hidden, gradient in results[1:]:
         assert torch.equal(hidden, results[0][0])
         torch.testing.assert_close(gradient, results[0][1], rtol=1e-12, atol=1e-12)
+
+
+def test_several_callers_at_once(torch_threads):
+    torch_threads(2)
+    torch.manual_seed(8)
+    net = network(20, 1, 2, kernel="numba")
+    x = torch.randn(5, 9, 3, dtype=torch.float64)
+    with torch.no_grad(), ThreadPoolExecutor(4) as callers:
+        alone = net(x)[0]
+        together = [run.result()[0] for run in [callers.submit(net, x) for _ in range(40)]]
+    assert all(torch.equal(hidden, alone) for hidden in together)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_error_in_a_thread_reaches_the_caller(threads, torch_threads):
+    torch_threads(threads)
+
+    def interrupted(part, first, last, *arrays):
+        if last > first:
+            raise KeyboardInterrupt
+
+    interrupted.__name__ = "forward"
+    with pytest.raises(KeyboardInterrupt):
+        numba_threads.share_out(interrupted, 4, np.zeros(1), np.zeros(1))
 
 
 def test_results_do_not_depend_on_what_lay_in_memory(monkeypatch):

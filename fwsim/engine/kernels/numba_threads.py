@@ -1,13 +1,17 @@
-"""Compiled kernels on as many threads as torch uses.
+"""Compiled kernels on the threads that torch uses, and on as many.
 
-The kernels release the interpreter's lock, so plain threads carry them. Numba's own threading layers would
-either clash with torch's OpenMP after a fork or refuse two callers at once, as Dask's workers are.
+OpenMP's threads wait actively for their next work, and for some milliseconds after torch's last operation other
+threads would have to share the cores with them. So the kernels, which release the interpreter's lock, run on the
+calling thread's own team where the runtime that torch loaded can be asked for it, and on plain threads elsewhere.
+Numba's own threading layers would bring a second team, and refuse two callers at once, as Dask's workers are.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from threading import Lock, Timer
@@ -19,12 +23,7 @@ from fwsim.progress import DELAY
 
 _compiling = Lock()
 _compiled: set[tuple[str, Any]] = set()
-
-
-@cache
-def _pool(process: int, workers: int) -> ThreadPoolExecutor:
-    """Threads of this process (a forked child has none of its parent's)."""
-    return ThreadPoolExecutor(workers, thread_name_prefix="fwsim")
+_TeamWork = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 def share_out(kernel: Any, batch: int, *arrays: Any) -> None:
@@ -32,14 +31,55 @@ def share_out(kernel: Any, batch: int, *arrays: Any) -> None:
     parts = thread_count(batch)
     bounds = [batch * part // parts for part in range(parts + 1)]
     _compile(kernel, arrays)
+    left = iter(range(parts))
+
+    def work() -> None:
+        for part in left:
+            kernel(part, bounds[part], bounds[part + 1], *arrays)
+
     if parts == 1:
-        kernel(0, 0, batch, *arrays)
-        return
-    pool = _pool(os.getpid(), parts - 1)
-    others = [pool.submit(kernel, part, bounds[part], bounds[part + 1], *arrays) for part in range(1, parts)]
-    kernel(0, 0, bounds[1], *arrays)
-    for other in others:
-        other.result()
+        work()
+    elif (team := _openmp()) is not None:
+        _run_on_team(team, work, parts)
+    else:
+        pool = _pool(os.getpid(), parts - 1)
+        others = [pool.submit(work) for _ in range(1, parts)]
+        work()
+        for other in others:
+            other.result()
+
+
+def _run_on_team(team: Any, work: Callable[[], None], threads: int) -> None:
+    """Run `work` on each thread of the caller's OpenMP team."""
+    errors: list[BaseException] = []
+
+    def body(_: Any) -> None:
+        try:
+            work()
+        except BaseException as error:  # also Ctrl-C must not be lost between C and Python
+            errors.append(error)
+
+    team(_TeamWork(body), None, threads, 0)
+    if errors:
+        raise errors[0]
+
+
+@cache
+def _openmp() -> Any | None:
+    """Entry point of GNU's and LLVM's OpenMP that runs a function on a team, if torch has loaded one."""
+    try:
+        team = ctypes.CDLL(None).GOMP_parallel
+    except (AttributeError, OSError, TypeError):
+        return None
+    team.argtypes = [_TeamWork, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+    team.restype = None
+    return team
+
+
+@cache
+def _pool(process: int, workers: int) -> ThreadPoolExecutor:
+    """Plain threads of this process (a forked child has none of its parent's)."""
+    return ThreadPoolExecutor(workers, thread_name_prefix="fwsim")
 
 
 def thread_count(batch: int) -> int:
