@@ -255,11 +255,11 @@ def _check_finite(state: State, step: int) -> None:
 
 def _fingerprint(net: Network, observer: Observer, drive: Tensor | Drive | None) -> str:
     """SHA-256 of the numbers that a run begins with: weights, state, and a drive that is a tensor."""
-    weights = getattr(net, "state_dict", dict)()
+    weights: dict[str, Tensor] = getattr(net, "state_dict", dict)()
     tensors = weights | ({"drive": drive} if isinstance(drive, Tensor) else {})
     arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
     digest = hashlib.sha256()
     for name, array in (arrays | observer.checkpoint()).items():
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

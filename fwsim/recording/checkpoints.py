@@ -17,7 +17,7 @@ def write(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Replace the checkpoint of a recording, in one step."""
     draft = folder / f"{FILE}.partial"
     with draft.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]
     os.replace(draft, folder / FILE)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from fwsim.errors import DivergedError
 from fwsim.rules.base import AssociativeRule, PresynapticRule, Values
 from fwsim.spiking.assembly import Assembly, Carrier
+from fwsim.spiking.snapshot import capture, restore
 
 if TYPE_CHECKING:
     from fwsim.recording import Recorder
@@ -23,17 +26,27 @@ class Sampler:
     ----------
     assembly
         What runs.
-    recorder, names
-        Where samples go, and of which variables.
+    recorder
+        Where samples go.
     steps
         Length of the run.
+
+    Attributes
+    ----------
+    stride
+        Steps between two moments at which something may be wanted; 0 where only spikes are.
+    done
+        Steps after which everything was last handed over.
     """
 
-    def __init__(self, assembly: Assembly, recorder: Recorder, names: list[str], steps: int) -> None:
+    def __init__(self, assembly: Assembly, recorder: Recorder, steps: int) -> None:
         self._assembly, self._recorder = assembly, recorder
-        self._events = [name for name in names if name in EVENTS]
-        self._wanted = {name: recorder.wanted(name, 0, steps) for name in names if name not in EVENTS}
-        self._written = 0
+        self._events = [name for name in recorder.variables if name in EVENTS]
+        self._wanted = {
+            name: recorder.wanted(name, 0, steps) for name in recorder.variables if name not in EVENTS
+        }
+        self._counts = np.zeros(len(assembly.neurons), dtype=np.int64)  # spikes since the last rate
+        self.done = 0
         after = [range(r.start + 1, r.stop + 1, r.step) for r in self._wanted.values() if len(r)]
         self.stride = (
             int(np.gcd.reduce([number for r in after for number in (r.start, r.step)])) if after else 0
@@ -41,13 +54,16 @@ class Sampler:
 
     def take(self, done: int) -> None:
         """Sample after `done` steps, where that is wanted."""
+        if done <= self.done:  # the run goes on from here
+            return
         due = [name for name, steps in self._wanted.items() if done - 1 in steps]
         states = (
             self._states(done) if any(name not in ("rate", "potential", "weight") for name in due) else {}
         )
+        rates = self._rates(done) if "rate" in self._wanted else None
         for name in due:
             if name == "rate":
-                values = self._rates(done, self._wanted[name].step)
+                values = rates
             elif name == "potential":
                 values = by_trial(self._assembly, np.asarray(self._assembly.neurons.v))
             elif name == "weight":
@@ -55,37 +71,58 @@ class Sampler:
             else:
                 values = states[name]
             self._recorder.write(name, values[:, None])
-        if due and self._events:
-            self._flush()
 
-    def finish(self) -> None:
-        """Write the last events."""
-        if self._events:
-            self._flush()
+    def flush(self, done: int) -> None:
+        """Hand over all spikes after `done` steps, so that Brian2 holds no more than those since the last time.
 
-    def _flush(self) -> None:
-        time, index = self._spikes(self._written)
-        self._written += len(index)
+        Raises
+        ------
+        DivergedError
+            A potential became NaN or infinite.
+        """
+        self._drain()
+        if done <= self.done:
+            return
+        bad = np.nonzero(~np.isfinite(by_trial(self._assembly, np.asarray(self._assembly.neurons.v))).all(1))[
+            0
+        ]
+        if len(bad):
+            raise DivergedError(done - 1, "potential", int(bad[0]), "take weaker synapses or a smaller dt")
+        self.done = done
+        self._recorder.checkpoint(self._checkpoint)
+
+    def resume(self, kept: Mapping[str, np.ndarray]) -> None:
+        """Bring the assembly to where an interrupted run's last checkpoint was."""
+        self.done, self._counts = int(kept["done"]), kept["counts"]
+        restore(self._assembly.network, kept, self.done * self._assembly.circuit.dt)
+
+    def _checkpoint(self) -> dict[str, np.ndarray]:
+        kept = {"done": np.array(self.done), "counts": self._counts.copy()}
+        return kept | capture(self._assembly.network)
+
+    def _drain(self) -> None:
+        """Take the spikes out of Brian2's monitor; a spike belongs to the end of its step."""
+        spikes, dt = self._assembly.spikes, self._assembly.circuit.dt
+        index = np.array(spikes.variables["i"].get_value())
+        if not len(index):
+            return
+        step = np.round(np.array(spikes.variables["t"].get_value()) / dt)
+        spikes.resize(0)
+        spikes.variables["N"].set_value(0)
+        self._counts += np.bincount(index, minlength=len(self._counts))
         trial, unit = np.divmod(index, self._assembly.circuit.neurons)
-        values = {"spike_time": time, "spike_unit": unit, "spike_trial": trial}
+        values = {"spike_time": (step + 1) * dt, "spike_unit": unit, "spike_trial": trial}
         for name in self._events:
             self._recorder.write(name, values[name])
 
-    def _spikes(self, first: int) -> tuple[np.ndarray, np.ndarray]:
-        """Times and neurons of all spikes from the `first` on; a spike belongs to the end of its step."""
-        variables = self._assembly.spikes.variables
-        dt = self._assembly.circuit.dt
-        step = np.round(variables["t"].get_value()[first:] / dt)
-        return (step + 1) * dt, variables["i"].get_value()[first:]
-
-    def _rates(self, done: int, every: int) -> np.ndarray:
-        """Rates over the last `every` steps, `[trial, unit]`."""
-        dt = self._assembly.circuit.dt
-        times = self._assembly.spikes.variables["t"].get_value()
-        first = int(np.searchsorted(times, (done - every - 0.5) * dt))
-        neurons = self._assembly.spikes.variables["i"].get_value()[first:]
-        counts = np.bincount(neurons, minlength=len(self._assembly.neurons))
-        return by_trial(self._assembly, counts / (every * dt))
+    def _rates(self, done: int) -> np.ndarray:
+        """Rates since the last sample of the rate, `[trial, unit]`."""
+        every = self._wanted["rate"].step
+        rates = self._counts
+        if done % every == 0:
+            self._drain()
+            rates, self._counts = self._counts, np.zeros_like(self._counts)
+        return by_trial(self._assembly, rates / (every * self._assembly.circuit.dt))
 
     def _states(self, done: int) -> dict[str, np.ndarray]:
         """Variables of presynaptic rules and their release, brought up to now: `[trial, projection, unit]`."""

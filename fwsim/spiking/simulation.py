@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fwsim.errors import ConfigError, DivergedError
+from fwsim.errors import ConfigError
 from fwsim.progress import track
 from fwsim.recording.schema import VARIABLES, Variable
 from fwsim.spiking.assembly import Assembly, build, checked_drive
@@ -19,8 +20,9 @@ from fwsim.spiking.sampler import EVENTS, Sampler, by_trial
 if TYPE_CHECKING:
     import xarray as xr
 
-    from fwsim.recording import Record, Recorder
+    from fwsim.recording import Record
 
+BLOCK = 1000  # steps after which everything is handed over, so that Brian2 holds no more
 NEURONS = ("trial", "time", "unit")
 SYNAPSES = ("trial", "time", "projection", "unit")
 PAIRS = ("trial", "time", "projection", "post", "pre")
@@ -36,6 +38,7 @@ def simulate(
     record: str | Record | Iterable[str | Record] = EVENTS,
     every: int = 1,
     to: str | PathLike[str] | None = None,
+    resume: bool = False,
     seed: int = 0,
     progress: Callable[[int, int], None] | bool | None = None,
 ) -> xr.Dataset:
@@ -64,6 +67,8 @@ def simulate(
         Records that say nothing else keep every k-th step.
     to
         Folder to write while running, which must not exist yet; `None` keeps the recording in memory.
+    resume
+        Go on with an interrupted run in `to`, if there is one, as `fwsim.simulate` does.
     seed
         Of synapses, delays, initial potentials and noise. Results differ between Brian2's targets.
     progress
@@ -81,8 +86,12 @@ def simulate(
     DivergedError
         A potential became NaN or infinite.
     """
-    from fwsim.recording import Extent, Recorder, as_records, provenance
+    from fwsim.recording import Extent, Recorder, as_records, finished, provenance
 
+    if resume and to is None:
+        raise ConfigError(
+            "resume=True has nothing to go on with; give to=, the folder of the interrupted run"
+        )
     if drive is None and steps is None:
         raise ConfigError("how long to run is not said; give steps=, or a drive [trial, time, unit]")
     if isinstance(hold, bool) or not isinstance(hold, int) or hold < 1:
@@ -98,16 +107,24 @@ def simulate(
     sizes |= {"post": circuit.neurons, "pre": circuit.neurons}
     with prepared(seed) as b:
         attributes = provenance(circuit.configuration(), seed=seed, device="cpu", dtype="float64")
+        attributes["brian2_target"] = b.prefs.codegen.target
+        attributes["inputs_sha256"] = hashlib.sha256(np.ascontiguousarray(signal)).hexdigest()
+        if resume and to is not None and (ended := finished(to, attributes)) is not None:
+            return ended
         assembly = build(circuit, signal, hold=hold, seed=seed)
         recorder = Recorder(
             records,
             Extent(steps, circuit.dt, sizes, every, "float32"),
-            attributes=attributes | {"brian2_target": b.prefs.codegen.target},
+            attributes=attributes,
             variables=_variables(circuit),
             to=to,
+            resume=resume,
         )
-        _run(b, assembly, recorder, [each.variable for each in records], steps, progress)
-    return recorder.finish({"potential": _potential(assembly, steps)})
+        sampler = Sampler(assembly, recorder, steps)
+        if recorder.resumed:
+            sampler.resume(recorder.resumed)
+        _run(b, assembly, sampler, steps, progress)
+    return recorder.finish({"potential": by_trial(assembly, np.array(assembly.neurons.v))})
 
 
 def recordable(circuit: Circuit) -> tuple[str, ...]:
@@ -133,46 +150,39 @@ def _variables(circuit: Circuit) -> dict[str, Variable]:
 def _run(
     b: Any,
     assembly: Assembly,
-    recorder: Recorder,
-    names: list[str],
+    sampler: Sampler,
     steps: int,
     progress: Callable[[int, int], None] | bool | None,
 ) -> None:
-    sampler = Sampler(assembly, recorder, names, steps)
-    network = assembly.network
+    dt, first = assembly.circuit.dt, sampler.done
+    _call_every(b, assembly, BLOCK, sampler.flush, order=1)
     if sampler.stride:
-
-        @b.network_operation(dt=sampler.stride * assembly.circuit.dt * b.second, when="start")
-        def sample(t: Any) -> None:
-            sampler.take(round(float(np.asarray(t)) / assembly.circuit.dt))
-
-        network.add(sample)
+        _call_every(b, assembly, sampler.stride, sampler.take, order=0)
     shown = None if progress is None or progress is True else False
     with track("spiking", steps, show=shown) as advance:
         done = 0
 
         def report(elapsed: Any, completed: float, start: Any, duration: Any) -> None:
             nonlocal done
-            now = round(completed * steps)
+            now = first + round(completed * (steps - first))
             advance(now - done)
             done = now
             if callable(progress):
                 progress(done, steps)
 
-        network.run(
-            steps * assembly.circuit.dt * b.second,
-            report=report,
-            report_period=0.5 * b.second,
-            namespace={},
+        assembly.network.run(
+            (steps - first) * dt * b.second, report=report, report_period=0.5 * b.second, namespace={}
         )
     sampler.take(steps)
-    sampler.finish()
+    sampler.flush(steps)
 
 
-def _potential(assembly: Assembly, steps: int) -> np.ndarray:
-    """Final potentials `[trial, unit]`, which are finite."""
-    values = by_trial(assembly, np.array(assembly.neurons.v))
-    bad = np.nonzero(~np.isfinite(values).all(1))[0]
-    if len(bad):
-        raise DivergedError(steps - 1, "potential", int(bad[0]), "take weaker synapses or a smaller dt")
-    return values
+def _call_every(b: Any, assembly: Assembly, stride: int, function: Callable[[int], None], order: int) -> None:
+    """Call a function with the number of steps done, every `stride` steps, before the next one."""
+    dt = assembly.circuit.dt
+
+    @b.network_operation(dt=stride * dt * b.second, when="start", order=order)
+    def call(t: Any) -> None:
+        function(round(float(np.asarray(t)) / dt))
+
+    assembly.network.add(call)
