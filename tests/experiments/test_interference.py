@@ -1,4 +1,4 @@
-"""The old value of a re-used key comes back when theory says, with several time scales only; the delta rule replaces."""
+"""The old value of a re-used key comes back when theory says, with several time scales only; delta replaces it."""
 
 import numpy as np
 import pytest

@@ -1,0 +1,94 @@
+"""On what area of decay and strength does each normalisation learn?
+
+Works on a run and on a sweep over `normalise`, `decay` and `eta`. A network has learned if its error is below half of
+that without binding. Shown are the errors on the grid, the mean over seeds, and the area: the fraction of the grid's
+networks that have learned, with its Wilson interval.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from fwsim.measure.intervals import wilson
+from fwsim.study import figure
+
+LABELS = {
+    "layer": "layer norm",
+    "none": "none",
+    "divisive": "divisive",
+    "subtractive": "subtractive",
+}
+GRID = ("normalise", "decay", "eta", "seed")
+
+
+def analyse(recording: xr.Dataset) -> xr.Dataset:
+    """Errors, what has learned or diverged, and areas."""
+    recording = recording[["test_error", "plateau", "diverged"]].load()
+    config = recording.attrs["experiment_configuration"]
+    missing = [dim for dim in GRID if dim not in recording.dims]
+    recording = recording.expand_dims(missing)
+    learned = recording["test_error"] < recording["plateau"] / 2
+    over = [dim for dim in recording["test_error"].dims if dim != "normalise"]
+    count = int(np.prod([recording.sizes[dim] for dim in over]))
+    result = recording.copy()
+    result["error"] = described(recording["test_error"].mean("seed"), "test error", "%")
+    result["learned"] = described(learned.mean("seed"), "networks that have learned")
+    result["area"] = described(learned.mean(over), "area: fraction of the grid's networks that have learned")
+    low, high = wilson(learned.sum(over).values, count, 0.95)
+    result["area_low"] = described(xr.DataArray(low, dims="normalise"), "lower end of the 95 % interval")
+    result["area_high"] = described(xr.DataArray(high, dims="normalise"), "upper end of the 95 % interval")
+    result["diverged_area"] = described(
+        recording["diverged"].astype(float).mean(over), "fraction of the grid's networks that diverged"
+    )
+    result.attrs = {"experiment_configuration": config}
+    return result
+
+
+def described(values: xr.DataArray, name: str, unit: str = "1") -> xr.DataArray:
+    return values.assign_attrs(units=unit, long_name=name)
+
+
+def table(result: xr.Dataset) -> list[dict[str, object]]:
+    """One row for each normalisation."""
+    rows = []
+    for place, name in enumerate(names(result)):
+        at = result.isel(normalise=place)
+        rows.append(
+            {
+                "normalised by": name,
+                "area (%)": f"{100 * float(at.area):.0f}",
+                "95 %": f"{100 * float(at.area_low):.0f} – {100 * float(at.area_high):.0f}",
+                "diverged (%)": f"{100 * float(at.diverged_area):.0f}",
+                "best error (%)": f"{float(at.test_error.min()):.2f}",
+            }
+        )
+    return rows
+
+
+def names(result: xr.Dataset) -> list[str]:
+    """What people call the normalisations; nothing where only one was run."""
+    given = result["normalise"].values if "normalise" in result.coords else [""]
+    return [LABELS.get(str(name), str(name)) for name in given]
+
+
+def plot(result: xr.Dataset) -> Figure:
+    """Error on the grid of decay and strength, one panel for each normalisation."""
+    shown = names(result)
+    made, axes = figure(1, len(shown), width="double", aspect=1.1, sharey=True, squeeze=False)
+    for place, (panel, name) in enumerate(zip(axes[0], shown, strict=True)):
+        error = result["error"].isel(normalise=place).transpose("decay", "eta")
+        picture = panel.imshow(error, origin="lower", aspect="auto", cmap="viridis_r", vmin=0, vmax=50)
+        for dim, ticks in (("eta", panel.set_xticks), ("decay", panel.set_yticks)):
+            if dim in result.coords:
+                ticks(range(result.sizes[dim]), [f"{value:g}" for value in result[dim].values])
+        crossed = np.argwhere(
+            result["diverged"].isel(normalise=place).transpose("decay", "eta", "seed").values.all(-1)
+        )
+        for row, column in crossed:
+            panel.text(column, row, "×", ha="center", va="center", color="white")
+        panel.set(title=name, xlabel="strength η")
+    axes[0, 0].set_ylabel("decay λ of a step")
+    made.colorbar(picture, ax=axes[0, :].tolist(), label="test error (%)")
+    return made

@@ -1,0 +1,126 @@
+"""Which delays does a memory solve, and where do trained time constants go?
+
+Works on a run and on a sweep. Shown are the test error against the delay, one line for each value of the first other
+parameter, beside the error without binding; and, if time constants were trained, where they began and ended, with the
+strength of their writes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fwsim.study import COLOURS, figure
+
+OWN = {"seed", "task_delay", "timescale", "epoch"}
+
+
+def analyse(recording: xr.Dataset) -> xr.Dataset:
+    """Errors over seeds, whether the delay is solved, and the spectrum before and after."""
+    recording = recording.load()
+    if "seed" not in recording.dims:
+        recording = recording.expand_dims("seed")
+    recording = recording.drop_vars(["failed", "point_seed"], errors="ignore")
+    solved = recording["test_error"] < recording["plateau"] / 2
+    result = recording[["test_error", "delay", "plateau", "tau_before", "tau_after", "eta_after"]]
+    result["error"] = described(recording["test_error"].mean("seed"), "test error", "%")
+    result["solved"] = described(
+        solved.mean("seed"), "networks with less than half the error without binding"
+    )
+    share = result["eta_after"] / result["eta_after"].sum("timescale")
+    moved = np.log(result["tau_after"] / result["tau_before"])
+    result["share_after"] = described(share, "share of a write's strength")
+    result["moved"] = described(moved, "ln of the factor by which training changed a time constant")
+    kernel_mean = np.exp((share * np.log(result["tau_after"])).sum("timescale"))
+    result["tau_mean"] = described(kernel_mean, "geometric mean of the time constants, by strength", "s")
+    result.attrs = {"experiment_configuration": recording.attrs["experiment_configuration"]}
+    return result
+
+
+def described(values: xr.DataArray, name: str, unit: str = "1") -> xr.DataArray:
+    return values.assign_attrs(units=unit, long_name=name)
+
+
+def table(result: xr.Dataset) -> list[dict[str, object]]:
+    """One row for each point and delay of its task."""
+    points = result[["error", "solved", "delay", "tau_mean", "tau_after"]].copy()
+    points["delay"] = first_seed(points["delay"])
+    points["lowest"], points["highest"] = (
+        getattr(result["test_error"], name)("seed") for name in ("min", "max")
+    )
+    points["tau_mean"] = points["tau_mean"].mean("seed")
+    points["after"] = points["tau_after"].median("seed")
+    parameters = [dim for dim in points["error"].dims if dim not in OWN]
+    stacked = points.drop_vars("tau_after").stack(point=[*parameters, "task_delay"])
+    rows = []
+    for place in range(stacked.sizes["point"]):
+        one = stacked.isel(point=place)
+        rows.append(
+            {name: one[name].item() for name in parameters}
+            | {
+                "delay (s)": float(one.delay),
+                "error (%)": f"{float(one.error):.1f}",
+                "from – to": f"{float(one.lowest):.1f} – {float(one.highest):.1f}",
+                "solved": f"{float(one.solved):.2f}",
+                "mean τ (s)": f"{float(one.tau_mean):.3g}",
+                "τ (s)": " ".join(f"{tau:.3g}" for tau in one.after.values if np.isfinite(tau)),
+            }
+        )
+    return rows
+
+
+def first_seed(values: xr.DataArray) -> xr.DataArray:
+    """What is the same for all seeds."""
+    return values.isel(seed=0) if "seed" in values.dims else values
+
+
+def plot(result: xr.Dataset) -> Figure:
+    """Error against delay, and the spectrum before and after training."""
+    made, (left, right) = figure(1, 2, width="double")
+    parameters = [dim for dim in result["error"].dims if dim not in {*OWN, "delays"}]
+    first = parameters[0] if parameters else None
+    rest = dict.fromkeys(parameters[1:], 0)
+    for place, colour in zip(range(result.sizes[first]) if first else [None], COLOURS.values(), strict=False):
+        one = result.isel({**rest, first: place} if first else rest)
+        label = f"{first} = {one[first].item():g}" if first and one[first].dtype.kind in "if" else None
+        errors(left, one, colour, label)
+    left.axhline(float(result["plateau"].max()), color=COLOURS["black"], ls=":", label="no binding")
+    left.set(xlabel="delay (s)", ylabel="test error (%)", xscale="log", ylim=(-2, None))
+    left.legend()
+    spectra(right, result.isel(rest | ({first: 0} if first else {})))
+    return made
+
+
+def errors(axes: Axes, one: xr.Dataset, colour: str, label: str | None) -> None:
+    """Every network as a dot, their mean as a line."""
+    delay = first_seed(one["delay"]).values.ravel()
+    order = np.argsort(delay)
+    mean = one["error"].values.ravel()
+    axes.plot(delay[order], mean[order], "-", color=colour, label=label)
+    for seed in range(one.sizes["seed"]):
+        axes.plot(delay, one["test_error"].isel(seed=seed).values.ravel(), ".", color=colour, ms=4)
+
+
+def spectra(axes: Axes, one: xr.Dataset) -> None:
+    """Time constants before (crosses) and after training (discs as large as their share of a write)."""
+    tasks = one["delays"].values if "delays" in one.dims else [None]
+    for place in range(len(tasks)):
+        at = one.isel(delays=place) if "delays" in one.dims else one
+        for seed in range(at.sizes["seed"]):
+            network = at.isel(seed=seed)
+            height = np.full(network.sizes["timescale"], place + 0.1 * (seed - (at.sizes["seed"] - 1) / 2))
+            axes.plot(network["tau_before"], height, "x", color=COLOURS["black"], ms=3)
+            axes.scatter(
+                network["tau_after"],
+                height,
+                s=80 * network["share_after"],
+                color=COLOURS["blue"],
+                alpha=0.6,
+                lw=0,
+            )
+        for delay in first_seed(at["delay"]).values.ravel():
+            axes.plot([delay, delay], [place - 0.3, place + 0.3], ":", color=COLOURS["vermillion"])
+    axes.set_yticks(range(len(tasks)), ["" if task is None else f"{task:g}" for task in tasks])
+    axes.set(xlabel="time constant (s), and delay (dotted)", ylabel="delay of the task (s)", xscale="log")
