@@ -1,4 +1,8 @@
-"""Rivals in alternating rounds: what else the machine does then hits all alike."""
+"""Rivals in alternating rounds: what else the machine does then hits all alike.
+
+In a round each contender has its turn and runs as a user's loop would, again and again. The first run of a turn is not
+timed: the threads of the contender before wait actively for a while, on the cores that this one needs.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 ROUNDS = 3  # at least
+TURN = 0.03  # seconds of a contender's turn, at least
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Timing:
 
 
 def alternate(contenders: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, Timing]:
-    """Run each contender in turn for about `seconds` in all; the first run of each is not timed.
+    """Run each contender in turn for about `seconds` in all, compiled before.
 
     The first contender is the one that ratios refer to.
     """
@@ -33,7 +38,7 @@ def alternate(contenders: Mapping[str, Callable[[], object]], seconds: float) ->
     rounds: list[dict[str, tuple[float, float]]] = []
     began = time.perf_counter()
     while len(rounds) < ROUNDS or time.perf_counter() - began < seconds:
-        rounds.append({name: _once(run) for name, run in contenders.items()})
+        rounds.append({name: _turn(run) for name, run in contenders.items()})
     first = next(iter(contenders))
 
     def ratio(name: str, clock: int) -> float:
@@ -45,8 +50,11 @@ def alternate(contenders: Mapping[str, Callable[[], object]], seconds: float) ->
     }
 
 
-def _once(run: Callable[[], object]) -> tuple[float, float]:
-    """Wall-clock and CPU seconds."""
-    wall, cpu = time.perf_counter(), time.process_time()
+def _turn(run: Callable[[], object]) -> tuple[float, float]:
+    """Wall-clock and CPU seconds of a run."""
     run()
-    return time.perf_counter() - wall, time.process_time() - cpu
+    runs, wall, cpu = 0, time.perf_counter(), time.process_time()
+    while runs == 0 or time.perf_counter() - wall < TURN:
+        run()
+        runs += 1
+    return (time.perf_counter() - wall) / runs, (time.process_time() - cpu) / runs
