@@ -31,6 +31,11 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     right = recording["answer"] == recording["target"]
     pair = xr.DataArray(np.minimum(np.arange(recording.sizes["past"]) // 2, config["pairs"]), dims="past")
     result = attended(recording["attention"], pair, recording["asked"], config["pairs"])
+    share = abs(recording["attention"]) / abs(recording["attention"]).sum("past")
+    for place, name in enumerate(("letter", "digit")):
+        step = xr.DataArray(np.arange(recording.sizes["past"]), dims="past")
+        on = share.where(step == 2 * recording["asked"] + place, 0).sum("past").mean("trial")
+        result[f"{name}_share"] = described(on, f"share of attention on the {name} of the right pair")
     result["error"] = described(1 - right.mean("trial"), "fraction of wrong answers at this iteration")
     result["end"] = ends(recording["path"], right.isel(iteration=-1), "unit")
     result["test_error"] = recording["test_error"]
@@ -120,10 +125,19 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
     return rows
 
 
+SHOWN = {
+    "hit": "right (%)",
+    "share": "share (%)",
+    "letter_share": "of letter",
+    "digit_share": "of digit",
+    "error": "error (%)",
+}
+
+
 def row(network: str, at: xr.Dataset, iteration: int) -> dict[str, object]:
     now = at.sel(iteration=iteration)
     shown = {"network": network, "at": iteration}
-    for name, label in (("hit", "right (%)"), ("share", "share (%)"), ("error", "error (%)")):
+    for name, label in SHOWN.items():
         shown[label] = f"{100 * float(now[name]):.1f}" if name in now else ""
     shown["Σ share²"] = f"{float(now['concentration']):.3f}"
     last = iteration == int(at.iteration[-1])
