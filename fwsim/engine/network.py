@@ -12,7 +12,7 @@ from fwsim.engine import checks
 from fwsim.engine.cell import ACTIVATIONS, NORMALISATIONS, WRITES, Cell
 from fwsim.engine.kernels import runner
 from fwsim.engine.observation import FastWeightObserver
-from fwsim.engine.planner import FORMS, KERNELS, Plan, plan
+from fwsim.engine.planner import FORMS, KERNELS, Plan, home, plan
 from fwsim.engine.state import State
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
@@ -61,7 +61,7 @@ class FastWeightNetwork(nn.Module):
         `"dense"` keeps A as a matrix, `"attention"` keeps the past states, `"hybrid"` folds past states into
         the matrix in chunks; `"auto"` lets the planner choose.
     kernel
-        `"reference"` (plain torch, the truth), `"numba"` (compiled for the CPU) or `"auto"`.
+        `"reference"` (plain torch, the truth), `"numba"` (compiled for the CPU), `"triton"` (for a GPU) or `"auto"`.
 
     Attributes
     ----------
@@ -127,7 +127,8 @@ class FastWeightNetwork(nn.Module):
         self.memory = memory
         self.learn = (learn,) if isinstance(learn, str) else tuple(learn)
         self._register(memory)
-        plan(memory, form=form, kernel=kernel, batch=1, time=1, units=units, inner_steps=inner_steps)
+        sizes = {"batch": 1, "time": 1, "units": units, "inner_steps": inner_steps}
+        plan(memory, form=form, kernel=kernel, device=home(kernel), **sizes)
 
     def _register(self, memory: MemoryRule | None) -> None:
         """Hold the memory's parameters: trained ones as logarithms, the others as buffers that follow the device."""

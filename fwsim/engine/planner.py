@@ -7,11 +7,14 @@ order of the forms is that of the arithmetic.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
+from importlib.util import find_spec
 
 import torch
 
+from fwsim.engine.kernels import triton_cost
 from fwsim.errors import ConfigError, choice
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.memory import MemoryRule
@@ -19,6 +22,15 @@ from fwsim.rules.memory import MemoryRule
 FORMS = ("auto", "dense", "attention", "hybrid")
 KERNELS = ("auto", "reference", "numba", "triton")
 CHUNKS = (8, 16, 32, 64)  # of the compiled hybrid
+
+RUNS = {
+    "numba": "Hebbian memory in float32 or float64 on the CPU",
+    "triton": "Hebbian memory in float32, float64 or bfloat16 on a CUDA device",
+}
+DTYPES = {
+    "numba": (torch.float32, torch.float64),
+    "triton": (torch.float32, torch.float64, torch.bfloat16),
+}
 
 NANOSECONDS = {
     "step": 1900.0,
@@ -110,8 +122,9 @@ def _choose(
     form: str, kernel: str, time: int, units: int, inner_steps: int, timescales: int, past: int
 ) -> tuple[str, int | None, str]:
     """Form, chunk and reason of the candidate with the lowest cost."""
+    estimate = triton_cost.cost if kernel == "triton" else cost
     costs = {
-        (name, chunk): cost(
+        (name, chunk): estimate(
             chunk=chunk, time=time, units=units, inner_steps=inner_steps, timescales=timescales, past=past
         )
         for name, chunk in _candidates(kernel, units)
@@ -177,30 +190,46 @@ def _pending(steps: int, chunk: int) -> float:
     return whole * chunk * (chunk - 1) / 2 + rest * (rest - 1) / 2
 
 
+def home(kernel: str) -> str:
+    """Return the kind of device that a kernel is for."""
+    return "cuda" if kernel == "triton" else "cpu"
+
+
 def _kernel(rule: MemoryRule | None, kernel: str, dtype: torch.dtype, device: str) -> str:
     """Choose the kernel, or check the one that was asked for."""
-    if kernel == "triton":
-        raise ConfigError(
-            "kernel='triton' is not part of this version; use kernel='auto', plain torch on a GPU"
-        )
-    obstacle = None
-    if rule is not None and not isinstance(rule, Hebbian):
-        obstacle = f"the memory rule {type(rule).__name__}"
-    elif dtype not in (torch.float32, torch.float64):
-        obstacle = str(dtype)
-    elif device != "cpu":
-        obstacle = f"the device {device!r}"
-    if kernel == "numba" and obstacle:
-        raise ConfigError(
-            f"kernel='numba' cannot run {obstacle}; it runs Hebbian memory in float32 or float64 on the CPU, "
-            "use kernel='auto'"
-        )
     if kernel == "auto":
-        return "reference" if obstacle else "numba"
+        fastest = "triton" if device == "cuda" else "numba"
+        return "reference" if _obstacle(fastest, rule, dtype, device) else fastest
+    obstacle = _obstacle(kernel, rule, dtype, device) if kernel in RUNS else None
+    if obstacle:
+        raise ConfigError(
+            f"kernel={kernel!r} cannot run {obstacle}; it runs {RUNS[kernel]}, use kernel='auto'"
+        )
     return kernel
+
+
+def _obstacle(kernel: str, rule: MemoryRule | None, dtype: torch.dtype, device: str) -> str | None:
+    """Name what a compiled kernel cannot run, if there is something."""
+    if rule is not None and not isinstance(rule, Hebbian):
+        return f"the memory rule {type(rule).__name__}"
+    if dtype not in DTYPES[kernel]:
+        return str(dtype)
+    if device != home(kernel) and not (kernel == "triton" and _interpreted()):
+        return f"the device {device!r}"
+    return None if _installed(kernel) else f"without {kernel} installed"
+
+
+@cache
+def _installed(package: str) -> bool:
+    return find_spec(package) is not None
+
+
+def _interpreted() -> bool:
+    """Whether Triton's kernels are run by its interpreter, which needs no GPU."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def _candidates(kernel: str, units: int) -> list[tuple[str, int | None]]:
     """Forms and chunks to choose from; plain torch wants long chunks, since each step costs it the same."""
-    chunks = CHUNKS if kernel == "numba" else (max(2, units),)
+    chunks = {"numba": CHUNKS, "triton": triton_cost.CHUNKS}.get(kernel, (max(2, units),))
     return [("attention", None), ("dense", 1), *(("hybrid", chunk) for chunk in chunks)]

@@ -1,4 +1,4 @@
-"""Every kernel against the reference: hidden states, inner states, memory, and all gradients."""
+"""The CPU kernel against the reference: hidden states, inner states, memory, and all gradients."""
 
 from __future__ import annotations
 
@@ -11,66 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fwsim as fw
-from fwsim.engine.kernels import numba_run, numba_threads, reference
-from fwsim.engine.trace import Trace
-
-TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
-
-
-def network(units, timescales, inner_steps, *, batch=None, dtype=torch.float64, **options):
-    """A network with random weights, and a Hebbian memory with random time scales (per batch entry if given)."""
-    memory = None
-    if timescales:
-        shape = (timescales,) if batch is None else (batch, timescales)
-        tau = 1 + 5 * torch.rand(shape, dtype=torch.float64)
-        memory = fw.Hebbian(tau=tau, eta=0.05 + 0.3 * torch.rand(shape, dtype=torch.float64))
-    net = fw.FastWeightNetwork(3, units, memory, inner_steps, **options).to(dtype)
-    with torch.no_grad():
-        net.W += 0.3 * torch.randn_like(net.W) / units**0.5
-        for parameter in (net.b, net.gain, net.bias):
-            parameter += 0.3 * torch.randn_like(parameter)
-    return net
-
-
-def outcome(kernel, net, x, hidden, matrix, past, chunk, leaves, inner=True):
-    """Outputs, final memory and gradients of a kernel for fixed random weights of the loss."""
-    rule = net.rule()
-    trace = None if rule is None else Trace(rule, net.dt, matrix, past, net.self_connections)
-    drive = torch.nn.functional.linear(x, net.C, net.b)
-    run = kernel.run(net.cell(), drive, hidden, trace, chunk=chunk, inner=inner)
-    outputs = [run.hidden]
-    if inner:
-        outputs.append(run.inner)
-    if run.trace is not None:
-        outputs.append(run.trace.memory())
-    generator = torch.Generator().manual_seed(0)
-    loss = sum((torch.randn(o.shape, generator=generator, dtype=o.dtype) * o).sum() for o in outputs)
-    gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
-    return outputs, [torch.zeros_like(a) if g is None else g for a, g in zip(leaves, gradients)]
-
-
-def assert_same(ours, truth, dtype):
-    tolerance = TOLERANCE[dtype]
-    for one, other in zip(ours, truth):
-        assert one.shape == other.shape
-        assert (one - other).norm() <= tolerance * (other.norm() + 1e-2)
-
-
-def compare(net, *, batch, time, chunk, start="zero", past=0, dtype=torch.float64):
-    x = torch.randn(time, batch, 3, dtype=dtype).transpose(0, 1).requires_grad_()  # not contiguous
-    hidden = torch.randn(batch, net.units, dtype=dtype).requires_grad_()
-    written = torch.randn(batch, past, net.units, dtype=dtype).requires_grad_()
-    matrix, leaves = None, [x, hidden, written, *net.parameters()]
-    if start != "zero" and net.memory is not None:
-        matrix = torch.randn(batch, net.memory.timescales, net.units, net.units, dtype=dtype) / net.units
-        matrix = matrix + matrix.mT if start == "symmetric" else matrix
-        if not net.self_connections:
-            matrix = matrix - torch.diag_embed(matrix.diagonal(dim1=-2, dim2=-1))
-        leaves.append(matrix.requires_grad_())
-    truth = outcome(reference, net, x, hidden, matrix, written, chunk, leaves)
-    ours = outcome(numba_run, net, x, hidden, matrix, written, chunk, leaves)
-    assert_same(ours[0], truth[0], dtype)
-    assert_same(ours[1], truth[1], dtype)
+from fwsim.engine.kernels import numba_run, numba_threads
+from tests.engine.comparison import compare, network
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -93,6 +35,7 @@ def test_random_networks_match_the_reference(data):
         self_connections=draw(True, False),
     )
     compare(
+        numba_run,
         net,
         batch=batch,
         time=draw(1, 2, 33),
@@ -106,20 +49,20 @@ def test_random_networks_match_the_reference(data):
 @pytest.mark.parametrize("timescales", [1, 3])
 def test_wide_networks_match_the_reference(timescales, chunk):
     torch.manual_seed(1)
-    compare(network(129, timescales, 2, learn=("tau", "eta")), batch=2, time=33, chunk=chunk)
+    compare(numba_run, network(129, timescales, 2, learn=("tau", "eta")), batch=2, time=33, chunk=chunk)
 
 
 @pytest.mark.parametrize("chunk", [None, 1, 4])
 def test_without_normalisation(chunk):
     torch.manual_seed(2)
-    compare(network(7, 1, 3, normalise="none", activation="tanh"), batch=3, time=9, chunk=chunk)
-    compare(network(7, 1, 1, normalise="none"), batch=3, time=3, chunk=chunk)
+    compare(numba_run, network(7, 1, 3, normalise="none", activation="tanh"), batch=3, time=9, chunk=chunk)
+    compare(numba_run, network(7, 1, 1, normalise="none"), batch=3, time=3, chunk=chunk)
 
 
 @pytest.mark.parametrize("inner_steps", [0, 1, 5])
 def test_without_memory(inner_steps):
     torch.manual_seed(3)
-    compare(network(20, 0, inner_steps), batch=3, time=9, chunk=None)
+    compare(numba_run, network(20, 0, inner_steps), batch=3, time=9, chunk=None)
 
 
 @pytest.mark.parametrize("chunk", [None, 1, 16])
@@ -127,7 +70,7 @@ def test_without_memory(inner_steps):
 def test_single_precision_is_close(units, chunk):
     torch.manual_seed(4)
     net = network(units, 1, 2, dtype=torch.float32)
-    compare(net, batch=2, time=11, chunk=chunk, dtype=torch.float32)
+    compare(numba_run, net, batch=2, time=11, chunk=chunk, dtype=torch.float32)
 
 
 @pytest.mark.parametrize("form", ["attention", "hybrid", "dense"])

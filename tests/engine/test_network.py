@@ -316,7 +316,6 @@ ERRORS = [
     (lambda net: network(dt="1 s"), fw.ConfigError, "dt='1 s'"),
     (lambda net: network(identity_scale=float("nan")), fw.ConfigError, "identity_scale=nan"),
     (lambda net: network(self_connections="no"), fw.ConfigError, "self_connections='no'"),
-    (lambda net: network(kernel="triton"), fw.ConfigError, "kernel='triton'"),
     (lambda net: network(None, learn="tau"), fw.ConfigError, "nothing to train"),
     (lambda net: network().plan(-1, 5), fw.ConfigError, "batch=-1"),
     (lambda net: net(np.zeros((1, 2, 4))), fw.ConfigError, "x is a ndarray"),

@@ -69,14 +69,19 @@ def test_what_is_asked_for_is_done():
         ({"rule": None}, "numba"),
         ({"dtype": torch.float64}, "numba"),
         ({"dtype": torch.bfloat16}, "reference"),
-        ({"device": "cuda"}, "reference"),
+        ({"device": "cuda"}, "triton"),
+        ({"device": "cuda", "dtype": torch.bfloat16}, "triton"),
+        ({"device": "cuda", "dtype": torch.float16}, "reference"),
     ],
 )
 def test_the_kernel_follows_what_it_can_run(changes, kernel):
     assert planned(**changes).kernel == kernel
 
 
-def test_refusals_say_the_remedy():
+def test_refusals_say_the_remedy(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(fw.ConfigError, match=r"kernel='triton' cannot run the device 'cpu'.*kernel='auto'"):
+        planned(kernel="triton")
     with pytest.raises(fw.ConfigError, match=r"kernel='numba' cannot run the device 'cuda'.*kernel='auto'"):
         planned(kernel="numba", device="cuda")
     with pytest.raises(fw.ConfigError, match=r"form='fast' is unknown"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-HELD = 45056  # numbers that a program may hold in registers
+HELD = 45056  # registers that a program may fill with memory and weights
 PER_THREAD = 64  # of them in a thread, so that a thread has as many left to work with
 TILE = 8192  # numbers in a tile of a matrix or of written states that are streamed
 SPAN = 16  # steps between two checkpoints of the dense form
@@ -19,7 +19,8 @@ class Sizes(NamedTuple):
 
     `chunk`: states written between two foldings, 1 in the dense form; `span`: the same on the way back, where the
     dense form folds less often; `scales`: K, or 0 where a run needs no matrix; `writes`: states that are written in
-    the run; `before`: states written before; `folded`: how many of all these are folded into the matrix.
+    the run; `before`: states written before; `folded`: how many of all these are folded into the matrix;
+    `words`: registers that a number takes.
     """
 
     units: int
@@ -33,6 +34,7 @@ class Sizes(NamedTuple):
     writes: int
     before: int
     folded: int
+    words: int = 1
 
     @property
     def width(self) -> int:
@@ -56,19 +58,25 @@ def power_of_two(number: int) -> int:
 
 
 def held_forward(sizes: Sizes) -> int:
-    """Numbers that the way forward has in registers: matrices, written states as rows and as columns, and W."""
+    """Registers that the way forward needs for matrices, written states as rows and as columns, and W."""
     rows = power_of_two(sizes.chunk) if sizes.chunk > 1 else 0
-    return (_matrices(sizes) + 1) * sizes.square + 2 * rows * sizes.width
+    return sizes.words * ((_matrices(sizes) + 1) * sizes.square + 2 * rows * sizes.width)
 
 
 def held_backward(sizes: Sizes, weights: bool) -> int:
-    """Numbers that the way back has in registers: matrices and written states with their gradients, and W if wanted."""
-    return (2 * _matrices(sizes) + weights) * sizes.square + 3 * power_of_two(sizes.span) * sizes.width
+    """Registers that the way back needs for matrices and written states with their gradients, and W if wanted."""
+    rows = power_of_two(sizes.span)
+    return sizes.words * ((2 * _matrices(sizes) + weights) * sizes.square + 3 * rows * sizes.width)
 
 
 def fits(sizes: Sizes) -> bool:
     """Whether a run can be held on chip in both directions."""
     return max(held_forward(sizes), held_backward(sizes, weights=False)) <= HELD
+
+
+def span_of(chunk: int) -> int:
+    """Steps between two checkpoints of a form that folds after so many writes."""
+    return SPAN if chunk == 1 else chunk
 
 
 def tile(sizes: Sizes) -> int:
@@ -77,7 +85,7 @@ def tile(sizes: Sizes) -> int:
 
 
 def warps(numbers: int) -> int:
-    """Groups of 32 threads that share so many numbers."""
+    """Groups of 32 threads that share so many registers."""
     return max(4, min(16, power_of_two(-(-numbers // (32 * PER_THREAD)))))
 
 

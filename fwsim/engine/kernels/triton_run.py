@@ -14,7 +14,7 @@ from fwsim.engine.kernels import reference
 from fwsim.engine.kernels.codes import ACTIVATIONS, NORMALISATIONS
 from fwsim.engine.kernels.memory import Memory, after_run, as_read, before_run
 from fwsim.engine.kernels.triton_function import Sequence, run_forward
-from fwsim.engine.kernels.triton_room import SPAN, Sizes
+from fwsim.engine.kernels.triton_room import Sizes, span_of
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
 
@@ -31,8 +31,8 @@ def run(
         return reference.run(cell, drive, hidden, trace, chunk=chunk, inner=inner)
     exact = torch.promote_types(drive.dtype, torch.float32)
     trace, writes = before_run(cell, hidden, trace, drive.shape[1], chunk)
-    memory = as_read(trace, drive.to(exact), chunk, writes, SPAN if chunk == 1 else None)
-    sizes = _sizes(cell, trace, memory, drive, writes)
+    memory = as_read(trace, drive.to(exact), chunk, writes, None if chunk is None else span_of(chunk))
+    sizes = _sizes(cell, trace, memory, drive, writes)._replace(words=exact.itemsize // 4)
     written, *rest = memory[:5]
     tensors = (drive, hidden, cell.W, cell.gain.to(exact), cell.bias.to(exact), written.to(drive.dtype))
     tensors = (*tensors, *(tensor.to(exact) for tensor in rest))
@@ -54,7 +54,7 @@ def _sizes(cell: Cell, trace: Trace | None, memory: Memory, drive: Tensor, write
         normalise=NORMALISATIONS[cell.normalise],
         self_connections=trace is None or trace.self_connections,
         chunk=memory.chunk,
-        span=SPAN if trace is not None and memory.chunk == 1 else memory.chunk,
+        span=1 if trace is None else span_of(memory.chunk),
         scales=memory.decayed.shape[2] if folded or memory.matrix.numel() else 0,
         writes=writes if trace is not None else 0,
         before=before,

@@ -1,0 +1,75 @@
+"""A kernel against the reference: hidden states, inner states, memory, and all gradients."""
+
+from __future__ import annotations
+
+import torch
+
+import fwsim as fw
+from fwsim.engine.kernels import reference
+from fwsim.engine.trace import Trace
+
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
+
+
+def network(units, timescales, inner_steps, *, batch=None, dtype=torch.float64, **options):
+    """A network with random weights, and a Hebbian memory with random time scales (per batch entry if given)."""
+    memory = None
+    if timescales:
+        shape = (timescales,) if batch is None else (batch, timescales)
+        tau = 1 + 5 * torch.rand(shape, dtype=torch.float64)
+        memory = fw.Hebbian(tau=tau, eta=0.05 + 0.3 * torch.rand(shape, dtype=torch.float64))
+    net = fw.FastWeightNetwork(3, units, memory, inner_steps, **options).to(dtype)
+    with torch.no_grad():
+        net.W += 0.3 * torch.randn_like(net.W) / units**0.5
+        for parameter in (net.b, net.gain, net.bias):
+            parameter += 0.3 * torch.randn_like(parameter)
+    return net
+
+
+def outcome(kernel, net, x, hidden, matrix, past, chunk, leaves, inner=True):
+    """Outputs, final memory and gradients of a kernel for fixed random weights of the loss."""
+    rule = net.rule()
+    trace = None if rule is None else Trace(rule, net.dt, matrix, past, net.self_connections).masked()
+    drive = torch.nn.functional.linear(x, net.C, net.b)
+    run = kernel.run(net.cell(), drive, hidden, trace, chunk=chunk, inner=inner)
+    outputs = [run.hidden]
+    if inner:
+        outputs.append(run.inner)
+    if run.trace is not None:
+        outputs.append(run.trace.memory())
+    generator = torch.Generator().manual_seed(0)
+    loss = sum(
+        (torch.randn(o.shape, generator=generator, dtype=o.dtype).to(o.device) * o).sum() for o in outputs
+    )
+    gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
+    return outputs, [torch.zeros_like(a) if g is None else g for a, g in zip(leaves, gradients)]
+
+
+def assert_same(ours, truth, dtype):
+    tolerance = TOLERANCE[dtype]
+    for one, other in zip(ours, truth):
+        assert one.shape == other.shape
+        assert (one - other).norm() <= tolerance * (other.norm() + 1e-2)
+
+
+def compare(kernel, net, *, batch, time, chunk, start="zero", past=0, dtype=torch.float64, device="cpu"):
+    """Hold a kernel's numbers and gradients against the reference's, from random inputs and states."""
+    net = net.to(device)
+
+    def random(*shape):
+        return torch.randn(*shape, dtype=dtype).to(device)
+
+    x = random(time, batch, 3).transpose(0, 1).requires_grad_()  # not contiguous
+    hidden, written = (
+        random(batch, net.units).requires_grad_(),
+        random(batch, past, net.units).requires_grad_(),
+    )
+    matrix, leaves = None, [x, hidden, written, *net.parameters()]
+    if start != "zero" and net.memory is not None:
+        matrix = random(batch, net.memory.timescales, net.units, net.units) / net.units
+        matrix = matrix + matrix.mT if start == "symmetric" else matrix
+        leaves.append(matrix.requires_grad_())
+    truth = outcome(reference, net, x, hidden, matrix, written, chunk, leaves)
+    ours = outcome(kernel, net, x, hidden, matrix, written, chunk, leaves)
+    assert_same(ours[0], truth[0], dtype)
+    assert_same(ours[1], truth[1], dtype)
