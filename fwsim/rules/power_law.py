@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import least_squares, linprog
 
 from fwsim.errors import ConfigError
 
@@ -82,6 +81,8 @@ def _fit(terms: int, exponent: float, longest: float) -> PowerLawFit:
     tau = np.geomspace(1.0, longest, terms) if terms > 1 else np.array([np.sqrt(longest)])
     log = np.log(np.concatenate([tau, tau**-exponent / terms]))
     log[terms:] -= np.log(np.median(parts(log).sum(1)))
+    from scipy.optimize import least_squares
+
     log = least_squares(
         lambda log: parts(log).sum(1) - 1, log, lambda log: slope(log, parts(log)), method="lm"
     ).x
@@ -108,6 +109,8 @@ def _move(error: NDArray, slope: NDArray, radius: float) -> tuple[NDArray, float
     """
     scale = np.abs(error).max()
     error, slope, ones = error / scale, slope / scale, np.ones((len(error), 1))
+    from scipy.optimize import linprog
+
     found = linprog(
         np.append(np.zeros(slope.shape[1]), 1.0),
         A_ub=np.block([[slope, -ones], [-slope, -ones]]),
