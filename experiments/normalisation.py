@@ -2,11 +2,11 @@
 
 Claim 5 of Ba et al. 2016: with layer normalisation in the inner loop, decay λ and strength η of a write hardly matter.
 One network is trained on associative retrieval at one λ and η, with layer normalisation, without any, or with what
-a circuit has instead: global inhibition that divides the fields, F/(1 + g mean max(F, 0)), or is subtracted from
-them. Each has the same gain and bias for every unit, and the whole field is normalised in every iteration.
+a circuit has instead: global inhibition that divides the fields, F/(floor + g mean max(F, 0)), or is subtracted from
+them, F − g mean max(F, 0). Each has the same gain and bias for every unit, and the whole field is normalised in every iteration.
 
-    fwsim sweep normalisation --over normalise=layer,none,divisive,subtractive --over decay=0.5,0.8,0.95,1
-        --over eta=0.05,0.15,0.5,1.5,5 --seeds 3
+    fwsim sweep normalisation --over normalise=layer,none,divisive,subtractive --over decay=0.8,0.95
+        --over eta=0.02,0.1,0.5,2.5 --seeds 3
 
 Layer normalisation and division bound the field however much was written; nothing and subtraction do not. Expect a
 larger area of the grid in which the first two learn. A network that diverges is recorded with the error of chance.
@@ -32,7 +32,7 @@ from fwsim.study import Config as Base
 from fwsim.study import Context
 from fwsim.training import Training, error_rate, train_classifier
 
-QUICK = {"training_sequences": 9_600, "epochs": 4}
+QUICK = {"training_sequences": 9_600, "epochs": 4, "learning_rate": 1e-2}
 
 
 class Config(Base):
@@ -44,8 +44,12 @@ class Config(Base):
     "λ, what a step leaves of the memory."
     eta: float = Field(default=0.5, gt=0)
     "Strength of one write."
-    inhibition: float = Field(default=1.0, ge=0)
-    "Strength g of divisive and subtractive inhibition."
+    division: float = Field(default=2.5, ge=0)
+    "Strength g of divisive inhibition; normal fields then come out with a variance of about 1."
+    floor: float = Field(default=0.05, gt=0)
+    "What divisive inhibition divides by without activity."
+    subtraction: float = Field(default=1.0, ge=0)
+    "Strength g of subtractive inhibition."
     inner_steps: int = Field(default=1, ge=1)
     "Iterations of the inner loop S."
     units: int = Field(default=32, ge=2)
@@ -54,11 +58,11 @@ class Config(Base):
     "Letter–digit pairs K."
     epochs: int = Field(default=5, ge=1)
     "Passes through the training sequences."
-    training_sequences: int = Field(default=12_800, ge=1)
+    training_sequences: int = Field(default=25_600, ge=1)
     "Sequences to train on."
     batch: int = Field(default=64, ge=1)
     "Sequences a training step."
-    learning_rate: float = Field(default=1e-2, gt=0)
+    learning_rate: float = Field(default=5e-3, gt=0)
     "Peak of the one-cycle rate of Adam."
 
 
@@ -133,8 +137,8 @@ def network(config: Config) -> fw.FastWeightNetwork:
     """The network, normalised as asked."""
     memory = fw.Hebbian.from_decay(config.decay, eta=config.eta)
     circuits = {
-        "divisive": partial(fw.divisive, config.inhibition),
-        "subtractive": partial(fw.subtractive, config.inhibition),
+        "divisive": partial(fw.divisive, config.division, config.floor),
+        "subtractive": partial(fw.subtractive, config.subtraction),
     }
     if config.normalise in circuits:
         return CircuitNetwork(

@@ -38,7 +38,7 @@ def test_circuits_iterate_with_inhibition(normalise):
     experiment = load_experiment(study.files.find(NAME, "experiments"))
     torch.manual_seed(0)
     net = experiment.run.__globals__["network"](
-        experiment.configure({"normalise": normalise, "inhibition": 2.0})
+        experiment.configure({"normalise": normalise, "division": 2.0, "floor": 0.5, "subtraction": 2.0})
     )
     x = torch.randn(3, 4, net.inputs)
     hidden, _ = net(x)
@@ -46,7 +46,7 @@ def test_circuits_iterate_with_inhibition(normalise):
     z = hidden[:, -2] @ net.W.T + x[:, -1] @ net.C.T + net.b
     field = z + torch.einsum("bij,bj->bi", state.memory[:, 0], z.relu())
     pool = field.relu().mean(-1, keepdim=True)
-    inhibited = field / (1 + 2 * pool) if normalise == "divisive" else field - 2 * pool
+    inhibited = field / (0.5 + 2 * pool) if normalise == "divisive" else field - 2 * pool
     torch.testing.assert_close(hidden[:, -1], inhibited.relu(), rtol=1e-4, atol=1e-5)
 
 
