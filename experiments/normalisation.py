@@ -3,7 +3,8 @@
 Claim 5 of Ba et al. 2016: with layer normalisation in the inner loop, decay λ and strength η of a write hardly matter.
 One network is trained on associative retrieval at one λ and η, with layer normalisation, without any, or with what
 a circuit has instead: global inhibition that divides the fields, F/(floor + g mean max(F, 0)), or is subtracted from
-them, F − g mean max(F, 0). Each has the same gain and bias for every unit, and the whole field is normalised in every iteration.
+them, F − g mean max(F, 0). Each has a trained gain and bias for every unit, and the whole field is normalised in every
+iteration.
 
     fwsim sweep normalisation --over normalise=layer,none,divisive,subtractive --over decay=0.8,0.95
         --over eta=0.02,0.1,0.5,2.5 --seeds 3
