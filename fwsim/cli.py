@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
-from fwsim import __version__
+from fwsim import __version__, terminal
 from fwsim.errors import ConfigError, FwsimError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ EXAMPLES = """Examples:
   fwsim run associative_retrieval --units 20 --seed 3
   fwsim sweep forgetting --over tau=1:100:log9 --over eta=0.1,0.3 --seeds 3
   fwsim resume runs/NAME                        go on after Ctrl-C or a crash
+  fwsim run --again runs/NAME                   repeat a run, and say whether the result is the same
   fwsim analyse runs/NAME                       table and figures again
   fwsim new mine --from associative_retrieval   a pair of files to change"""
 
@@ -42,13 +43,15 @@ app = App(
 @app.command(name="list")
 def list_all() -> None:
     """Show experiments, rules and past runs."""
-    from fwsim.study import files, runs
+    from fwsim.study import files, overview, runs
 
     found = files.available("experiments")
     rows = [(name, files.question(files.docstring(path))) for name, path in found.items()]
-    _table("Experiments", ("name", "question"), rows)
-    _table("Rules", ("name", "what it is"), _rules())
-    _table("Runs", ("folder", "state", "started"), [_run_row(run) for run in runs.past_runs()])
+    terminal.table("Experiments", ("name", "question"), rows)
+    terminal.table("Rules", ("name", "what it is"), overview.rules())
+    terminal.table(
+        "Runs", ("folder", "state", "started"), [overview.run_row(run) for run in runs.past_runs()]
+    )
 
 
 @app.command
@@ -75,11 +78,13 @@ def new(
 
 
 @app.command(help_flags=[], version_flags=[])
-def run(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)]) -> None:
+def run(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)]) -> int:
     """Run an experiment: fwsim run NAME --option value; fwsim run NAME --help shows its options."""
     if not tokens or tokens[0] in ("--help", "-h"):
-        _usage("run", "Run an experiment.")
-        return
+        _usage("run", "Run an experiment, or repeat a run: fwsim run --again RUN [--to FOLDER].")
+        return 0
+    if tokens[0] == "--again":
+        return _again(tokens[1:])
     from fwsim import study
     from fwsim.study.options import RunSettings, parse
 
@@ -87,7 +92,7 @@ def run(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)
     experiment = study.load_experiment(name)
     parsed = parse(experiment, rest, RunSettings)
     if parsed is None:
-        return
+        return 0
     config, settings = parsed
     done = study.run(
         experiment,
@@ -98,6 +103,7 @@ def run(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)
         force=settings.force,
     )
     _conclude(done, settings.analyse)
+    return 0
 
 
 @app.command(help_flags=[], version_flags=[])
@@ -183,7 +189,7 @@ def resume(
         )
     _summarise(found.folder)
     if analyse:
-        _show(study.analyse(found))
+        terminal.report(study.analyse(found))
 
 
 @app.command
@@ -199,7 +205,23 @@ def analyse(run: str, *, analysis: Path | None = None) -> None:
     """
     from fwsim import study
 
-    _show(study.analyse(run, analysis))
+    terminal.report(study.analyse(run, analysis))
+
+
+@app.command
+def checksum(run: str) -> None:
+    """Print the SHA-256 of every recorded variable of a run, to compare copies and repetitions.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    """
+    from fwsim.recording import checksums
+    from fwsim.study.runs import find_run
+
+    for name, digest in sorted(checksums(find_run(run).recording).items()):
+        print(f"{digest}  {name}")
 
 
 @app.command
@@ -256,7 +278,7 @@ def fit(
             report.pulses(found, left_out),
         ]
     for table in shown:
-        _table(*table)
+        terminal.table(*table)
 
 
 @app.command
@@ -265,7 +287,7 @@ def doctor() -> int:
     from fwsim.study.doctor import checks
 
     found = checks()
-    _table(
+    terminal.table(
         "", ("what", "state", "found", "to mend it"), [(c.name, c.state, c.detail, c.remedy) for c in found]
     )
     return 1 if any(check.state == "missing" for check in found) else 0
@@ -314,6 +336,24 @@ def _experiment_first(command: str, tokens: Sequence[str]) -> tuple[str, list[st
     return name, rest
 
 
+def _again(tokens: Sequence[str]) -> int:
+    """Repeat a run and compare; 0 where the recordings are equal."""
+    from fwsim import study
+
+    def again(run: str, *, to: Path | None = None, device: str | None = None) -> Any:
+        return study.again(run, folder=to, device=device)
+
+    repeat = App(name="fwsim run --again", result_action="return_value", suppress_keyboard_interrupt=False)
+    repeat.default(again)
+    found = repeat(list(tokens), exit_on_error=False, print_error=False)
+    if found is None:
+        return 0
+    print(f"recorded: {found.run.folder}")
+    print(*(f"changed: {each}" for each in found.changed), sep="\n", end="\n" if found.changed else "")
+    print("equal: all recorded values" if found.difference is None else f"not equal: {found.difference}")
+    return 0 if found.difference is None else 1
+
+
 def _usage(command: str, purpose: str) -> None:
     from fwsim.study.files import available
 
@@ -327,7 +367,7 @@ def _conclude(run: Run, analyse: bool) -> None:
 
     print(f"recorded: {run.folder}")
     if analyse and run.analysis.is_file():
-        _show(study.analyse(run))
+        terminal.report(study.analyse(run))
     elif analyse:
         print(f"no analysis: write analysis/{run.manifest['experiment']}.py to have one")
 
@@ -341,74 +381,18 @@ def _swept() -> Iterator[None]:
 
 
 def _summarise(folder: str | Path) -> None:
+    from fwsim.study import overview
     from fwsim.study.runs import Run
 
     run = Run(Path(folder))
     manifest = run.manifest
     points, failed, wall = manifest["points"], manifest["failed"], manifest["wall_time"]
-    print(f"{_points(points)}: {points - failed} done, {failed} failed, in {wall:.1f} s")
+    print(f"{overview.points(points)}: {points - failed} done, {failed} failed, in {wall:.1f} s")
     if failed:
         print(f"errors: {run.folder / 'failed.csv'}; again: fwsim resume {run.folder} --retry-failed")
     print(f"recorded: {run.folder}")
     if run.analysis.is_file():
         print(f"next: fwsim analyse {run.folder}")
-
-
-def _points(number: int) -> str:
-    return f"{number} point" if number == 1 else f"{number} points"
-
-
-def _show(report: Any) -> None:
-    if report.table is not None:
-        rows = [[_text(value) for value in row] for row in report.table.itertuples(index=False)]
-        _table("", tuple(map(str, report.table.columns)), rows)
-    print("written:", *report.files, sep="\n  ")
-
-
-def _text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(*columns, title=title or None, box=SIMPLE_HEAD, title_justify="left")
-    for row in rows or [("(none)",)]:
-        table.add_row(*map(Text, row))
-    Console().print(table)
-
-
-def _rules() -> list[tuple[str, str]]:
-    from fwsim import rules
-    from fwsim.study.files import question
-
-    exported = {name: getattr(rules, name) for name in dir(rules)}
-    kinds = tuple(value for name, value in exported.items() if name.endswith("Rule"))
-    return [
-        (name, question(value.__doc__ or ""))
-        for name, value in exported.items()
-        if isinstance(value, type) and issubclass(value, kinds) and value not in kinds
-    ]
-
-
-def _run_row(run: Run) -> tuple[str, str, str]:
-    try:
-        return str(run.folder), _state(run), str(run.manifest["started"])
-    except ConfigError:
-        return str(run.folder), "unreadable", ""
-
-
-def _state(run: Run) -> str:
-    if "sweep" not in run.manifest:
-        return run.state
-    from fwsim.study.sweep_run import finished_points
-
-    points, failed = run.manifest["points"], run.manifest["failed"]
-    ended = f"{finished_points(run)} of {_points(points)}" + (f", {failed} failed" if failed else "")
-    return f"{run.state}: {ended}"
 
 
 if __name__ == "__main__":

@@ -301,12 +301,18 @@ class _Run:
         if self.folder is None or not (self.folder / "last.pt").exists():
             return
         saved = load_checkpoint(self.folder / "last.pt")
-        load_weights(self.model, saved["model"])
-        self.optimiser.load_state_dict(saved["optimiser"])
-        self.schedule.load_state_dict(saved["schedule"])
-        torch.set_rng_state(saved["random"])
-        self.rows, self.best, self.best_epoch = saved["rows"], saved["best"], saved["best_epoch"]
-        self.best_weights = load_checkpoint(self.folder / "best.pt")["model"]
+        best = load_checkpoint(self.folder / "best.pt")
+        try:
+            load_weights(self.model, saved["model"])
+            self.optimiser.load_state_dict(saved["optimiser"])
+            self.schedule.load_state_dict(saved["schedule"])
+            torch.set_rng_state(saved["random"])
+            self.rows, self.best, self.best_epoch = saved["rows"], saved["best"], saved["best_epoch"]
+            self.best_weights = best["model"]
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise RecordingError(
+                f"last.pt is no checkpoint of this training ({type(error).__name__}); delete it"
+            ) from error
 
     def restore_best(self) -> None:
         load_weights(self.model, self.best_weights)

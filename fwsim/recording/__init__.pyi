@@ -1,3 +1,7 @@
+from .checkpoints import can_resume as can_resume
+from .comparison import Difference as Difference
+from .comparison import checksums as checksums
+from .comparison import first_difference as first_difference
 from .extent import Extent as Extent
 from .netcdf import write_netcdf as write_netcdf
 from .origin import provenance as provenance

@@ -89,6 +89,8 @@ class Recorder:
             each.record.variable: self._steps_given(each.record.variable) for each in self._layouts
         }
         self._counts = dict.fromkeys(self._given, 0)
+        if to is None:
+            check_memory(self._layouts)
         axes = self._recorded_coordinates()
         self._with_coordinate = set(axes)
         described = {
@@ -188,7 +190,6 @@ class Recorder:
     ) -> MemoryStore | ZarrStore:
         layouts = {each.name: each for each in self._layouts}
         if to is None:
-            check_memory(self._layouts)
             return MemoryStore(layouts, axes, described)
         from fwsim.recording.folder import ZarrStore
 

@@ -60,7 +60,7 @@ class Sampler:
         states = (
             self._states(done) if any(name not in ("rate", "potential", "weight") for name in due) else {}
         )
-        rates = self._rates(done) if "rate" in self._wanted else None
+        rates = self._rates(done)
         for name in due:
             if name == "rate":
                 values = rates
@@ -117,7 +117,7 @@ class Sampler:
 
     def _rates(self, done: int) -> np.ndarray:
         """Rates since the last sample of the rate, `[trial, unit]`."""
-        every = self._wanted["rate"].step
+        every = self._wanted.get("rate", range(1)).step
         rates = self._counts
         if done % every == 0:
             self._drain()

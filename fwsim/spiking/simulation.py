@@ -103,12 +103,16 @@ def simulate(
     signal = checked_drive(circuit, drive, trials, neurons=True)
     steps = signal.shape[1] * hold if steps is None else steps
     records = as_records(record, recordable(circuit))
+    if [each.variable for each in records].count("rate") > 1:
+        raise ConfigError(
+            "rate is given more than once; it counts spikes since its last sample, so give one Record"
+        )
     sizes = {"trial": len(signal), "unit": circuit.neurons, "projection": len(circuit.rules)}
     sizes |= {"post": circuit.neurons, "pre": circuit.neurons}
     with prepared(seed) as b:
         attributes = provenance(circuit.configuration(), seed=seed, device="cpu", dtype="float64")
         attributes["brian2_target"] = b.prefs.codegen.target
-        attributes["inputs_sha256"] = hashlib.sha256(np.ascontiguousarray(signal)).hexdigest()
+        attributes["inputs_sha256"] = hashlib.sha256(np.ascontiguousarray(signal).data).hexdigest()
         if resume and to is not None and (ended := finished(to, attributes)) is not None:
             return ended
         assembly = build(circuit, signal, hold=hold, seed=seed)

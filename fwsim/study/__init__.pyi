@@ -1,3 +1,5 @@
+from .again import Repetition as Repetition
+from .again import again as again
 from .analysis import Report as Report
 from .analysis import analyse as analyse
 from .config import Config as Config

@@ -60,7 +60,7 @@ class Context:
 
     @property
     def recording(self) -> Path:
-        """Where a long run streams its recording: `simulate(..., to=context.recording)`."""
+        """Where a long run streams its recording: `simulate(..., to=context.recording, resume=context.resume)`."""
         return self.folder / "recording.zarr"
 
     def seed_of(self, name: str) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 import xarray as xr
 
 from fwsim.errors import ConfigError, FwsimError
-from fwsim.recording import provenance
+from fwsim.recording import can_resume, provenance
 from fwsim.study import files, runs
 from fwsim.study.config import Config
 from fwsim.study.context import Context, pick_device
@@ -183,8 +183,8 @@ def hold(run: Run, experiment: Experiment) -> Iterator[None]:
 
 
 def _set_aside(recording: Path) -> None:
-    """Make room for the resumed recording; what the interrupted one had is kept beside it."""
-    if recording.exists():
+    """Make room for the resumed recording, unless the interrupted one can go on; it is kept beside it."""
+    if recording.exists() and not can_resume(recording):
         kept = recording.with_name("recording.interrupted.zarr")
         shutil.rmtree(kept, ignore_errors=True)
         recording.rename(kept)

@@ -1,0 +1,123 @@
+"""Whether two recordings hold the same, and fingerprints to ask that of copies."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from fwsim.recording.schema import STREAMED
+
+BLOCK_BYTES = 16 * 2**20
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where two recordings differ first.
+
+    Parameters
+    ----------
+    variable
+        Its name.
+    said
+        How, in a few words.
+    step
+        Sample along the streamed dimension, counted from 0; `None` where the variable has none, or differs as a whole.
+    time
+        That of the sample in s; `None` where it has none.
+    """
+
+    variable: str
+    said: str
+    step: int | None = None
+    time: float | None = None
+
+    def __str__(self) -> str:
+        """One line."""
+        at = "" if self.step is None else f" at step {self.step}"
+        return f"{self.variable} differs first{at}{'' if self.time is None else f' ({self.time:g} s)'}: {self.said}"
+
+
+def first_difference(one: xr.Dataset, other: xr.Dataset) -> Difference | None:
+    """Find the earliest value in which two recordings differ; `None` where they are equal.
+
+    NaN equals NaN. Variables that measured wall time (by their `long_name`) are left out, as are attributes. Both
+    are read block by block.
+    """
+    found = []
+    for name in dict.fromkeys([*one.variables, *other.variables]):
+        if name not in one.variables or name not in other.variables:
+            found.append(Difference(str(name), "it is in one of the two only"))
+        elif not one[name].attrs.get("long_name", "").startswith("wall time"):
+            found += _difference(str(name), one, other)
+    return min(found, key=lambda each: -math.inf if each.time is None else each.time, default=None)
+
+
+def checksums(run: xr.Dataset) -> dict[str, str]:
+    """SHA-256 of every variable: type, shape, and values with the streamed dimension first, read block by block."""
+    found = {}
+    for name, variable in run.variables.items():
+        digest = hashlib.sha256(f"{variable.dtype} {variable.shape}".encode())
+        for _, block in _blocks(variable):
+            digest.update(
+                np.ascontiguousarray(block).data
+                if block.dtype.kind in "biuf"
+                else repr(block.tolist()).encode()
+            )
+        found[str(name)] = digest.hexdigest()
+    return found
+
+
+def _difference(name: str, one: xr.Dataset, other: xr.Dataset) -> list[Difference]:
+    """Return the first one in a variable, if there is any."""
+    mine, theirs = one[name].variable, other[name].variable
+    if (mine.dims, mine.shape, mine.dtype) != (theirs.dims, theirs.shape, theirs.dtype):
+        said = " and ".join(f"{each.dtype} {dict(each.sizes)}" for each in (mine, theirs))
+        return [Difference(name, said)]
+    axis = _streamed(mine)
+    for (begin, block), (_, its) in zip(_blocks(mine), _blocks(theirs)):
+        unequal = block != its
+        if block.dtype.kind == "f":
+            unequal &= ~(np.isnan(block) & np.isnan(its))
+        if unequal.any():
+            place = tuple(int(each[0]) for each in np.nonzero(unequal)) if unequal.ndim else ()
+            said = _said(mine, axis, place, block[place], its[place])
+            if axis is None:
+                return [Difference(name, said)]
+            step = begin + place[0]
+            times = one.get("spike_time" if mine.dims[axis] == "spike" else mine.dims[axis])
+            return [Difference(name, said, step, None if times is None else float(times[step]))]
+    return []
+
+
+def _said(variable: xr.Variable, axis: int | None, place: tuple[int, ...], mine: object, its: object) -> str:
+    """Both values, and where they are along the other dimensions."""
+    dims = list(variable.dims)
+    if axis is not None:
+        dims, place = dims[:axis] + dims[axis + 1 :], place[1:]
+    where = ", ".join(f"{dim} {index}" for dim, index in zip(dims, place))
+    return f"{mine} and {its}" + (f" in {where}" if where else "")
+
+
+def _streamed(variable: xr.Variable) -> int | None:
+    """Axis along which it grew."""
+    for axis, dimension in enumerate(variable.dims):
+        if dimension in STREAMED or str(dimension).endswith("_time"):
+            return axis
+    return None
+
+
+def _blocks(variable: xr.Variable) -> Iterator[tuple[int, np.ndarray]]:
+    """Return parts of a variable and where they begin along the streamed dimension, which comes first."""
+    axis = _streamed(variable)
+    if axis is None or not variable.size:
+        yield 0, np.asarray(variable.values)
+        return
+    length = max(1, BLOCK_BYTES * variable.shape[axis] // variable.nbytes)
+    for begin in range(0, variable.shape[axis], length):
+        part = variable.isel({variable.dims[axis]: slice(begin, begin + length)})
+        yield begin, np.moveaxis(np.asarray(part.values), axis, 0)

@@ -1,0 +1,89 @@
+"""Repeating a run from what its folder says, to see whether the result is the same."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from fwsim.errors import ConfigError
+from fwsim.recording import Difference, first_difference
+from fwsim.study import execute, files, runs
+from fwsim.study.experiment import load_experiment
+from fwsim.study.runs import Run
+
+COMPARED = ("device", "commit")
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """How a repeated run compares with the first one.
+
+    Parameters
+    ----------
+    run
+        The repetition.
+    difference
+        Where the recordings differ first; `None` where they are equal.
+    changed
+        What computed them differently: `"torch 2.5.0, now 2.13.0"`.
+    """
+
+    run: Run
+    difference: Difference | None
+    changed: tuple[str, ...]
+
+
+def again(
+    given: str | Path | Run, *, folder: str | Path | None = None, device: str | None = None
+) -> Repetition:
+    """Repeat a finished run with its own experiment, configuration, seed and device, and compare the recordings.
+
+    Parameters
+    ----------
+    given
+        The run, its folder, or the folder's name in `./runs`.
+    folder
+        Of the repetition; as for `run` when not given.
+    device
+        Another device than that of the run.
+
+    Raises
+    ------
+    ConfigError
+        It is not finished, is a sweep, or its copy of the experiment was changed since.
+    """
+    first = runs.find_run(given)
+    manifest = first.manifest
+    if "sweep" in manifest:
+        raise ConfigError(
+            f"{first.folder} is a sweep; repeat one of its points: fwsim run {manifest['experiment']} with the "
+            "point's values and --seed point_seed"
+        )
+    if first.state != "finished":
+        raise ConfigError(f"{first.folder} is {first.state}; only finished runs can be repeated and compared")
+    if files.fingerprint(first.experiment) != manifest["source_sha256"]:
+        raise ConfigError(f"{first.experiment} was changed since the run; run it anew instead")
+    experiment = load_experiment(first.experiment, name=manifest["experiment"])
+    second = execute.run(
+        experiment,
+        experiment.configure(manifest["configuration"]),
+        seed=manifest["seed"],
+        device=device or manifest["device"],
+        folder=folder,
+    )
+    if first.analysis.is_file():
+        shutil.copyfile(first.analysis, second.analysis)
+    return Repetition(second, first_difference(first.recording, second.recording), _changed(first, second))
+
+
+def _changed(first: Run, second: Run) -> tuple[str, ...]:
+    """What differs of device, commit and versions."""
+    before, after = (
+        {name: run.manifest[name] for name in COMPARED} | run.manifest["versions"] for run in (first, second)
+    )
+    return tuple(
+        f"{name} {before.get(name, 'none')}, now {after.get(name, 'none')}"
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    )

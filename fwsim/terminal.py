@@ -1,0 +1,31 @@
+"""Tables on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def report(analysed: Any) -> None:
+    """Print the table of an analysis and the files that it wrote."""
+    if analysed.table is not None:
+        rows = [[_text(value) for value in row] for row in analysed.table.itertuples(index=False)]
+        table("", tuple(map(str, analysed.table.columns)), rows)
+    print("written:", *analysed.files, sep="\n  ")
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; a title of its own, or none if empty."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(*columns, title=title or None, box=SIMPLE_HEAD, title_justify="left")
+    for row in rows or [("(none)",)]:
+        shown.add_row(*map(Text, row))
+    Console().print(shown)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
