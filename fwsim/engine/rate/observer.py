@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fwsim.engine.observer import Observer
+from fwsim.engine.rate.graph import Step, recorded
 from fwsim.engine.rate.state import carried, pack, plastic, together, unpack
 from fwsim.engine.rate.step import Moment, Stepper
 from fwsim.engine.state import State
@@ -42,6 +43,7 @@ class RateObserver(Observer):
         self.net, self.state, self.steps = net, state, steps
         self._first = state.step
         self._stepper = net.stepper()
+        self._step: Step | None = None
         self._half: Stepper | None = None
         self._seed = 0
 
@@ -110,9 +112,10 @@ class RateObserver(Observer):
         before, steps = self.state, x.shape[1]
         now, noise = unpack(self.net, before), self.net.kicks(before, steps, self._seed)
         start = now
+        step = self._step = self._step or recorded(self._stepper, now, x[:, 0])
         samples: dict[str, list[Tensor]] = {name: [] for name in wanted}
         for t, drive in enumerate(x.unbind(1)):
-            last, now = now, self._stepper.step(now, drive)
+            last, now = now, step(now, drive)
             if noise is not None:
                 now = now._replace(hidden=now.hidden + noise[t])
             for name, at in wanted.items():
