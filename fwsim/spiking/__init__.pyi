@@ -7,6 +7,8 @@ from .mean_field import rate_drive as rate_drive
 from .mean_field import rate_network as rate_network
 from .mean_field import simulate_rates as simulate_rates
 from .pooling import pooled as pooled
+from .resolved import resolved_network as resolved_network
+from .resolved import simulate_resolved as simulate_resolved
 from .sampler import EVENTS as EVENTS
 from .simulation import simulate as simulate
 from .single_synapse import respond as respond

@@ -1,0 +1,205 @@
+"""The rate network of a circuit that learns: a unit for every neuron whose synapses are associative."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fwsim.engine.rate.gains import Siegert
+from fwsim.engine.rate.network import RateNetwork
+from fwsim.engine.rate.projection import Projection
+from fwsim.engine.simulation import simulate
+from fwsim.errors import ConfigError, ShapeError
+from fwsim.rules.base import AssociativeRule
+from fwsim.rules.hebbian import Hebbian
+from fwsim.spiking.assembly import checked_drive
+from fwsim.spiking.circuit import Circuit, Connection, Population
+from fwsim.spiking.mean_field import GRID_SHIFT
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+POINTS = 10_001  # of a table of rates
+BELOW, ABOVE = 0.1, 0.6  # V, around the threshold, over which rates are tabulated
+UNSEEN = 1e-6  # pools count their rates in 1/UNSEEN Hz, so that a memory over all units does not see them
+
+
+@dataclass(frozen=True, eq=False)
+class Tabulated:
+    """Siegert rates by linear interpolation: `table [kind of unit · POINTS]`, `kind [unit]`, `scale [unit]`."""
+
+    low: Tensor
+    width: float
+    table: Tensor
+    kind: Tensor
+    scale: Tensor
+
+    def __call__(self, h: Tensor) -> Tensor:
+        """Rates of fields."""
+        last = POINTS - 1
+        place = ((h - self.low) / self.width * last).clamp(0, last * (1 - 1e-6))
+        index = place.long()
+        start = (self.kind * POINTS).long() + index  # networks turn all tensors of a gain into floats
+        return torch.lerp(self.table[start], self.table[start + 1], place - index) * self.scale
+
+
+def resolved_network(circuit: Circuit, *, reduced: bool = True, dt: float | None = None) -> RateNetwork:
+    """Make the rate version of a circuit in which one population learns from itself.
+
+    Every neuron of that population is a unit, each other population is one more. What a neuron receives is its mean
+    input: fluctuations of the recurrent input are left out beside the external noise, and so are delays and the
+    time that synaptic currents take.
+
+    Parameters
+    ----------
+    circuit
+        With one connection that has an associative rule, from a population to itself with probability 1.
+    reduced
+        With the memory rule that the synapse becomes with fast traces; else with the rates of the whole rule, which
+        may also saturate or be nonlinear.
+    dt
+        Step in s; that of the circuit by default.
+
+    Returns
+    -------
+    RateNetwork
+        Its units are the neurons that learn, then the other populations, whose rates are counted in 10⁶ Hz.
+
+    Raises
+    ------
+    ConfigError
+        The circuit is another, has other plastic synapses, a population without noise, or the rule has no reduced form.
+    """
+    learning = _learning(circuit)
+    pools = [each for each in circuit.populations if each.name != learning.pre]
+    neurons = circuit.populations[circuit.index(learning.pre)]
+    kinds = [neurons, *pools]
+    tau = torch.tensor([neurons.tau] * neurons.size + [each.tau for each in pools])
+    options: dict[str, Any] = {
+        "tau": tau,
+        "gain": _gain(circuit, kinds, neurons.size),
+        "dt": circuit.dt if dt is None else dt,
+    }
+    fixed = Projection(_fixed(circuit, learning, pools))
+    rise = learning.efficacy * neurons.tau
+    assert learning.synapse is not None
+    if reduced:
+        rule = learning.synapse.reduced()
+        assert isinstance(rule, Hebbian)
+        memory = Hebbian(tau=rule.tau, eta_rate=rule.eta_rate * rise)
+        return RateNetwork(fixed, memory=memory, self_connections=False, **options)
+    between = torch.zeros(len(tau), len(tau))
+    between[: neurons.size, : neurons.size] = rise * (1 - torch.eye(neurons.size))
+    return RateNetwork([Projection(between, learning.synapse), fixed], **options)
+
+
+def simulate_resolved(
+    circuit: Circuit,
+    drive: Any,
+    *,
+    hold: int = 1,
+    stride: int = 1,
+    every: int = 1,
+    reduced: bool = True,
+) -> xr.Dataset:
+    """Run `resolved_network` under the drive of a circuit.
+
+    Parameters
+    ----------
+    circuit, reduced
+        As for `resolved_network`.
+    drive, hold
+        As for `simulate`; of the populations that are one unit, the mean drive counts.
+    stride
+        Steps of the circuit that make one of the rate network.
+    every
+        Keep every k-th step of the rate network.
+
+    Returns
+    -------
+    xarray.Dataset
+        `rate [trial, time, unit]` in Hz: the neurons that learn, then the other populations.
+    """
+    network = resolved_network(circuit, reduced=reduced, dt=circuit.dt * stride)
+    given = checked_drive(circuit, drive, None, neurons=True)
+    steps = given.shape[1] * hold
+    if steps % stride:
+        raise ShapeError(f"{steps} steps of the drive are no multiple of stride={stride}; choose another")
+    signal = torch.from_numpy(_by_unit(circuit, given)).float()
+
+    def held(start: int, stop: int) -> Tensor:
+        return signal[:, torch.arange(start, stop) * stride // hold]
+
+    run = simulate(network, held, steps=steps // stride, record=["rate"], every=every, progress=False)[
+        ["rate"]
+    ]
+    scale = torch.as_tensor(network.gain.scale).numpy()  # type: ignore[attr-defined]
+    return run.assign(rate=(run["rate"] / scale).assign_attrs(run["rate"].attrs))
+
+
+def _learning(circuit: Circuit) -> Connection:
+    """The connection that learns."""
+    plastic = [each for each in circuit.connections if each.synapse is not None]
+    if len(plastic) != 1 or not isinstance(plastic[0].synapse, AssociativeRule):
+        raise ConfigError(
+            f"the circuit has {len(plastic)} plastic connections; give it exactly one, with an associative rule"
+        )
+    each = plastic[0]
+    if each.pre != each.post or np.ndim(each.efficacy) or each.probability != 1:
+        raise ConfigError(
+            f"{each.pre}→{each.post}: give a connection of a population to itself, with one efficacy and probability 1"
+        )
+    for population in circuit.populations:
+        if population.noise == 0:
+            raise ConfigError(
+                f"{population.name} has noise=0; the rate version needs some, e.g. noise=1e-4 V"
+            )
+    return each
+
+
+def _fixed(circuit: Circuit, learning: Connection, pools: list[Population]) -> Tensor:
+    """Weights of the static connections, `[post, pre]` in V/Hz: mean inputs."""
+    size = circuit.populations[circuit.index(learning.pre)].size
+    rows = {learning.pre: slice(0, size)}
+    rows |= {each.name: slice(size + k, size + k + 1) for k, each in enumerate(pools)}
+    weights = torch.zeros(size + len(pools), size + len(pools))
+    for each in circuit.connections:
+        if each is learning:
+            continue
+        pre, post = (circuit.populations[circuit.index(name)] for name in (each.pre, each.post))
+        mean = np.sum(each.efficacy) / (pre.size * post.size) if np.ndim(each.efficacy) else each.efficacy
+        inputs = 1 if each.pre == learning.pre else pre.size / UNSEEN
+        weights[rows[each.post], rows[each.pre]] += each.probability * mean * post.tau * inputs
+    return weights
+
+
+def _gain(circuit: Circuit, kinds: list[Population], neurons: int) -> Tabulated:
+    """Rates of all units from their mean potentials beside the background; thresholds as they are seen in steps."""
+    tables, lows = [], []
+    for each in kinds:
+        shift = GRID_SHIFT * math.sqrt(2 * circuit.dt / each.tau) * each.noise
+        pause = round(each.refractory / circuit.dt) * circuit.dt
+        siegert = Siegert(each.tau, each.threshold + shift, each.reset, pause, each.noise)
+        low = each.threshold - BELOW
+        points = torch.linspace(low, each.threshold + ABOVE, POINTS, dtype=torch.float64)
+        tables.append(siegert(points).float())
+        lows.append(low - each.background)
+    kind = torch.tensor([0] * neurons + list(range(1, len(kinds))))
+    scale = torch.where(kind == 0, 1.0, UNSEEN)
+    return Tabulated(torch.tensor(lows)[kind], BELOW + ABOVE, torch.cat(tables), kind, scale)
+
+
+def _by_unit(circuit: Circuit, drive: np.ndarray) -> np.ndarray:
+    """Bring a drive of populations or neurons to the units, `[trial, time, unit]`."""
+    name = _learning(circuit).pre
+    if drive.shape[-1] != circuit.neurons:
+        drive = np.repeat(drive, [each.size for each in circuit.populations], -1)
+    others = [
+        drive[..., part].mean(-1, keepdims=True) for key, part in circuit.members.items() if key != name
+    ]
+    return np.concatenate([drive[..., circuit.members[name]], *others], -1)

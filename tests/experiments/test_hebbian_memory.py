@@ -1,0 +1,64 @@
+"""hebbian_memory: spikes complete the latest patterns, forget as the mean field says, and know no others."""
+
+import brian2
+import numpy as np
+import pytest
+
+from fwsim import study
+
+SMALL = {
+    "memories": ("one",),
+    "networks": 2,
+    "load": 3,
+    "other_loads": (),
+    "other_qualities": (),
+    "neurons": 160,
+    "active": 16,
+    "inhibition": "0.44 mV",
+    "efficacy": "1.25 mV",
+}
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    target, brian2.prefs.codegen.target = brian2.prefs.codegen.target, "numpy"
+    try:
+        run = study.run("hebbian_memory", SMALL, seed=1, folder=tmp_path_factory.mktemp("hebbian") / "run")
+        return study.analyse(run).result
+    finally:
+        brian2.prefs.codegen.target = target
+
+
+def overlaps(result, name="overlap"):
+    """At the first load and quality, from the latest pattern on, over networks."""
+    return result[name].sel(memory="one").mean("network")
+
+
+def test_the_latest_patterns_are_completed_and_no_others(result):
+    recalled = overlaps(result).sel(age=[0, 1])
+    assert (recalled > 0.25).all()
+    assert (recalled > overlaps(result, "shuffled").sel(age=[0, 1]) + 0.2).all()
+    assert abs(float(result["unseen"].sel(memory="one").mean())) < 0.1
+
+
+def test_the_mean_field_agrees(result):
+    assert float(abs(overlaps(result) - overlaps(result, "mean_field_overlap")).mean()) < 0.2
+    courses = result["course"].sel(memory="one").mean("network")
+    other = result["mean_field_course"].sel(memory="one").mean("network")
+    assert float(np.sqrt(((courses - other) ** 2).mean() / (other**2).mean())) < 0.25
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_bands_of_the_full_experiment(tmp_path):
+    """Bands stated before any run with more than one network."""
+    values = {"memories": ("one", "several"), "other_loads": (), "other_qualities": ()}
+    result = study.analyse(study.run("hebbian_memory", values, folder=tmp_path / "run")).result
+    one = result.sel(memory="one")
+    latest = one["overlap"].sel(age=[0, 1, 2]).mean("network")
+    assert (latest > 0.3).all()
+    assert (latest > one["shuffled"].sel(age=[0, 1, 2]).mean("network") + 0.2).all()
+    assert abs(float(one["unseen"].mean())) < 0.1
+    apart = abs(result["overlap"] - result["mean_field_overlap"]).mean("network").mean("age")
+    assert (abs((result["overlap"] - result["mean_field_overlap"]).mean("network")).mean("age") < 0.15).all(), apart
+    assert abs(float((one["lifetime"] - one["mean_field_lifetime"]).mean("network"))) < 0.6
