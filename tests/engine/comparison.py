@@ -49,7 +49,7 @@ def assert_same(ours, truth, dtype):
     tolerance = TOLERANCE[dtype]
     for one, other in zip(ours, truth):
         assert one.shape == other.shape
-        assert (one - other).norm() <= tolerance * (other.norm() + 1e-2)
+        assert (one - other).norm() <= tolerance * (other.norm() + 0.1)  # a gradient may be rounding alone
 
 
 def compare(kernel, net, *, batch, time, chunk, start="zero", past=0, dtype=torch.float64, device="cpu"):
