@@ -76,20 +76,27 @@ def first_seed(values: xr.DataArray) -> xr.DataArray:
     return values.isel(seed=0) if "seed" in values.dims else values
 
 
-def plot(result: xr.Dataset) -> Figure:
-    """Error against delay, and the spectrum before and after training."""
-    made, (left, right) = figure(1, 2, width="double")
+def plot(result: xr.Dataset) -> dict[str, Figure]:
+    """Error against delay, and the spectrum before and after training where there was any."""
     parameters = [dim for dim in result["error"].dims if dim not in {*OWN, "delays"}]
+    shown = result.isel(dict.fromkeys(parameters[1:], 0))
     first = parameters[0] if parameters else None
-    rest = dict.fromkeys(parameters[1:], 0)
-    for place, colour in zip(range(result.sizes[first]) if first else [None], COLOURS.values(), strict=False):
-        one = result.isel({**rest, first: place} if first else rest)
+    figures = {"errors": plot_errors(shown, first)}
+    if bool((abs(result["moved"]) > 0.01).any()):
+        figures["spectra"] = plot_spectra(shown.isel({first: 0}) if first else shown)
+    return figures
+
+
+def plot_errors(shown: xr.Dataset, first: str | None) -> Figure:
+    """Draw one line for each value of a parameter."""
+    made, axes = figure()
+    for place, colour in zip(range(shown.sizes[first]) if first else [None], COLOURS.values(), strict=False):
+        one = shown.isel({first: place}) if first else shown
         label = f"{first} = {one[first].item():g}" if first and one[first].dtype.kind in "if" else None
-        errors(left, one, colour, label)
-    left.axhline(float(result["plateau"].max()), color=COLOURS["black"], ls=":", label="no binding")
-    left.set(xlabel="delay (s)", ylabel="test error (%)", xscale="log", ylim=(-2, None))
-    left.legend()
-    spectra(right, result.isel(rest | ({first: 0} if first else {})))
+        errors(axes, one, colour, label)
+    axes.axhline(float(shown["plateau"].max()), color=COLOURS["black"], ls=":", label="no binding")
+    axes.set(xlabel="delay (s)", ylabel="test error (%)", xscale="log", ylim=(-2, 100))
+    axes.legend(loc="upper left")
     return made
 
 
@@ -103,8 +110,9 @@ def errors(axes: Axes, one: xr.Dataset, colour: str, label: str | None) -> None:
         axes.plot(delay, one["test_error"].isel(seed=seed).values.ravel(), ".", color=colour, ms=4)
 
 
-def spectra(axes: Axes, one: xr.Dataset) -> None:
+def plot_spectra(one: xr.Dataset) -> Figure:
     """Time constants before (crosses) and after training (discs as large as their share of a write)."""
+    made, axes = figure()
     tasks = one["delays"].values if "delays" in one.dims else [None]
     for place in range(len(tasks)):
         at = one.isel(delays=place) if "delays" in one.dims else one
@@ -112,15 +120,10 @@ def spectra(axes: Axes, one: xr.Dataset) -> None:
             network = at.isel(seed=seed)
             height = np.full(network.sizes["timescale"], place + 0.1 * (seed - (at.sizes["seed"] - 1) / 2))
             axes.plot(network["tau_before"], height, "x", color=COLOURS["black"], ms=3)
-            axes.scatter(
-                network["tau_after"],
-                height,
-                s=80 * network["share_after"],
-                color=COLOURS["blue"],
-                alpha=0.6,
-                lw=0,
-            )
+            size = 80 * network["share_after"]
+            axes.scatter(network["tau_after"], height, s=size, color=COLOURS["blue"], alpha=0.6, lw=0)
         for delay in first_seed(at["delay"]).values.ravel():
             axes.plot([delay, delay], [place - 0.3, place + 0.3], ":", color=COLOURS["vermillion"])
     axes.set_yticks(range(len(tasks)), ["" if task is None else f"{task:g}" for task in tasks])
     axes.set(xlabel="time constant (s), and delay (dotted)", ylabel="delay of the task (s)", xscale="log")
+    return made
