@@ -34,7 +34,7 @@ from fwsim.training import Training, error_rate, train_classifier
 
 QUICK = {
     "inner_steps": (1,),
-    "networks": 2,
+    "networks": 1,
     "training_sequences": 25_600,
     "epochs": 6,
     "recorded": 64,
