@@ -1,9 +1,11 @@
 """Jobs that are killed at random moments and resumed: python -m tests.survival.killed JOB FOLDER KILLS SEED.
 
-One process loads and compiles everything once, in the uninterrupted run, and forks a child for each attempt. A job that is done, and what was left of it
-when it was killed, are in FOLDER/whole, FOLDER/<n> and FOLDER/<n>.killed; the number that were killed is printed.
+One process loads and compiles everything once, in the uninterrupted run, and forks a child for each attempt. The
+whole is in FOLDER/whole, what was left when it was killed in FOLDER/<n>.killed, and what came of that in FOLDER/<n>;
+the number that were killed is printed.
 """
 
+import gc
 import os
 import shutil
 import signal
@@ -45,7 +47,7 @@ def recording(folder: Path, resume: bool) -> None:
         Record("hidden", every=7, reduce="mean", name="mean"),
         Record("hidden", every=3, statistic=lambda h: h.max(-1), reduce="max", name="peak"),
     ]
-    fw.simulate(net, drive, steps=1500, record=records, to=folder, resume=resume)
+    fw.simulate(net, drive, steps=1000, record=records, to=folder, resume=resume)
 
 
 def noisy(folder: Path, resume: bool) -> None:
@@ -56,7 +58,7 @@ def noisy(folder: Path, resume: bool) -> None:
         [fw.Projection(0.1 * torch.randn(8, 8), synapse=synapse)],
         tau=8 * ms, gain=fw.softplus(1.5), dt=1 * ms, noise=0.5,
     )  # fmt: skip
-    fw.simulate(net, steps=1000, record=["rate", "u"], to=folder, resume=resume, seed=3)
+    fw.simulate(net, steps=800, record=["rate", "u"], to=folder, resume=resume, seed=3)
 
 
 def spiking(folder: Path, resume: bool) -> None:
@@ -103,7 +105,7 @@ def sweep(folder: Path, resume: bool) -> None:
     os.environ["LEAK_PAUSE"] = "0.01"
     if resume and (folder / "run.json").exists():
         if Run(folder).state != "finished":
-            resume_sweep(folder)
+            resume_sweep(folder, workers=1)
         return
     leak = load_experiment(TOY / "experiments" / "leak.py")
     fw.sweep(leak, {"tau": "100ms:10s:log5"}, 2, {"steps": 10}, workers=1, batch_size=1, folder=folder)
@@ -144,12 +146,13 @@ def main(name: str, folder: Path, kills: int, seed: int) -> None:
     fwsim.spiking.simulation.BLOCK = 100
     job, random = JOBS[name], np.random.default_rng(seed)
     job(folder / "whole", False)
+    gc.freeze()  # or every child copies all pages when it collects
     took = complete(job, folder / "alike", False)
     killed = 0
     for number in range(kills):
         place = folder / str(number)
         child = start(job, place, False)
-        time.sleep(took * (number + random.uniform()) / kills)
+        time.sleep(0.8 * took * (number + random.uniform()) / kills)
         os.kill(child, signal.SIGKILL)
         killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
         if place.exists():

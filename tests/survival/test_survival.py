@@ -19,11 +19,11 @@ KILLS = [10, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(3600
 
 
 def killed(job, folder, kills):
-    """Folders of the resumed jobs; at least half of them were killed before they ended."""
+    """Folders of the resumed jobs; a quarter of them at least were killed before they ended."""
     command = [sys.executable, "-m", "tests.survival.killed", job, str(folder), str(kills), str(kills)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[-1]) >= kills / 2
+    assert int(done.stdout.split()[-1]) >= kills / 4
     return [folder / str(number) for number in range(kills)]
 
 
