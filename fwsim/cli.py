@@ -27,6 +27,7 @@ EXAMPLES = """Examples:
   fwsim resume runs/NAME                        go on after Ctrl-C or a crash
   fwsim run --again runs/NAME                   repeat a run, and say whether the result is the same
   fwsim analyse runs/NAME                       table and figures again
+  fwsim compare runs/NAME                       the spiking and the tensor version of its model
   fwsim new mine --from associative_retrieval   a pair of files to change"""
 
 app = App(
@@ -222,6 +223,22 @@ def checksum(run: str) -> None:
 
     for name, digest in sorted(checksums(find_run(run).recording).items()):
         print(f"{digest}  {name}")
+
+
+@app.command
+def compare(run: str, *, analysis: Path | None = None) -> None:
+    """Compare the spiking and the tensor version of a run's model: errors of trajectories, rates, recall, lifetimes.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    analysis
+        Another analysis than the run's own: a path or a name.
+    """
+    from fwsim import study
+
+    terminal.report(study.compare(run, analysis))
 
 
 @app.command
