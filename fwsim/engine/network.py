@@ -127,8 +127,16 @@ class FastWeightNetwork(nn.Module):
         self.memory = memory
         self.learn = (learn,) if isinstance(learn, str) else tuple(learn)
         self._register(memory)
-        sizes = {"batch": 1, "time": 1, "units": units, "inner_steps": inner_steps}
-        plan(memory, form=form, kernel=kernel, device=home(kernel), **sizes)
+        plan(
+            memory,
+            form=form,
+            kernel=kernel,
+            batch=1,
+            time=1,
+            units=units,
+            inner_steps=inner_steps,
+            device=home(kernel),
+        )
 
     def _register(self, memory: MemoryRule | None) -> None:
         """Hold the memory's parameters: trained ones as logarithms, the others as buffers that follow the device."""

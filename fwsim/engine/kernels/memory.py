@@ -68,22 +68,20 @@ def as_read(
     if trace is None:
         return Memory(drive[:, :0], none(0, 0, 0, 0), none(1, 0), none(1, 0, 1), none(1, 0, 1), 1)
     assert isinstance(trace.rule, Hebbian)
-    before, rule = trace.history.shape[1], trace.rule
+    before, rule = trace.history.shape[1], _at_least_single(trace.rule)
     room = before + writes + 1 if chunk is None else chunk
     reach = room if reach is None else reach
-    lag = torch.arange(reach + 1, dtype=rule.tau.dtype, device=drive.device)
-    decayed = rule.decay(trace.dt)[..., None, :] ** lag[:, None]
-    counted = rule.strength(trace.dt)[..., None, :] * decayed[..., :reach, :]
     folds = before + writes >= room
     matrix = none(0, 0, 0, 0) if trace.matrix is None else trace.matrix
-    return Memory(
-        trace.history,
-        matrix,
-        _table(counted.sum(-1).flip(-1), 1, drive),
-        _table(counted, 2, drive) if folds else none(1, 0, decayed.shape[-1]),
-        _table(decayed, 2, drive) if folds or matrix.numel() else none(1, 0, decayed.shape[-1]),
-        room,
-    )
+    lag = torch.arange(reach, -1, -1, dtype=rule.tau.dtype, device=drive.device)
+    age_weight = _table(rule.kernel(lag[1:], trace.dt), 1, drive)
+    write_weight = decayed = none(1, 0, rule.timescales)
+    if folds or matrix.numel():
+        left = rule.decay(trace.dt)[..., None, :] ** lag.flip(0)[:, None]
+        decayed = _table(left, 2, drive)
+    if folds:
+        write_weight = _table(rule.strength(trace.dt)[..., None, :] * left[..., :reach, :], 2, drive)
+    return Memory(trace.history, matrix, age_weight, write_weight, decayed, room)
 
 
 def after_run(trace: Trace | None, states: Tensor, matrix: Tensor, chunk: int, writes: int) -> Trace | None:
@@ -95,6 +93,12 @@ def after_run(trace: Trace | None, states: Tensor, matrix: Tensor, chunk: int, w
     if folded == 0:
         return trace.extended(states[:, :writes])
     return replace(trace, matrix=matrix, history=states[:, folded - before : writes])
+
+
+def _at_least_single(rule: Hebbian) -> Hebbian:
+    """A rule whose powers of λ are worth something: a network in bfloat16 has its rates in it too."""
+    wide = {name: torch.promote_types(value.dtype, torch.float32) for name, value in rule.values().items()}
+    return rule.with_values(**{name: value.to(wide[name]) for name, value in rule.values().items()})
 
 
 def _table(values: Tensor, axes: int, like: Tensor) -> Tensor:

@@ -164,8 +164,8 @@ class Sequence(torch.autograd.Function):
         d_gain, d_bias = d_parameters.sum(0) if sizes.normalise else (None, None)
         d_weights = of_weights(d_drive, states.to(gain.dtype), hidden.to(gain.dtype)) if wanted[2] else None
         d_rates = [of_table(gradient, table) if rates else None for gradient, table in zip(d_tables, tables)]
-        d_written, d_matrix = d_past[:, : sizes.before], d_matrix if matrix.numel() else None
-        return None, None, d_drive, d_hidden, d_weights, d_gain, d_bias, d_written, d_matrix, *d_rates
+        d_before = (d_past[:, : sizes.before], d_matrix if matrix.numel() else None)
+        return None, None, d_drive, d_hidden, d_weights, d_gain, d_bias, *d_before, *d_rates
 
 
 def _launch(kernel: Any, sizes: Sizes, numbers: int, **given: Any) -> None:

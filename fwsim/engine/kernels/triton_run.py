@@ -33,9 +33,10 @@ def run(
     trace, writes = before_run(cell, hidden, trace, drive.shape[1], chunk)
     memory = as_read(trace, drive.to(exact), chunk, writes, None if chunk is None else span_of(chunk))
     sizes = _sizes(cell, trace, memory, drive, writes)._replace(words=exact.itemsize // 4)
-    written, *rest = memory[:5]
-    tensors = (drive, hidden, cell.W, cell.gain.to(exact), cell.bias.to(exact), written.to(drive.dtype))
-    tensors = (*tensors, *(tensor.to(exact) for tensor in rest))
+    written, *tables = memory[:5]
+    narrow = (drive, hidden, cell.W)
+    wide = [tensor.to(exact) for tensor in (cell.gain, cell.bias, *tables)]
+    tensors = (*narrow, *wide[:2], written.to(drive.dtype), *wide[2:])
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         states, every, matrix = Sequence.apply(sizes, inner, *tensors)
     else:
