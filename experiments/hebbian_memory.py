@@ -69,7 +69,7 @@ class Config(Base):
     "Other numbers of patterns, of which the latest are asked for."
     other_qualities: tuple[float, ...] = (0.3, 0.8)
     "Other fractions, asked for the latest patterns."
-    latest: int = Field(default=3, ge=1)
+    latest: int = Field(default=2, ge=1)
     "Number of the latest patterns."
     strength: float = Field(default=4.0, gt=0)
     "What one presentation would add to the input of a whole pattern without saturation, over the cue."

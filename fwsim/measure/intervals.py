@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
@@ -18,3 +22,42 @@ def wilson(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> tupl
     centre = (share + weight / 2) / (1 + weight)
     half = z / (1 + weight) * np.sqrt(share * (1 - share) / trials + weight / (4 * trials))
     return np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)
+
+
+def bootstrap(
+    values: ArrayLike,
+    statistic: Callable[[np.ndarray], Any] = lambda mean: mean,
+    *,
+    level: float = 0.95,
+    draws: int = 2000,
+    seed: int = 0,
+) -> np.ndarray:
+    """Statistic of a mean over repetitions, with its percentile interval over resampled repetitions.
+
+    Parameters
+    ----------
+    values
+        `[repetition, ...]`.
+    statistic
+        Of the mean over repetitions, a number or an array.
+    level
+        Probability of the interval.
+    draws, seed
+        Number of resamplings, and their seed.
+
+    Returns
+    -------
+    ndarray
+        Estimate, low, high along the first axis; the ends are NaN where no resampling gives a number. With few
+        repetitions the interval is no wider than their range.
+    """
+    repeated = np.asarray(values, float)
+    random = np.random.default_rng(seed)
+    chosen = random.integers(len(repeated), size=(draws, len(repeated)))
+    weights = np.apply_along_axis(np.bincount, 1, chosen, minlength=len(repeated)) / len(repeated)
+    means = np.tensordot(weights, repeated, 1)
+    found = np.array([statistic(mean) for mean in means], float)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # all NaN
+        low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return np.array([statistic(repeated.mean(0)), low, high], float)

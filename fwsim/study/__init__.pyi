@@ -1,5 +1,7 @@
 from .again import Repetition as Repetition
 from .again import again as again
+from .agreement import Versions as Versions
+from .agreement import compare as compare
 from .analysis import Report as Report
 from .analysis import analyse as analyse
 from .config import Config as Config

@@ -84,7 +84,7 @@ def analyse(given: str | Path | Run, analysis: str | Path | None = None) -> Repo
         for each in figures.values():
             _checked(each, Figure, "plot")
         folder.mkdir(exist_ok=True)
-        return Report(result, table, tuple(_save(folder, result, table, figures)))
+        return Report(result, table, tuple(save_report(folder, result, table, figures)))
     except FwsimError:
         raise
     except Exception as error:
@@ -107,9 +107,10 @@ def _table(module: ModuleType, result: xr.Dataset) -> pd.DataFrame | None:
     return rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
 
 
-def _save(
+def save_report(
     folder: Path, result: xr.Dataset, table: pd.DataFrame | None, figures: Mapping[str, Figure]
 ) -> list[Path]:
+    """Write `result.nc`, `table.csv` and all figures, and return their paths."""
     written = [folder / "result.nc"]
     written[0].unlink(missing_ok=True)
     write_netcdf(result, written[0])

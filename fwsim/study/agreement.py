@@ -1,0 +1,221 @@
+"""How far the spiking and the tensor version of a model agree."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+from fwsim.errors import ConfigError, FwsimError, choice
+from fwsim.measure import bootstrap
+from fwsim.study import files
+from fwsim.study.analysis import Report, save_report
+from fwsim.study.figures import COLOURS, figure, house_style
+from fwsim.study.runs import Run, find_run
+
+KINDS = ("trajectory", "response", "rate", "recall", "lifetime")
+FUNCTION = "versions"
+
+
+@dataclass(frozen=True, eq=False)
+class Versions:
+    """One quantity of a model in its spiking and in its tensor version.
+
+    An analysis says that its model has both by a function `versions(result)` that returns a list of these; it may
+    take them from what was recorded, or run what is missing.
+
+    Parameters
+    ----------
+    quantity
+        What it is called.
+    kind
+        `"trajectory"` or `"response"`, which give one relative error each; or `"rate"`, `"recall"`, `"lifetime"`,
+        which are compared value by value.
+    spiking, tensor
+        Values with the same dimensions, except that either may lack `over`.
+    over
+        Dimension of repetitions, over which the bootstrap goes; `None` where there are none.
+    within
+        Dimensions of a trajectory or response; all others are settings.
+    """
+
+    quantity: str
+    kind: str
+    spiking: xr.DataArray
+    tensor: xr.DataArray
+    over: str | None = None
+    within: tuple[str, ...] = ("time", "population", "unit", "spike")
+
+    def __post_init__(self) -> None:
+        choice("kind", self.kind, KINDS)
+
+    @property
+    def error(self) -> bool:
+        """Whether the whole of it gives one error."""
+        return self.kind in ("trajectory", "response")
+
+
+def compare(given: str | Path | Run, analysis: str | Path | None = None) -> Report:
+    """Compare both versions of a run's model; write numbers, table and figure into its folder `agreement`.
+
+    Parameters
+    ----------
+    given
+        The run, its folder, or the folder's name in `./runs`.
+    analysis
+        Another analysis than the run's own: a path or a name.
+
+    Raises
+    ------
+    ConfigError
+        No such run, or its analysis knows no two versions.
+    StudyError
+        The analysis failed.
+    """
+    run = find_run(given)
+    path = run.analysis if analysis is None else files.find(analysis, "analysis")
+    if not path.is_file() or not hasattr(module := files.load(path, ()), FUNCTION):
+        raise ConfigError(
+            f"{run.manifest['experiment']} is not compared: its analysis defines no {FUNCTION}(result); "
+            "run one that has a spiking and a tensor version, e.g. working_memory or hebbian_memory"
+        )
+    recording = run.recording
+    try:
+        result = agreement(module.versions(module.analyse(recording)))
+        with house_style():
+            figures = {"agreement": plot(result)}
+    except FwsimError:
+        raise
+    except Exception as error:
+        raise files.StudyError(
+            f"{path} failed: {files.place_of(error, path)}; FWSIM_DEBUG=1 shows more"
+        ) from error
+    folder = run.folder / "agreement"
+    folder.mkdir(exist_ok=True)
+    made = table(result)
+    return Report(result, made, tuple(save_report(folder, result, made, figures)))
+
+
+def agreement(versions: Sequence[Versions]) -> xr.Dataset:
+    """Compare quantities, one row for each setting of each.
+
+    Returns
+    -------
+    Dataset
+        Over `row`: `quantity`, `kind`, `setting`; over `row` and `interval` (estimate and 95 % bootstrap interval over
+        repetitions): `spiking`, `tensor` and `difference`, their difference, or for trajectories and responses the
+        root mean square of it over that of the tensor version.
+    """
+    rows = [row for each in versions for row in _rows(each)]
+    texts = {name: ("row", [row[name] for row in rows]) for name in ("quantity", "kind", "setting", "units")}
+    numbers = {
+        name: (("row", "interval"), np.array([row[name] for row in rows], float).reshape(len(rows), 3))
+        for name in ("spiking", "tensor", "difference")
+    }
+    return xr.Dataset({**texts, **numbers}, coords={"interval": ["estimate", "low", "high"]})
+
+
+def table(result: xr.Dataset) -> pd.DataFrame:
+    """Rows of text; a difference agrees where its interval holds 0."""
+    rows = []
+    for k in range(result.sizes["row"]):
+        one = result.isel(row=k)
+        units = str(one["units"].values)
+        whole = str(one["kind"].values) in ("trajectory", "response")
+        _, low, high = one["difference"].values
+        rows.append(
+            {
+                "quantity": str(one["quantity"].values) + (f" ({units})" if units not in ("", "1") else ""),
+                "setting": str(one["setting"].values),
+                "spiking": _said(one["spiking"].values),
+                "tensor": _said(one["tensor"].values),
+                "error" if whole else "difference": _said(one["difference"].values),
+                "agrees": ""
+                if whole or not np.isfinite(low) or low == high
+                else "yes"
+                if low <= 0 <= high
+                else "no",
+            }
+        )
+    columns = ["quantity", "setting", "spiking", "tensor", "difference", "error", "agrees"]
+    made = pd.DataFrame(rows).fillna("")
+    return made[[name for name in columns if name in made]]
+
+
+def plot(result: xr.Dataset) -> Figure:
+    """Draw spiking against tensor values, one panel a quantity; trajectories by their mean."""
+    names = list(dict.fromkeys(zip(result["quantity"].values.tolist(), result["units"].values.tolist())))
+    made, grid = figure(1, max(1, len(names)), width="double", aspect=1.1, squeeze=False)
+    for axes, (name, units) in zip(grid[0], names):
+        one = result.isel(row=np.flatnonzero((result["quantity"] == name) & (result["units"] == units)))
+        middle = one["spiking"].sel(interval="estimate")
+        ends = [abs(one["spiking"].sel(interval=end) - middle) for end in ("low", "high")]
+        tensor = one["tensor"].sel(interval="estimate")
+        axes.errorbar(tensor, middle, ends, fmt="o", ms=3, color=COLOURS["blue"])
+        least, most = (float(f([f(tensor), f(middle)])) for f in (np.nanmin, np.nanmax))
+        axes.plot([least, most], [least, most], color=COLOURS["black"], lw=0.5)
+        unit = f" ({units})" if units not in ("", "1") else ""
+        axes.set(xlabel=f"tensor{unit}", ylabel=f"spiking{unit}", title=name)
+    return made
+
+
+def _rows(each: Versions) -> Iterator[dict[str, Any]]:
+    spiking, tensor = each.spiking, each.tensor
+    inner = [dim for dim in spiking.dims if dim in each.within] if each.error else []
+    outer = [str(dim) for dim in spiking.dims if dim not in inner and dim != each.over]
+    for place in itertools.product(*(range(spiking.sizes[dim]) for dim in outer)):
+        index = dict(zip(outer, place))
+        first, second = (_repeated(values.isel(index), each.over, inner) for values in (spiking, tensor))
+        if not (np.isfinite(first).any() and np.isfinite(second).any()):
+            continue
+        yield {
+            "quantity": each.quantity,
+            "kind": each.kind,
+            "setting": ", ".join(_setting(spiking, dim, k) for dim, k in index.items()),
+            "units": str(spiking.attrs.get("units", "1")),
+            **_compared(first, second, each.error),
+        }
+
+
+def _compared(spiking: np.ndarray, tensor: np.ndarray, error: bool) -> dict[str, np.ndarray]:
+    """Estimates and intervals of values `[repetition, inner]`; a version without repetitions is repeated."""
+    count = max(len(spiking), len(tensor))
+    spiking, tensor = (np.broadcast_to(values, (count, values.shape[1])) for values in (spiking, tensor))
+    both = np.stack([spiking, tensor], 1)
+
+    def difference(mean: np.ndarray) -> float:
+        apart = mean[0] - mean[1]
+        return float(np.sqrt((apart**2).mean() / (mean[1] ** 2).mean())) if error else float(apart.mean())
+
+    return {
+        "spiking": bootstrap(spiking, lambda mean: mean.mean()),
+        "tensor": bootstrap(tensor, lambda mean: mean.mean()),
+        "difference": bootstrap(both, difference),
+    }
+
+
+def _repeated(values: xr.DataArray, over: str | None, inner: Sequence[Any]) -> np.ndarray:
+    """Values `[repetition, inner]`."""
+    values = values if over in values.dims else values.expand_dims({over or "repetition": 1})
+    values = values.transpose(over or "repetition", *inner)
+    return values.values.reshape(len(values), -1)
+
+
+def _setting(values: xr.DataArray, dim: str, place: int) -> str:
+    label = values[dim].values[place]
+    text = f"{label:g}" if isinstance(label, (int, float, np.number)) else str(label)
+    unit = values[dim].attrs.get("units", "1") if dim in values.coords else "1"
+    return f"{dim} {text}" + (f" {unit}" if unit != "1" else "")
+
+
+def _said(values: np.ndarray) -> str:
+    estimate, low, high = values
+    exact = not np.isfinite(low) or low == high
+    return f"{estimate:.3g}" if exact else f"{estimate:.3g} [{low:.3g}, {high:.3g}]"
