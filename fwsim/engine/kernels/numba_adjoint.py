@@ -81,16 +81,13 @@ def deactivate(gradient: np.ndarray, state: np.ndarray, activation: int) -> None
 @inlined
 def denormalise(gradient: np.ndarray, normal: np.ndarray, scale: float, cell: Cell, adjoint: Adjoint) -> None:
     """Turn the gradient after gain and bias into that before the normalisation."""
-    units, mean, slope = gradient.dtype.type(cell.units), gradient.dtype.type(0), gradient.dtype.type(0)
-    for i in range(gradient.shape[0]):
+    units, width = gradient.dtype.type(cell.units), gradient.shape[0]
+    for i in range(width):
         adjoint.gain[i] += gradient[i] * normal[i]
         adjoint.bias[i] += gradient[i]
-        weighted = gradient[i] * cell.gain[i]
-        gradient[i] = weighted
-        mean += weighted
-        slope += weighted * normal[i]
-    mean, slope = mean / units, slope / units
-    for i in range(gradient.shape[0]):
+        gradient[i] *= cell.gain[i]
+    mean, slope = dot(gradient, cell.mask, width) / units, dot(gradient, normal, width) / units
+    for i in range(width):
         gradient[i] = scale * (gradient[i] - mean - normal[i] * slope) * cell.mask[i]
 
 
@@ -199,12 +196,13 @@ def through_rows(
     score(past, pending, path, count, pulls)
     list_weighted(past, pulls, pending, path)
     sum_rows(adjoint.state, field.dtype.type(1), past.rows, path.order, path.weight, pending, field.shape[0])
-    first = past.age_weight.shape[0] - pending
+    weights = past.age_weight[past.age_weight.shape[0] - pending :]
     if adjoint.age_weight.size:
+        d_weights = adjoint.age_weight[past.age_weight.shape[0] - pending :]
         for row in range(pending):
-            adjoint.age_weight[first + row] += scores[row] * pulls[row]
+            d_weights[row] += scores[row] * pulls[row]
     for row in range(pending):
-        scores[row] *= past.age_weight[first + row]
+        scores[row] *= weights[row]
         pulls[row] = path.weight[row]
     if cell.self_connections == 0:
         for i in range(cell.units):

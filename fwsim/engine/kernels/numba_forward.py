@@ -57,7 +57,8 @@ def forward(
     weights
         Wᵀ, `[pre, post]`, padded.
     drive, hidden
-        C x + b, `[batch, time, unit]`; the state before the first step, `[batch, unit]`.
+        C x + b, `[batch, time, unit]`, which `states` or `sustained` may overwrite; the state before the first step,
+        `[batch, unit]`.
     written, matrix
         The memory before the first step: `[batch, past, unit]` and `[batch, timescale, post, pre]`.
     age_weight, write_weight, decayed

@@ -26,6 +26,8 @@ KEPT_STATES = (
 def run_forward(sizes: Sizes, inner: bool, differentiable: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
     """Run a sequence; inputs as in `Sequence`.
 
+    `drive` is used up: pages that are already there hold z for the way back, or the states if there is none.
+
     Returns
     -------
     tuple
@@ -33,9 +35,10 @@ def run_forward(sizes: Sizes, inner: bool, differentiable: bool, *tensors: Tenso
         is kept for the way back (see `_kept`).
     """
     drive, hidden, W, gain, bias, *memory = tensors
+    drive = drive.detach().contiguous()
     batch, steps, units = drive.shape
     folds = (memory[0].shape[1] + sizes.writes) // sizes.chunk if sizes.matrices else 0
-    states = _like(drive)
+    states = _like(drive) if differentiable else drive
     every = drive.new_empty((batch, steps, sizes.inner_steps + 1, units) if inner else (0, 0, 0, 0))
     final = drive.new_empty(batch if folds else 0, sizes.matrices, units, units)
     kept = _kept(sizes, drive, folds if differentiable else None)
@@ -107,7 +110,8 @@ class Sequence(torch.autograd.Function):
 
 
 def _kept(sizes: Sizes, drive: Tensor, folds: int | None) -> tuple[Tensor, ...]:
-    """Room for what the way back needs: z, the inner loop's fields if they fit the budget, and checkpoints.
+    """Room for what the way back needs: z in place of the drive, the inner loop's fields if they fit the budget, and
+    checkpoints.
 
     All is empty if there is no way back (`folds` is None).
     """
@@ -116,7 +120,7 @@ def _kept(sizes: Sizes, drive: Tensor, folds: int | None) -> tuple[Tensor, ...]:
     fields = 0 if groups or 1 + sizes.inner_steps > KEPT_STATES else sizes.inner_steps
     batch = 0 if folds is None else batch
     return (
-        drive.new_empty(batch, steps, units),
+        drive[:batch],
         drive.new_empty(batch, steps, fields, units),
         drive.new_empty(batch, steps, fields),
         drive.new_empty(batch, groups, sizes.matrices * units, units),

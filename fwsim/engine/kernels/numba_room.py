@@ -5,6 +5,7 @@ Numba would reallocate and count references; so each thread gets its part of ten
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import NamedTuple
 
@@ -84,7 +85,7 @@ def _carve(shapes: list[tuple[int, ...]], dtype: np.dtype, parts: int) -> list[n
     counts = [parts * math.prod(shape) for shape in shapes]
     numbers = torch.empty(sum(counts) * dtype.itemsize, dtype=torch.uint8).numpy().view(dtype)
     numbers.fill(0)
-    ends = np.cumsum(counts)
+    ends = itertools.accumulate(counts)
     return [
         numbers[end - count : end].reshape(parts, *shape) for end, count, shape in zip(ends, counts, shapes)
     ]

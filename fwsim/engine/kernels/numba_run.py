@@ -28,8 +28,8 @@ def run(
 ) -> Trajectory:
     """Run a sequence; see `reference.run`, whose numbers and gradients these are.
 
-    The memory must be Hebbian or `None`, the tensors float32 or float64 on the CPU. Gradients can be taken
-    once, not twice.
+    The memory must be Hebbian or `None`, the tensors float32 or float64 on the CPU. `drive` is
+    overwritten. Gradients can be taken once, not twice.
     """
     if drive.numel() == 0:
         return reference.run(cell, drive, hidden, trace, chunk=chunk, inner=inner)

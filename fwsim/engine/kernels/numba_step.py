@@ -13,7 +13,17 @@ import numpy as np
 
 from fwsim.engine.cell import EPSILON
 from fwsim.engine.kernels.codes import ACTIVATIONS, NORMALISATIONS
-from fwsim.engine.kernels.numba_vectors import active, apart, clear, copy, inlined, merged, sum_rows, tanh
+from fwsim.engine.kernels.numba_vectors import (
+    active,
+    apart,
+    clear,
+    copy,
+    dot,
+    inlined,
+    merged,
+    sum_rows,
+    tanh,
+)
 
 RELU, TANH, SIGN = ACTIVATIONS.values()
 UNNORMALISED, _, ALL = NORMALISATIONS.values()
@@ -91,18 +101,12 @@ class Path(NamedTuple):
 @inlined
 def normalise(field: np.ndarray, cell: Cell) -> float:
     """Replace a field by (field − mean)/σ and return 1/σ."""
-    units = field.dtype.type(cell.units)
-    total = field.dtype.type(0)
-    for i in range(field.shape[0]):
-        total += field[i]
-    mean = total / units
-    square = field.dtype.type(0)
-    for i in range(field.shape[0]):
-        centred = (field[i] - mean) * cell.mask[i]
-        field[i] = centred
-        square += centred * centred
-    scale = field.dtype.type(1) / np.sqrt(square / units + field.dtype.type(EPS))
-    for i in range(field.shape[0]):
+    units, width = field.dtype.type(cell.units), field.shape[0]
+    mean = dot(field, cell.mask, width) / units
+    for i in range(width):
+        field[i] = (field[i] - mean) * cell.mask[i]
+    scale = field.dtype.type(1) / np.sqrt(dot(field, field, width) / units + field.dtype.type(EPS))
+    for i in range(width):
         field[i] *= scale
     return scale
 
@@ -171,9 +175,11 @@ def add_up(past: Past, pending: int) -> None:
 @inlined
 def list_weighted(past: Past, scores: np.ndarray, pending: int, path: Path) -> None:
     """Weigh scores by their age."""
-    first = past.age_weight.shape[0] - pending
+    weights = past.age_weight[
+        past.age_weight.shape[0] - pending :
+    ]  # an index that might be negative costs a gather
     for row in range(pending):
-        path.weight[row] = scores[row] * past.age_weight[first + row]
+        path.weight[row] = scores[row] * weights[row]
 
 
 @inlined

@@ -175,6 +175,47 @@ def _sum_rows(
 sum_rows: Any = intrinsic(_sum_rows)
 
 
+def _dot(typingctx: Any, a: Any, b: Any, width: Any) -> tuple:
+    """Σ a b over the first `width` numbers, a multiple of whole vectors.
+
+    Numba's own loop would add up across lanes several times, for its main part and for what is left over.
+    """
+    signature = a.dtype(a, b, types.int64)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        one, other = (context.make_array(signature.args[i])(context, builder, args[i]).data for i in range(2))
+        i64, itemsize = ir.IntType(64), signature.args[0].dtype.bitwidth // 8
+        number, lanes = context.get_data_type(signature.args[0].dtype), VECTOR_BYTES // itemsize
+        kind = ir.VectorType(number, lanes)
+        sums = [cgutils.alloca_once_value(builder, ir.Constant(kind, [0.0] * lanes)) for _ in range(2)]
+
+        def add_products(start: Any, total: Any) -> None:
+            x, y = (
+                builder.load(_vector(builder, data, start, kind), align=itemsize) for data in (one, other)
+            )
+            product = builder.fmul(x, y, flags=("contract",))
+            builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+
+        pairs = builder.mul(builder.udiv(args[2], i64(2 * lanes)), i64(2 * lanes))
+        with cgutils.for_range_slice(builder, i64(0), pairs, i64(2 * lanes)) as (start, _):
+            add_products(start, sums[0])
+            add_products(builder.add(start, i64(lanes)), sums[1])
+        with builder.if_then(builder.icmp_signed("<", pairs, args[2])):
+            add_products(pairs, sums[0])
+        total = builder.fadd(*(builder.load(part) for part in sums))
+        across = cgutils.get_or_insert_function(
+            builder.module,
+            ir.FunctionType(number, [number, kind]),
+            f"llvm.vector.reduce.fadd.v{lanes}f{8 * itemsize}",
+        )
+        return builder.call(across, [ir.Constant(number, 0.0), total], fastmath=("reassoc",))
+
+    return signature, codegen
+
+
+dot: Any = intrinsic(_dot)
+
+
 @inlined
 def active_scanned(state: np.ndarray, size: int, index: np.ndarray, value: np.ndarray) -> int:
     """List the entries of `state[:size]` that are not zero; silent units then cost nothing."""
@@ -231,15 +272,6 @@ def _active_compressed(typingctx: Any, state: Any, size: Any, index: Any, value:
 
 active_compressed: Any = intrinsic(_active_compressed)
 active = active_compressed if COMPRESSES else active_scanned
-
-
-@inlined
-def dot(a: np.ndarray, b: np.ndarray, size: int) -> float:
-    """Σ a b over the first `size` entries."""
-    total = a[0] * 0
-    for i in range(size):
-        total += a[i] * b[i]
-    return total
 
 
 @inlined
