@@ -6,6 +6,10 @@ from __future__ import annotations
 class FwsimError(Exception):
     """Base of all errors that fwsim raises on purpose; its message is one line."""
 
+    def __str__(self) -> str:
+        """Keep to one line what a message quotes."""
+        return " ".join(super().__str__().split())
+
 
 class ConfigError(FwsimError, ValueError):
     """A value, name or combination of options that is not allowed."""

@@ -24,3 +24,11 @@ def toy(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.delenv("FWSIM_DEBUG", raising=False)
     return tmp_path
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say on how many inputs each fuzz test tried the code."""
+    for report in (each for kind in ("passed", "failed") for each in terminalreporter.stats.get(kind, ())):
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "inputs tried" and report.when == "call":
+                terminalreporter.write_line(f"{report.nodeid}: {value} inputs tried")
