@@ -16,7 +16,7 @@ Nothing is trained.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -117,7 +117,7 @@ def reuse(rule: MemoryRule, config: Config, context: Context) -> xr.Dataset:
     key, new, old = unit_vectors(config, 3, generator).unbind(1)
     keys, values = unit_vectors(config, 2 * config.between, generator).chunk(2, 1)
     pairs = [(key, old)] * config.repeats + list(zip(keys.unbind(1), values.unbind(1), strict=True))
-    memory = store(rule, None, [*pairs, (key, new)], context)
+    memory = store(rule, [*pairs, (key, new)], context)
     candidates = torch.stack([new, old, *values.unbind(1)], 1)
     answers, overlaps = [], []
     for delay in config.delays:
@@ -157,7 +157,7 @@ def similar(rule: MemoryRule, config: Config, context: Context) -> xr.Dataset:
         keys, values = unit_vectors(config, 2 * config.length, generator).chunk(2, 1)
         keys = correlation**0.5 * shared + (1 - correlation) ** 0.5 * keys
         keys = keys / keys.norm(dim=-1, keepdim=True)
-        memory = store(rule, None, zip(keys.unbind(1), values.unbind(1), strict=True), context)
+        memory = store(rule, zip(keys.unbind(1), values.unbind(1), strict=True), context)
         replies = torch.stack([rule.read(memory, key.to(memory)) for key in keys.unbind(1)], 1)
         answers = torch.stack([similarity(values, reply).argmax(1) for reply in replies.unbind(1)], 1).cpu()
         right.append((answers == torch.arange(config.length)).double().mean(1))
@@ -177,7 +177,7 @@ def distracted(rule: MemoryRule, config: Config, context: Context) -> xr.Dataset
             ([*others, (key, value)], proactive),
             ([(key, value), *others], retroactive),
         ):
-            reply = rule.read(store(rule, None, order, context), key.to(context.device))
+            reply = rule.read(store(rule, order, context), key.to(context.device))
             right.append((similarity(candidates, reply).argmax(1) == 0).double().cpu())
     return xr.Dataset(
         {
@@ -187,12 +187,12 @@ def distracted(rule: MemoryRule, config: Config, context: Context) -> xr.Dataset
     )
 
 
-def store(rule: MemoryRule, memory: Tensor | None, pairs: object, context: Context) -> Tensor:
-    """Write pairs of key and value, one a second; `memory [trial, timescale, post, pre]`."""
+def store(rule: MemoryRule, pairs: Iterable[tuple[Tensor, Tensor]], context: Context) -> Tensor:
+    """Write pairs of key and value, one a second, into an empty memory: `[trial, timescale, post, pre]`."""
+    pairs = [(key.to(context.device), value.to(context.device)) for key, value in pairs]
+    trials, units = pairs[0][0].shape
+    memory = pairs[0][0].new_zeros(trials, rule.timescales, units, units)
     for key, value in pairs:
-        key, value = key.to(context.device), value.to(context.device)
-        if memory is None:
-            memory = key.new_zeros(len(key), rule.timescales, key.shape[1], key.shape[1])
         memory = rule.write(memory, key, value, 1.0)
     return memory
 

@@ -4,10 +4,10 @@ One network is trained on associative retrieval in which blanks separate the pai
 2 to 200 steps; every blank is written to the memory too. The memory has one time constant, a spectrum of them, or one
 that is trained. With delays of two lengths, sequences of one length alternate with those of the other.
 
-    fwsim sweep timescale_match --over tau=2,10,50,250 --over delays=2,20,100 --seeds 3
-    fwsim sweep timescale_match --tau 2 --tau 10 --tau 50 --tau 250 --over delays=2,20,100 --seeds 3
+    fwsim sweep timescale_match --over tau=2,10,50,250 --over delays=2,10,50,200 --seeds 3
+    fwsim sweep timescale_match --tau 2 --tau 10 --tau 50 --tau 250 --over delays=2,10,50 --seeds 3
     fwsim sweep timescale_match --tau 2 --tau 10 --tau 50 --tau 250 --learn tau --learn eta
-        --over delays=2,100 --seeds 3                      and --delays 2 --delays 100 for the mixture
+        --over delays=2,50 --seeds 3                       (or --delays 2 --delays 50 for the mixture)
 
 What a memory of time constant τ keeps over a delay d is e^(−d/τ). Layer normalisation and training can make up for
 weakness, but not for what later writes have drowned: expect τ of the order of the delay or longer to be needed, and a
