@@ -2,10 +2,11 @@
 
     python benchmarks/gpu_engine.py [--quick]
 
-fwsim as it comes against the per-step torch loop; the same loop with its step compiled, the whole run recorded as one
-CUDA graph; a JAX scan, if JAX sees the GPU; and, for reads that do not feed back, a chunked linear attention, if
-flash-linear-attention is installed. All must give the same states and gradients before they are timed. What is moved
-on chip is set against what shared memory can deliver; docs/results/gpu.md derives that limit.
+fwsim as it comes, and recorded as a CUDA graph, against the per-step torch loop; against that loop with its step
+compiled and the whole run recorded as one CUDA graph; a JAX scan, if JAX sees the GPU; and, for reads that do not feed
+back, a chunked linear attention, if flash-linear-attention is installed. All must give the same states and gradients
+before they are timed. What is moved on chip is set against what shared memory can deliver; docs/results/gpu.md derives
+that limit.
 """
 
 from __future__ import annotations
@@ -63,8 +64,9 @@ def contenders(shape: Shape) -> dict[str, tuple[Work, Work]]:
     compiled = torch.compile(torch_step, dynamic=False)
     works = {
         "fwsim": torch_works(lambda x: net(x)[0], net, x),
+        "fwsim CUDA graph": graphed(*torch_works(lambda x: net(x)[0], net, x)),
         "torch loop": torch_works(lambda x: torch_loop(net, x), net, x),
-        "CUDA graph": graphed(*torch_works(lambda x: torch_loop(net, x, compiled), net, x)),
+        "loop CUDA graph": graphed(*torch_works(lambda x: torch_loop(net, x, compiled), net, x)),
     }
     if jax_sees_gpu():
         works["JAX"] = jax_works(shape, "dense", shape.network(), shape.inputs())

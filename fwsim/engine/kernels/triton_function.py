@@ -142,7 +142,7 @@ class Sequence(torch.autograd.Function):
             matrix=matrix,
             **_named_tables(tables),
             past=past,
-            past_columns=past.mT.contiguous(),
+            past_columns=past.mT.contiguous() if held else past,
             sustained=sustained,
             normal=normal,
             scale=scale,
