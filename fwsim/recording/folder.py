@@ -23,7 +23,7 @@ from fwsim.recording import checkpoints
 from fwsim.recording.layout import Layout, along
 from fwsim.recording.reading import check_interrupted, open_recording
 
-CHUNK_BYTES = 2 * 2**20
+CHUNK_BYTES = 2**20
 CHUNK_EVENTS = 2**14
 PAUSE = 20  # times as long as the last checkpoint took
 

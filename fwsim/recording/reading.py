@@ -21,7 +21,7 @@ from fwsim.recording.schema import SCHEMA
 
 CODECS = ("BytesCodec", "BloscCodec", "Crc32cCodec")
 
-# What a file may declare before anything is allocated; ours have chunks of 2 MiB.
+# What a file may declare before anything is allocated; ours have chunks of 1 MiB.
 LARGEST_CHUNK = 64 * 2**20  # bytes
 MOST_CHUNKS = 2**20  # of one sample
 
