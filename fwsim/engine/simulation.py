@@ -149,7 +149,10 @@ def simulate(
     )
     if recorder.resumed:
         observer.resume(recorder.resumed)
-    _run(observer, recorder, source, (observer.state.step - state.step, steps), progress)
+    try:
+        _run(observer, recorder, source, (observer.state.step - state.step, steps), progress)
+    finally:
+        recorder.wait()
     return recorder.finish(observer.final())
 
 

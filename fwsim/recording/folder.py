@@ -123,7 +123,7 @@ class ZarrStore:
         """Keep `content` and the buffers, after all chunks before, unless the last checkpoint is too recent."""
         if time.monotonic() < self._due:
             return
-        self._wait()
+        self.wait()
         began = time.monotonic()
         kept = dict(content())
         for name, buffer in self._buffers.items():
@@ -142,7 +142,7 @@ class ZarrStore:
         """Add whole variables and last attributes, and open the recording."""
         for buffer in self._buffers.values():
             self._write(buffer)
-        self._wait()
+        self.wait()
         self._writer.shutdown()
         with _one_line(self.path):
             for name, variable in extra.items():
@@ -153,10 +153,11 @@ class ZarrStore:
 
     def _write(self, buffer: _Buffer) -> None:
         """Hand the buffer over; at most one chunk waits, so that memory stays bounded."""
-        self._wait()
+        self.wait()
         self._pending = self._writer.submit(buffer.take())
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Wait for what is being written in the background."""
         if self._pending is not None:
             with _one_line(self.path):
                 self._pending.result()

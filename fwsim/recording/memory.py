@@ -41,6 +41,9 @@ class MemoryStore:
     def checkpoint(self, content: Callable[[], Mapping[str, np.ndarray]]) -> None:
         """Keep nothing: what is in memory does not outlive its process."""
 
+    def wait(self) -> None:
+        """Nothing is written in the background."""
+
     def finish(
         self, extra: Mapping[str, xr.Variable], attributes: Mapping[str, str | int | float]
     ) -> xr.Dataset:

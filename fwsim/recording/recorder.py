@@ -149,6 +149,10 @@ class Recorder:
         """Offer what the run needs to go on from here, which is kept as often as costs little; in memory never."""
         self._store.checkpoint(lambda: {**_prefixed("state", state()), **self._unfinished()})
 
+    def wait(self) -> None:
+        """Wait for what is being written in the background, also where a run was stopped."""
+        self._store.wait()
+
     def finish(self, state: Mapping[str, np.ndarray | int] | None = None) -> xr.Dataset:
         """Store the final state and give the recording.
 

@@ -127,7 +127,10 @@ def simulate(
         sampler = Sampler(assembly, recorder, steps)
         if recorder.resumed:
             sampler.resume(recorder.resumed)
-        _run(b, assembly, sampler, steps, progress)
+        try:
+            _run(b, assembly, sampler, steps, progress)
+        finally:
+            recorder.wait()
     return recorder.finish({"potential": by_trial(assembly, np.array(assembly.neurons.v))})
 
 

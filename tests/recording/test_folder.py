@@ -98,7 +98,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
 @pytest.mark.usefixtures("small_chunks")
 def test_a_full_disk_is_an_error_and_what_was_written_stays(tmp_path, monkeypatch):
     recorder = record(tmp_path / "run.zarr", until=200)
-    recorder._store._wait()
+    recorder._store.wait()
     before = open_recording(tmp_path / "run.zarr").load()
 
     def full(*_, **__):
@@ -115,7 +115,7 @@ def test_a_full_disk_is_an_error_and_what_was_written_stays(tmp_path, monkeypatc
 @pytest.mark.parametrize("until", [0, 37, 185, 481])
 def test_an_interrupted_run_is_a_prefix(tmp_path, until):
     recorder = record(tmp_path / "run.zarr", until=until)
-    recorder._store._wait()
+    recorder._store.wait()
     part, whole = open_recording(tmp_path / "run.zarr"), record()
     check_prefix(part, whole)
     assert part.valid_steps <= until
