@@ -190,7 +190,9 @@ def plot_overlaps(result: xr.Dataset) -> Figure:
 
 def errorbars(axes: Axes, values: xr.DataArray, dim: str, colour: str) -> None:
     estimate, low, high = bootstrap(values.transpose("network", dim).values)
-    axes.errorbar(values[dim], estimate, [estimate - low, high - estimate], fmt="o", ms=3, color=colour)
+    axes.errorbar(
+        values[dim].values, estimate, [estimate - low, high - estimate], fmt="o", ms=3, color=colour
+    )
 
 
 def plot_run(result: xr.Dataset) -> Figure:

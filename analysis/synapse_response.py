@@ -14,11 +14,15 @@ from collections.abc import Callable, Iterator
 from itertools import cycle
 
 import numpy as np
+import torch
 import xarray as xr
 from matplotlib.figure import Figure
 
-from fwsim.study import COLOURS, figure
+from fwsim import spiking
+from fwsim.rules import RULES, AssociativeRule
+from fwsim.study import COLOURS, Versions, figure
 
+GRID = 1e-4  # s, of Brian2
 LINES = {"regular": "-", "poisson": "--", "mean_field": ":"}
 WIDTHS = (2.4, 1.5, 0.8)  # settings that coincide are seen one on the other
 
@@ -89,6 +93,24 @@ def closed_preferred(U: float, tau_rec: float, tau_facil: float) -> float:
 def closed_limiting(U: float, tau_rec: float, tau_facil: float) -> float:
     """1/(U τ_rec), only without facilitation."""
     return 1 / (U * tau_rec) if tau_facil == 0 else math.nan
+
+
+def versions(result: xr.Dataset) -> list[Versions]:
+    """Responses of the rules to the train with steps, on tensors and in Brian2, with spikes on its grid."""
+    kind = RULES[json.loads(result.attrs["experiment_configuration"])["rule"]]
+    times = torch.from_numpy(result["spike_time"].values / GRID).round().unique() * GRID
+    found = []
+    for settings in json.loads(result.attrs["settings"]):
+        rule = kind(**settings)
+        trains = [times, times] if isinstance(rule, AssociativeRule) else [times]
+        found.append((spiking.respond(rule, *trains, dt=GRID).numpy(), rule.respond(*trains).numpy()))
+    brian, tensor = (
+        xr.DataArray(
+            np.array(values), dims=("setting", "spike"), coords={"setting": result["setting"].values}
+        )
+        for values in zip(*found)
+    )
+    return [Versions("response to each spike", "response", brian, tensor)]
 
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:

@@ -15,7 +15,8 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fwsim.study import COLOURS, figure
+from fwsim.measure import bootstrap
+from fwsim.study import COLOURS, Versions, figure
 
 POOLS = 5
 REGIMES = ("forgets", "holds", "lost")
@@ -29,8 +30,6 @@ START = 0.2
 """Time in s after which the spontaneous state counts, when the initial potentials are forgotten."""
 READ = 0.5
 """Selectivity of the response to a ping above which the memory counts as read out."""
-DRAWS = 2000
-"""Bootstrap samples over networks."""
 LABELS = {"mongillo2008": "facilitation (mongillo2008)", "maass2002": "facilitation (maass2002)",
           "slow_current": "slow currents"}  # fmt: skip
 
@@ -57,14 +56,14 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Regimes and rates against background, boundaries, responses to the ping and lifetimes, with intervals."""
     config = json.loads(recording.attrs["experiment_configuration"])
     recording = recording.load()
-    random = np.random.default_rng(0)
     parts = []
     if "regimes" in config["parts"]:
-        parts += [regimes(recording, config), boundaries(recording, config, random)]
+        parts += [regimes(recording, config), boundaries(recording, config)]
+        parts.append(recording[["regime_rate", "regime_mean_field_rate"]].rename(unit="population"))
     if "pings" in config["parts"]:
-        parts.append(pings(recording, random))
+        parts.append(pings(recording))
     if "lifetimes" in config["parts"]:
-        parts.append(lifetimes(recording, random))
+        parts.append(lifetimes(recording))
     shown = recording[["raster_time", "raster_row", "raster_rate", "raster_u", "raster_x"]].isel(unit=[0, 1])
     result = xr.merge([*parts, shown], compat="no_conflicts", combine_attrs="drop")
     return result.assign_attrs(experiment_configuration=recording.attrs["experiment_configuration"])
@@ -89,7 +88,7 @@ def regimes(recording: xr.Dataset, config: dict) -> xr.Dataset:
     return xr.Dataset(found)
 
 
-def boundaries(recording: xr.Dataset, config: dict, random: np.random.Generator) -> xr.Dataset:
+def boundaries(recording: xr.Dataset, config: dict) -> xr.Dataset:
     """Backgrounds above which half of the networks hold (or more), and lose their spontaneous state.
 
     In V, `[model, interval]`, NaN where it does not happen up to the largest background. Intervals are 95 % bootstrap
@@ -103,35 +102,39 @@ def boundaries(recording: xr.Dataset, config: dict, random: np.random.Generator)
     for level, name in ((1, "hold"), (2, "loss")):
         for prefix, networks in (("", spiking.values), ("mean_field_", rates.values[:, None])):
             reached = (networks >= level)[..., order].astype(float)
-            both = [boundary(background, one, random) for one in reached]
+            both = [boundary(background, one) for one in reached]
             found[f"{prefix}{name}_boundary"] = (("model", "interval"), np.array(both))
     result = xr.Dataset(found).assign_coords(interval=["estimate", "low", "high"], model=recording["model"])
     return result.map(lambda each: labelled(each, "background at the boundary", "V"))
 
 
-def boundary(background: np.ndarray, reached: np.ndarray, random: np.random.Generator) -> np.ndarray:
+def boundary(background: np.ndarray, reached: np.ndarray) -> np.ndarray:
     """Boundary and its interval from what each network reached, `[network, background]`."""
-    estimate, low, high = interval(reached, lambda mean: rise(background, mean), random)
+    estimate, low, high = bootstrap(reached, lambda mean: rise(background, mean))
     if np.isnan(low):
         return np.full(3, np.nan)
     return np.array([estimate, background[background <= low].max(), background[background >= high].min()])
 
 
-def pings(recording: xr.Dataset, random: np.random.Generator) -> xr.Dataset:
+def pings(recording: xr.Dataset) -> xr.Dataset:
     """Selectivity of the responses: (cued − others)/(cued + others), `[model, ping_delay, interval]`."""
     values = selectivity(recording["ping_response"]).transpose("model", "ping_delay", "network").values
-    found = [[interval(networks, lambda mean: mean, random) for networks in model] for model in values]
+    found = [[bootstrap(networks) for networks in model] for model in values]
     mean_field = selectivity(recording["mean_field_ping_response"]).transpose("model", "ping_delay")
-    return xr.Dataset(
-        {
-            "selectivity": (("model", "ping_delay", "interval"), np.array(found)),
-            "mean_field_selectivity": mean_field,
-        },
-        coords={"interval": ["estimate", "low", "high"], "ping_delay": recording["ping_delay"]},
-    ).map(lambda each: labelled(each, "selectivity of the response to the ping", "1"))
+    return (
+        xr.Dataset(
+            {
+                "selectivity": (("model", "ping_delay", "interval"), np.array(found)),
+                "mean_field_selectivity": mean_field,
+            },
+            coords={"interval": ["estimate", "low", "high"], "ping_delay": recording["ping_delay"]},
+        )
+        .map(lambda each: labelled(each, "selectivity of the response to the ping", "1"))
+        .assign(network_selectivity=labelled(selectivity(recording["ping_response"]), "selectivity", "1"))
+    )
 
 
-def lifetimes(recording: xr.Dataset, random: np.random.Generator) -> xr.Dataset:
+def lifetimes(recording: xr.Dataset) -> xr.Dataset:
     """Delay at which the selectivity falls to one half, in s, `[tau_facil, tau_rec, interval]`.
 
     Memories that outlive the longest delay count as living that long, those never read out as 0.
@@ -143,12 +146,14 @@ def lifetimes(recording: xr.Dataset, random: np.random.Generator) -> xr.Dataset:
         selectivity(recording["mean_field_lifetime_response"]).transpose(*dims[:2], "ping_delay").values
     )
     shape = values.shape[:2]
-    found = [interval(values[at], lambda mean: fall(delays, mean), random) for at in np.ndindex(shape)]
+    each = np.apply_along_axis(lambda one: fall(delays, one), -1, values)
+    found = [bootstrap(values[at], lambda mean: fall(delays, mean)) for at in np.ndindex(shape)]
     alone = [fall(delays, mean_field[at]) for at in np.ndindex(shape)]
     return xr.Dataset(
         {
             "lifetime": ((*dims[:2], "interval"), np.reshape(found, (*shape, 3))),
             "mean_field_lifetime": (dims[:2], np.reshape(alone, shape)),
+            "network_lifetime": (dims[:3], each),
         },
         coords={"tau_facil": recording["tau_facil"], "tau_rec": recording["tau_rec"]},
     ).map(lambda each: labelled(each, "lifetime of the memory", "s"))
@@ -159,16 +164,6 @@ def selectivity(response: xr.DataArray) -> xr.DataArray:
     cued, others = response.isel(unit=0), response.isel(unit=slice(1, POOLS)).mean("unit")
     total = cued + others
     return xr.where(total > 0, (cued - others) / total.where(total > 0, 1.0), 0.0)
-
-
-def interval(
-    networks: np.ndarray, statistic: Callable[[np.ndarray], Any], random: np.random.Generator
-) -> np.ndarray:
-    """Statistic of the mean over networks (first axis), with the ends of its 95 % bootstrap interval."""
-    drawn = networks[random.integers(len(networks), size=(DRAWS, len(networks)))].mean(1)
-    values = np.array([statistic(mean) for mean in drawn])
-    ends = np.nanquantile(values, [0.025, 0.975]) if np.isfinite(values).any() else [np.nan, np.nan]
-    return np.array([statistic(networks.mean(0)), *ends])
 
 
 def rise(x: np.ndarray, y: np.ndarray) -> float:
@@ -193,6 +188,22 @@ def labelled(values: xr.DataArray, name: str, units: str) -> xr.DataArray:
     return values.assign_attrs(units=units, long_name=name)
 
 
+def versions(result: xr.Dataset) -> list[Versions]:
+    """What the spiking network and its rate version have in common."""
+    pairs = (
+        ("trajectory of the populations", "trajectory", "regime_rate", "regime_mean_field_rate"),
+        ("spontaneous rate", "rate", "spontaneous", "mean_field_spontaneous"),
+        ("rate of the cued pool", "rate", "delay_rate", "mean_field_delay_rate"),
+        ("selectivity of a ping", "recall", "network_selectivity", "mean_field_selectivity"),
+        ("lifetime", "lifetime", "network_lifetime", "mean_field_lifetime"),
+    )
+    return [
+        Versions(quantity, kind, result[spiking], result[rates], "network")
+        for quantity, kind, spiking, rates in pairs
+        if spiking in result
+    ]
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows: spiking network with 95 % intervals, beside the rate version."""
     rows: list[dict[str, object]] = []
@@ -213,7 +224,7 @@ def regime_rows(model: str, at: xr.Dataset) -> list[dict[str, object]]:
         here = at.sel(background=background)
         regimes = ", ".join(REGIMES[k] for k in here["regime"].values)
         for name, label in (("spontaneous", "spontaneous rate"), ("delay_rate", "cued pool in the delay")):
-            values = interval(here[name].values, lambda mean: mean, np.random.default_rng(0))
+            values = bootstrap(here[name].values)
             quantity = f"{label} at {background * 1e3:g} mV (Hz)"
             rows.append(row(model, quantity, values, here[f"mean_field_{name}"]) | {"networks": regimes})
     return rows

@@ -53,7 +53,7 @@ REDUCED = ("linear", "trained")
 class Config(Base):
     """Neurons, memories, and what is shown and cued."""
 
-    memories: tuple[Memory, ...] = ("linear", "one", "several", "bcpnn", "trained")
+    memories: tuple[Memory, ...] = ("one", "several", "linear", "bcpnn", "trained")
     "What the synapses remember with."
     networks: int = Field(default=5, ge=1)
     "Networks, each with patterns and noise of its own."

@@ -16,6 +16,7 @@ stay; fluctuations of the pools grow, and with them the chance to leave a state.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
@@ -122,7 +123,9 @@ def run(config: Config, context: Context) -> xr.Dataset:
             )
         if "lifetimes" in config.parts:
             found.append(lifetimes(config, context, advance))
-    return xr.merge(found, compat="no_conflicts")
+    facilitating = [model for model in config.models if model != "slow_current"]
+    circuits = {model: circuit(config, model).configuration() for model in facilitating}
+    return xr.merge(found, compat="no_conflicts").assign_attrs(circuits=json.dumps(circuits))
 
 
 def over_models(config: Config, runs: Sequence[xr.Dataset]) -> xr.Dataset:

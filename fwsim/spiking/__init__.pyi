@@ -6,6 +6,13 @@ from .circuit import Population as Population
 from .mean_field import rate_drive as rate_drive
 from .mean_field import rate_network as rate_network
 from .mean_field import simulate_rates as simulate_rates
+from .measured import MEASUREMENTS as MEASUREMENTS
+from .measured import Measurement as Measurement
+from .measured import Verdict as Verdict
+from .measured import first_release as first_release
+from .measured import judge as judge
+from .measured import measured_by as measured_by
+from .measured import measurements as measurements
 from .pooling import pooled as pooled
 from .resolved import resolved_network as resolved_network
 from .resolved import simulate_resolved as simulate_resolved

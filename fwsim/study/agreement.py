@@ -155,11 +155,12 @@ def plot(result: xr.Dataset) -> Figure:
     made, grid = figure(1, max(1, len(names)), width="double", aspect=1.1, squeeze=False)
     for axes, (name, units) in zip(grid[0], names):
         one = result.isel(row=np.flatnonzero((result["quantity"] == name) & (result["units"] == units)))
-        middle = one["spiking"].sel(interval="estimate")
-        ends = [abs(one["spiking"].sel(interval=end) - middle) for end in ("low", "high")]
-        tensor = one["tensor"].sel(interval="estimate")
-        axes.errorbar(tensor, middle, ends, fmt="o", ms=3, color=COLOURS["blue"])
-        least, most = (float(f([f(tensor), f(middle)])) for f in (np.nanmin, np.nanmax))
+        middle, low, high = one["spiking"].transpose("interval", "row").values
+        tensor = one["tensor"].sel(interval="estimate").values
+        axes.errorbar(
+            tensor, middle, abs(np.array([low, high]) - middle), fmt="o", ms=3, color=COLOURS["blue"]
+        )
+        least, most = (f([f(tensor), f(middle)]) for f in (np.nanmin, np.nanmax))
         axes.plot([least, most], [least, most], color=COLOURS["black"], lw=0.5)
         unit = f" ({units})" if units not in ("", "1") else ""
         axes.set(xlabel=f"tensor{unit}", ylabel=f"spiking{unit}", title=name)

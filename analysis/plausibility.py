@@ -1,0 +1,230 @@
+"""Which of a model's values has any synapse or neuron been measured to have?
+
+For runs whose recording says what circuits were run (`working_memory`, `hebbian_memory`, any recording of
+`fwsim.spiking.simulate`): `fwsim analyse RUN --analysis plausibility`. Each value stands beside the closest
+measurement, with its source; a verdict says "among the measured values", "exceeds every tabulated value" (or below),
+or "no data", one for every component and quantity, never one for the whole model. A time constant of facilitation
+that no facilitating synapse has is also held against augmentation, another component with longer ones.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+import fwsim as fw
+from fwsim.errors import RecordingError
+from fwsim.measure import firing_rate, isi_cv, synchrony
+from fwsim.rules import AssociativeRule, PresynapticRule
+from fwsim.spiking import MEASUREMENTS, Measurement, Verdict, first_release, judge
+from fwsim.study import COLOURS, figure
+
+Claim = tuple[str, str, float, str]
+"""Component, quantity, value, unit."""
+BIN = 0.01
+"""Width in s of the bins of synchrony."""
+HELD = 2.0
+"""Least rate in Hz of a pool that counts as active in the delay of `working_memory`."""
+
+
+def analyse(recording: xr.Dataset, sources: Sequence[Measurement] = MEASUREMENTS) -> xr.Dataset:
+    """Judge every value of every circuit; `sources` may have your own measurements, by `fwsim.spiking.measured_by`."""
+    rows = []
+    for model, circuit in circuits(recording).items():
+        claims = [*synapses(circuit), *balance(circuit), *firing(recording, model, circuit)]
+        judged = [judge(*claim, sources) for claim in dict.fromkeys(claims)]
+        judged += [
+            judge("augmentation", "decay", each.value, "s", sources)
+            for each in judged
+            if each.quantity == "tau_facil" and each.verdict == fw.spiking.measured.ABOVE
+        ]
+        rows += [row(model, each) for each in judged] + [dale(model, circuit)]
+    columns = list(rows[0])
+    found = {
+        name: ("row", np.array([each[name] for each in rows], float if name == "value" else str))
+        for name in columns
+    }
+    return xr.Dataset(found).assign_attrs({key: str(value) for key, value in recording.attrs.items()})
+
+
+def circuits(recording: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """The circuits that were run, by model."""
+    if "circuits" in recording.attrs:
+        return json.loads(recording.attrs["circuits"])
+    described = json.loads(recording.attrs.get("configuration", "{}"))
+    if described.get("network") != "Circuit":
+        raise RecordingError(
+            "the recording does not say what circuit was run; analyse a run of working_memory or hebbian_memory, or "
+            "a recording of fwsim.spiking.simulate"
+        )
+    return {"circuit": described}
+
+
+def synapses(circuit: dict[str, Any]) -> Iterator[Claim]:
+    """What its synapses assume."""
+    for each in circuit["connections"]:
+        excites = not is_inhibitory(each["efficacy"])
+        component = "excitatory synapse" if excites else "inhibitory synapse"
+        strength = abs(each["efficacy"]) if isinstance(each["efficacy"], (int, float)) else np.nan
+        given = each["synapse"]
+        if given is None:
+            yield component, "potential", strength, "V"
+            continue
+        rule = getattr(fw, given["rule"])(**{name: value for name, value in given.items() if name != "rule"})
+        if isinstance(rule, PresynapticRule):
+            yield component, "first release", first_release(rule), "1"
+            yield component, "potential", strength * first_release(rule), "V"
+            for name in ("tau_rec", "tau_facil"):
+                if hasattr(rule, name):
+                    yield component, name, float(getattr(rule, name)), "s"
+        elif isinstance(rule, AssociativeRule):
+            for tau in np.atleast_1d(getattr(rule, "tau", getattr(rule, "tau_p", np.nan))):
+                yield "Hebbian potentiation", "decay", float(tau), "s"
+            limit = getattr(rule, "w_max", None)
+            yield (
+                component,
+                "potential",
+                strength * float(np.sum(limit)) if limit is not None else np.inf,
+                "V",
+            )
+
+
+def is_inhibitory(efficacy: Any) -> bool:
+    return isinstance(efficacy, (int, float)) and efficacy < 0
+
+
+def balance(circuit: dict[str, Any]) -> Iterator[Claim]:
+    """Inhibition over excitation: sums of static efficacies onto one neuron of the first population."""
+    sizes = {each["name"]: each["size"] for each in circuit["populations"]}
+    first = circuit["populations"][0]["name"]
+    total = {True: 0.0, False: 0.0}
+    for each in circuit["connections"]:
+        if each["post"] == first and isinstance(each["efficacy"], (int, float)):
+            total[is_inhibitory(each["efficacy"])] += (
+                abs(each["efficacy"]) * each["probability"] * sizes[each["pre"]]
+            )
+    if total[False]:
+        yield "network", "inhibition over excitation", total[True] / total[False], "1"
+
+
+def firing(recording: xr.Dataset, model: str, circuit: dict[str, Any]) -> Iterator[Claim]:
+    """How its neurons fire, where the recording shows it."""
+    if "regime_rate" in recording:
+        late = recording["regime_rate"].sel(model=model).isel(unit=0, time=slice(-100, None)).mean("time")
+        rates = late.mean("network").values
+        if (rates > HELD).any():
+            yield "firing", "rate while active", float(rates[rates > HELD].mean()), "Hz"
+    if "recalled" in recording:
+        taken_part = recording["cued"] | recording["completed"]
+        yield (
+            "firing",
+            "rate while active",
+            float(recording["recalled"].sel(memory=model).where(taken_part).mean()),
+            "Hz",
+        )
+    kept = "memory" not in recording.dims or str(recording["memory"].values[0]) == model
+    if "spike_time" in recording and kept:
+        neurons = sum(
+            each["size"]
+            for each in circuit["populations"]
+            if not any(
+                is_inhibitory(link["efficacy"])
+                for link in circuit["connections"]
+                if link["pre"] == each["name"]
+            )
+        )
+        trains = recording[["spike_time", "spike_unit", "spike_trial"]].load()
+        trains = excitatory(trains, neurons)
+        trains.attrs["duration"] = recording.attrs.get("duration", float(trains["spike_time"].max()))
+        rate = firing_rate(trains)
+        yield "firing", "median rate", float(rate.median()), "Hz"
+        yield "firing", "skewness of rates", float((((rate - rate.mean()) / rate.std()) ** 3).mean()), "1"
+        yield "firing", "ISI CV", float(isi_cv(trains).mean()), "1"
+        yield "firing", "synchrony", float(synchrony(trains, BIN).mean()), "1"
+
+
+def excitatory(trains: xr.Dataset, neurons: int) -> xr.Dataset:
+    """Spikes of the first neurons."""
+    kept = trains.isel(spike=np.flatnonzero(trains["spike_unit"].values < neurons))
+    return kept.assign_coords(unit=np.arange(neurons))
+
+
+def dale(model: str, circuit: dict[str, Any]) -> dict[str, object]:
+    """Say whether every population only excites or only inhibits."""
+    signs: dict[str, set[bool]] = {}
+    for each in circuit["connections"]:
+        signs.setdefault(each["pre"], set()).add(is_inhibitory(each["efficacy"]))
+        if each["synapse"] is not None and each["synapse"]["rule"] == "BCPNN":
+            signs[each["pre"]] |= {True, False}  # log odds have both signs
+    both = [name for name, found in signs.items() if len(found) > 1]
+    return {
+        "model": model,
+        "component": "network",
+        "quantity": "Dale's law",
+        "value": np.nan,
+        "units": "",
+        "verdict": f"violated by {', '.join(both)}" if both else "holds",
+        "nearest": "",
+        "source": "",
+    }
+
+
+def row(model: str, each: Verdict) -> dict[str, object]:
+    """One verdict as text."""
+    nearest = each.nearest
+    measured = (
+        ""
+        if nearest is None
+        else f"{nearest.low:g}" + ("" if nearest.low == nearest.high else f" … {nearest.high:g}")
+    )
+    return {
+        "model": model,
+        "component": each.component,
+        "quantity": each.quantity,
+        "value": each.value,
+        "units": each.units,
+        "verdict": each.verdict,
+        "nearest": measured if nearest is None else f"{measured} ({nearest.preparation})",
+        "source": "" if nearest is None else nearest.source,
+    }
+
+
+def table(result: xr.Dataset) -> pd.DataFrame:
+    """Make the rows: one a model, component and quantity."""
+    return pd.DataFrame({name: result[name].values for name in result.data_vars})
+
+
+def plot(result: xr.Dataset) -> Figure:
+    """Draw every judged value among the measurements of its quantity."""
+    shown = table(result)
+    shown = shown[np.isfinite(shown["value"]) & (shown["value"] > 0) & (shown["nearest"] != "")]
+    kinds = list(dict.fromkeys(zip(shown["component"], shown["quantity"], shown["units"])))
+    made, axes = figure(1, 1, width="double", aspect=0.12 * max(3, len(kinds)) / 2)
+    models = list(dict.fromkeys(shown["model"]))
+    for place, (component, quantity, _) in enumerate(kinds):
+        for each in MEASUREMENTS:
+            if (each.component, each.quantity) == (component, quantity):
+                ends = [max(each.low, 1e-4), min(each.high, 1e4)]
+                axes.plot(ends, [place, place], "|-", color=COLOURS["black"], ms=8, lw=2)
+        for model, colour in zip(models, COLOURS.values()):
+            one = shown[
+                (shown["model"] == model)
+                & (shown["component"] == component)
+                & (shown["quantity"] == quantity)
+            ]
+            axes.plot(one["value"], [place + 0.25] * len(one), "o", ms=4, color=colour)
+    for model, colour in zip(models, COLOURS.values()):
+        axes.plot([], [], "o", ms=4, color=colour, label=model)
+    axes.plot([], [], "|", color=COLOURS["black"], ms=8, label="measured")
+    axes.set_yticks(
+        range(len(kinds)), [f"{component}: {quantity} ({units})" for component, quantity, units in kinds]
+    )
+    axes.set(xscale="log", xlabel="value in the unit of its row")
+    axes.legend(fontsize="xx-small", loc="upper right")
+    return made

@@ -1,0 +1,89 @@
+"""Verdicts: the values of known models, a fitted synapse as a source, Dale's law."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+import fwsim as fw
+from fwsim.errors import RecordingError
+from fwsim.fitting import synthetic_table
+from fwsim.spiking import MEASUREMENTS, Circuit, Connection, Population, judge, measured_by, measurements
+from fwsim.study import files
+from fwsim.units import mV
+
+ROOT = Path(__file__).parents[2]
+plausibility = files.load(ROOT / "analysis" / "plausibility.py", ("analyse", "plot"))
+
+
+def judged(**circuits):
+    """Verdicts by component and quantity."""
+    described = {name: circuit.configuration() for name, circuit in circuits.items()}
+    result = plausibility.analyse(xr.Dataset(attrs={"circuits": json.dumps(described)}))
+    rows = plausibility.table(result)
+    assert set(rows["verdict"]) <= {
+        "among the measured values", "exceeds every tabulated value", "below every tabulated value", "no data", "holds",
+    } or rows["verdict"].str.startswith("violated").any()  # fmt: skip
+    return {(row.component, row.quantity): row for row in rows.itertuples()}
+
+
+def test_mongillos_values():
+    made = files.load(ROOT / "experiments" / "working_memory.py", ("Config", "run"))
+    found = judged(memory=made.circuit(made.Config(), "mongillo2008"))
+    assert found["excitatory synapse", "first release"].verdict == "among the measured values"
+    assert found["excitatory synapse", "first release"].value == pytest.approx(0.36)
+    assert found["excitatory synapse", "tau_rec"].verdict == "among the measured values"
+    facil = found["excitatory synapse", "tau_facil"]
+    assert facil.verdict == "exceeds every tabulated value"
+    assert facil.nearest.startswith("0.67")
+    assert found["augmentation", "decay"].verdict == "among the measured values"
+    assert found["network", "Dale's law"].verdict == "holds"
+
+
+def test_hebbian_values():
+    made = files.load(ROOT / "experiments" / "hebbian_memory.py", ("Config", "run"))
+    config = made.Config()
+    trained = judged(trained=made.circuit(config, "trained"))
+    decay = trained["Hebbian potentiation", "decay"]
+    assert decay.value == pytest.approx(0.3 / -math.log(0.95))
+    assert decay.verdict == "below every tabulated value"
+    assert trained["excitatory synapse", "potential"].verdict
+    bcpnn = judged(bcpnn=made.circuit(config, "bcpnn"))
+    assert bcpnn["network", "Dale's law"].verdict == "violated by E"
+
+
+def test_verdicts_at_the_ends():
+    assert judge("excitatory synapse", "tau_facil", 0.67).verdict == "among the measured values"
+    assert judge("excitatory synapse", "tau_facil", 0.671).verdict == "exceeds every tabulated value"
+    assert judge("excitatory synapse", "tau_facil", 0.01).verdict == "below every tabulated value"
+    unknown = judge("glia", "tau_facil", 0.1)
+    assert (unknown.verdict, unknown.nearest) == ("no data", None)
+
+
+def test_the_table_says_what_is_not_given():
+    table = measurements()
+    assert len(table) == len(MEASUREMENTS)
+    assert (table["sd"] == "not given").all()
+    assert table["source"].str.contains(r"\d{4}").all()
+
+
+def test_a_fitted_synapse_is_a_source():
+    table = synthetic_table(fw.TsodyksMarkram(0.15, 0.1, 2.0), sweeps=20, cv=0.2, seed=1)
+    fit = fw.fit(fw.TsodyksMarkram(0.2, 0.2, 1.0), table, starts=4, replicates=20)
+    mine = measured_by(fit, preparation="simulated", source="this test, 2026")
+    facil = next(each for each in mine if each.quantity == "tau_facil")
+    assert facil.low < 2.0 < facil.high
+    assert facil.n == len(set(zip(table["protocol"], table["sweep"])))
+    assert judge("excitatory synapse", "tau_facil", 2.0).verdict == "exceeds every tabulated value"
+    assert judge("excitatory synapse", "tau_facil", 2.0, "s", [*MEASUREMENTS, *mine]).nearest is facil
+
+
+def test_recordings_of_simulate_are_judged():
+    connections = [Connection("E", "I", 0.1 * mV), Connection("I", "E", -0.1 * mV)]
+    circuit = Circuit([Population("E", 5, noise=1 * mV), Population("I", 2)], connections)
+    run = xr.Dataset(attrs={"configuration": json.dumps(circuit.configuration())})
+    assert "holds" in plausibility.table(plausibility.analyse(run))["verdict"].tolist()
+    with pytest.raises(RecordingError, match="what circuit"):
+        plausibility.analyse(xr.Dataset())

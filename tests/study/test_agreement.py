@@ -1,0 +1,51 @@
+"""Comparing two versions: errors and intervals of made-up ones, and of a synapse in Brian2."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import fwsim as fw
+from fwsim import study
+from fwsim.study import Versions
+from fwsim.study.agreement import agreement, table
+
+
+def test_a_shifted_version_disagrees_by_its_shift():
+    random = np.random.default_rng(0)
+    tensor = xr.DataArray(np.full((30, 2), 3.0), dims=("seed", "age"), attrs={"units": "Hz"})
+    spiking = tensor + np.array([0.0, 1.0]) + 0.1 * random.normal(size=(30, 2))
+    rows = agreement([Versions("rate", "rate", spiking.assign_attrs(units="Hz"), tensor, "seed")])
+    assert rows["setting"].values.tolist() == ["age 0", "age 1"]
+    estimate, low, high = rows["difference"].values.T
+    assert estimate == pytest.approx([0, 1], abs=0.08)
+    assert (low < estimate).all()
+    assert (high > estimate).all()
+    np.testing.assert_allclose(high - low, 2 * 1.96 * 0.1 / np.sqrt(30), rtol=0.35)
+    assert table(rows)["agrees"].tolist()[1] == "no"
+
+
+def test_a_trajectory_gives_its_relative_error():
+    tensor = xr.DataArray(np.ones((4, 10)), dims=("model", "time"))
+    rows = agreement([Versions("course", "trajectory", 1.1 * tensor, tensor)])
+    np.testing.assert_allclose(rows["difference"].sel(interval="estimate"), 0.1, rtol=1e-9)
+    assert "error" in table(rows)
+
+
+def test_kinds_are_checked():
+    with pytest.raises(fw.ConfigError, match="kind"):
+        Versions("x", "speed", xr.DataArray(1.0), xr.DataArray(1.0))
+
+
+def test_a_synapse_is_compared_with_brian2(tmp_path):
+    config = {"rates": (1.0, 5.0), "intervals": (0.1,)}
+    run = study.run("synapse_response", config, folder=tmp_path / "run")
+    report = study.compare(run)
+    assert len(report.table) == 3  # conventions
+    assert (report.table["error"].astype(float) < 1e-10).all()
+    assert {path.name for path in report.files} >= {"result.nc", "table.csv", "agreement.png"}
+
+
+def test_a_model_with_one_version_is_refused(tmp_path):
+    run = study.run("forgetting", {"units": 10, "items": 20, "lags": 8, "trials": 1}, folder=tmp_path / "run")
+    with pytest.raises(fw.ConfigError, match="defines no versions"):
+        study.compare(run)
