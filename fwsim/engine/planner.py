@@ -33,14 +33,14 @@ DTYPES = {
 }
 
 NANOSECONDS = {
-    "step": 1900.0,
-    "iteration": 460.0,
-    "recurrent": 0.17,
-    "history": 0.29,
-    "matrix": 0.035,
-    "fold": 0.12,
-    "move": 1.8,
-    "sum": 0.13,
+    "step": 1060.0,
+    "iteration": 393.0,
+    "recurrent": 0.123,
+    "history": 0.226,
+    "matrix": 0.0182,
+    "fold": 0.141,
+    "move": 1.36,
+    "sum": 0.0424,
 }
 
 

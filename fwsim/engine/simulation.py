@@ -135,7 +135,8 @@ def simulate(
     observer = net.observer(state, steps, list(dict.fromkeys(each.variable for each in records)))
     observer.seed(seed)
     attributes = provenance(observer.configuration(), seed=seed, device=str(like.device), dtype=dtype)
-    attributes["inputs_sha256"] = _fingerprint(net, observer, drive)
+    if to is not None:
+        attributes["inputs_sha256"] = _fingerprint(net, observer, drive)
     if resume and to is not None and (done := finished(to, attributes)) is not None:
         return done
     recorder = Recorder(
