@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import fwsim as fw
 from fwsim.engine.planner import plan
@@ -89,6 +91,33 @@ def test_streamed_kernels_match_the_reference(streamed, case, chunk):
     torch.manual_seed(2)
     made, run = CASES[case]
     compare(triton_run, network(**made), chunk=chunk, device=DEVICE, **run)
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_random_networks_match_the_reference(data):
+    def draw(*values):
+        return data.draw(st.sampled_from(values))
+
+    torch.manual_seed(draw(*range(8)))
+    batch, timescales, normalise = draw(1, 2), draw(0, 1, 2, 3), draw("inner", "all", "none")
+    net = network(
+        draw(1, 2, 5, 17),
+        timescales,
+        draw(0, 1, 2, 3),
+        batch=draw(None, batch),
+        learn=draw((), RATES) if timescales else (),
+        activation="tanh" if normalise == "none" else draw("relu", "tanh", "sign"),
+        normalise=normalise,
+        write=draw("final", "before"),
+        self_connections=draw(True, False),
+    )
+    run = {"time": draw(1, 2, 5, 8), "start": draw("zero", "symmetric", "any"), "past": draw(0, 3, 5)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(room, "HELD", draw(room.HELD, 0))
+        patch.setattr(room, "TILE", draw(64, 256))
+        compare(triton_run, net, batch=batch, chunk=draw(None, 1, 2, 4, 16), device=DEVICE, **run)
 
 
 def test_checkpoints_of_the_dense_form():
