@@ -1,4 +1,4 @@
-"""Claim: memory does not depend on the number of steps, and recording everything costs less than running.
+"""Claim: peak memory of 10⁶ steps is within 10 % of that of 10⁴; and what recording every step costs.
 
     python benchmarks/recording_length.py [--quick]
 
