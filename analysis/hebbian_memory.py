@@ -88,13 +88,13 @@ def at(trials: xr.Dataset, where: xr.DataArray, dim: str) -> xr.Dataset:
 def described(config: dict, by_age: xr.Dataset) -> xr.Dataset:
     """Lifetime: the overlap summed over age, in s, how long a memory that is perfect and then gone would last."""
     step = config["show"] + config["pause"]
-    found = xr.Dataset(
+    label = {"units": "s", "long_name": "lifetime of the memory"}
+    return xr.Dataset(
         {
-            "lifetime": step * by_age["overlap"].sum("age"),
-            "mean_field_lifetime": step * by_age["mean_field_overlap"].sum("age"),
+            "lifetime": (step * by_age["overlap"].sum("age")).assign_attrs(label),
+            "mean_field_lifetime": (step * by_age["mean_field_overlap"].sum("age")).assign_attrs(label),
         }
     )
-    return found.map(lambda each: each.assign_attrs(units="s", long_name="lifetime of the memory"))
 
 
 def labelled(values: xr.DataArray, name: str) -> xr.DataArray:
@@ -107,16 +107,16 @@ def labelled(values: xr.DataArray, name: str) -> xr.DataArray:
 def versions(result: xr.Dataset) -> list[Versions]:
     """What the spiking network and the rate network have in common."""
     pairs = (
-        ("trajectory of the populations", "trajectory", "course"),
-        ("rate of the completed", "rate", "recalled_rate"),
-        ("overlap", "recall", "overlap"),
-        ("overlap", "recall", "load_overlap"),
-        ("overlap", "recall", "quality_overlap"),
-        ("lifetime", "lifetime", "lifetime"),
+        ("trajectory of the populations", "trajectory", "course", "Hz"),
+        ("rate of the completed", "rate", "recalled_rate", "Hz"),
+        ("overlap", "recall", "overlap", "1"),
+        ("overlap", "recall", "load_overlap", "1"),
+        ("overlap", "recall", "quality_overlap", "1"),
+        ("lifetime", "lifetime", "lifetime", "s"),
     )
     return [
-        Versions(quantity, kind, result[name], result[f"mean_field_{name}"], "network")
-        for quantity, kind, name in pairs
+        Versions(quantity, kind, result[name], result[f"mean_field_{name}"], units, "network")
+        for quantity, kind, name, units in pairs
     ]
 
 

@@ -86,13 +86,9 @@ def synapses(circuit: dict[str, Any]) -> Iterator[Claim]:
         elif isinstance(rule, AssociativeRule):
             for tau in np.atleast_1d(getattr(rule, "tau", getattr(rule, "tau_p", np.nan))):
                 yield "Hebbian potentiation", "decay", float(tau), "s"
-            limit = getattr(rule, "w_max", None)
-            yield (
-                component,
-                "potential",
-                strength * float(np.sum(limit)) if limit is not None else np.inf,
-                "V",
-            )
+            if hasattr(rule, "w_max"):
+                limit = np.inf if rule.w_max is None else float(np.sum(rule.w_max))
+                yield component, "potential", strength * limit, "V"
 
 
 def is_inhibitory(efficacy: Any) -> bool:

@@ -191,15 +191,15 @@ def labelled(values: xr.DataArray, name: str, units: str) -> xr.DataArray:
 def versions(result: xr.Dataset) -> list[Versions]:
     """What the spiking network and its rate version have in common."""
     pairs = (
-        ("trajectory of the populations", "trajectory", "regime_rate", "regime_mean_field_rate"),
-        ("spontaneous rate", "rate", "spontaneous", "mean_field_spontaneous"),
-        ("rate of the cued pool", "rate", "delay_rate", "mean_field_delay_rate"),
-        ("selectivity of a ping", "recall", "network_selectivity", "mean_field_selectivity"),
-        ("lifetime", "lifetime", "network_lifetime", "mean_field_lifetime"),
+        ("trajectory of the populations", "trajectory", "regime_rate", "regime_mean_field_rate", "Hz"),
+        ("spontaneous rate", "rate", "spontaneous", "mean_field_spontaneous", "Hz"),
+        ("rate of the cued pool", "rate", "delay_rate", "mean_field_delay_rate", "Hz"),
+        ("selectivity of a ping", "recall", "network_selectivity", "mean_field_selectivity", "1"),
+        ("lifetime", "lifetime", "network_lifetime", "mean_field_lifetime", "s"),
     )
     return [
-        Versions(quantity, kind, result[spiking], result[rates], "network")
-        for quantity, kind, spiking, rates in pairs
+        Versions(quantity, kind, result[spiking], result[rates], units, "network")
+        for quantity, kind, spiking, rates, units in pairs
         if spiking in result
     ]
 

@@ -33,8 +33,8 @@ class Versions:
 
     Parameters
     ----------
-    quantity
-        What it is called.
+    quantity, units
+        What it is called, and its SI unit.
     kind
         `"trajectory"` or `"response"`, which give one relative error each; or `"rate"`, `"recall"`, `"lifetime"`,
         which are compared value by value.
@@ -50,6 +50,7 @@ class Versions:
     kind: str
     spiking: xr.DataArray
     tensor: xr.DataArray
+    units: str = "1"
     over: str | None = None
     within: tuple[str, ...] = ("time", "population", "unit", "spike")
 
@@ -180,7 +181,7 @@ def _rows(each: Versions) -> Iterator[dict[str, Any]]:
             "quantity": each.quantity,
             "kind": each.kind,
             "setting": ", ".join(_setting(spiking, dim, k) for dim, k in index.items()),
-            "units": str(spiking.attrs.get("units", "1")),
+            "units": each.units,
             **_compared(first, second, each.error),
         }
 

@@ -12,9 +12,9 @@ from fwsim.study.agreement import agreement, table
 
 def test_a_shifted_version_disagrees_by_its_shift():
     random = np.random.default_rng(0)
-    tensor = xr.DataArray(np.full((30, 2), 3.0), dims=("seed", "age"), attrs={"units": "Hz"})
+    tensor = xr.DataArray(np.full((30, 2), 3.0), dims=("seed", "age"))
     spiking = tensor + np.array([0.0, 1.0]) + 0.1 * random.normal(size=(30, 2))
-    rows = agreement([Versions("rate", "rate", spiking.assign_attrs(units="Hz"), tensor, "seed")])
+    rows = agreement([Versions("rate", "rate", spiking, tensor, "Hz", "seed")])
     assert rows["setting"].values.tolist() == ["age 0", "age 1"]
     estimate, low, high = rows["difference"].values.T
     assert estimate == pytest.approx([0, 1], abs=0.08)
@@ -22,6 +22,7 @@ def test_a_shifted_version_disagrees_by_its_shift():
     assert (high > estimate).all()
     np.testing.assert_allclose(high - low, 2 * 1.96 * 0.1 / np.sqrt(30), rtol=0.35)
     assert table(rows)["agrees"].tolist()[1] == "no"
+    assert table(rows)["quantity"].tolist() == ["rate (Hz)"] * 2
 
 
 def test_a_trajectory_gives_its_relative_error():
