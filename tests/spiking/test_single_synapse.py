@@ -1,12 +1,14 @@
 """The exported Brian2 code against the tensors, on the same spikes."""
 
+import sys
+
 import brian2
 import pytest
 import torch
 
 import fwsim as fw
 from fwsim.rules.base import PresynapticRule
-from tests.rules.cases import CASES, exact, trains
+from tests.rules.cases import CASES, IN_TABLE, exact, trains
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +92,17 @@ def test_rule_on_the_neuron():
     assert abs(target.total[0] - float(rule.respond(times).sum())) < 1e-10
 
 
+def test_every_rule_of_the_table_is_among_the_cases():
+    assert {type(rule) for rule in CASES.values()} >= set(IN_TABLE)
+
+
+def test_without_brian2(monkeypatch):
+    monkeypatch.setitem(sys.modules, "brian2", None)
+    with pytest.raises(fw.ConfigError, match="pip install brian2") as error:
+        fw.spiking.respond(fw.TsodyksMarkram(), exact([0.1]))
+    assert "\n" not in str(error.value)
+
+
 def test_no_integrator_is_involved():
     for rule in CASES.values():
         assert "/dt" not in rule.brian2().model.replace(" ", "")
@@ -132,9 +145,9 @@ def test_both_sides_are_asked_for_where_they_are_needed():
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", [*CASES, *ZEROS])
 def test_compiled_code_agrees_with_respond(name):
     brian2.prefs.codegen.target = "cython"
     pre, post = trains(3, 12, seed=5), trains(3, 15, seed=6)
-    tensors, brian = both(CASES[name], pre, post)
+    tensors, brian = both((CASES | ZEROS)[name], pre, post)
     torch.testing.assert_close(brian, tensors, rtol=0, atol=1e-10, equal_nan=True)
