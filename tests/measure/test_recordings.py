@@ -271,6 +271,22 @@ def test_forgetting_laws_are_told_apart(law, values, tau, noise):
         assert float(result.exponent.sel(law=law)) == pytest.approx(0.5, rel=1e-4 if noise == 0 else 0.1)
 
 
+def test_information_criteria_of_forgetting_by_hand():
+    lag = np.arange(12.0)
+    values = np.exp(-lag / 4) + 0.05 * np.random.default_rng(3).standard_normal(12)
+    result = fw.measure.forgetting_curve(values, lag)
+    for law, size in (
+        ("exponential", 3),
+        ("two exponentials", 5),
+        ("power law", 4),
+    ):  # the error's size counts
+        residual = ((result.curve.sel(law=law).values - values) ** 2).sum()
+        deviance = 12 * math.log(residual / 12)
+        assert float(result.bic.sel(law=law)) == pytest.approx(deviance + size * math.log(12))
+        aicc = deviance + 2 * size + 2 * size * (size + 1) / (12 - size - 1)  # Hurvich & Tsai 1989
+        assert float(result.aicc.sel(law=law)) == pytest.approx(aicc)
+
+
 def test_forgetting_needs_enough_lags():
     with pytest.raises(ShapeError, match="at least"):
         fw.measure.forgetting_curve(np.ones(4), np.arange(4))

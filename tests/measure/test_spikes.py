@@ -62,6 +62,11 @@ def test_a_clock_is_regular_and_gamma_trains_lie_between():
     assert isi_cv(recording({(0, 0): np.cumsum(gaps)})).item() == pytest.approx(0.5, abs=0.03)
 
 
+def test_irregularity_of_two_intervals_by_hand():
+    run = recording({(0, 0): [0.1, 0.2, 0.4]})
+    assert isi_cv(run).item() == pytest.approx(np.std([0.1, 0.2], ddof=1) / 0.15)
+
+
 def test_synchrony_of_copies_and_of_shared_spikes():
     random = np.random.default_rng(2)
     train = np.sort(random.uniform(0, 100, 1000))

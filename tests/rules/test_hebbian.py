@@ -31,6 +31,14 @@ def test_constant_state_reaches_eta_over_one_minus_decay():
     torch.testing.assert_close(memory.read(matrix, state), 50 * state)
 
 
+def test_a_pair_is_stored_from_pre_to_post():
+    memory = fw.Hebbian.from_decay(0.9, eta=[0.5])
+    pre, post = torch.eye(3, dtype=torch.float64)[:1], torch.tensor([[0.0, 2.0, 1.0]], dtype=torch.float64)
+    matrix = memory.write(torch.zeros(1, 1, 3, 3, dtype=torch.float64), pre, post, 1.0)
+    torch.testing.assert_close(memory.read(matrix, pre), 0.5 * post)
+    assert not memory.read(matrix, post).any()
+
+
 @given(tau=TAU, rate=st.floats(0.01, 10), dt=st.floats(1e-3, 10))
 @settings(max_examples=50, deadline=None)
 def test_eta_rate_keeps_the_memory_of_a_constant_state(tau, rate, dt):
