@@ -257,8 +257,8 @@ def _train(protocol: str, rows: pd.DataFrame) -> tuple[Tensor, Tensor]:
     """Times `[pulse]` and amplitudes `[sweep, pulse]` of one protocol."""
     by_pulse = rows.groupby("pulse")["time_s"].agg(["min", "max"])
     pulses, times = by_pulse.index.to_numpy(), by_pulse["min"].to_numpy()
-    absent = sorted(set(range(int(pulses[-1]) + 1)) - set(pulses))
-    if absent:
+    absent = (pulses != range(len(pulses))).nonzero()[0]
+    if len(absent):
         raise ConfigError(
             f"protocol {protocol!r} has no time for pulse {absent[0]}; add a row with its time_s and empty amplitude"
         )

@@ -37,6 +37,7 @@ BAD = {
     "twice": (pd.concat([TABLE, TABLE]), r"sweep 0, pulse . twice"),
     "one sweep": (synthetic_table(RULE, sweeps=1), r"has 1 sweep with responses; .* at least 2"),
     "a pulse without time": (TABLE[TABLE.pulse != 3], r"no time for pulse 3"),
+    "a huge pulse": (changed("pulse", 1e19), r"no time for pulse \d+; add"),
     "unsorted": (
         TABLE.assign(time_s=TABLE.time_s.where(TABLE.pulse != 2, 0.001)),
         r"pulse 2 does not come after pulse 1",
