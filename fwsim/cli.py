@@ -339,7 +339,7 @@ def _explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, FwsimError):
         return str(error), 2 if isinstance(error, ConfigError) else 1
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'a file'}: {error.strerror}", 1
+        return f"{error.filename or 'a file'}: {error.strerror}; FWSIM_DEBUG=1 shows where", 1
     return f"unexpected {type(error).__name__}: {error}; FWSIM_DEBUG=1 shows where, please report it", 1
 
 
