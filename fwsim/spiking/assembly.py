@@ -24,7 +24,7 @@ arriving : volt
 waiting : integer
 pause : integer (constant)
 block : integer (constant)
-background : volt (constant)
+background : volt
 theta : volt (constant)
 bottom : volt (constant)
 leak : 1 (constant)

@@ -15,6 +15,7 @@ from fwsim.recording.schema import VARIABLES, Variable
 from fwsim.spiking.assembly import Assembly, build, checked_drive
 from fwsim.spiking.backend import prepared
 from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.feed import Feed
 from fwsim.spiking.sampler import EVENTS, Sampler, by_trial
 
 if TYPE_CHECKING:
@@ -52,9 +53,9 @@ def simulate(
         The description.
     drive
         Input beside the background in V, `[trial, time, unit]` with populations (see `stimulus`) or neurons as
-        units; or `None`, with `steps`.
+        units; with `steps` a function `(start, stop) → [trial, time, unit]` for runs longer than memory, or `None`.
     hold
-        Steps for which each sample of the drive is held.
+        Steps for which each sample of the drive is held; 1 where that is a function.
     steps
         Number of steps, where `drive` does not say.
     trials
@@ -92,15 +93,20 @@ def simulate(
         raise ConfigError(
             "resume=True has nothing to go on with; give to=, the folder of the interrupted run"
         )
-    if drive is None and steps is None:
+    if steps is None and (drive is None or callable(drive)):
         raise ConfigError("how long to run is not said; give steps=, or a drive [trial, time, unit]")
-    if isinstance(hold, bool) or not isinstance(hold, int) or hold < 1:
-        raise ConfigError(f"hold={hold!r} is not allowed; give a whole number of steps from 1")
-    if drive is not None and steps not in (None, np.shape(drive)[1] * hold):
+    if isinstance(hold, bool) or not isinstance(hold, int) or hold < 1 or (hold > 1 and callable(drive)):
+        raise ConfigError(
+            f"hold={hold!r} is not allowed; give a whole number of steps from 1, and 1 to a function"
+        )
+    if isinstance(steps, bool) or not isinstance(steps, int | None) or (steps is not None and steps < 1):
+        raise ConfigError(f"steps={steps!r} is not allowed; give a whole number from 1")
+    feed = Feed(circuit, drive, steps, trials) if callable(drive) and steps is not None else None
+    if feed is None and drive is not None and steps not in (None, np.shape(drive)[1] * hold):
         raise ConfigError(
             f"steps={steps}, but drive has {np.shape(drive)[1] * hold} time steps; leave steps out"
         )
-    signal = checked_drive(circuit, drive, trials, neurons=True)
+    signal = feed.silence if feed else checked_drive(circuit, drive, trials, neurons=True)
     steps = signal.shape[1] * hold if steps is None else steps
     records = as_records(record, recordable(circuit))
     if [each.variable for each in records].count("rate") > 1:
@@ -124,6 +130,8 @@ def simulate(
             to=to,
             resume=resume,
         )
+        if feed is not None:
+            _call_every(b, assembly, 1, feed.into(assembly), order=-1)
         sampler = Sampler(assembly, recorder, steps)
         if recorder.resumed:
             sampler.resume(recorder.resumed)

@@ -180,6 +180,35 @@ def test_every_neuron_may_have_its_own_drive():
     np.testing.assert_allclose(settled[:, :, 1], 0, atol=1e-6)
 
 
+@pytest.mark.parametrize("units", ["populations", "neurons"])
+def test_a_drive_may_be_a_function(units, tmp_path):
+    circuit = random_circuit()
+    size = len(circuit.populations) if units == "populations" else circuit.neurons
+    drive = np.random.default_rng(3).uniform(0, 8 * mV, (2, 2500, size))
+    asked = []
+
+    def given(start, stop):
+        asked.append(stop - start)
+        return drive[:, start:stop]
+
+    def interrupted(start, stop):
+        if start == 2000:
+            raise KeyboardInterrupt
+        return drive[:, start:stop]
+
+    record = [*SPIKES, "potential"]
+    whole = simulate(circuit, drive, record=record, every=100)
+    called = simulate(circuit, given, steps=2500, record=record, every=100)
+    assert max(asked) == 1000
+    with pytest.raises(KeyboardInterrupt):
+        simulate(circuit, interrupted, steps=2500, record=record, every=100, to=tmp_path / "run")
+    resumed = simulate(circuit, given, steps=2500, record=record, every=100, to=tmp_path / "run", resume=True)
+    for run in (called, resumed):
+        np.testing.assert_allclose(run["potential"], whole["potential"], rtol=1e-12, atol=1e-15)
+        np.testing.assert_array_equal(run["spike_time"], whole["spike_time"])
+        np.testing.assert_array_equal(run["spike_unit"], whole["spike_unit"])
+
+
 def test_connections_have_the_stated_probability_and_no_self_connections():
     pair = Circuit(
         [quiet("a", 200), quiet("b", 300)],
@@ -310,6 +339,16 @@ def test_stimuli_add_up():
         (lambda: simulate(Circuit([quiet("a")]), np.zeros((1, 5, 2))), "populations"),
         (lambda: simulate(Circuit([quiet("a", 3)]), np.zeros((1, 5, 2))), "1 populations or unit=3 neurons"),
         (lambda: simulate(Circuit([quiet("a")]), np.zeros((1, 5, 1)), hold=0), "whole number of steps"),
+        (lambda: simulate(Circuit([quiet("a")]), lambda start, stop: None), "give steps="),
+        (lambda: simulate(Circuit([quiet("a")]), steps=0), "whole number from 1"),
+        (
+            lambda: simulate(Circuit([quiet("a")]), lambda start, stop: np.zeros((1, 3, 1)), steps=5),
+            r"drive\(0, 5\) has 3 time steps; expected 5",
+        ),
+        (
+            lambda: simulate(Circuit([quiet("a")]), lambda start, stop: np.zeros((1, 5, 1)), steps=5, hold=2),
+            "1 to a function",
+        ),
         (lambda: simulate(Circuit([quiet("a")]), np.zeros((1, 5, 1)), steps=6), "leave steps out"),
         (lambda: simulate(Circuit([quiet("a")]), np.zeros((2, 5, 1)), trials=3), "trials"),
         (lambda: Pulse(1.0, 2.0, 1.0), "before stop"),
