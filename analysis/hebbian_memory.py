@@ -183,8 +183,8 @@ def plot_overlaps(result: xr.Dataset) -> Figure:
     axes[0].plot(grey["age"], grey.transpose("age", ...), ":", color=COLOURS["black"], lw=0.8)
     axes[0].plot([], [], ":", color=COLOURS["black"], lw=0.8, label="shuffled")
     axes[0].set(ylabel="overlap")
-    axes[2].legend(fontsize="xx-small")
-    axes[0].legend(*[part[-1:] for part in axes[0].get_legend_handles_labels()], fontsize="xx-small")
+    named = axes[0].get_legend_handles_labels()
+    made.legend(*named, loc="outside lower center", ncols=len(named[1]), fontsize="x-small")
     return made
 
 
