@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 import fwsim as fw
+from fwsim.engine.cell import EPSILON
 from fwsim.engine.kernels import reference
 from fwsim.engine.trace import Trace
 
@@ -45,11 +46,11 @@ def outcome(kernel, net, x, hidden, matrix, past, chunk, leaves, inner=True):
     return outputs, [torch.zeros_like(a) if g is None else g for a, g in zip(leaves, gradients)]
 
 
-def assert_same(ours, truth, dtype):
+def assert_same(ours, truth, dtype, floor=1e-2):
     tolerance = TOLERANCE[dtype]
     for one, other in zip(ours, truth):
         assert one.shape == other.shape
-        assert (one - other).norm() <= tolerance * (other.norm() + 0.1)  # a gradient may be rounding alone
+        assert (one - other).norm() <= tolerance * (other.norm() + floor)
 
 
 def compare(kernel, net, *, batch, time, chunk, start="zero", past=0, dtype=torch.float64, device="cpu"):
@@ -72,4 +73,6 @@ def compare(kernel, net, *, batch, time, chunk, start="zero", past=0, dtype=torc
     truth = outcome(reference, net, x, hidden, matrix, written, chunk, leaves)
     ours = outcome(kernel, net, x, hidden, matrix, written, chunk, leaves)
     assert_same(ours[0], truth[0], dtype)
-    assert_same(ours[1], truth[1], dtype)
+    # No gradient passes the normalisation of a single unit: what is left is rounding, divided by √ε.
+    nothing_passes = net.units == 1 and net.normalise != "none"
+    assert_same(ours[1], truth[1], dtype, floor=1e-2 / EPSILON**0.5 if nothing_passes else 1e-2)
