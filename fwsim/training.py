@@ -249,7 +249,10 @@ def _fabric(model: nn.Module, training: Training, device: str | torch.device) ->
     device = torch.device(device)
     devices: list[int] | int = 1 if device.index is None else [device.index]
     fabric = Fabric(accelerator=device.type, devices=devices, precision=training.precision)  # type: ignore[arg-type]
-    optimiser = torch.optim.Adam(model.parameters(), lr=training.learning_rate)
+    # Small networks spend a tenth of a step in an optimiser that loops over parameters in Python.
+    optimiser = torch.optim.Adam(
+        model.parameters(), lr=training.learning_rate, fused=device.type in ("cpu", "cuda")
+    )
     return fabric, *fabric.setup(model, optimiser)
 
 
