@@ -1,0 +1,32 @@
+"""The command `fwsim`: a module for each command; `commands` lists them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from fwsim.cli.commands import app
+from fwsim.cli.failure import explain, fail, wants_traceback
+
+__all__ = ["app", "main"]
+
+
+def main(tokens: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with 0, 1 (failure), 2 (wrong use) or 130 (Ctrl-C)."""
+    sys.exit(_call(sys.argv[1:] if tokens is None else list(tokens)))
+
+
+def _call(tokens: list[str]) -> int:
+    try:
+        return app(tokens, exit_on_error=False, print_error=False) or 0
+    except KeyboardInterrupt as interrupt:
+        run = getattr(interrupt, "run", None)
+        return fail(f"interrupted; go on with: fwsim resume {run.folder}" if run else "interrupted", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # a reader like head left early
+        return 1
+    except Exception as error:
+        if wants_traceback():
+            raise
+        return fail(*explain(error))

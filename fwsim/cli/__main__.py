@@ -1,0 +1,6 @@
+"""`python -m fwsim.cli`: the command `fwsim` where it is not on the path."""
+
+from fwsim.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The commands of `fwsim`, in the order in which help shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from cyclopts import App, Group
+
+from fwsim import __version__
+from fwsim.cli.analyse import analyse
+from fwsim.cli.checksum import checksum
+from fwsim.cli.compare import compare
+from fwsim.cli.doctor import doctor
+from fwsim.cli.fit import fit
+from fwsim.cli.listing import list_all
+from fwsim.cli.new import new
+from fwsim.cli.resume import resume
+from fwsim.cli.run import run
+from fwsim.cli.sweep import sweep
+from fwsim.cli.usage import EXAMPLES
+
+GROUPS: dict[str, tuple[Callable, ...]] = {
+    "Experiments": (list_all, new, run, sweep, resume),
+    "Results": (analyse, compare, fit, checksum),
+    "This machine": (doctor,),
+}
+OPTIONS: dict[Callable, dict[str, Any]] = {
+    list_all: {"name": "list"},
+    run: {"help_flags": [], "version_flags": []},  # the experiment's own
+    sweep: {"help_flags": [], "version_flags": []},
+}
+
+app = App(
+    name="fwsim",
+    help="Fast weights as short-term synaptic plasticity: run experiments, analyse recordings.",
+    help_format="plaintext",
+    help_epilogue=EXAMPLES,
+    version=__version__,
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,  # `fwsim.cli.main` says how to go on
+)
+app["--help"].group = app["--version"].group = "This machine"
+for place, (title, commands) in enumerate(GROUPS.items()):
+    group = Group(title, sort_key=place)
+    for order, command in enumerate(commands):
+        app.command(command, group=group, sort_key=order, **OPTIONS.get(command, {}))

@@ -1,0 +1,22 @@
+"""`fwsim compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fwsim.cli import terminal
+
+
+def compare(run: str, *, analysis: Path | None = None) -> None:
+    """Compare the spiking and the tensor version of a run's model: errors of trajectories, rates, recall, lifetimes.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    analysis
+        Another analysis than the run's own: a path or a name.
+    """
+    from fwsim import study
+
+    terminal.report(study.compare(run, analysis))

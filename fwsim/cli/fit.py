@@ -1,0 +1,67 @@
+"""`fwsim fit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fwsim.cli import terminal
+from fwsim.errors import ConfigError
+
+
+def fit(
+    tables: list[Path],
+    /,
+    *,
+    rule: Annotated[str | None, Parameter(show_default=False)] = None,
+    with_: Annotated[list[str] | None, Parameter(name="--with", negative="", show_default=False)] = None,
+    holdout: Annotated[list[str] | None, Parameter(negative="", show_default=False)] = None,
+    noise: str = "gamma",
+    gain: str = "shared",
+    replicates: int = 200,
+    seed: int = 0,
+) -> None:
+    """Fit a presynaptic rule to measured responses to spike trains.
+
+    Parameters
+    ----------
+    tables
+        CSV files with sweep, pulse, time_s, amplitude and protocol (else the file's name), or folders of them.
+    rule
+        Its name in lower case, needed: tsodyks_markram, varela, enhancement, linear_nonlinear.
+    with_
+        Options and starting values of the rule, NAME=VALUE: readout=cloglog, a=0.4,0.3.
+    holdout
+        Protocol to leave out and predict.
+    noise
+        gamma, or normal where responses may be zero or negative.
+    gain
+        shared, or protocol for one of each protocol's own.
+    replicates
+        Number of bootstrap replicates.
+    seed
+        Of random starts and bootstrap.
+    """
+    from fwsim.fitting import fit as fit_rule
+    from fwsim.fitting import gather, read_table, report
+    from fwsim.rules import PresynapticRule
+    from fwsim.rules.table import RULES, presynaptic_rule
+
+    if rule is None:
+        known = ", ".join(name for name, kind in RULES.items() if issubclass(kind, PresynapticRule))
+        raise ConfigError(f"fit needs a rule: --rule with one of {known}")
+    data = gather(read_table(tables))
+    start = presynaptic_rule(rule, with_ or [])
+    fitted = data.without(*holdout) if holdout else data
+    found = fit_rule(start, fitted, noise=noise, gain=gain, replicates=replicates, seed=seed)
+    shown = [report.parameters(found), report.errors(found, fitted, "Responses that were fitted")]
+    if holdout:
+        left_out = data.only(holdout)
+        shown += [
+            report.errors(found, left_out, "Protocols that were left out"),
+            report.pulses(found, left_out),
+        ]
+    for table in shown:
+        terminal.table(*table)

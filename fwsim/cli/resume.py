@@ -1,0 +1,60 @@
+"""`fwsim resume`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from fwsim.cli import terminal
+from fwsim.cli.conclusion import conclude_run, conclude_sweep, failures_are_concluded
+from fwsim.errors import ConfigError
+
+
+def resume(
+    run: str,
+    *,
+    device: Annotated[str | None, Parameter(show_default=False)] = None,
+    analyse: bool | None = None,
+    workers: Annotated[int | None, Parameter(show_default=False)] = None,
+    scheduler: Annotated[str | None, Parameter(show_default=False)] = None,
+    cluster: tuple[str, ...] = (),
+    retry_failed: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Go on with a run or sweep that was interrupted, killed or failed; only what is missing is done.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    device
+        Another device than it began on: auto, cpu, cuda, cuda:1.
+    analyse
+        Analyse the recording afterwards; a sweep's is not unless asked for.
+    workers, scheduler, cluster
+        Of a sweep, as for fwsim sweep.
+    retry_failed
+        Also run the points of a sweep that failed.
+    """
+    from fwsim import study
+    from fwsim.study.runs import find_run
+    from fwsim.study.sweep_cluster import parse_options
+
+    found = find_run(run)
+    if "sweep" not in found.manifest:
+        if workers or scheduler or cluster or retry_failed:
+            raise ConfigError(f"{found.folder} is no sweep; leave out the options of sweeps")
+        conclude_run(study.resume(found, device=device), analyse is not False)
+        return
+    with failures_are_concluded():
+        study.resume_sweep(
+            found,
+            device=device,
+            workers=workers,
+            scheduler=scheduler,
+            cluster=parse_options(cluster),
+            retry_failed=retry_failed,
+        )
+    conclude_sweep(found.folder)
+    if analyse:
+        terminal.report(study.analyse(found))
