@@ -1,0 +1,227 @@
+"""Can an agent catch a ball that it sees only at the start, by what fast weights hold of it?
+
+Catch, partially observed (Ba et al. 2016, section 4.4): after M of N frames the screen is blank, and the agent has to
+find the column with what it remembers of ball and paddle; it is not told what it did. It learns by advantage
+actor–critic from the reward of ±1 at the end. Fast weights are compared with a ReLU network (`irnn`, which starts as the
+identity; `no_inner_loop` starts as the fast weights' slow ones do), an LSTM and the same network without memory
+(RNN + LN), all with as many units. The paper finds that fast weights learn fastest, and by more on the larger game:
+
+    fwsim sweep catch --over "size=16,24 visible=3,5 frames=4e6,6e6" --over model=fast_weights,no_memory,irnn,lstm --seeds 5
+
+The recording holds the learning curve; hidden and inner states and attention of the trained agent in test episodes;
+its return if its state or its memory is erased when the screen goes blank; and the returns of players that need no
+learning.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+import torch
+import xarray as xr
+from pydantic import Field
+from torch import Tensor
+
+import fwsim as fw
+from fwsim.actor_critic import (
+    ActorCritic,
+    AdvantageActorCritic,
+    Draws,
+    Episodes,
+    Player,
+    draw,
+    mean_return,
+    pick,
+    play,
+    watching,
+)
+from fwsim.engine.controls import core, parameter_count
+from fwsim.study import Config as Base
+from fwsim.study import Context, Seconds
+from fwsim.training import Training, train
+
+QUICK = {
+    "size": 5,
+    "visible": 2,
+    "units": 32,
+    "frames": 100_000,
+    "points": 10,
+    "tested": 500,
+    "recorded": 16,
+}
+
+
+class Config(Base):
+    """One agent on one game."""
+
+    model: Literal["fast_weights", "no_memory", "no_inner_loop", "irnn", "lstm"] = "fast_weights"
+    "Fast weights, or a control with as many units."
+    size: int = Field(default=16, ge=2)
+    "Rows and columns of the screen N."
+    visible: int = Field(default=3, ge=1)
+    "Frames M before the screen goes blank."
+    paddle: int = Field(default=2, ge=1)
+    "Pixels of the paddle."
+    units: int = Field(default=64, ge=1)
+    "Recurrent units."
+    inner_steps: int = Field(default=1, ge=0)
+    "Iterations of the inner loop S."
+    tau: tuple[Seconds, ...] = (-1 / math.log(0.95),)
+    "Time constants of the memory at 1 s a frame; 19.5 s is the paper's decay of 0.95."
+    eta: tuple[float, ...] = (0.5,)
+    "Strength of one write, for each time constant."
+    frames: int = Field(default=4_000_000, ge=1)
+    "Frames to learn from."
+    episodes: int = Field(default=64, ge=1)
+    "Episodes a training step."
+    learning_rate: float = Field(default=3e-3, gt=0)
+    "Of Adam, constant."
+    trace_decay: float = Field(default=0.95, ge=0, le=1)
+    "λ, how far advantages look before they trust the critic."
+    entropy_weight: float = Field(default=0.01, ge=0)
+    "Bonus for undecided policies."
+    points: int = Field(default=50, ge=1)
+    "Points of the learning curve."
+    tested: int = Field(default=1_000, ge=1)
+    "Episodes that a return is measured on."
+    recorded: int = Field(default=128, ge=1)
+    "Test episodes that are recorded."
+
+
+def run(config: Config, context: Context) -> xr.Dataset:
+    """Learn, test, record."""
+    game = fw.tasks.Catch(config.size, config.visible, config.paddle)
+    agent = build(config, game, context)
+    history = learn(agent, game, config, context)
+    test = draw(game, config.tested, context.generator("test"), context.device)
+    recording = record(agent, game, first(test, config.recorded), context)
+    recording["test_return"] = number(mean_return(play(watching(agent, game), game, test)), "return")
+    recording["erased_return"] = (
+        "erased",
+        [erased_return(agent, game, test, what) for what in ERASED],
+        {"units": "1", "long_name": "return"},
+    )
+    players = reference_players(game)
+    recording["reference_return"] = (
+        "player",
+        [mean_return(play(player, game, test)) for player in players.values()],
+        {"units": "1", "long_name": "return"},
+    )
+    recording["parameters"] = number(parameter_count(agent), "trained parameters")
+    return recording.assign_coords(erased=list(ERASED), player=list(players)).merge(
+        history, combine_attrs="no_conflicts"
+    )
+
+
+def build(config: Config, game: fw.tasks.Catch, context: Context) -> ActorCritic:
+    """Make the agent."""
+    torch.manual_seed(context.seed_of("weights"))
+    memory = fw.Hebbian(tau=list(config.tau), eta=list(config.eta))
+    return ActorCritic(
+        core(config.model, game.pixels, config.units, memory, config.inner_steps), game.actions
+    )
+
+
+def learn(agent: ActorCritic, game: fw.tasks.Catch, config: Config, context: Context) -> xr.Dataset:
+    """Train; the return after each part of the frames, on the same episodes, is the learning curve."""
+    steps = math.ceil(config.frames / (config.points * config.episodes * game.steps))
+    judged = draw(game, config.tested, context.generator("validation"), context.device)
+
+    def batches(epoch: int) -> list[Draws]:
+        generator = context.generator(f"episodes {epoch}")
+        return [draw(game, config.episodes, generator, context.device) for _ in range(steps)]
+
+    history = train(
+        agent,
+        AdvantageActorCritic(
+            game, trace_decay=config.trace_decay, entropy_weight=config.entropy_weight
+        ),
+        batches,
+        steps,
+        lambda agent: -mean_return(play(watching(agent, game), game, judged)),
+        Training(config.points, config.learning_rate, schedule="constant", clip=1.0),
+        device=context.device,
+        checkpoints=context.checkpoints,
+        resume=context.resume,
+        progress=context.progress,
+    )
+    history["learned_return"] = -history["validation"].assign_attrs(units="1", long_name="return")
+    history["learned_return"].attrs = {"units": "1", "long_name": "return"}
+    history["frames"] = history["epoch"] * (steps * config.episodes * game.steps)
+    history["frames"].attrs = {"units": "1", "long_name": "frames seen"}
+    history.attrs.pop("learning_rate")  # a variable of that name is in the history
+    return history.rename(loss="training_loss", wall_time="epoch_time").drop_vars("validation")
+
+
+@torch.no_grad()
+def record(agent: ActorCritic, game: fw.tasks.Catch, draws: Draws, context: Context) -> xr.Dataset:
+    """Record the trained agent while it plays."""
+    episodes = play(watching(agent, game), game, draws)
+    names = [name for name in ("hidden", "inner", "attention") if name in agent.core.recordable()]
+    recording = fw.simulate(agent.core, episodes.screens, record=names, seed=context.seed)
+    _, value = agent(episodes.screens)
+    played = {
+        "ball": ("trial", draws.start.ball, "column of the ball"),
+        "paddle": (("trial", "time"), episodes.paddle, "column of the paddle"),
+        "action": (("trial", "time"), episodes.action, "0 left, 1 stay, 2 right"),
+        "value": (("trial", "time"), value, "return that the agent expects"),
+        "return": ("trial", episodes.reward.sum(1), "return"),
+    }
+    for name, (dimensions, values, label) in played.items():
+        recording[name] = dimensions, values.cpu().numpy(), {"units": "1", "long_name": label}
+    return recording
+
+
+ERASED = {
+    "nothing": lambda state: state,
+    "hidden state": lambda state: fw.State(torch.zeros_like(state.hidden), state.memory),
+    "memory": lambda state: fw.State(
+        state.hidden, None if state.memory is None else torch.zeros_like(state.memory)
+    ),
+}
+
+
+@torch.no_grad()
+def erased_return(agent: ActorCritic, game: fw.tasks.Catch, draws: Draws, what: str) -> float:
+    """Return if something is erased after the last frame that is seen; blank screens do not depend on actions."""
+    seen = play(watching(agent, game), game, draws)
+    _, state = agent.core(seen.screens[:, : game.visible])
+    hidden, _ = agent.core(seen.screens[:, game.visible :], ERASED[what](state))
+    action = pick(agent.policy(hidden), draws.chance[:, game.visible :])
+    before = seen.action[:, : game.visible]
+    return mean_return(play(repeating(torch.cat([before, action], dim=1)), game, draws))
+
+
+def repeating(actions: Tensor) -> Player:
+    """Return a player of given actions `[episode, time]`, whatever it sees."""
+    return lambda positions, chance: actions[:, positions.row]
+
+
+def reference_players(game: fw.tasks.Catch) -> dict[str, Player]:
+    """Players that need no learning."""
+
+    def while_seen(positions: fw.tasks.Positions, chance: Tensor) -> Tensor:
+        best = game.best_action(positions)
+        return best if positions.row < game.visible else torch.ones_like(best)
+
+    return {
+        "random": lambda positions, chance: (game.actions * chance).long(),
+        "while seen": while_seen,
+        "optimal": lambda positions, chance: game.best_action(positions),
+    }
+
+
+def first(draws: Draws, episodes: int) -> Draws:
+    """The first episodes of a batch."""
+    start = draws.start
+    return Draws(
+        fw.tasks.Positions(start.ball[:episodes], start.paddle[:episodes], start.row),
+        draws.chance[:episodes],
+    )
+
+
+def number(value: float, name: str) -> xr.Variable:
+    """Make a variable of a number."""
+    return xr.Variable((), value, {"units": "1", "long_name": name})
