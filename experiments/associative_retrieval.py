@@ -3,11 +3,14 @@
 `c9k8j3f1??c` → 9: four letter–digit pairs, two marks, a letter; the answer is its digit (Ba et al. 2016,
 section 4.1). A network that knows which digits occurred, but not with which letter, scores the binding
 plateau (61.65 % error for four pairs). Expect fast weights of 50 units to leave it within a few epochs and
-to end near 0 %; the same network without memory (RNN + LN), without an inner loop, an identity RNN and an
-LSTM of that size stay on it, at least for as long.
+to end near 0 %; the same network without memory (RNN + LN), without an inner loop, with trained matrices in the
+place of the memory (as deep, with layer normalisation and without), an identity RNN and LSTMs of that size stay
+on it, at least for as long. Beyond the paper: more pairs, a delay, several or trained time scales, more iterations
+of the inner loop, and the delta rule.
 
 The recording holds hidden and inner states and attention of the trained network on test sequences, the
-training history, and the inner loop of the query run on for many more iterations than it was trained for.
+training history, the memory's parameters after training, and the inner loop of the query run on for many more
+iterations than it was trained for.
 """
 
 from __future__ import annotations
@@ -36,20 +39,37 @@ QUICK = {
     "recorded": 16,
 }
 
+MEMORIES = {
+    "hebbian": lambda tau, eta: fw.Hebbian(tau=tau, eta=eta),
+    "delta": lambda tau, eta: fw.Delta(beta=eta, tau=tau),
+}
+STRENGTHS = {"hebbian": "eta", "delta": "beta"}  # what the rules call the strength of a write
+
 
 class Config(Base):
     """One network on associative retrieval."""
 
-    model: Literal["fast_weights", "no_memory", "no_inner_loop", "irnn", "lstm"] = "fast_weights"
+    model: Literal[
+        "fast_weights",
+        "no_memory",
+        "no_inner_loop",
+        "irnn",
+        "lstm",
+        "layer_norm_lstm",
+        "deep_rnn",
+        "layer_norm_deep_rnn",
+    ] = "fast_weights"
     "Fast weights, or a control of the same size."
     units: int = Field(default=50, ge=1)
     "Recurrent units R."
     inner_steps: int = Field(default=1, ge=0)
     "Iterations of the inner loop S."
+    rule: Literal["hebbian", "delta"] = "hebbian"
+    "How the memory is written."
     tau: tuple[Seconds, ...] = (-1 / math.log(0.95),)
     "Time constants of the memory at 1 s a step; 19.5 s is the paper's decay of 0.95."
     eta: tuple[float, ...] = (0.5,)
-    "Strength of one write, for each time constant."
+    "Strength of one write, for each time constant; of the delta rule the fraction of the error that it corrects."
     normalise: Literal["inner", "none", "all"] = "inner"
     "Layer normalisation."
     learn: tuple[Literal["tau", "eta"], ...] = ()
@@ -108,6 +128,8 @@ def run(config: Config, context: Context) -> xr.Dataset:
     )
     recording = record(model, test, config, context)
     recording["test_error"] = percent(error_rate(model, test, context.device), "test error")
+    if config.model == "fast_weights":
+        recording = recording.merge(trained_memory(model.core))
     recording.attrs["parameters"] = parameter_count(model)
     return recording.merge(
         history.rename(loss="training_loss", wall_time="epoch_time"), combine_attrs="no_conflicts"
@@ -116,16 +138,28 @@ def run(config: Config, context: Context) -> xr.Dataset:
 
 def build(config: Config, task: fw.tasks.AssociativeRetrieval) -> SequenceClassifier:
     """Make the network."""
-    options = {"learn": config.learn if config.model == "fast_weights" else (), "normalise": config.normalise}
-    recurrent = core(
-        config.model,
-        config.embedding,
-        config.units,
-        fw.Hebbian(tau=list(config.tau), eta=list(config.eta)),
-        config.inner_steps,
-        **options,
-    )
+    options = {"normalise": config.normalise}
+    if config.model == "fast_weights":
+        options["learn"] = tuple(STRENGTHS[config.rule] if name == "eta" else name for name in config.learn)
+    memory = MEMORIES[config.rule](list(config.tau), list(config.eta))
+    recurrent = core(config.model, config.embedding, config.units, memory, config.inner_steps, **options)
     return SequenceClassifier(recurrent, task.tokens, task.classes, config.readout)
+
+
+def trained_memory(net: fw.FastWeightNetwork) -> xr.Dataset:
+    """Time constants and strengths of the memory after training, in the order they were given."""
+    values = {name: each.detach().cpu().double().numpy() for name, each in net.rule().values().items()}
+    meanings = {
+        "tau": ("trained_tau", "s", "time constants after training"),
+        "eta": ("trained_eta", "1", "strengths of one write after training"),
+        "beta": ("trained_eta", "1", "fractions of the error corrected by one write after training"),
+    }
+    return xr.Dataset(
+        {
+            meanings[name][0]: ("timescale", value, dict(zip(("units", "long_name"), meanings[name][1:])))
+            for name, value in values.items()
+        }
+    )
 
 
 @torch.no_grad()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm, linear
 
+from fwsim.engine import checks
 from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.observer import Observer
 from fwsim.engine.state import State
@@ -15,8 +20,8 @@ from fwsim.errors import ConfigError, choice
 from fwsim.rules.memory import MemoryRule
 
 
-class LSTM(nn.Module):
-    """Long short-term memory (Hochreiter & Schmidhuber 1997) with the interface of `FastWeightNetwork`.
+class Control(nn.Module, ABC):
+    """A recurrent network with the interface of `FastWeightNetwork`, of which hidden states can be recorded.
 
     Parameters
     ----------
@@ -28,8 +33,38 @@ class LSTM(nn.Module):
 
     def __init__(self, inputs: int, units: int, dt: float = 1.0) -> None:
         super().__init__()
+        checks.counts(inputs=(inputs, 1), units=(units, 1))
         self.inputs, self.units, self.dt = inputs, units, dt
-        self.lstm = nn.LSTM(inputs, units, batch_first=True)
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Run a sequence `[batch, time, input]` → hidden `[batch, time, unit]`, and the state after it."""
+        checks.sequence("x", x, self.inputs)
+        checks.alike("x", x, next(self.parameters()))
+        return self.run(x, self.initial_state(x.shape[0]) if state is None else state)
+
+    @abstractmethod
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Like `forward`, from a given state and unchecked."""
+
+    def initial_state(self, batch: int) -> State:
+        """Rest: the hidden state is 0."""
+        return State(next(self.parameters()).new_zeros(batch, self.units))
+
+    def observer(self, state: State, steps: int, record: Iterable[str]) -> Observer:
+        """Return a run that can be recorded; see `Observer`."""
+        return ControlObserver(self, state, steps)
+
+    def recordable(self) -> tuple[str, ...]:
+        """Names of the variables that can be recorded."""
+        return ("hidden",)
+
+    def options(self) -> dict[str, Any]:
+        """What the network was made from beside its sizes, as plain data."""
+        return {}
+
+
+class GatedControl(Control):
+    """A network whose state has a cell beside the hidden units, kept as the state's memory `[batch, unit]`."""
 
     def initial_state(self, batch: int) -> State:
         """Rest: hidden state and cell are 0."""
@@ -37,30 +72,137 @@ class LSTM(nn.Module):
         return State(zero, zero)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Run a sequence `[batch, time, input]` → hidden `[batch, time, unit]` and the state, its memory the cell."""
-        state = self.initial_state(x.shape[0]) if state is None else state
-        if not isinstance(state.stored, Tensor):
+        """See `Control.forward`; a state without a cell is refused."""
+        if state is not None and not isinstance(state.stored, Tensor):
             raise ConfigError(
                 "the state of an LSTM has its cell as memory; use initial_state or a state it returned"
             )
-        hidden, (last, cell) = self.lstm(
-            x, (state.hidden[None].contiguous(), state.stored[None].contiguous())
-        )
+        return super().forward(x, state)
+
+
+class LSTM(GatedControl):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997); parameters as of `Control`."""
+
+    def __init__(self, inputs: int, units: int, dt: float = 1.0) -> None:
+        super().__init__(inputs, units, dt)
+        self.lstm = nn.LSTM(inputs, units, batch_first=True)
+
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """See `Control.run`."""
+        before = state.hidden[None].contiguous(), state.stored[None].contiguous()
+        hidden, (last, cell) = self.lstm(x, before)
         return hidden, State(last[0], cell[0], state.step + x.shape[1])
 
-    def observer(self, state: State, steps: int, record: Iterable[str]) -> Observer:
-        """Return a run that can be recorded; see `Observer`."""
-        return LSTMObserver(self, state, steps)
 
-    def recordable(self) -> tuple[str, ...]:
-        """Names of the variables that can be recorded."""
-        return ("hidden",)
+class LayerNormLSTM(GatedControl):
+    """Long short-term memory with layer normalisation; parameters as of `Control`.
+
+        [f, i, o, g] = LN(W_h h(t)) + LN(W_x x(t+1)) + b
+        c(t+1)       = σ(f) c(t) + σ(i) tanh(g)
+        h(t+1)       = σ(o) tanh(LN(c(t+1)))
+
+    Every LN has a gain and a bias of its own, but for the first two, whose biases would add up to b.
+
+    Source: Ba, Kiros & Hinton 2016 (arXiv 1607.06450), supplementary eqs. 20–22.
+    """
+
+    def __init__(self, inputs: int, units: int, dt: float = 1.0) -> None:
+        super().__init__(inputs, units, dt)
+        self.from_hidden, self.from_input = (
+            nn.Linear(size, 4 * units, bias=False) for size in (units, inputs)
+        )
+        self.bias = nn.Parameter(torch.zeros(4 * units))
+        self.hidden_gain, self.input_gain = (nn.Parameter(torch.ones(4 * units)) for _ in range(2))
+        self.cell_norm = nn.LayerNorm(units)
+        for weight in (self.from_hidden.weight, self.from_input.weight):
+            nn.init.uniform_(weight, -1 / math.sqrt(units), 1 / math.sqrt(units))
+
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """See `Control.run`."""
+        hidden, cell = state.hidden, state.stored
+        sizes = (4 * self.units,)
+        # What does not depend on the state is computed for all steps at once: the loop is what takes time.
+        driven = layer_norm(self.from_input(x), sizes, self.input_gain, self.bias).unbind(1)
+        recurrent, states = self.from_hidden.weight.T, []
+        for drive in driven:
+            gates = drive + layer_norm(hidden @ recurrent, sizes, self.hidden_gain)
+            opened, new = gates[:, : 3 * self.units].sigmoid(), gates[:, 3 * self.units :].tanh()
+            forget, write, read = opened.chunk(3, dim=1)
+            cell = forget * cell + write * new
+            hidden = read * self.cell_norm(cell).tanh()
+            states.append(hidden)
+        return _in_time(states, x, self.units), State(hidden, cell, state.step + x.shape[1])
 
 
-class LSTMObserver(Observer):
-    """A run of an `LSTM`; see `Observer`."""
+class DeepTransitionRNN(Control):
+    """A plain recurrent network with as many nonlinear stages a step as fast weights have.
 
-    def __init__(self, net: LSTM, state: State, steps: int) -> None:
+        z       = W h(t) + C x(t+1) + b
+        h_0     = f(z)
+        h_{s+1} = f(N[z + V_s h_s]),   s = 0 … S−1
+        h(t+1)  = h_S
+
+    This is the fast-weight network with a trained matrix V_s for each iteration in the place of its memory A(t):
+    equally deep, with S N² more trained weights, and nothing that is written while it runs. N is layer normalisation
+    or nothing, f = ReLU; W starts at `identity_scale` times the identity, the others uniform in ±1/√N.
+
+    Source: depth as the control that Ba et al. 2016 lack, Orhan 2017; networks of this form are the deep transition
+    RNNs of Pascanu, Gulcehre, Cho & Bengio 2014 (arXiv 1312.6026), section 3.3, with z as their shortcut.
+
+    Parameters
+    ----------
+    inputs, units, dt
+        As of `Control`.
+    inner_steps
+        S ≥ 0; 0 is an ordinary recurrent network.
+    normalise
+        `"inner"`: layer normalisation, with one gain and bias for all stages, as fast weights have it; `"none"`.
+    identity_scale
+        Of W.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        inner_steps: int = 1,
+        dt: float = 1.0,
+        *,
+        normalise: str = "none",
+        identity_scale: float = 0.05,
+    ) -> None:
+        super().__init__(inputs, units, dt)
+        checks.counts(inner_steps=(inner_steps, 0))
+        choice("normalise", normalise, ("inner", "none"))
+        self.inner_steps, self.normalise = inner_steps, normalise
+        bound = 1 / math.sqrt(units)
+        self.W = nn.Parameter(identity_scale * torch.eye(units))
+        self.C = nn.Parameter(torch.empty(units, inputs).uniform_(-bound, bound))
+        self.b = nn.Parameter(torch.zeros(units))
+        self.V = nn.Parameter(torch.empty(inner_steps, units, units).uniform_(-bound, bound))
+        self.norm = nn.LayerNorm(units) if normalise == "inner" and inner_steps else nn.Identity()
+
+    def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """See `Control.run`."""
+        hidden, states = state.hidden, []
+        stages = self.V.transpose(1, 2).unbind()
+        for drive in linear(x, self.C, self.b).unbind(1):
+            sustained = torch.addmm(drive, hidden, self.W.T)
+            hidden = sustained.relu()
+            for V in stages:
+                hidden = self.norm(torch.addmm(sustained, hidden, V)).relu()
+            states.append(hidden)
+        return _in_time(states, x, self.units), State(hidden, None, state.step + x.shape[1])
+
+    def options(self) -> dict[str, Any]:
+        """See `Control.options`."""
+        return {"inner_steps": self.inner_steps, "normalise": self.normalise}
+
+
+class ControlObserver(Observer):
+    """A run of a control; see `Observer`."""
+
+    def __init__(self, net: Control, state: State, steps: int) -> None:
         self.net, self.state, self.steps = net, state, steps
 
     def sizes(self) -> dict[str, int]:
@@ -69,7 +211,9 @@ class LSTMObserver(Observer):
 
     def configuration(self) -> dict[str, Any]:
         """What the network was made from, as plain data."""
-        return {"network": "LSTM", "inputs": self.net.inputs, "units": self.net.units, "dt": self.net.dt}
+        net = self.net
+        sizes = {"inputs": net.inputs, "units": net.units, "dt": net.dt}
+        return {"network": type(net).__name__, **sizes, **net.options()}
 
     def block(self) -> int:
         """Steps that a block may have to stay within a fixed amount of memory."""
@@ -85,7 +229,12 @@ class LSTMObserver(Observer):
         return {"hidden": self.state.hidden.cpu().numpy(), "step": self.state.step}
 
 
-Core = FastWeightNetwork | LSTM
+def _in_time(states: list[Tensor], x: Tensor, units: int) -> Tensor:
+    """States of all steps as `[batch, time, unit]`, also where there are none."""
+    return torch.stack(states, dim=1) if states else x.new_zeros(x.shape[0], 0, units)
+
+
+Core = FastWeightNetwork | Control
 
 CORES: dict[str, Callable[..., Core]] = {
     "fast_weights": FastWeightNetwork,
@@ -100,6 +249,14 @@ CORES: dict[str, Callable[..., Core]] = {
         inputs, units, None, 0, **{**options, "identity_scale": 1.0}
     ),
     "lstm": lambda inputs, units, memory, inner_steps, **options: LSTM(inputs, units),
+    "layer_norm_lstm": lambda inputs, units, memory, inner_steps, **options: LayerNormLSTM(inputs, units),
+    # Depth without memory and without normalisation, and with it.
+    "deep_rnn": lambda inputs, units, memory, inner_steps, **options: DeepTransitionRNN(
+        inputs, units, inner_steps
+    ),
+    "layer_norm_deep_rnn": lambda inputs, units, memory, inner_steps, **options: DeepTransitionRNN(
+        inputs, units, inner_steps, normalise="inner"
+    ),
 }
 
 
@@ -111,7 +268,8 @@ def core(
     Parameters
     ----------
     model
-        `"fast_weights"`; `"no_memory"` (RNN + LN); `"no_inner_loop"`; `"irnn"`; `"lstm"`.
+        `"fast_weights"`; `"no_memory"` (RNN + LN); `"no_inner_loop"`; `"irnn"`; `"lstm"`; `"layer_norm_lstm"`;
+        `"deep_rnn"` (as many nonlinear stages a step) and `"layer_norm_deep_rnn"`.
     inputs, units, memory, inner_steps, options
         As for `FastWeightNetwork`; a control leaves out what it has not.
     """
