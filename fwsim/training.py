@@ -20,7 +20,9 @@ from fwsim.progress import Advance, track
 if TYPE_CHECKING:
     import xarray as xr
 
-    from fwsim.tasks import Sequences
+    from fwsim.tasks import LabelledImages, Sequences
+
+    Examples = Sequences | LabelledImages
 
 SCHEDULES = ("onecycle", "constant")
 
@@ -172,28 +174,28 @@ def train(
 
 def train_classifier(
     model: nn.Module,
-    sequences: Sequences,
-    validation: Sequences,
+    examples: Examples,
+    validation: Examples,
     training: Training,
     order: Callable[[int], torch.Generator],
     *,
     batch: int = 128,
     **options: Any,
 ) -> xr.Dataset:
-    """Train a network that answers sequences of tokens with a class; see `train`, which takes the other options.
+    """Train a network that answers sequences or images with a class; see `train`, which takes the other options.
 
     Parameters
     ----------
     model
-        `tokens [sequence, time]` → class scores `[sequence, class]`.
-    sequences, validation
+        What comes first in the examples, `tokens [sequence, time]` or `images`, → class scores `[example, class]`.
+    examples, validation
         To train on, and to choose the best epoch.
     training
         How.
     order
-        Epoch number → generator that draws the order of the sequences.
+        Epoch number → generator that draws the order of the examples.
     batch
-        Sequences a training step.
+        Examples a training step.
 
     Returns
     -------
@@ -204,8 +206,8 @@ def train_classifier(
     return train(
         model,
         cross_entropy,
-        shuffled(sequences, batch, order, device),
-        math.ceil(len(sequences.target) / batch),
+        shuffled(examples, batch, order, device),
+        math.ceil(len(examples.target) / batch),
         lambda model: error_rate(model, validation, device),
         training,
         **options,
@@ -213,33 +215,33 @@ def train_classifier(
 
 
 def shuffled(
-    sequences: Sequences,
+    examples: Examples,
     batch: int,
     order: Callable[[int], torch.Generator],
     device: str | torch.device = "cpu",
 ) -> Batches:
-    """Epoch number → all sequences in batches of `(tokens, target)`, in the order that `order(epoch)` draws."""
+    """Epoch number → all examples in batches of `(inputs, target)`, in the order that `order(epoch)` draws."""
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for rows in torch.randperm(len(sequences.target), generator=order(epoch)).split(batch):
-            yield sequences.tokens[rows].to(device), sequences.target[rows].to(device)
+        for rows in torch.randperm(len(examples.target), generator=order(epoch)).split(batch):
+            yield examples[0][rows].to(device), examples.target[rows].to(device)
 
     return batches
 
 
 def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """Mean cross entropy of a classifier's scores on `(tokens, target)`."""
-    tokens, target = batch
-    return nn.functional.cross_entropy(model(tokens), target)
+    """Mean cross entropy of a classifier's scores on `(inputs, target)`."""
+    inputs, target = batch
+    return nn.functional.cross_entropy(model(inputs), target)
 
 
 @torch.no_grad()
-def error_rate(model: nn.Module, sequences: Sequences, device: str | torch.device = "cpu") -> float:
-    """Fraction of sequences that a classifier answers wrongly."""
+def error_rate(model: nn.Module, examples: Examples, device: str | torch.device = "cpu") -> float:
+    """Fraction of examples that a classifier answers wrongly."""
     wrong = 0
-    for tokens, target in zip(sequences.tokens.split(2000), sequences.target.split(2000), strict=True):
-        wrong += int((model(tokens.to(device)).argmax(-1).cpu() != target).sum())
-    return wrong / len(sequences.target)
+    for inputs, target in zip(examples[0].split(2000), examples.target.split(2000), strict=True):
+        wrong += int((model(inputs.to(device)).argmax(-1).cpu() != target).sum())
+    return wrong / len(examples.target)
 
 
 def _fabric(model: nn.Module, training: Training, device: str | torch.device) -> tuple[Any, Any, Any]:

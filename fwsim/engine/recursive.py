@@ -1,0 +1,158 @@
+"""Fast weights that hold a whole while the same network works on its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fwsim.engine import checks
+from fwsim.engine.cell import Read
+from fwsim.engine.network import FastWeightNetwork
+from fwsim.errors import ConfigError
+from fwsim.rules.hebbian import Hebbian
+
+
+class RecursiveNetwork(nn.Module):
+    """A fast-weight network that is told after which steps to store its hidden state, and after which to clear it.
+
+    Each step is that of `FastWeightNetwork`, but its state is written only if the step is `stored`, and the next step
+    starts from 0 if it is `cleared`:
+
+        h_0 = f(z),   h_{s+1} = f(LN[z + A h_s]),   A h = Σ_τ κ(age of τ) h(τ) [h(τ)ᵀ h]   over the stored states τ
+
+    A state ages with every step, stored or not. The memory is kept in its attention form, since few states are stored.
+
+    Source: Ba et al. 2016, section 4.2 ("update fast weights and wipe out hidden state").
+
+    Parameters
+    ----------
+    inputs, units
+        Numbers of input channels and of hidden units N.
+    memory
+        Time constants and strengths of a write.
+    stored, cleared
+        Whether the hidden state is stored, and cleared, after each step; `[time]` truth values.
+    weights
+        Which set of slow weights each step uses, `[time]` numbers from 0; `None`: one set for all.
+    inner_steps
+        S, iterations of the inner loop.
+    dt
+        Seconds a step.
+
+    Examples
+    --------
+    >>> net = RecursiveNetwork(3, 8, Hebbian(tau=20.0, eta=0.5), [True, False, False], [True, False, False])
+    >>> hidden, stored = net(torch.randn(2, 3, 3))
+    >>> hidden.shape, stored.shape
+    (torch.Size([2, 3, 8]), torch.Size([2, 1, 8]))
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        memory: Hebbian,
+        stored: Sequence[bool],
+        cleared: Sequence[bool],
+        weights: Sequence[int] | None = None,
+        inner_steps: int = 1,
+        dt: float = 1.0,
+    ) -> None:
+        super().__init__()
+        weights = [0] * len(stored) if weights is None else weights
+        if not len(stored) == len(cleared) == len(weights) > 0:
+            raise ConfigError(
+                f"stored, cleared and weights have {len(stored)}, {len(cleared)} and {len(weights)} steps; "
+                "give each one value a step"
+            )
+        if set(weights) != set(range(max(weights) + 1)):
+            raise ConfigError(f"weights={list(weights)} leaves sets out; number them 0, 1, … without gaps")
+        self.inputs, self.units, self.dt = inputs, units, dt
+        self.stored, self.cleared, self.weights = tuple(stored), tuple(cleared), tuple(weights)
+        self.networks = nn.ModuleList(
+            FastWeightNetwork(inputs, units, memory, inner_steps, dt) for _ in range(max(weights) + 1)
+        )
+
+    def forward(self, x: Tensor, blocked: Container[int] = ()) -> tuple[Tensor, Tensor]:
+        """Run a sequence from rest.
+
+        Parameters
+        ----------
+        x
+            `[batch, time, input]`, with as many steps as were given.
+        blocked
+            Steps that read nothing from memory.
+
+        Returns
+        -------
+        hidden
+            `[batch, time, unit]`, before it is cleared.
+        stored
+            The states that were stored, oldest first, `[batch, past, unit]`.
+        """
+        checks.sequence("x", x, self.inputs)
+        if x.shape[1] != len(self.stored):
+            raise ConfigError(f"x has {x.shape[1]} steps, the network {len(self.stored)}; give as many")
+        cells = [network.cell() for network in self.networks]
+        kernel = self._kernel(x)
+        past: list[int] = []
+        memory = x.new_zeros(len(x), 0, self.units)
+        hidden, states = None, []
+        for step, (kind, drive) in enumerate(zip(self.weights, self._drives(x), strict=True)):
+            cell = cells[kind]
+            z = drive if hidden is None else torch.addmm(drive, hidden, cell.W.T)
+            weight = kernel[[step - 1 - time for time in past]]
+            read = None if not past or step in blocked else _reader(memory, weight)
+            hidden = cell.settle(z, cell.start(z), read)[-1]
+            states.append(hidden)
+            if self.stored[step]:
+                past.append(step)
+                memory = torch.cat([memory, hidden[:, None]], dim=1)
+            if self.cleared[step]:
+                hidden = None
+        return torch.stack(states, dim=1), memory
+
+    def attention(self, hidden: Tensor) -> Tensor:
+        """Attention κ h(τ)·h(t) of each state to those stored before, 0 elsewhere.
+
+        Parameters
+        ----------
+        hidden
+            `[batch, time, unit]`, as it was returned.
+
+        Returns
+        -------
+        Tensor
+            `[batch, time, past]`, signed and unnormalised, with a `past` for every step.
+        """
+        time = torch.arange(len(self.stored), device=hidden.device)
+        age = time[:, None] - 1 - time
+        readable = (age >= 0) & torch.tensor(self.stored, device=hidden.device)
+        weight = self._kernel(hidden)[age.clamp(min=0)] * readable
+        return weight * torch.einsum("bti,bpi->btp", hidden, hidden)
+
+    def _kernel(self, like: Tensor) -> Tensor:
+        """κ of every age, `[time]`."""
+        ages = torch.arange(len(self.stored), device=like.device)
+        return self.networks[0].rule().kernel(ages, self.dt).to(like)
+
+    def _drives(self, x: Tensor) -> list[Tensor]:
+        """Input of every step, C x + b with its own weights: `[time]` of `[batch, unit]`."""
+        drives: dict[int, Tensor] = {}
+        for kind, network in enumerate(self.networks):
+            steps = [step for step, other in enumerate(self.weights) if other == kind]
+            part = nn.functional.linear(x[:, steps], network.C, network.b)
+            drives.update(zip(steps, part.unbind(1), strict=True))
+        return [drives[step] for step in range(len(self.weights))]
+
+
+def _reader(memory: Tensor, weight: Tensor) -> Read:
+    """What the stored states `[batch, past, unit]`, weighted by `[past]`, answer to a state."""
+
+    def read(state: Tensor) -> Tensor:
+        attention = torch.einsum("bpi,bi->bp", memory, state) * weight
+        return torch.einsum("bp,bpi->bi", attention, memory)
+
+    return read

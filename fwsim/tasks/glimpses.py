@@ -1,0 +1,229 @@
+"""An image as a sequence of glimpses on several levels: each whole once, coarsely, then its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from fwsim.errors import ConfigError, ShapeError, choice
+
+PARTS = 4  # the quarters of a region, in reading order
+STORES = ("whole", "every", "none")
+CLEARS = ("whole", "never")
+SHARING = ("all", "levels", "none")
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """One step of a sequence of glimpses.
+
+    Parameters
+    ----------
+    level
+        Of the region, 0 the coarsest.
+    side
+        Side of the region in pixels.
+    row, column
+        Its upper left corner.
+    part
+        Which quarter of the region above it, 0 … 3 in reading order.
+    integrate
+        Nothing is seen in this step: the parts of the region are put together.
+    whole
+        The region is left for its parts after this step.
+    """
+
+    level: int
+    side: int
+    row: int
+    column: int
+    part: int
+    integrate: bool
+    whole: bool
+
+
+@dataclass(frozen=True)
+class GlimpseLayout:
+    """In which order an image is looked at, and when a network stores and clears its hidden state.
+
+    A region is visited recursively: a glimpse of the whole region, down-sampled to `glimpse`×`glimpse` pixels; then,
+    unless it has that size already, visits to its four quarters in reading order, and a step that integrates them,
+    in which nothing is seen. With two levels, the layout of Ba et al. 2016 (section 4.2) as far as it is published,
+    the four quadrants of the image are visited: 4 × (1 + 4 + 1) = 24 steps. Three levels begin with the image as a
+    whole, 1 + 24 + 1 steps; one level is the sixteen smallest regions one after the other.
+
+    Parameters
+    ----------
+    size
+        Side of the square image in pixels.
+    glimpse
+        Side of a glimpse in pixels; `size` is `glimpse` times a power of 2.
+    levels
+        Number of sizes of regions, the smallest being `glimpse`.
+    store
+        After which steps a network stores its hidden state: `"whole"` (before it turns to the parts of a region),
+        `"every"` or `"none"`.
+    clear
+        After which steps it clears its hidden state: `"whole"` (as above) or `"never"`.
+
+    Examples
+    --------
+    >>> layout = GlimpseLayout()
+    >>> layout.length
+    24
+    >>> layout.inputs(torch.zeros(2, 28, 28)).shape
+    torch.Size([2, 24, 58])
+    """
+
+    size: int = 28
+    glimpse: int = 7
+    levels: int = 2
+    store: str = "whole"
+    clear: str = "whole"
+
+    def __post_init__(self) -> None:
+        for name in ("size", "glimpse", "levels"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"{name}={value!r} is not allowed; it must be an integer of at least 1")
+        choice("store", self.store, STORES)
+        choice("clear", self.clear, CLEARS)
+        depths = (self.size // self.glimpse).bit_length()
+        if self.size != self.glimpse * 2 ** (depths - 1):
+            raise ConfigError(
+                f"size={self.size} with glimpse={self.glimpse} is not possible; size must be glimpse times a power of 2"
+            )
+        if self.levels > depths:
+            raise ConfigError(
+                f"levels={self.levels} is too many for size={self.size} and glimpse={self.glimpse}; use 1 to {depths}"
+            )
+
+    @cached_property
+    def steps(self) -> tuple[Glimpse, ...]:
+        """The sequence."""
+        side = self.glimpse * 2 ** (self.levels - 1)
+        count = self.size // side
+        return tuple(
+            step
+            for place in range(count * count)
+            for step in self._visit(0, side, place // count * side, place % count * side, place % PARTS)
+        )
+
+    def _visit(self, level: int, side: int, row: int, column: int, part: int) -> Iterator[Glimpse]:
+        whole = side > self.glimpse
+        yield Glimpse(level, side, row, column, part, False, whole)
+        if not whole:
+            return
+        half = side // 2
+        for quarter in range(PARTS):
+            down, right = divmod(quarter, 2)
+            yield from self._visit(level + 1, half, row + down * half, column + right * half, quarter)
+        yield Glimpse(level, side, row, column, part, True, False)
+
+    @property
+    def length(self) -> int:
+        """Number of time steps T."""
+        return len(self.steps)
+
+    @property
+    def channels(self) -> int:
+        """Number of input channels: the pixels of a glimpse, and the controls."""
+        return self.glimpse**2 + self.controls.shape[1]
+
+    @property
+    def stored(self) -> tuple[bool, ...]:
+        """Whether the hidden state is stored after each step."""
+        return tuple(self.store == "every" or (self.store == "whole" and step.whole) for step in self.steps)
+
+    @property
+    def cleared(self) -> tuple[bool, ...]:
+        """Whether the hidden state is cleared after each step."""
+        return tuple(self.clear == "whole" and step.whole for step in self.steps)
+
+    def weights(self, sharing: str = "levels") -> tuple[int, ...]:
+        """Which set of slow weights each step uses.
+
+        Parameters
+        ----------
+        sharing
+            `"all"`: one for all steps; `"levels"`: one for glimpses of all levels and one to integrate, as in the
+            paper's figure; `"none"`: one for each level, and one for each level to integrate.
+        """
+        choice("sharing", sharing, SHARING)
+        kinds = {
+            "all": [()] * self.length,
+            "levels": [(step.integrate,) for step in self.steps],
+            "none": [(step.integrate, step.level) for step in self.steps],
+        }[sharing]
+        numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
+        return tuple(numbers[kind] for kind in kinds)
+
+    @cached_property
+    def controls(self) -> Tensor:
+        """What accompanies the pixels, `[time, control]`, zeros and ones.
+
+        The level (one channel each), integration, store, clear, and which part of the region above is seen (four
+        channels).
+        """
+        rows = []
+        for step, stored, cleared in zip(self.steps, self.stored, self.cleared, strict=True):
+            level = [step.level == other for other in range(self.levels)]
+            part = [step.part == other for other in range(PARTS)]
+            rows.append([*level, step.integrate, stored, cleared, *part])
+        return torch.tensor(rows, dtype=torch.float32)
+
+    def inputs(self, images: Tensor) -> Tensor:
+        """Pixels and controls of every step.
+
+        Parameters
+        ----------
+        images
+            `[batch, row, column]`, of bytes or between 0 and 1.
+
+        Returns
+        -------
+        Tensor
+            `[batch, time, input]` between 0 and 1, the pixels of a glimpse row by row, then its controls.
+
+        Raises
+        ------
+        ShapeError
+            The images are not of `size`×`size` pixels.
+        """
+        seen = self.glimpses(images)
+        return torch.cat([seen, self.controls.to(seen).expand(len(seen), -1, -1)], dim=-1)
+
+    def glimpses(self, images: Tensor) -> Tensor:
+        """Only the pixels, `[batch, time, pixel]`; zeros where the parts are integrated."""
+        if images.ndim != 3 or images.shape[1:] != (self.size, self.size):
+            raise ShapeError(
+                f"images have shape {list(images.shape)}; expected [batch, row, column] = […, {self.size}, {self.size}]"
+            )
+        images = images.float() / 255 if images.dtype == torch.uint8 else images
+        sides = [self.glimpse * 2**level for level in reversed(range(self.levels))]
+        nothing = images.new_zeros(len(images), 1, self.glimpse**2)
+        regions = torch.cat([*(self._regions(images, side) for side in sides), nothing], dim=1)
+        return regions[:, self._order.to(images.device)]
+
+    def _regions(self, images: Tensor, side: int) -> Tensor:
+        """All regions of one size, in reading order: `[batch, region, pixel]`."""
+        count, fine = self.size // side, side // self.glimpse
+        pixels = images.reshape(-1, count, self.glimpse, fine, count, self.glimpse, fine)
+        return pixels.mean((3, 6)).transpose(2, 3).reshape(len(images), count**2, self.glimpse**2)
+
+    @cached_property
+    def _order(self) -> Tensor:
+        """Place of each step's glimpse among the regions of all sizes, coarsest first; the last is nothing."""
+        counts = [self.size // (self.glimpse * 2**level) for level in reversed(range(self.levels))]
+        before = [sum(count**2 for count in counts[:level]) for level in range(self.levels + 1)]
+        places = [
+            before[-1]
+            if step.integrate
+            else before[step.level] + step.row // step.side * counts[step.level] + step.column // step.side
+            for step in self.steps
+        ]
+        return torch.tensor(places)

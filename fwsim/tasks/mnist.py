@@ -1,0 +1,95 @@
+"""The MNIST digits: from a folder of IDX files, or downloaded once and checked."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+from torch import Tensor
+
+from fwsim.errors import ConfigError
+from fwsim.tasks.idx import read_idx
+
+VARIABLE = "FWSIM_MNIST"
+SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+# SHA-256 of the four files as their authors compressed them.
+CHECKSUMS = {
+    "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+}
+
+
+class LabelledImages(NamedTuple):
+    """Images `[image, row, column]` of bytes, and the class of each, `target [image]`."""
+
+    images: Tensor
+    target: Tensor
+
+
+def load_mnist(data: str | Path | None = None) -> tuple[LabelledImages, LabelledImages]:
+    """Handwritten digits (LeCun, Cortes & Burges): 60,000 images of 28×28 to train on, 10,000 to test on.
+
+    Parameters
+    ----------
+    data
+        Folder with the four files under their usual names, compressed (`.gz`) or not; any images with labels
+        in this format will do. `None`: the folder that the environment variable `FWSIM_MNIST` names, else a
+        download into the user's cache, each file checked against its SHA-256.
+
+    Returns
+    -------
+    training, test : LabelledImages
+        As many labels as images, all images of one size.
+
+    Raises
+    ------
+    ConfigError
+        A file is missing, damaged, or does not fit the others; nothing could be downloaded.
+    """
+    data = data or os.environ.get(VARIABLE)
+    folder = _downloaded() if data is None else Path(data)
+    training, test = (_pair(folder, part) for part in ("train", "t10k"))
+    if training.images.shape[1:] != test.images.shape[1:]:
+        raise ConfigError(
+            f"{folder} has training images of {list(training.images.shape[1:])} and test images of "
+            f"{list(test.images.shape[1:])} pixels; give a folder in which they have one size"
+        )
+    return training, test
+
+
+def _pair(folder: Path, part: str) -> LabelledImages:
+    images = read_idx(_find(folder, f"{part}-images-idx3-ubyte"))
+    labels = read_idx(_find(folder, f"{part}-labels-idx1-ubyte"))
+    if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+        raise ConfigError(
+            f"{folder}: {part} images {list(images.shape)} and labels {list(labels.shape)} do not fit; "
+            "expected [image, row, column] and [image]"
+        )
+    return LabelledImages(images, labels.long())
+
+
+def _find(folder: Path, name: str) -> Path:
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise ConfigError(
+        f"{folder} has neither {name} nor {name}.gz; give the folder of the IDX files, or set {VARIABLE}"
+    )
+
+
+def _downloaded() -> Path:
+    import pooch
+
+    store = pooch.create(path=pooch.os_cache("fwsim") / "mnist", base_url=SOURCE, registry=CHECKSUMS)
+    try:
+        for name in CHECKSUMS:
+            store.fetch(name)
+    except (OSError, ValueError) as error:  # no network or no room; a wrong checksum
+        raise ConfigError(
+            f"the MNIST digits could not be downloaded ({type(error).__name__}); give the folder of their "
+            f"IDX files, or set {VARIABLE}"
+        ) from error
+    return Path(store.path)
