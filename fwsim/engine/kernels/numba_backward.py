@@ -6,10 +6,17 @@ at the start of each is folded anew from the last checkpoint before it, and insi
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fwsim.engine.kernels.numba_adjoint import Adjoint, deactivate, denormalise, flush, unfold, unsettle
 from fwsim.engine.kernels.numba_room import (
+    AdjointRoom,
+    Kept,
+    Room,
+    Sizes,
+    Stored,
     copy_rows,
     load_matrix,
     new_cell,
@@ -43,100 +50,57 @@ from fwsim.engine.kernels.numba_vectors import (
 )
 
 
+class Gradients(NamedTuple):
+    """Gradients of what a run was given, for each batch entry.
+
+    `parameters` of gain and bias, `[batch, 2, unit]`, is padded and zero on entry, as are the last three, those of the
+    tables; the last four are not computed if empty. `drive` is that of C x + b.
+    """
+
+    parameters: np.ndarray
+    drive: np.ndarray
+    hidden: np.ndarray
+    written: np.ndarray
+    matrix: np.ndarray
+    age_weight: np.ndarray
+    write_weight: np.ndarray
+    decayed: np.ndarray
+
+
 @kernel
 def backward(
     part: int,
     first: int,
     last: int,
-    sizes: np.ndarray,
+    sizes: Sizes,
     parameters: np.ndarray,
     weights: np.ndarray,
     states: np.ndarray,
-    written: np.ndarray,
-    matrix: np.ndarray,
-    age_weight: np.ndarray,
-    write_weight: np.ndarray,
-    decayed: np.ndarray,
-    rows: np.ndarray,
-    columns: np.ndarray,
-    matrices: np.ndarray,
-    total: np.ndarray,
-    vectors: np.ndarray,
-    scores: np.ndarray,
-    lists: np.ndarray,
-    places: np.ndarray,
-    order: np.ndarray,
-    sustained: np.ndarray,
-    normal: np.ndarray,
-    scale: np.ndarray,
-    checkpoints: np.ndarray,
-    group_matrices: np.ndarray,
-    adjoint_vectors: np.ndarray,
-    adjoint_rows: np.ndarray,
-    adjoint_scores: np.ndarray,
-    adjoint_matrices: np.ndarray,
-    turned: np.ndarray,
-    reads: np.ndarray,
-    read_columns: np.ndarray,
-    read_ages: np.ndarray,
+    stored: Stored,
+    kept: Kept,
+    room: Room,
+    adjoint_room: AdjointRoom,
     d_states: np.ndarray,
     d_inner: np.ndarray,
     d_final: np.ndarray,
-    d_parameters: np.ndarray,
-    d_drive: np.ndarray,
-    d_hidden: np.ndarray,
-    d_written: np.ndarray,
-    d_matrix: np.ndarray,
-    d_age_weight: np.ndarray,
-    d_write_weight: np.ndarray,
-    d_decayed: np.ndarray,
+    gradients: Gradients,
 ) -> None:
     """Run the batch entries `first … last−1` in the workspace of thread `part`.
 
     Parameters
     ----------
-    sizes … checkpoints
-        As in `forward`, but `weights` is W `[post, pre]`; `normal` and `scale` are computed anew if empty.
-    group_matrices … read_ages
-        Workspace: the matrices at the start of each chunk of a group, and `Adjoint`.
+    sizes … kept
+        As in `forward`, but `weights` is W `[post, pre]`; the inner loop is run again if `kept.normal` is empty.
     d_states, d_inner, d_final
         Gradients of the results; the last two may be empty.
-    d_parameters … d_decayed
-        Gradients for each batch entry; `d_parameters` of gain and bias, `[batch, 2, unit]`, padded, zero on entry, as
-        are the last three. The last four are not computed if empty.
+    gradients
+        Results.
     """
     cell = new_cell(sizes, parameters)
-    path = new_path(cell.inner_steps, vectors[part], scores[part], lists[part], places[part], order)
+    path = new_path(cell.inner_steps, room, part)
     for entry in range(first, last):
-        past = new_past(
-            entry,
-            rows[part],
-            columns[part],
-            matrices[part],
-            total[part],
-            vectors[part],
-            age_weight,
-            write_weight,
-            decayed,
-        )
-        adjoint = Adjoint(
-            adjoint_vectors[part, 0],
-            adjoint_vectors[part, 1],
-            adjoint_vectors[part, 2],
-            adjoint_vectors[part, 3],
-            d_parameters[entry, 0],
-            d_parameters[entry, 1],
-            adjoint_rows[part],
-            adjoint_scores[part],
-            adjoint_matrices[part],
-            turned[part],
-            reads[part],
-            read_columns[part],
-            read_ages[part],
-            d_age_weight[min(entry, d_age_weight.shape[0] - 1)],
-            d_write_weight[min(entry, d_write_weight.shape[0] - 1)],
-            d_decayed[min(entry, d_decayed.shape[0] - 1)],
-        )
+        past = new_past(entry, stored, room, part)
+        adjoint = new_adjoint(entry, adjoint_room, gradients, part)
         load_matrix(d_final, entry, adjoint.matrices, cell.units)
         clear(adjoint.state, adjoint.state.shape[0])
         go_back(
@@ -148,82 +112,82 @@ def backward(
             adjoint,
             weights,
             states,
-            written,
-            matrix,
-            sustained,
-            normal,
-            scale,
-            checkpoints,
-            group_matrices[part],
+            stored,
+            kept,
+            adjoint_room.group_matrices[part],
             d_states,
             d_inner,
-            d_drive,
-            d_written,
+            gradients,
         )
-        copy(adjoint.state, d_hidden[entry], cell.units)
-        if d_matrix.size:
-            unload_matrix(adjoint.matrices, d_matrix, entry, cell.units)
+        copy(adjoint.state, gradients.hidden[entry], cell.units)
+        if gradients.matrix.size:
+            unload_matrix(adjoint.matrices, gradients.matrix, entry, cell.units)
+
+
+@merged
+def new_adjoint(entry: int, room: AdjointRoom, gradients: Gradients, part: int) -> Adjoint:
+    """Use a thread's room with the gradients of a batch entry."""
+    return Adjoint(
+        room.vectors[part, 0],
+        room.vectors[part, 1],
+        room.vectors[part, 2],
+        room.vectors[part, 3],
+        gradients.parameters[entry, 0],
+        gradients.parameters[entry, 1],
+        room.rows[part],
+        room.scores[part],
+        room.matrices[part],
+        room.turned[part],
+        room.reads[part],
+        room.read_columns[part],
+        room.read_ages[part],
+        gradients.age_weight[min(entry, gradients.age_weight.shape[0] - 1)],
+        gradients.write_weight[min(entry, gradients.write_weight.shape[0] - 1)],
+        gradients.decayed[min(entry, gradients.decayed.shape[0] - 1)],
+    )
 
 
 @merged
 def go_back(
     entry: int,
-    sizes: np.ndarray,
+    sizes: Sizes,
     cell: Cell,
     past: Past,
     path: Path,
     adjoint: Adjoint,
     weights: np.ndarray,
     states: np.ndarray,
-    written: np.ndarray,
-    matrix: np.ndarray,
-    sustained: np.ndarray,
-    normal: np.ndarray,
-    scale: np.ndarray,
-    checkpoints: np.ndarray,
+    stored: Stored,
+    kept: Kept,
     group_matrices: np.ndarray,
     d_states: np.ndarray,
     d_inner: np.ndarray,
-    d_drive: np.ndarray,
-    d_written: np.ndarray,
+    gradients: Gradients,
 ) -> None:
     """Go back through the chunks of a batch entry."""
-    chunk, writes, matrix_count, group, symmetric = sizes[5], sizes[6], sizes[7], sizes[8], sizes[9]
-    before, steps = written.shape[1], states.shape[1]
+    chunk, group = sizes.chunk, sizes.group
+    before, steps = stored.written.shape[1], states.shape[1]
     newest = (before + steps - 1) // chunk
     for number in range(newest, -1, -1):
-        carried = matrix_count > 0 and (number > 0 or matrix.size > 0)
-        if matrix_count and (number == newest or number % group == group - 1):
-            refold(
-                entry,
-                number,
-                chunk,
-                group,
-                cell,
-                past,
-                path,
-                written,
-                states,
-                matrix,
-                checkpoints,
-                group_matrices,
-            )
-        load_chunk(entry, number, chunk, before + writes, cell, past, path, written, states)
-        if matrix_count:
+        carried = sizes.matrices > 0 and (number > 0 or stored.matrix.size > 0)
+        if sizes.matrices and (number == newest or number % group == group - 1):
+            refold(entry, number, chunk, group, cell, past, path, stored, states, kept, group_matrices)
+        load_chunk(entry, number, chunk, before + sizes.writes, cell, past, path, stored.written, states)
+        if sizes.matrices:
             place = number % group * past.matrices.shape[0]
             copy_rows(
                 group_matrices[place : place + past.matrices.shape[0]], past.matrices, past.matrices.shape[1]
             )
         for row in range(adjoint.rows.shape[0]):
             clear(adjoint.rows[row], adjoint.rows.shape[1])
-        if (number + 1) * chunk <= before + writes:
+        if (number + 1) * chunk <= before + sizes.writes:
             unfold(past, chunk, cell, path, adjoint)
         noted = np.int64(0)  # not a literal, for which all would be compiled once more
         for row in range(
             min(chunk, before + steps - number * chunk) - 1, max(0, before - number * chunk) - 1, -1
         ):
             step = number * chunk + row - before
-            if matrix_count and noted + cell.inner_steps > adjoint.reads.shape[0]:
+            if sizes.matrices and noted + cell.inner_steps > adjoint.reads.shape[0]:
                 flush(past, noted, cell, path, adjoint)
                 noted = np.int64(0)
             add(d_states[entry, step], adjoint.state, cell.units)
@@ -234,22 +198,20 @@ def go_back(
                 row,
                 carried,
                 noted,
-                symmetric,
+                sizes.symmetric,
                 cell,
                 past,
                 path,
                 adjoint,
                 weights,
-                sustained,
-                normal,
-                scale,
+                kept,
                 d_inner,
-                d_drive,
+                gradients.drive,
             )
-        if matrix_count:
+        if sizes.matrices:
             flush(past, noted, cell, path, adjoint)
         if number == 0:
-            copy_rows(adjoint.rows[:before], d_written[entry], cell.units)
+            copy_rows(adjoint.rows[:before], gradients.written[entry], cell.units)
 
 
 @apart
@@ -259,25 +221,23 @@ def step_back(
     pending: int,
     carried: bool,
     noted: int,
-    symmetric: int,
+    symmetric: bool,
     cell: Cell,
     past: Past,
     path: Path,
     adjoint: Adjoint,
     weights: np.ndarray,
-    sustained: np.ndarray,
-    normal: np.ndarray,
-    scale: np.ndarray,
+    kept: Kept,
     d_inner: np.ndarray,
     d_drive: np.ndarray,
 ) -> int:
     """Go back through a step, from dh(t+1) to dh(t) in `adjoint.state`; return how many pairs are noted."""
     width, steps = weights.shape[1], cell.inner_steps
-    copy(sustained[entry, step], path.sustained, cell.units)
+    copy(kept.sustained[entry, step], path.sustained, cell.units)
     first_scale = begin(cell, path)
     factor = prepare(past, cell, pending, carried)
-    if normal.size:
-        recall(entry, step, pending, cell, past, path, normal, scale)
+    if kept.normal.size:
+        recall(entry, step, pending, cell, past, path, kept)
     else:
         settle(past, pending, factor, cell, path)
 
@@ -305,13 +265,12 @@ def recall(
     cell: Cell,
     past: Past,
     path: Path,
-    normal: np.ndarray,
-    scale: np.ndarray,
+    kept: Kept,
 ) -> None:
     """Take the inner loop's fields from the way forward instead of running it again."""
     for s in range(cell.inner_steps):
-        copy(normal[entry, step, s], path.normal[s], cell.units)
-        path.scale[s] = scale[entry, step, s]
+        copy(kept.normal[entry, step, s], path.normal[s], cell.units)
+        path.scale[s] = kept.scale[entry, step, s]
         activate(path.normal[s], cell.gain, cell.bias, path.states[s + 1], cell.activation)
         if pending:
             count = active(path.states[s], cell.units, path.listed, path.value)
@@ -349,22 +308,21 @@ def refold(
     cell: Cell,
     past: Past,
     path: Path,
-    written: np.ndarray,
+    stored: Stored,
     states: np.ndarray,
-    matrix: np.ndarray,
-    checkpoints: np.ndarray,
+    kept: Kept,
     group_matrices: np.ndarray,
 ) -> None:
     """Fold anew the matrices at the start of the chunks of a group up to chunk `number`."""
     size, width = past.matrices.shape
     start = number // group * group
     if start == 0:
-        load_matrix(matrix, entry, group_matrices[:size], cell.units)
+        load_matrix(stored.matrix, entry, group_matrices[:size], cell.units)
     else:
-        copy_rows(checkpoints[entry, start // group - 1], group_matrices[:size], cell.units)
+        copy_rows(kept.checkpoints[entry, start // group - 1], group_matrices[:size], cell.units)
     for place in range(1, number - start + 1):
         load_chunk(
-            entry, start + place - 1, chunk, (start + place) * chunk, cell, past, path, written, states
+            entry, start + place - 1, chunk, (start + place) * chunk, cell, past, path, stored.written, states
         )
         target = group_matrices[place * size : (place + 1) * size]
         copy_rows(group_matrices[(place - 1) * size : place * size], target, width)

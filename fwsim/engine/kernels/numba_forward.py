@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from fwsim.engine.kernels.numba_room import (
+    Kept,
+    Room,
+    Sizes,
+    Stored,
     copy_rows,
     load_matrix,
     new_cell,
@@ -21,94 +25,44 @@ def forward(
     part: int,
     first: int,
     last: int,
-    sizes: np.ndarray,
+    sizes: Sizes,
     parameters: np.ndarray,
     weights: np.ndarray,
     drive: np.ndarray,
     hidden: np.ndarray,
-    written: np.ndarray,
-    matrix: np.ndarray,
-    age_weight: np.ndarray,
-    write_weight: np.ndarray,
-    decayed: np.ndarray,
-    rows: np.ndarray,
-    columns: np.ndarray,
-    matrices: np.ndarray,
-    total: np.ndarray,
-    vectors: np.ndarray,
-    scores: np.ndarray,
-    lists: np.ndarray,
-    places: np.ndarray,
-    order: np.ndarray,
+    stored: Stored,
+    room: Room,
     states: np.ndarray,
     inner: np.ndarray,
-    sustained: np.ndarray,
-    normal: np.ndarray,
-    scale: np.ndarray,
-    checkpoints: np.ndarray,
+    kept: Kept,
     final: np.ndarray,
 ) -> None:
     """Run the batch entries `first … last−1` in the workspace of thread `part`.
 
     Parameters
     ----------
-    sizes, parameters
-        See `Sizes` and `Cell`.
+    parameters
+        Of `Cell`, `[5, unit]`, padded.
     weights
         Wᵀ, `[pre, post]`, padded.
     drive, hidden
-        C x + b, `[batch, time, unit]`, which `states` or `sustained` may overwrite; the state before the first step,
-        `[batch, unit]`.
-    written, matrix
-        The memory before the first step: `[batch, past, unit]` and `[batch, timescale, post, pre]`.
-    age_weight, write_weight, decayed
-        The tables of `Past`, with a batch axis that may be 1.
-    rows … order
-        See `workspace`.
+        C x + b, `[batch, time, unit]`, which `states` or `kept.sustained` may overwrite; the state before the first
+        step, `[batch, unit]`.
     states, inner
         Results `[batch, time, unit]` and `[batch, time, inner, unit]`; `inner` is empty if not wanted.
-    sustained, normal, scale
-        Kept for the way back: z, `Path.normal` and `Path.scale` of all steps. Empty if not wanted.
-    checkpoints, final
-        Matrices at the start of every `group`-th chunk but the first, `[batch, group, timescale·pre, post]`, and
-        after the last step. Empty if not wanted.
+    final
+        The matrix after the last step, `[batch, timescale, post, pre]`. Empty if not wanted.
     """
     cell = new_cell(sizes, parameters)
-    path = new_path(cell.inner_steps, vectors[part], scores[part], lists[part], places[part], order)
+    path = new_path(cell.inner_steps, room, part)
     for entry in range(first, last):
-        past = new_past(
-            entry,
-            rows[part],
-            columns[part],
-            matrices[part],
-            total[part],
-            vectors[part],
-            age_weight,
-            write_weight,
-            decayed,
-        )
-        load_matrix(matrix, entry, past.matrices, cell.units)
+        past = new_past(entry, stored, room, part)
+        load_matrix(stored.matrix, entry, past.matrices, cell.units)
         forget(past)
-        for row in range(written.shape[1]):
-            write(written[entry, row], past, row, cell, path)
+        for row in range(stored.written.shape[1]):
+            write(stored.written[entry, row], past, row, cell, path)
         copy(hidden[entry], path.states[cell.inner_steps], cell.units)
-        run_entry(
-            entry,
-            sizes,
-            cell,
-            past,
-            path,
-            weights,
-            drive,
-            matrix.size > 0,
-            written.shape[1],
-            states,
-            inner,
-            sustained,
-            normal,
-            scale,
-            checkpoints,
-        )
+        run_entry(entry, sizes, cell, past, path, weights, drive, stored, states, inner, kept)
         if final.size:
             unload_matrix(past.matrices, final, entry, cell.units)
 
@@ -116,26 +70,22 @@ def forward(
 @merged
 def run_entry(
     entry: int,
-    sizes: np.ndarray,
+    sizes: Sizes,
     cell: Cell,
     past: Past,
     path: Path,
     weights: np.ndarray,
     drive: np.ndarray,
-    carried: bool,
-    before: int,
+    stored: Stored,
     states: np.ndarray,
     inner: np.ndarray,
-    sustained: np.ndarray,
-    normal: np.ndarray,
-    scale: np.ndarray,
-    checkpoints: np.ndarray,
+    kept: Kept,
 ) -> None:
-    """Run one batch entry; `before` states were written before the first step."""
-    chunk, writes, group = sizes[5], sizes[6], sizes[8]
+    """Run one batch entry."""
+    before, carried = stored.written.shape[1], stored.matrix.size > 0
     one, state = weights.dtype.type(1), path.states[cell.inner_steps]
     for step in range(drive.shape[1]):
-        pending = (before + step) % chunk
+        pending = (before + step) % sizes.chunk
         copy(drive[entry, step], path.sustained, cell.units)
         count = active(state, cell.units, path.listed, path.value)
         sum_rows(path.sustained, one, weights, path.listed, path.value, count, weights.shape[1])
@@ -144,17 +94,17 @@ def run_entry(
         copy(state, states[entry, step], cell.units)
         if inner.size:
             copy_rows(path.states[: cell.inner_steps + 1], inner[entry, step], cell.units)
-        if sustained.size:
-            copy(path.sustained, sustained[entry, step], cell.units)
-        if normal.size:
-            copy_rows(path.normal, normal[entry, step], cell.units)
-            copy(path.scale, scale[entry, step], cell.inner_steps)
-        if step < writes:
+        if kept.sustained.size:
+            copy(path.sustained, kept.sustained[entry, step], cell.units)
+        if kept.normal.size:
+            copy_rows(path.normal, kept.normal[entry, step], cell.units)
+            copy(path.scale, kept.scale[entry, step], cell.inner_steps)
+        if step < sizes.writes:
             write(state, past, pending, cell, path)
-            if pending + 1 == chunk:
-                fold(past, past.matrices, chunk, cell, path)
+            if pending + 1 == sizes.chunk:
+                fold(past, past.matrices, sizes.chunk, cell, path)
                 forget(past)
                 carried = True
-                number = (before + step + 1) // chunk
-                if number % group == 0 and number // group <= checkpoints.shape[1]:
-                    copy_rows(past.matrices, checkpoints[entry, number // group - 1], cell.units)
+                number = (before + step + 1) // sizes.chunk
+                if number % sizes.group == 0 and number // sizes.group <= kept.checkpoints.shape[1]:
+                    copy_rows(past.matrices, kept.checkpoints[entry, number // sizes.group - 1], cell.units)

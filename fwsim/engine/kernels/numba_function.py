@@ -12,9 +12,9 @@ from torch.autograd.function import once_differentiable
 
 from fwsim.engine.kernels.codes import NORMALISATIONS
 from fwsim.engine.kernels.gradients import of_table, of_weights, room_for_table
-from fwsim.engine.kernels.numba_backward import backward
+from fwsim.engine.kernels.numba_backward import Gradients, backward
 from fwsim.engine.kernels.numba_forward import forward
-from fwsim.engine.kernels.numba_room import Sizes, adjoint_workspace, workspace
+from fwsim.engine.kernels.numba_room import Kept, Sizes, Stored, new_adjoint_room, new_room
 from fwsim.engine.kernels.numba_threads import share_out, thread_count
 from fwsim.engine.kernels.numba_vectors import padded
 
@@ -31,8 +31,8 @@ def run_forward(sizes: Sizes, inner: bool, differentiable: bool, *tensors: Tenso
     Returns
     -------
     tuple
-        States, inner states and the matrix after the last step, the last two empty where there are none; then what
-        is kept for the way back (see `_kept`).
+        States, inner states and the matrix after the last step, the last two empty where there are none; then `Kept`
+        for the way back.
     """
     drive, hidden, W, gain, bias, *memory = tensors
     drive = drive.detach().contiguous()
@@ -46,12 +46,15 @@ def run_forward(sizes: Sizes, inner: bool, differentiable: bool, *tensors: Tenso
     share_out(
         forward,
         batch,
-        np.array(sizes, np.int64),
+        sizes,
         parameters,
         _rows(W.T),
-        *_arrays((drive, hidden, *memory)),
-        *workspace(sizes, parameters.dtype, thread_count(batch)),
-        *_arrays((states, every, *kept, final)),
+        *_arrays((drive, hidden)),
+        Stored(*_arrays(memory)),
+        new_room(sizes, parameters.dtype, thread_count(batch)),
+        *_arrays((states, every)),
+        Kept(*_arrays(kept)),
+        *_arrays((final,)),
     )
     return states, every, final, *kept
 
@@ -76,7 +79,8 @@ class Sequence(torch.autograd.Function):
     def backward(ctx: Any, d_states: Tensor, d_inner: Tensor, d_final: Tensor) -> tuple:
         """Go back through the sequence."""
         sizes, wanted = ctx.sizes, ctx.needs_input_grad[2:]
-        hidden, W, gain, bias, *memory, states, sustained, normal, scale, checkpoints = ctx.saved_tensors
+        hidden, W, gain, bias, *rest = ctx.saved_tensors
+        memory, states, kept = rest[:5], rest[5], rest[6:]
         written, matrix, *tables = memory
         batch, rates = states.shape[0], any(wanted[7:])
         parameters = _parameters(sizes, gain, bias)
@@ -90,16 +94,16 @@ class Sequence(torch.autograd.Function):
         share_out(
             backward,
             batch,
-            np.array(sizes, np.int64),
+            sizes,
             parameters,
             _rows(W),
-            *_arrays((states, *memory)),
-            *workspace(sizes, parameters.dtype, parts),
-            *_arrays((sustained, normal, scale, checkpoints)),
-            *adjoint_workspace(sizes, parameters.dtype, parts),
+            *_arrays((states,)),
+            Stored(*_arrays(memory)),
+            Kept(*_arrays(kept)),
+            new_room(sizes, parameters.dtype, parts),
+            new_adjoint_room(sizes, parameters.dtype, parts),
             *_arrays((d_states, d_inner, d_final)),
-            d_parameters,
-            *_arrays((d_drive, d_hidden, d_written, d_matrix, *d_tables)),
+            Gradients(d_parameters, *_arrays((d_drive, d_hidden, d_written, d_matrix, *d_tables))),
         )
         summed = torch.from_numpy(d_parameters.sum(0)[:, : sizes.units])
         d_gain, d_bias = summed if sizes.normalise else (None, None)
@@ -110,8 +114,7 @@ class Sequence(torch.autograd.Function):
 
 
 def _kept(sizes: Sizes, drive: Tensor, folds: int | None) -> tuple[Tensor, ...]:
-    """Room for what the way back needs: z in place of the drive, the inner loop's fields if they fit the budget, and
-    checkpoints.
+    """Room for `Kept`: z in place of the drive, the inner loop's fields if they fit the budget, and checkpoints.
 
     All is empty if there is no way back (`folds` is None).
     """

@@ -1,6 +1,6 @@
-"""Workspace of the compiled kernels, and how they find their way in it.
+"""What the compiled kernels are handed: sizes, the memory, workspace, what the way forward keeps for the way back.
 
-Numba would reallocate and count references; so each thread gets its part of tensors made once per run.
+Numba would reallocate and count references; so each thread gets its part of arrays made once per run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PAIRS = (
 
 
 class Sizes(NamedTuple):
-    """Sizes and conventions of a run, handed to the kernels as one array of integers.
+    """Sizes and conventions of a run.
 
     `chunk`: states written between two foldings; `writes`: states that are written in the run; `matrices`: K, or 0
     where a run needs none; `group`: chunks between two checkpoints; `symmetric`: whether the matrices are.
@@ -31,16 +31,86 @@ class Sizes(NamedTuple):
     inner_steps: int
     activation: int
     normalise: int
-    self_connections: int
+    self_connections: bool
     chunk: int
     writes: int
     matrices: int
     group: int
-    symmetric: int
+    symmetric: bool
 
 
-def workspace(sizes: Sizes, dtype: np.dtype, parts: int) -> list[np.ndarray]:
-    """Rows, columns, matrices, their total, vectors, scores, and lists of numbers and of places: see `new_past`."""
+class Stored(NamedTuple):
+    """The memory before the first step, and the tables of `Past` with a batch axis that may be 1.
+
+    Parameters
+    ----------
+    written, matrix
+        `[batch, past, unit]` and `[batch, timescale, post, pre]`; the matrix is empty for zero.
+    age_weight, write_weight, decayed
+        `[batch, age]`, `[batch, age, timescale]`, `[batch, write, timescale]`; the last two are empty if not needed.
+    """
+
+    written: np.ndarray
+    matrix: np.ndarray
+    age_weight: np.ndarray
+    write_weight: np.ndarray
+    decayed: np.ndarray
+
+
+class Kept(NamedTuple):
+    """What the way forward keeps for the way back; all is empty if there is none.
+
+    Parameters
+    ----------
+    sustained
+        z of all steps, `[batch, time, unit]`.
+    normal, scale
+        `Path.normal` and `Path.scale` of all steps, empty if the inner loop is to be run again.
+    checkpoints
+        Matrices at the start of every `group`-th chunk but the first, `[batch, group, timescale·pre, post]`.
+    """
+
+    sustained: np.ndarray
+    normal: np.ndarray
+    scale: np.ndarray
+    checkpoints: np.ndarray
+
+
+class Room(NamedTuple):
+    """Workspace of each thread, `[part, …]`: the states, matrices and total of `Past`, and what `Path` is made of.
+
+    `order` counts from 0, for all threads.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    matrices: np.ndarray
+    total: np.ndarray
+    vectors: np.ndarray
+    scores: np.ndarray
+    lists: np.ndarray
+    places: np.ndarray
+    order: np.ndarray
+
+
+class AdjointRoom(NamedTuple):
+    """Workspace of each thread on the way back, `[part, …]`: the matrices at the start of each chunk of a group, and
+    what `Adjoint` is made of.
+    """
+
+    group_matrices: np.ndarray
+    vectors: np.ndarray
+    rows: np.ndarray
+    scores: np.ndarray
+    matrices: np.ndarray
+    turned: np.ndarray
+    reads: np.ndarray
+    read_columns: np.ndarray
+    read_ages: np.ndarray
+
+
+def new_room(sizes: Sizes, dtype: np.dtype, parts: int) -> Room:
+    """Make workspace for `parts` threads."""
     width, reach = padded(sizes.units, dtype.itemsize), padded(sizes.chunk, dtype.itemsize)
     longest = padded(max(width, reach, PAIRS, 2 * sizes.inner_steps), dtype.itemsize)
     shapes = [
@@ -54,11 +124,11 @@ def workspace(sizes: Sizes, dtype: np.dtype, parts: int) -> list[np.ndarray]:
         (longest,),
     ]
     *arrays, places = _carve(shapes, dtype, parts)
-    return [*arrays, places.view(np.int32), np.arange(longest, dtype=np.int32)]
+    return Room(*arrays, places.view(np.int32), np.arange(longest, dtype=np.int32))
 
 
-def adjoint_workspace(sizes: Sizes, dtype: np.dtype, parts: int) -> list[np.ndarray]:
-    """Matrices of a group, and vectors, rows, scores, matrices, noted pairs and their ages of an `Adjoint`."""
+def new_adjoint_room(sizes: Sizes, dtype: np.dtype, parts: int) -> AdjointRoom:
+    """Make workspace for the way back for `parts` threads."""
     width, reach = padded(sizes.units, dtype.itemsize), padded(sizes.chunk, dtype.itemsize)
     units, matrices = sizes.units, sizes.matrices
     pairs = padded(max(sizes.inner_steps, PAIRS), dtype.itemsize) if matrices else 0
@@ -74,7 +144,7 @@ def adjoint_workspace(sizes: Sizes, dtype: np.dtype, parts: int) -> list[np.ndar
         (pairs,),
     ]
     *arrays, ages = _carve(shapes, dtype, parts)
-    return [*arrays, ages.view(np.int32)]
+    return AdjointRoom(*arrays, ages.view(np.int32))
 
 
 def _carve(shapes: list[tuple[int, ...]], dtype: np.dtype, parts: int) -> list[np.ndarray]:
@@ -92,14 +162,14 @@ def _carve(shapes: list[tuple[int, ...]], dtype: np.dtype, parts: int) -> list[n
 
 
 @merged
-def new_cell(sizes: np.ndarray, parameters: np.ndarray) -> Cell:
+def new_cell(sizes: Sizes, parameters: np.ndarray) -> Cell:
     """Read sizes and conventions, and the padded parameters in the order of `Cell`."""
     return Cell(
-        sizes[0],
-        sizes[1],
-        sizes[2],
-        sizes[3],
-        sizes[4],
+        sizes.units,
+        sizes.inner_steps,
+        sizes.activation,
+        sizes.normalise,
+        sizes.self_connections,
         parameters[0],
         parameters[1],
         parameters[2],
@@ -109,15 +179,9 @@ def new_cell(sizes: np.ndarray, parameters: np.ndarray) -> Cell:
 
 
 @merged
-def new_path(
-    inner_steps: int,
-    vectors: np.ndarray,
-    scores: np.ndarray,
-    lists: np.ndarray,
-    places: np.ndarray,
-    order: np.ndarray,
-) -> Path:
+def new_path(inner_steps: int, room: Room, part: int) -> Path:
     """Divide a thread's vectors, scores and lists up."""
+    vectors, scores, lists = room.vectors[part], room.scores[part], room.lists[part]
     states = 2 * inner_steps + 1
     return Path(
         vectors[0],
@@ -126,35 +190,25 @@ def new_path(
         vectors[3 + states :],
         scores[2 * inner_steps],
         scores[:inner_steps],
-        order,
-        places,
+        room.order,
+        room.places[part],
         lists[0],
         lists[1],
     )
 
 
 @merged
-def new_past(
-    entry: int,
-    rows: np.ndarray,
-    columns: np.ndarray,
-    matrices: np.ndarray,
-    total: np.ndarray,
-    vectors: np.ndarray,
-    age_weight: np.ndarray,
-    write_weight: np.ndarray,
-    decayed: np.ndarray,
-) -> Past:
+def new_past(entry: int, stored: Stored, room: Room, part: int) -> Past:
     """Use a thread's room with the tables of a batch entry (one table may serve all)."""
     return Past(
-        rows,
-        columns,
-        matrices,
-        total if decayed.shape[2] > 1 else matrices,
-        vectors[2],
-        age_weight[min(entry, age_weight.shape[0] - 1)],
-        write_weight[min(entry, write_weight.shape[0] - 1)],
-        decayed[min(entry, decayed.shape[0] - 1)],
+        room.rows[part],
+        room.columns[part],
+        room.matrices[part],
+        room.total[part] if stored.decayed.shape[2] > 1 else room.matrices[part],
+        room.vectors[part, 2],
+        stored.age_weight[min(entry, stored.age_weight.shape[0] - 1)],
+        stored.write_weight[min(entry, stored.write_weight.shape[0] - 1)],
+        stored.decayed[min(entry, stored.decayed.shape[0] - 1)],
     )
 
 
