@@ -346,6 +346,11 @@ class FastWeightNetwork(nn.Module):
                 )
         return state
 
+    def _repr_html_(self) -> str:
+        from fwsim.engine.display import fast_weight_html
+
+        return fast_weight_html(self)
+
     def extra_repr(self) -> str:
         """Show what was chosen."""
         return (

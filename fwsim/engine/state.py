@@ -56,6 +56,11 @@ class State:
         variables = {name: value.detach() for name, value in self.variables.items()}
         return State(self.hidden.detach(), stored, self.step, variables)
 
+    def _repr_html_(self) -> str:
+        from fwsim.engine.display import state_html
+
+        return state_html(self)
+
     def __repr__(self) -> str:
         """Show shapes, not numbers."""
         batch, units = self.hidden.shape

@@ -16,6 +16,7 @@ import xarray as xr
 import zarr
 
 from fwsim.errors import RecordingError
+from fwsim.recording import glance  # noqa: F401  # registers what recordings show in a notebook
 from fwsim.recording.layout import Layout
 from fwsim.recording.schema import SCHEMA
 

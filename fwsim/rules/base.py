@@ -110,6 +110,11 @@ class SpikeRule(ABC):
 
         return reduced(self)
 
+    def _repr_html_(self) -> str:
+        from fwsim.rules.display import spike_rule_html
+
+        return spike_rule_html(self)
+
     def brian2(self, *, prefix: str = "") -> Brian2Code:
         """The rule in Brian2, propagated exactly from event to event.
 

@@ -81,6 +81,11 @@ class MemoryRule(ABC):
         vars(other).update(vars(self), **values)
         return other
 
+    def _repr_html_(self) -> str:
+        from fwsim.rules.display import memory_rule_html
+
+        return memory_rule_html(self)
+
     def __repr__(self) -> str:
         """Show parameters as plain numbers."""
         shown = []

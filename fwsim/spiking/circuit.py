@@ -241,6 +241,11 @@ class Circuit:
             connections=[replace(c, probability=c.probability / factor) for c in self.connections],
         )
 
+    def _repr_html_(self) -> str:
+        from fwsim.spiking.display import circuit_html
+
+        return circuit_html(self)
+
     def configuration(self) -> dict[str, Any]:
         """The circuit as plain data; of matrices the shape."""
         return {"network": "Circuit", **_plain(self)}

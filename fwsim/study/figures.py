@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from fwsim.errors import choice
 
-STYLE = Path(__file__).with_name("style.mplstyle")
+STYLE = Path(__file__).parents[1] / "style.mplstyle"
 WIDTHS: Mapping[str, float] = MappingProxyType({"single": 3.5, "double": 7.0})  # inches, one or two columns
 
 # Okabe & Ito 2008, told apart with every kind of colour vision; the style cycles through them.
@@ -29,6 +29,15 @@ COLOURS: Mapping[str, str] = MappingProxyType(
         "black": "#000000",
     }
 )
+
+# Looks that go with the colours where nothing else tells lines apart.
+DASHES: Mapping[str, Any] = MappingProxyType(
+    dict(
+        zip(COLOURS.values(), ("-", (0, (5, 2)), "-.", ":", (0, (8, 2, 2, 2)), (0, (3, 1)), (0, (1, 2)), "-"))
+    )
+)
+MARKERS: Mapping[str, str] = MappingProxyType(dict(zip(COLOURS.values(), "osD^vPX*")))
+NOTHING = {"None", "none", " ", ""}
 
 
 def house_style() -> AbstractContextManager[None]:
@@ -65,9 +74,28 @@ def figure(
 
 
 def save_figure(made: Figure, folder: Path, name: str) -> list[Path]:
-    """Write `<name>.png` and `<name>.pdf` and return their paths."""
-    paths = [folder / f"{name}.{kind}" for kind in ("png", "pdf")]
+    """Write `<name>.png`, `<name>.pdf` and `<name>.svg`, and return their paths."""
+    paths = [folder / f"{name}.{kind}" for kind in ("png", "pdf", "svg")]
+    tell_apart(made)
     with house_style():
         for path in paths:
             made.savefig(path)
     return paths
+
+
+def tell_apart(made: Figure) -> None:
+    """Give lines that only their colour tells apart dashes or markers too, for print in black and white.
+
+    Axes in which styles already differ are left as they are: there they mean something.
+    """
+    for axes in made.axes:
+        legend = axes.get_legend()
+        drawn = [line for line in axes.lines if line.get_color() in DASHES]
+        handles = [line for line in legend.get_lines() if line.get_color() in DASHES] if legend else []
+        for kind, look in (("linestyle", DASHES), ("marker", MARKERS)):
+            used = {str(getattr(line, f"get_{kind}")()) for line in drawn} - NOTHING
+            colours = {line.get_color() for line in drawn if str(getattr(line, f"get_{kind}")()) in used}
+            if len(used) == 1 and len(colours) > 1:
+                for line in (*drawn, *handles):
+                    if str(getattr(line, f"get_{kind}")()) in used:
+                        line.set(**{kind: look[line.get_color()]})

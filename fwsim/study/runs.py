@@ -86,12 +86,12 @@ class Run:
             raise RecordingError(
                 f"{self.folder} has no recording (state: {self.state}); 'fwsim resume {self.folder}' goes on with it"
             )
+        from fwsim.recording import open_recording
+
         if self.manifest.get("recording") == "whole":
             import xarray as xr
 
             return xr.open_zarr(self.recording_path, consolidated=False)
-        from fwsim.recording import open_recording
-
         return open_recording(self.recording_path)
 
     def update(self, **entries: Any) -> None:

@@ -238,6 +238,11 @@ class RateNetwork(nn.Module):
                 raise ShapeError(f"state.variables[{name!r}] is {shape}; expected shape {list(value.shape)}")
         return state
 
+    def _repr_html_(self) -> str:
+        from fwsim.engine.display import rate_network_html
+
+        return rate_network_html(self)
+
     def extra_repr(self) -> str:
         """Show what was chosen."""
         rules = ", ".join(
