@@ -127,11 +127,14 @@ class RecursiveNetwork(nn.Module):
         Tensor
             `[batch, time, past]`, signed and unnormalised, with a `past` for every step.
         """
-        time = torch.arange(len(self.stored), device=hidden.device)
+        return self.readable(hidden) * torch.einsum("bti,bpi->btp", hidden, hidden)
+
+    def readable(self, like: Tensor) -> Tensor:
+        """Weight κ that each step reads a stored state with, 0 elsewhere: `[time, past]`, typed like a tensor."""
+        time = torch.arange(len(self.stored), device=like.device)
         age = time[:, None] - 1 - time
-        readable = (age >= 0) & torch.tensor(self.stored, device=hidden.device)
-        weight = self._kernel(hidden)[age.clamp(min=0)] * readable
-        return weight * torch.einsum("bti,bpi->btp", hidden, hidden)
+        stored = (age >= 0) & torch.tensor(self.stored, device=like.device)
+        return self._kernel(like)[age.clamp(min=0)] * stored
 
     def _kernel(self, like: Tensor) -> Tensor:
         """κ of every age, `[time]`."""

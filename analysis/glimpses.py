@@ -1,0 +1,209 @@
+"""What does it cost not to hold the whole, and does the integrating step attend to the whole that it belongs to?
+
+Works on a run and on a sweep. Shown are test errors beside Table 2 of the paper; the layout on the first test image;
+the learning curve; how much worse the trained network gets when some of its steps read nothing; and the share of
+attention that each step pays to each stored state, beside what their ages alone would give.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from fwsim.study import COLOURS, figure
+
+# Test error in %, by model and units (Ba et al. 2016, table 2).
+PAPER = {
+    "irnn": {50: 12.95, 100: 1.95, 200: 1.42},
+    "lstm": {50: 12.0, 100: 1.55, 200: 1.10},
+    "convnet": {50: 1.81, 100: 1.0, 200: 0.9},
+    "fast_weights": {50: 7.21, 100: 1.30, 200: 0.85},
+}
+LABELS = {"fast_weights": "fast weights", "irnn": "IRNN", "lstm": "LSTM", "convnet": "ConvNet"}
+BLOCKED = {
+    "none": "nothing",
+    "integrating": "reading when it integrates",
+    "looking": "reading when it looks",
+    "all": "all reading",
+}
+LAYOUT = ("glimpse", "level", "integrate", "part", "stored", "cleared")
+
+
+def analyse(recording: xr.Dataset) -> xr.Dataset:
+    """Errors, learning curve, lesions, and shares of attention."""
+    config = json.loads(recording.attrs["experiment_configuration"])
+    kept = ["test_error", "parameters", "validation", "lesion_error"]
+    result = recording[[name for name in kept if name in recording]].load()
+    result["validation_error"] = described(100 * result["validation"], "validation error", "%")
+    result["paper_error"] = paper(result, config)
+    if "attention" in recording:
+        attention, recency = abs(recording["attention"].load()), recording["recency"].load()
+        result["share"] = described(share(attention).mean("trial"), "share of attention")
+        result["recency_share"] = described(share(recency), "share by age alone")
+    if not result["test_error"].dims:
+        result = result.merge(recording[list(LAYOUT)].load())
+    result.attrs = {
+        "experiment_configuration": recording.attrs["experiment_configuration"],
+        "model": config["model"],
+        "units": config["units"],
+    }
+    return result
+
+
+def share(values: xr.DataArray) -> xr.DataArray:
+    """Fraction of the sum over stored states; 0 where there is nothing to attend to."""
+    total = values.sum("past")
+    return (values / total.where(total > 0)).fillna(0)
+
+
+def paper(result: xr.Dataset, config: dict) -> xr.DataArray:
+    """Table 2 of the paper, where a model and a number of units is in it."""
+    models = result.get("model", xr.DataArray(config["model"]))
+    units = result.get("units", xr.DataArray(config["units"]))
+    error = xr.apply_ufunc(
+        lambda model, count: PAPER.get(str(model), {}).get(int(count), np.nan), models, units, vectorize=True
+    )
+    return described(error, "test error in Ba et al. 2016", "%")
+
+
+def described(values: xr.DataArray, name: str, unit: str = "1") -> xr.DataArray:
+    return values.assign_attrs(units=unit, long_name=name)
+
+
+def points(result: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
+    """What was varied, as text, and the results there, seeds together."""
+    over = [dim for dim in result["test_error"].dims if dim != "seed"]
+    found = []
+    for places in itertools.product(*(range(result.sizes[dim]) for dim in over)):
+        at = result.isel(dict(zip(over, places, strict=True)))
+        varied = [name for name in at.coords if at[name].ndim == 0 and set(result[name].dims) & set(over)]
+        values = {"model": result.model, "units": result.units} if not varied else {}
+        values |= {str(name): at[name].item() for name in varied}
+        found.append((", ".join(spoken(name, value) for name, value in values.items()), at))
+    return found
+
+
+def spoken(name: str, value: object) -> str:
+    """A parameter as people say it."""
+    return {"model": LABELS.get(str(value), str(value)), "units": f"{value} units"}.get(
+        name, f"{name} {value}"
+    )
+
+
+def table(result: xr.Dataset) -> list[dict[str, object]]:
+    """One row for each point, and for one run what blocking memory costs."""
+    rows = []
+    for name, at in points(result):
+        errors = np.atleast_1d(at.test_error.values)
+        shown = errors[np.isfinite(errors)]
+        if not len(shown):
+            continue
+        parameters = np.nanmax(at.parameters.values)
+        rows.append(
+            {
+                "": name,
+                "test error (%)": f"{shown.mean():.2f}",
+                "seeds": " ".join(f"{error:.2f}" for error in shown),
+                "Ba et al. 2016 (%)": number(at.paper_error),
+                "parameters": f"{parameters:.0f}",
+                **{
+                    f"without {BLOCKED[str(blocked)]} (%)": number(at.lesion_error.sel(blocked=blocked))
+                    for blocked in (result.blocked.values[1:] if "lesion_error" in result else ())
+                },
+            }
+        )
+    return rows
+
+
+def number(values: xr.DataArray) -> str:
+    return f"{float(values.mean()):.2f}" if bool(values.notnull().any()) else "–"
+
+
+def plot(result: xr.Dataset) -> dict[str, Figure]:
+    """Draw one run: layout, learning curve, attention; or the errors of a sweep."""
+    if result["test_error"].dims:
+        return {"errors": plot_errors(result)}
+    figures = {"layout": plot_layout(result), "learning": plot_learning(result)}
+    if "share" in result:
+        figures["attention"] = plot_attention(result)
+    return figures
+
+
+def plot_errors(result: xr.Dataset) -> Figure:
+    """Test error of every point, each seed a dot, beside the paper's."""
+    found = [(name, at) for name, at in points(result) if bool(at.test_error.notnull().any())]
+    made, axes = figure(width="double", aspect=0.08 + 0.045 * len(found))
+    for place, (_, at) in enumerate(found):
+        errors = np.atleast_1d(at.test_error.values)
+        axes.plot(errors, np.full(len(errors), place), "o", color=COLOURS["blue"], label="here")
+        axes.plot(at.paper_error, place, "D", mfc="none", color=COLOURS["vermillion"], label="Ba et al. 2016")
+    axes.set(xlabel="test error (%)", xscale="log", yticks=range(len(found)))
+    axes.set_yticklabels([name for name, _ in found])
+    axes.invert_yaxis()
+    handles, labels = axes.get_legend_handles_labels()
+    known = dict(zip(labels, handles, strict=True))
+    axes.legend(known.values(), known.keys())
+    return made
+
+
+def plot_layout(result: xr.Dataset) -> Figure:
+    """The glimpses in their order; a frame for a whole, a mark for what happens to the hidden state."""
+    side = round(result.sizes["pixel"] ** 0.5)
+    columns = 6 if result.sizes["time"] % 6 == 0 else min(8, result.sizes["time"])
+    rows = -(-result.sizes["time"] // columns)
+    made, axes = figure(rows, columns, width="double", aspect=1.15, squeeze=False)
+    for step, panel in enumerate(axes.flat):
+        panel.set(xticks=[], yticks=[])
+        if step >= result.sizes["time"]:
+            panel.set_axis_off()
+            continue
+        at = result.isel(time=step)
+        marks = [name for name, on in (("store", at.stored), ("clear", at.cleared)) if bool(on)]
+        kind = "integrate" if bool(at["integrate"]) else f"level {int(at.level)}, part {int(at.part)}"
+        panel.set_title(f"{step + 1}: {kind}", fontsize=7)
+        panel.set_xlabel(" and ".join(marks), fontsize=7, color=COLOURS["vermillion"])
+        if bool(at["integrate"]):
+            panel.set_facecolor("0.85")
+            panel.text(0.5, 0.5, "Σ", transform=panel.transAxes, ha="center", va="center", fontsize=14)
+            panel.set_box_aspect(1)
+        else:
+            panel.imshow(at.glimpse.values.reshape(side, side), cmap="gray_r", vmin=0, vmax=1)
+        for spine in panel.spines.values():
+            spine.set(visible=True, lw=1.5 if marks else 0.5, color=COLOURS["vermillion"] if marks else "0.6")
+    return made
+
+
+def plot_learning(result: xr.Dataset) -> Figure:
+    """Draw validation error over epochs, and test error, beside the paper."""
+    made, axes = figure()
+    axes.plot(result.epoch, result.validation_error, "o-", label="validation")
+    axes.plot(result.epoch[-1], result.test_error, "s", color=COLOURS["vermillion"], label="test")
+    if np.isfinite(result.paper_error):
+        axes.axhline(float(result.paper_error), color=COLOURS["green"], ls="--", label="Ba et al. 2016")
+    title = f"{LABELS[result.model]}, {result.units} units"
+    axes.set(xlabel="epoch", ylabel="error (%)", yscale="log", title=title)
+    axes.legend()
+    return made
+
+
+def plot_attention(result: xr.Dataset) -> Figure:
+    """Share of attention of every step to each stored state, and what their ages alone would give."""
+    stored = np.flatnonzero(result.stored.values)
+    made, axes = figure(1, 2, width="double", aspect=1.1, sharey=True)
+    for panel, (name, title) in zip(
+        axes, (("share", "attention"), ("recency_share", "by age alone")), strict=True
+    ):
+        values = result[name].isel(past=stored).values
+        picture = panel.imshow(values, aspect="auto", cmap="viridis", vmin=0, vmax=1)
+        panel.set(title=title, xlabel="stored after step", xticks=range(len(stored)))
+        panel.set_xticklabels(stored + 1)
+        for step in np.flatnonzero(result["integrate"].values):
+            panel.axhline(step, color="white", lw=0.5, ls=":")
+    axes[0].set_ylabel("step (dotted: integrates)")
+    axes[0].set_yticks(range(0, result.sizes["time"], 2), range(1, result.sizes["time"] + 1, 2))
+    made.colorbar(picture, ax=axes.tolist(), label="share of attention")
+    return made

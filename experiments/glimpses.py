@@ -1,0 +1,240 @@
+"""Can fast weights hold a whole while the same network looks at its parts?
+
+The MNIST digits as 24 glimpses of 7×7 pixels on two levels (Ba et al. 2016, section 4.2): each quadrant of the image is
+seen once as a whole, down-sampled; then its four quarters; then comes a step without input that integrates them. When
+it turns to the parts, the network stores its hidden state in fast weights and clears it; when it integrates, what the
+parts have left in the hidden state calls up the whole. Store, clear, level and place are control inputs.
+
+Controls of the same size see the same sequence, control inputs included, and keep their hidden state throughout: an
+identity RNN and an LSTM; and a small convolutional network sees the image. The effect itself is measured by leaving
+parts of it out: store nothing (`--store none`), never clear, weights of their own for each level (`--sharing none`),
+fewer or more levels; and in the trained network, by blocking what some of the steps read.
+
+The digits are read from `--data`, the folder that FWSIM_MNIST names, or downloaded. Nothing is augmented.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import xarray as xr
+from pydantic import Field
+from torch import Tensor, nn
+
+import fwsim as fw
+from fwsim.engine.controls import Core, core, parameter_count
+from fwsim.engine.recursive import RecursiveNetwork
+from fwsim.study import Config as Base
+from fwsim.study import Context, Seconds
+from fwsim.tasks import GlimpseLayout, LabelledImages, load_mnist
+from fwsim.training import Training, error_rate, train_classifier
+
+QUICK = {"units": 20, "epochs": 2, "training_images": 3_000, "validation_images": 500, "test_images": 1_000}
+
+
+class Config(Base):
+    """One network on images seen in glimpses."""
+
+    model: Literal["fast_weights", "irnn", "lstm", "convnet"] = "fast_weights"
+    "Fast weights, or a control."
+    units: int = Field(default=50, ge=1)
+    "Recurrent units R; of the convolutional network, units before the answer."
+    data: str | None = None
+    "Folder of the four IDX files; else FWSIM_MNIST, else they are downloaded."
+    levels: int = Field(default=2, ge=1)
+    "Levels of the layout: 1 parts only, 2 the paper's, 3 with the image as a whole."
+    store: Literal["whole", "every", "none"] = "whole"
+    "After which steps fast weights store the hidden state."
+    clear: Literal["whole", "never"] = "whole"
+    "After which steps fast weights clear the hidden state."
+    sharing: Literal["all", "levels", "none"] = "levels"
+    "Which steps share slow weights: all; all levels, with others to integrate; or only those of one level."
+    inner_steps: int = Field(default=1, ge=1)
+    "Iterations of the inner loop S."
+    tau: Seconds = Field(default=-1 / math.log(0.95), gt=0)
+    "Time constant of the memory at 1 s a step; 19.5 s is the paper's decay of 0.95."
+    eta: float = Field(default=0.5, gt=0)
+    "Strength of one write."
+    embedding: int = Field(default=100, ge=1)
+    "Units of the ReLU layer that every glimpse passes."
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    "Fraction of that layer's and of the last hidden units left out in training."
+    epochs: int = Field(default=15, ge=1)
+    "Passes through the training images."
+    learning_rate: float = Field(default=3e-3, gt=0)
+    "Peak of the one-cycle rate of Adam."
+    batch: int = Field(default=128, ge=1)
+    "Images a training step."
+    training_images: int = Field(default=55_000, ge=1)
+    "Images to train on, at most."
+    validation_images: int = Field(default=5_000, ge=1)
+    "Images that choose the best epoch, the last of the training set."
+    test_images: int = Field(default=10_000, ge=1)
+    "Images that the error is measured on, at most."
+    recorded: int = Field(default=256, ge=1)
+    "Test images that are recorded."
+
+
+class GlimpseClassifier(nn.Module):
+    """Images → glimpses → ReLU layer → recurrent network → class scores after the last step."""
+
+    def __init__(
+        self, layout: GlimpseLayout, recurrent: Core | RecursiveNetwork, classes: int, dropout: float
+    ):
+        super().__init__()
+        self.layout, self.core = layout, recurrent
+        self.embedding = nn.Linear(layout.channels, recurrent.inputs)
+        self.readout = nn.Linear(recurrent.units, classes)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, images: Tensor, **options: Any) -> Tensor:
+        """Bytes `[batch, row, column]` → class scores `[batch, class]`; options go to the recurrent network."""
+        hidden, _ = self.core(self.embed(images), **options)
+        return self.readout(self.dropout(hidden[:, -1]))
+
+    def embed(self, images: Tensor) -> Tensor:
+        """What the recurrent network is given, `[batch, time, input]`."""
+        return self.dropout(torch.relu(self.embedding(self.layout.inputs(images))))
+
+
+class ConvNet(nn.Module):
+    """Two convolutions of 5×5 (8 and 16 maps) with ReLU and maxima of 2×2, a ReLU layer, class scores."""
+
+    def __init__(self, size: int, units: int, classes: int, dropout: float) -> None:
+        super().__init__()
+        side = ((size - 4) // 2 - 4) // 2
+        self.layers = nn.Sequential(
+            *(nn.Conv2d(1, 8, 5), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Conv2d(8, 16, 5), nn.ReLU(), nn.MaxPool2d(2)),
+            *(nn.Flatten(), nn.Dropout(dropout), nn.Linear(16 * side**2, units), nn.ReLU()),
+            nn.Linear(units, classes),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Bytes `[batch, row, column]` → class scores `[batch, class]`."""
+        return self.layers(images[:, None].float() / 255)
+
+
+def run(config: Config, context: Context) -> xr.Dataset:
+    """Train, test, block what is read, record."""
+    training, validation, test = images(config)
+    layout = GlimpseLayout(training.images.shape[-1], 7, config.levels, config.store, config.clear)
+    torch.manual_seed(context.seed_of("weights"))
+    model = build(config, layout, classes=int(training.target.max()) + 1)
+    history = train_classifier(
+        model,
+        training,
+        validation,
+        Training(config.epochs, config.learning_rate, clip=1.0),
+        lambda epoch: context.generator(f"order {epoch}"),
+        batch=config.batch,
+        device=context.device,
+        checkpoints=context.checkpoints,
+        resume=context.resume,
+        progress=context.progress,
+    )
+    recording = record(model, layout, test, config, context)
+    recording["test_error"] = percent(error_rate(model, test, context.device), "test error")
+    recording["parameters"] = described((), torch.tensor(parameter_count(model)), "trained parameters")
+    return recording.merge(
+        history.rename(loss="training_loss", wall_time="epoch_time"), combine_attrs="no_conflicts"
+    )
+
+
+def images(config: Config) -> tuple[LabelledImages, LabelledImages, LabelledImages]:
+    """Training, validation and test images; validation takes the last of those to train on."""
+    training, test = load_mnist(config.data)
+    kept = len(training.target) - config.validation_images
+    if kept < 1:
+        raise fw.ConfigError(
+            f"validation_images={config.validation_images} of {len(training.target)} images leaves none to train on; "
+            "use fewer"
+        )
+
+    def part(of: LabelledImages, rows: slice) -> LabelledImages:
+        return LabelledImages(of.images[rows], of.target[rows])
+
+    return (
+        part(training, slice(0, min(kept, config.training_images))),
+        part(training, slice(kept, None)),
+        part(test, slice(0, config.test_images)),
+    )
+
+
+def build(config: Config, layout: GlimpseLayout, classes: int) -> nn.Module:
+    """Make the network."""
+    if config.model == "convnet":
+        return ConvNet(layout.size, config.units, classes, config.dropout)
+    memory = fw.Hebbian(tau=config.tau, eta=config.eta)
+    if config.model == "fast_weights":
+        recurrent = RecursiveNetwork(
+            config.embedding,
+            config.units,
+            memory,
+            layout.stored,
+            layout.cleared,
+            layout.weights(config.sharing),
+            config.inner_steps,
+        )
+    else:
+        recurrent = core(config.model, config.embedding, config.units, memory)
+    return GlimpseClassifier(layout, recurrent, classes, config.dropout)
+
+
+@torch.no_grad()
+def record(
+    model: nn.Module, layout: GlimpseLayout, test: LabelledImages, config: Config, context: Context
+) -> xr.Dataset:
+    """Record the trained network on the first test images, and what blocking memory costs on all of them."""
+    shown, target = test.images[: config.recorded], test.target[: config.recorded]
+    seen = shown.to(context.device)
+    recording = xr.Dataset()
+    recording["glimpse"] = described(
+        ("time", "pixel"), layout.glimpses(shown[:1])[0], "glimpses of the first image"
+    )
+    recording["target"] = described("trial", target, "class of the image")
+    recording["answer"] = described("trial", model(seen).argmax(-1), "class answered")
+    for name in ("level", "integrate", "part"):
+        values = [int(getattr(step, name)) for step in layout.steps]
+        recording[name] = described("time", torch.tensor(values), f"{name} of the step")
+    for name in ("stored", "cleared"):
+        recording[name] = described("time", torch.tensor(getattr(layout, name)), f"hidden state {name}")
+    if isinstance(model, ConvNet):
+        return recording
+    hidden, _ = model.core(model.embed(seen))
+    recording["hidden"] = described(("trial", "time", "unit"), hidden, "hidden state")
+    if isinstance(model.core, RecursiveNetwork) and any(layout.stored):
+        attention = model.core.attention(hidden)
+        recording["attention"] = described(("trial", "time", "past"), attention, "attention to stored states")
+        recency = model.core.readable(hidden)
+        recording["recency"] = described(("time", "past"), recency, "weight κ of stored states")
+        recording = recording.merge(lesions(model, layout, test, context))
+    return recording
+
+
+def lesions(
+    model: GlimpseClassifier, layout: GlimpseLayout, test: LabelledImages, context: Context
+) -> xr.Dataset:
+    """Test error of the trained network when some of its steps read nothing from memory."""
+    integrating = [step for step, glimpse in enumerate(layout.steps) if glimpse.integrate]
+    looking = [step for step in range(layout.length) if step not in integrating]
+    blocked = {"none": [], "integrating": integrating, "looking": looking, "all": range(layout.length)}
+    errors = [
+        error_rate(lambda images, steps=steps: model(images, blocked=steps), test, context.device)
+        for steps in blocked.values()
+    ]
+    return xr.Dataset(
+        {"lesion_error": percent(errors, "test error with steps that read nothing", "blocked")},
+        coords={"blocked": list(blocked)},
+    )
+
+
+def described(dimensions: str | tuple, values: Tensor, name: str) -> xr.Variable:
+    return xr.Variable(dimensions, values.cpu().numpy(), {"units": "1", "long_name": name})
+
+
+def percent(fraction: object, name: str, dimensions: str | tuple = ()) -> xr.Variable:
+    return xr.Variable(dimensions, 100 * np.asarray(fraction), {"units": "%", "long_name": name})
