@@ -68,9 +68,7 @@ class CatchEnvironment(gymnasium.Env[np.ndarray, np.int64]):
             No such action, or no episode is going on.
         """
         if not self.action_space.contains(action):
-            raise ConfigError(
-                f"action={action!r} is not allowed; it must be 0 (left), 1 (stay) or 2 (right)"
-            )
+            raise ConfigError(f"action={action!r} is not allowed; it must be 0 (left), 1 (stay) or 2 (right)")
         if self._generator is None or self._positions.row >= self.game.steps:
             raise ConfigError("no episode is going on; call reset first")
         self._positions = self.game.move(self._positions, torch.tensor([int(action)]))
