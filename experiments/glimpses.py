@@ -62,7 +62,7 @@ class Config(Base):
     "Units of the ReLU layer that every glimpse passes."
     dropout: float = Field(default=0.0, ge=0, lt=1)
     "Fraction of that layer's and of the last hidden units left out in training."
-    epochs: int = Field(default=15, ge=1)
+    epochs: int = Field(default=10, ge=1)
     "Passes through the training images."
     learning_rate: float = Field(default=3e-3, gt=0)
     "Peak of the one-cycle rate of Adam."

@@ -1,3 +1,5 @@
+from .brackets import BracketSequences as BracketSequences
+from .brackets import NestedBrackets as NestedBrackets
 from .catch import Catch as Catch
 from .catch import Positions as Positions
 from .environments import CatchEnvironment as CatchEnvironment

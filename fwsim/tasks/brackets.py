@@ -1,0 +1,114 @@
+"""Nested brackets: finish the inner, return to the outer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fwsim.errors import ConfigError
+
+NOTHING = -1  # where nothing is asked for
+
+
+class BracketSequences(NamedTuple):
+    """Token numbers, the symbols asked for, and how deep the network has been meanwhile, all `[sequence, time]`.
+
+    `target` is the symbol of the bracket that a step closes, and `inside` counts the levels that were opened and closed
+    within it; both are −1 where a bracket opens.
+    """
+
+    tokens: Tensor
+    target: Tensor
+    inside: Tensor
+
+
+@dataclass(frozen=True)
+class NestedBrackets:
+    """Brackets that open with a symbol and close without: at each closing, name the symbol of the bracket it closes.
+
+    `a b c ) ) d ) )` → c, b, d, a: while it works on the inner brackets the network has to keep the outer ones, and to
+    return to them in the reverse of their order. That is what a stack does.
+
+    Parameters
+    ----------
+    pairs
+        Brackets in a sequence.
+    depth
+        Most brackets that are open at the same time.
+    symbols
+        Number of symbols, drawn independently.
+    opening
+        Probability to open a bracket where closing one is possible too.
+
+    Examples
+    --------
+    >>> task = NestedBrackets(pairs=3, depth=2)
+    >>> task.sample(5, torch.Generator().manual_seed(0)).target.shape
+    torch.Size([5, 6])
+    """
+
+    pairs: int = 8
+    depth: int = 8
+    symbols: int = 8
+    opening: float = 0.7
+
+    def __post_init__(self) -> None:
+        for name in ("pairs", "depth", "symbols"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ConfigError(f"{name}={value!r} is not allowed; it must be an integer of at least 1")
+        if not 0 <= self.opening <= 1:
+            raise ConfigError(f"opening={self.opening!r} is not allowed; it must lie in [0, 1]")
+
+    @property
+    def tokens(self) -> int:
+        """Size of the vocabulary: the symbols, and the closing bracket."""
+        return self.symbols + 1
+
+    @property
+    def classes(self) -> int:
+        """Number of answers."""
+        return self.symbols
+
+    @property
+    def length(self) -> int:
+        """Number of time steps T."""
+        return 2 * self.pairs
+
+    def sample(self, sequences: int, generator: torch.Generator) -> BracketSequences:
+        """Draw sequences, all at once.
+
+        Parameters
+        ----------
+        sequences
+            How many.
+        generator
+            On the CPU, so that every device sees the same sequences.
+        """
+        symbols = torch.randint(self.symbols, (sequences, self.length), generator=generator)
+        opening = torch.rand(sequences, self.length, generator=generator) < self.opening
+        tokens, target, inside = (torch.full((sequences, self.length), NOTHING) for _ in range(3))
+        row = torch.arange(sequences)
+        opened, height = torch.zeros(2, sequences, dtype=torch.long)
+        stack = torch.zeros(
+            sequences, self.depth + 1, dtype=torch.long
+        )  # symbol of the bracket open at each level
+        deepest = torch.zeros(sequences, self.depth + 1, dtype=torch.long)  # level reached within it
+        for step in range(self.length):
+            possible = (opened < self.pairs) & (height < self.depth)
+            opens = possible & (opening[:, step] | (height == 0))
+            # A closed bracket tells the one around it how deep it was; an opened one begins at its own level.
+            around = (height - 1).clamp(min=0)
+            target[:, step] = torch.where(opens, NOTHING, stack[row, height])
+            inside[:, step] = torch.where(opens, NOTHING, deepest[row, height] - height)
+            reached = torch.maximum(deepest[row, around], deepest[row, height])
+            deepest[row, around] = torch.where(opens, deepest[row, around], reached)
+            tokens[:, step] = torch.where(opens, symbols[:, step], self.symbols)
+            height = torch.where(opens, height + 1, height - 1)
+            opened += opens
+            stack[row, height] = torch.where(opens, symbols[:, step], stack[row, height])
+            deepest[row, height] = torch.where(opens, height, deepest[row, height])
+        return BracketSequences(tokens, target, inside)
