@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: setup demo test test-slow bench bench-gpu lint clean
+.PHONY: setup demo test test-slow bench bench-gpu docs lint clean
 
 setup: $(READY)
 
@@ -37,6 +37,11 @@ bench: $(READY)
 
 bench-gpu:  # with the Python at hand, which needs torch, triton, numpy and lazy-loader
 	PYTHONPATH=. $(PYTHON) benchmarks/gpu_engine.py
+
+docs: $(READY)  # into docs/_build/html; a warning is an error
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

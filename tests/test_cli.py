@@ -48,7 +48,7 @@ def test_help_has_examples(fwsim):
     code, out, _ = fwsim("--help")
     assert code == 0
     assert "fwsim run associative_retrieval --quick" in out
-    for command in ("list", "new", "run", "resume", "analyse", "doctor"):
+    for command in ("list", "new", "run", "resume", "analyse", "report", "doctor"):
         assert command in out
 
 
@@ -123,6 +123,7 @@ def test_new_starts_a_pair_that_runs(fwsim, toy):
         ("new mine --from traces", "did you mean 'trace'?"),
         ("new mine", "--from with a path or one of associative_retrieval"),
         ("new class --from trace", "no keyword of Python"),
+        ("report gone", "unknown run 'gone'"),
         ("fit t.csv", "--rule with one of tsodyks_markram, varela"),
         ("run trace --quick --seed abc", "fwsim: --seed='abc' is not allowed: give a whole number\n"),
         ("sweep trace --workers abc", "fwsim: --workers='abc' is not allowed: give a whole number\n"),
@@ -240,3 +241,43 @@ def test_an_unexpected_error_is_one_line_too(fwsim, monkeypatch):
         1,
         "fwsim: unexpected RuntimeError: two lines; FWSIM_DEBUG=1 shows where, please report it\n",
     )
+
+
+def test_a_report_from_the_command_line(fwsim, toy):
+    fwsim("run", "trace", "--quick", "--no-analyse", "--to", "here")
+    assert fwsim("report", "here") == (0, "here/report.html\n", "")
+    assert "<svg" in (toy / "here" / "report.html").read_text()
+    code, _, err = fwsim("report")
+    assert (code, err.count("\n")) == (2, 1)
+
+
+def completed(toy, *words):
+    command = [sys.executable, "-m", "fwsim.cli", "__complete", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [line.partition("\t")[0] for line in done.stdout.splitlines() if line and line[0] != "\x1f"]
+
+
+def test_the_shell_completes_experiments_and_runs(fwsim, toy):
+    fwsim("run", "trace", "--quick", "--no-analyse", "--to", "runs/mine")
+    assert "trace" in completed(toy, "run", "tr")
+    assert "trace" in completed(toy, "new", "other", "--from", "")
+    assert completed(toy, "analyse", "") == ["runs/mine"]
+    script = cli.app.generate_completion(shell="bash")
+    assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+    assert "sweep" in script
+
+
+def test_tables_are_whole_where_nobody_looks(monkeypatch, capfd):
+    from fwsim.cli import terminal
+
+    monkeypatch.delenv("COLUMNS", raising=False)
+    terminal.table("", ("a", "b"), [("x" * 300, "y" * 300)])
+    assert f"{'x' * 300}   {'y' * 300}" in capfd.readouterr().out
+
+
+def test_logs_go_to_standard_error(toy):
+    command = [sys.executable, "-m", "fwsim.cli", "run", "trace", "--quick", "--no-analyse", "--to", "here"]
+    environment = {**os.environ, "FWSIM_LOG": "info"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout == "recorded: here\n"
+    assert "here: finished after" in done.stderr

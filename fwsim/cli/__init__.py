@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from fwsim.cli.commands import app
 from fwsim.cli.failure import explain, fail, wants_traceback
+from fwsim.logs import show_logs
 
 __all__ = ["app", "main"]
 
@@ -19,6 +20,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
 
 def _call(tokens: list[str]) -> int:
     try:
+        show_logs()
         return app(tokens, exit_on_error=False, print_error=False) or 0
     except KeyboardInterrupt as interrupt:
         run = getattr(interrupt, "run", None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from fwsim.cli import terminal
+from fwsim.cli.completion import RunFolder
 
 
-def analyse(run: str, *, analysis: Path | None = None) -> None:
+def analyse(run: RunFolder, *, analysis: Path | None = None) -> None:
     """Analyse a run: table on the terminal, figures and results in its folder.
 
     Parameters

@@ -15,6 +15,7 @@ from fwsim.cli.doctor import doctor
 from fwsim.cli.fit import fit
 from fwsim.cli.listing import list_all
 from fwsim.cli.new import new
+from fwsim.cli.report import report
 from fwsim.cli.resume import resume
 from fwsim.cli.run import run
 from fwsim.cli.sweep import sweep
@@ -22,7 +23,7 @@ from fwsim.cli.usage import EXAMPLES
 
 GROUPS: dict[str, tuple[Callable, ...]] = {
     "Experiments": (list_all, new, run, sweep, resume),
-    "Results": (analyse, compare, fit, checksum),
+    "Results": (analyse, compare, report, fit, checksum),
     "This machine": (doctor,),
 }
 OPTIONS: dict[Callable, dict[str, Any]] = {
@@ -40,7 +41,11 @@ app = App(
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # `fwsim.cli.main` says how to go on
 )
-app["--help"].group = app["--version"].group = "This machine"
+app.register_install_completion_command(
+    help="Let the shell complete commands, options, experiments and runs."
+)
+for flag in ("--install-completion", "--help", "--version"):
+    app[flag].group = "This machine"
 for place, (title, commands) in enumerate(GROUPS.items()):
     group = Group(title, sort_key=place)
     for order, command in enumerate(commands):

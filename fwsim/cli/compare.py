@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from fwsim.cli import terminal
+from fwsim.cli.completion import RunFolder
 
 
-def compare(run: str, *, analysis: Path | None = None) -> None:
+def compare(run: RunFolder, *, analysis: Path | None = None) -> None:
     """Compare the spiking and the tensor version of a run's model: errors of trajectories, rates, recall, lifetimes.
 
     Parameters

@@ -6,11 +6,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fwsim.cli.completion import experiments
 from fwsim.errors import ConfigError
 
 
 def new(
-    name: str, *, from_: Annotated[str | None, Parameter(name="--from", show_default=False)] = None
+    name: str,
+    *,
+    from_: Annotated[str | None, Parameter(name="--from", completer=experiments, show_default=False)] = None,
 ) -> None:
     """Copy an experiment and its analysis, to start your own.
 

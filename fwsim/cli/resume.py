@@ -7,12 +7,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fwsim.cli import terminal
+from fwsim.cli.completion import RunFolder
 from fwsim.cli.conclusion import conclude_run, conclude_sweep, failures_are_concluded
 from fwsim.errors import ConfigError
 
 
 def resume(
-    run: str,
+    run: RunFolder,
     *,
     device: Annotated[str | None, Parameter(show_default=False)] = None,
     analyse: bool | None = None,

@@ -8,11 +8,14 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from fwsim.cli.completion import experiments
 from fwsim.cli.conclusion import conclude_run
 from fwsim.cli.usage import asks_for_usage, experiment_first, print_usage
 
 
-def run(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)]) -> int:
+def run(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True, completer=experiments)],
+) -> int:
     """Run an experiment: fwsim run NAME --option value; fwsim run NAME --help shows its options."""
     if asks_for_usage(tokens):
         print_usage("run", "Run an experiment, or repeat a run: fwsim run --again RUN [--to FOLDER].")

@@ -6,11 +6,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fwsim.cli.completion import experiments
 from fwsim.cli.conclusion import conclude_sweep, failures_are_concluded
 from fwsim.cli.usage import asks_for_usage, experiment_first, print_usage
 
 
-def sweep(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)]) -> None:
+def sweep(
+    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True, completer=experiments)],
+) -> None:
     """Run an experiment over a grid: fwsim sweep NAME --over tau=0.1:100:log9 --seeds 5; NAME --help shows more."""
     if asks_for_usage(tokens):
         print_usage("sweep", "Run an experiment at all points of a grid of parameters and seeds.")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
+
+WIDE = 10_000
+"""Columns where nobody looks: a file or a program gets whole cells, one line a row."""
 
 
 def report(analysed: Any) -> None:
@@ -21,10 +25,15 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     from rich.table import Table
     from rich.text import Text
 
-    shown = Table(*columns, title=title or None, box=SIMPLE_HEAD, title_justify="left")
+    shown = Table(title=title or None, box=SIMPLE_HEAD, title_justify="left")
+    for name in columns:
+        shown.add_column(name, overflow="fold")
     for row in rows or [("(none)",)]:
         shown.add_row(*map(Text, row))
-    Console().print(shown)
+    console = Console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(width=WIDE)
+    console.print(shown, crop=False)
 
 
 def _text(value: Any) -> str:

@@ -16,6 +16,7 @@ EXAMPLES = """Examples:
   fwsim run --again runs/NAME                  repeat it, and compare the result
   fwsim analyse runs/NAME                      table and figures again
   fwsim compare runs/NAME                      its model with and without spikes
+  fwsim report runs/NAME                       one HTML page to keep or send
   fwsim new mine --from associative_retrieval  a pair of files to change"""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
@@ -156,7 +157,7 @@ def _dataset(
     end = end[torch.argsort(order)]
 
     groups = state[points].split(max(1, JACOBIAN_ENTRIES // state.shape[1] ** 2))
-    eigenvalue = torch.cat([torch.linalg.eigvals(jacobian(step, group).cpu()) for group in groups])
+    eigenvalue = torch.cat([eigenvalues(jacobian(step, group)) for group in groups])
     growth = eigenvalue.abs() - 1 if kind == "map" else eigenvalue.real
     growth, by_growth = growth.sort(dim=-1, descending=True)
     index = (growth >= 0).sum(-1)
@@ -190,3 +191,8 @@ def _dataset(
         },
         attrs={"kind": kind},
     )
+
+
+def eigenvalues(matrices: Tensor) -> Tensor:
+    """Eigenvalues `[batch, mode]`, complex; torch's routine gives up on matrices of low rank, as few items make."""
+    return torch.as_tensor(np.linalg.eigvals(matrices.detach().cpu().numpy()).astype(complex))

@@ -19,6 +19,7 @@ from .figures import COLOURS as COLOURS
 from .figures import figure as figure
 from .figures import house_style as house_style
 from .files import StudyError as StudyError
+from .report.page import write_report as write_report
 from .runs import Run as Run
 from .sweep_run import resume_sweep as resume_sweep
 from .sweep_run import sweep as sweep

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from types import ModuleType, UnionType
+from typing import Any, get_args
 
 import pandas as pd
 import xarray as xr
+from matplotlib.animation import Animation
 from matplotlib.figure import Figure
 
 from fwsim.errors import ConfigError, FwsimError
 from fwsim.recording import write_netcdf
 from fwsim.study import files
-from fwsim.study.figures import house_style, save_figure
+from fwsim.study.figures import house_style, save_animation, save_figure
 from fwsim.study.runs import Run, find_run
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def analyse(given: str | Path | Run, analysis: str | Path | None = None) -> Repo
         folder, name = run.folder / f"results-{path.stem}", path.stem
     module = files.load(path, ("analyse", "plot"))
     recording = run.recording
+    log.info("%s: analysing with %s", run.folder, path)
     try:
         result = _checked(module.analyse(recording), xr.Dataset, "analyse")
         table = _table(module, result)
@@ -82,7 +87,7 @@ def analyse(given: str | Path | Run, analysis: str | Path | None = None) -> Repo
             plotted = module.plot(result)
         figures = plotted if isinstance(plotted, Mapping) else {name: plotted}
         for each in figures.values():
-            _checked(each, Figure, "plot")
+            _checked(each, Figure | Animation, "plot")
         folder.mkdir(exist_ok=True)
         return Report(result, table, tuple(save_report(folder, result, table, figures)))
     except FwsimError:
@@ -93,9 +98,10 @@ def analyse(given: str | Path | Run, analysis: str | Path | None = None) -> Repo
         ) from error
 
 
-def _checked(value: Any, kind: type, function: str) -> Any:
+def _checked(value: Any, kind: type | UnionType, function: str) -> Any:
     if not isinstance(value, kind):
-        raise TypeError(f"{function} returned {type(value).__name__}, not a {kind.__name__}")
+        allowed = " or ".join(each.__name__ for each in get_args(kind) or (kind,))
+        raise TypeError(f"{function} returned {type(value).__name__}, not a {allowed}")
     return value
 
 
@@ -108,9 +114,9 @@ def _table(module: ModuleType, result: xr.Dataset) -> pd.DataFrame | None:
 
 
 def save_report(
-    folder: Path, result: xr.Dataset, table: pd.DataFrame | None, figures: Mapping[str, Figure]
+    folder: Path, result: xr.Dataset, table: pd.DataFrame | None, figures: Mapping[str, Figure | Animation]
 ) -> list[Path]:
-    """Write `result.nc`, `table.csv` and all figures, and return their paths."""
+    """Write `result.nc`, `table.csv`, all figures and animations, and return their paths."""
     written = [folder / "result.nc"]
     written[0].unlink(missing_ok=True)
     write_netcdf(result, written[0])
@@ -118,5 +124,6 @@ def save_report(
         written.append(folder / "table.csv")
         table.to_csv(written[-1], index=False)
     for name, made in figures.items():
-        written += save_figure(made, folder, name)
+        save = save_animation if isinstance(made, Animation) else save_figure
+        written += save(made, folder, name)
     return written

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import platform
+import shlex
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 from packaging.requirements import Requirement
 
 import fwsim
+
+SCARCE = 0.5  # GiB
 
 
 @dataclass(frozen=True)
@@ -64,7 +72,7 @@ def _dependencies() -> Iterator[Check]:
 
 def _dependency(requirement: Requirement, extra: str) -> Check:
     bare = f"{requirement.name}{requirement.specifier}"
-    remedy = f"pip install 'fwsim[{extra}]'" if extra else f"pip install '{bare}'"
+    remedy = f"{pip()} install {package(extra) if extra else shlex.quote(bare)}"
     name = f"{requirement.name} [{extra}]" if extra else requirement.name
     missing = "absent" if extra else "missing"
     try:
@@ -73,9 +81,26 @@ def _dependency(requirement: Requirement, extra: str) -> Check:
         return Check(name, missing, "not installed", remedy)
     if not requirement.specifier.contains(version, prereleases=True):
         return Check(
-            name, missing, f"{version}, but fwsim needs {requirement.specifier}", f"pip install '{bare}'"
+            name, missing, f"{version}, but fwsim needs {requirement.specifier}", f"{pip()} install '{bare}'"
         )
     return Check(name, "ok", version)
+
+
+def pip() -> str:
+    """Name the pip of the Python that runs."""
+    beside = Path(sys.executable).with_name("pip")
+    return "pip" if shutil.which("pip") == str(beside) else f"{sys.executable} -m pip"
+
+
+def package(extra: str) -> str:
+    """What pip takes to add an extra to fwsim, from where it was installed: a checkout, a file, or an index."""
+    described = json.loads(metadata.distribution("fwsim").read_text("direct_url.json") or "{}")
+    url = described.get("url")
+    if not url:
+        return shlex.quote(f"fwsim[{extra}]")
+    if described.get("dir_info", {}).get("editable"):
+        return f"-e {shlex.quote(f'{url2pathname(urlparse(url).path)}[{extra}]')}"
+    return shlex.quote(f"fwsim[{extra}] @ {url}")
 
 
 def _extra(requirement: Requirement) -> str:
@@ -120,11 +145,12 @@ def _gpu() -> Iterator[Check]:
                 f"cuda:{index}", "ok", f"{properties.name}, {memory:.0f} GiB, CUDA {torch.version.cuda}"
             )
         if importlib.util.find_spec("triton") is None:
-            yield Check("GPU kernels", "absent", "triton is not installed", "pip install 'fwsim[gpu]'")
+            remedy = f"{pip()} install {package('gpu')}"
+            yield Check("GPU kernels", "absent", "triton is not installed", remedy)
         else:
             yield Check("GPU kernels", "ok", f"triton {metadata.version('triton')}")
     elif shutil.which("nvidia-smi"):
-        remedy = "pip install torch --index-url https://download.pytorch.org/whl/cu128"
+        remedy = f"{pip()} install torch --index-url https://download.pytorch.org/whl/cu128"
         yield Check("CUDA", "absent", f"a GPU is there, but torch {torch.__version__} cannot use it", remedy)
     else:
         yield Check("CUDA", "absent", "no GPU; everything runs on the CPU")
@@ -132,6 +158,8 @@ def _gpu() -> Iterator[Check]:
 
 def _disk() -> Check:
     free = shutil.disk_usage(".").free / 2**30
+    if free < SCARCE:
+        return Check("this folder", "absent", f"only {free:.2f} GiB free for ./runs", "cd to a larger disk")
     if not os.access(".", os.W_OK):
         return Check(
             "this folder", "missing", "cannot be written, and runs go to ./runs", "cd to a folder of yours"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
+import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +24,8 @@ from fwsim.study.context import Context, pick_device
 from fwsim.study.experiment import Experiment, load_experiment
 from fwsim.study.runs import Run
 from fwsim.study.store import save_recording
+
+log = logging.getLogger(__name__)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -165,8 +169,13 @@ def hold(run: Run, experiment: Experiment) -> Iterator[None]:
     """
     with run.lock():
         run.update(state="running", error=None)
+        log.info(
+            "%s: %s, seed %s, %s", run.folder, experiment.name, run.manifest["seed"], run.manifest["device"]
+        )
+        began = time.monotonic()
         try:
             yield
+            log.info("%s: finished after %.1f s", run.folder, time.monotonic() - began)
         except KeyboardInterrupt:
             run.update(state="interrupted", finished=now())
             raise Interrupted(run) from None

@@ -37,6 +37,9 @@ class Run:
 
     folder: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
+
     @property
     def manifest(self) -> dict[str, Any]:
         """What `run.json` says: experiment, configuration, seed, versions, command, state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -17,6 +18,8 @@ from fwsim.study.sweep_worker import Task, work
 
 if TYPE_CHECKING:
     from distributed import Client, Future
+
+log = logging.getLogger(__name__)
 
 
 class LostClusterError(StudyError):
@@ -45,6 +48,9 @@ def dispatch(tasks: Sequence[Task], client: Client | None, advance: Advance) -> 
     left, failed = sum(len(task.points) for task in tasks), 0
     for task, failures in _here(tasks) if client is None else _there(tasks, client):
         left, failed = left - len(task.points), failed + failures
+        log.info(
+            "a batch of %d points ended, %d of them failed; %d points left", len(task.points), failures, left
+        )
         advance(len(task.points), failed=failed, left=left)
 
 
@@ -75,6 +81,9 @@ def _there(tasks: Sequence[Task], client: Client) -> Iterator[tuple[Task, int]]:
                     yield task, 1
                     continue
                 # One of its points may be what kills; the others are not to suffer.
+                log.warning(
+                    "a worker died with a batch of %d points; it is tried again in halves", len(task.points)
+                )
                 half = len(task.points) // 2
                 for points in (task.points[:half], task.points[half:]):
                     futures.add(submit(replace(task, points=points)))

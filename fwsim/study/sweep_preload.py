@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import signal
 
+from fwsim.logs import show_logs
+
 
 def dask_setup(worker: object) -> None:
-    """Leave Ctrl-C, which a terminal sends to all processes, to the client, who then stops its workers."""
+    """Log as the client does; leave Ctrl-C, which goes to all processes, to the client, who then stops its workers."""
+    show_logs()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,26 @@
+"""`fwsim explore`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def explore(
+    run: str, *, port: int = 0, browser: Annotated[bool, Parameter(negative="--no-browser")] = True
+) -> None:
+    """Look into a recording on a page in the browser: time, inner iterations, units, memory, landscape.
+
+    Parameters
+    ----------
+    run
+        A run's folder, or the folder of a recording.
+    port
+        To listen on, on this machine only; 0 takes a free one.
+    browser
+        Open the page at once.
+    """
+    from fwsim.explore import serve
+
+    serve(run, port=port, browser=browser)

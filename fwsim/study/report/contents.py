@@ -1,0 +1,250 @@
+"""What a report says about one run."""
+
+from __future__ import annotations
+
+import csv
+import html
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fwsim.errors import ConfigError, FwsimError, RecordingError
+from fwsim.study import agreement, files
+from fwsim.study.analysis import analyse
+from fwsim.study.config import unit_of
+from fwsim.study.experiment import load_experiment
+from fwsim.study.report import origins
+from fwsim.study.report.vector import inline
+from fwsim.study.runs import Run
+
+MANY = 10
+"""Values of a setting beyond which only the first and the last are shown."""
+PLAUSIBILITY = "plausibility"
+TITLES = {
+    "results": "Results",
+    "agreement": "With and without spikes",
+    "results-plausibility": "Has it been measured?",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A field of the configuration; `default` is None where it is unknown or the same."""
+
+    name: str
+    value: str
+    default: str | None
+    description: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns and rows of text."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """What an analysis left in a run's folder: a table, and figures as elements of a page."""
+
+    title: str
+    table: Table | None
+    figures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a report says about one run.
+
+    Parameters
+    ----------
+    anchor
+        Its place on the page.
+    run
+        The run.
+    manifest
+        What `run.json` says.
+    doc
+        Paragraphs about the experiment.
+    settings
+        Its configuration.
+    analysed
+        Results first.
+    notes
+        What is missing, and the command that adds it.
+    recorded
+        Variables.
+    sources
+        Name → text of the files that were run.
+    """
+
+    anchor: str
+    run: Run
+    manifest: Mapping[str, Any]
+    doc: tuple[str, ...]
+    settings: tuple[Setting, ...]
+    analysed: tuple[Analysed, ...]
+    notes: tuple[str, ...]
+    recorded: Table | None
+    sources: Mapping[str, str]
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        """Time, place, code and random numbers."""
+        return origins.provenance(self.manifest)
+
+    @property
+    def repeat(self) -> origins.Repeat:
+        """How to come to the same result."""
+        return origins.repeat(self.run, self.manifest)
+
+    @property
+    def swept(self) -> Table | None:
+        """Parameters of a sweep and their values."""
+        rows = origins.swept(self.manifest)
+        return Table(("swept", "values"), rows) if rows else None
+
+    @property
+    def changed(self) -> tuple[Setting, ...]:
+        """Settings that are not the default."""
+        return tuple(each for each in self.settings if each.default is not None)
+
+
+def gather(run: Run, anchor: str) -> Contents:
+    """Read a run's folder; analyse what has a recording and was not analysed."""
+    manifest = run.manifest
+    notes = list(_make_whole(run))
+    sources = {path.name: path.read_text() for path in (run.experiment, run.analysis) if path.is_file()}
+    return Contents(
+        anchor,
+        run,
+        manifest,
+        _paragraphs(files.docstring(run.experiment)),
+        tuple(_settings(run)),
+        tuple(_analysed(run, anchor)),
+        tuple(notes),
+        _recorded(run),
+        sources,
+    )
+
+
+def _make_whole(run: Run) -> Iterator[str]:
+    """Analyse what can be, and say what is missing."""
+    if run.state != "finished":
+        reason = f": {run.manifest['error']}" if run.manifest.get("error") else ""
+        yield f"The run is {run.state}{reason}. Go on with: fwsim resume {run.folder}"
+        return
+    if not run.analysis.is_file():
+        yield "It has no analysis."
+    elif not list((run.folder / "results").glob("*.svg")):
+        analyse(run)
+    judged = run.folder / f"results-{PLAUSIBILITY}"
+    if (
+        "circuits" in run.recording.attrs
+        and not judged.is_dir()
+        and PLAUSIBILITY in files.available("analysis")
+    ):
+        analyse(run, PLAUSIBILITY)
+    if not (run.folder / "agreement").is_dir() and f"def {agreement.FUNCTION}(" in _text(run.analysis):
+        yield f"Its spiking and its tensor version were not compared. Compare them with: fwsim compare {run.folder}"
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.is_file() else ""
+
+
+def _paragraphs(docstring: str) -> tuple[str, ...]:
+    return tuple(part for part in docstring.split("\n\n")[1:] if part.strip())
+
+
+def _settings(run: Run) -> Iterator[Setting]:
+    """Fields with unit, default and description, as far as the run's copy of the experiment still loads."""
+    values = run.manifest["configuration"]
+    try:
+        fields = load_experiment(run.experiment).config.model_fields
+    except FwsimError:
+        fields = {}
+    for name, value in values.items():
+        field = fields.get(name)
+        unit = (unit_of(field) if field else None) or ""
+        default = (
+            None if field is None or field.is_required() else field.get_default(call_default_factory=True)
+        )
+        known = field is not None and not field.is_required()
+        same = not known or _plain(default) == _plain(value)
+        yield Setting(
+            name,
+            f"{_said(value)} {unit}".strip(),
+            None if same else f"{_said(default)} {unit}".strip(),
+            (field.description or "") if field else "",
+        )
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        said = [_said(each) for each in value]
+        if len(said) > MANY:
+            said = [*said[:3], "…", f"{said[-1]} ({len(said)} values)"]
+        return ", ".join(said) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _analysed(run: Run, anchor: str) -> Iterator[Analysed]:
+    folders = [run.folder / "results", run.folder / "agreement", *sorted(run.folder.glob("results-*"))]
+    for number, folder in enumerate(each for each in folders if each.is_dir()):
+        title = TITLES.get(folder.name, folder.name.removeprefix("results-").replace("_", " ").capitalize())
+        figures = sorted(folder.glob("*.svg"))
+        table = folder / "table.csv"
+        yield Analysed(
+            title,
+            read_table(table) if table.is_file() else None,
+            tuple(
+                inline(
+                    path,
+                    f"{anchor}-{number}-{place}-",
+                    html.escape(f"{title}: {path.stem.replace('_', ' ')}"),
+                )
+                for place, path in enumerate(figures)
+            ),
+        )
+
+
+def read_table(path: Path) -> Table:
+    """Table of an analysis, numbers with four digits."""
+    with path.open(newline="") as file:
+        columns, *rows = csv.reader(file)
+    return Table(tuple(columns), tuple(tuple(map(_rounded, row)) for row in rows))
+
+
+def _rounded(text: str) -> str:
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return text if text.lstrip("-").isdigit() else f"{number:.4g}"
+
+
+def _recorded(run: Run) -> Table | None:
+    try:
+        recording = run.recording
+    except (RecordingError, ConfigError):
+        return None
+    rows = [
+        (
+            str(name),
+            " × ".join(f"{dim} {size}" for dim, size in values.sizes.items()) or "one number",
+            str(values.attrs.get("units", "")),
+            str(values.attrs.get("long_name", "")),
+        )
+        for name, values in recording.data_vars.items()
+    ]
+    return Table(("variable", "dimensions", "unit", "meaning"), tuple(rows))

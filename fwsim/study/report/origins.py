@@ -1,0 +1,70 @@
+"""Where a run comes from, and how to repeat it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fwsim.study.runs import Run
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """Commands that repeat a run, and a sentence about them."""
+
+    why: str
+    commands: tuple[str, ...]
+
+
+def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What the manifest says about time, place, code and random numbers."""
+    entries = {
+        "command": manifest["command"],
+        "state": manifest["state"],
+        "started": manifest["started"],
+        "finished": manifest.get("finished"),
+        "resumed": ", ".join(each["started"] for each in manifest.get("resumed", [])),
+        "seed": manifest["seed"],
+        "device": manifest["device"],
+        "commit": manifest["commit"],
+        "versions": ", ".join(f"{name} {version}" for name, version in manifest["versions"].items()),
+        "SHA-256 of the experiment": manifest["source_sha256"],
+        "configuration": json.dumps(manifest["configuration"]),
+    }
+    return {name: str(value) for name, value in entries.items() if value not in (None, "")}
+
+
+def repeat(run: Run, manifest: Mapping[str, Any]) -> Repeat:
+    """How to come to the same result."""
+    setup = f"with fwsim {manifest['versions'].get('fwsim', '')}, commit {manifest['commit'][:12]}"
+    if "sweep" in manifest:
+        return Repeat(
+            f"The sweep, {setup}; or one of its points, with the point's values and its point_seed:",
+            (manifest["command"], f"fwsim run {manifest['experiment']} --seed POINT_SEED …"),
+        )
+    if run.state == "finished":
+        return Repeat(
+            f"From the run's folder, {setup}; it says whether all recorded values are the same:",
+            (f"fwsim run --again {run.folder}",),
+        )
+    return Repeat(f"Go on with what is missing, {setup}:", (f"fwsim resume {run.folder}",))
+
+
+def swept(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Parameters of a sweep and their values."""
+    if "sweep" not in manifest:
+        return ()
+    plan = manifest["sweep"]
+    axes = [
+        (", ".join(axis["names"]), "; ".join(" ".join(map(_said, row)) for row in axis["rows"]))
+        for axis in plan["axes"]
+    ]
+    return (*axes, ("seed", ", ".join(map(str, plan["seeds"]))))
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_said, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,90 @@
+"""One self-contained page about one or several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import fwsim
+from fwsim.errors import ConfigError
+from fwsim.study.report.contents import Contents, Table, gather
+from fwsim.study.runs import Run, find_run
+
+HERE = Path(__file__).parent
+
+
+def write_report(runs: str | Path | Run | Sequence[str | Path | Run], to: str | Path | None = None) -> Path:
+    """Write an HTML page about runs: what was run, results, figures, provenance, how to repeat it.
+
+    It needs nothing but itself: figures are inside, as vectors, and follow the reader's light or dark scheme. A
+    finished run that was not analysed is analysed first; a comparison with spikes is shown where there is one.
+
+    Parameters
+    ----------
+    runs
+        One or several: runs, their folders, or the folders' names in `./runs`.
+    to
+        File to write, by default `report.html` in the run's folder, or in this one for several runs. An older page
+        is replaced.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    ConfigError
+        No such run, none at all, or `to` is no HTML file.
+    StudyError
+        An analysis failed.
+    """
+    given = [runs] if isinstance(runs, (str, Path, Run)) else list(runs)
+    if not given:
+        raise ConfigError("a report needs a run; give its folder, see 'fwsim list'")
+    found = [find_run(each) for each in given]
+    path = Path(to) if to else (found[0].folder if len(found) == 1 else Path()) / "report.html"
+    if path.suffix not in (".html", ".htm"):
+        raise ConfigError(f"{path} is no place for a report; give a file that ends in .html")
+    gathered = [gather(run, f"run-{number}") for number, run in enumerate(found, 1)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render(gathered), encoding="utf-8")
+    return path
+
+
+def render(runs: Sequence[Contents]) -> str:
+    """Fill the page."""
+    from jinja2 import Environment
+
+    template = Environment(autoescape=True, trim_blocks=True).from_string(
+        (HERE / "page.html").read_text("utf-8")
+    )
+    names = list(dict.fromkeys(each.manifest["experiment"] for each in runs))
+    title = runs[0].run.folder.name if len(runs) == 1 else f"{len(runs)} runs of {', '.join(names)}"
+    return template.render(
+        title=title,
+        version=fwsim.__version__,
+        made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        style=(HERE / "style.css").read_text("utf-8"),
+        overview=overview(runs),
+        runs=runs,
+    )
+
+
+def overview(runs: Sequence[Contents]) -> Table:
+    """One row a run: its state, its seed, and settings in which the runs differ."""
+    settings = [{each.name: each.value for each in one.settings} for one in runs]
+    names = dict.fromkeys(name for one in settings for name in one)
+    differing = [name for name in names if len({one.get(name) for one in settings}) > 1]
+    rows = [
+        (
+            one.run.folder.name,
+            one.manifest["experiment"],
+            one.run.state,
+            str(one.manifest["seed"]),
+            *(values.get(name, "") for name in differing),
+        )
+        for one, values in zip(runs, settings)
+    ]
+    return Table(("run", "experiment", "state", "seed", *differing), tuple(rows))

@@ -1,0 +1,37 @@
+"""Lines can be told apart without colour."""
+
+from fwsim.study import COLOURS, figure
+from fwsim.study.figures import tell_apart
+
+BLUE, RED = COLOURS["blue"], COLOURS["vermillion"]
+
+
+def looks(axes):
+    return [(line.get_linestyle(), line.get_marker()) for line in axes.lines]
+
+
+def test_lines_of_several_colours_get_dashes_and_the_legend_too():
+    made, axes = figure()
+    for colour in (BLUE, RED):
+        axes.plot([0, 1], [0, 1], color=colour, label=colour)
+    legend = axes.legend()
+    tell_apart(made)
+    assert [style for style, _ in looks(axes)] == ["-", "--"]
+    assert [line.get_linestyle() for line in legend.get_lines()] == ["-", "--"]
+
+
+def test_points_of_several_colours_get_markers():
+    made, axes = figure()
+    for colour in (BLUE, RED):
+        axes.plot([0, 1], [0, 1], "o", color=colour)
+    tell_apart(made)
+    assert [marker for _, marker in looks(axes)] == ["o", "s"]
+
+
+def test_styles_that_mean_something_stay():
+    made, axes = figure()
+    axes.plot([0, 1], [0, 1], "-", color=BLUE)
+    axes.plot([0, 1], [0, 1], ":", color=RED)
+    before = looks(axes)
+    tell_apart(made)
+    assert looks(axes) == before

@@ -1,0 +1,143 @@
+"""One page about runs: whole, self-contained, and true to what the folders say."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from fwsim import study
+from fwsim.errors import ConfigError
+from fwsim.study.report import vector
+
+VOID = {"meta", "link", "br", "img", "hr", "use", "path"}
+
+
+class Page(HTMLParser):
+    """Checks that elements close, and keeps text, identifiers and addresses."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.text, self.identifiers, self.addresses = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attributes:
+            if name == "id":
+                self.identifiers.append(value)
+            if name in ("href", "src", "xlink:href", "action"):
+                self.addresses.append(value)
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+@pytest.fixture
+def page():
+    def read(path):
+        made = Page(path.read_text())
+        assert made.open == []
+        return made
+
+    return read
+
+
+def test_a_page_says_what_was_run_and_needs_nothing_else(toy, page):
+    run = study.run("trace", {"tau": 0.3, "steps": 9}, seed=3, folder="runs/one")
+    path = study.write_report(run)
+    assert path == run.folder / "report.html"
+    made, text = page(path), path.read_text()
+    said = " ".join(" ".join(made.text).split())
+    for part in (
+        "How fast does a trace decay?",
+        "tau 0.3 s 0.2 s Time constant.",
+        "time constant (s) 0.3",
+        "fwsim run --again runs/one",
+        "trace time 9",
+        "seed 3",
+        run.manifest["commit"],
+    ):
+        assert part in said
+    assert "<svg" in text
+    assert "def run(config: Config, context: Context)" in said
+    assert all(address.startswith(("#", "data:")) for address in made.addresses)
+    assert not re.search(r"url\((?!#)|@import|<script", text)
+    assert len(set(made.identifiers)) == len(made.identifiers)
+
+
+def test_several_runs_stand_side_by_side(toy, page):
+    study.run("trace", {"tau": 0.3}, folder="runs/one")
+    study.run("trace", {"tau": 0.4}, seed=1, folder="runs/two")
+    path = study.write_report(["runs/one", "two"], "pages/both.html")
+    made = page(path)
+    rows = re.findall(
+        r"<tr><td>(\w+)</td><td>trace</td><td>finished</td><td>(\d)</td><td>([\d.]+ s)", path.read_text()
+    )
+    assert rows == [("one", "0", "0.3 s"), ("two", "1", "0.4 s")]
+    assert len(set(made.identifiers)) == len(made.identifiers)
+
+
+def test_a_run_without_analysis_or_end_still_gives_a_page(toy, page):
+    (toy / "analysis" / "trace.py").unlink()
+    study.run("trace", quick=True, folder="runs/bare")
+    source = (toy / "experiments" / "trace.py").read_text()
+    (toy / "experiments" / "trace.py").write_text(source.replace("    noise =", "    1 / 0\n    noise ="))
+    with pytest.raises(study.StudyError):
+        study.run("trace", quick=True, folder="runs/failed")
+    said = " ".join(page(study.write_report(["runs/bare", "runs/failed"], "page.html")).text)
+    assert "It has no analysis." in said
+    assert "The run is failed: ZeroDivisionError" in said
+    assert "fwsim resume runs/failed" in said
+
+
+def test_a_sweep_says_what_was_swept(toy, page):
+    recording = study.sweep(
+        "leak", over={"eta": [1, 2], "tau": "1,3"}, seeds=2, quick=True, workers=1, folder="s"
+    )
+    said = " ".join(" ".join(page(study.write_report(recording.attrs["folder"])).text).split())
+    assert "eta 1; 2 tau 1; 3 seed 0, 1" in said
+
+
+def test_text_of_the_run_cannot_become_part_of_the_page(toy):
+    source = (toy / "experiments" / "trace.py").read_text()
+    (toy / "experiments" / "trace.py").write_text(
+        source.replace("How fast", "<script>alert(1)</script> How fast")
+    )
+    text = study.write_report(study.run("trace", quick=True, folder="runs/one")).read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+
+
+def test_wrong_use(toy):
+    study.run("trace", quick=True, folder="runs/one")
+    for given, to, said in (
+        ([], None, "needs a run"),
+        ("one", "page.pdf", "ends in .html"),
+        ("two", None, "unknown run"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            study.write_report(given, to)
+
+
+def test_ink_follows_the_scheme_and_large_figures_are_pixels(tmp_path, monkeypatch):
+    made, axes = study.figure()
+    axes.plot([0, 1], [0, 1], color="black")
+    paths = study.figures.save_figure(made, tmp_path, "line")
+    text = vector.inline(paths[-1], "x-", "a line")
+    assert "currentColor" in text
+    assert "#000000" not in text
+    assert 'aria-label="a line"' in text
+    monkeypatch.setattr(vector, "LARGEST", 10)
+    assert vector.inline(paths[-1], "x-", "a line").startswith(
+        '<img alt="a line" src="data:image/png;base64,'
+    )

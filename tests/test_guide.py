@@ -1,0 +1,65 @@
+"""The code of the guide runs; `make docs` runs all of it, and shows what it says."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
+sys.path.insert(0, str(DOCS / "extensions"))
+
+from executed_code import BlockError, executed  # noqa: E402
+
+PAGES = sorted(
+    path.relative_to(DOCS).as_posix()
+    for folder in ("guide", "science")
+    for path in (DOCS / folder).glob("*.md")
+)
+QUICK = ("guide/own_experiment.md", "guide/recordings.md")
+
+
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=() if page in QUICK else pytest.mark.slow) for page in PAGES]
+)
+def test_a_page_runs(page, tmp_path):
+    shown = executed((DOCS / page).read_text(), page, tmp_path)
+    assert page.startswith("guide/cluster") or "```" in shown
+
+
+def test_what_a_block_shows_stands_below_it(tmp_path):
+    page = """
+```python
+# files/number.py
+x = 3
+```
+
+```python
+import sys
+sys.path.insert(0, "files")
+import number
+print(number.x + 1)
+```
+
+```python
+from fwsim.study import figure
+made, axes = figure()
+made
+```
+
+```console
+$ cat files/number.py
+$ fwsim --version
+```
+"""
+    shown = executed(page, "a/page", tmp_path)
+    assert "```text\n4\n```" in shown
+    assert f"![]({tmp_path.as_posix()}/a-page-3.svg)" in shown
+    assert "$ cat files/number.py\nx = 3\n$ fwsim --version\n0." in shown
+
+
+@pytest.mark.parametrize(
+    "block", ["```python\n1 / 0\n```", "```console\n$ fwsim run nothing\n```", "```console\n$ false\n```"]
+)
+def test_a_block_that_fails_is_named(block, tmp_path):
+    with pytest.raises(BlockError, match="block 1 of page"):
+        executed(block, "page", tmp_path)
