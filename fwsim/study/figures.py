@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.animation import Animation
 from matplotlib.figure import Figure
 
 from fwsim.errors import choice
@@ -81,6 +82,14 @@ def save_figure(made: Figure, folder: Path, name: str) -> list[Path]:
         for path in paths:
             made.savefig(path)
     return paths
+
+
+def save_animation(made: Animation, folder: Path, name: str) -> list[Path]:
+    """Write `<name>.gif`, and return its path."""
+    path = folder / f"{name}.gif"
+    with house_style():
+        made.save(path, writer="pillow", dpi=100)
+    return [path]
 
 
 def tell_apart(made: Figure) -> None:
