@@ -1,4 +1,5 @@
 from . import report as report
+from .choice import choose as choose
 from .comparison import compare_rules as compare_rules
 from .comparison import noise_floor as noise_floor
 from .estimate import fit as fit
@@ -8,5 +9,6 @@ from .posterior import Posterior as Posterior
 from .responses import Responses as Responses
 from .responses import gather as gather
 from .responses import read_table as read_table
+from .sampling import Chains as Chains
 from .synthetic import TRAINS as TRAINS
 from .synthetic import synthetic_table as synthetic_table

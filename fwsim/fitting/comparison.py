@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from fwsim.errors import ConfigError
-from fwsim.fitting.estimate import SAME_MAXIMUM, check_count, climb_all, problem_of
+from fwsim.fitting.checks import check_count
+from fwsim.fitting.choice import choose
+from fwsim.fitting.estimate import SAME_MAXIMUM, climb_all, problem_of
 from fwsim.fitting.optimise import Problem
 from fwsim.fitting.posterior import curvature
 from fwsim.fitting.responses import Responses, gather
@@ -44,6 +46,7 @@ def compare_rules(
     *,
     noise: str = "gamma",
     gain: str = "shared",
+    intraclass_correlation: float = 0.0,
     starts: int = 24,
     seed: int = 0,
     progress: bool | None = None,
@@ -51,8 +54,7 @@ def compare_rules(
     """Fit every rule to all protocols but one, and predict that one; and so for each protocol.
 
     All rules are fitted and left out in the same way. To say what a choice among them is worth, the choice
-    is made too without the protocol that is predicted: `chosen` is the rule whose error is least when each
-    of the other protocols is left out in turn.
+    is made too without the protocol that is predicted, see `fwsim.fitting.choose`.
 
     Parameters
     ----------
@@ -60,7 +62,7 @@ def compare_rules(
         Instances, with any numbers of components; or names for them.
     responses
         At least three protocols; see `fwsim.fitting.gather`.
-    noise, gain, starts, seed
+    noise, gain, intraclass_correlation, starts, seed
         As for `fwsim.fit`. With `gain="protocol"` a new protocol is predicted with the geometric mean.
     progress
         Progress bar: `None` on a terminal only, `False` never.
@@ -71,8 +73,9 @@ def compare_rules(
         Errors are means over pulses of (mean response − prediction)². `held_out_error` and
         `held_out_shape_error` `[rule, protocol]`, the latter with the gain that suits the protocol best;
         `fitted_error`; `prediction` (held out) and `fitted` `[rule, protocol, pulse]`; `log_likelihood`, `aic`,
-        `bic`, `parameters`, `agreement` `[rule]`; `held_out_log_likelihood`; `inner_error` `[rule, protocol]`
-        by which `chosen` `[protocol]` was chosen, and `chosen_error`, `chosen_shape_error`.
+        `bic`, `tic`, `parameters`, `agreement` `[rule]`; `held_out_log_likelihood`; `inner_error`,
+        `inner_log_likelihood`, `inner_tic` `[rule, protocol]`, which know nothing of the protocol; and what is
+        chosen by them, `chosen`, `chosen_error`, `chosen_shape_error` `[criterion, protocol]`.
 
     Raises
     ------
@@ -85,7 +88,7 @@ def compare_rules(
         raise ConfigError(
             f"rules is a {type(rules).__name__}; give a list of rules, or a dict of names and rules"
         )
-    data = gather(responses)
+    data = gather(responses).clustered(intraclass_correlation)
     if len(data.protocols) < 3:
         raise ConfigError(
             f"responses have {len(data.protocols)} protocols; leaving one out needs at least 3, else use fwsim.fit"
@@ -199,6 +202,7 @@ def _leave_out(problem: Problem, data: Responses, folds: Folds, starts: int, see
         "prediction": predicted[folds.single, protocols],
         "inner_error": (inner * others).sum(1) / others.sum(1),
         "inner_log_likelihood": (outside[folds.double, protocols] * others).sum(1),
+        "inner_tic": 2 * _penalties(problem, data, z, folds) - 2 * value[folds.single],
         "fitted": fitted,
         "fitted_error": squared_error(moments.mean, fitted)[0],
         "log_likelihood": value[0],
@@ -208,6 +212,12 @@ def _leave_out(problem: Problem, data: Responses, folds: Folds, starts: int, see
         "parameters": torch.tensor(free),
         "agreement": (values[0] >= value[0] - SAME_MAXIMUM).double().mean(),
     }
+
+
+def _penalties(problem: Problem, data: Responses, z: Tensor, folds: Folds) -> Tensor:
+    """Effective number of parameters of the fits without one protocol, `[protocol]`."""
+    bends = [curvature(problem, data, z[fold], folds.kept[fold]) for fold in folds.single]
+    return torch.tensor([bend.penalty for bend in bends], dtype=torch.float64)
 
 
 def _new_gain(problem: Problem, z: Tensor, kept: Tensor) -> Tensor:
@@ -225,6 +235,7 @@ LONG_NAMES = {
     "prediction": "prediction, protocol left out",
     "inner_error": "mean squared error over the other protocols, each left out too",
     "inner_log_likelihood": "log-likelihood of the other protocols, each left out too",
+    "inner_tic": "Takeuchi's information criterion of the fit to the other protocols",
     "fitted": "fitted mean response",
     "fitted_error": "mean squared error, protocol included",
     "log_likelihood": "log-likelihood",
@@ -249,17 +260,7 @@ def _dataset(names: list[str], data: Responses, columns: dict[str, Tensor]) -> x
             values = torch.where(missing, torch.nan, values)
         attrs = {"units": "1", "long_name": LONG_NAMES[name]}
         result[name] = axes[: values.ndim], values.numpy(), attrs
-    chosen = columns["inner_error"].argmin(0)
-    protocols = torch.arange(len(data.protocols))
-    result["chosen"] = (
-        "protocol",
-        np.array([names[k] for k in chosen], dtype=object),
-        {"units": "1", "long_name": "rule chosen without this protocol"},
-    )
-    for name in ("error", "shape_error"):
-        values = columns[f"held_out_{name}"][chosen, protocols]
-        attrs = {"units": "1", "long_name": f"{LONG_NAMES[f'held_out_{name}']}, of the chosen rule"}
-        result[f"chosen_{name}"] = "protocol", values.numpy(), attrs
+    result = result.merge(choose(result))
     error = (moments.variance / moments.count).sqrt()
     result["measured"] = axes[1:], moments.mean.numpy(), {"units": "1", "long_name": "mean response"}
     result["standard_error"] = axes[1:], error.numpy(), {"units": "1", "long_name": "its standard error"}

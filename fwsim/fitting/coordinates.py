@@ -169,6 +169,11 @@ def coordinates(
     found = leaves(rule)
     gains = component_names("gain", 1 if gain == "shared" else len(times))
     known = {name for name, _, _ in found} | {*gains, "dispersion", "exponent"}
+    scaling = [name for name in fixed if name in (*gains, "dispersion", "exponent")]
+    if scaling:
+        raise ConfigError(
+            f"{scaling[0]} has no value to be fixed at; give narrow bounds={{{scaling[0]!r}: (low, high)}}"
+        )
     unknown = [name for name in (*fixed, *limits) if name not in known]
     if unknown:
         raise ConfigError(

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Generic
 import numpy as np
 import torch
 
+from fwsim.fitting.checks import check_count, check_level
 from fwsim.fitting.coordinates import R
 from fwsim.fitting.optimise import Problem
-from fwsim.fitting.posterior import Interval, Posterior, check_level, percentile_intervals, undetermined
+from fwsim.fitting.posterior import Interval, Posterior, curvature, percentile_intervals, undetermined
 from fwsim.fitting.responses import Responses, gather
+from fwsim.fitting.sampling import Chains, sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +106,7 @@ class Fit(Generic[R]):
     @property
     def bic(self) -> float:
         """Bayesian information criterion, by the number of responses."""
-        number = int((~self.responses.amplitude.isnan()).sum())
+        number = float(self.responses.moments().count.sum())
         return self._free * math.log(number) - 2 * self.log_likelihood
 
     @property
@@ -206,6 +208,35 @@ class Fit(Generic[R]):
                 "time": (dimensions, data.times.numpy(), {"units": "s", "long_name": "time"}),
             },
         )
+
+    def sample_posterior(self, *, steps: int = 2000, seed: int = 0) -> Chains:
+        """Draw from the posterior under a flat prior in the box of the search, instead of approximating it.
+
+        Worth its time where `posterior`, a normal around the estimate, cannot be right: parameters at a bound,
+        skewed or open to one side. The likelihood is raised to the power (parameters / `penalty`), so that, as in
+        `posterior`, responses of one sweep do not count as independent. Needs the extra `mcmc`.
+
+        Parameters
+        ----------
+        steps
+            Of every walker; the first quarter is dropped.
+        seed
+            Of starts and moves.
+
+        Raises
+        ------
+        ConfigError
+            emcee is not installed.
+
+        Notes
+        -----
+        Sources: Foreman-Mackey, Hogg, Lang & Goodman 2013, PASP 125:306 (emcee), with the moves of ter Braak 2006,
+        Stat. Comput. 16:239; Pauli, Racugno & Ventura 2011, Statist. Sinica 21:149 (power of the likelihood).
+        """
+        check_count("steps", steps, 100)
+        check_count("seed", seed, 0)
+        bend = curvature(self.problem, self.responses, self.posterior.mode)
+        return sample(self.problem, self.responses, self.posterior, bend, steps, seed)
 
     def summary(self) -> pd.DataFrame:
         """One row a parameter: value, unit, both intervals, whether the data determine it."""

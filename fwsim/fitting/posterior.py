@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError
+from fwsim.fitting.checks import check_level
 from fwsim.fitting.coordinates import Axis, Coordinates
 from fwsim.fitting.optimise import Problem
 from fwsim.fitting.responses import Responses
@@ -86,6 +86,15 @@ class Curvature:
         """Effective number of parameters, tr(H⁻¹ J): their number where responses are independent."""
         return float((self._inverse()[0] * self.sweeps).sum())
 
+    @property
+    def weight(self) -> float:
+        """Power of the likelihood that makes it as sharp as the data are: 1 where responses are independent.
+
+        The number of parameters over their effective number (Pauli, Racugno & Ventura 2011, Statist. Sinica 21:149).
+        """
+        flat = self._inverse()[1].trace()
+        return (len(self.expected) - float(flat)) / self.penalty
+
     def _inverse(self) -> tuple[Tensor, Tensor]:
         """Inverse of the expected curvature where there is any, and the projection on the rest."""
         values, vectors = torch.linalg.eigh(self.expected)
@@ -94,16 +103,18 @@ class Curvature:
         return (vectors * inverse) @ vectors.T, (vectors * flat) @ vectors.T
 
 
-def curvature(problem: Problem, responses: Responses, z: Tensor) -> Curvature:
-    """Curvature at a maximum `z` `[axis]`."""
+def curvature(problem: Problem, responses: Responses, z: Tensor, kept: Tensor | None = None) -> Curvature:
+    """Curvature at a maximum `z` `[axis]` of the protocols where `kept` `[protocol]` is true; `None`: of all."""
+    kept = torch.ones(len(responses.protocols), dtype=torch.bool) if kept is None else kept
     mean, slope = problem.mean_and_slope(z[None])
-    _, expected = problem.score_and_information(mean, slope, z[None], responses.moments()[None])
-    single = responses.moments(torch.eye(len(responses.amplitude), dtype=torch.float64))
-    count = len(responses.amplitude)
+    _, expected = problem.score_and_information(mean, slope, z[None], responses.moments().keep(kept)[None])
+    rows = kept[responses.protocol]
+    single = responses.moments(torch.eye(len(rows), dtype=torch.float64)[rows])
+    count, weight = len(single.count), responses.weight[rows, None]
     scores, _ = problem.score_and_information(
         mean.expand(count, -1, -1), slope.expand(count, -1, -1, -1), z.expand(count, -1), single
     )
-    return Curvature(expected[0], scores.T @ scores)
+    return Curvature(expected[0], scores.T @ (weight * scores))
 
 
 def percentile_intervals(at: Coordinates, draws: Tensor, level: float) -> dict[str, Interval]:
@@ -128,9 +139,3 @@ def undetermined(axis: Axis, interval: Interval) -> bool:
         return low <= axis.low * (1 + 1e-6) or high >= axis.high * (1 - 1e-6) or high > DECADE * low
     at_bound = low <= axis.low + slack or high >= axis.high - slack
     return at_bound or high - low > HALF * (axis.high - axis.low)
-
-
-def check_level(level: float) -> None:
-    """Raise unless `level` is a probability strictly between 0 and 1."""
-    if not 0 < level < 1:
-        raise ConfigError(f"level={level!r} is not allowed; give a probability between 0 and 1, such as 0.95")

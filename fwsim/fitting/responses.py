@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("protocol", "sweep", "pulse", "time_s", "amplitude")
 SAME_TIME = 1e-9  # s; by how much the time of a pulse may differ between sweeps
+SLOW = 1.0  # s; where all intervals are longer, times may be milliseconds: no train has a spike every 1 ms
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +37,29 @@ class Responses:
         `[sweep, pulse]`, the sweeps of all protocols one after the other, NaN where missing.
     protocol
         Which protocol each sweep belongs to, `[sweep]`.
+    weight
+        How much each sweep counts, `[sweep]`.
     """
 
     protocols: tuple[str, ...]
     times: Tensor
     amplitude: Tensor
     protocol: Tensor
+    weight: Tensor
+
+    def clustered(self, intraclass_correlation: float) -> Responses:
+        """The same where sweeps of a protocol go together, since they come from the same few cells.
+
+        n sweeps count as n / (1 + (n − 1) ρ), ρ the correlation between two of them, beside which no number of
+        sweeps says how other cells would have responded. Source: Kish 1965, Survey Sampling (design effect).
+        """
+        if not 0 <= intraclass_correlation < 1:
+            raise ConfigError(
+                f"intraclass_correlation={intraclass_correlation!r} is not allowed; give a number in [0, 1), "
+                "0 where sweeps are independent"
+            )
+        number = self.protocol.bincount()[self.protocol].double()
+        return replace(self, weight=1 / (1 + (number - 1) * intraclass_correlation))
 
     def moments(self, weights: Tensor | None = None) -> Moments:
         """Sums over sweeps, all that a likelihood needs.
@@ -48,13 +67,12 @@ class Responses:
         Parameters
         ----------
         weights
-            How often each sweep counts, `[..., sweep]`; `None`: once.
+            How often each sweep counts, `[..., sweep]`; `None`: by its `weight`.
         """
         known = ~self.amplitude.isnan()
         y = torch.where(known, self.amplitude, 1.0)
         powers = torch.stack([known.double(), y * known, y**2 * known, y.clamp(min=1e-300).log() * known])
-        if weights is None:
-            weights = torch.ones(len(self.amplitude), dtype=torch.float64)
+        weights = self.weight if weights is None else weights
         sums = [
             torch.einsum("...s,msp->m...p", weights[..., rows], powers[:, rows])
             for rows in (self.protocol == k for k in range(len(self.protocols)))
@@ -62,11 +80,15 @@ class Responses:
         return Moments(*torch.stack(sums, -2))
 
     def resampled(self, replicates: int, generator: torch.Generator) -> Moments:
-        """Moments `[replicate, protocol, pulse]` of sweeps drawn with replacement within each protocol."""
+        """Moments `[replicate, protocol, pulse]` of sweeps drawn with replacement within each protocol.
+
+        As many are drawn as they count for, so that replicates scatter as the estimate does.
+        """
         weights = torch.zeros(replicates, len(self.amplitude), dtype=torch.float64)
         for k in range(len(self.protocols)):
             rows = (self.protocol == k).nonzero()[:, 0]
-            drawn = rows[torch.randint(len(rows), (replicates, len(rows)), generator=generator)]
+            number = max(2, round(float(self.weight[rows].sum())))
+            drawn = rows[torch.randint(len(rows), (replicates, number), generator=generator)]
             weights.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
         return self.moments(weights)
 
@@ -82,7 +104,7 @@ class Responses:
         rows = torch.isin(self.protocol, torch.tensor(kept))
         renumbered = torch.searchsorted(torch.tensor(kept), self.protocol[rows])
         names = tuple(self.protocols[k] for k in kept)
-        return Responses(names, self.times[kept], self.amplitude[rows], renumbered)
+        return Responses(names, self.times[kept], self.amplitude[rows], renumbered, self.weight[rows])
 
     def without(self, *protocols: str) -> Responses:
         """The same but for some protocols."""
@@ -135,6 +157,12 @@ def gather(table: pd.DataFrame | xr.Dataset | Responses) -> Responses:
         `time_ms`), `amplitude` (empty where missing). Or a Dataset with variables of these names over any
         dimensions, where `time` with an attribute `units` serves as well.
 
+    Warns
+    -----
+    UserWarning
+        No two pulses of any train are within a second, and no column says milliseconds: slow trains exist, and
+        milliseconds that are called seconds look the same.
+
     Raises
     ------
     ConfigError
@@ -150,11 +178,15 @@ def gather(table: pd.DataFrame | xr.Dataset | Responses) -> Responses:
     trains = [_train(name, frame[frame["protocol"].astype(str) == name]) for name in names]
     length = max(len(times) for times, _ in trains)
     pad = lambda values: torch.nn.functional.pad(values, (0, length - values.shape[-1]), value=torch.nan)  # noqa: E731
+    if not _says_milliseconds(table):
+        _warn_if_slow([times for times, _ in trains])
+    amplitudes = torch.cat([pad(amplitude) for _, amplitude in trains])
     return Responses(
         protocols=names,
         times=torch.stack([pad(times) for times, _ in trains]),
-        amplitude=torch.cat([pad(amplitude) for _, amplitude in trains]),
+        amplitude=amplitudes,
         protocol=torch.cat([torch.full((len(a),), k) for k, (_, a) in enumerate(trains)]),
+        weight=torch.ones(len(amplitudes), dtype=torch.float64),
     )
 
 
@@ -250,6 +282,22 @@ def _check(frame: pd.DataFrame) -> None:
         first = frame[double].iloc[0]
         raise ConfigError(
             f"protocol {first.protocol!r} has sweep {first.sweep}, pulse {first.pulse:g} twice; number its sweeps apart"
+        )
+
+
+def _says_milliseconds(table: Any) -> bool:
+    return "time_ms" in table or (
+        "time" in table and getattr(table["time"], "attrs", {}).get("units") == "ms"
+    )
+
+
+def _warn_if_slow(trains: Sequence[Tensor]) -> None:
+    intervals = torch.cat([times.diff() for times in trains])
+    if len(intervals) and float(intervals.min()) > SLOW:
+        warnings.warn(
+            f"the shortest interval between pulses is {float(intervals.min()):g} s; if the times are milliseconds, "
+            "call their column time_ms, and if trains are that slow, ignore this",
+            stacklevel=4,
         )
 
 

@@ -152,6 +152,21 @@ def test_sweeps_that_go_together_widen_the_intervals():
         assert np.log(high / low) > 1.3 * np.log(before.high / before.low)
 
 
+def test_cells_that_differ_between_protocols_widen_the_intervals():
+    """With design effect 1 + 59 · .05 ≈ 4, standard deviations double."""
+    fit = fw.fit(START, TABLE, intraclass_correlation=0.05, seed=1)
+    for mine, before in (
+        (fit.intervals, FIT.intervals),
+        (fit.posterior.intervals(), FIT.posterior.intervals()),
+    ):
+        ratio = np.log(mine["gain"].high / mine["gain"].low) / np.log(
+            before["gain"].high / before["gain"].low
+        )
+        assert 1.5 < ratio < 2.6
+    np.testing.assert_allclose(fit.penalty, FIT.penalty, rtol=0.1)
+    np.testing.assert_allclose(fit.rule.tau_facil, FIT.rule.tau_facil, rtol=0.02)  # sixty sweeps of each
+
+
 def test_the_same_seed_gives_the_same_fit():
     one, other = (fw.fit(START, TABLE, seed=5, replicates=5, starts=4) for _ in range(2))
     assert torch.equal(one.replicates, other.replicates)
@@ -177,6 +192,7 @@ REFUSED = {
     "replicates": (TM, {"replicates": 1}, "whole number from 2"),
     "seed": (TM, {"seed": "a"}, "seed='a' is not allowed"),
     "unknown fixed alone": (TM, {"fixed": "tau"}, "no parameter 'tau'; it has .*tau_facil"),
+    "fixed noise": (TM, {"fixed": "exponent"}, r"exponent has no value .* bounds={'exponent': \(low, high\)}"),
     "level": (TM, {"level": 95}, "between 0 and 1"),
 }  # fmt: skip
 

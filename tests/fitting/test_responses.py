@@ -1,5 +1,7 @@
 """Tables of responses: what is accepted, what is refused, and the sums over sweeps."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -91,6 +93,35 @@ def test_milliseconds_and_datasets_are_the_same_responses():
     torch.testing.assert_close(gather(cube).moments().total, part.moments().total[:, :6])
     with pytest.raises(fw.ConfigError, match="time has no unit"):
         gather(cube.assign(time=times.assign_attrs(units=None).drop_attrs()))
+
+
+def test_milliseconds_called_seconds_are_noticed_and_slow_trains_pass():
+    wrong = TABLE.assign(time_s=TABLE.time_s * 1e3)
+    with pytest.warns(
+        UserWarning, match=r"shortest interval between pulses is 5 s; .* call their column time_ms"
+    ):
+        slow = gather(wrong)
+    torch.testing.assert_close(slow.times, 1e3 * gather(TABLE).times, equal_nan=True)
+    said = wrong.assign(time_ms=wrong.time_s * 1e3).drop(columns="time_s")  # says what it means: slow trains
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gather(TABLE)
+        gather(said)
+
+
+def test_sweeps_of_the_same_cells_count_for_fewer():
+    data = gather(synthetic_table(RULE, sweeps=50)).clustered(0.02)
+    plain = gather(synthetic_table(RULE, sweeps=50))
+    known = ~data.times.isnan()
+    torch.testing.assert_close(
+        data.moments().count[known], 50 / (1 + 49 * 0.02) * torch.ones(int(known.sum())).double()
+    )
+    torch.testing.assert_close(data.moments().mean, plain.moments().mean, equal_nan=True)
+    assert (data.resampled(3, torch.Generator().manual_seed(0)).count[:, known] == 25).all()
+    torch.testing.assert_close(data.without("20Hz").weight, data.weight[data.protocol != 0])
+    for wrong in (-0.1, 1.0):
+        with pytest.raises(fw.ConfigError, match=r"intraclass_correlation=.* a number in \[0, 1\)"):
+            plain.clustered(wrong)
 
 
 def test_a_row_without_amplitude_gives_the_time_of_its_pulse():

@@ -1,0 +1,54 @@
+"""Which rule would have been chosen without the protocol that it is then asked to predict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+CRITERIA = {
+    "squared error": ("inner_error", 1),
+    "log-likelihood": ("inner_log_likelihood", -1),
+    "TIC": ("inner_tic", 1),
+}
+"""Criterion → variable of a comparison, and the sign with which less is better."""
+
+
+def choose(compared: xr.Dataset) -> xr.Dataset:
+    """Choose among everything that was compared, for each protocol by what the other protocols say.
+
+    Parameters
+    ----------
+    compared
+        From `fwsim.compare_rules`, or several of those joined along further dimensions (say `variant`).
+
+    Returns
+    -------
+    Dataset
+        `chosen` `[criterion, protocol]`, names joined by commas where there are several dimensions, and the errors
+        of what was chosen on the protocol left out, `chosen_error` and `chosen_shape_error`. Criteria: squared error
+        and log-likelihood of each of the other protocols, left out in turn too; Takeuchi's information criterion
+        of the fit to the other protocols.
+    """
+    import xarray as xr
+
+    axes = [dim for dim in compared.held_out_error.dims if dim != "protocol"]
+    flat = compared.stack(candidate=axes, create_index=False)  # noqa: PD013 - of xarray
+    labels = [", ".join(map(str, names)) for names in zip(*(flat[axis].values for axis in axes))]
+    names = np.array(labels, dtype=object)
+    best = xr.concat(
+        [(sign * flat[name]).argmin("candidate") for name, sign in CRITERIA.values()],
+        xr.DataArray(np.array(list(CRITERIA), dtype=object), dims="criterion", name="criterion"),
+    )
+    result = best.copy(data=names[best.values]).rename("chosen").to_dataset()
+    result["chosen"].attrs = {"units": "1", "long_name": "chosen without this protocol"}
+    for kind in ("error", "shape_error"):
+        source = flat[f"held_out_{kind}"]
+        attrs = {"units": "1", "long_name": f"{source.long_name}, of what was chosen"}
+        result[f"chosen_{kind}"] = (
+            source.isel(candidate=best).drop_vars(axes, errors="ignore").assign_attrs(attrs)
+        )
+    return result

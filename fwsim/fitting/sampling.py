@@ -1,0 +1,111 @@
+"""Draws from the posterior of a fit by an ensemble sampler, where a normal approximation is not enough."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fwsim.errors import ConfigError
+from fwsim.fitting.coordinates import Coordinates
+from fwsim.fitting.posterior import Curvature, Interval, Posterior, percentile_intervals
+from fwsim.progress import track
+
+if TYPE_CHECKING:
+    from fwsim.fitting.optimise import Problem
+    from fwsim.fitting.responses import Responses
+
+BURN_IN = 4  # of so many parts of the chain the first is dropped
+ENOUGH = 50  # autocorrelation times below which emcee's own estimate of them is not to be trusted
+CLOSE = 0.1  # of the box: how far from the mode a walker starts at most
+CROSSING = 0.2  # share of moves along a line through another walker, which cross between maxima
+
+
+@dataclass(frozen=True, eq=False)
+class Chains:
+    """Draws from a posterior.
+
+    Parameters
+    ----------
+    at
+        Coordinates: logarithms of times and gains, logits of probabilities.
+    draws
+        `[draw, axis]`, all walkers after burn-in, with exchangeable components in ascending order.
+    acceptance
+        Fraction of moves that were accepted.
+    autocorrelation
+        Steps after which a walker has forgotten where it was, the longest over axes.
+    """
+
+    at: Coordinates
+    draws: Tensor
+    acceptance: float
+    autocorrelation: float
+
+    def intervals(self, level: float = 0.95) -> dict[str, Interval]:
+        """Central interval of each parameter, in its unit."""
+        return percentile_intervals(self.at, self.draws, level)
+
+
+def sample(
+    problem: Problem, responses: Responses, posterior: Posterior, bend: Curvature, steps: int, seed: int
+) -> Chains:
+    """Walk from around the mode; see `Fit.sample_posterior`."""
+    emcee = _emcee()
+    at, moments = problem.at, responses.moments()[None]
+    low, high = at.low, at.high
+
+    def log_density(points: np.ndarray) -> np.ndarray:
+        z = torch.from_numpy(np.ascontiguousarray(points))
+        inside = ((z >= low) & (z <= high)).all(-1)
+        value = problem.log_likelihood(problem.mean(z.clamp(low, high)), z, moments)
+        return torch.where(inside, bend.weight * value, -torch.inf).numpy()
+
+    generator = torch.Generator().manual_seed(seed)
+    walkers = 4 * len(posterior.mode)
+    sampler = emcee.EnsembleSampler(
+        walkers,
+        len(posterior.mode),
+        log_density,
+        vectorize=True,
+        moves=[(emcee.moves.DEMove(), 1 - CROSSING), (emcee.moves.DESnookerMove(), CROSSING)],
+    )
+    begin = emcee.State(
+        _around(posterior, walkers, generator).numpy(),
+        random_state=np.random.RandomState(seed).get_state(),  # noqa: NPY002 - emcee's own kind
+    )
+    with track("sampling the posterior", steps) as advance, torch.no_grad():
+        for _ in sampler.sample(begin, iterations=steps):
+            advance()
+    forgotten = float(np.max(sampler.get_autocorr_time(discard=steps // BURN_IN, quiet=True, tol=0)))
+    if not forgotten * ENOUGH <= steps:
+        warnings.warn(
+            f"walkers forget where they were after {forgotten:.0f} of {steps} steps; give steps={ENOUGH * forgotten:.0f} "
+            "or more for intervals that stay",
+            stacklevel=3,
+        )
+    draws = torch.from_numpy(sampler.get_chain(discard=steps // BURN_IN, flat=True))
+    return Chains(at, at.ordered(draws), float(sampler.acceptance_fraction.mean()), forgotten)
+
+
+def _around(posterior: Posterior, walkers: int, generator: torch.Generator) -> Tensor:
+    """Where the walkers start, `[walker, axis]`: near the mode, reflected at the bounds so that none coincide."""
+    low, high = posterior.at.low, posterior.at.high
+    sd = posterior.covariance.diagonal().sqrt().minimum(CLOSE * (high - low))
+    normal = torch.randn(walkers, len(low), generator=generator, dtype=torch.float64).clamp(-3, 3)
+    inside = low + (posterior.mode + sd * normal - low).abs()
+    return high - (high - inside).abs()
+
+
+def _emcee() -> Any:
+    try:
+        import emcee
+    except ImportError as error:
+        raise ConfigError(
+            "sample_posterior needs emcee, which is not installed; pip install 'fwsim[mcmc]'"
+        ) from error
+    return emcee
