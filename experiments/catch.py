@@ -1,12 +1,13 @@
 """Can an agent catch a ball that it sees only at the start, by what fast weights hold of it?
 
-Catch, partially observed (Ba et al. 2016, section 4.4): after M of N frames the screen is blank, and the agent has to
-find the column with what it remembers of ball and paddle; it is not told what it did. It learns by advantage
-actor–critic from the reward of ±1 at the end. Fast weights are compared with a ReLU network (`irnn`, which starts as the
-identity; `no_inner_loop` starts as the fast weights' slow ones do), an LSTM and the same network without memory
+Catch, partially observed (Ba et al. 2016, section 4.4): after M of N frames the screen is blank, and the agent has
+to find the column with what it remembers of ball and paddle; it is not told what it did. It learns by advantage
+actor–critic from the reward of ±1 at the end. Fast weights are compared with a ReLU network (`irnn`, which starts as
+the identity; `no_inner_loop` starts as the fast weights' slow ones do), an LSTM and the same network without memory
 (RNN + LN), all with as many units. The paper finds that fast weights learn fastest, and by more on the larger game:
 
-    fwsim sweep catch --over "size=16,24 visible=3,5 frames=4e6,6e6" --over model=fast_weights,no_memory,irnn,lstm --seeds 5
+    fwsim sweep catch --over "size=16,24 visible=3,5 frames=4000000,6000000"
+        --over model=fast_weights,no_memory,irnn,lstm --seeds 5
 
 The recording holds the learning curve; hidden and inner states and attention of the trained agent in test episodes;
 its return if its state or its memory is erased when the screen goes blank; and the returns of players that need no
@@ -18,7 +19,6 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-import numpy as np
 import torch
 import xarray as xr
 from pydantic import Field
@@ -29,7 +29,6 @@ from fwsim.actor_critic import (
     ActorCritic,
     AdvantageActorCritic,
     Draws,
-    Episodes,
     Player,
     draw,
     mean_return,
@@ -78,7 +77,7 @@ class Config(Base):
     "Episodes a training step."
     learning_rate: float = Field(default=3e-3, gt=0)
     "Of Adam, constant."
-    trace_decay: float = Field(default=0.95, ge=0, le=1)
+    trace_decay: float = Field(default=1.0, ge=0, le=1)
     "λ, how far advantages look before they trust the critic."
     entropy_weight: float = Field(default=0.01, ge=0)
     "Bonus for undecided policies."
@@ -135,9 +134,7 @@ def learn(agent: ActorCritic, game: fw.tasks.Catch, config: Config, context: Con
 
     history = train(
         agent,
-        AdvantageActorCritic(
-            game, trace_decay=config.trace_decay, entropy_weight=config.entropy_weight
-        ),
+        AdvantageActorCritic(game, trace_decay=config.trace_decay, entropy_weight=config.entropy_weight),
         batches,
         steps,
         lambda agent: -mean_return(play(watching(agent, game), game, judged)),
@@ -147,12 +144,14 @@ def learn(agent: ActorCritic, game: fw.tasks.Catch, config: Config, context: Con
         resume=context.resume,
         progress=context.progress,
     )
-    history["learned_return"] = -history["validation"].assign_attrs(units="1", long_name="return")
+    history["learned_return"] = -history["validation"]
     history["learned_return"].attrs = {"units": "1", "long_name": "return"}
-    history["frames"] = history["epoch"] * (steps * config.episodes * game.steps)
-    history["frames"].attrs = {"units": "1", "long_name": "frames seen"}
-    history.attrs.pop("learning_rate")  # a variable of that name is in the history
-    return history.rename(loss="training_loss", wall_time="epoch_time").drop_vars("validation")
+    history["frames_played"] = history["epoch"] * (steps * config.episodes * game.steps)
+    history["frames_played"].attrs = {"units": "1", "long_name": "frames played"}
+    history.attrs = {name: value for name, value in history.attrs.items() if name not in Config.model_fields}
+    return history.rename(loss="training_loss", wall_time="epoch_time").drop_vars(
+        ["validation", "learning_rate"]
+    )
 
 
 @torch.no_grad()
@@ -187,11 +186,11 @@ ERASED = {
 def erased_return(agent: ActorCritic, game: fw.tasks.Catch, draws: Draws, what: str) -> float:
     """Return if something is erased after the last frame that is seen; blank screens do not depend on actions."""
     seen = play(watching(agent, game), game, draws)
-    _, state = agent.core(seen.screens[:, : game.visible])
-    hidden, _ = agent.core(seen.screens[:, game.visible :], ERASED[what](state))
-    action = pick(agent.policy(hidden), draws.chance[:, game.visible :])
-    before = seen.action[:, : game.visible]
-    return mean_return(play(repeating(torch.cat([before, action], dim=1)), game, draws))
+    before, blank = seen.screens[:, : game.visible], seen.screens[:, game.visible :]
+    _, state = agent.look(before)
+    logits, _ = agent.look(blank, ERASED[what](state))
+    action = torch.cat([seen.action[:, : game.visible], pick(logits, draws.chance[:, game.visible :])], dim=1)
+    return mean_return(play(repeating(action), game, draws))
 
 
 def repeating(actions: Tensor) -> Player:

@@ -1,4 +1,4 @@
-"""Agents with memory: how they choose, how they play, and the objective that they learn from by `fwsim.training.train`."""
+"""Agents with memory: how they choose, how they play, and the objective that `fwsim.training.train` takes."""
 
 from __future__ import annotations
 
@@ -37,13 +37,10 @@ class ActorCritic(nn.Module):
         hidden, _ = self.core(screens)
         return self.policy(hidden), self.value(hidden)[..., 0]
 
-    def choose(self, screen: Tensor, chance: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Look at one screen `[episode, pixel]` and draw an action `[episode]`, by `chance [episode]` in [0, 1).
-
-        `state` is the one returned for the screen before; `None` starts at rest.
-        """
-        hidden, state = self.core(screen[:, None], state)
-        return pick(self.policy(hidden[:, 0]), chance), state
+    def look(self, screens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Screens as in `forward`, from a state on (`None`: at rest) → logits, and the state after them."""
+        hidden, state = self.core(screens, state)
+        return self.policy(hidden), state
 
 
 class Draws(NamedTuple):
@@ -68,9 +65,7 @@ class Episodes(NamedTuple):
 Player = Callable[[Positions, Tensor], Tensor]
 
 
-def draw(
-    game: Catch, episodes: int, generator: torch.Generator, device: torch.device | str = "cpu"
-) -> Draws:
+def draw(game: Catch, episodes: int, generator: torch.Generator, device: torch.device | str = "cpu") -> Draws:
     """Draw the chance of a batch of episodes, on the CPU so that every device sees the same."""
     start = game.start(episodes, generator, device)
     return Draws(start, torch.rand(episodes, game.steps, generator=generator).to(device))
@@ -98,13 +93,22 @@ def play(player: Player, game: Catch, draws: Draws) -> Episodes:
 
 
 def watching(agent: nn.Module, game: Catch) -> Player:
-    """Return a player that draws from an agent's policy, seeing the screens of one batch of episodes in turn."""
+    """Return a player that draws from an agent's policy, seeing the screens of one batch of episodes in turn.
+
+    What it will see once the screen is blank does not depend on what it does, so it looks at all of that at once.
+    """
     state: State | None = None
+    ahead: Tensor
 
     def act(positions: Positions, chance: Tensor) -> Tensor:
-        nonlocal state
-        action, state = agent.choose(game.screen(positions).flatten(1), chance, state)
-        return action
+        nonlocal state, ahead
+        row, screen = positions.row, game.screen(positions).flatten(1)[:, None]
+        if row < game.visible:
+            logits, state = agent.look(screen, state)
+            return pick(logits[:, 0], chance)
+        if row == game.visible:
+            ahead, _ = agent.look(screen.expand(-1, game.steps - row, -1), state)
+        return pick(ahead[:, row - game.visible], chance)
 
     return act
 

@@ -1,0 +1,250 @@
+"""How fast do agents learn to catch what they no longer see, and what does attention fall on once the screen is blank?
+
+Works on a run and on a sweep over games (`size`), `model` and `seed`. Shown are the learning curves, their mean over
+seeds with the range of a bootstrap (95 %), between players that need no learning; the return when the state or the
+memory is erased at the last frame seen; and of fast weights the share of attention that falls on frames that were seen,
+beside what falls on them if only the decay counts. An animation shows one episode with the attention of each step.
+"""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import xarray as xr
+from matplotlib.animation import FuncAnimation
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import fwsim as fw
+from fwsim.measure.intervals import bootstrap
+from fwsim.study import COLOURS, figure
+
+LABELS = {
+    "fast_weights": "fast weights",
+    "no_memory": "no memory (RNN + LN)",
+    "no_inner_loop": "ReLU RNN",
+    "irnn": "ReLU RNN (IRNN)",
+    "lstm": "LSTM",
+}
+SHADES = dict(zip(LABELS, ("blue", "purple", "sky", "vermillion", "green"), strict=True))
+AXES = ("size", "model", "seed")
+CAUGHT = 0.8  # a return of .8 is nine catches in ten
+ATTENDING = "fast_weights"
+
+
+def analyse(recording: xr.Dataset) -> xr.Dataset:
+    """Learning curves and their summaries, returns after erasing, attention after the blank, one episode."""
+    config = json.loads(recording.attrs["experiment_configuration"])
+    for name in AXES:
+        if name not in recording.coords:
+            value = recording.attrs["experiment_seed"] if name == "seed" else config[name]
+            recording = recording.assign_coords({name: value})
+        if name not in recording.dims:
+            recording = recording.expand_dims(name)
+    kept = [
+        "learned_return",
+        "test_return",
+        "erased_return",
+        "reference_return",
+        "parameters",
+        "frames_played",
+    ]
+    result = recording[kept].load()
+    curve = result["learned_return"]
+    result["curve"] = described(interval(curve), "return, mean over seeds")
+    result["final"] = described(interval(result["test_return"]), "return at the end, mean over seeds")
+    result["speed"] = described(interval(curve.mean("epoch")), "return, mean over all frames and seeds")
+    result["frames_needed"] = described(
+        frames_needed(curve, result["frames_played"]), f"frames to a return of {CAUGHT}"
+    )
+    result["erased"] = described(interval(result["erased_return"]), "return after erasing, mean over seeds")
+    players = result["reference_return"].mean(["model", "seed"])
+    result["players"] = described(players, "return of players that need no learning")
+    if "attention" in recording and ATTENDING in recording["model"]:
+        result = result.merge(
+            xr.concat([attending(recording, size) for size in recording["size"].values], "size")
+        )
+    result.attrs = {"experiment_configuration": recording.attrs["experiment_configuration"]}
+    return result
+
+
+def interval(values: xr.DataArray) -> xr.DataArray:
+    """Mean over seeds and the ends of its 95 % interval, by `of`; a single seed has no interval."""
+    values = values.transpose("seed", ...)
+    found = bootstrap(values.values) if values.sizes["seed"] > 1 else np.stack([values.values[0]] * 3)
+    kept = values.isel(seed=0, drop=True)
+    return xr.DataArray(found, {"of": ["mean", "low", "high"], **kept.coords}, ("of", *kept.dims))
+
+
+def frames_needed(curve: xr.DataArray, frames: xr.DataArray) -> xr.DataArray:
+    """Frames seen when the curve first reaches `CAUGHT`; infinite if it never does."""
+    return frames.where(curve >= CAUGHT).min("epoch").fillna(np.inf)
+
+
+def attending(recording: xr.Dataset, size: int) -> xr.Dataset:
+    """Attention of the trained fast weights on one game: means over trials and seeds, and one episode."""
+    visible = (
+        int(recording["visible"].sel(size=size)) if "visible" in recording.coords else configured(recording)
+    )
+    names = ["attention", "ball", "paddle", "return"]
+    game = (
+        recording[names]
+        .sel(size=size, model=ATTENDING)
+        .isel(time=slice(size - 1), past=slice(size - 1))
+        .load()
+    )
+    weights = [
+        fw.measure.attention(game.isel(seed=seed).assign_attrs(dt=recording.attrs["dt"]))["weight"]
+        for seed in range(game.sizes["seed"])
+    ]
+    first = xr.concat(weights, "seed").isel(inner=0)  # what is read in the step itself
+    weight = first.where(first.sum("past") > 0).mean("trial")
+    config = json.loads(recording.attrs["experiment_configuration"])
+    decay = kernel(config["tau"], config["eta"], size - 1)
+    example = game.isel(seed=0)
+    shown = int((example["return"] > 0).argmax("trial"))
+    result = {
+        "weight": described(weight.mean("seed"), "share of attention"),
+        "seen_share": described(
+            interval(weight.isel(past=slice(visible)).sum("past")), "share on frames seen"
+        ),
+        "seen_by_decay": described(
+            decay.isel(past=slice(visible)).sum("past"), "the same by the decay alone"
+        ),
+        "visible": xr.DataArray(visible, attrs={"units": "1", "long_name": "frames seen"}),
+        "example_attention": described(first.isel(seed=0, trial=shown), "share of attention"),
+        "example_ball": described(example["ball"][shown], "column of the ball"),
+        "example_paddle": described(example["paddle"].isel(trial=shown), "column of the paddle"),
+    }
+    return (
+        xr.Dataset(result)
+        .drop_vars(["trial", "seed", "model", "inner"], errors="ignore")
+        .assign_coords(size=size)
+    )
+
+
+def configured(recording: xr.Dataset) -> int:
+    """Frames seen, where all games have as many."""
+    return json.loads(recording.attrs["experiment_configuration"])["visible"]
+
+
+def kernel(tau: list[float], eta: list[float], steps: int) -> xr.DataArray:
+    """Share of each past state in a step's attention if all states were alike, `[time, past]`."""
+    lag = np.subtract.outer(np.arange(1, steps + 1), np.arange(1, steps + 1))
+    weight = sum(each * np.exp(-(lag - 1) / at) for at, each in zip(tau, eta, strict=True))
+    weight = np.where(lag > 0, weight, 0.0)
+    total = weight.sum(-1, keepdims=True)
+    return xr.DataArray(weight / np.where(total > 0, total, np.nan), dims=("time", "past"))
+
+
+def described(values: xr.DataArray, name: str) -> xr.DataArray:
+    return values.assign_attrs(units="1", long_name=name)
+
+
+def table(result: xr.Dataset) -> list[dict[str, object]]:
+    """One row for each game and model."""
+    rows = []
+    for size in result["size"].values:
+        for model in result["model"].values:
+            at = result.sel(size=size, model=model)
+            needed = at["frames_needed"].median("seed")
+            row = {
+                "N": int(size),
+                "agent": LABELS[str(model)],
+                "parameters": int(at["parameters"].isel(seed=0)),
+            }
+            row["return, all frames"] = with_range(at["speed"])
+            row["at the end"] = with_range(at["final"])
+            row[f"frames to {CAUGHT} (10⁶, median)"] = (
+                f"{float(needed) / 1e6:.2f}" if needed < np.inf else "never"
+            )
+            for what in at["erased_return"]["erased"].values[1:]:
+                row[f"{what} erased"] = with_range(at["erased"].sel(erased=what))
+            rows.append(row)
+        for player, value in result["players"].sel(size=size).to_series().items():
+            rows.append({"N": int(size), "agent": f"{player} (reference)", "at the end": f"{value:.2f}"})
+    return rows
+
+
+def with_range(values: xr.DataArray) -> str:
+    """Mean and interval as text."""
+    mean, low, high = (float(values.sel(of=of)) for of in ("mean", "low", "high"))
+    return f"{mean:.2f} ({low:.2f} – {high:.2f})"
+
+
+def plot(result: xr.Dataset) -> dict[str, Figure | FuncAnimation]:
+    """Draw learning curves; with fast weights, their attention, and an episode of the largest game."""
+    drawn: dict[str, Figure | FuncAnimation] = {"catch": plot_learning(result)}
+    if "weight" in result:
+        drawn["catch_attention"] = plot_attention(result)
+        drawn["catch_episode"] = animate(result.isel(size=-1))
+    return drawn
+
+
+def plot_learning(result: xr.Dataset) -> Figure:
+    """Draw return over frames, one panel for each game."""
+    made, axes = figure(1, result.sizes["size"], width="double", aspect=0.8, sharey=True, squeeze=False)
+    for panel, size in zip(axes[0], result["size"].values, strict=True):
+        for model in result["model"].values:
+            at = result.sel(size=size, model=model)
+            frames = at["frames_played"].isel(seed=0) / 1e6
+            mean, low, high = (at["curve"].sel(of=of) for of in ("mean", "low", "high"))
+            colour = COLOURS[SHADES[str(model)]]
+            panel.plot(frames, mean, color=colour, label=LABELS[str(model)])
+            panel.fill_between(frames, low, high, color=colour, alpha=0.2, lw=0)
+        for player, style in zip(result["player"].values, (":", "-.", "--"), strict=True):
+            value = float(result["players"].sel(size=size, player=player))
+            panel.axhline(value, color=COLOURS["black"], ls=style, lw=0.8, label=f"{player} player")
+        panel.set(xlabel="frames played (10⁶)", title=f"N = {size}", ylim=(-1.02, 1.02))
+    axes[0, 0].set_ylabel("return")
+    made.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return made
+
+
+def plot_attention(result: xr.Dataset) -> Figure:
+    """Draw what each step attends to, and how much of that was seen, for each game."""
+    sizes = result["size"].values
+    made, axes = figure(len(sizes), 2, width="double", aspect=0.75, squeeze=False)
+    for (left, right), size in zip(axes, sizes, strict=True):
+        at, steps = result.sel(size=size), np.arange(1, size)
+        visible = int(at["visible"])
+        share = at["weight"].isel(time=slice(size - 1), past=slice(size - 1))
+        picture = left.imshow(share, origin="lower", extent=(0.5, size - 0.5, 0.5, size - 0.5), vmin=0)
+        left.axvline(visible + 0.5, color="white", ls=":")
+        left.set(xlabel="past frame", ylabel="frame", title=f"N = {size}: attention of a step")
+        made.colorbar(picture, ax=left, label="share")
+        mean, low, high = (
+            at["seen_share"].isel(time=slice(size - 1)).sel(of=of) for of in ("mean", "low", "high")
+        )
+        right.plot(steps, mean, label="attention")
+        right.fill_between(steps, low, high, alpha=0.2, lw=0)
+        right.plot(steps, at["seen_by_decay"].isel(time=slice(size - 1)), label="decay alone")
+        right.set(xlabel="frame", ylabel="share on frames seen", xlim=(visible + 1, size - 1), ylim=(0, 1.02))
+        right.legend()
+    return made
+
+
+def animate(result: xr.Dataset) -> FuncAnimation:
+    """Animate one episode: the screen, grey where the agent sees nothing, and the attention of each step."""
+    size, visible = int(result["size"]), int(result["visible"])
+    made, (screen, bars) = figure(1, 2, width="double", aspect=0.9)
+    picture = screen.imshow(np.zeros((size, size)), cmap="gray", vmin=0, vmax=1)
+    screen.set(xticks=[], yticks=[])
+    steps = np.arange(1, size)
+    shade = [COLOURS["blue" if step <= visible else "orange"] for step in steps]
+    drawn = bars.bar(steps, np.zeros(size - 1), color=shade)
+    bars.set(xlabel="past frame (blue: seen, orange: blank)", ylabel="share of attention", ylim=(0, 1))
+
+    def show(row: int) -> list[Axes]:
+        dark = 0.0 if row < visible else 0.35
+        image = np.full((size, size), dark)
+        paddle = int(result["example_paddle"][row])
+        image[row, int(result["example_ball"])] = image[-1, paddle : paddle + 2] = 1 - dark / 2
+        picture.set_data(image)
+        screen.set_title(f"frame {row + 1}" + ("" if row < visible else ", blank for the agent"))
+        for bar, height in zip(drawn, result["example_attention"].isel(time=row).values, strict=False):
+            bar.set_height(float(np.nan_to_num(height)))
+        return [picture, *drawn]
+
+    return FuncAnimation(made, show, frames=size - 1, interval=400)
