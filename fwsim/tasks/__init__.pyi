@@ -4,6 +4,7 @@ from .catch import Catch as Catch
 from .catch import Positions as Positions
 from .environments import CatchEnvironment as CatchEnvironment
 from .glimpses import GlimpseLayout as GlimpseLayout
+from .idx import read_idx as read_idx
 from .mnist import LabelledImages as LabelledImages
 from .mnist import load_mnist as load_mnist
 from .retrieval import AssociativeRetrieval as AssociativeRetrieval

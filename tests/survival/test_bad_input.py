@@ -1,5 +1,6 @@
 """Whatever is typed or lies in a file gives a result or one clear line, soon, and a failure changes nothing on disk."""
 
+import gzip
 import time
 
 import pytest
@@ -13,6 +14,7 @@ from fwsim import cli
 from fwsim.errors import FwsimError
 from fwsim.fitting import gather, read_table
 from fwsim.spiking import read_spikes
+from fwsim.tasks import read_idx
 from fwsim.training import Training, train
 
 SECONDS = 10  # that an answer may take on a busy machine
@@ -187,6 +189,17 @@ def test_tables_of_spikes(fuzz, tmp_path):
         refused(lambda: read_spikes(tmp_path / "spikes.csv"))
 
     fuzz(check, damaged(SPIKES), 150)
+
+
+def test_idx_files(fuzz, tmp_path):
+    def check(content):
+        (tmp_path / "images").write_bytes(content)
+        refused(lambda: read_idx(tmp_path / "images"))
+
+    good = b"\0\0\x08\x02\0\0\0\x02\0\0\0\x03abcdef"
+    assert not refused(lambda: check(good))
+    fuzz(check, damaged(good), 100)
+    fuzz(check, damaged(gzip.compress(good)), 100)
 
 
 def test_checkpoints_of_training(fuzz, tmp_path):

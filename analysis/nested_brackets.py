@@ -1,0 +1,95 @@
+"""From how many levels down does a network return to the bracket that it left, and with which time constant?
+
+Works on a run and on a sweep. Shown is the error at a closing bracket against the number of levels that were opened and
+closed inside it, beside that of guessing; and how deep each network goes: the most levels inside up to which fewer than
+a tenth of the answers are wrong.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from fwsim.study import COLOURS, figure
+
+RETURNED = 10.0  # % of answers that may be wrong where a network returns
+LABELS = {"fast_weights": "fast weights", "no_memory": "no memory (RNN + LN)", "lstm": "LSTM"}
+
+
+def analyse(recording: xr.Dataset) -> xr.Dataset:
+    """Errors by levels inside, and how deep networks go."""
+    config = json.loads(recording.attrs["experiment_configuration"])
+    result = recording[["test_error", "level_error", "closings", "validation", "parameters"]].load()
+    result["validation_error"] = described(100 * result["validation"], "validation error", "%")
+    returned = (result["level_error"] < RETURNED).cumprod("inside").sum("inside") - 1
+    result["deepest"] = described(returned, "levels inside up to which a network returns; −1 for none")
+    result["chance"] = described(xr.DataArray(100 * (1 - 1 / config["symbols"])), "error of guessing", "%")
+    result.attrs = {
+        "experiment_configuration": recording.attrs["experiment_configuration"],
+        "model": config["model"],
+        "tau": config["tau"],
+    }
+    return result
+
+
+def described(values: xr.DataArray, name: str, unit: str = "1") -> xr.DataArray:
+    return values.assign_attrs(units=unit, long_name=name)
+
+
+def points(result: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
+    """Each network's name and results, seeds together."""
+    over = [dim for dim in result["test_error"].dims if dim != "seed"]
+    found = []
+    for places in itertools.product(*(range(result.sizes[dim]) for dim in over)):
+        at = result.isel(dict(zip(over, places, strict=True)))
+        at = at if "seed" in at.dims else at.expand_dims("seed")
+        values = {str(name): at[name].item() for name in at.coords if at[name].ndim == 0 and name != "seed"}
+        model = str(values.pop("model", result.model))
+        if model == "fast_weights":
+            values.setdefault("tau", result.tau)
+        else:
+            values.pop("tau", None)
+        others = "".join(
+            f", τ = {value:.3g} s" if name == "tau" else f", {name} {value}" for name, value in values.items()
+        )
+        found.append((LABELS.get(model, model) + others, at))
+    return found
+
+
+def table(result: xr.Dataset) -> list[dict[str, object]]:
+    """One row for each network: error over all closings, how deep it goes, error at each number of levels inside."""
+    rows = []
+    for name, at in points(result):
+        deepest = [f"{value:.0f}" for value in at["deepest"].values]
+        levels = at["level_error"].mean("seed")
+        rows.append(
+            {
+                "": name,
+                "test error (%)": " ".join(f"{value:.2f}" for value in at["test_error"].values),
+                "returns from": " ".join(deepest),
+                **{
+                    f"{int(inside)} inside (%)": f"{float(levels.sel(inside=inside)):.1f}"
+                    for inside in levels.inside
+                },
+            }
+        )
+    return rows
+
+
+def plot(result: xr.Dataset) -> dict[str, Figure]:
+    """Error against levels inside, a line for each network with its seeds as dots."""
+    made, axes = figure(width="double", aspect=0.5)
+    colours = itertools.cycle(COLOURS[name] for name in COLOURS if name != "black")
+    for (name, at), colour in zip(points(result), colours, strict=False):
+        style = "-" if name.startswith(LABELS["fast_weights"]) else "--"
+        axes.plot(at.inside, at["level_error"].mean("seed"), style, color=colour, label=name)
+        axes.plot(at.inside, at["level_error"].transpose("inside", "seed"), "o", ms=3, color=colour)
+    axes.axhline(float(result.chance), color=COLOURS["black"], ls=":", label="guessing")
+    axes.set(xlabel="levels opened and closed inside", ylabel="error (%)", ylim=(-3, 100))
+    axes.set_xticks(np.arange(result.sizes["inside"]))
+    axes.legend()
+    return {"levels": made}

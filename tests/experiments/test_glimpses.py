@@ -1,0 +1,104 @@
+"""Glimpses on digits that a package ships: every model learns, and memory is what holds the whole."""
+
+import struct
+
+import numpy as np
+import pytest
+import torch
+
+from fwsim import study
+from fwsim.errors import ConfigError
+from fwsim.study import Context, load_experiment
+
+NAME = "glimpses"
+SMALL = {
+    "units": 24,
+    "embedding": 40,
+    "epochs": 8,
+    "learning_rate": 1e-2,
+    "batch": 64,
+    "validation_images": 100,
+    "recorded": 20,
+}
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """The 8×8 digits of scikit-learn, drawn with 3×3 pixels a pixel in 28×28, as IDX files."""
+    datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn ships the digits")
+    images, labels = datasets.load_digits(return_X_y=True)
+    images = np.kron(images.reshape(-1, 8, 8) * 15.9, np.ones((3, 3)))
+    images = np.pad(images, ((0, 0), (2, 2), (2, 2))).astype(np.uint8)
+    folder = tmp_path_factory.mktemp("digits")
+    for part, rows in (("train", slice(0, 1_400)), ("t10k", slice(1_400, None))):
+        for kind, values in (("images-idx3", images[rows]), ("labels-idx1", labels[rows].astype(np.uint8))):
+            header = struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)
+            (folder / f"{part}-{kind}-ubyte").write_bytes(header + values.tobytes())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(digits, tmp_path_factory):
+    """A short run of fast weights, analysed."""
+    folder = tmp_path_factory.mktemp(NAME) / "run"
+    run = study.run(NAME, {**SMALL, "data": str(digits)}, folder=folder, device="cpu")
+    return study.analyse(run)
+
+
+def test_fast_weights_learn_and_need_what_they_stored(run):
+    """Bands, set before the run: below 25 % error (chance 90), more than twice that when nothing is read."""
+    result = run.result
+    assert float(result.test_error) < 25
+    assert float(result.lesion_error.sel(blocked="none")) == float(result.test_error)
+    assert float(result.lesion_error.sel(blocked="all")) > 2 * float(result.test_error)
+    assert set(run.figures) == {"layout", "learning", "attention"}
+
+
+def test_attention_is_to_what_was_stored_and_readable(run):
+    share = run.result.share
+    before = np.flatnonzero(run.result.stored)
+    assert before.tolist() == [0, 6, 12, 18]
+    for step in range(24):
+        allowed = [time for time in before if time < step]
+        rest = share.isel(time=step).drop_isel(past=allowed)
+        assert float(abs(rest).max()) == 0
+        assert float(share.isel(time=step).sum()) == pytest.approx(1.0 if allowed else 0.0, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"model": "lstm"},
+        {"model": "irnn", "learning_rate": 3e-3},
+        {"model": "convnet"},
+        {"store": "none", "clear": "never", "levels": 1, "sharing": "all", "dropout": 0.1},
+        {"store": "every", "levels": 3, "sharing": "none", "inner_steps": 2},
+    ],
+)
+def test_other_models_run_and_learn_something(values, digits, tmp_path):
+    """Band, set before the run: below 80 % error after two epochs (chance 90)."""
+    config = {**SMALL, "epochs": 2, **values, "data": str(digits)}
+    result = study.analyse(study.run(NAME, config, folder=tmp_path / "run", device="cpu")).result
+    assert float(result.test_error) < 80
+
+
+def test_untrained_networks_differ_in_nothing_but_the_schedule(digits, tmp_path):
+    """Storing nothing gives what blocking every step gives, with the same weights."""
+    experiment = load_experiment(NAME)
+    parts = experiment.run.__globals__
+    images = parts["images"](experiment.configure({"data": str(digits)} | SMALL))[2].images[:8]
+    scores = []
+    for store, blocked in (("whole", range(24)), ("none", ())):
+        config = experiment.configure(SMALL | {"store": store})
+        layout = parts["GlimpseLayout"](store=store)
+        torch.manual_seed(0)
+        model = parts["build"](config, layout, 10)
+        model.layout = parts["GlimpseLayout"]()  # the same controls
+        scores.append(model(images, blocked=blocked))
+    torch.testing.assert_close(*scores)
+
+
+def test_no_images_left_to_train_on(digits, tmp_path):
+    experiment = load_experiment(NAME)
+    with pytest.raises(ConfigError, match="leaves none"):
+        experiment.run(experiment.configure({"data": str(digits)}), Context(tmp_path))
