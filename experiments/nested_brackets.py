@@ -5,7 +5,7 @@ the symbol of the bracket that it closes. It has to keep the outer symbols while
 them up in the reverse of their order. Expect fast weights to return from as deep as their time constant lasts, and the
 same network without memory from a few levels only, those that its hidden state holds.
 
-    fwsim sweep nested_brackets --over tau=2,5,20,100 --seeds 2
+    fwsim sweep nested_brackets --over tau=1,2,5,20,100 --seeds 2
     fwsim sweep nested_brackets --over model=no_memory,lstm --seeds 2
 """
 
@@ -53,17 +53,17 @@ class Config(Base):
     "Strength of one write."
     inner_steps: int = Field(default=1, ge=1)
     "Iterations of the inner loop S."
-    pairs: int = Field(default=8, ge=1)
+    pairs: int = Field(default=12, ge=1)
     "Brackets in a sequence."
-    depth: int = Field(default=8, ge=1)
+    depth: int = Field(default=12, ge=1)
     "Most brackets open at the same time."
     symbols: int = Field(default=8, ge=2)
     "Symbols."
-    opening: float = Field(default=0.7, ge=0, le=1)
+    opening: float = Field(default=0.8, ge=0, le=1)
     "Probability to open a bracket where closing one is possible too."
     embedding: int = Field(default=50, ge=1)
     "Units of the embedding, and of the ReLU layer before the answer."
-    steps: int = Field(default=1_500, ge=1)
+    steps: int = Field(default=2_000, ge=1)
     "Training steps."
     batch: int = Field(default=128, ge=1)
     "Sequences a training step."
