@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
+import logging
 import os
 import re
 import subprocess
@@ -69,10 +70,12 @@ def _fresh_folder() -> Iterator[None]:
     environment = {**os.environ}
     os.environ.update(NO_COLOR="1", MPLBACKEND="agg")
     os.environ.pop("COLUMNS", None)
+    logging.disable(logging.INFO)  # the theme imports a package that turns all logs on
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         try:
             yield
         finally:
+            logging.disable(logging.NOTSET)
             os.environ.clear()
             os.environ.update(environment)
 

@@ -107,4 +107,4 @@ def tell_apart(made: Figure) -> None:
             if len(used) == 1 and len(colours) > 1:
                 for line in (*drawn, *handles):
                     if str(getattr(line, f"get_{kind}")()) in used:
-                        line.set(**{kind: look[line.get_color()]})
+                        line.set(**{kind: look[str(line.get_color())]})

@@ -22,7 +22,7 @@ def test_an_analysis_finds_what_was_put_in(done):
     report = analyse(done)
     assert report.result.tau.item() == pytest.approx(0.3, rel=1e-9)
     names = [path.name for path in report.files]
-    assert names == ["result.nc", "table.csv", "trace.png", "trace.pdf"]
+    assert names == ["result.nc", "table.csv", "trace.png", "trace.pdf", "trace.svg"]
     assert report.folder == done.folder / "results"
     with xr.open_dataset(report.files[0], engine="h5netcdf") as stored:
         assert stored.tau.item() == report.result.tau.item()
@@ -46,7 +46,9 @@ def test_another_analysis_gets_its_own_folder(toy, done):
     )
     report = analyse(done, "other")
     assert report.table is None
-    assert [path.name for path in report.files[1:]] == ["one.png", "one.pdf", "two.png", "two.pdf"]
+    assert [path.name for path in report.files[1:]] == [
+        f"{name}.{kind}" for name in ("one", "two") for kind in ("png", "pdf", "svg")
+    ]
     assert report.folder.name == "results-other"
     assert (done.folder / "results" / "trace.pdf").exists()
 
