@@ -40,7 +40,13 @@ class Code:
 def unknown(expression: Any) -> str | None:
     """Name what of an expression cannot become machine code, if there is something."""
     for part in sympy.preorder_traversal(expression):
-        known = part.is_Symbol or part.is_Add or part.is_Mul or part.func in FUNCTIONS or (part.is_number and part.is_real)
+        known = (
+            part.is_Symbol
+            or part.is_Add
+            or part.is_Mul
+            or part.func in FUNCTIONS
+            or (part.is_number and part.is_real)
+        )
         if not (known or (part.is_Pow and part.exp.is_Integer)):
             return str(part.func)
     return None
@@ -48,7 +54,11 @@ def unknown(expression: Any) -> str | None:
 
 @lru_cache(maxsize=128)
 def compile_rows(
-    functions: tuple[Assignments, ...], rows: tuple[sympy.Symbol, ...], itemsize: int, vectors: int, stride: int
+    functions: tuple[Assignments, ...],
+    rows: tuple[sympy.Symbol, ...],
+    itemsize: int,
+    vectors: int,
+    stride: int,
 ) -> Code:
     """Compile functions over rows that lie `stride` numbers apart and are `vectors` vectors long.
 
@@ -153,10 +163,8 @@ class _Expressions:
         v = self.vectors
         over: list[Any] = []
         under: list[Any] = []
-        for base, power in (factor.as_base_exp() for factor in sympy.Mul.make_args(expression)):
-            if base.is_number:
-                over.append(v.constant(float(base**power)))
-            else:
-                (over if power > 0 else under).extend([self.value(base)] * abs(int(power)))
+        for factor in sympy.Mul.make_args(expression):
+            base, power = factor.args if factor.is_Pow else (factor, 1)
+            (over if power > 0 else under).extend([self.value(base)] * abs(int(power)))
         top = reduce(v.multiply, over) if over else v.constant(1.0)
         return v.divide(top, reduce(v.multiply, under)) if under else top

@@ -78,19 +78,19 @@ class Vectors:
         return self.builder.call(known or ir.Function(self.builder.module, kind, full), operands)
 
     def add(self, a: Any, b: Any) -> Any:
-        """a + b."""
+        """Sum of two."""
         return self.builder.fadd(a, b, flags=FUSED)
 
     def subtract(self, a: Any, b: Any) -> Any:
-        """a − b."""
+        """Difference of two."""
         return self.builder.fsub(a, b, flags=FUSED)
 
     def multiply(self, a: Any, b: Any) -> Any:
-        """a b."""
+        """Product of two."""
         return self.builder.fmul(a, b, flags=FUSED)
 
     def divide(self, a: Any, b: Any) -> Any:
-        """a / b."""
+        """Quotient of two."""
         return self.builder.fdiv(a, b)
 
     def minimum(self, a: Any, b: Any) -> Any:
@@ -154,7 +154,10 @@ class Vectors:
 def _exponential_series(degree: int) -> tuple[float, ...]:
     """(e^r − 1)/r on |r| ≤ ln 2/2."""
     return _interpolated(
-        lambda r: sum(r**n / math.factorial(n + 1) for n in range(20)), degree - 1, -math.log(2) / 2, math.log(2) / 2
+        lambda r: sum(r**n / math.factorial(n + 1) for n in range(20)),
+        degree - 1,
+        -math.log(2) / 2,
+        math.log(2) / 2,
     )
 
 

@@ -1,8 +1,8 @@
 """A rate network in compiled code, one batch entry after the other, its state close to the arithmetic.
 
-Everything of an entry lies in `rows [row, unit]`. What is done unit by unit (gains, synapses, leak) is machine code made
-for the network (`native_code`); here stands what connects units: projections, the memory matrix, normalisation. See
-`fwsim.engine.rate.step` for the scheme and `fwsim.engine.rate.rowwise` for the rows.
+Everything of an entry lies in `rows [row, unit]`. What is done unit by unit (gains, synapses, leak) is machine code
+made for the network (`native_code`); here stands what connects units: projections, the memory matrix, normalisation.
+See `fwsim.engine.rate.step` for the scheme and `fwsim.engine.rate.rowwise` for the rows.
 """
 
 from __future__ import annotations
@@ -24,16 +24,14 @@ EPS = EPSILON
 
 
 class Sizes(NamedTuple):
-    """Numbers that a run is described by; the kernel reads them in this order.
+    """Sizes and conventions of a run.
 
     Parameters
     ----------
     units, width, steps
         Units, the same in whole vectors, and steps of the run.
-    states, sent
-        Number of rows of the state, and the first row of what is sent.
-    constants
-        First row of the constants, the first two of which belong to the normalisation.
+    sent, constants
+        First row of what is sent, and of the constants, of which two belong to the normalisation.
     normalise
         `NONE` … `SUBTRACTIVE`.
     silent
@@ -42,24 +40,82 @@ class Sizes(NamedTuple):
         Whether the memory keeps its diagonal.
     predict, finish
         Addresses of the machine code.
-    batch_stride, time_stride, unit_stride
-        Of the drive.
     """
 
     units: int
     width: int
     steps: int
-    states: int
     sent: int
     constants: int
     normalise: int
-    silent: int
-    self_connections: int
+    silent: bool
+    self_connections: bool
     predict: int
     finish: int
-    batch_stride: int
-    time_stride: int
-    unit_stride: int
+
+
+class Model(NamedTuple):
+    """A network in numbers.
+
+    Parameters
+    ----------
+    constants, places
+        All numbers in a line; for each row of constants its first one, and its strides over batch and units,
+        `[row, 3]`.
+    weights, sources
+        Transposed and padded, `[matrix, pre, post]`; for each source its first one, and how many there are from one
+        batch entry to the next, `[source, 2]`.
+    decays
+        Of the memory: keep, first and second of `Matrix`, and ones, `[batch or 1, 4, timescale]`.
+    """
+
+    constants: np.ndarray
+    places: np.ndarray
+    weights: np.ndarray
+    sources: np.ndarray
+    decays: np.ndarray
+
+
+class Inputs(NamedTuple):
+    """What comes from outside.
+
+    Parameters
+    ----------
+    drive, strides
+        Numbers in a line, and the strides over batch, time and units.
+    kicks
+        Noise, `[time, batch, unit]`, or empty.
+    """
+
+    drive: np.ndarray
+    strides: np.ndarray
+    kicks: np.ndarray
+
+
+class Kept(NamedTuple):
+    """What is recorded.
+
+    Parameters
+    ----------
+    schedule
+        Step, row and place of each sample, by step, `[sample, 3]`.
+    samples
+        `[batch, place, unit]`.
+    """
+
+    schedule: np.ndarray
+    samples: np.ndarray
+
+
+class Room(NamedTuple):
+    """Workspace of each thread: `[part, row, unit]`, `[part, unit]`, `[part, 2, unit]` counting from 0, and
+    `[part, timescale·pre, post]`.
+    """
+
+    rows: np.ndarray
+    value: np.ndarray
+    lists: np.ndarray
+    matrices: np.ndarray
 
 
 def _call(typingctx: Any, address: Any, rows: Any) -> tuple:
@@ -119,26 +175,17 @@ def normalise(field: np.ndarray, one: np.ndarray, other: np.ndarray, units: int,
 
 
 @merged
-def receive(
-    field: np.ndarray,
-    rows: np.ndarray,
-    sizes: np.ndarray,
-    weights: np.ndarray,
-    sources: np.ndarray,
-    entry: int,
-    index: np.ndarray,
-    value: np.ndarray,
-) -> None:
+def receive(field: np.ndarray, sizes: Sizes, model: Model, room: Room, part: int, entry: int) -> None:
     """Field += Σ over sources of weights times what they send."""
-    one = field.dtype.type(1)
-    for source in range(sources.shape[0]):
-        sent = rows[sizes[4] + source]
-        matrix = weights[sources[source, 0] + entry * sources[source, 1]]
-        if sizes[7]:
-            count = active(sent, sizes[0], index[1], value)
-            sum_rows(field, one, matrix, index[1], value, count, sizes[1])
+    one, value, index = field.dtype.type(1), room.value[part], room.lists[part]
+    for source in range(model.sources.shape[0]):
+        sent = room.rows[part, sizes.sent + source]
+        matrix = model.weights[model.sources[source, 0] + entry * model.sources[source, 1]]
+        if sizes.silent:
+            count = active(sent, sizes.units, index[1], value)
+            sum_rows(field, one, matrix, index[1], value, count, sizes.width)
         else:
-            sum_rows(field, one, matrix, index[0], sent, sizes[0], sizes[1])
+            sum_rows(field, one, matrix, index[0], sent, sizes.units, sizes.width)
 
 
 @inlined
@@ -207,91 +254,70 @@ def write(
                 row[j] = own
 
 
+@merged
+def begin(entry: int, state: np.ndarray, sizes: Sizes, model: Model, rows: np.ndarray) -> None:
+    """Fill the rows of a batch entry, which has not received anything yet."""
+    for row in range(model.places.shape[0]):
+        start = model.places[row, 0] + entry * model.places[row, 1]
+        load(model.constants, start, model.places[row, 2], rows[sizes.constants + row], sizes.units)
+    for row in range(state.shape[1]):
+        copy(state[entry, row], rows[STATE + row], sizes.units)
+    for row in (FIELD, REACHED, KICK):
+        clear(rows[row], sizes.width)
+    call(sizes.finish, rows)
+
+
 @kernel
 def rates(
     part: int,
     first: int,
     last: int,
-    sizes: np.ndarray,
-    rows: np.ndarray,
-    value: np.ndarray,
-    index: np.ndarray,
+    sizes: Sizes,
     state: np.ndarray,
-    constants: np.ndarray,
-    places: np.ndarray,
-    weights: np.ndarray,
-    sources: np.ndarray,
-    drive: np.ndarray,
-    kicks: np.ndarray,
     memory: np.ndarray,
-    matrices: np.ndarray,
-    decays: np.ndarray,
-    schedule: np.ndarray,
-    samples: np.ndarray,
+    model: Model,
+    inputs: Inputs,
+    kept: Kept,
+    room: Room,
 ) -> None:
     """Run the batch entries `first … last−1` in the workspace of thread `part`.
 
     Parameters
     ----------
-    sizes
-        See `Sizes`.
-    rows, value, index
-        Workspace `[part, row, unit]`, `[part, unit]`, and lists `[part, 2, unit]`, the first in order.
-    state
-        `[batch, row, unit]`, before the run and after it.
-    constants, places
-        All numbers in a line, and for each row of constants its first one, and its strides over batch and units.
-    weights, sources
-        Transposed and padded, `[matrix, pre, post]`; for each source its first one, and how many there are from one
-        batch entry to the next, `[source, 2]`.
-    drive, kicks
-        Inputs in a line, with strides as in `Sizes`; noise `[time, batch, unit]`, or empty.
-    memory, matrices, decays
-        `[batch, timescale, post, pre]` before and after the run, or empty; workspace `[part, timescale·pre, post]`;
-        keep, first and second of `Matrix`, and ones, `[batch or 1, 4, timescale]`.
-    schedule, samples
-        What is kept: step, row and place, ascending, `[sample, 3]`; where to, `[batch, place, unit]`.
+    state, memory
+        `[batch, row, unit]` and `[batch, timescale, post, pre]` (or empty), before the run and after it.
     """
-    units, width, steps, states = sizes[0], sizes[1], sizes[2], sizes[3]
+    units, rows, matrices, value = sizes.units, room.rows[part], room.matrices[part], room.value[part]
+    order, remembers = room.lists[part, 0], memory.size > 0
+    field, reached = rows[FIELD, : sizes.width], rows[REACHED, : sizes.width]
+    normal, other = rows[sizes.constants], rows[sizes.constants + 1]
     for entry in range(first, last):
-        work, mine, held = rows[part], matrices[part], value[part]
-        order, listed = index[part, 0], index[part]
-        decay, remembers = decays[min(entry, decays.shape[0] - 1)], memory.size > 0
-        ones = decay[3]
-        for row in range(places.shape[0]):
-            start = places[row, 0] + entry * places[row, 1]
-            load(constants, start, places[row, 2], work[sizes[5] + row], units)
-        for row in range(states):
-            copy(state[entry, row], work[STATE + row], units)
-        for row in (FIELD, REACHED, KICK):
-            clear(work[row], width)
+        decays = model.decays[min(entry, model.decays.shape[0] - 1)]
+        begin(entry, state, sizes, model, rows)
         if remembers:
-            load_matrix(memory, entry, mine, units)
-        field, reached = work[FIELD, :width], work[REACHED, :width]
-        normal, other = work[sizes[5], work[sizes[5] + 1]
-        call(sizes[10], rows[part])
+            load_matrix(memory, entry, matrices, units)
         sample = 0
-        for step in range(steps):
-            start = entry * sizes[11] + step * sizes[12]
-            load(drive, start, sizes[13], field, units)
+        for step in range(sizes.steps):
+            start = entry * inputs.strides[0] + step * inputs.strides[1]
+            load(inputs.drive, start, inputs.strides[2], field, units)
             copy(field, reached, units)
-            receive(field, work, sizes, weights, sources, entry, listed, held)
+            receive(field, sizes, model, room, part, entry)
             if remembers:
-                read(field, mine, work[RATE], ones, order, held, units)
-            normalise(field, normal, other, units, sizes[6])
-            call(sizes[9], rows[part])
-            receive(reached, work, sizes, weights, sources, entry, listed, held)
+                read(field, matrices, rows[RATE], decays[3], order, value, units)
+            normalise(field, normal, other, units, sizes.normalise)
+            call(sizes.predict, rows)
+            receive(reached, sizes, model, room, part, entry)
             if remembers:
-                read_predicted(reached, work, mine, decay, order, held, units, sizes[8] != 0)
-                write(work, mine, decay, order, held, units, sizes[8] != 0)
-            normalise(reached, normal, other, units, sizes[6])
-            if kicks.size:
-                copy(kicks[step, entry], work[KICK], units)
-            call(sizes[10], rows[part])
-            while sample < schedule.shape[0] and schedule[sample, 0] == step:
-                copy(work[schedule[sample, 1]], samples[entry, schedule[sample, 2]], units)
+                read_predicted(reached, rows, matrices, decays, order, value, units, sizes.self_connections)
+                write(rows, matrices, decays, order, value, units, sizes.self_connections)
+            normalise(reached, normal, other, units, sizes.normalise)
+            if inputs.kicks.size:
+                copy(inputs.kicks[step, entry], rows[KICK], units)
+            call(sizes.finish, rows)
+            while sample < kept.schedule.shape[0] and kept.schedule[sample, 0] == step:
+                copy(rows[kept.schedule[sample, 1]], kept.samples[entry, kept.schedule[sample, 2]], units)
                 sample += 1
-        for row in range(states):
-            copy(work[STATE + row], state[entry, row], units)
+        for row in range(state.shape[1]):
+            copy(rows[STATE + row], state[entry, row], units)
         if remembers:
-            unload_matrix(mine, memory, entry, units)
+            unload_matrix(matrices, memory, entry, units)

@@ -16,11 +16,12 @@ from fwsim.engine.rate.gains import Gain, relu
 from fwsim.engine.rate.memory import check, matrix
 from fwsim.engine.rate.noise import standard_normal
 from fwsim.engine.rate.normalisation import Normalisation, normalisation
+from fwsim.engine.rate.plan import KERNELS, Plan, plan
 from fwsim.engine.rate.projection import Projection, synapses
 from fwsim.engine.rate.state import initial, pack, unpack
 from fwsim.engine.rate.step import Stepper
 from fwsim.engine.state import State
-from fwsim.errors import ConfigError, ShapeError
+from fwsim.errors import ConfigError, ShapeError, choice
 from fwsim.rules.hebbian import Hebbian
 
 if TYPE_CHECKING:
@@ -61,6 +62,9 @@ class RateNetwork(nn.Module):
         Standard deviation that white noise alone gives to h: a number, `[unit]` or `[batch, unit]`.
     self_connections
         Whether the memory keeps its diagonal.
+    kernel
+        Of `simulate`: `"reference"` (plain torch, the truth), `"numba"` (compiled for the CPU) or `"auto"`; see `plan`.
+        A call of the network, through which gradients flow, is always the reference.
 
     Raises
     ------
@@ -92,8 +96,11 @@ class RateNetwork(nn.Module):
         normalise: str | Normalisation = "none",
         noise: float | Tensor = 0.0,
         self_connections: bool = True,
+        kernel: str = "auto",
     ) -> None:
         super().__init__()
+        choice("kernel", kernel, KERNELS)
+        self.kernel = kernel
         self.projections = _projections(projections)
         self.units = self.inputs = self.projections[0].units
         checks.seconds("dt", dt)
@@ -108,6 +115,8 @@ class RateNetwork(nn.Module):
         self.register_buffer("tau", self._per_unit("tau", tau, dtype, positive=True))
         self.register_buffer("noise", self._per_unit("noise", noise, dtype, positive=False))
         self.batch = self._batch()
+        if kernel == "numba":
+            self.plan()
 
     def _per_unit(self, name: str, value: float | Tensor, dtype: torch.dtype, *, positive: bool) -> Tensor:
         try:
@@ -168,6 +177,10 @@ class RateNetwork(nn.Module):
             matrix=None if self.memory is None else matrix(self.memory, dt, self.self_connections, like),
         )
 
+    def plan(self) -> Plan:
+        """Say which kernel `simulate` would use, and why."""
+        return plan(self)
+
     def kicks(self, state: State, steps: int, seed: int) -> Tensor | None:
         """Noise that each of the next steps adds to h, `[time, batch, unit]`; `None` without noise."""
         if not bool((self.noise > 0).any()):
@@ -214,7 +227,7 @@ class RateNetwork(nn.Module):
         """Return a run that can be recorded; see `fwsim.engine.observer.Observer`."""
         from fwsim.engine.rate.observer import RateObserver
 
-        return RateObserver(self, self.check_state(state, state.hidden.shape[0]), steps)
+        return RateObserver(self, self.check_state(state, state.hidden.shape[0]), steps, record)
 
     def recordable(self) -> tuple[str, ...]:
         """Names of the variables that can be recorded."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,9 +21,11 @@ from fwsim.recording.schema import VARIABLES, Variable
 from fwsim.rules.base import Values
 
 if TYPE_CHECKING:
+    from fwsim.engine.rate.compiled import CompiledRun
     from fwsim.engine.rate.network import RateNetwork
 
-NUMBERS = 1_000_000  # values that a block may hold at once
+NUMBERS = 4_000_000  # values that a block may hold at once
+MATRICES = {"memory", "step_error"}  # what compiled code does not keep by itself
 NEURONS = ("trial", "time", "projection", "unit")
 SYNAPSES = ("trial", "time", "projection", "post", "pre")
 REMEDY = "take a smaller dt, weaker weights, or a gain or normalisation that saturates"
@@ -39,10 +42,11 @@ def recordable(net: RateNetwork) -> tuple[str, ...]:
 class RateObserver(Observer):
     """A run of a `RateNetwork`; see `Observer`."""
 
-    def __init__(self, net: RateNetwork, state: State, steps: int) -> None:
-        self.net, self.state, self.steps = net, state, steps
+    def __init__(self, net: RateNetwork, state: State, steps: int, record: Iterable[str] = ()) -> None:
+        self.net, self.state, self.steps, self.record = net, state, steps, frozenset(record)
         self._first = state.step
         self._stepper = net.stepper()
+        self._compiled = _compiled(self._stepper) if net.plan().kernel == "numba" else None
         self._step: Step | None = None
         self._half: Stepper | None = None
         self._seed = 0
@@ -93,6 +97,7 @@ class RateObserver(Observer):
             "normalise": None if net.normalise is None else _described(net.normalise),
             "noise": net.noise.tolist(),
             "self_connections": net.self_connections,
+            "kernel": net.kernel,
             "memory": None if net.memory is None else _described(net.memory),
             "projections": [
                 {"weights": list(each.weights.shape), "synapse": each.synapse and _described(each.synapse)}
@@ -103,6 +108,10 @@ class RateObserver(Observer):
     def block(self) -> int:
         """Steps that a block may have to stay within a fixed amount of memory."""
         each = self.state.hidden.numel() * (4 + 4 * len(plastic(self.net)))
+        if self._compiled is not None:  # it keeps only the drive, the noise and what is recorded
+            each = self.state.hidden.numel() * (
+                2 + sum(len(self._rows(name)) for name in self.record - MATRICES)
+            )
         if self.net.memory is not None or any(part.associative for part in plastic(self.net).values()):
             each += self.state.hidden.numel() * self.net.units
         return max(1, min(self.steps, NUMBERS // each))
@@ -110,8 +119,17 @@ class RateObserver(Observer):
     def advance(self, x: Tensor, wanted: Mapping[str, range]) -> dict[str, Tensor]:
         """Run one block; see `Observer.advance`."""
         before, steps = self.state, x.shape[1]
-        now, noise = unpack(self.net, before), self.net.kicks(before, steps, self._seed)
-        start = now
+        start, noise = unpack(self.net, before), self.net.kicks(before, steps, self._seed)
+        block = self._reference_block if self._compiled is None or not x.numel() else self._compiled_block
+        now, samples = block(start, x, noise, wanted)
+        self.state = pack(self.net, now, before.step + steps)
+        if not bool(now.hidden.isfinite().all()):
+            self._locate(start, x, noise, before.step - self._first)
+        return samples
+
+    def _reference_block(
+        self, now: Moment, x: Tensor, noise: Tensor | None, wanted: Mapping[str, range]
+    ) -> tuple[Moment, dict[str, Tensor]]:
         step = self._step = self._step or recorded(self._stepper, now, x[:, 0])
         samples: dict[str, list[Tensor]] = {name: [] for name in wanted}
         for t, drive in enumerate(x.unbind(1)):
@@ -122,10 +140,46 @@ class RateObserver(Observer):
                 if t in at:
                     error = name == "step_error"
                     samples[name].append(self._error(last, drive) if error else self._sample(name, now))
-        self.state = pack(self.net, now, before.step + steps)
-        if not bool(now.hidden.isfinite().all()):
-            self._locate(start, x, noise, before.step - self._first)
-        return {name: torch.stack(kept, 1) for name, kept in samples.items() if kept}
+        return now, {name: torch.stack(kept, 1) for name, kept in samples.items() if kept}
+
+    def _compiled_block(
+        self, now: Moment, x: Tensor, noise: Tensor | None, wanted: Mapping[str, range]
+    ) -> tuple[Moment, dict[str, Tensor]]:
+        """Run in compiled code, which stops where a matrix or the error of a step is wanted."""
+        assert self._compiled is not None
+        samples: dict[str, list[Tensor]] = {name: [] for name in wanted}
+        errors, memories = (wanted.get(name, range(0)) for name in ("step_error", "memory"))
+        rows = {name: self._rows(name) for name in wanted.keys() - MATRICES}
+        stops = sorted({*errors, *(t + 1 for t in memories), 0, x.shape[1]})
+        for start, stop in pairwise(stops):
+            if start in errors:
+                samples["step_error"].append(self._error(now, x[:, start]))
+            at = {name: _within(wanted[name], start, stop) for name in rows}
+            now, kept = self._compiled.advance(
+                now,
+                x[:, start:stop],
+                None if noise is None else noise[start:stop],
+                [(row, at[name]) for name, names in rows.items() for row in names if row],
+            )
+            for name, names in rows.items():
+                found = [kept.pop(0) if row else None for row in names]
+                samples[name].append(_together(found, per_projection=name not in ("rate", "hidden")))
+            if stop - 1 in memories:
+                samples["memory"].append(self._sample("memory", now))
+        joined = {name: torch.cat(parts, 1) for name, parts in samples.items() if name in rows}
+        stacked = {
+            name: torch.stack(parts, 1) for name, parts in samples.items() if parts and name not in rows
+        }
+        return now, joined | stacked
+
+    def _rows(self, name: str) -> list[str | None]:
+        """Rows of compiled code that hold a variable: one, or one a plastic projection (`None`: it has none)."""
+        if name in ("rate", "hidden"):
+            return [name]
+        names = enumerate(plastic(self.net).values())
+        if name == "release":
+            return [f"release_{index}" for index, _ in names]
+        return [f"state_{index}_{name}" if name in each.places else None for index, each in names]
 
     def final(self) -> dict[str, np.ndarray | int]:
         """Return the state as arrays by variable."""
@@ -176,6 +230,26 @@ class RateObserver(Observer):
             bad = (~now.hidden.isfinite()).any(-1).nonzero()
             if len(bad):
                 raise DivergedError(done + t, "hidden", int(bad[0]), REMEDY)
+
+
+def _compiled(stepper: Stepper) -> CompiledRun:
+    from fwsim.engine.rate.compiled import prepare
+
+    return prepare(stepper)
+
+
+def _within(steps: range, start: int, stop: int) -> range:
+    """Those of the steps from `start` to `stop`, counted from `start`."""
+    first = max(steps.start, start + (steps.start - start) % steps.step)
+    return range(first - start, min(steps.stop, stop) - start, steps.step)
+
+
+def _together(parts: list[Tensor | None], *, per_projection: bool) -> Tensor:
+    """Samples of all plastic projections, `[batch, sample, projection, unit]`; NaN where one has no such variable."""
+    example = next(part for part in parts if part is not None)
+    if not per_projection:
+        return example
+    return torch.stack([torch.full_like(example, torch.nan) if part is None else part for part in parts], 2)
 
 
 def _described(value: Any) -> dict[str, Any]:

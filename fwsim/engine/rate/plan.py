@@ -1,0 +1,80 @@
+"""Which kernel a rate network is simulated with, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from fwsim.errors import ConfigError
+from fwsim.rules.base import AssociativeRule
+
+if TYPE_CHECKING:
+    from fwsim.engine.rate.network import RateNetwork
+
+KERNELS = ("auto", "reference", "numba")
+RUNS = (
+    "presynaptic rules, a Hebbian memory, relu, tanh or softplus, and fwsim's normalisations, in float32 or float64 "
+    "on the CPU"
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a simulation will do, and why.
+
+    Parameters
+    ----------
+    kernel
+        `"reference"` or `"numba"`.
+    why
+        One sentence.
+    """
+
+    kernel: str
+    why: str
+
+
+def plan(net: RateNetwork) -> Plan:
+    """Choose the kernel of a network, or check the one that was asked for.
+
+    Raises
+    ------
+    ConfigError
+        The kernel that was asked for cannot run this network.
+    """
+    if net.kernel == "reference":
+        return Plan("reference", "kernel='reference' was asked for")
+    obstacle = _obstacle(net)
+    if obstacle is None:
+        return Plan("numba", "everything in the network can be compiled")
+    if net.kernel == "numba":
+        raise ConfigError(f"kernel='numba' cannot run {obstacle}; it runs {RUNS}, use kernel='auto'")
+    return Plan("reference", f"compiled code cannot run {obstacle}")
+
+
+def _obstacle(net: RateNetwork) -> str | None:
+    """Name what compiled code cannot run, if there is something."""
+    like = net.weights[0]
+    if like.device.type != "cpu":
+        return f"the device {like.device.type!r}"
+    if like.dtype not in (torch.float32, torch.float64):
+        return str(like.dtype)
+    from fwsim.engine.rate import compiled, rowwise
+
+    if type(net.gain) not in rowwise.GAINS:
+        return f"the gain {_name(net.gain)}"
+    if type(net.normalise) not in compiled.KINDS:
+        return f"the normalisation {_name(net.normalise)}"
+    for each in net.projections:
+        if isinstance(each.synapse, AssociativeRule):
+            return f"the associative rule {_name(each.synapse)}"
+        unknown = None if each.synapse is None else rowwise.unknown(each.synapse)
+        if unknown:
+            return f"the function {unknown} of {_name(each.synapse)}"
+    return None
+
+
+def _name(value: object) -> str:
+    return getattr(value, "__name__", type(value).__name__)

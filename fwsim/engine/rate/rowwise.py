@@ -1,0 +1,169 @@
+"""What a step of a rate network does unit by unit, as expressions over rows of numbers.
+
+The synapses' part is read off their rules (`fwsim.rules.symbols`), so that no rule is written a second time. A step has
+two such parts, between which the rates are sent through the projections:
+
+- `predict`, once the field is known: the fields at first order, the synapses up to second order (what they get ahead
+  depends on nothing else), and what is sent then;
+- `finish`, once the field ahead is known: the fields at second order, with noise, and what is sent next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import sympy
+
+from fwsim.engine.kernels import native_code
+from fwsim.engine.kernels.native_code import Assignments
+from fwsim.engine.rate.gains import Relu, Softplus, Tanh
+from fwsim.rules.base import SpikeRule, Values
+from fwsim.rules.parameters import leaves
+from fwsim.rules.symbols import Structure, structure
+
+FIELD, REACHED, KICK, RATE, AHEAD, HIDDEN = WORK = sympy.symbols(
+    "field reached kick rate ahead hidden", real=True
+)
+NORMAL = sympy.symbols("normal_1 normal_2", real=True)
+KEEP, FIRST, SECOND = sympy.symbols("keep first second", real=True)
+ALPHA, STEEPNESS = sympy.symbols("alpha steepness", real=True)
+STATIC = sympy.Symbol("static", real=True)
+
+GAINS: dict[type, Callable[[Any], Any]] = {
+    Relu: native_code.relu,
+    Tanh: native_code.tanh,
+    Softplus: lambda h: ALPHA * native_code.softplus(STEEPNESS * h),
+}
+"""Expression of a gain by its kind."""
+
+Entries = tuple[tuple[str, str], ...]
+"""Which variable acts on which, as (to, from)."""
+
+
+@dataclass(frozen=True)
+class Synapse:
+    """What the expressions of a projection follow from: its rule, and the entries of its relaxation."""
+
+    structure: Structure
+    keep: Entries
+    first: Entries
+
+
+@dataclass(frozen=True)
+class Program:
+    """The two parts of a step, and the rows they work on.
+
+    Parameters
+    ----------
+    predict, finish
+        Row → expression.
+    state, sent, releases
+        Rows of the state, hidden first; of what is sent, first that of static weights if there are any; and of the
+        efficacies that can be recorded.
+    constants
+        Rows of constants.
+    """
+
+    predict: Assignments
+    finish: Assignments
+    state: tuple[sympy.Symbol, ...]
+    sent: tuple[sympy.Symbol, ...]
+    releases: tuple[sympy.Symbol, ...]
+    constants: tuple[sympy.Symbol, ...]
+
+    @property
+    def rows(self) -> tuple[sympy.Symbol, ...]:
+        """All rows, in the order of `fwsim.engine.kernels.numba_rates`."""
+        return (*WORK[:-1], *self.state, *self.sent, *self.releases, *self.constants)
+
+
+def unknown(rule: SpikeRule) -> str | None:
+    """Name of a function in a rule that cannot be compiled, if there is one."""
+    after, release = structure(rule).pre
+    found = (native_code.unknown(value) for value in (*after.values(), release))
+    return next((name for name in found if name), None)
+
+
+def row(kind: str, index: int, *names: str) -> sympy.Symbol:
+    """Row of a projection: of a variable, a parameter, or a weight of its relaxation."""
+    return sympy.Symbol("_".join((kind, str(index), *names)), real=True)
+
+
+@lru_cache(maxsize=64)
+def program(gain: type, static: bool, synapses: tuple[Synapse, ...]) -> Program:
+    """Expressions of a network.
+
+    Parameters
+    ----------
+    gain
+        One of `GAINS`.
+    static
+        Whether there are weights without a rule.
+    synapses
+        Projections with a rule.
+    """
+    at_first = KEEP * HIDDEN + FIRST * FIELD
+    at_last = HIDDEN + SECOND * (REACHED - FIELD) + KICK
+    ahead, rate = GAINS[gain](at_first), GAINS[gain](at_last)
+    predict, finish = [(HIDDEN, at_first), (AHEAD, ahead)], [(HIDDEN, at_last), (RATE, rate)]
+    if static:
+        predict.append((STATIC, ahead))
+        finish.append((STATIC, rate))
+    state, releases = [HIDDEN], []
+    for index, synapse in enumerate(synapses):
+        now = {name: row("state", index, name) for name in synapse.structure.names}
+        reached, release_ahead = _step(index, synapse, now, ahead)
+        predict += [(now[name], value) for name, value in reached.items()]
+        predict.append((row("sent", index), release_ahead * ahead))
+        _, release = _act(index, synapse, now, rate)
+        finish += [(row("release", index), release), (row("sent", index), release * rate)]
+        state += now.values()
+        releases.append(row("release", index))
+    sent = [*([STATIC] if static else []), *(row("sent", index) for index in range(len(synapses)))]
+    used = set().union(*(sympy.sympify(value).free_symbols for _, value in (*predict, *finish)))
+    constants = used - {*WORK, *state, *sent, *releases}
+    return Program(
+        tuple(predict),
+        tuple(finish),
+        tuple(state),
+        tuple(sent),
+        tuple(releases),
+        (*NORMAL, *sorted(constants, key=str)),
+    )
+
+
+def _step(index: int, synapse: Synapse, now: Values, ahead: Any) -> tuple[Values, Any]:
+    """State of a projection after a step, and its release at first order."""
+    before, _ = _act(index, synapse, now, RATE)
+    at_first = {name: row("rest", index, name) for name in now}
+    at_first = _added(at_first, index, "keep", synapse.keep, now)
+    at_first = _added(at_first, index, "first", synapse.first, before)
+    after, release = _act(index, synapse, at_first, ahead)
+    change = {name: after[name] - push for name, push in before.items()}
+    return _added(at_first, index, "second", synapse.first, change), release
+
+
+def _act(index: int, synapse: Synapse, state: Values, rate: Any) -> tuple[Values, Any]:
+    """What a rate does to the state, in 1/s, of the variables it changes; and the release."""
+    kind = synapse.structure
+    after, release = kind.pre
+    known = {symbol: row("parameter", index, name) for name, symbol, _ in leaves(kind.rule)}
+    known |= {symbol: state[name] for name, symbol in kind.state.items()}
+    change = {
+        name: rate * (value - kind.state[name]).xreplace(known)
+        for name, value in after.items()
+        if value != kind.state[name]
+    }
+    return change, release.xreplace(known)
+
+
+def _added(values: Values, index: int, kind: str, entries: Entries, forcing: Values) -> Values:
+    """Values + weights of the relaxation times a forcing."""
+    values = dict(values)
+    for i, j in entries:
+        if j in forcing:
+            values[i] = values[i] + row(kind, index, i, j) * forcing[j]
+    return values

@@ -1,0 +1,208 @@
+"""Compiled runs of rate networks against the reference."""
+
+import ctypes
+import math
+
+import numpy as np
+import pytest
+import sympy
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fwsim as fw
+from fwsim.engine.kernels import native_code
+from fwsim.engine.rate import compiled
+from fwsim.rules.base import PresynapticRule
+from tests.engine.rates import ASSOCIATIVE, DOUBLE, PRESYNAPTIC, TM, random
+
+RULES = PRESYNAPTIC | {
+    "mixed": fw.TsodyksMarkram(**TM, convention="mixed"),
+    "logistic": fw.LinearNonlinear(),
+    "cloglog": fw.LinearNonlinear(readout="cloglog"),
+    "stochastic": fw.StochasticRelease(fw.TsodyksMarkram(**TM), sites=3),
+    "none": None,
+}
+GAINS = {"relu": fw.relu, "tanh": fw.tanh, "softplus": fw.softplus(1.5)}
+MEMORIES = {
+    "none": None,
+    "one": fw.Hebbian(tau=0.3, eta_rate=0.1),
+    "two": fw.Hebbian(tau=[0.1, 1.0], eta_rate=[0.2, 0.05]),
+}
+TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
+
+
+def network(rule, units, kernel, dtype=DOUBLE, *, batch=1, gain=fw.tanh, **options):
+    """Three projections: of the rule, of another rule, and static ones that differ between batch entries."""
+    scale = units**-0.5
+    projections = [
+        fw.Projection(0.5 * scale * random(units, units), synapse=rule),
+        fw.Projection(0.3 * scale * random(batch, units, units, seed=1)),
+        fw.Projection(0.3 * scale * random(units, units, seed=2), synapse=fw.Varela()),
+    ]
+    return fw.RateNetwork(projections, tau=0.01, gain=gain, dt=1e-3, kernel=kernel, **options).to(dtype)
+
+
+def assert_same(make, drive, tolerance, **options):
+    """Record everything of both kernels, at two intervals."""
+    truth, ours = make("reference"), make("numba")
+    names = [name for name in truth.recordable() if name != "step_error"]
+    every = {"memory": min(7, drive.shape[1])}
+    record = [fw.Record(name, every=every.get(name, min(3, drive.shape[1]))) for name in names]
+    expected = fw.simulate(truth, drive, record=record, **options)
+    found = fw.simulate(ours, drive, record=record, **options)
+    assert set(found.variables) == set(expected.variables)
+    for name in expected.data_vars:
+        np.testing.assert_allclose(found[name], expected[name], rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_presynaptic_rule(name):
+    drive = 3 * random(2, 25, 9)
+    assert_same(lambda kernel: network(RULES[name], 9, kernel, gain=fw.softplus(1.5)), drive, 1e-10)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    rule=st.sampled_from(["maass2002", "tm1998", "varela", "none"]),
+    units=st.integers(1, 40),
+    batch=st.integers(1, 4),
+    steps=st.integers(1, 30),
+    gain=st.sampled_from(list(GAINS)),
+    normalise=st.sampled_from(["none", "layer", "divisive", "subtractive"]),
+    memory=st.sampled_from(list(MEMORIES)),
+    self_connections=st.booleans(),
+    noise=st.sampled_from([0.0, 0.3]),
+    dtype=st.sampled_from(list(TOLERANCE)),
+)
+def test_random_networks(rule, units, batch, steps, gain, memory, dtype, **options):
+    drive = (2 * random(batch, units, steps)).to(dtype).mT  # not contiguous
+    options |= {"gain": GAINS[gain], "memory": MEMORIES[memory], "batch": batch}
+    assert_same(
+        lambda kernel: network(RULES[rule], units, kernel, dtype, **options), drive, TOLERANCE[dtype], seed=3
+    )
+
+
+@pytest.mark.parametrize("batched", ["rule", "gain", "tau", "noise", "memory", "normalise"])
+def test_parameters_that_differ_between_batch_entries(batched):
+    def each(*values):
+        return torch.tensor(values, dtype=DOUBLE)[:, None]
+
+    options = {
+        "gain": {"gain": fw.softplus(each(0.5, 1.0, 2.0))},
+        "tau": {"tau": each(0.01, 0.02, 0.03).expand(-1, 5) + 1e-3 * torch.arange(5)},
+        "noise": {"noise": each(0.1, 0.2, 0.3)},
+        "memory": {"memory": fw.Hebbian(tau=each(0.1, 0.2, 0.3), eta_rate=each(1.0, 2.0, 3.0))},
+        "normalise": {"normalise": fw.divisive(each(0.5, 1.0, 2.0))},
+    }
+    U = each(0.1, 0.2, 0.3) if batched == "rule" else 0.3
+    rule = fw.TsodyksMarkram(**TM | {"U": U})
+
+    def make(kernel):
+        weights = [fw.Projection(random(5, 5), synapse=rule)]
+        given = {"tau": 0.01, "gain": fw.tanh, "dt": 1e-3} | options.get(batched, {})
+        return fw.RateNetwork(weights, kernel=kernel, **given)
+
+    constant_input = torch.ones(1, 1, 1, dtype=DOUBLE).expand(3, 20, 5)  # lies on a single number
+    assert_same(make, constant_input, 1e-10)
+
+
+@pytest.mark.parametrize("gain", GAINS)
+def test_nothing_depends_on_what_was_in_the_workspace(monkeypatch, gain):
+    monkeypatch.setattr(compiled, "workspace", lambda like, *shape: like.new_full(shape, math.nan).numpy())
+    options = {"memory": MEMORIES["two"], "normalise": "layer", "noise": 0.1, "gain": GAINS[gain]}
+    assert_same(lambda kernel: network(RULES["tm1998"], 11, kernel, **options), random(3, 9, 11), 1e-10)
+
+
+def test_blocks_threads_and_resuming_change_no_bit(monkeypatch):
+    net, drive = network(fw.TsodyksMarkram(**TM), 6, "numba", noise=0.2), random(5, 40, 6)
+    names = ["rate", "hidden", "release", "u", "F"]
+    whole = fw.simulate(net, drive, record=names)
+    first = fw.simulate(net, drive[:, :17], record=names)
+    second = fw.simulate(net, drive[:, 17:], record=names, state=fw.load_state(first))
+    monkeypatch.setattr("fwsim.engine.rate.observer.NUMBERS", 700)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        blocks = fw.simulate(net, drive, record=names)
+    finally:
+        torch.set_num_threads(threads)
+    for name in names:
+        np.testing.assert_array_equal(blocks[name], whole[name])
+        np.testing.assert_array_equal(second[name], whole[name][:, 17:])
+
+
+def test_what_is_recorded_changes_no_bit():
+    net, drive = network(None, 6, "numba", memory=MEMORIES["one"]), random(2, 30, 6)
+    alone = fw.simulate(net, drive, record="rate")
+    record = ["rate", fw.Record("memory", every=4), fw.Record("step_error", every=7)]
+    with_others = fw.simulate(net, drive, record=record)
+    np.testing.assert_array_equal(with_others["rate"], alone["rate"])
+    expected = fw.simulate(network(None, 6, "reference", memory=MEMORIES["one"]), drive, record=record)
+    for name in ("memory", "step_error"):
+        np.testing.assert_allclose(with_others[name], expected[name], rtol=1e-9, atol=1e-14)
+
+
+# --- what is compiled ---------------------------------------------------------------------------------------
+
+
+class Rooted(PresynapticRule):
+    """A rule with a function that compiled code lacks."""
+
+    def rest(self):
+        return {"s": 1}
+
+    def drift(self, state):
+        return {"s": 1 - state["s"]}
+
+    def on_pre(self, state):
+        return {"s": 0.9 * state["s"]}, state["s"] ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"gain": torch.sigmoid}, "gain sigmoid"),
+        ({"gain": fw.siegert()}, "gain Siegert"),
+        ({"normalise": torch.tanh}, "normalisation tanh"),
+        ({"rule": ASSOCIATIVE["traces"]}, "associative rule HebbianTraces"),
+        ({"rule": Rooted()}, "Rooted"),
+        ({"dtype": torch.bfloat16}, "bfloat16"),
+    ],
+)
+def test_what_cannot_be_compiled_runs_as_the_reference(options, says):
+    options = {"rule": None, "units": 3, **options}
+    plan = network(kernel="auto", **options).plan()
+    assert plan.kernel == "reference"
+    assert says in plan.why
+    if "dtype" not in options:  # a network is converted after it was made
+        with pytest.raises(fw.ConfigError, match=says):
+            network(kernel="numba", **options)
+
+
+def test_the_kernel_is_chosen_by_what_is_in_the_network():
+    assert network(RULES["varela"], 3, "auto").plan().kernel == "numba"
+    assert network(RULES["varela"], 3, "reference").plan().kernel == "reference"
+    with pytest.raises(fw.ConfigError, match="'numba'"):
+        network(None, 3, "triton")
+
+
+# --- functions ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_functions_are_right_to_some_units_in_the_last_place(dtype):
+    x, *rows = sympy.symbols("x exp tanh softplus relu")
+    functions = (sympy.exp(x), native_code.tanh(x), native_code.softplus(x), native_code.relu(x))
+    numbers = np.concatenate([np.linspace(-80, 80, 3001), np.geomspace(1e-12, 1, 1092), [0, np.inf, np.nan]])
+    table = np.zeros((5, numbers.size), dtype)
+    lanes = 64 // table.itemsize
+    code = native_code.compile_rows(
+        (tuple(zip(rows, functions)),), (x, *rows), table.itemsize, numbers.size // lanes, numbers.size
+    )
+    table[0] = numbers
+    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.addresses[0])(table.ctypes.data)
+    exact = table[0].astype(np.longdouble)
+    with np.errstate(invalid="ignore"):
+        expected = [np.exp(exact), np.tanh(exact), np.logaddexp(0, exact), np.maximum(exact, 0)]
+    np.testing.assert_allclose(table[1:], np.stack(expected), rtol=16 * np.finfo(dtype).eps)

@@ -1,0 +1,86 @@
+"""What a rate network refuses, and how it says so."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import fwsim as fw
+from fwsim import ms
+from tests.engine.rates import DOUBLE
+
+
+def test_divergence_names_step_and_trial():
+    net = fw.RateNetwork(fw.Projection([[60.0]]), tau=8 * ms, dt=1 * ms)
+    drive = torch.zeros(3, 4000, 1, dtype=DOUBLE)
+    drive[1] = 1.0
+    with pytest.raises(fw.DivergedError, match="smaller dt") as caught:
+        fw.simulate(net, drive, record="rate", every=1000)
+    assert (caught.value.variable, caught.value.trial) == ("hidden", 1)
+    rate, _ = net(drive[:, : caught.value.step + 1])
+    assert not bool(rate[1, -1].isfinite().all())
+    assert bool(rate[1, -2].isfinite().all())
+
+
+ZEROS = fw.Projection(np.zeros((2, 2)))
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "says"),
+    [
+        (lambda: fw.Projection([1.0, 2.0]), fw.ShapeError, r"\[post, pre\]"),
+        (lambda: fw.Projection([[math.nan]]), fw.ConfigError, "NaN"),
+        (lambda: fw.Projection([["a"]]), fw.ConfigError, "numbers"),
+        (lambda: fw.Projection([[1.0]], synapse=fw.Hebbian(tau=1.0, eta=1.0)), fw.ConfigError, "memory="),
+        (
+            lambda: fw.Projection(np.ones((2, 2)), synapse=fw.TsodyksMarkram(U=torch.full((3,), 0.5))),
+            fw.ShapeError,
+            "unit=2",
+        ),
+        (lambda: fw.RateNetwork([], tau=0.01), fw.ConfigError, "Projection"),
+        (lambda: fw.RateNetwork([ZEROS, fw.Projection([[1.0]])], tau=0.01), fw.ShapeError, "units"),
+        (lambda: fw.RateNetwork(ZEROS, tau=0.0), fw.ConfigError, "tau=0.0"),
+        (lambda: fw.RateNetwork(ZEROS, tau=torch.ones(3)), fw.ShapeError, "tau"),
+        (lambda: fw.RateNetwork(ZEROS, tau=0.01, dt=-1.0), fw.ConfigError, "dt=-1.0"),
+        (lambda: fw.RateNetwork(ZEROS, tau=0.01, noise=-1.0), fw.ConfigError, "noise"),
+        (lambda: fw.RateNetwork(ZEROS, tau=0.01, gain="relu"), fw.ConfigError, "fwsim.relu"),
+        (lambda: fw.RateNetwork(ZEROS, tau=0.01, normalise="batch"), fw.ConfigError, "'layer'"),
+        (
+            lambda: fw.RateNetwork(ZEROS, tau=0.01, memory=fw.Hebbian(tau=1.0, eta=1.0)),
+            fw.ConfigError,
+            "per_second",
+        ),
+        (lambda: fw.RateNetwork(ZEROS, tau=0.01, memory=fw.Delta()), fw.ConfigError, "Delta"),
+        (
+            lambda: fw.RateNetwork(fw.Projection(np.ones((3, 2, 2))), tau=torch.ones(2, 2)),
+            fw.ShapeError,
+            "batch",
+        ),
+        (lambda: fw.RateNetwork(ZEROS, tau=0.01)(torch.zeros(1, 5, 3)), fw.ShapeError, "unit=2"),
+        (lambda: fw.RateNetwork(ZEROS, tau=0.01)(torch.zeros(1, 5, 2)), fw.ShapeError, "float32"),
+        (
+            lambda: fw.simulate(fw.RateNetwork(ZEROS, tau=0.01), torch.zeros(1, 5, 2), record="u"),
+            fw.ConfigError,
+            "'rate'",
+        ),
+        (
+            lambda: fw.simulate(fw.RateNetwork(ZEROS, tau=0.01), torch.zeros(1, 5, 3)),
+            fw.ShapeError,
+            "unit=2",
+        ),
+        (lambda: fw.per_second(fw.Hebbian(tau=1.0, eta=1.0), 0.0), fw.ConfigError, "dt=0.0"),
+        (lambda: fw.per_second(fw.Hebbian(tau=0.0, eta=1.0), 1.0), fw.ConfigError, "tau=0"),
+    ],
+)
+def test_bad_arguments(make, kind, says):
+    with pytest.raises(kind, match=says):
+        make()
+
+
+def test_a_state_of_another_network_is_refused():
+    plastic = fw.RateNetwork(fw.Projection(np.zeros((2, 2)), synapse=fw.Varela()), tau=0.01)
+    with pytest.raises(fw.ShapeError, match="'F'"):
+        plastic(torch.zeros(1, 3, 2, dtype=DOUBLE), fw.RateNetwork(ZEROS, tau=0.01).initial_state(1))
+    with pytest.raises(fw.ShapeError, match="hidden"):
+        plastic(torch.zeros(1, 3, 2, dtype=DOUBLE), plastic.initial_state(2))
