@@ -1,10 +1,12 @@
 """Which of a model's values has any synapse or neuron been measured to have?
 
 For runs whose recording says what circuits were run (`working_memory`, `hebbian_memory`, any recording of
-`fwsim.spiking.simulate`): `fwsim analyse RUN --analysis plausibility`. Each value stands beside the closest
-measurement, with its source; a verdict says "among the measured values", "exceeds every tabulated value" (or below),
-or "no data", one for every component and quantity, never one for the whole model. A time constant of facilitation
-that no facilitating synapse has is also held against augmentation, another component with longer ones.
+`fwsim.spiking.simulate`), and for a synapse that `synapse_fit` was shown: `fwsim analyse RUN --analysis plausibility`.
+Each value stands beside the closest measurement, with its source; a verdict says "among the measured values", "exceeds
+every tabulated value" (or below), or "no data", one for every component and quantity, never one for the whole model. A
+time constant of facilitation that no facilitating synapse has is also held against augmentation, another component with
+longer ones. Of a fitted synapse the ends of every interval are judged: where they disagree, the data leave the verdict
+open, and it says so.
 """
 
 from __future__ import annotations
@@ -35,6 +37,8 @@ HELD = 2.0
 
 def analyse(recording: xr.Dataset, sources: Sequence[Measurement] = MEASUREMENTS) -> xr.Dataset:
     """Judge every value of every circuit; `sources` may have your own measurements, by `fwsim.spiking.measured_by`."""
+    if "synapse" in recording.attrs:
+        return as_dataset(list(fitted(recording, sources)), recording)
     rows = []
     for model, circuit in circuits(recording).items():
         claims = [*synapses(circuit), *balance(circuit), *firing(recording, model, circuit)]
@@ -45,12 +49,50 @@ def analyse(recording: xr.Dataset, sources: Sequence[Measurement] = MEASUREMENTS
             if each.quantity == "tau_facil" and each.verdict == fw.spiking.measured.ABOVE
         ]
         rows += [row(model, each) for each in judged] + [dale(model, circuit)]
+    return as_dataset(rows, recording)
+
+
+def as_dataset(rows: Sequence[dict[str, object]], recording: xr.Dataset) -> xr.Dataset:
+    """One variable a column."""
     columns = list(rows[0])
     found = {
         name: ("row", np.array([each[name] for each in rows], float if name == "value" else str))
         for name in columns
     }
     return xr.Dataset(found).assign_attrs({key: str(value) for key, value in recording.attrs.items()})
+
+
+def fitted(recording: xr.Dataset, sources: Sequence[Measurement]) -> Iterator[dict[str, object]]:
+    """Judge the time constants that a synapse was fitted with, and whether their intervals leave it open."""
+    rule = rule_of(json.loads(recording.attrs["synapse"]))
+    for name in recording.parameter.values[recording.parameter_unit.values == "s"]:
+        kind = component_of(str(name), rule)
+        one = recording.sel(parameter=name)
+        ends = [judge(*kind, float(end), "s", sources).verdict for end in one.interval.values]
+        found = row(
+            f"{recording.attrs['rule_shown']}, {name}", judge(*kind, float(one.estimate), "s", sources)
+        )
+        if ends[0] != ends[1]:
+            low, high = (f"{float(end):.3g}" for end in one.interval.values)
+            found["verdict"] = f"open, {low} … {high} s: {ends[0]}, or {ends[1]}"
+        yield found
+
+
+def component_of(name: str, rule: PresynapticRule) -> tuple[str, str]:
+    """What a time constant of a rule is called in the table of measurements; a trace that adds facilitates."""
+    if name.startswith("tau_augmentation"):
+        return "augmentation", "decay"
+    amount = (
+        rule.parameters().get(name.replace("tau_trace", "a"), 0.0) if name.startswith("tau_trace") else 0.0
+    )
+    facilitates = name.startswith(("tau_facil", "tau_F")) or amount > 0
+    recovers = name.startswith(("tau_rec", "tau_D", "tau_depression"))
+    return "excitatory synapse", "tau_facil" if facilitates else "tau_rec" if recovers else name
+
+
+def rule_of(given: dict[str, Any]) -> Any:
+    """The rule that its class and fields describe."""
+    return getattr(fw, given["rule"])(**{name: value for name, value in given.items() if name != "rule"})
 
 
 def circuits(recording: xr.Dataset) -> dict[str, dict[str, Any]]:
@@ -60,8 +102,8 @@ def circuits(recording: xr.Dataset) -> dict[str, dict[str, Any]]:
     described = json.loads(recording.attrs.get("configuration", "{}"))
     if described.get("network") != "Circuit":
         raise RecordingError(
-            "the recording does not say what circuit was run; analyse a run of working_memory or hebbian_memory, or "
-            "a recording of fwsim.spiking.simulate"
+            "the recording does not say what circuit was run; analyse a run of working_memory, hebbian_memory or "
+            "synapse_fit, or a recording of fwsim.spiking.simulate"
         )
     return {"circuit": described}
 
@@ -76,7 +118,7 @@ def synapses(circuit: dict[str, Any]) -> Iterator[Claim]:
         if given is None:
             yield component, "potential", strength, "V"
             continue
-        rule = getattr(fw, given["rule"])(**{name: value for name, value in given.items() if name != "rule"})
+        rule = rule_of(given)
         if isinstance(rule, PresynapticRule):
             yield component, "first release", first_release(rule), "1"
             yield component, "potential", strength * first_release(rule), "V"

@@ -22,6 +22,8 @@ PUBLISHED = {
         "20Hz": 0.200, "100Hz": 1.508, "20Hz_then_100Hz": 0.077, "100Hz_then_20Hz": 0.462, "200Hz": 0.565,
     },
 }  # fmt: skip
+CHOSEN_FROM = ("gamma", "gamma, few cells")
+"Variants in which all rules are compared."
 SHORT = {
     "20Hz_then_100Hz": "20→100",
     "100Hz_then_20Hz": "100→20",
@@ -39,9 +41,24 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         known = np.full((len(PUBLISHED), result.sizes["protocol"]), np.nan)
     result["published_error"] = ("model", "protocol"), np.array(known), about("mean squared error, published")
     result = result.assign_coords(model=list(PUBLISHED))
+    weight = np.exp(-0.5 * (result.inner_tic - result.inner_tic.min("rule")))
+    weight = weight / weight.sum("rule")
+    result["weighted_error"] = squared(
+        (weight * result.prediction).sum("rule", min_count=1), result
+    ).assign_attrs(
+        about("mean squared error, predictions averaged by their weight of TIC without the protocol")
+    )
+    result["averaged_error"] = squared(result.averaged, result).assign_attrs(
+        about("mean squared error, prediction averaged over the bootstrap")
+    )
     share = 1 - result.held_out_shape_error / result.held_out_error
     result["gain_share"] = share.assign_attrs(about("share of the error that a better gain removes"))
     return result
+
+
+def squared(predicted: xr.DataArray, result: xr.Dataset) -> xr.DataArray:
+    """Mean squared error over pulses."""
+    return ((predicted - result.measured) ** 2).mean("pulse")
 
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
@@ -52,11 +69,18 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
         main = variant == result.variant.values[0]
         for rule in result.rule.values if main else ["Tsodyks–Markram", result.rule_shown]:
             one = part.sel(rule=rule)
+            if one.held_out_error.isnull().all():
+                continue
             text = rule if main else f"{rule}, {variant}"
             row = errors(text, one.held_out_error, one.held_out_shape_error)
             rows.append(row | {"ΔTIC": f"{float(one.tic - part.tic.min()):.0f}"})
-        text = "chosen without it" if main else f"chosen without it, {variant}"
-        rows.append(errors(text, part.chosen_error, part.chosen_shape_error))
+        for criterion in result.criterion.values if variant in CHOSEN_FROM else ():
+            one = part.sel(criterion=criterion)
+            text = f"chosen without it by {criterion}, {variant}"
+            rows.append(errors(text, one.chosen_error, one.chosen_shape_error))
+        if variant in CHOSEN_FROM:
+            rows.append(errors(f"averaged by weights of TIC, {variant}", part.weighted_error))
+    rows.append(errors(f"{result.rule_shown}, averaged over its bootstrap", result.averaged_error))
     if not result.attrs["simulated"]:
         rows += [errors(str(model), result.published_error.sel(model=model)) for model in result.model.values]
     for pair in result.pair.values:
@@ -156,6 +180,10 @@ def plot_time_constants(result: xr.Dataset) -> Figure:
         axis.hist(
             1e3 * one.posterior, bins, density=True, histtype="step", color=COLOURS["black"], label="Laplace"
         )
+        if "sampled" in one:
+            axis.hist(
+                1e3 * one.sampled, bins, density=True, histtype="step", color=COLOURS["blue"], label="MCMC"
+            )
         axis.axvline(1e3 * one.estimate, color=COLOURS["vermillion"])
         open_end = "" if bool(one.determined) else ", not determined"
         axis.set(xscale="log", xlabel=f"{name} (ms){open_end}", ylabel="density (1/ms)")

@@ -10,16 +10,20 @@ the end of the 100 Hz train, and a supralinear, saturating read-out of two time 
 The data are CSV files, a protocol each: `--data FOLDER`, or the folder `chamberland2018` in the environment
 variable FWSIM_DATA. `--data simulated` draws responses of a known synapse instead.
 
-The recording holds what every rule predicts of each protocol left out, under two noise models and with
-shared or separate gains, and for one rule the fit to all protocols: bands, residuals, bootstrap, posterior.
+The recording holds what every rule predicts of each protocol left out, with sweeps that count alone or by the few
+cells they come from, and what would have been chosen without the protocol; for a few rules the same under another
+noise model and with a gain for each protocol; and for one rule the fit to all protocols: bands, residuals, bootstrap,
+posterior. It is a source for `fwsim analyse RUN --analysis plausibility`.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -33,11 +37,11 @@ from fwsim.study import Context
 
 QUICK = {"data": "simulated", "rules": "few", "starts": 4, "replicates": 20}
 
-VARIANTS = {
-    "gamma": {},
+FEW_ONLY = {
     "normal": {"noise": "normal"},
     "gamma, gain per protocol": {"gain": "protocol"},
 }
+"Variants in which only a few rules are compared."
 FEW = ("Tsodyks–Markram", "linear–nonlinear 2", "cloglog 1", "cloglog 2")
 SIMULATED = fw.LinearNonlinear(baseline=-1.9, a=(0.4, 0.35), tau_trace=(0.045, 0.7), readout="cloglog")
 
@@ -57,6 +61,10 @@ class Config(Base):
     "Bootstrap replicates."
     level: float = Field(default=0.95, gt=0, lt=1)
     "Probability of intervals and bands."
+    intraclass_correlation: float = Field(default=0.02, ge=0, lt=1)
+    "Of sweeps of one protocol, in the variant where they come from a few cells; stated before its errors were seen."
+    sampler_steps: int = Field(default=0, ge=0)
+    "Steps of the ensemble sampler of the posterior, 0 for none; needs the extra mcmc."
 
 
 def run(config: Config, context: Context) -> xr.Dataset:
@@ -68,26 +76,28 @@ def run(config: Config, context: Context) -> xr.Dataset:
     if config.rule not in compared:
         raise fw.ConfigError(f"rule={config.rule!r} is not compared; use one of {', '.join(compared)}")
     options = {"starts": config.starts, "seed": context.seed_of("starts")}
-    variants = [
-        fw.compare_rules(compared, data, **options, **variant, progress=context.show)
-        for variant in VARIANTS.values()
-    ]
-    measured = variants[0][["measured", "standard_error"]]
-    predicted = [variant.drop_vars(list(measured)) for variant in variants]
-    recording = xr.concat(predicted, "variant", data_vars="all").assign_coords(variant=texts(VARIANTS))
-    recording = recording.merge(measured, compat="no_conflicts")
+    recording = comparisons(config, context, compared, data, options)
     floor = fw.fitting.noise_floor(data)
     context.save_table("noise_floor", floor)
     options |= {"replicates": config.replicates, "level": config.level}
     fit = fw.fit(compared[config.rule], data, **options)
     context.save_table("parameters", fit.summary())
+    recording = recording.merge(details(fit), compat="no_conflicts")
+    if config.sampler_steps:
+        chains = fit.sample_posterior(steps=config.sampler_steps, seed=options["seed"])
+        draws = chains.at.values(chains.draws).numpy()
+        recording["sampled"] = (
+            ("sample", "parameter"),
+            draws[:: max(1, len(draws) // 4000)],
+            about("MCMC posterior"),
+        )
     with context.progress("predicting protocols", len(data.protocols)) as advance:
         bands = []
         for k, name in enumerate(data.protocols):
             without = fw.fit(compared[config.rule], data.without(name), **options)
             bands.append(padded_bands(without, data, k))
+            context.save_table(f"parameters_without_{name}", without.summary())
             advance()
-    recording = recording.merge(details(fit), compat="no_conflicts")
     recording = recording.merge(xr.concat(bands, "protocol"), join="left", compat="no_conflicts")
     recording["floor"] = (
         "pair",
@@ -96,7 +106,35 @@ def run(config: Config, context: Context) -> xr.Dataset:
     )
     recording["floor_sampling"] = "pair", floor.from_sampling.to_numpy(), about("of it from sampling")
     recording["pair"] = "pair", texts(floor.protocols), about("protocols with the same stimulus")
-    return recording.assign_attrs(rule_shown=config.rule, simulated=int(config.data == "simulated"))
+    return recording.assign_attrs(
+        rule_shown=config.rule,
+        simulated=int(config.data == "simulated"),
+        synapse=json.dumps(described(fit.rule)),
+    )
+
+
+def comparisons(
+    config: Config,
+    context: Context,
+    compared: dict[str, fw.rules.PresynapticRule],
+    data: Responses,
+    options: dict[str, Any],
+) -> xr.Dataset:
+    """Leave protocols out, in every variant `[variant, rule, …]`; NaN where a rule is not in it."""
+    few = {name: compared[name] for name in FEW}
+    variants = {
+        "gamma": (compared, {}),
+        "gamma, few cells": (compared, {"intraclass_correlation": config.intraclass_correlation}),
+        **{name: (few, changed) for name, changed in FEW_ONLY.items()},
+    }
+    found = [
+        fw.compare_rules(rules, data, **options, **changed, progress=context.show)
+        for rules, changed in variants.values()
+    ]
+    measured = found[0][["measured", "standard_error"]]
+    predicted = [each.drop_vars(list(measured)).reindex(rule=list(compared)) for each in found]
+    joined = xr.concat(predicted, "variant", data_vars="all").assign_coords(variant=texts(variants))
+    return joined.merge(measured, compat="no_conflicts")
 
 
 def responses(config: Config, context: Context) -> object:
@@ -138,6 +176,11 @@ def candidates() -> dict[str, fw.rules.PresynapticRule]:
     return found
 
 
+def described(rule: fw.rules.PresynapticRule) -> dict[str, Any]:
+    """Class and fields of a rule whose parameters are numbers."""
+    return {"rule": type(rule).__name__} | {field.name: getattr(rule, field.name) for field in fields(rule)}
+
+
 def details(fit: Fit) -> xr.Dataset:
     """Residuals, bootstrap and posterior of one fit to all protocols."""
     at, level = fit.problem.at, fit.level
@@ -164,6 +207,10 @@ def padded_bands(fit: Fit, data: Responses, protocol: int) -> xr.Dataset:
     times = data.times[protocol]
     known = ~times.isnan()
     bands = fit.bands(times[known]).drop_vars("time").rename(spike="pulse")
+    at = fit.problem.at
+    gains = at.gain_at(fit.replicates).log().mean(-1, keepdim=True).exp()
+    each = gains * at.rule_at(fit.replicates).respond(times[known].expand(len(gains), -1))
+    bands["averaged"] = "pulse", each.mean(0).numpy(), about("prediction averaged over the bootstrap")
     bands = bands.assign_coords(pulse=np.arange(int(known.sum()))).reindex(pulse=np.arange(len(times)))
     return bands.drop_vars("mean").assign_coords(protocol=data.protocols[protocol])
 

@@ -36,7 +36,7 @@ def choose(compared: xr.Dataset) -> xr.Dataset:
     import xarray as xr
 
     axes = [dim for dim in compared.held_out_error.dims if dim != "protocol"]
-    flat = compared.stack(candidate=axes, create_index=False)  # noqa: PD013 - of xarray
+    flat = compared.stack(candidate=axes, create_index=False)
     labels = [", ".join(map(str, names)) for names in zip(*(flat[axis].values for axis in axes))]
     names = np.array(labels, dtype=object)
     best = xr.concat(

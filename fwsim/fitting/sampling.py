@@ -66,6 +66,7 @@ def sample(
         return torch.where(inside, bend.weight * value, -torch.inf).numpy()
 
     generator = torch.Generator().manual_seed(seed)
+    moving = int(torch.randint(2**31, (), generator=generator))  # emcee's kind takes 32 bits
     walkers = 4 * len(posterior.mode)
     sampler = emcee.EnsembleSampler(
         walkers,
@@ -76,7 +77,7 @@ def sample(
     )
     begin = emcee.State(
         _around(posterior, walkers, generator).numpy(),
-        random_state=np.random.RandomState(seed).get_state(),  # noqa: NPY002 - emcee's own kind
+        random_state=np.random.RandomState(moving).get_state(),
     )
     with track("sampling the posterior", steps) as advance, torch.no_grad():
         for _ in sampler.sample(begin, iterations=steps):
@@ -84,8 +85,8 @@ def sample(
     forgotten = float(np.max(sampler.get_autocorr_time(discard=steps // BURN_IN, quiet=True, tol=0)))
     if not forgotten * ENOUGH <= steps:
         warnings.warn(
-            f"walkers forget where they were after {forgotten:.0f} of {steps} steps; give steps={ENOUGH * forgotten:.0f} "
-            "or more for intervals that stay",
+            f"walkers forget where they were after {forgotten:.0f} of {steps} steps; "
+            f"give steps={ENOUGH * forgotten:.0f} or more for intervals that stay",
             stacklevel=3,
         )
     draws = torch.from_numpy(sampler.get_chain(discard=steps // BURN_IN, flat=True))
