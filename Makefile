@@ -31,6 +31,9 @@ lint: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+results: $(READY)  # hours, from nothing; what is done is skipped
+	OMP_NUM_THREADS=1 $(BIN)/python docs/results/regenerate.py $(PAGES)
+
 bench: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

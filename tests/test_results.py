@@ -1,0 +1,97 @@
+"""`make results`: what every page quotes has a command, what is done is skipped, what is stale is done again."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from fwsim import study
+from fwsim.study import files
+
+ROOT = files.Path(__file__).parents[1]
+module = files.load(ROOT / "docs" / "results" / "regenerate.py", ("sources", "make"))
+
+
+@pytest.fixture
+def place(toy, monkeypatch):
+    """A folder of a user with the toy experiment, whose results go to `page`."""
+    (toy / "page").mkdir()
+    monkeypatch.setattr(module, "HERE", toy / "page")
+    return toy
+
+
+def in_process(command):
+    """Run a command here, since a process of its own takes seconds to start."""
+    run = module.Run(module.folder_of(command))
+    if not module.is_done(run):
+        seed = int(command.rpartition(" ")[2])
+        study.run("trace", {"steps": 5}, seed=seed, folder=run.folder, force=run.folder.exists())
+    return run
+
+
+def source(**entries):
+    return module.Source("toy", runs=("fwsim run trace --seed {seed}",), over={"seed": [1, 2]}, **entries)
+
+
+def test_every_table_and_figure_of_a_page_with_commands_is_made_by_one():
+    made = {(entry.page, name) for entry in module.sources() for name in [*entry.files, *entry.scripts]}
+    for page in {page for page, _ in made}:
+        there = [path for kind in ("csv", "png") for path in module.HERE.glob(f"{page}*.{kind}")]
+        assert {path.name for path in there} <= {name for _, name in made}
+
+
+def test_every_command_is_understood():
+    """Options, values and units of every run; scripts are there."""
+    from fwsim.study.options import RunSettings, SweepSettings, parse
+    from fwsim.study.sweep_axes import parse_assignments, parse_axes
+
+    for entry in module.sources():
+        for command in entry.commands:
+            _, kind, name, *tokens = module.shlex.split(command)
+            experiment = study.load_experiment(ROOT / "experiments" / f"{name}.py")
+            settings = {"run": RunSettings, "sweep": SweepSettings}[kind]
+            _, parsed = parse(experiment, tokens, settings)
+            parse_axes(experiment, parse_assignments(getattr(parsed, "over", ())))
+        for command in entry.scripts.values():
+            assert (ROOT / command.split()[1]).is_file()
+
+
+def test_runs_have_folders_of_their_own():
+    commands = {command for entry in module.sources() for command in entry.commands}
+    assert len({module.folder_of(command) for command in commands}) == len(commands)
+
+
+def test_what_is_done_is_skipped_and_what_is_stale_is_not(place):
+    entry = source(files={"toy.csv": "table.csv"}, labels={"seed": [1, 2]})
+    assert module.make("toy", [entry], in_process) == []
+    records = json.loads((place / "page" / "toy.json").read_text())
+    assert [each["seeds"] for each in records] == [[1], [2]]
+    assert {"command", "commit", "versions", "wall_time_s"} <= records[0].keys()
+    assert set(pd.read_csv(place / "page" / "toy.csv")["seed"]) == {1, 2}
+
+    first = module.Run(module.folder_of(entry.commands[0]))
+    started = first.manifest["started"], first.folder.stat().st_ino
+    module.make("toy", [entry], in_process)
+    assert (first.manifest["started"], first.folder.stat().st_ino) == started
+    experiment = place / "experiments" / "trace.py"
+    experiment.write_text(experiment.read_text() + "\n# changed\n")
+    assert not module.is_done(first)
+
+
+def test_what_is_outstanding_is_said_and_nothing_is_made_up(place):
+    entry = source(files={"toy.csv": "table.csv"})
+    in_process(entry.commands[0])
+    assert module.make("toy", [entry], module.done) == [entry.commands[1]]
+    assert not (place / "page" / "toy.csv").exists()
+
+
+def test_a_table_between_marks_is_written_anew(place):
+    page = place / "page" / "toy.md"
+    (place / "page" / "a.csv").write_text("x,y\n1,\n")
+    page.write_text("before\n<!-- a.csv -->\nold\n<!-- end -->\nafter\n")
+    for _ in range(2):
+        module.write_tables(page)
+    assert (
+        page.read_text()
+        == "before\n<!-- a.csv -->\n| x | y |\n| --- | --- |\n| 1 |  |\n<!-- end -->\nafter\n"
+    )
