@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: setup demo test test-slow bench bench-gpu docs lint clean
+.PHONY: setup demo test test-slow results bench bench-gpu docs lint clean
 
 setup: $(READY)
 
