@@ -24,19 +24,14 @@ PAPER = {
     "fast_weights": {50: 7.21, 100: 1.30, 200: 0.85},
 }
 LABELS = {"fast_weights": "fast weights", "irnn": "IRNN", "lstm": "LSTM", "convnet": "ConvNet"}
-BLOCKED = {
-    "none": "nothing",
-    "integrating": "reading when it integrates",
-    "looking": "reading when it looks",
-    "all": "all reading",
-}
+BLIND = {"integrating": "integrating blind (%)", "looking": "looking blind (%)", "all": "all blind (%)"}
 LAYOUT = ("glimpse", "level", "integrate", "part", "stored", "cleared")
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Errors, learning curve, lesions, and shares of attention."""
     config = json.loads(recording.attrs["experiment_configuration"])
-    kept = ["test_error", "parameters", "validation", "lesion_error"]
+    kept = ["test_error", "parameters", "validation", "lesion_error", *LAYOUT]
     result = recording[[name for name in kept if name in recording]].load()
     result["validation_error"] = described(100 * result["validation"], "validation error", "%")
     result["paper_error"] = paper(result, config)
@@ -44,8 +39,6 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         attention, recency = abs(recording["attention"].load()), recording["recency"].load()
         result["share"] = described(share(attention).mean("trial"), "share of attention")
         result["recency_share"] = described(share(recency), "share by age alone")
-    if not result["test_error"].dims:
-        result = result.merge(recording[list(LAYOUT)].load())
     result.attrs = {
         "experiment_configuration": recording.attrs["experiment_configuration"],
         "model": config["model"],
@@ -81,7 +74,7 @@ def points(result: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
     for places in itertools.product(*(range(result.sizes[dim]) for dim in over)):
         at = result.isel(dict(zip(over, places, strict=True)))
         varied = [name for name in at.coords if at[name].ndim == 0 and set(result[name].dims) & set(over)]
-        values = {"model": result.model, "units": result.units} if not varied else {}
+        values = {"model": result.attrs["model"], "units": result.attrs["units"]}
         values |= {str(name): at[name].item() for name in varied}
         found.append((", ".join(spoken(name, value) for name, value in values.items()), at))
     return found
@@ -103,20 +96,44 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
         if not len(shown):
             continue
         parameters = np.nanmax(at.parameters.values)
-        rows.append(
-            {
-                "": name,
-                "test error (%)": f"{shown.mean():.2f}",
-                "seeds": " ".join(f"{error:.2f}" for error in shown),
-                "Ba et al. 2016 (%)": number(at.paper_error),
-                "parameters": f"{parameters:.0f}",
-                **{
-                    f"without {BLOCKED[str(blocked)]} (%)": number(at.lesion_error.sel(blocked=blocked))
-                    for blocked in (result.blocked.values[1:] if "lesion_error" in result else ())
-                },
-            }
-        )
+        row = {
+            "": name,
+            "test error (%)": f"{shown.mean():.2f}",
+            "seeds": " ".join(f"{error:.2f}" for error in shown),
+            "Ba et al. 2016 (%)": number(at["paper_error"]),
+            "parameters": f"{parameters:.0f}",
+        }
+        if "lesion_error" in at:
+            for blocked, column in BLIND.items():
+                row[column] = number(at["lesion_error"].sel(blocked=blocked))
+            row["attention to its whole (%)"] = number(own_share(at, "share"))
+            row["by age alone (%)"] = number(own_share(at, "recency_share"))
+        rows.append(row)
     return rows
+
+
+def one(at: xr.Dataset) -> xr.Dataset:
+    """First of what was run, without the steps that longer layouts have."""
+    at = at.isel(dict.fromkeys(at["test_error"].dims, 0))
+    steps = np.flatnonzero(at["integrate"].notnull())
+    return at.isel({dim: steps for dim in ("time", "past") if dim in at.dims})
+
+
+def own_share(at: xr.Dataset, name: str) -> xr.DataArray:
+    """Mean share of attention in % that integrating steps pay to the whole whose parts they put together.
+
+    Over the steps that have a choice, since more than one state is stored; NaN without any.
+    """
+    layout = one(at)
+    integrates, stored, level = (layout[key].values for key in ("integrate", "stored", "level"))
+    places = [
+        (step, max(time for time in range(step) if level[time] == level[step] and not integrates[time]))
+        for step in np.flatnonzero(integrates)
+        if stored[:step].sum() > 1
+    ]
+    shares = [at[name].isel(time=step, past=past) for step, past in places]
+    found = xr.concat(shares, "step").mean() if shares else xr.DataArray(0.0)
+    return 100 * found.where(found > 0)
 
 
 def number(values: xr.DataArray) -> str:
@@ -124,12 +141,13 @@ def number(values: xr.DataArray) -> str:
 
 
 def plot(result: xr.Dataset) -> dict[str, Figure]:
-    """Draw one run: layout, learning curve, attention; or the errors of a sweep."""
-    if result["test_error"].dims:
-        return {"errors": plot_errors(result)}
-    figures = {"layout": plot_layout(result), "learning": plot_learning(result)}
-    if "share" in result:
-        figures["attention"] = plot_attention(result)
+    """Draw the errors of a sweep, or the learning curve of a run; layout and attention of the first that was run."""
+    first = one(result)
+    swept = bool(result["test_error"].dims)
+    figures = {"errors": plot_errors(result)} if swept else {"learning": plot_learning(result)}
+    figures["layout"] = plot_layout(first)
+    if "share" in first and bool((first["share"] > 0).any()):
+        figures["attention"] = plot_attention(first)
     return figures
 
 
@@ -155,7 +173,7 @@ def plot_layout(result: xr.Dataset) -> Figure:
     side = round(result.sizes["pixel"] ** 0.5)
     columns = 6 if result.sizes["time"] % 6 == 0 else min(8, result.sizes["time"])
     rows = -(-result.sizes["time"] // columns)
-    made, axes = figure(rows, columns, width="double", aspect=1.15, squeeze=False)
+    made, axes = figure(rows, columns, width="double", aspect=1.1, squeeze=False)
     for step, panel in enumerate(axes.flat):
         panel.set(xticks=[], yticks=[])
         if step >= result.sizes["time"]:
@@ -184,7 +202,7 @@ def plot_learning(result: xr.Dataset) -> Figure:
     axes.plot(result.epoch[-1], result.test_error, "s", color=COLOURS["vermillion"], label="test")
     if np.isfinite(result.paper_error):
         axes.axhline(float(result.paper_error), color=COLOURS["green"], ls="--", label="Ba et al. 2016")
-    title = f"{LABELS[result.model]}, {result.units} units"
+    title = f"{LABELS[result.attrs['model']]}, {result.attrs['units']} units"
     axes.set(xlabel="epoch", ylabel="error (%)", yscale="log", title=title)
     axes.legend()
     return made
@@ -192,7 +210,7 @@ def plot_learning(result: xr.Dataset) -> Figure:
 
 def plot_attention(result: xr.Dataset) -> Figure:
     """Share of attention of every step to each stored state, and what their ages alone would give."""
-    stored = np.flatnonzero(result.stored.values)
+    stored = np.flatnonzero(result["stored"].values)
     made, axes = figure(1, 2, width="double", aspect=1.1, sharey=True)
     for panel, (name, title) in zip(
         axes, (("share", "attention"), ("recency_share", "by age alone")), strict=True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -69,7 +70,7 @@ class RecursiveNetwork(nn.Module):
             )
         if set(weights) != set(range(max(weights) + 1)):
             raise ConfigError(f"weights={list(weights)} leaves sets out; number them 0, 1, … without gaps")
-        self.inputs, self.units, self.dt = inputs, units, dt
+        self.inputs, self.units, self.memory, self.dt = inputs, units, memory, dt
         self.stored, self.cleared, self.weights = tuple(stored), tuple(cleared), tuple(weights)
         self.networks = nn.ModuleList(
             FastWeightNetwork(inputs, units, memory, inner_steps, dt) for _ in range(max(weights) + 1)
@@ -95,7 +96,7 @@ class RecursiveNetwork(nn.Module):
         checks.sequence("x", x, self.inputs)
         if x.shape[1] != len(self.stored):
             raise ConfigError(f"x has {x.shape[1]} steps, the network {len(self.stored)}; give as many")
-        cells = [network.cell() for network in self.networks]
+        cells = [network.cell() for network in self._sets()]
         kernel = self._kernel(x)
         past: list[int] = []
         memory = x.new_zeros(len(x), 0, self.units)
@@ -136,15 +137,19 @@ class RecursiveNetwork(nn.Module):
         stored = (age >= 0) & torch.tensor(self.stored, device=like.device)
         return self._kernel(like)[age.clamp(min=0)] * stored
 
+    def _sets(self) -> list[FastWeightNetwork]:
+        """The sets of slow weights, as what they are."""
+        return cast("list[FastWeightNetwork]", list(self.networks))
+
     def _kernel(self, like: Tensor) -> Tensor:
         """κ of every age, `[time]`."""
-        ages = torch.arange(len(self.stored), device=like.device)
-        return self.networks[0].rule().kernel(ages, self.dt).to(like)
+        ages = torch.arange(len(self.stored))
+        return self.memory.kernel(ages, self.dt).to(like)
 
     def _drives(self, x: Tensor) -> list[Tensor]:
         """Input of every step, C x + b with its own weights: `[time]` of `[batch, unit]`."""
         drives: dict[int, Tensor] = {}
-        for kind, network in enumerate(self.networks):
+        for kind, network in enumerate(self._sets()):
             steps = [step for step, other in enumerate(self.weights) if other == kind]
             part = nn.functional.linear(x[:, steps], network.C, network.b)
             drives.update(zip(steps, part.unbind(1), strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -154,11 +154,12 @@ class GlimpseLayout:
             paper's figure; `"none"`: one for each level, and one for each level to integrate.
         """
         choice("sharing", sharing, SHARING)
-        kinds = {
-            "all": [()] * self.length,
-            "levels": [(step.integrate,) for step in self.steps],
-            "none": [(step.integrate, step.level) for step in self.steps],
-        }[sharing]
+        key: dict[str, Callable[[Glimpse], tuple[int, ...]]] = {
+            "all": lambda step: (),
+            "levels": lambda step: (step.integrate,),
+            "none": lambda step: (step.integrate, step.level),
+        }
+        kinds = [key[sharing](step) for step in self.steps]
         numbers = {kind: number for number, kind in enumerate(dict.fromkeys(kinds))}
         return tuple(numbers[kind] for kind in kinds)
 
