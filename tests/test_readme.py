@@ -17,3 +17,19 @@ def test_the_readme_has_an_example_for_each_use():
 def test_example_runs(code, capsys):
     exec(compile(code, "README.md", "exec"), {})
     assert capsys.readouterr().out.strip()
+
+
+def test_commands_exist():
+    from fwsim.cli import app
+
+    named = re.findall(r"^    fwsim ([a-z]+)", README.read_text(), flags=re.M)
+    assert len(named) >= 5
+    assert set(named) <= set(app)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(name):
+    text = (README.parent / name).read_text()
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    assert links
+    assert [link for link in links if not (README.parent / link).exists()] == []

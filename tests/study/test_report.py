@@ -137,6 +137,8 @@ def test_ink_follows_the_scheme_and_large_figures_are_pixels(tmp_path, monkeypat
     assert "currentColor" in text
     assert "#000000" not in text
     assert 'aria-label="a line"' in text
+    (tmp_path / "moving.gif").write_bytes(b"GIF89a")
+    assert 'src="data:image/gif;base64,R0lGODlh"' in vector.inline(tmp_path / "moving.gif", "y-", "a game")
     monkeypatch.setattr(vector, "LARGEST", 10)
     assert vector.inline(paths[-1], "x-", "a line").startswith(
         '<img alt="a line" src="data:image/png;base64,'

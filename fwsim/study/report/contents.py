@@ -202,7 +202,7 @@ def _analysed(run: Run, anchor: str) -> Iterator[Analysed]:
     folders = [run.folder / "results", run.folder / "agreement", *sorted(run.folder.glob("results-*"))]
     for number, folder in enumerate(each for each in folders if each.is_dir()):
         title = TITLES.get(folder.name, folder.name.removeprefix("results-").replace("_", " ").capitalize())
-        figures = sorted(folder.glob("*.svg"))
+        figures = sorted((*folder.glob("*.svg"), *folder.glob("*.gif")))
         table = folder / "table.csv"
         yield Analysed(
             title,

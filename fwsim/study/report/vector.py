@@ -21,15 +21,16 @@ def inline(path: Path, prefix: str, label: str) -> str:
     Parameters
     ----------
     path
-        `<name>.svg`, as `save_figure` writes it beside `<name>.png`.
+        `<name>.svg`, as `save_figure` writes it beside `<name>.png`, or an animation `<name>.gif`.
     prefix
         Put before its identifiers, which several figures of a page share otherwise.
     label
         What it shows, for those who do not see it.
     """
-    if path.stat().st_size > LARGEST:
-        data = base64.b64encode(path.with_suffix(".png").read_bytes()).decode()
-        return f'<img alt="{label}" src="data:image/png;base64,{data}">'
+    if path.suffix == ".gif" or path.stat().st_size > LARGEST:
+        pixels = path if path.suffix == ".gif" else path.with_suffix(".png")
+        data = base64.b64encode(pixels.read_bytes()).decode()
+        return f'<img alt="{label}" src="data:image/{pixels.suffix[1:]};base64,{data}">'
     text = METADATA.sub("", PROLOG.sub("", path.read_text()))
     text = re.sub(r'\b(id|xlink:href|href)="(#?)(?!data:)', rf'\1="\2{prefix}', text)
     text = text.replace("url(#", f"url(#{prefix}")
