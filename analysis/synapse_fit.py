@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from fwsim.fitting import choose
 from fwsim.study import COLOURS, figure
 
 # Rossbroich et al. 2021, fitted to the other protocols of a set of seven: mean squared error of the one left out.
@@ -41,13 +42,6 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         known = np.full((len(PUBLISHED), result.sizes["protocol"]), np.nan)
     result["published_error"] = ("model", "protocol"), np.array(known), about("mean squared error, published")
     result = result.assign_coords(model=list(PUBLISHED))
-    weight = np.exp(-0.5 * (result.inner_tic - result.inner_tic.min("rule")))
-    weight = weight / weight.sum("rule")
-    result["weighted_error"] = squared(
-        (weight * result.prediction).sum("rule", min_count=1), result
-    ).assign_attrs(
-        about("mean squared error, predictions averaged by their weight of TIC without the protocol")
-    )
     result["averaged_error"] = squared(result.averaged, result).assign_attrs(
         about("mean squared error, prediction averaged over the bootstrap")
     )
@@ -74,12 +68,9 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
             text = rule if main else f"{rule}, {variant}"
             row = errors(text, one.held_out_error, one.held_out_shape_error)
             rows.append(row | {"ΔTIC": f"{float(one.tic - part.tic.min()):.0f}"})
-        for criterion in result.criterion.values if variant in CHOSEN_FROM else ():
-            one = part.sel(criterion=criterion)
-            text = f"chosen without it by {criterion}, {variant}"
-            rows.append(errors(text, one.chosen_error, one.chosen_shape_error))
         if variant in CHOSEN_FROM:
-            rows.append(errors(f"averaged by weights of TIC, {variant}", part.weighted_error))
+            rows += choices(part, f"any rule, {variant}")
+            rows += choices(part.isel(rule=part.probability.values), f"release at most 1, {variant}")
     rows.append(errors(f"{result.rule_shown}, averaged over its bootstrap", result.averaged_error))
     if not result.attrs["simulated"]:
         rows += [errors(str(model), result.published_error.sel(model=model)) for model in result.model.values]
@@ -89,6 +80,18 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
         rows.append({"rule": text, "mean": number(one.floor), "own gain": number(one.floor_sampling)})
     blank = dict.fromkeys(max(rows, key=len), "")
     return [blank | row for row in rows]
+
+
+def choices(part: xr.Dataset, candidates: str) -> list[dict[str, object]]:
+    """Make the rows of what is chosen among candidates without the protocol, and of an average weighted by TIC."""
+    found = choose(part)
+    rows = []
+    for criterion in found.criterion.values:
+        one = found.sel(criterion=criterion)
+        rows.append(errors(f"chosen by {criterion}: {candidates}", one.chosen_error, one.chosen_shape_error))
+    weight = np.exp(-0.5 * (part.inner_tic - part.inner_tic.min("rule")))
+    averaged = (weight * part.prediction).sum("rule", min_count=1) / weight.sum("rule")
+    return [*rows, errors(f"averaged by TIC: {candidates}", squared(averaged, part))]
 
 
 def errors(name: str, error: xr.DataArray, shape: xr.DataArray | None = None) -> dict[str, object]:

@@ -134,6 +134,8 @@ def comparisons(
     measured = found[0][["measured", "standard_error"]]
     predicted = [each.drop_vars(list(measured)).reindex(rule=list(compared)) for each in found]
     joined = xr.concat(predicted, "variant", data_vars="all").assign_coords(variant=texts(variants))
+    bounded = [isinstance(rule, (fw.TsodyksMarkram, fw.LinearNonlinear)) for rule in compared.values()]
+    joined["probability"] = "rule", np.array(bounded), about("whether a release is a probability, at most 1")
     return joined.merge(measured, compat="no_conflicts")
 
 

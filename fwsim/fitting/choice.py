@@ -51,4 +51,4 @@ def choose(compared: xr.Dataset) -> xr.Dataset:
         result[f"chosen_{kind}"] = (
             source.isel(candidate=best).drop_vars(axes, errors="ignore").assign_attrs(attrs)
         )
-    return result
+    return result.transpose("criterion", "protocol")

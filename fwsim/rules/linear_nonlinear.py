@@ -32,8 +32,8 @@ class LinearNonlinear(PresynapticRule):
 
     Sources: Rossbroich, Trotter, Beninger, Tóth & Naud 2021, PLoS Comput. Biol. 17:e1008013, eqs. 1–5
     (`logistic`, there relative to the first release); `cloglog` is the complementary log–log link of
-    McCullagh & Nelder 1989. The defaults are mossy fibres of the hippocampus, fitted with `fwsim.fit`;
-    trains of half a second leave their slow time constant open (0.6 s and more).
+    McCullagh & Nelder 1989. The defaults are mossy fibres of the hippocampus, fitted with `fwsim.fit`
+    (docs/results/synapse_fit.md); trains of half a second bound their slow time constant from below only (0.4 s).
 
     Parameters
     ----------
@@ -48,10 +48,10 @@ class LinearNonlinear(PresynapticRule):
         One of the two above.
     """
 
-    baseline: Any = number(-1.96)
-    a: Any = number((0.54, 0.34), components=True)
-    tau_trace: Any = time_constant((0.05, 2.1), components=True)
-    readout: str = "logistic"
+    baseline: Any = number(-1.88)
+    a: Any = number((0.39, 0.36), components=True)
+    tau_trace: Any = time_constant((0.046, 0.68), components=True)
+    readout: str = "cloglog"
 
     def __post_init__(self) -> None:
         choice("readout", self.readout, READOUTS)

@@ -21,7 +21,7 @@ PUBLISHED_TM = {
 }  # fmt: skip
 RULES = {
     "tm": fw.TsodyksMarkram(U=0.1, tau_rec=0.1, tau_facil=0.5),
-    "cloglog": fw.LinearNonlinear(a=(0.4, 0.4), tau_trace=(0.3, 0.3), readout="cloglog"),
+    "cloglog": fw.LinearNonlinear(),
 }
 
 

@@ -6,7 +6,7 @@ import torch
 import xarray as xr
 
 import fwsim as fw
-from fwsim.fitting import TRAINS, gather, noise_floor, synthetic_table
+from fwsim.fitting import TRAINS, choose, gather, noise_floor, synthetic_table
 from fwsim.fitting.comparison import every_fold, labels, squared_error
 
 TM = fw.TsodyksMarkram(U=0.15, tau_rec=0.3, tau_facil=0.4)
@@ -22,9 +22,8 @@ def test_the_right_rule_wins():
     assert (best.held_out_error < COMPARED.held_out_error.sel(rule="wrong")).mean() >= 0.8
     assert best.held_out_error.max() < 0.05
     assert (COMPARED.chosen == "right").all()
-    xr.testing.assert_allclose(
-        COMPARED.chosen_error, best.held_out_error.drop_vars("rule").rename("chosen_error")
-    )
+    for criterion in COMPARED.criterion:
+        np.testing.assert_array_equal(COMPARED.chosen_error.sel(criterion=criterion), best.held_out_error)
 
 
 def test_a_prediction_does_not_know_what_it_predicts():
@@ -33,13 +32,45 @@ def test_a_prediction_does_not_know_what_it_predicts():
     factor = np.where(TABLE.protocol == protocol, 3.0, 1.0)
     other = fw.compare_rules(RULES, TABLE.assign(amplitude=TABLE.amplitude * factor), starts=4)
     part, before = other.sel(protocol=protocol), COMPARED.sel(protocol=protocol)
-    for name in ("prediction", "inner_error", "inner_log_likelihood"):
+    for name in ("prediction", "inner_error", "inner_log_likelihood", "inner_tic"):
         np.testing.assert_allclose(part[name], before[name], rtol=2e-3)
-    assert part.chosen == before.chosen
+    assert (part.chosen == before.chosen).all()
     elsewhere = other.prediction.drop_sel(protocol=protocol)
     assert not np.allclose(
         elsewhere, COMPARED.prediction.drop_sel(protocol=protocol), rtol=1e-2, equal_nan=True
     )
+
+
+def test_a_choice_is_by_the_least_of_each_criterion():
+    """Also over two variants, where one of them has no number for a rule."""
+    made = lambda *rows: (("rule", "protocol"), np.array(rows), {"long_name": "error"})  # noqa: E731
+    one = xr.Dataset(
+        {
+            "held_out_error": made([1.0, 2.0], [3.0, 4.0]),
+            "held_out_shape_error": made([0.1, 0.2], [0.3, 0.4]),
+            "inner_error": made([5.0, 1.0], [4.0, 2.0]),
+            "inner_log_likelihood": made([-5.0, 1.0], [-6.0, 2.0]),
+            "inner_tic": made([7.0, 6.0], [6.0, 7.0]),
+        },
+        coords={"rule": ["a", "b"], "protocol": ["p", "q"]},
+    )
+    found = choose(one)
+    assert found.chosen.values.tolist() == [["b", "a"], ["a", "b"], ["b", "a"]]
+    assert found.chosen_error.values.tolist() == [[3.0, 2.0], [1.0, 4.0], [3.0, 2.0]]
+    assert found.chosen_shape_error.values.tolist() == [[0.3, 0.2], [0.1, 0.4], [0.3, 0.2]]
+    better = (one - 10.0).assign(held_out_error=one.held_out_error).sel(rule=["b"])
+    better["inner_log_likelihood"] = one.inner_log_likelihood + 10.0
+    for name in one:
+        better[name].attrs = one[name].attrs
+    both = xr.concat([one, better.reindex(rule=["a", "b"])], "variant").assign_coords(variant=["x", "y"])
+    assert set(choose(both).chosen.values.ravel()) == {"b, y"} or set(choose(both).chosen.values.ravel()) == {
+        "y, b"
+    }
+
+
+def test_the_criterion_without_a_protocol_is_that_of_a_fit_without_it():
+    fit = fw.fit(TM, gather(TABLE).without("20Hz"), replicates=2, starts=4)
+    np.testing.assert_allclose(COMPARED.inner_tic.sel(rule="right", protocol="20Hz"), fit.tic, rtol=1e-4)
 
 
 def test_held_out_predictions_are_those_of_a_fit_without_the_protocol():

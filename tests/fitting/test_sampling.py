@@ -20,7 +20,7 @@ FIT = fw.fit(RULE, TABLE, fixed=("U", "tau_rec", "tau_facil"), bounds=KNOWN, rep
 def test_draws_of_a_gain_are_those_of_its_inverse_gamma_distribution():
     """Responses to a known rule with known gamma noise: 1/gain is gamma distributed under a flat prior on its log."""
     pytest.importorskip("emcee", reason="needs the extra mcmc")
-    chains = FIT.sample_posterior(steps=600, seed=1)
+    chains = FIT.sample_posterior(steps=800, seed=1)
     data = FIT.responses
     releases = (data.moments().total / RULE.respond(data.times)).sum()
     power = curvature(FIT.problem, data, FIT.posterior.mode).weight
