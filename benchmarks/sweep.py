@@ -1,12 +1,14 @@
 """1,000 points of a rate network with plastic synapses: one sweep against single runs, Brian2 and JAX.
 
-    python benchmarks/sweep.py            all of it
+    python benchmarks/sweep.py              all of it but the next
     python benchmarks/sweep.py --points 64
+    python benchmarks/sweep.py --workers    one worker against two, in sweeps of growing length
 
 The same model everywhere: `benchmarks/experiments/plastic_rates.py`, in float64, steps of 1 ms. Brian2 (rk2, compiled,
 one point after the other) and single runs are timed on a few points and scaled up; their compilation is left out, as is
-that of JAX (Heun, vmap over the points, jit). CPU time is the sum over threads and counts also where the machine is
-busy with other things; wall-clock time is what one waits for.
+that of JAX (Heun, vmap over the points, jit) and of the engine. JAX only computes, as does `fw.simulate`; a sweep also
+hashes its points, and writes and assembles a dataset. CPU time is the sum over threads and counts also where the
+machine is busy with other things; wall-clock time is what one waits for. JAX takes all cores, a worker of a sweep one.
 """
 
 from __future__ import annotations
@@ -41,10 +43,10 @@ class Timing:
     rates: np.ndarray
 
 
-def timed(name: str, work: Callable[[], np.ndarray], scale: float = 1.0) -> Timing:
-    """Best of three; `scale` is all points over those that `work` runs."""
+def timed(name: str, work: Callable[[], np.ndarray], scale: float = 1.0, repeats: int = 3) -> Timing:
+    """Best of some repeats; `scale` is all points over those that `work` runs."""
     best = None
-    for _ in range(3):
+    for _ in range(repeats):
         cpu, wall = cpu_time(), time.perf_counter()
         rates = work()
         took = Timing(name, scale * (cpu_time() - cpu), scale * (time.perf_counter() - wall), rates)
@@ -67,9 +69,20 @@ def points(count: int) -> dict[str, list[float]]:
 
 
 def sweep(over: dict[str, list[float]], workers: int, **options) -> np.ndarray:
+    """A sweep into a folder of its own, by `workers` processes."""
     with tempfile.TemporaryDirectory() as folder:
         recording = fw.sweep(EXPERIMENT, over, workers=workers, folder=Path(folder, "run"), **options)
         return recording["rate"].isel(rate_time=-1, seed=0).values.reshape(-1, recording.sizes["unit"])
+
+
+def at_once(configs: list, kernel: str = "auto") -> np.ndarray:
+    """All points as one batch, nothing written."""
+    model = EXPERIMENT.run.__globals__
+    net = model["network"](configs)
+    net.kernel = kernel
+    record = fw.Record("rate", every=STEPS)
+    run = fw.simulate(net, model["drive"](configs), steps=STEPS, record=record, progress=False)
+    return run["rate"].values[:, -1]
 
 
 def singly(configs: list) -> np.ndarray:
@@ -154,35 +167,52 @@ def in_jax(configs: list, weights: np.ndarray) -> Callable[[], np.ndarray]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--points", type=int, default=1000, help="about how many (a cube is taken)")
-    parser.add_argument("--without", nargs="*", default=[], choices=["brian2", "jax", "workers"])
+    parser.add_argument("--without", nargs="*", default=[], choices=["brian2", "jax", "reference"])
+    parser.add_argument("--workers", action="store_true", help="only one worker against two")
     given = parser.parse_args()
     over = points(given.points)
+    torch.set_num_threads(1)
+    at_once([EXPERIMENT.configure({})])  # compile
+    if given.workers:
+        compare_workers(over)
+    else:
+        compare_engines(over, given.without)
+
+
+def compare_workers(over: dict[str, list[float]]) -> None:
+    """Where two workers begin to pay for their start."""
+    print(f"{'steps a point':42s} {'CPU s':>9s} {'wall s':>9s}")
+    for steps in (1_000, 10_000, 30_000):
+        for workers in (1, 2):
+            config = {"steps": steps}
+            timed(f"{steps}, {workers} workers", lambda: sweep(over, workers, config=config), repeats=1)  # noqa: B023
+
+
+def compare_engines(over: dict[str, list[float]], without: list[str]) -> None:
+    """The same points by all contenders."""
     grid = [dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())]
     configs = [EXPERIMENT.configure(values) for values in grid]
     few = configs[:: max(1, len(configs) // 8)]
+    scale = len(configs) / len(few)
     weights = np.asarray(EXPERIMENT.run.__globals__["weights"](configs[0].units))
-    torch.set_num_threads(1)
     print(f"{len(configs)} points, {configs[0].units} units, {STEPS} steps{'':14s} CPU s    wall s")
     ours = timed("fw.sweep, one worker", lambda: sweep(over, 1))
-    rows = [ours]
-    rows.append(timed("fw.sweep, one worker, one batch", lambda: sweep(over, 1, batch_size=len(configs))))
-    if "workers" not in given.without:
-        rows.append(timed("fw.sweep, two workers (with their start)", lambda: sweep(over, 2)))
-    rows.append(timed(f"single runs ({len(few)} timed)", lambda: singly(few), len(configs) / len(few)))
-    if "jax" not in given.without:
-        rows.append(timed("JAX, vmap and jit", in_jax(configs, weights)))
-    if "brian2" not in given.without:
+    rows = [timed("fw.simulate, one thread", lambda: at_once(configs))]
+    torch.set_num_threads(os.cpu_count() or 1)
+    rows.append(timed("fw.simulate, all cores", lambda: at_once(configs)))
+    if "jax" not in without:
+        rows.append(timed("JAX, vmap and jit, all cores", in_jax(configs, weights)))
+    torch.set_num_threads(1)
+    if "reference" not in without:
+        rows.append(timed("fw.simulate, reference kernel", lambda: at_once(configs, "reference")))
+    rows.append(timed(f"single runs ({len(few)} timed)", lambda: singly(few), scale))
+    if "brian2" not in without:
         in_brian2(few[:1], weights)  # compile
-        rows.append(
-            timed(
-                f"Brian2 one by one ({len(few)} timed)",
-                lambda: in_brian2(few, weights),
-                len(configs) / len(few),
-            )
-        )
+        name = f"Brian2 one by one ({len(few)} timed)"
+        rows.append(timed(name, lambda: in_brian2(few, weights), scale, repeats=1))
     print("\nagainst fw.sweep with one worker: times as much CPU, wall; largest difference of a rate (Hz)")
     places = list(range(len(configs)))[:: max(1, len(configs) // 8)]
-    for row in rows[1:]:
+    for row in rows:
         same = ours.rates if len(row.rates) == len(configs) else ours.rates[places]
         difference = np.abs(row.rates - same).max()
         print(f"{row.name:42s} {row.cpu / ours.cpu:8.1f}× {row.wall / ours.wall:8.1f}× {difference:12.2e}")

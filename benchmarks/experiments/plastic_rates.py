@@ -45,23 +45,31 @@ def run(config, context):
 
 
 def run_batch(configs, contexts):
+    config, device = configs[0], contexts[0].device
+    record = fw.Record("rate", every=config.steps // 10)
+    recording = fw.simulate(
+        network(configs).to(device), drive(configs), steps=config.steps, record=record, progress=False
+    )
+    recording = recording[["rate"]].drop_vars("trial")
+    return [recording.isel(trial=place) for place in range(len(configs))]
+
+
+def network(configs):
+    """All points as one network, a batch entry each."""
     config = configs[0]
     constants = {
         name: torch.tensor([[getattr(each, name)] for each in configs], dtype=torch.float64)
         for name in BATCHABLE
     }
     projection = fw.Projection(weights(config.units), synapse=fw.TsodyksMarkram(**constants))
-    net = fw.RateNetwork([projection], tau=config.tau, gain=fw.softplus(1.5), dt=1e-3).to(contexts[0].device)
+    return fw.RateNetwork([projection], tau=config.tau, gain=fw.softplus(1.5), dt=1e-3)
 
-    def drive(start, stop):
-        return torch.full((1, 1, 1), INPUT).expand(len(configs), stop - start, config.units)
 
-    record = fw.Record("rate", every=config.steps // 10)
-    recording = fw.simulate(
-        net, drive, steps=config.steps, record=record, device=contexts[0].device, progress=False
+def drive(configs):
+    """The same constant input to all."""
+    return lambda start, stop: torch.full((1, 1, 1), INPUT).expand(
+        len(configs), stop - start, configs[0].units
     )
-    recording = recording[["rate"]].drop_vars("trial")
-    return [recording.isel(trial=place) for place in range(len(configs))]
 
 
 def point_bytes(config):

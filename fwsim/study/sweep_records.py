@@ -159,9 +159,13 @@ def _write_part(folder: Path, number: int, recordings: Sequence[xr.Dataset]) -> 
     shared = {
         key: _data(value)
         for key, value in first.attrs.items()
-        if all(key in each.attrs and np.array_equal(each.attrs[key], value) for each in recordings)
+        if all(key in each.attrs and _equal(each.attrs[key], value) for each in recordings)
     }
     return {"variables": variables, "attrs": shared}
+
+
+def _equal(one: Any, other: Any) -> bool:
+    return one is other or np.array_equal(one, other)  # recordings of a batch mostly share theirs
 
 
 def _plain(values: np.ndarray) -> np.ndarray:

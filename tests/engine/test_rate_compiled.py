@@ -83,6 +83,14 @@ def test_random_networks(rule, units, batch, steps, gain, memory, dtype, **optio
     )
 
 
+@pytest.mark.parametrize("units", [7, 100])
+def test_entries_in_groups(monkeypatch, units):
+    """Many entries share large weights; here also small ones, and a last group that is not full."""
+    monkeypatch.setattr(compiled, "CACHE", 0)
+    drive = 2 * random(18, 9, units)
+    assert_same(lambda kernel: network(RULES["varela"], units, kernel, batch=18, noise=0.1), drive, 1e-10)
+
+
 @pytest.mark.parametrize("batched", ["rule", "gain", "tau", "noise", "memory", "normalise"])
 def test_parameters_that_differ_between_batch_entries(batched):
     def each(*values):

@@ -15,6 +15,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from fwsim.engine.cell import EPSILON
+from fwsim.engine.kernels.numba_products import GROUP, multiply
 from fwsim.engine.kernels.numba_room import load_matrix, unload_matrix
 from fwsim.engine.kernels.numba_vectors import active, clear, copy, inlined, kernel, merged, sum_rows
 
@@ -38,6 +39,8 @@ class Sizes(NamedTuple):
         Whether units may be silent, so that it pays to look for the others.
     self_connections
         Whether the memory keeps its diagonal.
+    group
+        Entries that take each step together, 1 or `GROUP`.
     predict, finish
         Addresses of the machine code.
     """
@@ -50,6 +53,7 @@ class Sizes(NamedTuple):
     normalise: int
     silent: bool
     self_connections: bool
+    group: int
     predict: int
     finish: int
 
@@ -108,8 +112,8 @@ class Kept(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Workspace of each thread: `[part, row, unit]`, `[part, unit]`, `[part, 2, unit]` counting from 0, and
-    `[part, timescale·pre, post]`.
+    """Workspace of each thread: `[part, member of a group, row, unit]`, `[part, unit]`, `[part, 2, unit]` counting from
+    0, and `[part, timescale·pre, post]`.
     """
 
     rows: np.ndarray
@@ -140,16 +144,19 @@ def load(source: np.ndarray, start: int, stride: int, row: np.ndarray, size: int
         for i in range(size):
             row[i] = source[start + i]
     elif stride == 0:
+        number = source[start]
         for i in range(size):
-            row[i] = source[start]
+            row[i] = number
     else:
         for i in range(size):
             row[i] = source[start + i * stride]
 
 
 @inlined
-def normalise(field: np.ndarray, one: np.ndarray, other: np.ndarray, units: int, kind: int) -> None:
-    """Normalise a field in place; `one` and `other` are the rows of its parameters."""
+def normalise(field: np.ndarray, rows: np.ndarray, sizes: Sizes) -> None:
+    """Normalise a field in place by the parameters in the first two rows of constants."""
+    kind, units = sizes.normalise, sizes.units
+    one, other = rows[sizes.constants], rows[sizes.constants + 1]
     if kind == NONE:
         return
     number, total = field.dtype.type(units), field.dtype.type(0)
@@ -175,17 +182,23 @@ def normalise(field: np.ndarray, one: np.ndarray, other: np.ndarray, units: int,
 
 
 @merged
-def receive(field: np.ndarray, sizes: Sizes, model: Model, room: Room, part: int, entry: int) -> None:
-    """Field += Σ over sources of weights times what they send."""
-    one, value, index = field.dtype.type(1), room.value[part], room.lists[part]
+def receive(row: int, entry: int, last: int, sizes: Sizes, model: Model, room: Room, part: int) -> None:
+    """Row += Σ over sources of weights times what they send, for all members of a group."""
+    group, value, index = room.rows[part], room.value[part], room.lists[part]
     for source in range(model.sources.shape[0]):
-        sent = room.rows[part, sizes.sent + source]
-        matrix = model.weights[model.sources[source, 0] + entry * model.sources[source, 1]]
-        if sizes.silent:
-            count = active(sent, sizes.units, index[1], value)
-            sum_rows(field, one, matrix, index[1], value, count, sizes.width)
-        else:
-            sum_rows(field, one, matrix, index[0], sent, sizes.units, sizes.width)
+        first, step, sent = model.sources[source, 0], model.sources[source, 1], sizes.sent + source
+        if sizes.group == GROUP and step == 0:
+            multiply(group[:, row], model.weights[first], group[:, sent], sizes.units, sizes.width)
+            continue
+        for member in range(sizes.group):
+            matrix = model.weights[first + step * min(entry + member, last - 1)]
+            field, values = group[member, row], group[member, sent]
+            one = field.dtype.type(1)
+            if sizes.silent:
+                count = active(values, sizes.units, index[1], value)
+                sum_rows(field, one, matrix, index[1], value, count, sizes.width)
+            else:
+                sum_rows(field, one, matrix, index[0], values, sizes.units, sizes.width)
 
 
 @inlined
@@ -287,37 +300,45 @@ def rates(
     state, memory
         `[batch, row, unit]` and `[batch, timescale, post, pre]` (or empty), before the run and after it.
     """
-    units, rows, matrices, value = sizes.units, room.rows[part], room.matrices[part], room.value[part]
+    units, group, matrices, value = sizes.units, room.rows[part], room.matrices[part], room.value[part]
     order, remembers = room.lists[part, 0], memory.size > 0
-    field, reached = rows[FIELD, : sizes.width], rows[REACHED, : sizes.width]
-    normal, other = rows[sizes.constants], rows[sizes.constants + 1]
-    for entry in range(first, last):
+    for entry in range(first, last, sizes.group):
         decays = model.decays[min(entry, model.decays.shape[0] - 1)]
-        begin(entry, state, sizes, model, rows)
+        for member in range(sizes.group):  # a last group repeats its last entry
+            begin(min(entry + member, last - 1), state, sizes, model, group[member])
         if remembers:
             load_matrix(memory, entry, matrices, units)
         sample = 0
         for step in range(sizes.steps):
-            start = entry * inputs.strides[0] + step * inputs.strides[1]
-            load(inputs.drive, start, inputs.strides[2], field, units)
-            copy(field, reached, units)
-            receive(field, sizes, model, room, part, entry)
+            for member in range(sizes.group):
+                start = min(entry + member, last - 1) * inputs.strides[0] + step * inputs.strides[1]
+                load(inputs.drive, start, inputs.strides[2], group[member, FIELD], units)
+                copy(group[member, FIELD], group[member, REACHED], units)
+            receive(FIELD, entry, last, sizes, model, room, part)
             if remembers:
-                read(field, matrices, rows[RATE], decays[3], order, value, units)
-            normalise(field, normal, other, units, sizes.normalise)
-            call(sizes.predict, rows)
-            receive(reached, sizes, model, room, part, entry)
+                read(group[0, FIELD, : sizes.width], matrices, group[0, RATE], decays[3], order, value, units)
+            for member in range(sizes.group):
+                normalise(group[member, FIELD], group[member], sizes)
+                call(sizes.predict, group[member])
+            receive(REACHED, entry, last, sizes, model, room, part)
             if remembers:
-                read_predicted(reached, rows, matrices, decays, order, value, units, sizes.self_connections)
-                write(rows, matrices, decays, order, value, units, sizes.self_connections)
-            normalise(reached, normal, other, units, sizes.normalise)
-            if inputs.kicks.size:
-                copy(inputs.kicks[step, entry], rows[KICK], units)
-            call(sizes.finish, rows)
+                reached = group[0, REACHED, : sizes.width]
+                read_predicted(
+                    reached, group[0], matrices, decays, order, value, units, sizes.self_connections
+                )
+                write(group[0], matrices, decays, order, value, units, sizes.self_connections)
+            for member in range(sizes.group):
+                normalise(group[member, REACHED], group[member], sizes)
+                if inputs.kicks.size:
+                    copy(inputs.kicks[step, min(entry + member, last - 1)], group[member, KICK], units)
+                call(sizes.finish, group[member])
             while sample < kept.schedule.shape[0] and kept.schedule[sample, 0] == step:
-                copy(rows[kept.schedule[sample, 1]], kept.samples[entry, kept.schedule[sample, 2]], units)
+                for member in range(min(sizes.group, last - entry)):
+                    target = kept.samples[entry + member, kept.schedule[sample, 2]]
+                    copy(group[member, kept.schedule[sample, 1]], target, units)
                 sample += 1
-        for row in range(state.shape[1]):
-            copy(rows[STATE + row], state[entry, row], units)
+        for member in range(min(sizes.group, last - entry)):
+            for row in range(state.shape[1]):
+                copy(group[member, STATE + row], state[entry + member, row], units)
         if remembers:
             unload_matrix(matrices, memory, entry, units)

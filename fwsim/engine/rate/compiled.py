@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fwsim.engine.kernels.native_code import Code, compile_rows
+from fwsim.engine.kernels.numba_products import GROUP
 from fwsim.engine.kernels.numba_rates import (
     DIVISIVE,
     LAYER,
@@ -34,6 +35,8 @@ from fwsim.rules.symbols import structure
 
 KINDS: dict[type, int] = {type(None): NONE, Layer: LAYER, Divisive: DIVISIVE, Subtractive: SUBTRACTIVE}
 """Normalisations, and their numbers in the kernel."""
+
+CACHE = 32_000  # bytes of the first level that weights may take
 
 Wanted = tuple[str, range]
 """A row, and the steps after which it is kept."""
@@ -101,7 +104,7 @@ class CompiledRun:
         itemsize, rows = drive.element_size(), self.program.rows
         lanes, width = VECTOR_BYTES // itemsize, padded(units, itemsize)
         stride = width + lanes * (width // lanes % 2 == 0)  # else many rows would share a set of the cache
-        parts = (self.program.predict, self.program.finish)
+        parts, silent = (self.program.predict, self.program.finish), isinstance(self.stepper.gain, Relu)
         code = compile_rows(parts, rows, itemsize, width // lanes, stride)
         sizes = Sizes(
             units=units,
@@ -110,19 +113,26 @@ class CompiledRun:
             sent=rows.index(self.program.sent[0]),
             constants=rows.index(self.program.constants[0]),
             normalise=KINDS[type(self.stepper.normalise)],
-            silent=isinstance(self.stepper.gain, Relu),
+            silent=silent,
             self_connections=self.stepper.matrix is None or self.stepper.matrix.self_connections,
+            group=GROUP if self._in_groups(batch) and not silent and not timescales else 1,
             predict=code.addresses[0],
             finish=code.addresses[1],
         )
         threads = thread_count(batch)
         room = Room(
-            workspace(drive, threads, len(rows), stride),
+            workspace(drive, threads, sizes.group, len(rows), stride),
             workspace(drive, threads, width),
             np.tile(np.arange(width, dtype=np.int32), (threads, 2, 1)),
             workspace(drive, threads, timescales * units, width),
         )
         return sizes, room, code
+
+    def _in_groups(self, batch: int) -> bool:
+        """Whether weights that entries share are too large for the cache, and entries enough to share them."""
+        shared = [first for first, step in self.model.sources if step == 0]
+        size = sum(self.model.weights[first].nbytes for first in shared)
+        return size > CACHE and batch >= 4 * GROUP
 
     def _schedule(self, wanted: Sequence[Wanted]) -> np.ndarray:
         """Step, row and place of everything that is kept, `[sample, 3]`, by step."""

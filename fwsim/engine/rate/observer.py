@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fwsim.engine.rate.compiled import CompiledRun
     from fwsim.engine.rate.network import RateNetwork
 
-NUMBERS = 4_000_000  # values that a block may hold at once
+NUMBERS = 8_000_000  # values that a block may hold at once
 MATRICES = {"memory", "step_error"}  # what compiled code does not keep by itself
 NEURONS = ("trial", "time", "projection", "unit")
 SYNAPSES = ("trial", "time", "projection", "post", "pre")
@@ -107,13 +107,16 @@ class RateObserver(Observer):
 
     def block(self) -> int:
         """Steps that a block may have to stay within a fixed amount of memory."""
-        each = self.state.hidden.numel() * (4 + 4 * len(plastic(self.net)))
-        if self._compiled is not None:  # it keeps only the drive, the noise and what is recorded
-            each = self.state.hidden.numel() * (
-                2 + sum(len(self._rows(name)) for name in self.record - MATRICES)
+        net, record, parts = self.net, self.record, plastic(self.net).values()
+        if self._compiled is None:
+            numbers, matrices = (
+                4 + 4 * len(parts),
+                net.memory is not None or any(p.associative for p in parts),
             )
-        if self.net.memory is not None or any(part.associative for part in plastic(self.net).values()):
-            each += self.state.hidden.numel() * self.net.units
+        else:
+            kept = sum(len(self._rows(name)) for name in record - MATRICES)
+            numbers, matrices = 1 + bool((net.noise > 0).any()) + kept, "memory" in record
+        each = self.state.hidden.numel() * (numbers + matrices * net.units)
         return max(1, min(self.steps, NUMBERS // each))
 
     def advance(self, x: Tensor, wanted: Mapping[str, range]) -> dict[str, Tensor]:
