@@ -154,17 +154,17 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
 def plot_errors(result: xr.Dataset) -> Figure:
     """Test error of every point, each seed a dot, beside the paper's."""
     found = [(name, at) for name, at in points(result) if bool(at.test_error.notnull().any())]
-    made, axes = figure(width="double", aspect=0.08 + 0.045 * len(found))
+    made, axes = figure(width="double", aspect=0.14 + 0.04 * len(found))
     for place, (_, at) in enumerate(found):
         errors = np.atleast_1d(at.test_error.values)
         axes.plot(errors, np.full(len(errors), place), "o", color=COLOURS["blue"], label="here")
         axes.plot(at.paper_error, place, "D", mfc="none", color=COLOURS["vermillion"], label="Ba et al. 2016")
-    axes.set(xlabel="test error (%)", xscale="log", yticks=range(len(found)))
-    axes.set_yticklabels([name for name, _ in found])
-    axes.invert_yaxis()
+    axes.set(xlabel="test error (%)", xscale="log", xlim=(0.7, 100), ylim=(len(found) - 0.5, -0.5))
+    axes.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
+    axes.set_yticks(range(len(found)), [name for name, _ in found])
     handles, labels = axes.get_legend_handles_labels()
     known = dict(zip(labels, handles, strict=True))
-    axes.legend(known.values(), known.keys())
+    made.legend(known.values(), known.keys(), loc="outside upper right", ncols=2)
     return made
 
 
