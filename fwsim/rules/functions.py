@@ -40,3 +40,7 @@ def minimum(value: Any, limit: Any) -> Any:
     import sympy
 
     return sympy.Min(value, limit)
+
+
+SYMPY_NAMES = {"log": log, "exp": exp, "Min": minimum}
+"""What sympy calls each of them, to get from symbols back to numbers and tensors."""

@@ -11,8 +11,8 @@ from typing import Any
 import sympy
 
 from fwsim.errors import ConfigError
-from fwsim.rules import functions
 from fwsim.rules.base import SpikeRule, Values
+from fwsim.rules.functions import SYMPY_NAMES
 from fwsim.rules.parameters import component_names, declared, leaves
 
 Polynomial = dict[tuple[int, ...], Any]
@@ -145,8 +145,7 @@ class Structure:
 
 @lru_cache(maxsize=1024)
 def _compiled(symbols: tuple, expressions: tuple) -> Callable[..., list]:
-    known = {"log": functions.log, "Min": functions.minimum}
-    return sympy.lambdify(symbols, list(expressions), modules=[known, "math"])
+    return sympy.lambdify(symbols, list(expressions), modules=[SYMPY_NAMES, "math"])
 
 
 def structure(rule: SpikeRule) -> Structure:

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.linalg
+import torch
 from mpmath import mp
 
 import fwsim as fw
 from fwsim.rules.base import PresynapticRule
+from fwsim.rules.functions import exp, log, minimum
 from fwsim.rules.parameters import number, time_constant
 from fwsim.rules.propagate import exponential_difference
 from tests.rules.cases import exact
@@ -90,3 +92,29 @@ class Wrong(PresynapticRule):
 def test_a_drift_that_cannot_be_solved_is_named(kind, message):
     with pytest.raises(fw.ConfigError, match=message):
         Wrong(kind=kind).respond(exact([0.0, 1.0]))
+
+
+@dataclass(frozen=True, eq=False)
+class Warmed(PresynapticRule):
+    """A rate of decay that depends on a parameter through every function that rules may use."""
+
+    warmth: Any = number(0.5)
+
+    def rest(self):
+        return {"s": 0}
+
+    def drift(self, state):
+        return {"s": -(exp(self.warmth) + log(self.warmth) + minimum(self.warmth, 1)) * state["s"]}
+
+    def on_pre(self, state):
+        return {"s": state["s"] + 1}, state["s"]
+
+
+def test_functions_of_parameters_keep_batches_and_gradients():
+    warmth = exact([0.6, 2.0]).requires_grad_()
+    left = Warmed(warmth).respond(exact([[0.0, 0.3]] * 2))[:, 1]
+    rate = warmth.exp() + warmth.log() + warmth.clamp(max=1)
+    np.testing.assert_allclose(left.detach(), (-0.3 * rate).exp().detach(), rtol=1e-14)
+    (gradient,) = torch.autograd.grad(left.sum(), warmth)
+    (expected,) = torch.autograd.grad((-0.3 * rate).exp().sum(), warmth)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-12)
