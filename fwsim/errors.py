@@ -1,6 +1,9 @@
-"""The errors that fwsim raises: what was given, what is allowed, what to do."""
+"""The errors that fwsim raises: what was given, what is allowed, what to do; and checks of single values."""
 
 from __future__ import annotations
+
+import math
+from numbers import Integral, Real
 
 
 class FwsimError(Exception):
@@ -53,3 +56,37 @@ def choice(name: str, given: object, allowed: tuple[str, ...]) -> None:
     """Raise `ConfigError` unless `given` is one of the `allowed` names of option `name`."""
     if given not in allowed:
         raise ConfigError(f"{name}={given!r} is unknown; use one of {', '.join(map(repr, allowed))}")
+
+
+def whole(name: str, given: object, *, least: int = 0) -> None:
+    """Raise `ConfigError` unless `given` is a whole number of at least `least`."""
+    if isinstance(given, bool) or not isinstance(given, Integral) or given < least:
+        raise ConfigError(f"{name}={given!r} is not allowed; it must be an integer of at least {least}")
+
+
+def number(
+    name: str,
+    given: object,
+    *,
+    unit: str = "",
+    above: float = -math.inf,
+    least: float = -math.inf,
+    most: float = math.inf,
+    infinite: bool = False,
+) -> None:
+    """Raise `ConfigError` unless `given` is a number within bounds, finite unless infinity is allowed, never NaN."""
+    if (
+        isinstance(given, Real)
+        and not isinstance(given, bool)
+        and above < given
+        and least <= given <= most
+        and (infinite or math.isfinite(given))
+    ):
+        return
+    bounds = [
+        f"{word} {bound:g}"
+        for word, bound in (("above", above), ("at least", least), ("at most", most))
+        if math.isfinite(bound)
+    ]
+    kind = " ".join(filter(None, ["a number" if infinite else "a finite number", unit and f"of {unit}"]))
+    raise ConfigError(f"{name}={given!r} is not allowed; it must be {kind} {' and '.join(bounds)}".rstrip())

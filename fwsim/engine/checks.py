@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral, Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fwsim.engine.state import State
-from fwsim.errors import ConfigError, ShapeError
+from fwsim.errors import ConfigError, ShapeError, number, whole
 
 
 def counts(**given: tuple[Any, int]) -> None:
     """Raise `ConfigError` unless each `name=(value, least)` is a whole number of at least `least`."""
     for name, (value, least) in given.items():
-        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-            raise ConfigError(f"{name}={value!r} is not allowed; it must be an integer of at least {least}")
-
-
-def number(name: str, value: Any) -> None:
-    """Raise `ConfigError` unless the value is a finite number."""
-    if not isinstance(value, Real) or not math.isfinite(value):
-        raise ConfigError(f"{name}={value!r} is not allowed; it must be a finite number")
+        whole(name, value, least=least)
 
 
 def seconds(name: str, value: Any) -> None:
     """Raise `ConfigError` unless the value is a positive, finite number of seconds."""
-    if not isinstance(value, Real) or not math.isfinite(value) or float(value) <= 0:
-        raise ConfigError(f"{name}={value!r} is not allowed; it must be a positive number of seconds")
+    number(name, value, unit="seconds", above=0)
 
 
 def sequence(name: str, x: Any, channels: int, axis: str = "input") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from fwsim.engine.planner import FORMS, KERNELS, Plan, home, plan
 from fwsim.engine.state import State
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
-from fwsim.errors import ConfigError, ShapeError, choice
+from fwsim.errors import ConfigError, ShapeError, choice, number
 from fwsim.rules.memory import MemoryRule
 
 
@@ -99,7 +100,7 @@ class FastWeightNetwork(nn.Module):
         super().__init__()
         checks.counts(inputs=(inputs, 1), units=(units, 1), inner_steps=(inner_steps, 0))
         checks.seconds("dt", dt)
-        checks.number("identity_scale", identity_scale)
+        number("identity_scale", identity_scale)
         if not isinstance(self_connections, bool):
             raise ConfigError(
                 f"self_connections={self_connections!r} is not allowed; it must be True or False"
@@ -195,6 +196,7 @@ class FastWeightNetwork(nn.Module):
 
     def initial_state(self, batch: int) -> State:
         """Rest: h(0) = 0, A(0) = 0."""
+        checks.counts(batch=(batch, 0))
         hidden = self.W.new_zeros(batch, self.units)
         rule = self.rule()
         if rule is None:
@@ -298,11 +300,7 @@ class FastWeightNetwork(nn.Module):
         checks.pattern("sustained", sustained, state.hidden.shape[0], self.W)
         trace = self.trace(state)
         read = None if trace is None else trace.folded().reader() if steps > 1 else trace.reader()
-        cell = self.cell()
-        path = [cue]
-        for _ in range(steps):
-            answer = torch.zeros_like(cue) if read is None else read(path[-1])
-            path.append(cell.iterate(sustained, answer))
+        path = replace(self.cell(), inner_steps=steps).settle(sustained, cue, read)
         return State(path[-1], state.stored, state.step), torch.stack(path, dim=1)
 
     def trace(self, state: State) -> Trace | None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fwsim.engine.cell import Cell
 from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.state import State
-from fwsim.errors import RecordingError, ShapeError
+from fwsim.errors import ConfigError, RecordingError, ShapeError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -46,28 +48,26 @@ class InnerLoop:
 
     def double(self) -> InnerLoop:
         """Return the same map in float64, in which fixed points and eigenvalues are found precisely."""
-        parts = (self.cell.W, self.cell.gain, self.cell.bias)
-        W, gain, bias = (part.double() for part in parts)
-        cell = Cell(
-            W, gain, bias, self.cell.inner_steps, self.cell.activation, self.cell.normalise, self.cell.write
-        )
+        cell = _changed(self.cell, Tensor.double)
         return InnerLoop(cell, self.matrix.double(), self.sustained.double())
 
     @classmethod
     def of(cls, net: FastWeightNetwork, state: State, x: Tensor, trial: int = 0) -> InnerLoop:
         """Return the inner loop that a step from `state` with input `x [input]` runs, in one trial."""
-        if tuple(x.shape) != (net.inputs,):
-            raise ShapeError(f"x has shape {list(x.shape)}; expected [input] with input={net.inputs}")
+        if np.shape(x) != (net.inputs,) or not isinstance(x, Tensor):
+            raise ShapeError(
+                f"x has shape {list(np.shape(x))}; give a tensor [input] with input={net.inputs}"
+            )
+        batch = state.hidden.shape[0]
+        if not 0 <= trial < batch:
+            raise ConfigError(f"trial={trial!r} is not there; there are {batch}, counted from 0")
         with torch.no_grad():
             before = net.write(state, state.hidden) if net.write_order == "before" and state.step else state
             memory = before.memory
             hidden = state.hidden[trial]
             matrix = torch.zeros_like(net.W) if memory is None else memory[trial].sum(0)
             sustained = net.W @ hidden + net.C @ x.to(net.C) + net.b
-            cell = net.cell()
-            W, gain, bias = (part.detach() for part in (cell.W, cell.gain, cell.bias))
-        cell = Cell(W, gain, bias, cell.inner_steps, cell.activation, cell.normalise, cell.write)
-        return cls(cell, matrix.detach(), sustained.detach())
+        return cls(_changed(net.cell(), Tensor.detach), matrix.detach(), sustained.detach())
 
     @classmethod
     def at(cls, net: FastWeightNetwork, run: xr.Dataset, time: float, x: Tensor, trial: int = 0) -> InnerLoop:
@@ -80,6 +80,11 @@ class InnerLoop:
         memory = memory if memory.ndim == 3 else memory[None]
         state = State(hidden[None].to(net.W), memory[None].to(net.W), step=1)
         return cls.of(net, state, x)
+
+
+def _changed(cell: Cell, change: Callable[[Tensor], Tensor]) -> Cell:
+    """The same step with other tensors."""
+    return replace(cell, W=change(cell.W), gain=change(cell.gain), bias=change(cell.bias))
 
 
 def _sample(run: xr.Dataset, name: str, time: float, trial: int) -> Tensor:

@@ -48,6 +48,8 @@ def test_circuits_iterate_with_inhibition(normalise):
     pool = field.relu().mean(-1, keepdim=True)
     inhibited = field / (0.5 + 2 * pool) if normalise == "divisive" else field - 2 * pool
     torch.testing.assert_close(hidden[:, -1], inhibited.relu(), rtol=1e-4, atol=1e-5)
+    loop = fw.measure.InnerLoop.of(net, state, x[1, -1], trial=1)
+    torch.testing.assert_close(loop(loop.start)[0], hidden[1, -1], rtol=1e-4, atol=1e-5)
 
 
 def test_a_network_that_diverges_has_the_error_of_chance(result):
