@@ -10,14 +10,13 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import erf
 
-from fwsim.errors import ConfigError, ShapeError
+from fwsim.errors import ConfigError, ShapeError, number, whole
 
 # --- time constants -------------------------------------------------------------------------------
 
@@ -25,7 +24,8 @@ from fwsim.errors import ConfigError, ShapeError
 def tau_from_decay(decay: ArrayLike, dt: float = 1.0) -> np.ndarray:
     """Time constant (s) of a memory that keeps the fraction `decay` in a step of `dt` seconds."""
     decay = _numbers("decay", decay)
-    if np.any((decay <= 0) | (decay > 1)):
+    number("dt", dt, unit="seconds", above=0)
+    if not np.all((decay > 0) & (decay <= 1)):
         raise ConfigError(f"decay={decay.tolist()} is not in (0, 1]; give the fraction kept in one step")
     with np.errstate(divide="ignore"):
         return np.asarray(dt / np.abs(np.log(decay)))[()]
@@ -33,6 +33,7 @@ def tau_from_decay(decay: ArrayLike, dt: float = 1.0) -> np.ndarray:
 
 def decay_from_tau(tau: ArrayLike, dt: float = 1.0) -> np.ndarray:
     """Fraction kept in a step of `dt` seconds by a memory with time constant `tau` (s)."""
+    number("dt", dt, unit="seconds", above=0)
     return np.exp(-dt / _positive("tau", tau))[()]
 
 
@@ -56,8 +57,14 @@ def attention_span(tau: ArrayLike, eta: ArrayLike = 1.0, dt: float = 1.0) -> flo
     dt
         Step (s).
     """
-    decay = np.atleast_1d(decay_from_tau(tau, dt))
-    eta = np.broadcast_to(_positive("eta", eta), decay.shape)
+    decay, eta = np.atleast_1d(decay_from_tau(tau, dt)), _positive("eta", eta)
+    if not np.all(decay < 1):
+        raise ConfigError(
+            f"tau={np.asarray(tau).tolist()} never forgets, so its span is infinite; give finite ones"
+        )
+    if eta.ndim and eta.shape != decay.shape:
+        raise ShapeError(f"tau {list(decay.shape)} and eta {list(eta.shape)}: give [timescale] for both")
+    eta = np.broadcast_to(eta, decay.shape)
     total = np.sum(eta / (1 - decay))
     return float(dt * total**2 / np.sum(np.outer(eta, eta) / (1 - np.outer(decay, decay))))
 
@@ -143,6 +150,7 @@ class Spectrum:
     def from_tau(cls, tau: ArrayLike, eta: ArrayLike, units: int, dt: float = 1.0) -> Spectrum:
         """Spectrum of a network of `units` that writes once per `dt` with `tau` (s) and `eta` per write."""
         tau = np.atleast_1d(_positive("tau", tau))
+        _check_network(units, dt)
         return cls(tau / (units * dt), np.broadcast_to(_numbers("eta", eta), tau.shape))
 
     def strength(self, age: ArrayLike) -> np.ndarray:
@@ -152,11 +160,13 @@ class Spectrum:
 
 def epsilon_from_tau(tau: ArrayLike, units: int, dt: float = 1.0) -> np.ndarray:
     """ε = √(2N dt/τ) of a network of `units` writing once per `dt` (s) with time constant `tau` (s)."""
+    _check_network(units, dt)
     return np.sqrt(2.0 * units * dt / _positive("tau", tau))[()]
 
 
 def tau_from_epsilon(epsilon: ArrayLike, units: int, dt: float = 1.0) -> np.ndarray:
     """Time constant τ = 2N dt/ε² (s) at which `units` units writing once per `dt` (s) have this ε."""
+    _check_network(units, dt)
     return (2.0 * units * dt / _positive("epsilon", epsilon) ** 2)[()]
 
 
@@ -215,7 +225,7 @@ def palimpsest_information(epsilon: float | Spectrum) -> float:
 
 def binary_information(overlap: ArrayLike) -> np.ndarray:
     """Bits that one unit of a recalled ±1 pattern carries about the stored one, 1 − H₂((1+m)/2)."""
-    wrong = (1 - np.clip(np.abs(np.asarray(overlap, float)), 0.0, 1.0)) / 2
+    wrong = (1 - np.clip(np.abs(_numbers("overlap", overlap)), 0.0, 1.0)) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = -wrong * np.log2(wrong) - (1 - wrong) * np.log1p(-wrong) / math.log(2.0)
     return (1.0 - np.where(wrong == 0, 0.0, entropy))[()]
@@ -297,8 +307,8 @@ def binding_plateau(pairs: int, values: int = 10) -> float:
     values
         Number of equally likely, independent values (10 digits).
     """
-    if not all(isinstance(count, Integral) and count >= 1 for count in (pairs, values)):
-        raise ConfigError(f"pairs={pairs!r}, values={values!r}: both must be whole numbers of at least 1")
+    whole("pairs", pairs, least=1)
+    whole("values", values, least=1)
     expected = sum(1 - _largest_at_most(count, pairs, values) for count in range(pairs))
     return float(expected / pairs)
 
@@ -332,6 +342,11 @@ def _panels(low: float, high: float, count: int) -> tuple[np.ndarray, np.ndarray
 
 def _elementwise(function: Callable[[float], float], values: np.ndarray) -> np.ndarray:
     return np.array([function(float(value)) for value in values.ravel()]).reshape(values.shape)[()]
+
+
+def _check_network(units: float, dt: float) -> None:
+    number("units", units, above=0)
+    number("dt", dt, unit="seconds", above=0)
 
 
 def _numbers(name: str, value: ArrayLike | Sequence[float]) -> np.ndarray:

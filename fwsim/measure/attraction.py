@@ -7,8 +7,9 @@ import torch
 import xarray as xr
 from torch import Tensor
 
+from fwsim.errors import number
 from fwsim.measure.clusters import merged, representatives
-from fwsim.measure.differentiation import Step, checked_states
+from fwsim.measure.differentiation import Step, checked_search, checked_states
 from fwsim.measure.intervals import wilson
 from fwsim.progress import track
 
@@ -50,7 +51,8 @@ def basins(
         settled; `period[start]`: 1 where it settled, 2 … 16 on a cycle, 0 where neither was seen.
     """
     starts = checked_states("starts", starts, step)
-    tolerance = torch.finfo(starts.dtype).eps ** 0.6 if tolerance is None else tolerance
+    tolerance = checked_search(starts, tolerance, same, iterations)
+    number("level", level, above=0, most=1)
     with torch.no_grad():
         state, used = _iterate(step, starts, iterations, tolerance)
         period = _period(step, state, tolerance)

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.stats import binom
 
-from fwsim.errors import ConfigError, ShapeError
+from fwsim.errors import ConfigError, ShapeError, whole
 from fwsim.measure.recorded import described, plain, recorded, require_dims
 from fwsim.progress import track
 
@@ -59,13 +59,14 @@ def decode(
     """
     values = recorded(run, "hidden", "rate")
     require_dims(values, "trial", "time", "unit")
+    whole("folds", folds, least=2)
     labels = plain(labels)
     if labels.shape != (values.sizes["trial"],):
         raise ShapeError(
             f"labels have shape {list(labels.shape)}; expected [trial] with {values.sizes['trial']} trials"
         )
     classes, counts = np.unique(labels, return_counts=True)
-    if len(classes) < 2 or counts.min() < folds or folds < 2:
+    if len(classes) < 2 or counts.min() < folds:
         raise ConfigError(
             f"labels with counts {dict(zip(classes.tolist(), counts.tolist()))} and folds={folds}: "
             "give at least two labels, each in at least as many trials as there are folds"

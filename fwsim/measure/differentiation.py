@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, ShapeError
+from fwsim.errors import ConfigError, ShapeError, number, whole
 
 Step = Callable[[Tensor], Tensor]
 """A map or vector field `[batch, unit]` → `[batch, unit]` that treats every row alike and on its own."""
@@ -32,6 +32,16 @@ def pushforward(step: Step, states: Tensor, tangents: Tensor) -> tuple[Tensor, T
     return images[0], moved
 
 
+def checked_search(states: Tensor, tolerance: float | None, same: float, iterations: int) -> float:
+    """Tolerance of a search from `states`, by default ε^0.6 of their dtype, once all its bounds are sensible."""
+    number("same", same, above=0)
+    whole("iterations", iterations, least=1)
+    if tolerance is None:
+        return torch.finfo(states.dtype).eps ** 0.6
+    number("tolerance", tolerance, above=0)
+    return tolerance
+
+
 def checked_states(name: str, states: Tensor, step: Step) -> Tensor:
     """`states` without gradient, once they and their images are found to be `[batch, unit]` and finite."""
     if not callable(step):
@@ -48,6 +58,8 @@ def checked_states(name: str, states: Tensor, step: Step) -> Tensor:
     states = states.detach()
     with torch.no_grad():
         images = step(states)
+    if not isinstance(images, Tensor):
+        raise ConfigError(f"step returns a {type(images).__name__}; it must return a tensor [batch, unit]")
     if images.shape != states.shape:
         raise ShapeError(
             f"step maps {list(states.shape)} to {list(images.shape)}; it must keep [batch, unit]"

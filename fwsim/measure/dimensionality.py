@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from fwsim.errors import ConfigError, ShapeError
-from fwsim.measure.recorded import described, plain, recorded
+from fwsim.measure.recorded import described, numbers, recorded
 
 
 def participation_ratio(
@@ -26,14 +26,14 @@ def participation_ratio(
     Returns
     -------
     array or DataArray
-        `[...]`; NaN where the states do not vary.
+        `[...]`; NaN where the states do not vary, or one of them is NaN.
 
     Notes
     -----
     From n samples at most n − 1 dimensions are seen: short recordings read too low.
     """
     if not isinstance(states, (xr.DataArray, xr.Dataset)):
-        array = plain(states)
+        array = numbers(states, "states")
         if array.ndim < 2:
             raise ShapeError(f"states have shape {list(array.shape)}; expected [..., sample, unit]")
         outer = tuple(f"axis_{i}" for i in range(array.ndim - 2))
@@ -101,23 +101,25 @@ def _covariance(values: xr.DataArray, dim: str | tuple[str, ...]) -> tuple[xr.Da
     if count < 2:
         raise ShapeError(f"{count} sample along {samples}; a covariance needs at least two")
     values = values.drop_vars("unit", errors="ignore").astype(float)
-    mean = values.mean(samples)
+    mean = values.mean(samples, skipna=False)
     centred = values - mean
     covariance = xr.dot(centred, centred.rename(unit="other"), dim=samples) / (count - 1)
     return covariance, mean
 
 
 def _ratio(covariance: xr.DataArray) -> xr.DataArray:
-    return _trace(covariance) ** 2 / (covariance**2).sum(["unit", "other"])
+    return _trace(covariance) ** 2 / (covariance**2).sum(["unit", "other"], skipna=False)
 
 
 def _trace(covariance: xr.DataArray) -> xr.DataArray:
     diagonal = xr.DataArray(np.arange(covariance.sizes["unit"]), dims="diagonal")
-    return covariance.isel(unit=diagonal, other=diagonal).sum("diagonal")
+    return covariance.isel(unit=diagonal, other=diagonal).sum("diagonal", skipna=False)
 
 
 def _leading(covariance: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Largest eigenvalues `[..., component]` and their vectors `[..., component, unit]`."""
+    if not np.isfinite(covariance).all():
+        raise ConfigError("states are NaN or infinite somewhere; leave out the trials or samples that are")
     values, vectors = np.linalg.eigh(covariance)
     values = values[..., ::-1][..., :count]
     vectors = np.swapaxes(vectors, -1, -2)[..., ::-1, :][..., :count, :]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fwsim.errors import choice
 from fwsim.measure.clusters import merged, representatives
-from fwsim.measure.differentiation import Step, checked_states, jacobian
+from fwsim.measure.differentiation import Step, checked_search, checked_states, jacobian
 from fwsim.progress import track
 
 JACOBIAN_ENTRIES = 2**25
@@ -73,7 +73,7 @@ def fixed_points(
     """
     choice("kind", kind, ("map", "flow"))
     starts = checked_states("starts", starts, step)
-    tolerance = torch.finfo(starts.dtype).eps ** 0.6 if tolerance is None else tolerance
+    tolerance = checked_search(starts, tolerance, same, iterations)
 
     def residual(x: Tensor) -> Tensor:
         return step(x) - x if kind == "map" else step(x)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral
 
 import torch
 import xarray as xr
 from torch import Tensor
 
-from fwsim.errors import ConfigError, DivergedError
+from fwsim.errors import DivergedError, number, whole
 from fwsim.measure.differentiation import Step, checked_states, pushforward
 from fwsim.progress import track
 
@@ -65,12 +64,10 @@ def lyapunov_exponents(
     state = checked_states("start", start, step)
     trials, units = state.shape
     modes = units if modes is None else modes
-    whole = all(isinstance(count, Integral) for count in (modes, steps, transient))
-    if not whole or not 1 <= modes <= units or steps < 1 or transient < 0 or not dt > 0:
-        raise ConfigError(
-            f"modes={modes!r}, steps={steps!r}, transient={transient!r}, dt={dt!r}: needs whole numbers "
-            f"1 ≤ modes ≤ {units}, steps ≥ 1, transient ≥ 0, and dt > 0"
-        )
+    for name, count, least in (("modes", modes, 1), ("steps", steps, 1), ("transient", transient, 0)):
+        whole(name, count, least=least)
+    number("modes", modes, most=units)
+    number("dt", dt, unit="seconds", above=0)
     tangents = torch.eye(units, modes, dtype=state.dtype, device=state.device).expand(trials, units, modes)
     ends = (
         [math.ceil(steps * (i + 1) / SAMPLES) for i in range(SAMPLES)]

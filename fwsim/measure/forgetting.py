@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import least_squares
 
 from fwsim.errors import ShapeError
-from fwsim.measure.recorded import plain
+from fwsim.measure.recorded import numbers
 
 Curve = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -77,7 +77,7 @@ def forgetting_curve(values: ArrayLike | xr.DataArray, lag: ArrayLike | None = N
         values = values.mean([dim for dim in values.dims if dim != "lag"]).values
     if lag is None:
         raise ShapeError("the times of the values are not known; give lag=[lag] in s")
-    times, left = plain(lag).astype(float), plain(values).astype(float)
+    times, left = numbers(lag, "lag").astype(float), numbers(values, "values").astype(float)
     if times.ndim != 1 or times.shape != left.shape:
         raise ShapeError(f"values {list(left.shape)} and lag {list(times.shape)}; expected [lag] for both")
     valid = np.isfinite(left) & np.isfinite(times) & (times >= 0)

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
+from fwsim.errors import ShapeError, number, whole
+
 
 def wilson(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's interval of a probability from counts: lower and upper ends, of the counts' shape.
@@ -50,8 +52,17 @@ def bootstrap(
     ndarray
         Estimate, low, high along the first axis; the ends are NaN where no resampling gives a number. With few
         repetitions the interval is no wider than their range.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        There is nothing to resample, or `level` or `draws` is not allowed.
     """
+    number("level", level, above=0, most=1)
+    whole("draws", draws, least=1)
     repeated = np.asarray(values, float)
+    if not repeated.ndim or not len(repeated):
+        raise ShapeError(f"values have shape {list(repeated.shape)}; give one or more, [repetition, ...]")
     random = np.random.default_rng(seed)
     chosen = random.integers(len(repeated), size=(draws, len(repeated)))
     weights = np.apply_along_axis(np.bincount, 1, chosen, minlength=len(repeated)) / len(repeated)

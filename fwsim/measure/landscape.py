@@ -39,6 +39,8 @@ def energy(loop: InnerLoop, states: Tensor, previous: Tensor | None = None) -> T
     -----
     Hopfield 1984, PNAS 81:3088; Marcus & Westervelt 1989, Phys. Rev. A 40:501 (parallel updates).
     """
+    if not isinstance(loop, InnerLoop):
+        raise ConfigError(f"loop is a {type(loop).__name__}; give an InnerLoop, as InnerLoop.of makes it")
     if loop.cell.normalise != "none":
         raise ConfigError(
             f"energy with normalise={loop.cell.normalise!r}: layer normalisation leaves no Lyapunov function; "

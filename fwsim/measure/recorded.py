@@ -43,7 +43,7 @@ def with_dims(name: str, values: ArrayLike | xr.DataArray, *allowed: tuple[str, 
         if not any(set(values.dims) == set(dims) for dims in allowed):
             raise ShapeError(f"{name} has dimensions {list(values.dims)}; expected {_listed(allowed)}")
         return values.drop_vars(list(values.coords))
-    array = plain(values, name)
+    array = numbers(values, name)
     for dims in allowed:
         if array.ndim == len(dims):
             return xr.DataArray(array, dims=dims)
@@ -58,6 +58,14 @@ def plain(values: ArrayLike, name: str = "array") -> np.ndarray:
         return np.asarray(values)
     except ValueError as error:
         raise ShapeError(f"{name} has rows of different lengths; give them all the same") from error
+
+
+def numbers(values: ArrayLike, name: str) -> np.ndarray:
+    """Like `plain`, of numbers only."""
+    array = plain(values, name)
+    if array.dtype.kind not in "biuf":
+        raise ConfigError(f"{name} is {array.dtype}, not numbers; give an array or tensor of numbers")
+    return array
 
 
 def require_dims(values: xr.DataArray, *dims: Hashable) -> None:

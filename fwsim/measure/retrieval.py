@@ -8,8 +8,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from fwsim.errors import RecordingError, ShapeError
-from fwsim.measure.recorded import described, plain, recorded, with_dims
+from fwsim.errors import ConfigError, RecordingError, ShapeError, whole
+from fwsim.measure.recorded import described, numbers, recorded, with_dims
 from fwsim.theory import binary_information
 
 
@@ -42,6 +42,10 @@ def overlap(
     states = states.drop_vars("unit", errors="ignore")
     if centre is not None:
         mean = with_dims("centre", centre, ("unit",))
+        if mean.sizes["unit"] != states.sizes["unit"]:
+            raise ShapeError(
+                f"centre has {mean.sizes['unit']} units, the recording {states.sizes['unit']}; give [unit]"
+            )
         states, patterns = states - mean, patterns - mean
     size = np.sqrt((states**2).sum("unit")) * np.sqrt((patterns**2).sum("unit"))
     cosine = xr.dot(states, patterns, dim="unit") / size.where(size > 0, 1.0)
@@ -87,9 +91,10 @@ def retention(
                 "of one pattern; give fewer patterns or a longer recording"
             )
         shown = samples[:count]
-    if plain(shown, "shown").shape != (count,):
+    shown = numbers(shown, "shown")
+    if shown.shape != (count,):
         raise ShapeError(
-            f"shown has shape {list(plain(shown).shape)} for {count} patterns; say when each was shown, [pattern]"
+            f"shown has shape {list(shown.shape)} for {count} patterns; say when each was shown, [pattern]"
         )
     if "hidden" in run or "rate" in run:
         values = overlap(run, patterns)
@@ -128,8 +133,9 @@ def information(overlaps: ArrayLike | xr.DataArray, units: int) -> np.ndarray | 
             information, overlaps, input_core_dims=[["pattern"]], kwargs={"units": units}, dask="parallelized"
         )
         return described(bits, "information", "bit", "information stored")
+    whole("units", units, least=1)
     # At overlap 1 the plug-in estimate has no bias: nothing is left to fluctuate.
-    values = plain(overlaps)
+    values = numbers(overlaps, "overlaps")
     bias = np.where(np.abs(values) < 1 - 1 / units, 1 / (2 * math.log(2)), 0.0)
     return np.sum(units * binary_information(values) - bias, axis=-1)
 
@@ -140,6 +146,8 @@ def _patterns(patterns: ArrayLike | xr.DataArray, states: xr.DataArray) -> xr.Da
         raise ShapeError(
             f"patterns have {patterns.sizes['unit']} units, the recording {states.sizes.get('unit')}"
         )
+    if not bool(np.isfinite(patterns.values).all()):
+        raise ConfigError("patterns are NaN or infinite somewhere; give finite numbers")
     if "trial" in patterns.dims and patterns.sizes["trial"] != states.sizes.get("trial"):
         raise ShapeError(
             f"patterns have {patterns.sizes['trial']} trials, the recording {states.sizes.get('trial')}"
@@ -155,10 +163,10 @@ def _strength(memory: xr.DataArray, patterns: ArrayLike | xr.DataArray) -> xr.Da
     return xr.dot(through, patterns.rename(unit="post"), dim="post") / (patterns**2).sum("unit") ** 2
 
 
-def _by_lag(values: xr.DataArray, shown: ArrayLike) -> tuple[xr.DataArray, xr.DataArray]:
+def _by_lag(values: xr.DataArray, shown: np.ndarray) -> tuple[xr.DataArray, xr.DataArray]:
     """Average `values[trial, time, pattern]` over pairs with the same time since the pattern was shown."""
     time = values["time"].values
-    lag = np.round(time[:, None] - plain(shown), 9)  # 0.3 − 0.1 and 0.2 are the same lag
+    lag = np.round(time[:, None] - shown, 9)  # 0.3 − 0.1 and 0.2 are the same lag
     lags, place = np.unique(lag[lag >= 0], return_inverse=True)
     pairs = values.transpose("trial", "time", "pattern").values[:, lag >= 0]
     counts = np.bincount(place, minlength=len(lags))

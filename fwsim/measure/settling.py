@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from fwsim.errors import ConfigError, ShapeError
+from fwsim.errors import ShapeError, number
 from fwsim.measure.recorded import described, recorded, require_dims
 
 
@@ -28,8 +28,7 @@ def convergence(run: xr.Dataset | xr.DataArray, *, tolerance: float = 1e-3) -> x
         `settled[...]`; `rate[...]`, the factor by which an iteration shortens the next step, from the slope of
         ln distance (below 1: contraction), NaN from fewer than two steps that are not rounding.
     """
-    if not tolerance > 0:
-        raise ConfigError(f"tolerance={tolerance} must be positive")
+    number("tolerance", tolerance, above=0)
     path = recorded(run, "inner").drop_vars("inner", errors="ignore")
     require_dims(path, "inner", "unit")
     if path.sizes["inner"] < 2:

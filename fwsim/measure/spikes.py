@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, whole
 from fwsim.measure.recorded import described
 from fwsim.recording.trains import Trains, trains_of
 
@@ -72,8 +72,7 @@ def isi_cv(
     DataArray
         `[trial, unit]`.
     """
-    if spikes < 3:
-        raise ConfigError(f"spikes={spikes} is not allowed; two intervals need 3")
+    whole("spikes", spikes, least=3)  # two intervals
     trains = trains_of(run, start, stop)
     order = np.lexsort((trains.time, trains.train))
     time, train = trains.time[order], trains.train[order]
@@ -142,10 +141,10 @@ def synchrony(
     """
     trains = trains_of(run, start, stop)
     counts = trains.counts(bin).astype(float)
-    chosen = {"all": slice(None)} if groups is None else groups
+    chosen: Groups = {"all": slice(None)} if groups is None else groups
     found = []
-    for units in chosen.values():
-        part = counts[:, :, units]
+    for name, units in chosen.items():
+        part = _group(counts, name, units)
         variance = part.var(1)
         own, most = variance.sum(-1), np.sqrt(variance).sum(-1) ** 2
         pairs = most - own
@@ -159,7 +158,17 @@ def synchrony(
 def _averaged(values: np.ndarray, groups: Groups | None) -> np.ndarray:
     if groups is None:
         return values
-    return np.stack([values[..., units].mean(-1) for units in groups.values()], -1)
+    return np.stack([_group(values, name, groups[name]).mean(-1) for name in groups], -1)
+
+
+def _group(values: np.ndarray, name: str, units: slice | Sequence[int]) -> np.ndarray:
+    """Counts `[..., unit]` of the units that belong together."""
+    try:
+        return values[..., units]
+    except IndexError:
+        raise ConfigError(
+            f"group {name!r} has units {units!r}; there are {values.shape[-1]}, counted from 0"
+        ) from None
 
 
 def _labels(run: xr.Dataset, trains: Trains, groups: Groups | None) -> np.ndarray:

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fwsim.errors import ConfigError
-from fwsim.recording.record import check_every
+from fwsim.errors import number, whole
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,9 @@ class Extent:
     first_step: int = 0
 
     def __post_init__(self) -> None:
-        check_every(self.every)
-        if self.steps < 0 or not 0 < self.dt < math.inf:
-            raise ConfigError(f"steps={self.steps} of dt={self.dt} s; steps must be 0 or more and dt above 0")
+        whole("every", self.every, least=1)
+        whole("steps", self.steps)
+        number("dt", self.dt, unit="seconds", above=0)
 
     def kept(self, every: int | None = None, start: float = -math.inf, stop: float = math.inf) -> range:
         """Steps of this run, counted from 0, that are kept; arguments in s as in `Record`."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
-from fwsim.errors import ConfigError, choice
+from fwsim.errors import ConfigError, choice, whole
 from fwsim.recording.schema import COORDINATES, VARIABLES
 from fwsim.units import quantity
 
@@ -75,7 +74,7 @@ class Record:
         if not isinstance(self.variable, str):
             raise ConfigError(f"a Record needs the name of a variable, not {self.variable!r}")
         if self.every is not None:
-            check_every(self.every)
+            whole("every", self.every, least=1)
         if self.dtype is not None:
             choice("dtype", self.dtype, DTYPES)
         for name in ("units", "trials"):
@@ -104,12 +103,6 @@ class Record:
             -math.inf if self.start is None else quantity(self.start, "time"),
             math.inf if self.stop is None else quantity(self.stop, "time"),
         )
-
-
-def check_every(every: object) -> None:
-    """Raise `ConfigError` unless `every` is a whole number of steps from 1 on."""
-    if isinstance(every, bool) or not isinstance(every, Integral) or every < 1:
-        raise ConfigError(f"every={every!r} must be a whole number of steps, 1 or more")
 
 
 def as_records(record: str | Record | Iterable[str | Record], available: Iterable[str]) -> tuple[Record, ...]:

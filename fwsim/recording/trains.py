@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from fwsim.errors import ConfigError, RecordingError
+from fwsim.errors import ConfigError, RecordingError, number
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +26,7 @@ class Trains:
 
     def counts(self, bin: float) -> np.ndarray:
         """Spikes in bins of equal length, `[trial, time, unit]`; a last incomplete bin is left out."""
+        number("bin", bin, unit="seconds", above=0)
         bins = int((self.stop - self.start) / bin + 1e-6)
         if bins < 1:
             raise ConfigError(
@@ -45,6 +46,8 @@ class Trains:
 
 def trains_of(run: xr.Dataset, start: float = 0.0, stop: float | None = None) -> Trains:
     """Spikes of a recording within a window in s, by default all of it."""
+    if not isinstance(run, xr.Dataset):
+        raise ConfigError(f"run is a {type(run).__name__}; give a recording (xarray.Dataset) with spikes")
     missing = [name for name in ("spike_time", "spike_unit", "spike_trial") if name not in run]
     if missing:
         raise RecordingError(

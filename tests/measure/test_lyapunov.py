@@ -109,7 +109,7 @@ def test_bad_requests_and_divergence():
     start = torch.ones(1, 2)
     with pytest.raises(ConfigError, match="modes"):
         fw.measure.lyapunov_exponents(lambda x: x, start, 10, modes=3)
-    with pytest.raises(ConfigError, match=r"steps=5\.5.*whole"):
+    with pytest.raises(ConfigError, match=r"steps=5\.5.*integer"):
         fw.measure.lyapunov_exponents(lambda x: x, start, 5.5)
     with pytest.raises(DivergedError) as caught:
         fw.measure.lyapunov_exponents(lambda x: x**2 + 2, start, 100)
