@@ -157,6 +157,13 @@ def test_binding_plateau_table_and_enumeration():
         lambda: theory.half_life(float("nan")),
         lambda: theory.binding_plateau(0),
         lambda: theory.Spectrum(np.array([np.inf]), np.array([1.0])),
+        lambda: theory.tau_from_decay(0.9, dt=0),
+        lambda: theory.tau_from_decay(math.nan),
+        lambda: theory.decay_from_tau(1.0, dt=-1.0),
+        lambda: theory.attention_span(math.inf),
+        lambda: theory.epsilon_from_tau(1.0, units=0),
+        lambda: theory.Spectrum.from_tau([1.0], [1.0], units=-5),
+        lambda: theory.binary_information("one"),
     ],
 )
 def test_impossible_values_are_refused(call):

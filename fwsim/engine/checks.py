@@ -72,7 +72,7 @@ def is_state(state: Any) -> None:
 
 
 def device(name: str | torch.device) -> torch.device:
-    """Turn a name into a device that is there, or raise `ConfigError`."""
+    """Turn a name (`"cpu"`, `"cuda:1"`) into a device that is there, or raise `ConfigError`."""
     try:
         found = torch.device(name)
     except (RuntimeError, TypeError):

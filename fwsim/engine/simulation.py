@@ -16,7 +16,7 @@ from fwsim.engine import checks
 from fwsim.engine.observer import Observer
 from fwsim.engine.state import State
 from fwsim.errors import ConfigError, DivergedError, RecordingError, ShapeError
-from fwsim.progress import track
+from fwsim.progress import Progress, check_progress, followed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,7 +44,6 @@ class Network(Protocol):
 
 
 Drive = Callable[[int, int], Tensor]
-Progress = Callable[[int, int], None]
 
 
 def simulate(
@@ -59,7 +58,7 @@ def simulate(
     resume: bool = False,
     seed: int = 0,
     device: str | torch.device | None = None,
-    progress: Progress | bool | None = None,
+    progress: Progress = None,
 ) -> xr.Dataset:
     """Run a network without gradients and record it as an xarray Dataset.
 
@@ -113,14 +112,7 @@ def simulate(
             f"net is a {type(net).__name__}; give a FastWeightNetwork, a RateNetwork or their like"
         )
     checks.counts(seed=(seed, 0))
-    if resume and to is None:
-        raise ConfigError(
-            "resume=True has nothing to go on with; give to=, the folder of the interrupted run"
-        )
-    if not (progress is None or isinstance(progress, bool) or callable(progress)):
-        raise ConfigError(
-            f"progress={progress!r} is not allowed; use None, False or a function (done, total)"
-        )
+    check_progress(progress)
     if state is not None:
         checks.is_state(state)
     like = next(net.parameters())
@@ -158,20 +150,12 @@ def simulate(
 
 
 def _run(
-    observer: Observer,
-    recorder: Recorder,
-    source: Drive,
-    span: tuple[int, int],
-    progress: Progress | bool | None,
+    observer: Observer, recorder: Recorder, source: Drive, span: tuple[int, int], progress: Progress
 ) -> None:
     """Run and record the steps of a span, block by block."""
     first, steps = span
     block = observer.block()
-    with (
-        torch.no_grad(),
-        track("simulating", steps, show=None if progress is None or progress is True else False) as advance,
-    ):
-        advance(first)
+    with torch.no_grad(), followed("simulating", steps, progress, done=first) as advance:
         for start in range(first, steps, block):
             stop = min(start + block, steps)
             wanted = {name: recorder.wanted(name, start, stop) for name in recorder.variables}
@@ -182,8 +166,6 @@ def _run(
                 recorder.write(name, values.cpu().numpy())
             recorder.checkpoint(observer.checkpoint)
             advance(stop - start)
-            if callable(progress):
-                progress(stop, steps)
 
 
 def load_state(run: xr.Dataset) -> State:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from torch import Tensor
 
 from fwsim.engine.trace import Trace
+from fwsim.errors import ShapeError
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -40,6 +41,8 @@ class State:
         step: int = 0,
         variables: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> None:
+        if hidden.ndim != 2:
+            raise ShapeError(f"hidden has shape {list(hidden.shape)}; expected [batch, unit]")
         object.__setattr__(self, "hidden", hidden)
         object.__setattr__(self, "stored", memory)
         object.__setattr__(self, "step", step)

@@ -64,9 +64,14 @@ class MemoryStore:
 def check_memory(layouts: Iterable[Layout]) -> None:
     """Raise `RecordingError` if the machine has less memory than the arrays need."""
     needed = sum(math.prod(each.shape) * each.dtype.itemsize for each in layouts)
-    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    present = machine_memory()
     if needed > present:
         raise RecordingError(
             f"the recording needs {needed / 2**30:.0f} GiB and the machine has {present / 2**30:.0f}; "
             "write it to a file (to=...) or record less (every, dtype, units, trials)"
         )
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

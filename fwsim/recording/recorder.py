@@ -51,7 +51,8 @@ class Recorder:
     Raises
     ------
     ConfigError
-        A record that does not fit the run, an unknown variable, an attribute that is no string or number.
+        A record that does not fit the run, an unknown variable, an attribute that is no string or number, or
+        nothing to resume.
     RecordingError
         The path exists, is not an interrupted recording of this run, or cannot be written; the memory does not suffice.
 
@@ -78,6 +79,10 @@ class Recorder:
         to: str | PathLike[str] | None = None,
         resume: bool = False,
     ) -> None:
+        if resume and to is None:
+            raise ConfigError(
+                "resume=True has nothing to go on with; give to=, the folder of the interrupted run"
+            )
         self._began = time.monotonic()
         self._extent = extent
         self._variables = {**VARIABLES, **(variables or {})}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fwsim.errors import ConfigError
+from fwsim.errors import whole
 from fwsim.rules.base import AssociativeRule, Values
 from fwsim.rules.parameters import number, time_constant
 
@@ -43,10 +43,7 @@ class BennaFusi(AssociativeRule):
     tau_post: Any = time_constant(0.02)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.length, int) or self.length < 1:
-            raise ConfigError(
-                f"BennaFusi: length={self.length!r} is not allowed; give a whole number from 1 up"
-            )
+        whole("BennaFusi: length", self.length, least=1)
         super().__post_init__()
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, number
 from fwsim.rules.memory import MemoryRule, parameter
 from fwsim.rules.power_law import fit_power_law, relative_error
 
@@ -61,8 +61,7 @@ class Hebbian(MemoryRule):
         λ = 0.95 with dt = 1 s is τ = 19.50 s, a half-life of 13.51 s; λ = 1 never forgets.
         """
         decay = parameter("decay", decay, at_least=0.0)
-        if not dt > 0:
-            raise ConfigError(f"dt={dt} is not allowed; it must be a positive number of seconds")
+        number("dt", dt, unit="seconds", above=0)
         if bool((decay > 1).any()):
             raise ConfigError(f"decay={decay.max().item():g} is not allowed; it must lie in [0, 1]")
         return cls(tau=dt / decay.log().abs(), eta=eta)  # abs: −ln 1 would be −0

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, number
 
 GRID = 400  # ages at which the error is judged; the error curve has 2n extrema, all far wider than the grid
 ROUNDS = 100  # linear programs, at most
@@ -35,14 +35,9 @@ def fit_power_law(
     ConfigError
         An argument is out of range, or the tolerance needs more than 16 terms.
     """
-    values = {"exponent": exponent, "shortest": shortest, "strength": strength, "tolerance": tolerance}
-    for name, value in values.items():
-        if not 0 < value < np.inf:
-            raise ConfigError(f"{name}={value} is not allowed; it must be positive and finite")
-    if not shortest < longest < np.inf:
-        raise ConfigError(
-            f"longest={longest} is not allowed; it must be finite and above shortest={shortest}"
-        )
+    _check(exponent, shortest, longest)
+    number("strength", strength, above=0)
+    number("tolerance", tolerance, above=0)
     fit = PowerLawFit([], [], np.inf)
     for terms in range(1, MOST_TERMS + 1):
         fit = _fit(terms, exponent, longest / shortest)
@@ -59,10 +54,17 @@ def relative_error(
     tau: ArrayLike, eta: ArrayLike, exponent: float, *, shortest: float, longest: float
 ) -> float:
     """Worst relative error of Σ_k η_k e^{−Δ/τ_k} against the power law that fits it best in strength."""
+    _check(exponent, shortest, longest)
     age = np.geomspace(1.0, longest / shortest, GRID)
     kernel = np.exp(-age[:, None] * shortest / np.asarray(tau)) @ np.asarray(eta)
     ratio = kernel * age**exponent
     return float((ratio.max() - ratio.min()) / (ratio.max() + ratio.min()))
+
+
+def _check(exponent: float, shortest: float, longest: float) -> None:
+    number("exponent", exponent, above=0)
+    number("shortest", shortest, unit="seconds", above=0)
+    number("longest", longest, unit="seconds", above=shortest)
 
 
 def _fit(terms: int, exponent: float, longest: float) -> PowerLawFit:

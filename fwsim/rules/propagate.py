@@ -82,6 +82,10 @@ def transition(rule: SpikeRule, interval: Tensor) -> Transition:
 
 def propagate(rule: SpikeRule, state: Values, interval: Any) -> Values:
     """State after `interval` seconds without spikes; see `SpikeRule.propagate`."""
+    if state.keys() != rule.rest().keys():
+        raise ConfigError(
+            f"state has {', '.join(state) or 'nothing'}; {type(rule).__name__} needs {', '.join(rule.rest())}"
+        )
     tensors = [value for value in (*state.values(), interval) if isinstance(value, torch.Tensor)]
     dtype = reduce(torch.promote_types, (value.dtype for value in tensors)) if tensors else torch.float64
     device = tensors[0].device if tensors else None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, number, whole
 from fwsim.rules.base import PresynapticRule, Values
 
 if TYPE_CHECKING:
@@ -44,14 +44,8 @@ class StochasticRelease(PresynapticRule):
         if not isinstance(self.rule, PresynapticRule) or isinstance(self.rule, StochasticRelease):
             given = type(self.rule).__name__
             raise ConfigError(f"StochasticRelease: rule is a {given}; give a deterministic presynaptic rule")
-        if not isinstance(self.sites, int) or self.sites < 1:
-            raise ConfigError(
-                f"StochasticRelease: sites={self.sites!r} is not allowed; give a whole number from 1 up"
-            )
-        if not 0 <= self.cv < float("inf"):
-            raise ConfigError(
-                f"StochasticRelease: cv={self.cv!r} is not allowed; give a number of at least 0"
-            )
+        whole("StochasticRelease: sites", self.sites, least=1)
+        number("StochasticRelease: cv", self.cv, least=0)
         super().__post_init__()
 
     def rest(self) -> Values:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from fwsim.errors import ConfigError, ShapeError
+from fwsim.errors import ConfigError
+from fwsim.recording.memory import machine_memory
 from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.rules.brian2_code import Brian2Code
 from fwsim.rules.parameters import replaced
 from fwsim.spiking.backend import brian2
 from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.stimulation import checked_drive
 from fwsim.spiking.wiring import Wiring, wirings
 
 SYNAPSE_BYTES = 60  # that Brian2 needs for one synapse with a weight and a delay
@@ -135,7 +137,7 @@ def build(
     code = {place: rule.brian2(prefix=prefix(place)) for place, rule in rules.items()}
     drawn = wirings(circuit, seed)
     _check_memory(sum(len(each.pre) for each in drawn) * trials)
-    neurons = _neurons(b, circuit, drive, hold, [each.decay for each in drawn], code, seed)
+    neurons = _neurons(b, circuit, drive, hold, code, seed)
     synapses = [_synapses(b, circuit, each, neurons, trials, index) for index, each in enumerate(drawn)]
     spikes = b.SpikeMonitor(neurons, name="spikes")
     network = b.Network(neurons, spikes, *synapses)
@@ -148,36 +150,16 @@ def build(
     return Assembly(circuit, trials, network, neurons, synapses, spikes, carriers)
 
 
-def checked_drive(circuit: Circuit, drive: Any, trials: int | None, *, neurons: bool = False) -> np.ndarray:
-    """Bring a drive to `[trial, time, unit]`; without one, to a single sample of 0 a trial."""
-    units = {"populations": len(circuit.populations)} | ({"neurons": circuit.neurons} if neurons else {})
-    if drive is None:
-        drive = np.zeros((trials or circuit.trials or 1, 1, units["populations"]))
-    drive = np.asarray(drive.detach().cpu() if isinstance(drive, torch.Tensor) else drive)
-    if drive.ndim != 3 or drive.shape[-1] not in units.values() or not drive.size:
-        allowed = " or ".join(f"unit={size} {name}" for name, size in units.items())
-        raise ShapeError(f"drive has shape {list(drive.shape)}; expected [trial, time, unit] with {allowed}")
-    if not np.isfinite(drive).all():
-        raise ConfigError("drive is NaN or infinite somewhere; give finite V")
-    for given in (trials, circuit.trials):
-        if given not in (None, len(drive)):
-            raise ShapeError(
-                f"drive has {len(drive)} trials, but there are to be {given}; give as many of both"
-            )
-    return drive
-
-
 def _neurons(
     b: Any,
     circuit: Circuit,
     drive: np.ndarray,
     hold: int,
-    decays: list[float],
     code: dict[int, Brian2Code],
     seed: int,
 ) -> Any:
     trials = len(drive)
-    slow = sorted({decay for decay in decays if decay})
+    slow = _slow(circuit)
     declared = [f"current{k} : volt\nspread{k} : 1 (constant)" for k in range(len(slow))]
     flat = drive.transpose(1, 0, 2).reshape(drive.shape[1], -1)
     step = STEP.format(currents="".join(f" + spread{k}*current{k}" for k in range(len(slow))))
@@ -254,6 +236,7 @@ def _synapses(b: Any, circuit: Circuit, each: Wiring, neurons: Any, trials: int,
 
 
 def _slow(circuit: Circuit) -> list[float]:
+    """Time constants of synaptic currents that are no jumps, s."""
     return sorted({each.decay for each in circuit.connections if each.decay})
 
 
@@ -287,9 +270,7 @@ def _rules(circuit: Circuit, trials: int) -> dict[int, PresynapticRule]:
 
 
 def _check_memory(synapses: int) -> None:
-    import os
-
-    needed, present = synapses * SYNAPSE_BYTES, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed, present = synapses * SYNAPSE_BYTES, machine_memory()
     if needed > 0.8 * present:
         raise ConfigError(
             f"{synapses:.3g} synapses need {needed / 2**30:.0f} GiB and the machine has {present / 2**30:.0f}; "

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from fwsim.errors import ConfigError, ShapeError, choice
+from fwsim.errors import ConfigError, ShapeError, choice, number, whole
 from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.rules.parameters import batch_shape
 
@@ -54,15 +53,12 @@ class Population:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise ConfigError(f"Population: name={self.name!r} is not allowed; give a text")
-        if isinstance(self.size, bool) or not isinstance(self.size, Integral) or self.size < 1:
-            raise ConfigError(f"{self.name}: size={self.size!r} is not allowed; give a whole number from 1")
-        for field in ("tau", "threshold", "reset", "refractory", "background", "noise"):
-            _finite(self.name, field, getattr(self, field))
-        if not self.tau > 0 or self.refractory < 0 or self.noise < 0:
-            raise ConfigError(
-                f"{self.name}: tau={self.tau} s must be above 0, refractory={self.refractory} s and "
-                f"noise={self.noise} V at least 0"
-            )
+        whole(f"{self.name}: size", self.size, least=1)
+        number(f"{self.name}: tau", self.tau, unit="seconds", above=0)
+        number(f"{self.name}: refractory", self.refractory, unit="seconds", least=0)
+        number(f"{self.name}: noise", self.noise, unit="volts", least=0)
+        for field in ("threshold", "reset", "background"):
+            number(f"{self.name}: {field}", getattr(self, field), unit="volts")
         if not self.reset < self.threshold:
             raise ConfigError(f"{self.name}: reset={self.reset} V is not below threshold={self.threshold} V")
 
@@ -104,25 +100,21 @@ class Connection:
         where = f"{self.pre}→{self.post}"
         efficacy = self.efficacy
         if not isinstance(efficacy, (int, float)):
-            efficacy = np.asarray(
-                efficacy.detach().cpu() if isinstance(efficacy, Tensor) else efficacy, float
-            )
+            efficacy = _matrix(where, efficacy)
             object.__setattr__(self, "efficacy", efficacy)
         if not np.isfinite(efficacy).all():
             raise ConfigError(f"{where}: efficacy is NaN or infinite; give finite V")
         if np.ndim(efficacy) and self.probability != 1.0:
             raise ConfigError(f"{where}: a matrix says which pairs connect; leave probability out")
-        if not 0 < self.probability <= 1:
-            raise ConfigError(
-                f"{where}: probability={self.probability} is not allowed; it must lie in (0, 1]"
-            )
+        number(f"{where}: probability", self.probability, above=0, most=1)
         if isinstance(self.delay, list):
             object.__setattr__(self, "delay", tuple(self.delay))
+        if isinstance(self.delay, tuple) and len(self.delay) != 2:
+            raise ConfigError(f"{where}: delay={self.delay!r} is not allowed; give s, or (shortest, longest)")
         low, high = self.delays
-        if not 0 <= low <= high < math.inf:
-            raise ConfigError(f"{where}: delay={self.delay} is not allowed; give s, or (shortest, longest)")
-        if not 0 <= self.decay < math.inf:
-            raise ConfigError(f"{where}: decay={self.decay} is not allowed; give s, at least 0")
+        number(f"{where}: delay", low, unit="seconds", least=0)
+        number(f"{where}: delay", high, unit="seconds", least=low)
+        number(f"{where}: decay", self.decay, unit="seconds", least=0)
         if self.synapse is not None and not isinstance(self.synapse, PresynapticRule | AssociativeRule):
             raise ConfigError(
                 f"{where}: synapse={type(self.synapse).__name__} has no response to spikes; give a presynaptic or "
@@ -166,14 +158,17 @@ class Circuit:
     dt: float = 1e-4
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "populations", tuple(self.populations))
-        object.__setattr__(self, "connections", tuple(self.connections))
+        for field, kind in (("populations", Population), ("connections", Connection)):
+            given = getattr(self, field)
+            parts = tuple(given) if isinstance(given, Iterable) else (given,)
+            if not all(isinstance(each, kind) for each in parts):
+                raise ConfigError(f"{field}={given!r} is not allowed; give a list of {kind.__name__}s")
+            object.__setattr__(self, field, parts)
         if not self.populations or len(set(self.names)) < len(self.names):
             raise ConfigError(
                 f"populations are named {list(self.names)}; give one or more, with different names"
             )
-        if not 0 < self.dt < math.inf:
-            raise ConfigError(f"dt={self.dt!r} is not allowed; it must be a positive number of seconds")
+        number("dt", self.dt, unit="seconds", above=0)
         for each in self.connections:
             choice("pre", each.pre, self.names)
             choice("post", each.post, self.names)
@@ -272,9 +267,11 @@ class Circuit:
             )
 
 
-def _finite(owner: str, field: str, value: Any) -> None:
-    if not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ConfigError(f"{owner}: {field}={value!r} is not allowed; give a finite number")
+def _matrix(where: str, efficacy: Any) -> np.ndarray:
+    try:
+        return np.asarray(efficacy.detach().cpu() if isinstance(efficacy, Tensor) else efficacy, float)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{where}: efficacy={efficacy!r} is not allowed; give V, or [post, pre]") from None
 
 
 def _plain(value: Any) -> Any:

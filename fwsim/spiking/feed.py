@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from fwsim.errors import ShapeError
-from fwsim.spiking.assembly import Assembly, checked_drive
+from fwsim.spiking.assembly import Assembly
 from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.stimulation import checked_drive
 
 BLOCK = 1000  # steps that are asked for at once
 

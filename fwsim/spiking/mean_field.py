@@ -16,9 +16,10 @@ from fwsim.engine.rate.projection import Projection
 from fwsim.engine.simulation import simulate
 from fwsim.errors import ConfigError
 from fwsim.rules.base import PresynapticRule, Values
+from fwsim.rules.parameters import replaced
 from fwsim.rules.stochastic_release import StochasticRelease
-from fwsim.spiking.assembly import checked_drive
 from fwsim.spiking.circuit import Circuit, Connection
+from fwsim.spiking.stimulation import checked_drive
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -175,7 +176,6 @@ def _variance_last(projection: Projection) -> bool:
 
 def _widened(rule: PresynapticRule, circuit: Circuit, units: int) -> PresynapticRule:
     """Give parameters that differ between populations a value for the units behind them as well."""
-    from fwsim.rules.parameters import replaced
 
     def widen(name: str, value: Any, spec: Any) -> Any:
         if not isinstance(value, Tensor) or not value.ndim or value.shape[-1] == 1:

@@ -17,9 +17,9 @@ from fwsim.engine.simulation import simulate
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.rules.base import AssociativeRule
 from fwsim.rules.hebbian import Hebbian
-from fwsim.spiking.assembly import checked_drive
 from fwsim.spiking.circuit import Circuit, Connection, Population
 from fwsim.spiking.mean_field import GRID_SHIFT
+from fwsim.spiking.stimulation import checked_drive
 
 if TYPE_CHECKING:
     import xarray as xr

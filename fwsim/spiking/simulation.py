@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fwsim.errors import ConfigError
-from fwsim.progress import track
+from fwsim.errors import ConfigError, whole
+from fwsim.progress import Progress, check_progress, followed
 from fwsim.recording.schema import VARIABLES, Variable
-from fwsim.spiking.assembly import Assembly, build, checked_drive
+from fwsim.spiking.assembly import Assembly, build
 from fwsim.spiking.backend import prepared
 from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.feed import Feed
 from fwsim.spiking.sampler import EVENTS, Sampler, by_trial
+from fwsim.spiking.stimulation import checked_drive
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -41,7 +42,7 @@ def simulate(
     to: str | PathLike[str] | None = None,
     resume: bool = False,
     seed: int = 0,
-    progress: Callable[[int, int], None] | bool | None = None,
+    progress: Progress = None,
 ) -> xr.Dataset:
     """Run a circuit in Brian2 and record it in the schema of `fwsim.simulate`.
 
@@ -89,25 +90,9 @@ def simulate(
     """
     from fwsim.recording import Extent, Recorder, as_records, finished, provenance
 
-    if resume and to is None:
-        raise ConfigError(
-            "resume=True has nothing to go on with; give to=, the folder of the interrupted run"
-        )
-    if steps is None and (drive is None or callable(drive)):
-        raise ConfigError("how long to run is not said; give steps=, or a drive [trial, time, unit]")
-    if isinstance(hold, bool) or not isinstance(hold, int) or hold < 1 or (hold > 1 and callable(drive)):
-        raise ConfigError(
-            f"hold={hold!r} is not allowed; give a whole number of steps from 1, and 1 to a function"
-        )
-    if isinstance(steps, bool) or not isinstance(steps, int | None) or (steps is not None and steps < 1):
-        raise ConfigError(f"steps={steps!r} is not allowed; give a whole number from 1")
-    feed = Feed(circuit, drive, steps, trials) if callable(drive) and steps is not None else None
-    if feed is None and drive is not None and steps not in (None, np.shape(drive)[1] * hold):
-        raise ConfigError(
-            f"steps={steps}, but drive has {np.shape(drive)[1] * hold} time steps; leave steps out"
-        )
-    signal = feed.silence if feed else checked_drive(circuit, drive, trials, neurons=True)
-    steps = signal.shape[1] * hold if steps is None else steps
+    whole("seed", seed)
+    check_progress(progress)
+    feed, signal, steps = _source(circuit, drive, hold, steps, trials)
     records = as_records(record, recordable(circuit))
     if [each.variable for each in records].count("rate") > 1:
         raise ConfigError(
@@ -142,6 +127,27 @@ def simulate(
     return recorder.finish({"potential": by_trial(assembly, np.array(assembly.neurons.v))})
 
 
+def _source(
+    circuit: Circuit, drive: Any, hold: int, steps: int | None, trials: int | None
+) -> tuple[Feed | None, np.ndarray, int]:
+    """What feeds a drive that is a function, the signal to build the network with, and the number of steps."""
+    whole("hold", hold, least=1)
+    if steps is not None:
+        whole("steps", steps, least=1)
+    elif drive is None or callable(drive):
+        raise ConfigError("how long to run is not said; give steps=, or a drive [trial, time, unit]")
+    if callable(drive) and steps is not None:
+        if hold > 1:
+            raise ConfigError(f"hold={hold} is not for a drive that is a function; hold its values there")
+        feed = Feed(circuit, drive, steps, trials)
+        return feed, feed.silence, steps
+    signal = checked_drive(circuit, drive, trials, neurons=True)
+    length = signal.shape[1] * hold
+    if drive is not None and steps not in (None, length):
+        raise ConfigError(f"steps={steps}, but drive has {length} time steps; leave steps out")
+    return None, signal, length if steps is None else steps
+
+
 def recordable(circuit: Circuit) -> tuple[str, ...]:
     """Names of what can be recorded of a circuit."""
     states = [name for rule in _presynaptic(circuit) for name in rule.rest()]
@@ -167,23 +173,20 @@ def _run(
     assembly: Assembly,
     sampler: Sampler,
     steps: int,
-    progress: Callable[[int, int], None] | bool | None,
+    progress: Progress,
 ) -> None:
     dt, first = assembly.circuit.dt, sampler.done
     _call_every(b, assembly, BLOCK, sampler.flush, order=1)
     if sampler.stride:
         _call_every(b, assembly, sampler.stride, sampler.take, order=0)
-    shown = None if progress is None or progress is True else False
-    with track("spiking", steps, show=shown) as advance:
-        done = 0
+    done = first
+    with followed("spiking", steps, progress, done=first) as advance:
 
         def report(elapsed: Any, completed: float, start: Any, duration: Any) -> None:
             nonlocal done
             now = first + round(completed * (steps - first))
             advance(now - done)
             done = now
-            if callable(progress):
-                progress(done, steps)
 
         assembly.network.run(
             (steps - first) * dt * b.second, report=report, report_period=0.5 * b.second, namespace={}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, ShapeError, number, whole
 from fwsim.spiking.circuit import Circuit
 
 
@@ -34,10 +36,11 @@ class Pulse:
     trials: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start < self.stop:
-            raise ConfigError(f"Pulse: start={self.start} s must be at least 0 and before stop={self.stop} s")
-        if not np.isfinite(self.amplitude):
-            raise ConfigError(f"Pulse: amplitude={self.amplitude} is not allowed; give finite V")
+        number("Pulse: amplitude", self.amplitude, unit="volts")
+        number("Pulse: start", self.start, unit="seconds", least=0)
+        number("Pulse: stop", self.stop, unit="seconds", above=self.start, infinite=True)
+        if isinstance(self.populations, str):
+            object.__setattr__(self, "populations", (self.populations,))
 
 
 def stimulus(
@@ -66,6 +69,8 @@ def stimulus(
     ConfigError
         An unknown population, or a trial that there is not.
     """
+    number("duration", duration, unit="seconds", least=0)
+    whole("trials", trials, least=1)
     steps = round(duration / circuit.dt)
     drive = np.zeros((trials, steps, len(circuit.populations)))
     for each in pulses:
@@ -77,4 +82,27 @@ def stimulus(
             raise ConfigError(f"Pulse: trials={rows}; there are {trials}, counted from 0")
         first, last = (min(steps, round(min(t, duration) / circuit.dt)) for t in (each.start, each.stop))
         drive[np.ix_(rows, range(first, last), units)] += each.amplitude
+    return drive
+
+
+def checked_drive(circuit: Circuit, drive: Any, trials: int | None, *, neurons: bool = False) -> np.ndarray:
+    """Bring a drive to `[trial, time, unit]`; without one, to a single sample of 0 a trial."""
+    if not isinstance(circuit, Circuit):
+        raise ConfigError(f"circuit is a {type(circuit).__name__}; give a Circuit")
+    if trials is not None:
+        whole("trials", trials, least=1)
+    units = {"populations": len(circuit.populations)} | ({"neurons": circuit.neurons} if neurons else {})
+    if drive is None:
+        drive = np.zeros((trials or circuit.trials or 1, 1, units["populations"]))
+    drive = np.asarray(drive.detach().cpu() if isinstance(drive, torch.Tensor) else drive)
+    if drive.ndim != 3 or drive.shape[-1] not in units.values() or not drive.size:
+        allowed = " or ".join(f"unit={size} {name}" for name, size in units.items())
+        raise ShapeError(f"drive has shape {list(drive.shape)}; expected [trial, time, unit] with {allowed}")
+    if not np.isfinite(drive).all():
+        raise ConfigError("drive is NaN or infinite somewhere; give finite V")
+    for given in (trials, circuit.trials):
+        if given not in (None, len(drive)):
+            raise ShapeError(
+                f"drive has {len(drive)} trials, but there are to be {given}; give as many of both"
+            )
     return drive

@@ -11,6 +11,7 @@ from fwsim.recording import Difference, first_difference
 from fwsim.study import execute, files, runs
 from fwsim.study.experiment import load_experiment
 from fwsim.study.runs import Run
+from fwsim.study.sweep_run import sweep_again
 
 COMPARED = ("device", "commit")
 
@@ -37,7 +38,7 @@ class Repetition:
 def again(
     given: str | Path | Run, *, folder: str | Path | None = None, device: str | None = None
 ) -> Repetition:
-    """Repeat a finished run with its own experiment, configuration, seed and device, and compare the recordings.
+    """Repeat a finished run or sweep from its own experiment, configuration, seed and device, and compare recordings.
 
     Parameters
     ----------
@@ -51,30 +52,31 @@ def again(
     Raises
     ------
     ConfigError
-        It is not finished, is a sweep, or its copy of the experiment was changed since.
+        It is not finished, or its copy of the experiment was changed since.
     """
     first = runs.find_run(given)
     manifest = first.manifest
-    if "sweep" in manifest:
-        raise ConfigError(
-            f"{first.folder} is a sweep; repeat one of its points: fwsim run {manifest['experiment']} with the "
-            "point's values and --seed point_seed"
-        )
     if first.state != "finished":
         raise ConfigError(f"{first.folder} is {first.state}; only finished runs can be repeated and compared")
     if files.fingerprint(first.experiment) != manifest["source_sha256"]:
         raise ConfigError(f"{first.experiment} was changed since the run; run it anew instead")
+    repeat = sweep_again if "sweep" in manifest else _run_again
+    second = repeat(first, folder=folder, device=device)
+    if first.analysis.is_file():
+        shutil.copyfile(first.analysis, second.analysis)
+    return Repetition(second, first_difference(first.recording, second.recording), _changed(first, second))
+
+
+def _run_again(first: Run, *, folder: str | Path | None, device: str | None) -> Run:
+    manifest = first.manifest
     experiment = load_experiment(first.experiment, name=manifest["experiment"])
-    second = execute.run(
+    return execute.run(
         experiment,
         experiment.configure(manifest["configuration"]),
         seed=manifest["seed"],
         device=device or manifest["device"],
         folder=folder,
     )
-    if first.analysis.is_file():
-        shutil.copyfile(first.analysis, second.analysis)
-    return Repetition(second, first_difference(first.recording, second.recording), _changed(first, second))
 
 
 def _changed(first: Run, second: Run) -> tuple[str, ...]:

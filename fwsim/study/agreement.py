@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from fwsim.errors import ConfigError, FwsimError, choice
+from fwsim.errors import ConfigError, choice
 from fwsim.measure import bootstrap
 from fwsim.study import files
 from fwsim.study.analysis import Report, save_report
@@ -88,16 +88,10 @@ def compare(given: str | Path | Run, analysis: str | Path | None = None) -> Repo
             "run one that has a spiking and a tensor version, e.g. working_memory or hebbian_memory"
         )
     recording = run.recording
-    try:
+    with files.running(path):
         result = agreement(module.versions(module.analyse(recording)))
         with house_style():
             figures = {"agreement": plot(result)}
-    except FwsimError:
-        raise
-    except Exception as error:
-        raise files.StudyError(
-            f"{path} failed: {files.place_of(error, path)}; FWSIM_DEBUG=1 shows more"
-        ) from error
     folder = run.folder / "agreement"
     folder.mkdir(exist_ok=True)
     made = table(result)

@@ -14,7 +14,7 @@ import xarray as xr
 from matplotlib.animation import Animation
 from matplotlib.figure import Figure
 
-from fwsim.errors import ConfigError, FwsimError
+from fwsim.errors import ConfigError
 from fwsim.recording import write_netcdf
 from fwsim.study import files
 from fwsim.study.figures import house_style, save_animation, save_figure
@@ -80,7 +80,7 @@ def analyse(given: str | Path | Run, analysis: str | Path | None = None) -> Repo
     module = files.load(path, ("analyse", "plot"))
     recording = run.recording
     log.info("%s: analysing with %s", run.folder, path)
-    try:
+    with files.running(path):
         result = _checked(module.analyse(recording), xr.Dataset, "analyse")
         table = _table(module, result)
         with house_style():
@@ -90,12 +90,6 @@ def analyse(given: str | Path | Run, analysis: str | Path | None = None) -> Repo
             _checked(each, Figure | Animation, "plot")
         folder.mkdir(exist_ok=True)
         return Report(result, table, tuple(save_report(folder, result, table, figures)))
-    except FwsimError:
-        raise
-    except Exception as error:
-        raise files.StudyError(
-            f"{path} failed: {files.place_of(error, path)}; FWSIM_DEBUG=1 shows more"
-        ) from error
 
 
 def _checked(value: Any, kind: type | UnionType, function: str) -> Any:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fwsim.errors import ConfigError
+from fwsim.engine import checks
+from fwsim.errors import whole
 from fwsim.progress import Advance, track
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ class Context:
     show: bool | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise ConfigError(f"seed={self.seed!r} is not allowed; use a whole number from 0")
+        whole("seed", self.seed)
         object.__setattr__(self, "folder", Path(self.folder))
         if isinstance(self.device, str):
             object.__setattr__(self, "device", pick_device(self.device))
@@ -100,13 +100,4 @@ def pick_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"device={name!r} is unknown; use 'auto', 'cpu', 'cuda' or 'cuda:0'") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"device={name!r} is not there: this machine has {torch.cuda.device_count()} CUDA devices;"
-            " use 'auto' or 'cpu'"
-        )
-    return device
+    return checks.device(name)

@@ -80,13 +80,7 @@ def run(
     >>> done.recording["hidden"]  # doctest: +SKIP
     """
     experiment = load_experiment(experiment)
-    if isinstance(config, Config):
-        if quick:
-            raise ConfigError(
-                "quick=True changes defaults and config is complete; give values, e.g. {'units': 20}"
-            )
-    else:
-        config = experiment.configure(config or {}, quick=quick)
+    config = experiment.configure(config, quick=quick)
     folder = runs.fresh_folder(experiment.name, seed) if folder is None else Path(folder)
     context = Context(folder, seed, pick_device(device))
     started = begin(experiment, folder, origin(config, seed, str(context.device)), force=force)

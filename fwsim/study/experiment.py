@@ -72,15 +72,25 @@ class Experiment:
         """First line of the docstring."""
         return files.question(self.doc)
 
-    def configure(self, values: Mapping[str, Any], *, quick: bool = False) -> Config:
-        """Build the configuration: defaults, then `QUICK` when asked for, then `values`.
+    def configure(self, given: Config | Mapping[str, Any] | None = None, *, quick: bool = False) -> Config:
+        """Build the configuration: defaults, then `QUICK` when asked for, then the values that are given.
+
+        A complete configuration stays as it is.
 
         Raises
         ------
         ConfigError
-            A value is not allowed, or the experiment declares no `QUICK`.
+            A value is not allowed, or the experiment declares no `QUICK`, or `quick` comes with a configuration.
         """
-        return self.config(**{**self.overrides(quick), **values})
+        if isinstance(given, Config):
+            if quick:
+                raise ConfigError(
+                    "quick=True changes defaults and config is complete; give values, e.g. {'units': 20}"
+                )
+            return given
+        if not isinstance(given, Mapping | None):
+            raise ConfigError(f"config={given!r} is not allowed; give values by field, e.g. {{'units': 20}}")
+        return self.config(**{**self.overrides(quick), **(given or {})})
 
     def overrides(self, quick: bool) -> Mapping[str, Any]:
         """Overrides of the defaults that `quick` asks for."""

@@ -8,6 +8,8 @@ import keyword
 import shutil
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -112,6 +114,23 @@ def load(path: Path, needed: tuple[str, ...], source: bytes | None = None) -> Mo
     if missing:
         raise ConfigError(f"{path} does not define {' and '.join(missing)}; it must have {', '.join(needed)}")
     return module
+
+
+@contextmanager
+def running(path: Path) -> Iterator[None]:
+    """Run what an analysis file defines: errors of fwsim pass as they are.
+
+    Raises
+    ------
+    StudyError
+        It raised something else; the message says where in the file.
+    """
+    try:
+        yield
+    except FwsimError:
+        raise
+    except Exception as error:
+        raise StudyError(f"{path} failed: {place_of(error, path)}; FWSIM_DEBUG=1 shows more") from error
 
 
 def place_of(error: BaseException, path: Path) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, whole
 from fwsim.study.context import pick_device
 
 if TYPE_CHECKING:
@@ -49,8 +49,8 @@ def connect(
     ConfigError
         The scheduler does not answer, or something given does not fit it.
     """
-    if workers is not None and (isinstance(workers, bool) or workers < 1):
-        raise ConfigError(f"workers={workers!r} is not allowed; use at least 1")
+    if workers is not None:
+        whole("workers", workers, least=1)
     if options and scheduler != "slurm":
         raise ConfigError(f"cluster options ({', '.join(options)}) are for scheduler='slurm'; leave them out")
     local = 0

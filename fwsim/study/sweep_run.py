@@ -16,7 +16,7 @@ from typing import Any
 
 import xarray as xr
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, whole
 from fwsim.progress import track
 from fwsim.study import files, runs, sweep_records
 from fwsim.study.config import Config
@@ -140,19 +140,42 @@ def sweep(
         raise ConfigError(
             f"over={over!r} is not allowed; give values by parameter, e.g. over={{'tau': '1:100:log9'}}"
         )
-    plan = Plan(
-        parse_axes(experiment, over or {}), parse_seeds(seeds), _bytes(batch_memory), _size(batch_size)
-    )
+    if batch_size is not None:
+        whole("batch_size", batch_size, least=1)
+    plan = Plan(parse_axes(experiment, over or {}), parse_seeds(seeds), _bytes(batch_memory), batch_size)
     config = _base(experiment, config, plan.space, quick)
+    where = (scheduler, workers, device, cluster or {})
+    return _result(_start(experiment, plan, config, folder, where, force=force))
+
+
+def sweep_again(first: Run, *, folder: str | Path | None = None, device: str | None = None) -> Run:
+    """Run a sweep anew at the same points, on this machine, from the sources that its folder keeps."""
+    manifest = first.manifest
+    experiment = load_experiment(first.experiment, name=manifest["experiment"])
+    config = experiment.configure(manifest["configuration"])
+    where = (None, None, device or manifest["device"], {})
+    return _start(experiment, Plan.kept(manifest["sweep"]), config, folder, where, force=False)
+
+
+def _start(
+    experiment: Experiment,
+    plan: Plan,
+    config: Config,
+    folder: str | Path | None,
+    where: tuple[str | None, int | None, str, Mapping[str, Any]],
+    *,
+    force: bool,
+) -> Run:
+    """Run all points of a plan; `where` are scheduler, workers, device and options as `connect` takes them."""
     folder = Path(folder) if folder else runs.fresh_folder(experiment.name, "sweep")
     runs.check_free(folder, force=force)
     todo = _batches(experiment, plan, config, files.fingerprint(experiment.path))
     entries = {"sweep": asdict(plan), "points": sum(map(len, todo)), "failed": 0}
-    with connect(scheduler, workers, device, cluster or {}, len(todo)) as client:
-        entries = {**origin(config, plan.seeds[0], device), **entries}
+    with connect(*where, len(todo)) as client:
+        entries = {**origin(config, plan.seeds[0], where[2]), **entries}
         started = begin(experiment, folder, entries, force=force)
         _execute(started, experiment, plan, todo, client)
-    return _result(started)
+    return started
 
 
 def resume_sweep(
@@ -272,16 +295,10 @@ def _base(
     experiment: Experiment, config: Config | Mapping[str, Any] | None, space: Space, quick: bool
 ) -> Config:
     """Configuration that all points share."""
-    if isinstance(config, Config):
-        if quick:
-            raise ConfigError(
-                "quick=True changes defaults and config is complete; give values, e.g. {'units': 20}"
-            )
-        return config
-    both = [name for name in space.parameters if name in (config or {})]
+    both = [name for name in space.parameters if isinstance(config, Mapping) and name in config]
     if both:
         raise ConfigError(f"{both[0]} is both swept and set; give it once")
-    return experiment.configure(config or {}, quick=quick)
+    return experiment.configure(config, quick=quick)
 
 
 def _report_failures(run: Run, space: Space, ended: Ended) -> int:
@@ -319,9 +336,3 @@ def _bytes(given: float | str) -> float:
     if not value > 0:
         raise ConfigError(f"batch memory {given!r} is not allowed; write e.g. '2 GB' ({', '.join(BYTES)})")
     return value
-
-
-def _size(given: int | None) -> int | None:
-    if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
-        raise ConfigError(f"batch size {given!r} is not allowed; use at least 1 point")
-    return given

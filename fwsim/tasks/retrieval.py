@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, whole
 
 LETTERS, DIGITS = 26, 10
 MARK = LETTERS + DIGITS  # the token "?"
@@ -58,8 +58,7 @@ class AssociativeRetrieval:
     delay: int = 0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.pairs, int) or self.pairs < 1:
-            raise ConfigError(f"pairs={self.pairs!r} is not allowed; it must be an integer of at least 1")
+        whole("pairs", self.pairs, least=1)
         for name, distinct, available in (
             ("distinct_keys", self.distinct_keys, LETTERS),
             ("distinct_values", self.distinct_values, DIGITS),
@@ -68,8 +67,7 @@ class AssociativeRetrieval:
                 raise ConfigError(
                     f"pairs={self.pairs} with {name} is not possible; at most {available} are there"
                 )
-        if not isinstance(self.delay, int) or self.delay < 0:
-            raise ConfigError(f"delay={self.delay!r} is not allowed; it must be an integer of at least 0")
+        whole("delay", self.delay)
 
     @property
     def tokens(self) -> int:
@@ -96,6 +94,7 @@ class AssociativeRetrieval:
         generator
             On the CPU, so that every device sees the same sequences.
         """
+        whole("sequences", sequences)
         keys = _draw(sequences, self.pairs, LETTERS, self.distinct_keys, generator)
         values = _draw(sequences, self.pairs, DIGITS, self.distinct_values, generator)
         asked = torch.randint(self.pairs, (sequences, 1), generator=generator)

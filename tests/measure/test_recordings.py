@@ -356,3 +356,37 @@ def test_a_variable_that_was_not_recorded_is_named(run):
         fw.measure.convergence(run.drop_vars("inner"))
     with pytest.raises(RecordingError, match="no 'attention' but 'hidden', 'inner', 'memory'; record it"):
         fw.measure.attention(run.drop_vars("attention"))
+
+
+def test_a_missing_value_is_not_left_out_in_silence():
+    """Sums that skip NaN would give the dimension of the other units."""
+    states = np.random.default_rng(0).normal(size=(9, 4))
+    states[3, 2] = np.nan
+    assert np.isnan(fw.measure.participation_ratio(states))
+    with pytest.raises(ConfigError, match="NaN"):
+        fw.measure.principal_components(xr.DataArray(states, dims=("time", "unit")), 2, dim="time")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda run: fw.measure.overlap(run, np.full((2, 3), np.nan)),
+        lambda run: fw.measure.overlap(run, np.ones((2, 3)), centre=np.zeros(4)),
+        lambda run: fw.measure.overlap(run, "pattern"),
+        lambda run: fw.measure.information(np.ones(2), 0),
+        lambda run: fw.measure.bootstrap([]),
+        lambda run: fw.measure.bootstrap([1.0, 2.0], level=95),
+        lambda run: fw.measure.firing_rate(run, 0.0),
+        lambda run: fw.measure.basins(torch.tanh, torch.ones(1, 2), iterations=0),
+        lambda run: fw.measure.fixed_points(torch.tanh, torch.ones(1, 2), tolerance=-1.0),
+        lambda run: fw.measure.fixed_points(lambda x: None, torch.ones(1, 2)),
+    ],
+)
+def test_what_cannot_be_measured_is_named(call):
+    spikes = {f"spike_{name}": ("spike", np.zeros(2, int)) for name in ("time", "unit", "trial")}
+    run = xr.Dataset(
+        {"hidden": (("trial", "time", "unit"), np.ones((1, 2, 3))), **spikes}, attrs={"duration": 1.0}
+    )
+    with pytest.raises(fw.FwsimError) as caught:
+        call(run)
+    assert "\n" not in str(caught.value)

@@ -9,7 +9,7 @@ import xarray as xr
 import fwsim as fw
 from fwsim.errors import ConfigError
 from fwsim.recording import checksums, first_difference
-from fwsim.study import Interrupted, again, resume, run
+from fwsim.study import Interrupted, Run, again, resume, run
 from tests.study.test_execute import write_experiment
 
 
@@ -49,9 +49,14 @@ def test_what_cannot_be_repeated(toy):
     done.update(state="failed")
     with pytest.raises(ConfigError, match="is failed"):
         again("here")
-    fw.sweep("leak", {"tau": [1.0, 2.0]}, config={"steps": 2}, workers=1, folder="grid")
-    with pytest.raises(ConfigError, match="is a sweep"):
-        again("grid")
+
+
+def test_a_repeated_sweep_is_equal(toy):
+    first = fw.sweep("leak", {"tau": [1.0, 2.0]}, 2, {"steps": 2}, workers=1, folder="grid")
+    found = again("grid", folder="again", device="cpu")
+    assert found.difference is None
+    assert found.run.manifest["sweep"] == Run(toy / "grid").manifest["sweep"]
+    xr.testing.assert_identical(found.run.recording["point_seed"], first["point_seed"])
 
 
 STREAM = """

@@ -313,7 +313,7 @@ def test_streamed_recordings_are_taken_over(toy):
         ({"config": {"steps": "x"}}, "steps='x' is not allowed"),
         ({"seeds": 0}, "give at least one"),
         ({"workers": 0}, "workers=0 is not allowed"),
-        ({"batch_size": 0}, "batch size 0 is not allowed"),
+        ({"batch_size": 0}, "batch_size=0 is not allowed"),
         ({"batch_memory": "1 XB"}, "batch memory '1 XB' is not allowed; write e.g. '2 GB'"),
         ({"batch_memory": 100}, "allow more batch memory"),
         ({"device": "abacus", "workers": None}, "device='abacus' is unknown"),
