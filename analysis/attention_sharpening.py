@@ -8,15 +8,14 @@ absolute attention.
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import fwsim as fw
-from fwsim.study import COLOURS, figure
+from fwsim.recording import labelled
+from fwsim.study import COLOURS, configuration, figure
 
 STILL = 1e-3
 """A state returns if it comes this close to where it was, relative to its length."""
@@ -26,7 +25,7 @@ ENDS = ("settled, right", "settled, wrong", "cycle", "wanders")
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Attention, error and ends of all loops."""
-    config = json.loads(recording.attrs["experiment_configuration"])
+    config = configuration(recording)
     recording = recording.load()
     right = recording["answer"] == recording["target"]
     pair = xr.DataArray(np.minimum(np.arange(recording.sizes["past"]) // 2, config["pairs"]), dims="past")
@@ -35,8 +34,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     for place, name in enumerate(("letter", "digit")):
         step = xr.DataArray(np.arange(recording.sizes["past"]), dims="past")
         on = share.where(step == 2 * recording["asked"] + place, 0).sum("past").mean("trial")
-        result[f"{name}_share"] = described(on, f"share of attention on the {name} of the right pair")
-    result["error"] = described(1 - right.mean("trial"), "fraction of wrong answers at this iteration")
+        result[f"{name}_share"] = labelled(on, f"share of attention on the {name} of the right pair")
+    result["error"] = labelled(1 - right.mean("trial"), "fraction of wrong answers at this iteration")
     result["end"] = ends(recording["path"], right.isel(iteration=-1), "unit")
     result["test_error"] = recording["test_error"]
 
@@ -44,13 +43,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     random = attended(recording["random_attention"], item, recording["random_asked"], config["items"])
     hit = random["hit_of_trial"].isel(iteration=-1)
     random["end"] = ends(recording["random_path"], hit, "random_unit")
-    random["overlap"] = described(
-        recording["random_overlap"].mean("trial"), "overlap with the item asked for"
-    )
+    random["overlap"] = labelled(recording["random_overlap"].mean("trial"), "overlap with the item asked for")
     result = result.merge(random.rename({name: f"random_{name}" for name in random.data_vars}))
-    result["hopfield_overlap"] = described(
-        one_iteration(recording, config), "overlap of sign units in theory"
-    )
+    result["hopfield_overlap"] = labelled(one_iteration(recording, config), "overlap of sign units in theory")
     result.attrs = {"experiment_configuration": recording.attrs["experiment_configuration"]}
     return result.drop_vars(["hit_of_trial", "random_hit_of_trial"])
 
@@ -69,10 +64,10 @@ def attended(attention: xr.DataArray, group: xr.DataArray, asked: xr.DataArray, 
     return xr.Dataset(
         {
             "hit_of_trial": hit,
-            "hit": described(hit.mean("trial"), "fraction of queries that attend most to the right one"),
-            "share": described(on_right.mean("trial"), "share of attention on the right one"),
-            "elsewhere": described(1 - of_group.sum("group").mean("trial"), "share on neither pair nor item"),
-            "concentration": described((share**2).sum(past).mean("trial"), "concentration Σ share²"),
+            "hit": labelled(hit.mean("trial"), "fraction of queries that attend most to the right one"),
+            "share": labelled(on_right.mean("trial"), "share of attention on the right one"),
+            "elsewhere": labelled(1 - of_group.sum("group").mean("trial"), "share on neither pair nor item"),
+            "concentration": labelled((share**2).sum(past).mean("trial"), "concentration Σ share²"),
         }
     )
 
@@ -90,7 +85,7 @@ def ends(path: xr.DataArray, right: xr.DataArray, unit: str) -> xr.DataArray:
     settled, cycle = returns.isel(period=0), returns.any("period")
     kinds = [settled & right, settled & ~right, cycle & ~settled, ~cycle]
     fractions = xr.concat([kind.mean("trial") for kind in kinds], "kind_of_end")
-    return described(fractions.assign_coords(kind_of_end=list(ENDS)), "fraction of queries")
+    return labelled(fractions.assign_coords(kind_of_end=list(ENDS)), "fraction of queries")
 
 
 def one_iteration(recording: xr.Dataset, config: dict) -> xr.DataArray:
@@ -105,10 +100,6 @@ def one_iteration(recording: xr.Dataset, config: dict) -> xr.DataArray:
         float(fw.theory.hopfield_overlap(config["items"] / config["random_units"])),
     ]
     return xr.DataArray(values, {"at": ["cue", "one iteration", "fixed point"]}, "at")
-
-
-def described(values: xr.DataArray, name: str) -> xr.DataArray:
-    return values.assign_attrs(units="1", long_name=name)
 
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
@@ -154,7 +145,7 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
 def plot_trained(result: xr.Dataset) -> Figure:
     """Attention and error over iterations for each S, the iteration of training marked."""
     made, axes = figure(1, 3, width="double", aspect=1.0)
-    config = json.loads(result.attrs["experiment_configuration"])
+    config = configuration(result)
     for S, colour in zip(result.inner_steps.values, COLOURS.values(), strict=False):
         at = result.sel(inner_steps=S)
         for panel, name in zip(axes, ("hit", "concentration", "error"), strict=True):

@@ -7,15 +7,14 @@ can hold; and the recall under conditions for which there is no theory, each bes
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import fwsim as fw
-from fwsim.study import COLOURS, figure
+from fwsim.recording import labelled
+from fwsim.study import COLOURS, configuration, figure
 
 RETRIEVED = 0.9
 """An item counts as held if its overlap is at least this; theory's transition jumps from .97 to 0."""
@@ -32,7 +31,7 @@ LABELS = {
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Reduce overlaps to curves over age, capacities and bits, with what theory says beside them."""
-    config = json.loads(recording.attrs["experiment_configuration"])
+    config = configuration(recording)
     recording = recording.load()
     result = xr.Dataset(attrs={"experiment_configuration": recording.attrs["experiment_configuration"]})
     result = result.merge(sizes(recording["overlap"], config["epsilon"]))
@@ -52,13 +51,13 @@ def sizes(overlap: xr.DataArray, epsilon: float) -> xr.Dataset:
     bound = fw.theory.palimpsest_information(epsilon) * overlap["units"].astype(float) ** 2
     return xr.Dataset(
         {
-            "age": described(age, "age u = k/N"),
-            "overlap": described(overlap.mean("trial"), "overlap"),
-            "overlap_error": described(error(overlap), "standard error of the overlap"),
-            "overlap_theory": described(theory.where(overlap.notnull().any("trial")), "overlap in theory"),
-            "bits": described(bits.mean("trial"), "information held", "bit"),
-            "bits_error": described(error(bits), "standard error of the information", "bit"),
-            "bits_theory": described(bound, "information held in theory", "bit"),
+            "age": labelled(age, "age u = k/N"),
+            "overlap": labelled(overlap.mean("trial"), "overlap"),
+            "overlap_error": labelled(error(overlap), "standard error of the overlap"),
+            "overlap_theory": labelled(theory.where(overlap.notnull().any("trial")), "overlap in theory"),
+            "bits": labelled(bits.mean("trial"), "information held", "bit"),
+            "bits_error": labelled(error(bits), "standard error of the information", "bit"),
+            "bits_theory": labelled(bound, "information held in theory", "bit"),
         }
     )
 
@@ -69,9 +68,9 @@ def decays(overlap: xr.DataArray, units: int) -> xr.Dataset:
     theory = xr.DataArray(fw.theory.palimpsest_capacity(overlap["epsilon"].values), dims="epsilon")
     return xr.Dataset(
         {
-            "capacity": described(items.mean("trial"), "items held over N"),
-            "capacity_error": described(error(items), "standard error of the capacity"),
-            "capacity_theory": described(theory, "items held over N in theory"),
+            "capacity": labelled(items.mean("trial"), "items held over N"),
+            "capacity_error": labelled(error(items), "standard error of the capacity"),
+            "capacity_theory": labelled(theory, "items held over N in theory"),
         }
     )
 
@@ -81,19 +80,19 @@ def conditions(recording: xr.Dataset, config: dict) -> xr.Dataset:
     units = config["comparison_units"]
     values = {name: recording[f"condition_{name}"] for name in ("centred", "no_memory", "shuffled")}
     result = xr.Dataset({f"condition_{name}": mean_over_trials(value) for name, value in values.items()})
-    result["condition_error"] = described(error(values["centred"]), "standard error")
+    result["condition_error"] = labelled(error(values["centred"]), "standard error")
     items = retrieved(recording["condition_overlap"], units)
-    result["condition_capacity"] = described(items.mean("trial"), "items held over N")
-    result["condition_capacity_error"] = described(error(items), "standard error of the capacity")
+    result["condition_capacity"] = labelled(items.mean("trial"), "items held over N")
+    result["condition_capacity_error"] = labelled(error(items), "standard error of the capacity")
     gain = (values["centred"] - values["no_memory"]).where(recording["lag"] < 0.02 * units).mean("lag")
-    result["condition_gain"] = described(gain.mean("trial"), "gain over the cue, ages below .02 N")
+    result["condition_gain"] = labelled(gain.mean("trial"), "gain over the cue, ages below .02 N")
     spectrum = fw.theory.Spectrum.from_tau(
         np.array(config["tau_factors"]) * fw.theory.tau_from_epsilon(config["epsilon"], units),
         np.array(config["eta_factors"]),
         units,
     )
     theory = {"sign": config["epsilon"], "time_scales": spectrum}
-    result["condition_capacity_theory"] = described(
+    result["condition_capacity_theory"] = labelled(
         xr.DataArray(
             [
                 fw.theory.palimpsest_capacity(theory[name]) if name in theory else np.nan
@@ -118,10 +117,6 @@ def error(values: xr.DataArray) -> xr.DataArray:
 
 def mean_over_trials(values: xr.DataArray) -> xr.DataArray:
     return values.mean("trial", keep_attrs=True)
-
-
-def described(values: xr.DataArray, name: str, units: str = "1") -> xr.DataArray:
-    return values.assign_attrs(units=units, long_name=name)
 
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
@@ -172,7 +167,7 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
 
 
 def plot_overlap(axes: Axes, result: xr.Dataset) -> None:
-    config = json.loads(result.attrs["experiment_configuration"])
+    config = configuration(result)
     age = np.linspace(0, config["oldest"], 400)
     axes.plot(
         age, fw.theory.palimpsest_overlap(age, config["epsilon"]), color=COLOURS["black"], label="theory"
@@ -188,7 +183,7 @@ def plot_overlap(axes: Axes, result: xr.Dataset) -> None:
 def plot_decay(axes: Axes, result: xr.Dataset) -> None:
     epsilon = np.linspace(2.3, float(result.epsilon.max()), 300)
     axes.plot(epsilon, fw.theory.palimpsest_capacity(epsilon), color=COLOURS["black"], label="theory")
-    units = json.loads(result.attrs["experiment_configuration"])["decay_units"]
+    units = configuration(result)["decay_units"]
     axes.errorbar(
         result.epsilon, result.capacity, result.capacity_error, fmt="o", ms=3, color=COLOURS["blue"],
         label=f"N = {units}",
@@ -215,7 +210,7 @@ def plot_conditions(result: xr.Dataset) -> Figure:
     names = result.condition.values
     rows = -(-len(names) // 3)
     made, grid = figure(rows, 3, width="double", aspect=0.8, sharex=True, sharey=True, squeeze=False)
-    units = json.loads(result.attrs["experiment_configuration"])["comparison_units"]
+    units = configuration(result)["comparison_units"]
     for axes, name in zip(grid.flat, names, strict=False):
         at = result.sel(condition=name).dropna("lag", subset=["condition_centred"])
         age = at.lag / units

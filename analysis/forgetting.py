@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import fwsim as fw
+from fwsim.recording import labelled
 from fwsim.study import COLOURS, figure
 
 OWN = {"trial", "lag"}
@@ -32,25 +33,25 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     result = xr.Dataset(coords=recording.drop_dims(over).coords)
     for name in SHOWN:
         mean, spread = recording[name].mean(over), recording[name].std(over, ddof=1) / count**0.5
-        result[name] = described(mean, recording[name].attrs["long_name"])
-        result[f"{name}_error"] = described(spread, f"standard error of the {name} items")
+        result[name] = labelled(mean, recording[name].attrs["long_name"])
+        result[f"{name}_error"] = labelled(spread, f"standard error of the {name} items")
     for name in ("kernel", "expected_recognised", "time_constant", "write_strength", "units"):
         values = recording[name].mean("seed") if "seed" in recording.dims else recording[name]
-        result[name] = described(values, recording[name].attrs["long_name"])
+        result[name] = labelled(values, recording[name].attrs["long_name"])
     result = result.merge(laws(result["strength"]))
     step = float(recording["lag"][1] - recording["lag"][0])
     for name in ("strength", "kernel"):
         area = result[name].sum("lag") * step / result["kernel"].isel(lag=0)
-        result[f"{name}_area"] = described(area, f"area under the {name} at equal total strength", "s")
+        result[f"{name}_area"] = labelled(area, f"area under the {name} at equal total strength", "s")
     span = (result["recognised"] >= RECOGNISED).cumprod("lag").sum("lag") * step
-    result["span"] = described(span, f"time for which one iteration keeps an overlap of {RECOGNISED}", "s")
+    result["span"] = labelled(span, f"time for which one iteration keeps an overlap of {RECOGNISED}", "s")
     held = (recording["recalled"] >= RECALLED).sum("lag")
-    result["held"] = described(held.mean(over), "items that are recalled")
-    result["held_error"] = described(
+    result["held"] = labelled(held.mean(over), "items that are recalled")
+    result["held_error"] = labelled(
         held.std(over, ddof=1) / count**0.5, "standard error of the items recalled"
     )
     theory = [result["time_constant"], result["write_strength"], result["units"], step]
-    result["expected_held"] = described(
+    result["expected_held"] = labelled(
         xr.apply_ufunc(
             expected_held, *theory, input_core_dims=[["timescale"]] * 2 + [[]] * 2, vectorize=True
         ),
@@ -93,9 +94,9 @@ def laws(strength: xr.DataArray) -> xr.Dataset:
     )
     return xr.Dataset(
         {
-            "tau_fitted": described(tau.isel(run=0), "time constant of the exponential that fits best", "s"),
-            "exponent_fitted": described(exponent.isel(run=0), "exponent of the power law that fits best"),
-            "law": described(best.isel(run=0).astype(str), "law with the most support"),
+            "tau_fitted": labelled(tau.isel(run=0), "time constant of the exponential that fits best", "s"),
+            "exponent_fitted": labelled(exponent.isel(run=0), "exponent of the power law that fits best"),
+            "law": labelled(best.isel(run=0).astype(str), "law with the most support"),
         }
     )
 
@@ -173,7 +174,3 @@ def curve(
     at = one.isel(lag=shown)
     axes.errorbar(at["lag"], at[name], at[f"{name}_error"], fmt=".", color=colour, label=label, ms=3, lw=0.6)
     axes.plot(one["lag"], theory, color=colour, lw=0.8)
-
-
-def described(values: xr.DataArray, name: str, unit: str = "1") -> xr.DataArray:
-    return values.assign_attrs(units=unit, long_name=name)

@@ -7,15 +7,13 @@ control takes as many random neurons for those to be completed. Intervals are 95
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fwsim.measure import bootstrap
-from fwsim.study import COLOURS, Versions, figure
+from fwsim.study import COLOURS, Versions, configuration, figure
 
 LABELS = {
     "linear": "without saturation",
@@ -31,7 +29,7 @@ SILENT = 1.0
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Overlaps against age, quality of the cue and load; the shuffled control; lifetimes; rates."""
-    config = json.loads(recording.attrs["experiment_configuration"])
+    config = configuration(recording)
     recording = recording.load()
     random = np.random.default_rng(0)
     shuffled = shuffle(recording["completed"], recording["cued"], random)
@@ -197,7 +195,7 @@ def errorbars(axes: Axes, values: xr.DataArray, dim: str, colour: str) -> None:
 
 def plot_run(result: xr.Dataset) -> Figure:
     """Draw the spikes of one trial, and the mean rates of both populations in both versions."""
-    config = json.loads(result.attrs["experiment_configuration"])
+    config = configuration(result)
     made, (top, bottom) = figure(2, 1, width="double", aspect=0.3, sharex=True, height_ratios=[2, 1])
     top.plot(result["spike_time"], result["spike_unit"], ".", ms=1, color=COLOURS["black"])
     top.axhline(config["neurons"], color=COLOURS["vermillion"], lw=0.5)

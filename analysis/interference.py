@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from fwsim.recording import labelled
 from fwsim.study import COLOURS, figure
 
 COLOUR_OF = dict(
@@ -33,10 +34,10 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     result = xr.Dataset()
     count = recording.sizes["trial"] ** 0.5
     for name, (values, label) in fractions.items():
-        result[name] = described(values.mean("trial"), label)
-        result[f"{name}_error"] = described(values.std("trial") / count, f"standard error: {label}")
+        result[name] = labelled(values.mean("trial"), label)
+        result[f"{name}_error"] = labelled(values.std("trial") / count, f"standard error: {label}")
     for name in ("new", "old"):
-        result[name] = described(recording[name].mean("trial"), recording[name].attrs["long_name"])
+        result[name] = labelled(recording[name].mean("trial"), recording[name].attrs["long_name"])
         result[f"expected_{name}"] = recording[f"expected_{name}"]
     result["crossing"] = crossing(result["old"] - result["new"], "delay at which the old value comes back")
     result["expected_crossing"] = crossing(
@@ -61,10 +62,6 @@ def crossing(lead: xr.DataArray, name: str) -> xr.DataArray:
 
     found = xr.apply_ufunc(first, lead, input_core_dims=[["delay"]], vectorize=True)
     return found.assign_attrs(units="s", long_name=name)
-
-
-def described(values: xr.DataArray, name: str) -> xr.DataArray:
-    return values.assign_attrs(units="1", long_name=name)
 
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:

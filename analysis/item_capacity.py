@@ -7,13 +7,12 @@ delay; its change under halving the step says how far the numbers can be trusted
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from fwsim.study import COLOURS, figure
+from fwsim.recording import labelled
+from fwsim.study import COLOURS, configuration, figure
 
 NAMES = {"tau_rec": "recovery τ_rec", "tau_facil": "facilitation τ_facil", "tau": "membrane τ"}
 MARKS = {"tau_rec": ("o-", "blue"), "tau_facil": ("s-", "vermillion"), "tau": ("^-", "green")}
@@ -21,28 +20,26 @@ MARKS = {"tau_rec": ("o-", "blue"), "tau_facil": ("s-", "vermillion"), "tau": ("
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Reduce rates to survivors, periods and peaks per load, and to capacities along the survey."""
-    config = json.loads(recording.attrs["experiment_configuration"])
+    config = configuration(recording)
     rate = recording["rate"].load()
     begins = float(rate["time"][-1]) - config["delay"] / 2
     late = rate.sel(time=slice(begins, None))
     period, spread = periods(late, config["threshold"])
     result = xr.Dataset(
         {
-            "survivors": described(
-                (late.max("time") > config["threshold"]).sum("unit"), "1", "items that survive"
-            ),
-            "period": described(period, "s", "period of population spikes"),
-            "period_spread": described(spread, "s", "largest difference of periods between items"),
-            "peak": described(late.max(("time", "unit")), "Hz", "peak rate"),
-            "step_error": described(
-                recording["step_error"].load().max("error_time"), "1", "largest error of one step in h"
+            "survivors": labelled((late.max("time") > config["threshold"]).sum("unit"), "items that survive"),
+            "period": labelled(period, "period of population spikes", "s"),
+            "period_spread": labelled(spread, "largest difference of periods between items", "s"),
+            "peak": labelled(late.max(("time", "unit")), "peak rate", "Hz"),
+            "step_error": labelled(
+                recording["step_error"].load().max("error_time"), "largest error of one step in h"
             ),
             "example": rate.isel(step=-1),
         },
         attrs={"experiment_configuration": recording.attrs["experiment_configuration"]},
     )
     coarse, fine = result["period"].isel(step=0), result["period"].isel(step=1)
-    result["period_change"] = described(abs(coarse / fine - 1), "1", "relative change of the period")
+    result["period_change"] = labelled(abs(coarse / fine - 1), "relative change of the period")
     return result.merge(capacities(recording, config))
 
 
@@ -84,7 +81,7 @@ def capacities(recording: xr.Dataset, config: dict) -> xr.Dataset:
         counts = xr.concat(
             most, xr.Variable(f"value_{name}", values, {"units": "s", "long_name": NAMES[name]})
         )
-        table[f"capacity_{name}"] = described(counts, "1", "items that can be held")
+        table[f"capacity_{name}"] = labelled(counts, "items that can be held")
     return xr.Dataset(table)
 
 
@@ -154,7 +151,7 @@ def plot_load(result: xr.Dataset) -> Figure:
 
 def plot_survey(result: xr.Dataset) -> Figure:
     """Draw the capacity against each time constant relative to the model's, and against τ_rec/τ."""
-    config = json.loads(result.attrs["experiment_configuration"])
+    config = configuration(result)
     made, (left, right) = figure(1, 2, width="double", aspect=0.75)
     for name, (style, colour) in MARKS.items():
         counts = result[f"capacity_{name}"].transpose("step", ...)
@@ -172,9 +169,3 @@ def plot_survey(result: xr.Dataset) -> Figure:
         axis.minorticks_off()
     left.legend(title="open: the longer step", title_fontsize=7)
     return made
-
-
-def described(values: xr.DataArray, units: str, name: str) -> xr.DataArray:
-    """Give a variable its name and unit."""
-    values.attrs = {"units": units, "long_name": name}
-    return values

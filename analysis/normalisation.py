@@ -12,6 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from fwsim.measure.intervals import wilson
+from fwsim.recording import labelled
 from fwsim.study import figure
 
 LABELS = {
@@ -33,21 +34,17 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     over = [dim for dim in recording["test_error"].dims if dim != "normalise"]
     count = int(np.prod([recording.sizes[dim] for dim in over]))
     result = recording.copy()
-    result["error"] = described(recording["test_error"].mean("seed"), "test error", "%")
-    result["learned"] = described(learned.mean("seed"), "networks that have learned")
-    result["area"] = described(learned.mean(over), "area: fraction of the grid's networks that have learned")
+    result["error"] = labelled(recording["test_error"].mean("seed"), "test error", "%")
+    result["learned"] = labelled(learned.mean("seed"), "networks that have learned")
+    result["area"] = labelled(learned.mean(over), "area: fraction of the grid's networks that have learned")
     low, high = wilson(learned.sum(over).values, count, 0.95)
-    result["area_low"] = described(xr.DataArray(low, dims="normalise"), "lower end of the 95 % interval")
-    result["area_high"] = described(xr.DataArray(high, dims="normalise"), "upper end of the 95 % interval")
-    result["diverged_area"] = described(
+    result["area_low"] = labelled(xr.DataArray(low, dims="normalise"), "lower end of the 95 % interval")
+    result["area_high"] = labelled(xr.DataArray(high, dims="normalise"), "upper end of the 95 % interval")
+    result["diverged_area"] = labelled(
         recording["diverged"].astype(float).mean(over), "fraction of the grid's networks that diverged"
     )
     result.attrs = {"experiment_configuration": config}
     return result
-
-
-def described(values: xr.DataArray, name: str, unit: str = "1") -> xr.DataArray:
-    return values.assign_attrs(units=unit, long_name=name)
 
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:

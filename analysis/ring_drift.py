@@ -17,7 +17,6 @@ the uniform state loses stability, in closed form.
 
 from __future__ import annotations
 
-import json
 import math
 from itertools import product
 
@@ -27,7 +26,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from fwsim.study import COLOURS, figure
+from fwsim.recording import labelled
+from fwsim.study import COLOURS, configuration, figure
 
 STATES = ("uniform", "stationary", "rotating")
 STATE_COLOURS = ("#BBBBBB", COLOURS["blue"], COLOURS["vermillion"])
@@ -38,7 +38,7 @@ EARLY = 0.8  # s
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Reduce rates to displacements, factors with intervals, and states."""
-    config = json.loads(recording.attrs["experiment_configuration"])
+    config = configuration(recording)
     position = displacement(recording["rate"].load())
     moved = xr.concat([drift(position, stop) for stop in ends(config)], "span").assign_coords(
         span=["early", "late"]
@@ -48,19 +48,19 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     peak = recording["rate"].isel(time=-1).max("unit").mean("seed")
     result = xr.Dataset(
         {
-            "position": described(np.degrees(position), "degree", "position of the bump"),
-            "drift": described(np.degrees(moved), "degree", "drift of the bump"),
-            "rms": described(np.degrees(rms), "degree", "root mean square drift"),
-            "factor": described(factor, "1", "drift of the static ring over that of the facilitating one"),
-            "factor_interval": described(bootstrap(moved), "1", "95 % interval over seeds"),
-            "predicted_rms": described(np.degrees(predicted(config)), "degree", "drift in theory"),
-            "peak": described(peak.load(), "Hz", "peak rate at the end"),
+            "position": labelled(np.degrees(position), "position of the bump", "degree"),
+            "drift": labelled(np.degrees(moved), "drift of the bump", "degree"),
+            "rms": labelled(np.degrees(rms), "root mean square drift", "degree"),
+            "factor": labelled(factor, "drift of the static ring over that of the facilitating one"),
+            "factor_interval": labelled(bootstrap(moved), "95 % interval over seeds"),
+            "predicted_rms": labelled(np.degrees(predicted(config)), "drift in theory", "degree"),
+            "peak": labelled(peak.load(), "peak rate at the end", "Hz"),
         },
         attrs={"experiment_configuration": recording.attrs["experiment_configuration"]},
     )
     theory = result["predicted_rms"]
-    result["predicted_factor"] = described(
-        theory.sel(synapse="static") / theory.sel(synapse="facilitating"), "1", "factor in theory"
+    result["predicted_factor"] = labelled(
+        theory.sel(synapse="static") / theory.sel(synapse="facilitating"), "factor in theory"
     )
     return result.merge(states(recording, config))
 
@@ -176,10 +176,10 @@ def states(recording: xr.Dataset, config: dict) -> xr.Dataset:
     )
     return xr.Dataset(
         {
-            "state": described(state, "1", "0 uniform, 1 stationary, 2 rotating"),
-            "speed": described(speed.where(state == 2), "Hz", "turns per second"),
-            "modulation": described(modulation, "1", "population vector over mean rate"),
-            "uniform_is_stable": described(stable, "1", "whether the uniform state is stable, in theory"),
+            "state": labelled(state, "0 uniform, 1 stationary, 2 rotating"),
+            "speed": labelled(speed.where(state == 2), "turns per second", "Hz"),
+            "modulation": labelled(modulation, "population vector over mean rate"),
+            "uniform_is_stable": labelled(stable, "whether the uniform state is stable, in theory"),
         }
     )
 
@@ -301,9 +301,3 @@ def plot_states(result: xr.Dataset) -> Figure:
     right.set(xscale="log", xlabel="background input (Hz)", ylabel="rotation (turns/s)", ylim=(0, None))
     right.legend()
     return made
-
-
-def described(values: xr.DataArray, units: str, name: str) -> xr.DataArray:
-    """Give a variable its name and unit."""
-    values.attrs = {"units": units, "long_name": name}
-    return values

@@ -19,8 +19,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from fwsim import spiking
+from fwsim.recording import labelled
 from fwsim.rules import RULES, AssociativeRule
-from fwsim.study import COLOURS, Versions, figure
+from fwsim.study import COLOURS, Versions, configuration, figure
 
 GRID = 1e-4  # s, of Brian2
 LINES = {"regular": "-", "poisson": "--", "mean_field": ":"}
@@ -36,15 +37,15 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     limits = np.apply_along_axis(limiting, -1, transmitted.transpose(..., "rate").values, rate)
     preferences = np.apply_along_axis(preferred, -1, release.transpose(..., "rate").values, rate)
     dims = release.transpose(..., "rate").dims[:-1]
-    result["transmitted"] = described(transmitted, "Hz", "rate × release")
-    result["preferred"] = described(xr.DataArray(preferences, dims=dims), "Hz", "preferred rate")
-    result["limiting"] = described(xr.DataArray(limits, dims=dims), "Hz", "limiting rate")
-    result["pair_ratio"] = described(pair, "1", "second release over first")
-    result["closed_preferred"] = described(
-        closed(recording, closed_preferred), "Hz", "preferred rate in closed form"
+    result["transmitted"] = labelled(transmitted, "rate × release", "Hz")
+    result["preferred"] = labelled(xr.DataArray(preferences, dims=dims), "preferred rate", "Hz")
+    result["limiting"] = labelled(xr.DataArray(limits, dims=dims), "limiting rate", "Hz")
+    result["pair_ratio"] = labelled(pair, "second release over first")
+    result["closed_preferred"] = labelled(
+        closed(recording, closed_preferred), "preferred rate in closed form", "Hz"
     )
-    result["closed_limiting"] = described(
-        closed(recording, closed_limiting), "Hz", "limiting rate in closed form"
+    result["closed_limiting"] = labelled(
+        closed(recording, closed_limiting), "limiting rate in closed form", "Hz"
     )
     return result
 
@@ -97,7 +98,7 @@ def closed_limiting(U: float, tau_rec: float, tau_facil: float) -> float:
 
 def versions(result: xr.Dataset) -> list[Versions]:
     """Responses of the rules to the train with steps, on tensors and in Brian2, with spikes on its grid."""
-    kind = RULES[json.loads(result.attrs["experiment_configuration"])["rule"]]
+    kind = RULES[configuration(result)["rule"]]
     times = torch.from_numpy(result["spike_time"].values / GRID).round().unique() * GRID
     found = []
     for settings in json.loads(result.attrs["settings"]):
@@ -187,9 +188,3 @@ def plot_responses(result: xr.Dataset) -> Figure:
 def styles(result: xr.Dataset) -> Iterator[tuple[str, str, float]]:
     """Colour and width of each setting."""
     return zip(result["setting"].values, cycle(COLOURS.values()), cycle(WIDTHS))
-
-
-def described(values: xr.DataArray, units: str, name: str) -> xr.DataArray:
-    """Give a variable its name and unit."""
-    values.attrs = {"units": units, "long_name": name}
-    return values

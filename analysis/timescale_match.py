@@ -12,6 +12,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from fwsim.recording import labelled
 from fwsim.study import COLOURS, figure
 
 OWN = {"seed", "task_delay", "timescale", "epoch"}
@@ -25,22 +26,16 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     recording = recording.drop_vars(["failed", "point_seed"], errors="ignore")
     solved = recording["test_error"] < recording["plateau"] / 2
     result = recording[["test_error", "delay", "plateau", "tau_before", "tau_after", "eta_after"]]
-    result["error"] = described(recording["test_error"].mean("seed"), "test error", "%")
-    result["solved"] = described(
-        solved.mean("seed"), "networks with less than half the error without binding"
-    )
+    result["error"] = labelled(recording["test_error"].mean("seed"), "test error", "%")
+    result["solved"] = labelled(solved.mean("seed"), "networks with less than half the error without binding")
     share = result["eta_after"] / result["eta_after"].sum("timescale")
     moved = np.log(result["tau_after"] / result["tau_before"])
-    result["share_after"] = described(share, "share of a write's strength")
-    result["moved"] = described(moved, "ln of the factor by which training changed a time constant")
+    result["share_after"] = labelled(share, "share of a write's strength")
+    result["moved"] = labelled(moved, "ln of the factor by which training changed a time constant")
     kernel_mean = np.exp((share * np.log(result["tau_after"])).sum("timescale"))
-    result["tau_mean"] = described(kernel_mean, "geometric mean of the time constants, by strength", "s")
+    result["tau_mean"] = labelled(kernel_mean, "geometric mean of the time constants, by strength", "s")
     result.attrs = {"experiment_configuration": recording.attrs["experiment_configuration"]}
     return result
-
-
-def described(values: xr.DataArray, name: str, unit: str = "1") -> xr.DataArray:
-    return values.assign_attrs(units=unit, long_name=name)
 
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:

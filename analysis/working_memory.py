@@ -6,7 +6,6 @@ pool, the response to the ping for each model, and the lifetime of the memory ov
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +15,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fwsim.measure import bootstrap
-from fwsim.study import COLOURS, Versions, figure
+from fwsim.recording import labelled
+from fwsim.study import COLOURS, Versions, configuration, figure
 
 POOLS = 5
 REGIMES = ("forgets", "holds", "lost")
@@ -54,7 +54,7 @@ def events(rate: xr.DataArray) -> xr.DataArray:
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Regimes and rates against background, boundaries, responses to the ping and lifetimes, with intervals."""
-    config = json.loads(recording.attrs["experiment_configuration"])
+    config = configuration(recording)
     recording = recording.load()
     parts = []
     if "regimes" in config["parts"]:
@@ -184,10 +184,6 @@ def fall(x: np.ndarray, y: np.ndarray) -> float:
     return 0.0 if k == 0 else float(x[k - 1] + (x[k] - x[k - 1]) * (y[k - 1] - READ) / (y[k - 1] - y[k]))
 
 
-def labelled(values: xr.DataArray, name: str, units: str) -> xr.DataArray:
-    return values.assign_attrs(units=units, long_name=name)
-
-
 def versions(result: xr.Dataset) -> list[Versions]:
     """What the spiking network and its rate version have in common."""
     pairs = (
@@ -278,7 +274,7 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
 
 def plot_example(result: xr.Dataset) -> Figure:
     """Draw the raster, and below it the rates, u and x of two pools."""
-    config = json.loads(result.attrs["experiment_configuration"])
+    config = configuration(result)
     made, axes = figure(3, 1, width="double", aspect=0.25, sharex=True, height_ratios=[2, 1, 1])
     axes[0].plot(result["raster_time"], result["raster_row"], ",", color=COLOURS["black"])
     axes[0].set(ylabel="neuron", title=f"background {config['raster_background'] * 1e3:g} mV")

@@ -29,6 +29,7 @@ import fwsim as fw
 from fwsim.engine.cell import Cell
 from fwsim.engine.controls import SequenceClassifier
 from fwsim.engine.rate.normalisation import Normalisation
+from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context
 from fwsim.training import Training, error_rate, train_classifier
@@ -125,11 +126,8 @@ def run(config: Config, context: Context) -> xr.Dataset:
         "validation_error": ("epoch", 100 * validated, "%", "validation error"),
         "plateau": ((), 100 * (1 - fw.theory.binding_plateau(config.pairs)), "%", "error without binding"),
     }
-    return xr.Dataset(
-        {
-            name: (dims, value, {"units": unit, "long_name": label})
-            for name, (dims, value, unit, label) in values.items()
-        },
+    return labelled_dataset(
+        values,
         coords={"epoch": np.arange(1, config.epochs + 1)},
     )
 

@@ -28,6 +28,7 @@ from torch import Tensor
 
 import fwsim as fw
 from fwsim.engine.controls import SequenceClassifier
+from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 from fwsim.training import Training, cross_entropy, error_rate, shuffled, train
@@ -127,10 +128,7 @@ def recording(
         "tau_after": ("timescale", tau[order].numpy(), "s", "time constants after training"),
         "eta_after": ("timescale", eta[order].numpy(), "1", "strengths of one write after training"),
     }
-    return xr.Dataset(
-        {
-            name: (dims, value, {"units": unit, "long_name": label})
-            for name, (dims, value, unit, label) in values.items()
-        },
+    return labelled_dataset(
+        values,
         coords={"epoch": history["epoch"].values},
     )

@@ -12,6 +12,7 @@ from fwsim.measure.clusters import merged, representatives
 from fwsim.measure.differentiation import Step, checked_search, checked_states
 from fwsim.measure.intervals import wilson
 from fwsim.progress import track
+from fwsim.recording.labels import labelled_dataset
 
 LONGEST_CYCLE = 16
 
@@ -67,21 +68,15 @@ def basins(
     drawn = counts[order].cpu().numpy()
     low, high = wilson(drawn, len(starts), level)
     values = {
-        "state": (("attractor", "unit"), attractors.cpu().numpy(), "attractor state"),
-        "volume": (("attractor",), drawn / len(starts), "share of starts that end here"),
-        "volume_low": (("attractor",), low, f"lower end of the {level:.0%} interval"),
-        "volume_high": (("attractor",), high, f"upper end of the {level:.0%} interval"),
-        "end": (("start",), end.cpu().numpy(), "attractor at which the start ended"),
-        "iterations": (("start",), used.cpu().numpy(), "iterations until it settled"),
-        "period": (("start",), period.cpu().numpy().astype(np.int64), "period of the cycle it ended on"),
+        "state": (("attractor", "unit"), attractors.cpu().numpy(), "1", "attractor state"),
+        "volume": ("attractor", drawn / len(starts), "1", "share of starts that end here"),
+        "volume_low": ("attractor", low, "1", f"lower end of the {level:.0%} interval"),
+        "volume_high": ("attractor", high, "1", f"upper end of the {level:.0%} interval"),
+        "end": ("start", end.cpu().numpy(), "1", "attractor at which the start ended"),
+        "iterations": ("start", used.cpu().numpy(), "1", "iterations until it settled"),
+        "period": ("start", period.cpu().numpy().astype(np.int64), "1", "period of the cycle it ended on"),
     }
-    return xr.Dataset(
-        {
-            name: (dims, value, {"units": "1", "long_name": label})
-            for name, (dims, value, label) in values.items()
-        },
-        attrs={"level": level},
-    )
+    return labelled_dataset(values, attrs={"level": level})
 
 
 def _iterate(step: Step, starts: Tensor, iterations: int, tolerance: float) -> tuple[Tensor, Tensor]:

@@ -13,6 +13,7 @@ from fwsim.errors import choice
 from fwsim.measure.clusters import merged, representatives
 from fwsim.measure.differentiation import Step, checked_search, checked_states, jacobian
 from fwsim.progress import track
+from fwsim.recording.labels import labelled_dataset
 
 JACOBIAN_ENTRIES = 2**25
 """Starts are searched in groups whose Jacobians have about this many entries together."""
@@ -184,11 +185,8 @@ def _dataset(
         ),
         "end": (("start",), end, "1", "point at which the start ended"),
     }
-    return xr.Dataset(
-        {
-            name: (dims, value.cpu().numpy(), {"units": units, "long_name": label})
-            for name, (dims, value, units, label) in values.items()
-        },
+    return labelled_dataset(
+        {name: (dims, value.cpu().numpy(), *said) for name, (dims, value, *said) in values.items()},
         attrs={"kind": kind},
     )
 

@@ -13,6 +13,7 @@ from scipy.optimize import least_squares
 
 from fwsim.errors import ShapeError
 from fwsim.measure.recorded import numbers
+from fwsim.recording.labels import labelled_dataset
 
 Curve = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -133,11 +134,8 @@ def _comparison(fits: dict[str, np.ndarray], lag: np.ndarray, values: np.ndarray
         ),
     }
     names = list(LAWS)
-    return xr.Dataset(
-        {
-            name: (dims, data, {"units": u, "long_name": label})
-            for name, (dims, data, u, label) in values_of.items()
-        },
+    return labelled_dataset(
+        values_of,
         coords={"law": names, "lag": ("lag", lag, {"units": "s", "long_name": "lag"})},
         attrs={"best": names[int(np.argmin(aicc))]},
     )

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from fwsim.errors import ConfigError, RecordingError, ShapeError
+from fwsim.recording.labels import labelled
 from fwsim.recording.schema import STREAMED, VARIABLES
 
 
@@ -79,7 +80,7 @@ def require_dims(values: xr.DataArray, *dims: Hashable) -> None:
 
 def described(values: xr.DataArray, name: str, units: str, long_name: str) -> xr.DataArray:
     """`values` under a name, with the attributes that label an axis."""
-    return values.rename(name).assign_attrs(units=units, long_name=long_name)
+    return labelled(values.rename(name), long_name, units)
 
 
 def _listed(allowed: tuple[tuple[str, ...], ...]) -> str:

@@ -3,6 +3,8 @@ from .comparison import Difference as Difference
 from .comparison import checksums as checksums
 from .comparison import first_difference as first_difference
 from .extent import Extent as Extent
+from .labels import labelled as labelled
+from .labels import labelled_dataset as labelled_dataset
 from .netcdf import write_netcdf as write_netcdf
 from .origin import provenance as provenance
 from .reading import finished as finished

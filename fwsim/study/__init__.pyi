@@ -4,6 +4,7 @@ from .agreement import Versions as Versions
 from .agreement import compare as compare
 from .analysis import Report as Report
 from .analysis import analyse as analyse
+from .analysis import configuration as configuration
 from .config import Config as Config
 from .config import Hertz as Hertz
 from .config import Seconds as Seconds

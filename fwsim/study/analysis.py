@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import xarray as xr
 from matplotlib.animation import Animation
 from matplotlib.figure import Figure
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, RecordingError
 from fwsim.recording import write_netcdf
 from fwsim.study import files
 from fwsim.study.figures import house_style, save_animation, save_figure
@@ -90,6 +91,21 @@ def analyse(given: str | Path | Run, analysis: str | Path | None = None) -> Repo
             _checked(each, Figure | Animation, "plot")
         folder.mkdir(exist_ok=True)
         return Report(result, table, tuple(save_report(folder, result, table, figures)))
+
+
+def configuration(recording: xr.Dataset) -> dict[str, Any]:
+    """Configuration of the experiment that made a recording, or of a result that keeps its attribute.
+
+    Raises
+    ------
+    RecordingError
+        It was not made by an experiment.
+    """
+    if "experiment_configuration" not in recording.attrs:
+        raise RecordingError(
+            "the recording is not of an experiment; make it with fwsim.study.run or 'fwsim run'"
+        )
+    return json.loads(recording.attrs["experiment_configuration"])
 
 
 def _checked(value: Any, kind: type | UnionType, function: str) -> Any:

@@ -1,0 +1,45 @@
+"""Units and names on variables, as every recording and every result has them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import xarray as xr
+
+Described = tuple[str | tuple[str, ...], Any, str, str]
+"""Dimensions, values, SI unit (`"1"` for a pure number), and the label of an axis without the unit."""
+
+
+def labelled(values: xr.DataArray, long_name: str, units: str = "1") -> xr.DataArray:
+    """Give values the attributes that label an axis."""
+    return values.assign_attrs(units=units, long_name=long_name)
+
+
+def labelled_dataset(
+    variables: Mapping[str, Described],
+    coords: Mapping[str, Any] | None = None,
+    attrs: Mapping[Hashable, Any] | None = None,
+) -> xr.Dataset:
+    """Make a dataset whose variables all say their unit and what they are.
+
+    Parameters
+    ----------
+    variables
+        By name: dimensions, values, unit, label.
+    coords, attrs
+        As of `xarray.Dataset`.
+
+    Examples
+    --------
+    >>> labelled_dataset({"error": ("epoch", [0.5, 0.1], "1", "test error")}).error.attrs
+    {'units': '1', 'long_name': 'test error'}
+    """
+    return xr.Dataset(
+        {
+            name: (dims, values, {"units": units, "long_name": label})
+            for name, (dims, values, units, label) in variables.items()
+        },
+        coords,
+        attrs,
+    )
