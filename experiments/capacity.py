@@ -22,7 +22,6 @@ from pydantic import Field
 from torch import Tensor
 
 import fwsim as fw
-from fwsim.engine.state import State
 from fwsim.study import Config as Base
 from fwsim.study import Context
 
@@ -153,13 +152,7 @@ def network(config: Config, name: Name, units: int, tau: float) -> fw.FastWeight
 
 def recall(net: fw.FastWeightNetwork, stream: Stream, iterations: int) -> tuple[Tensor, Tensor]:
     """Run the inner loop from every cue with the memory as it is after the stream, and without memory."""
-    rest = net.initial_state(1)
-    if isinstance(net.memory, fw.Hebbian):
-        state = State(rest.hidden, rest.stored.extended(stream.patterns), stream.patterns.shape[1])
-    else:
-        state = rest
-        for pattern in stream.patterns.unbind(1):
-            state = net.write(state, pattern)
+    state = net.store(net.initial_state(1), stream.patterns)
     loop = fw.measure.InnerLoop.of(net, state, stream.cues.new_zeros(1))
     sustained = stream.cues[0] if stream.sustained else torch.zeros_like(stream.cues[0])
     states = loop.cell.start(sustained) if stream.sustained else stream.cues[0]

@@ -258,17 +258,41 @@ class FastWeightNetwork(nn.Module):
         state
             The state to write into; its hidden state is kept.
         pattern
-            `[batch, unit]`.
+            `[batch, unit]`; several at once are for `store`.
         """
         state = self._check_state(state)
         checks.pattern("pattern", pattern, state.hidden.shape[0], self.W)
+        return self._written(state, pattern[:, None])
+
+    def store(self, state: State, patterns: Tensor) -> State:
+        """Store patterns one after the other, a step each, without running the network: as `write` does, at once.
+
+        Parameters
+        ----------
+        state
+            The state to write into; its hidden state is kept.
+        patterns
+            `[batch, time, unit]`, the first one first.
+        """
+        state = self._check_state(state)
+        checks.sequence("patterns", patterns, self.units, "unit")
+        checks.alike("patterns", patterns, self.W)
+        if len(patterns) != len(state.hidden):
+            raise ShapeError(
+                f"patterns have batch {len(patterns)}, the state {len(state.hidden)}; give as many"
+            )
+        return self._written(state, patterns)
+
+    def _written(self, state: State, patterns: Tensor) -> State:
         trace = self.trace(state)
         if trace is None:
             raise ConfigError("a network with memory=None has nothing to write to; give it a memory rule")
-        trace = trace.written(pattern)
-        chunk = self.plan(pattern.shape[0], 1).chunk if self.form != "auto" else self.units
+        trace = trace.extended(
+            patterns.clone()
+        )  # what the caller does to them later is not to reach the state
+        chunk = self.plan(len(patterns), 1).chunk if self.form != "auto" else self.units
         folds = chunk is not None and trace.history.shape[1] >= chunk
-        return State(state.hidden, trace.folded() if folds else trace, state.step + 1)
+        return State(state.hidden, trace.folded() if folds else trace, state.step + patterns.shape[1])
 
     def recall(
         self, state: State, cue: Tensor, steps: int = 20, *, sustained: Tensor | None = None

@@ -17,7 +17,7 @@ BATCH = {"tau": [[2.0], [19.5], [300.0]], "eta": 0.2}
 
 def network(memory=ONE, *, inputs=4, units=20, inner_steps=3, seed=0, **options):
     torch.manual_seed(seed)
-    rule = None if memory is None else fw.Hebbian(**memory)
+    rule = fw.Hebbian(**memory) if isinstance(memory, dict) else memory
     net = fw.FastWeightNetwork(inputs, units, rule, inner_steps, **options).double()
     with torch.no_grad():  # gain and bias start as 1 and 0, which would hide mistakes
         net.gain += 0.1 * torch.randn(units)
@@ -351,3 +351,23 @@ def test_errors_say_what_is_wrong_in_one_line(action, kind, says):
     with pytest.raises(kind, match=says) as caught:
         action(network())
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("memory", [THREE, fw.Delta(beta=0.5, tau=9.0)])
+@pytest.mark.parametrize("self_connections", [True, False])
+def test_storing_is_writing_one_after_the_other(memory, self_connections):
+    net = network(memory, self_connections=self_connections)
+    patterns = torch.randn(3, 30, 20).double()
+    _, state = net(inputs())
+    one_by_one, kept = state, patterns.clone()
+    for pattern in patterns.unbind(1):
+        one_by_one = net.write(one_by_one, pattern)
+    stored = net.store(state, patterns)
+    few = net.store(state, patterns[:, :1])
+    patterns.zero_()  # which is the caller's, not the state's
+    close(stored.memory, one_by_one.memory)
+    close(few.memory, net.write(state, kept[:, 0]).memory)
+    assert stored.step == one_by_one.step
+    for wrong in (kept[:1], kept[0], kept[..., :3], kept.float()):
+        with pytest.raises(fw.ShapeError):
+            net.store(state, wrong)

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import fwsim as fw
-from fwsim.engine.state import State
 from fwsim.study import Context, load_experiment
 
 N = 2000
@@ -21,8 +20,7 @@ def recall_all(patterns, tau, ages, self_connections=False):
         self_connections=self_connections,
     )  # fmt: skip
     with torch.no_grad():
-        rest = net.initial_state(1)
-        state = State(rest.hidden, rest.stored.extended(patterns[None]), len(patterns))
+        state = net.store(net.initial_state(1), patterns[None])
         loop = fw.measure.InnerLoop.of(net, state, torch.zeros(1))
         targets = patterns.flip(0)[torch.as_tensor(ages)]
         states, moving = targets.clone(), torch.arange(len(targets))
