@@ -26,6 +26,16 @@ def toy(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def numpy_target():
+    """Brian2 without compiling, which short runs are not worth."""
+    import brian2
+
+    target, brian2.prefs.codegen.target = brian2.prefs.codegen.target, "numpy"
+    yield
+    brian2.prefs.codegen.target = target
+
+
 def pytest_terminal_summary(terminalreporter):
     """Say on how many inputs each fuzz test tried the code."""
     for report in (each for kind in ("passed", "failed") for each in terminalreporter.stats.get(kind, ())):

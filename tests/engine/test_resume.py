@@ -17,7 +17,7 @@ class StopError(Exception):
 @pytest.fixture(autouse=True)
 def _small_blocks(monkeypatch):
     monkeypatch.setattr("fwsim.engine.observation.NUMBERS", 3 * 4 * 60)
-    monkeypatch.setattr("fwsim.recording.folder.CHUNK_BYTES", 2000)
+    monkeypatch.setattr("fwsim.recording.folder.CHUNK_BYTES", 8000)
     monkeypatch.setattr("fwsim.recording.folder.PAUSE", 0)
 
 

@@ -1,6 +1,5 @@
 """hebbian_memory: spikes complete the latest patterns, forget as the mean field says, and know no others."""
 
-import brian2
 import numpy as np
 import pytest
 
@@ -20,13 +19,9 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory):
-    target, brian2.prefs.codegen.target = brian2.prefs.codegen.target, "numpy"
-    try:
-        run = study.run("hebbian_memory", SMALL, seed=1, folder=tmp_path_factory.mktemp("hebbian") / "run")
-        return study.analyse(run).result
-    finally:
-        brian2.prefs.codegen.target = target
+def result(tmp_path_factory, numpy_target):
+    run = study.run("hebbian_memory", SMALL, seed=1, folder=tmp_path_factory.mktemp("hebbian") / "run")
+    return study.analyse(run).result
 
 
 def overlaps(result, name="overlap"):

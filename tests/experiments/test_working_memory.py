@@ -1,6 +1,5 @@
 """working_memory runs end to end, small: the cue is held at a high background and not at a low one."""
 
-import brian2
 import numpy as np
 import pytest
 
@@ -20,12 +19,8 @@ SMALL = {
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    target, brian2.prefs.codegen.target = brian2.prefs.codegen.target, "numpy"
-    try:
-        return study.run("working_memory", SMALL, folder=tmp_path_factory.mktemp("memory") / "run")
-    finally:
-        brian2.prefs.codegen.target = target
+def run(tmp_path_factory, numpy_target):
+    return study.run("working_memory", SMALL, folder=tmp_path_factory.mktemp("memory") / "run")
 
 
 def test_forgets_below_and_holds_above(run):

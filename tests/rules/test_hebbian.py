@@ -149,12 +149,18 @@ def test_wrong_decays(arguments):
         {"exponent": -1, "shortest": 1, "longest": 2},
         {"exponent": 1, "shortest": 3, "longest": 2},
         {"exponent": 1, "shortest": 1, "longest": 2, "tolerance": 0},
-        {"exponent": 3, "shortest": 1e-6, "longest": 1e6, "tolerance": 1e-6},
+        {"exponent": "1", "shortest": 1, "longest": 2},
     ],
 )
 def test_wrong_power_laws(arguments):
     with pytest.raises(fw.ConfigError):
         fw.Hebbian.power_law(**arguments)
+
+
+def test_a_power_law_out_of_reach_says_how_near_it_came(monkeypatch):
+    monkeypatch.setattr("fwsim.rules.power_law.MOST_TERMS", 3)
+    with pytest.raises(fw.ConfigError, match=r"not reached with 3 time scales \(got 0.07"):
+        fw.Hebbian.power_law(0.5, shortest=0.1, longest=100.0, tolerance=0.071)
 
 
 def test_a_memory_rule_has_no_spikes():

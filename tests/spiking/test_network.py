@@ -16,12 +16,7 @@ from fwsim.units import Hz, ms, mV
 SPIKES = ["spike_time", "spike_unit", "spike_trial"]
 
 
-@pytest.fixture(autouse=True)
-def _numpy_target():
-    target = brian2.prefs.codegen.target
-    brian2.prefs.codegen.target = "numpy"
-    yield
-    brian2.prefs.codegen.target = target
+pytestmark = pytest.mark.usefixtures("numpy_target")
 
 
 def clock(name="clock", size=1, mean=25 * mV, **options):

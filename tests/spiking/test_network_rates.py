@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import brian2
 import numpy as np
 import pytest
 import torch
@@ -26,12 +25,7 @@ from fwsim.units import ms, mV
 NOISY = {"tau": 15 * ms, "threshold": 20 * mV, "reset": 16 * mV, "noise": 1.5 * mV}
 
 
-@pytest.fixture(autouse=True)
-def _numpy_target():
-    target = brian2.prefs.codegen.target
-    brian2.prefs.codegen.target = "numpy"
-    yield
-    brian2.prefs.codegen.target = target
+pytestmark = pytest.mark.usefixtures("numpy_target")
 
 
 def test_stationary_rates_solve_the_mean_field_equations():

@@ -1,6 +1,5 @@
 """The rate network of a circuit that learns, against its spikes and against the reduced rule by hand."""
 
-import brian2
 import numpy as np
 import pytest
 
@@ -12,12 +11,7 @@ from fwsim.units import ms, mV
 NOISY = {"threshold": 20 * mV, "reset": 10 * mV, "noise": 3 * mV}
 
 
-@pytest.fixture(autouse=True)
-def _numpy_target():
-    target = brian2.prefs.codegen.target
-    brian2.prefs.codegen.target = "numpy"
-    yield
-    brian2.prefs.codegen.target = target
+pytestmark = pytest.mark.usefixtures("numpy_target")
 
 
 def learning(rule, efficacy=0.05 * mV):

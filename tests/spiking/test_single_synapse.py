@@ -10,13 +10,7 @@ import fwsim as fw
 from fwsim.rules.base import PresynapticRule
 from tests.rules.cases import CASES, IN_TABLE, exact, trains
 
-
-@pytest.fixture(autouse=True)
-def _numpy_target():
-    target = brian2.prefs.codegen.target
-    brian2.prefs.codegen.target = "numpy"
-    yield
-    brian2.prefs.codegen.target = target
+pytestmark = pytest.mark.usefixtures("numpy_target")
 
 
 def both(rule, pre, post=None, **options):
