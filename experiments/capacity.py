@@ -22,6 +22,7 @@ from pydantic import Field
 from torch import Tensor
 
 import fwsim as fw
+from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context
 
@@ -171,7 +172,7 @@ def overlaps(stream: Stream, recalled: Tensor, alone: Tensor) -> xr.Dataset:
     """Overlap; the same with the means over patterns and over recalled states taken out; and controls."""
     targets = stream.targets[0]
     mean, recalled_mean = stream.patterns[0].mean(0), recalled.mean(0)
-    values = {
+    measured = {
         "overlap": (cosine(recalled, targets), "overlap"),
         "centred": (cosine(recalled - recalled_mean, targets - mean), "mean-subtracted overlap"),
         "shuffled": (
@@ -183,10 +184,10 @@ def overlaps(stream: Stream, recalled: Tensor, alone: Tensor) -> xr.Dataset:
             "mean-subtracted overlap of the cue alone",
         ),
     }
-    return xr.Dataset(
+    return labelled_dataset(
         {
-            name: ("lag", value.double().cpu().numpy(), {"units": "1", "long_name": label})
-            for name, (value, label) in values.items()
+            name: ("lag", value.double().cpu().numpy(), "1", label)
+            for name, (value, label) in measured.items()
         },
         coords={"lag": np.arange(len(targets))},
     )

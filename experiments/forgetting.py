@@ -27,6 +27,7 @@ from pydantic import Field
 from torch import Tensor
 
 import fwsim as fw
+from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 
@@ -209,27 +210,17 @@ def recording(config: Config, measured: dict[str, tuple[Tensor, str]], place: in
         "expected_recognised": (np.vectorize(math.erf)(ratio), "overlap expected after one iteration"),
     }
     lag = np.arange(config.lags) * config.dt
-    return xr.Dataset(
+    tau, eta = (each.expand(memory.shape).numpy() for each in (memory.tau, memory.eta))
+    return labelled_dataset(
         {
-            name: (("trial", "lag"), values[mine].cpu().numpy(), {"units": "1", "long_name": label})
+            name: (("trial", "lag"), values[mine].cpu().numpy(), "1", label)
             for name, (values, label) in measured.items()
         }
+        | {name: ("lag", values, "1", label) for name, (values, label) in theory.items()}
         | {
-            name: ("lag", values, {"units": "1", "long_name": label})
-            for name, (values, label) in theory.items()
-        }
-        | {
-            "time_constant": (
-                "timescale",
-                memory.tau.expand(memory.shape).numpy(),
-                {"units": "s", "long_name": "time constants"},
-            ),
-            "write_strength": (
-                "timescale",
-                memory.eta.expand(memory.shape).numpy(),
-                {"units": "1", "long_name": "strength of one write on each time constant"},
-            ),
-            "units": ((), config.units, {"units": "1", "long_name": "units"}),
+            "time_constant": ("timescale", tau, "s", "time constants"),
+            "write_strength": ("timescale", eta, "1", "strength of one write on each time constant"),
+            "units": ((), config.units, "1", "units"),
         },
         coords={
             "lag": ("lag", lag, {"units": "s", "long_name": "time since the item was stored"}),

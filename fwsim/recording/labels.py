@@ -12,7 +12,7 @@ Described = tuple[str | tuple[str, ...], Any, str, str]
 
 
 def labelled(values: xr.DataArray, long_name: str, units: str = "1") -> xr.DataArray:
-    """Give values the attributes that label an axis."""
+    """Give values the attributes that label an axis: what they are (`long_name`) and their SI `units`."""
     return values.assign_attrs(units=units, long_name=long_name)
 
 
