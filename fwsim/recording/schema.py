@@ -41,18 +41,20 @@ class Variable:
         return {"units": self.units, "long_name": self.long_name}
 
 
-_UNITS = ("trial", "time", "unit")
-_SYNAPSES = ("trial", "time", "projection", "unit")
+BY_UNIT = ("trial", "time", "unit")
+BY_PROJECTION = ("trial", "time", "projection", "unit")
+BY_SYNAPSE = ("trial", "time", "projection", "post", "pre")
+"""Dimensions of what neurons, plastic presynaptic terminals and single synapses have."""
 
 VARIABLES = {
-    "hidden": Variable(_UNITS, "1", "hidden state"),
-    "rate": Variable(_UNITS, "Hz", "firing rate"),
+    "hidden": Variable(BY_UNIT, "1", "hidden state"),
+    "rate": Variable(BY_UNIT, "Hz", "firing rate"),
     "inner": Variable(("trial", "time", "inner", "unit"), "1", "state of the inner loop"),
     "attention": Variable(("trial", "time", "inner", "past"), "1", "attention to past states"),
     "memory": Variable(("trial", "time", "timescale", "post", "pre"), "1", "fast weight"),
-    "u": Variable(_SYNAPSES, "1", "utilisation of synaptic resources"),
-    "x": Variable(_SYNAPSES, "1", "available synaptic resources"),
-    "release": Variable(_SYNAPSES, "1", "release per spike"),
+    "u": Variable(BY_PROJECTION, "1", "utilisation of synaptic resources"),
+    "x": Variable(BY_PROJECTION, "1", "available synaptic resources"),
+    "release": Variable(BY_PROJECTION, "1", "release per spike"),
     "spike_time": Variable(("spike",), "s", "time of the spike", "float64"),
     "spike_unit": Variable(("spike",), "1", "unit that fired", "int32"),
     "spike_trial": Variable(("spike",), "1", "trial of the spike", "int32"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 
-from fwsim.rules.parameters import batch_shape, declared, leaves, normalise, replaced
+from fwsim.rules.parameters import Parameter, batch_shape, declared, leaves, normalise, replaced
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,9 +67,10 @@ class SpikeRule(ABC):
 
     def to(self, *, dtype: torch.dtype | None = None, device: Any = None) -> Self:
         """Copy with every tensor parameter moved; numbers stay numbers."""
-        move = lambda name, value, spec: (  # noqa: E731
-            value.to(dtype=dtype, device=device) if isinstance(value, torch.Tensor) else value
-        )
+
+        def move(name: str, value: Any, spec: Parameter) -> Any:
+            return value.to(dtype=dtype, device=device) if isinstance(value, torch.Tensor) else value
+
         return replaced(self, move)
 
     def parameters(self) -> Values:

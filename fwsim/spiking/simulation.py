@@ -11,7 +11,7 @@ import numpy as np
 
 from fwsim.errors import ConfigError, whole
 from fwsim.progress import Progress, check_progress, followed
-from fwsim.recording.schema import VARIABLES, Variable
+from fwsim.recording.schema import BY_PROJECTION, BY_SYNAPSE, BY_UNIT, VARIABLES, Variable
 from fwsim.spiking.assembly import Assembly, build
 from fwsim.spiking.backend import prepared
 from fwsim.spiking.circuit import Circuit
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from fwsim.recording import Record
 
 BLOCK = 1000  # steps after which everything is handed over, so that Brian2 holds no more
-NEURONS = ("trial", "time", "unit")
-SYNAPSES = ("trial", "time", "projection", "unit")
-PAIRS = ("trial", "time", "projection", "post", "pre")
 
 
 def simulate(
@@ -163,9 +160,9 @@ def _presynaptic(circuit: Circuit) -> list[Any]:
 def _variables(circuit: Circuit) -> dict[str, Variable]:
     """Meaning of what the schema does not have."""
     states = {name for rule in _presynaptic(circuit) for name in rule.rest()} - VARIABLES.keys()
-    found = {name: Variable(SYNAPSES, "1", f"{name} of the synapse") for name in states}
-    found["weight"] = Variable(PAIRS, "1", "efficacy of the synapse")
-    return found | {"potential": Variable(NEURONS, "V", "membrane potential")}
+    found = {name: Variable(BY_PROJECTION, "1", f"{name} of the synapse") for name in states}
+    found["weight"] = Variable(BY_SYNAPSE, "1", "efficacy of the synapse")
+    return found | {"potential": Variable(BY_UNIT, "V", "membrane potential")}
 
 
 def _run(
