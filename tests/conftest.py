@@ -26,6 +26,20 @@ def toy(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def fwsim(toy, capfd):
+    """Call the command line in the toy's folder: tokens → (exit code, stdout, stderr)."""
+    from fwsim import cli
+
+    def call(*tokens):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(tokens)
+        out, err = capfd.readouterr()
+        return caught.value.code, out, err
+
+    return call
+
+
 @pytest.fixture(scope="module")
 def numpy_target():
     """Brian2 without compiling, which short runs are not worth."""

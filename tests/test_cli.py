@@ -15,19 +15,6 @@ HEAVY = (
 )  # fmt: skip
 
 
-@pytest.fixture
-def fwsim(toy, capfd):
-    """Call the command line in the toy's folder: tokens → (exit code, stdout, stderr)."""
-
-    def call(*tokens):
-        with pytest.raises(SystemExit) as caught:
-            cli.main(tokens)
-        out, err = capfd.readouterr()
-        return caught.value.code, out, err
-
-    return call
-
-
 def only_run(toy):
     (folder,) = (toy / "runs").iterdir()
     return folder

@@ -2,22 +2,7 @@
 
 import pytest
 
-from fwsim import cli
 from fwsim.study import Run, sweep_records
-
-
-@pytest.fixture
-def fwsim(toy, capfd):
-    """Call the command line in the toy's folder: tokens → (exit code, stdout, stderr)."""
-
-    def call(*tokens):
-        with pytest.raises(SystemExit) as caught:
-            cli.main(tokens)
-        out, err = capfd.readouterr()
-        return caught.value.code, out, err
-
-    return call
-
 
 SWEEP = ["sweep", "leak", "--over", "eta=1,2,3", "--workers", "1", "--to", "runs/here"]
 
