@@ -156,7 +156,26 @@ def structure(rule: SpikeRule) -> Structure:
 @lru_cache(maxsize=256)
 def _structure(signature: Hashable) -> Structure:
     rule = _symbolic(signature)
-    return Structure(rule, {name: _symbol(name) for name in rule.rest()})
+    kind = Structure(rule, {name: _symbol(name) for name in rule.rest()})
+    _check_complete(kind)
+    return kind
+
+
+def _check_complete(kind: Structure) -> None:
+    """Raise unless every function of a rule gives all variables of its state."""
+    owner, rule, state = type(kind.rule).__name__, kind.rule, kind.state
+    pair = rule.at_pre(state)
+    if not isinstance(pair, tuple) or len(pair) != 2:
+        raise ConfigError(
+            f"{owner}: on_pre gives {type(pair).__name__}; it must give the state and the release"
+        )
+    given = {"drift": rule.drift(state), "on_pre": pair[0], "on_post": rule.at_post(state)}
+    for function, values in given.items():
+        if not isinstance(values, dict) or values.keys() != state.keys():
+            found = ", ".join(values) or "nothing" if isinstance(values, dict) else type(values).__name__
+            raise ConfigError(
+                f"{owner}: {function} gives {found}; it must give {', '.join(state)}, as rest does"
+            )
 
 
 def _symbol(name: str) -> sympy.Symbol:

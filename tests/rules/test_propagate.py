@@ -118,3 +118,18 @@ def test_functions_of_parameters_keep_batches_and_gradients():
     (gradient,) = torch.autograd.grad(left.sum(), warmth)
     (expected,) = torch.autograd.grad((-0.3 * rate).exp().sum(), warmth)
     np.testing.assert_allclose(gradient, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "said"),
+    [
+        ("drift", {"a": 0}, "drift gives a; it must give a, b, as rest does"),
+        ("on_pre", ({}, 1.0), "on_pre gives nothing"),
+        ("on_pre", {"a": 0, "b": 0}, "the state and the release"),
+        ("at_post", {"a": 0, "b": 0, "c": 0}, "on_post gives a, b, c"),
+    ],
+)
+def test_a_function_that_forgets_a_variable_is_named(function, given, said):
+    incomplete = type("Incomplete", (Linear,), {function: lambda self, state: given})
+    with pytest.raises(fw.ConfigError, match=said):
+        incomplete().respond(exact([0.0, 0.1]))
