@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, choice
 
 second = 1.0
 ms = 1e-3
@@ -41,6 +41,7 @@ def quantity(value: float | str, dimension: str) -> float:
     ConfigError
         The text is no number, or its unit does not belong to the dimension.
     """
+    choice("dimension", dimension, tuple(SYMBOLS))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     symbols = SYMBOLS[dimension]

@@ -28,3 +28,10 @@ def test_quantities(given, dimension, si):
 def test_what_is_no_time_says_so(given):
     with pytest.raises(ConfigError):
         quantity(given, "time")
+
+
+def test_an_unknown_dimension_is_named():
+    with pytest.raises(
+        ConfigError, match=r"dimension='mass' is unknown; use one of 'time', 'rate', 'voltage'"
+    ):
+        quantity(1.0, "mass")

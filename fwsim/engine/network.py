@@ -126,6 +126,8 @@ class FastWeightNetwork(nn.Module):
         self.gain = nn.Parameter(torch.ones(units))
         self.bias = nn.Parameter(torch.zeros(units))
         self.memory = memory
+        if not isinstance(learn, Sequence):
+            raise ConfigError(f"learn={learn!r} is not allowed; give names of the memory's parameters")
         self.learn = (learn,) if isinstance(learn, str) else tuple(learn)
         self._register(memory)
         plan(

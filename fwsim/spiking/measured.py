@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, number
 from fwsim.rules.base import PresynapticRule
 
 if TYPE_CHECKING:
@@ -154,6 +154,7 @@ def judge(
         "among the measured values" lies between the least and the largest that is tabulated, standard deviations
         included.
     """
+    number("value", value, infinite=True)
     same = [each for each in sources if (each.component, each.quantity) == (component, quantity)]
     if not same:
         return Verdict(component, quantity, value, units, NO_DATA, None)

@@ -92,6 +92,8 @@ def parse_seeds(seeds: int | str | Iterable[int]) -> tuple[int, ...]:
             raise ConfigError(f"seeds={seeds!r} is not allowed; write how many, or a list such as 3,7,11")
         seeds = [int(part) for part in parts] if "," in seeds else int(parts[0]) if parts else 0
     given = range(int(seeds)) if isinstance(seeds, (int, np.integer)) else seeds
+    if not isinstance(given, Iterable):
+        raise ConfigError(f"seeds={seeds!r} is not allowed; give how many, or a list of whole numbers")
     listed = tuple(int(seed) if isinstance(seed, np.integer) else seed for seed in given)
     for seed in listed:
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
@@ -107,7 +109,11 @@ def frozen(value: Any) -> Any:
 
 
 def _axis(experiment: Experiment, given: str | tuple[str, ...], values: Any) -> Axis:
-    names = (given,) if isinstance(given, str) else tuple(given)
+    if not isinstance(given, str | tuple):
+        raise ConfigError(
+            f"{given!r} names no parameter; give a name, or a tuple of those that change together"
+        )
+    names = (given,) if isinstance(given, str) else given
     fields = experiment.config.model_fields
     for name in names:
         if name == "seed":

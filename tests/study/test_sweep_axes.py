@@ -80,6 +80,7 @@ def test_assignments_of_the_command_line(trace):
         ({("tau", "steps"): ("1,2",)}, "give one list of values for each"),
         ({("tau", "steps"): ("1,2", "1,2"), "tau": "1,2"}, "tau is swept twice"),
         ({("tau", "tau"): ("1,2", "1,2")}, "tau is swept twice"),
+        ({3: "1,2"}, "3 names no parameter"),
     ],
 )
 def test_bad_axes_are_one_line(trace, over, said):
@@ -106,7 +107,7 @@ def test_seeds(given, expected):
     assert parse_seeds(np.array(expected)) == expected
 
 
-@pytest.mark.parametrize("given", [0, "0", "", "a", "1,a", [], [1, 1], [-1], [0.5], [True]])
+@pytest.mark.parametrize("given", [0, "0", "", "a", "1,a", [], [1, 1], [-1], [0.5], [True], 1.5])
 def test_bad_seeds(given):
     with pytest.raises(ConfigError, match="seed"):
         parse_seeds(given)
