@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import erf
 
-from fwsim.errors import ConfigError, ShapeError, number, whole
+from fwsim.errors import ConfigError, ShapeError, whole
 
 # --- time constants -------------------------------------------------------------------------------
 
@@ -24,7 +24,7 @@ from fwsim.errors import ConfigError, ShapeError, number, whole
 def tau_from_decay(decay: ArrayLike, dt: float = 1.0) -> np.ndarray:
     """Time constant (s) of a memory that keeps the fraction `decay` in a step of `dt` seconds."""
     decay = _numbers("decay", decay)
-    number("dt", dt, unit="seconds", above=0)
+    _positive("dt", dt)
     if not np.all((decay > 0) & (decay <= 1)):
         raise ConfigError(f"decay={decay.tolist()} is not in (0, 1]; give the fraction kept in one step")
     with np.errstate(divide="ignore"):
@@ -33,7 +33,7 @@ def tau_from_decay(decay: ArrayLike, dt: float = 1.0) -> np.ndarray:
 
 def decay_from_tau(tau: ArrayLike, dt: float = 1.0) -> np.ndarray:
     """Fraction kept in a step of `dt` seconds by a memory with time constant `tau` (s)."""
-    number("dt", dt, unit="seconds", above=0)
+    _positive("dt", dt)
     return np.exp(-dt / _positive("tau", tau))[()]
 
 
@@ -344,9 +344,9 @@ def _elementwise(function: Callable[[float], float], values: np.ndarray) -> np.n
     return np.array([function(float(value)) for value in values.ravel()]).reshape(values.shape)[()]
 
 
-def _check_network(units: float, dt: float) -> None:
-    number("units", units, above=0)
-    number("dt", dt, unit="seconds", above=0)
+def _check_network(units: ArrayLike, dt: ArrayLike) -> None:
+    _positive("units", units)
+    _positive("dt", dt)
 
 
 def _numbers(name: str, value: ArrayLike | Sequence[float]) -> np.ndarray:
