@@ -319,7 +319,7 @@ def test_stimuli_add_up():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Population("a", 0), "whole number"),
+        (lambda: Population("a", 0), "a: size=0"),
         (lambda: Population("a", 1, threshold=0.01, reset=0.01), "not below"),
         (lambda: Population("a", 1, tau=0.0), "above 0"),
         (lambda: Connection("a", "b", 1e-3, 1.2), "probability"),
