@@ -32,17 +32,18 @@ def brian2() -> ModuleType:
 
 
 @contextmanager
-def prepared(seed: int) -> Iterator[ModuleType]:
+def prepared(seed: int, *, short: bool = False) -> Iterator[ModuleType]:
     """Give Brian2 with its random streams seeded and a code generation target that works.
 
-    The target is Brian2's preference `codegen.target`; `"auto"` becomes Cython, or numpy where nothing can be
-    compiled, with one warning. Preference and numpy's global random state are put back afterwards.
+    The target is Brian2's preference `codegen.target`; `"auto"` becomes numpy for a `short` run, which compiling would
+    only delay; else Cython, or numpy where nothing can be compiled, with one warning. Preference and numpy's global
+    random state are put back afterwards.
     """
     module = brian2()
     gc.collect()  # the objects of an earlier network refer to each other, and may fill gigabytes
     chosen, state = module.prefs.codegen.target, np.random.get_state()  # noqa: NPY002  # what Brian2 draws from
     if chosen == "auto":
-        module.prefs.codegen.target = "cython" if _compiles(module) else "numpy"
+        module.prefs.codegen.target = "cython" if not short and _compiles(module) else "numpy"
     module.seed(seed)
     try:
         yield module

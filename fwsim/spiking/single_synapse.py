@@ -17,6 +17,8 @@ from fwsim.spiking.backend import prepared
 if TYPE_CHECKING:
     from torch import Tensor
 
+SHORT = 100_000
+"""Steps up to which a run is over before its code would be compiled."""
 OFF_GRID = 1e-6  # of a step; beyond what rounding of the times themselves amounts to
 
 
@@ -64,8 +66,9 @@ def respond(
     steps = [torch.round(train / dt) for train in flat]
     result = torch.full_like(flat[0], torch.nan)
     spike = [0] * len(result)
-    with prepared(seed) as b:
-        read = _run(b, rule, [step.numpy() for step in steps], dt)
+    last = int(max((step[~step.isnan()].max().item() for step in steps if step.isfinite().any()), default=-1))
+    with prepared(seed, short=last < SHORT) as b:
+        read = _run(b, rule, [step.numpy() for step in steps], dt, last)
     for synapse, value in read:
         result[synapse, spike[synapse]] = value
         spike[synapse] += 1
@@ -113,7 +116,7 @@ def _shape(rule: SpikeRule, trains: list[Tensor]) -> torch.Size:
     return shape
 
 
-def _run(b: Any, rule: SpikeRule, steps: list[np.ndarray], dt: float) -> list[tuple[int, float]]:
+def _run(b: Any, rule: SpikeRule, steps: list[np.ndarray], dt: float, last: int) -> list[tuple[int, float]]:
     """Synapse and value of every presynaptic spike, in order of time."""
     code = rule.brian2()
     clock_dt = dt * b.second
@@ -127,7 +130,6 @@ def _run(b: Any, rule: SpikeRule, steps: list[np.ndarray], dt: float) -> list[tu
     code.initialise(synapses)
     read: list[tuple[int, float]] = []
 
-    last = int(max((np.nanmax(train) for train in steps if np.isfinite(train).any()), default=-1))
     with track("running Brian2", last + 1) as advance:
 
         @b.network_operation(dt=clock_dt, when="after_synapses")
