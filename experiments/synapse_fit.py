@@ -67,6 +67,10 @@ class Config(Base):
     "Steps of the ensemble sampler of the posterior, 0 for none; needs the extra mcmc."
 
 
+PUBLISHED_TIMES = (0.05, 0.3, 7.0)
+"Time constants in s of both components of facilitation and of augmentation (Zucker & Regehr 2002)."
+
+
 def run(config: Config, context: Context) -> xr.Dataset:
     """Compare rules, then fit one."""
     data = fw.fitting.gather(responses(config, context))
@@ -122,19 +126,30 @@ def comparisons(
 ) -> xr.Dataset:
     """Leave protocols out, in every variant `[variant, rule, …]`; NaN where a rule is not in it."""
     few = {name: compared[name] for name in FEW}
+    known = published()
+    compared = compared | known
     variants = {
         "gamma": (compared, {}),
         "gamma, few cells": (compared, {"intraclass_correlation": config.intraclass_correlation}),
         **{name: (few, changed) for name, changed in FEW_ONLY.items()},
     }
     found = [
-        fw.compare_rules(rules, data, **options, **changed, progress=context.show)
+        fw.compare_rules(
+            rules,
+            data,
+            fixed={name: "tau_trace" for name in rules if name in known},
+            **options,
+            **changed,
+            progress=context.show,
+        )
         for rules, changed in variants.values()
     ]
     measured = found[0][["measured", "standard_error"]]
     predicted = [each.drop_vars(list(measured)).reindex(rule=list(compared)) for each in found]
     joined = xr.concat(predicted, "variant", data_vars="all").assign_coords(variant=texts(variants))
     bounded = [isinstance(rule, (fw.TsodyksMarkram, fw.LinearNonlinear)) for rule in compared.values()]
+    fitted = [name not in known for name in compared]
+    joined["times_fitted"] = "rule", np.array(fitted), about("whether time constants were fitted")
     joined["probability"] = "rule", np.array(bounded), about("whether a release is a probability, at most 1")
     return joined.merge(measured, compat="no_conflicts")
 
@@ -176,6 +191,17 @@ def candidates() -> dict[str, fw.rules.PresynapticRule]:
         for k in (1, 2, 3):
             found[f"{name} {k}"] = fw.LinearNonlinear(a=(0.4,) * k, tau_trace=(0.3,) * k, readout=readout)
     return found
+
+
+def published() -> dict[str, fw.rules.PresynapticRule]:
+    """Rules whose time constants are not fitted but taken from the literature, with and without augmentation."""
+    return {
+        f"{name} {k}, published times": fw.LinearNonlinear(
+            a=(0.3,) * k, tau_trace=PUBLISHED_TIMES[:k], readout=readout
+        )
+        for readout, name in (("logistic", "linear–nonlinear"), ("cloglog", "cloglog"))
+        for k in (2, 3)
+    }
 
 
 def described(rule: fw.rules.PresynapticRule) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def compare_rules(
     noise: str = "gamma",
     gain: str = "shared",
     intraclass_correlation: float = 0.0,
+    fixed: Mapping[str, str | Sequence[str]] | None = None,
     starts: int = 24,
     seed: int = 0,
     progress: bool | None = None,
@@ -64,6 +65,8 @@ def compare_rules(
         At least three protocols; see `fwsim.fitting.gather`.
     noise, gain, intraclass_correlation, starts, seed
         As for `fwsim.fit`. With `gain="protocol"` a new protocol is predicted with the geometric mean.
+    fixed
+        Parameters that keep their value, by the name of the rule here.
     progress
         Progress bar: `None` on a terminal only, `False` never.
 
@@ -96,7 +99,15 @@ def compare_rules(
     named = dict(rules) if isinstance(rules, Mapping) else dict(zip(labels(rules), rules))
     if not named:
         raise ConfigError("there is no rule to compare; give instances of presynaptic rules")
-    problems = {label: problem_of(rule, data, noise, gain) for label, rule in named.items()}
+    kept = dict(fixed or {})
+    unknown = [label for label in kept if label not in named]
+    if unknown:
+        raise ConfigError(
+            f"fixed names {unknown[0]!r}, which is not compared; use {', '.join(map(repr, named))}"
+        )
+    problems = {
+        label: problem_of(rule, data, noise, gain, kept.get(label, ())) for label, rule in named.items()
+    }
     folds = every_fold(len(data.protocols))
     columns: list[dict[str, Tensor]] = []
     with track("comparing rules", len(problems), show=progress) as advance:

@@ -164,7 +164,7 @@ def coordinates(
         The rule cannot be fitted, or a name or bound is not allowed.
     """
     _check_rule(rule)
-    fixed = (fixed,) if isinstance(fixed, str) else fixed
+    fixed = _leaves_of(rule, (fixed,) if isinstance(fixed, str) else fixed)
     limits = dict(bounds or {})
     found = leaves(rule)
     gains = component_names("gain", 1 if gain == "shared" else len(times))
@@ -193,6 +193,17 @@ def coordinates(
     ]
     axes += [_bounded(name, scale, box, spread, "1", limits.get(name)) for name, scale, box, spread in extra]
     return Coordinates(rule, tuple(axes), len(gains))
+
+
+def _leaves_of(rule: PresynapticRule, names: Sequence[str]) -> list[str]:
+    """Names of parameters, where the name of several components stands for them all."""
+    specs = declared(rule)
+    several = {name for name in names if name in specs and specs[name].components}
+    return [
+        leaf
+        for name in names
+        for leaf in (component_names(name, len(getattr(rule, name))) if name in several else [name])
+    ]
 
 
 def starts(at: Coordinates, count: int, generator: torch.Generator) -> Tensor:

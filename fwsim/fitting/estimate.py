@@ -70,7 +70,7 @@ def fit(
     level
         Probability of the intervals.
     fixed
-        Name or names of parameters of the rule that keep their value.
+        Name or names of parameters of the rule that keep their value; `"tau_trace"` means all its components.
     bounds
         Name → (low, high), in place of the usual box.
     seed

@@ -133,10 +133,19 @@ def test_labels_tell_rules_apart():
     expected = [
         "TsodyksMarkram maass2002 #1",
         "TsodyksMarkram mixed",
-        "LinearNonlinear logistic 2",
+        "LinearNonlinear cloglog 2",
         "Varela 1",
     ]
     assert labels(rules) == [*expected, "TsodyksMarkram maass2002 #2"]
+
+
+def test_parameters_may_keep_their_value():
+    rule = fw.TsodyksMarkram(U=0.15, tau_rec=0.3, tau_facil=0.1)
+    held = fw.compare_rules({"a": rule, "b": TM}, TABLE, starts=2, fixed={"a": "tau_facil"})
+    assert (held.parameters.sel(rule="a") + 1 == held.parameters.sel(rule="b")).all()
+    assert held.log_likelihood.sel(rule="a") < held.log_likelihood.sel(rule="b") - 5
+    with pytest.raises(fw.ConfigError, match="fixed names 'c', which is not compared; use 'a'"):
+        fw.compare_rules({"a": rule}, TABLE, fixed={"c": "U"})
 
 
 def test_refusals():

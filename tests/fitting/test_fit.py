@@ -180,6 +180,14 @@ def test_a_name_alone_fixes_that_parameter():
     assert alone.parameters == listed.parameters
 
 
+def test_the_name_of_several_components_fixes_them_all():
+    start = fw.LinearNonlinear(a=(0.4, 0.3), tau_trace=(0.05, 0.5))
+    fit = fw.fit(start, TABLE, fixed="tau_trace", replicates=2, starts=2)
+    assert fit.rule.tau_trace == (0.05, 0.5)
+    assert {"a_1", "a_2"} <= set(fit.parameters)
+    assert not any(name.startswith("tau") for name in fit.parameters)
+
+
 REFUSED = {
     "associative": (fw.HebbianTraces(tau=1.0, eta=0.1), {}, "cannot be fitted to presynaptic trains"),
     "a class": (fw.Varela, {}, "Varela cannot be fitted .* an instance"),
