@@ -11,17 +11,20 @@ RATES = tuple(float(rate) for rate in np.geomspace(0.5, 160.0, 31))
 
 @pytest.fixture
 def answer(tmp_path):
-    """Run with a configuration, return the analysis."""
+    """Run with a configuration, return what the analysis finds; figures are drawn only to see that they can be."""
 
-    def ask(**config):
-        return study.analyse(study.run("synapse_response", config, folder=tmp_path / "run")).result
+    def ask(draw=False, **config):
+        run = study.run("synapse_response", config, folder=tmp_path / "run")
+        if draw:
+            return study.analyse(run).result
+        return study.files.load(run.analysis, ("analyse",)).analyse(run.recording)
 
     return ask
 
 
 def test_conventions_side_by_side(answer):
     """Releases at 10 Hz of the table in SCIENCE §4, and the mean field's preferred rate."""
-    result = answer(rates=(*RATES, 10.0))
+    result = answer(draw=True, rates=(*RATES, 10.0))
     regular = result["release"].sel(train="regular", rate=10.0)
     np.testing.assert_allclose(regular.sel(setting=["maass2002", "tm1998"]), 0.357211, atol=1e-6)
     assert float(regular.sel(setting="mongillo2008")) == pytest.approx(0.365264, abs=1e-6)
