@@ -75,13 +75,8 @@ def number(
     infinite: bool = False,
 ) -> None:
     """Raise `ConfigError` unless `given` is a number within bounds, finite unless infinity is allowed, never NaN."""
-    if (
-        isinstance(given, Real)
-        and not isinstance(given, bool)
-        and above < given
-        and least <= given <= most
-        and (infinite or math.isfinite(given))
-    ):
+    value = float(given) if isinstance(given, Real) and not isinstance(given, bool) else math.nan
+    if above < value and least <= value <= most and (infinite or math.isfinite(value)):
         return
     bounds = [
         f"{word} {bound:g}"

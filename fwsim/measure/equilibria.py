@@ -186,7 +186,10 @@ def _dataset(
         "end": (("start",), end, "1", "point at which the start ended"),
     }
     return labelled_dataset(
-        {name: (dims, value.cpu().numpy(), *said) for name, (dims, value, *said) in values.items()},
+        {
+            name: (dims, value.cpu().numpy(), unit, label)
+            for name, (dims, value, unit, label) in values.items()
+        },
         attrs={"kind": kind},
     )
 

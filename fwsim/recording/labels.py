@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import xarray as xr
 
-Described = tuple[str | tuple[str, ...], Any, str, str]
+Described = tuple[Sequence[str], Any, str, str]
 """Dimensions, values, SI unit (`"1"` for a pure number), and the label of an axis without the unit."""
 
 

@@ -153,8 +153,8 @@ def sweep_again(first: Run, *, folder: str | Path | None = None, device: str | N
     manifest = first.manifest
     experiment = load_experiment(first.experiment, name=manifest["experiment"])
     config = experiment.configure(manifest["configuration"])
-    where = (None, None, device or manifest["device"], {})
-    return _start(experiment, Plan.kept(manifest["sweep"]), config, folder, where, force=False)
+    plan, device = Plan.kept(manifest["sweep"]), device or manifest["device"]
+    return _start(experiment, plan, config, folder, (None, None, device, {}), force=False)
 
 
 def _start(
