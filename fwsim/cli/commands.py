@@ -12,6 +12,7 @@ from fwsim.cli.analyse import analyse
 from fwsim.cli.checksum import checksum
 from fwsim.cli.compare import compare
 from fwsim.cli.doctor import doctor
+from fwsim.cli.explore import explore
 from fwsim.cli.fit import fit
 from fwsim.cli.listing import list_all
 from fwsim.cli.new import new
@@ -23,7 +24,7 @@ from fwsim.cli.usage import EXAMPLES
 
 GROUPS: dict[str, tuple[Callable, ...]] = {
     "Experiments": (list_all, new, run, sweep, resume),
-    "Results": (analyse, compare, report, fit, checksum),
+    "Results": (analyse, explore, compare, report, fit, checksum),
     "This machine": (doctor,),
 }
 OPTIONS: dict[Callable, dict[str, Any]] = {

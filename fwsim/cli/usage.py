@@ -15,6 +15,7 @@ EXAMPLES = """Examples:
   fwsim resume runs/NAME                       go on after Ctrl-C or a crash
   fwsim run --again runs/NAME                  repeat it, and compare the result
   fwsim analyse runs/NAME                      table and figures again
+  fwsim explore runs/NAME                      look into it in the browser
   fwsim compare runs/NAME                      its model with and without spikes
   fwsim report runs/NAME                       one HTML page to keep or send
   fwsim new mine --from associative_retrieval  a pair of files to change"""

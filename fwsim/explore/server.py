@@ -1,0 +1,82 @@
+"""Serving the page to browsers on this machine, and to nobody else."""
+
+from __future__ import annotations
+
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fwsim.errors import ConfigError
+from fwsim.explore.scene import find_recording, open_scene
+from fwsim.study.doctor import package, pip
+
+if TYPE_CHECKING:
+    from bokeh.server.server import BaseServer
+
+ADDRESS = "127.0.0.1"
+
+
+def serve(run: str | Path, *, port: int = 0, browser: bool = True) -> None:
+    """Serve the page of a recording until Ctrl-C.
+
+    Parameters
+    ----------
+    run
+        A run's folder or name, or the folder of a recording.
+    port
+        To listen on; 0 takes a free one.
+    browser
+        Whether to open the page.
+
+    Raises
+    ------
+    ConfigError
+        There is no such run, the port is taken, or bokeh is not installed.
+    RecordingError
+        There is nothing to look at.
+    """
+    server = start(run, port=port)
+    address = f"http://{ADDRESS}:{server.port}/"
+    print(f"exploring {run}: {address} (Ctrl-C ends)", flush=True)
+    if browser:
+        server.io_loop.add_callback(webbrowser.open, address)
+    try:
+        server.run_until_shutdown()
+    except KeyboardInterrupt:
+        server.stop()
+
+
+def start(run: str | Path, *, port: int = 0) -> BaseServer:
+    """Server of the page of a recording, listening but not yet running; `serve` says more."""
+    recording = find_recording(run)
+    open_scene(recording)  # raises before anything listens
+    try:
+        from bokeh.application import Application
+        from bokeh.application.handlers.function import FunctionHandler
+        from bokeh.server.server import BaseServer
+        from bokeh.server.tornado import BokehTornado
+        from bokeh.server.util import bind_sockets
+        from tornado.httpserver import HTTPServer
+        from tornado.ioloop import IOLoop
+    except ImportError:
+        remedy = f"{pip()} install {package('explore')}"
+        raise ConfigError(f"fwsim explore needs bokeh, which is not installed; {remedy}") from None
+    from fwsim.explore.page import build
+
+    title = str(run)
+    fill: Callable = lambda document: build(document, recording, title)  # noqa: E731
+    try:
+        sockets, port = bind_sockets(ADDRESS, port)
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"port={port} cannot be used: {error}; choose another, or 0 for a free one"
+        ) from None
+    pages = BokehTornado(
+        Application(FunctionHandler(fill)), extra_websocket_origins=[f"{ADDRESS}:{port}", f"localhost:{port}"]
+    )
+    http = HTTPServer(pages)
+    http.add_sockets(sockets)
+    server = BaseServer(IOLoop.current(), pages, http)
+    server.start()
+    return server
