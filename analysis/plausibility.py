@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 import fwsim as fw
 from fwsim.errors import RecordingError
@@ -69,13 +70,14 @@ def fitted(recording: xr.Dataset, sources: Sequence[Measurement]) -> Iterator[di
         kind = component_of(str(name), rule)
         one = recording.sel(parameter=name)
         ends = [judge(*kind, float(end), "s", sources).verdict for end in one.interval.values]
-        found = row(
-            f"{recording.attrs['rule_shown']}, {name}", judge(*kind, float(one.estimate), "s", sources)
-        )
+        model, value = f"{recording.attrs['rule_shown']}, {name}", float(one.estimate)
+        found = row(model, judge(*kind, value, "s", sources))
         if ends[0] != ends[1]:
             low, high = (f"{float(end):.3g}" for end in one.interval.values)
             found["verdict"] = f"open, {low} … {high} s: {ends[0]}, or {ends[1]}"
         yield found
+        if kind[1] == "tau_facil" and fw.spiking.measured.ABOVE in str(found["verdict"]):
+            yield row(model, judge("augmentation", "decay", value, "s", sources))
 
 
 def component_of(name: str, rule: PresynapticRule) -> tuple[str, str]:
@@ -263,6 +265,7 @@ def plot(result: xr.Dataset) -> Figure:
     axes.set_yticks(
         range(len(kinds)), [f"{component}: {quantity} ({units})" for component, quantity, units in kinds]
     )
-    axes.set(xscale="log", xlabel="value in the unit of its row")
-    axes.legend(fontsize="xx-small", loc="upper right")
+    axes.set(xscale="log", xlabel="value in the unit of its row", ylim=(-0.5, len(kinds) - 0.3))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.legend(fontsize="xx-small", loc="upper left", bbox_to_anchor=(1, 1))
     return made

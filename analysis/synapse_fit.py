@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from fwsim.fitting import choose
 from fwsim.study import COLOURS, figure
@@ -190,8 +191,12 @@ def plot_time_constants(result: xr.Dataset) -> Figure:
                 1e3 * one.sampled, bins, density=True, histtype="step", color=COLOURS["blue"], label="MCMC"
             )
         axis.axvline(1e3 * one.estimate, color=COLOURS["vermillion"])
+        axis.set_xscale("log")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
         open_end = "" if bool(one.determined) else ", not determined"
-        axis.set(xscale="log", xlabel=f"{name} (ms){open_end}", ylabel="density (1/ms)")
+        axis.set(xlabel=f"{name} (ms){open_end}", ylabel="density (1/ms)")
     axes[0, 0].legend(fontsize="x-small")
     return made
 

@@ -17,9 +17,11 @@ def fit(
     *,
     rule: Annotated[str | None, Parameter(show_default=False)] = None,
     with_: Annotated[list[str] | None, Parameter(name="--with", negative="", show_default=False)] = None,
+    fixed: Annotated[list[str] | None, Parameter(negative="", show_default=False)] = None,
     holdout: Annotated[list[str] | None, Parameter(negative="", show_default=False)] = None,
     noise: str = "gamma",
     gain: str = "shared",
+    intraclass_correlation: float = 0.0,
     replicates: int = 200,
     seed: int = 0,
 ) -> None:
@@ -33,12 +35,16 @@ def fit(
         Its name in lower case, needed: tsodyks_markram, varela, enhancement, linear_nonlinear.
     with_
         Options and starting values of the rule, NAME=VALUE: readout=cloglog, a=0.4,0.3.
+    fixed
+        Parameter that keeps its value: tau_trace.
     holdout
         Protocol to leave out and predict.
     noise
         gamma, or normal where responses may be zero or negative.
     gain
         shared, or protocol for one of each protocol's own.
+    intraclass_correlation
+        Of sweeps of a protocol, 0 or more where they come from a few cells.
     replicates
         Number of bootstrap replicates.
     seed
@@ -55,7 +61,16 @@ def fit(
     data = gather(read_table(tables))
     start = presynaptic_rule(rule, with_ or [])
     fitted = data.without(*holdout) if holdout else data
-    found = fit_rule(start, fitted, noise=noise, gain=gain, replicates=replicates, seed=seed)
+    found = fit_rule(
+        start,
+        fitted,
+        noise=noise,
+        gain=gain,
+        intraclass_correlation=intraclass_correlation,
+        fixed=fixed or (),
+        replicates=replicates,
+        seed=seed,
+    )
     shown = [report.parameters(found), report.errors(found, fitted, "Responses that were fitted")]
     if holdout:
         left_out = data.only(holdout)

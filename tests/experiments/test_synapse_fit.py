@@ -15,17 +15,15 @@ def test_simulated_synapse(tmp_path):
     inside = (main.mean_low <= main.mean_high) & (main.response_low < main.mean_low)
     assert inside.where(main.measured.notnull(), True).all()
     assert np.isnan(result.published_error).all()  # those are of other responses
-    assert (result.gain_share <= 1 + 1e-9).all()
-    assert (result.gain_share >= -1e-9).all()
-    everything = result.sel(variant="gamma, few cells")
-    assert (everything.tic < result.sel(variant="gamma").tic).all()  # fewer responses count
+    share = result.gain_share.where(result.held_out_error.notnull(), 0)  # not all rules are in all variants
+    assert ((share <= 1 + 1e-9) & (share >= -1e-9)).all()
+    assert (result.tic.sel(variant="gamma, few cells") < main.tic).all()  # fewer responses count
     assert set(result.criterion.values) == {"squared error", "log-likelihood", "TIC"}
     verdicts = study.analyse(tmp_path / "run", "plausibility").result
-    found = dict(zip(verdicts.model.values, zip(verdicts.component.values, verdicts.quantity.values)))
-    assert found == dict.fromkeys(
-        [f"cloglog 2, tau_trace_{k}" for k in (1, 2)], ("excitatory synapse", "tau_facil")
-    )
-    assert verdicts.value.values[0] < verdicts.value.values[1]
+    synapse = verdicts.isel(row=verdicts.component.values == "excitatory synapse")
+    assert synapse.model.values.tolist() == ["cloglog 2, tau_trace_1", "cloglog 2, tau_trace_2"]
+    assert (synapse.quantity == "tau_facil").all()
+    np.testing.assert_allclose(synapse.value, result.estimate.values[result.parameter_unit.values == "s"])
 
 
 def test_without_data_it_says_where_to_get_them(tmp_path, monkeypatch):

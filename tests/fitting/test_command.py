@@ -64,3 +64,13 @@ def test_components_are_lists(call):
     )
     assert code == 0
     assert "tau_trace_2" in out
+
+
+def test_parameters_keep_their_value_and_cells_widen_intervals(call):
+    options = ["--rule", "tsodyks_markram", "--fixed", "U", "--fixed", "tau_rec", "--replicates", "20"]
+    code, out, _ = call(*options)
+    assert code == 0
+    assert "tau_facil" in out
+    assert "tau_rec" not in out
+    assert call(*options, "--intraclass-correlation", "0.1")[1] != out
+    assert "a number in [0, 1)" in call(*options, "--intraclass-correlation", "1")[2]
