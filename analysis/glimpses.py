@@ -25,6 +25,7 @@ PAPER = {
 }
 LABELS = {"fast_weights": "fast weights", "irnn": "IRNN", "lstm": "LSTM", "convnet": "ConvNet"}
 BLIND = {"integrating": "integrating blind (%)", "looking": "looking blind (%)", "all": "all blind (%)"}
+LAYOUT_OF_PAPER = {"levels": 2, "store": "whole", "clear": "whole", "sharing": "levels"}
 LAYOUT = ("glimpse", "level", "integrate", "part", "stored", "cleared")
 
 
@@ -54,12 +55,17 @@ def share(values: xr.DataArray) -> xr.DataArray:
 
 
 def paper(result: xr.Dataset, config: dict) -> xr.DataArray:
-    """Table 2 of the paper, where a model and a number of units is in it."""
-    models = result.get("model", xr.DataArray(config["model"]))
-    units = result.get("units", xr.DataArray(config["units"]))
+    """Table 2 of the paper, where a model with a number of units and its layout is in it."""
+
+    def given(name: str) -> xr.DataArray:
+        return result.get(name, xr.DataArray(config[name]))
+
+    models, units = given("model"), given("units")
     error = xr.apply_ufunc(
         lambda model, count: PAPER.get(str(model), {}).get(int(count), np.nan), models, units, vectorize=True
     )
+    for name, value in LAYOUT_OF_PAPER.items():
+        error = error.where(given(name) == value)
     return described(error, "test error in Ba et al. 2016", "%")
 
 
@@ -158,7 +164,10 @@ def plot_errors(result: xr.Dataset) -> Figure:
     for place, (_, at) in enumerate(found):
         errors = np.atleast_1d(at.test_error.values)
         axes.plot(errors, np.full(len(errors), place), "o", color=COLOURS["blue"], label="here")
-        axes.plot(at.paper_error, place, "D", mfc="none", color=COLOURS["vermillion"], label="Ba et al. 2016")
+        if bool(at.paper_error.notnull()):
+            axes.plot(
+                at.paper_error, place, "D", mfc="none", color=COLOURS["vermillion"], label="Ba et al. 2016"
+            )
     axes.set(xlabel="test error (%)", xscale="log", xlim=(0.7, 100), ylim=(len(found) - 0.5, -0.5))
     axes.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1", "2", "5", "10", "20", "50", "100"])
     axes.set_yticks(range(len(found)), [name for name, _ in found])
