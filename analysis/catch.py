@@ -2,8 +2,10 @@
 
 Works on a run and on a sweep over games (`size`), `model` and `seed`. Shown are the learning curves, their mean over
 seeds with the range of a bootstrap (95 %), between players that need no learning; the return when the state or the
-memory is erased at the last frame seen; and of fast weights the share of attention that falls on frames that were seen,
-beside what falls on them if only the decay counts. An animation shows one episode with the attention of each step.
+memory is erased at the last frame seen; how often the ball is caught by how far away it was, and how much the hidden
+state of the agent still changes from frame to frame; and of fast weights the share of attention that falls on frames
+that were seen, beside what falls on them if only the decay counts. An animation shows one episode with the attention of
+each step.
 """
 
 from __future__ import annotations
@@ -58,9 +60,13 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     result["frames_needed"] = described(
         frames_needed(curve, result["frames_played"]), f"frames to a return of {CAUGHT}"
     )
-    result["erased"] = described(interval(result["erased_return"]), "return after erasing, mean over seeds")
+    result["after_erasing"] = described(
+        interval(result["erased_return"]), "return after erasing, mean over seeds"
+    )
     players = result["reference_return"].mean(["model", "seed"])
     result["players"] = described(players, "return of players that need no learning")
+    games = [behaviour(recording, size, config["paddle"]) for size in recording["size"].values]
+    result = result.merge(xr.concat(games, "size"))
     if "attention" in recording and ATTENDING in recording["model"]:
         result = result.merge(
             xr.concat([attending(recording, size) for size in recording["size"].values], "size")
@@ -80,6 +86,25 @@ def interval(values: xr.DataArray) -> xr.DataArray:
 def frames_needed(curve: xr.DataArray, frames: xr.DataArray) -> xr.DataArray:
     """Frames seen when the curve first reaches `CAUGHT`; infinite if it never does."""
     return frames.where(curve >= CAUGHT).min("epoch").fillna(np.inf)
+
+
+def behaviour(recording: xr.Dataset, size: int, paddle: int) -> xr.Dataset:
+    """Share of balls caught by the moves they took, and the change of the hidden state from frame to frame."""
+    game = recording[["hidden", "ball", "paddle", "return"]].sel(size=size).isel(time=slice(size - 1)).load()
+    offset = game["ball"] - game["paddle"].isel(time=0, drop=True)
+    moves = (offset - (paddle - 1)).clip(0) + (-offset).clip(0)
+    distance = xr.DataArray(np.arange(size), dims="moves", coords={"moves": np.arange(size)})
+    caught = (game["return"] > 0).where(moves == distance).mean(["trial", "seed"])
+    hidden, dims = game["hidden"], ["trial", "seed"]
+    now, before = hidden.isel(time=slice(1, None)), hidden.shift(time=1).isel(time=slice(1, None))
+    norm = np.sqrt((now**2).sum("unit") * (before**2).sum("unit"))
+    cosine = ((now * before).sum("unit") / norm.where(norm > 0)).mean(dims)
+    return xr.Dataset(
+        {
+            "caught": described(caught, "share of balls caught"),
+            "similarity": described(cosine, "cosine of successive hidden states"),
+        }
+    ).drop_vars("trial", errors="ignore")
 
 
 def attending(recording: xr.Dataset, size: int) -> xr.Dataset:
@@ -107,10 +132,10 @@ def attending(recording: xr.Dataset, size: int) -> xr.Dataset:
     result = {
         "weight": described(weight.mean("seed"), "share of attention"),
         "seen_share": described(
-            interval(weight.isel(past=slice(visible)).sum("past")), "share on frames seen"
+            interval(weight.isel(past=slice(visible)).sum("past", skipna=False)), "share on frames seen"
         ),
         "seen_by_decay": described(
-            decay.isel(past=slice(visible)).sum("past"), "the same by the decay alone"
+            decay.isel(past=slice(visible)).sum("past", skipna=False), "the same by the decay alone"
         ),
         "visible": xr.DataArray(visible, attrs={"units": "1", "long_name": "frames seen"}),
         "example_attention": described(first.isel(seed=0, trial=shown), "share of attention"),
@@ -160,7 +185,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
                 f"{float(needed) / 1e6:.2f}" if needed < np.inf else "never"
             )
             for what in at["erased_return"]["erased"].values[1:]:
-                row[f"{what} erased"] = with_range(at["erased"].sel(erased=what))
+                row[f"{what} erased"] = with_range(at["after_erasing"].sel(erased=what))
             rows.append(row)
         for player, value in result["players"].sel(size=size).to_series().items():
             rows.append({"N": int(size), "agent": f"{player} (reference)", "at the end": f"{value:.2f}"})
@@ -175,7 +200,10 @@ def with_range(values: xr.DataArray) -> str:
 
 def plot(result: xr.Dataset) -> dict[str, Figure | FuncAnimation]:
     """Draw learning curves; with fast weights, their attention, and an episode of the largest game."""
-    drawn: dict[str, Figure | FuncAnimation] = {"catch": plot_learning(result)}
+    drawn: dict[str, Figure | FuncAnimation] = {
+        "catch": plot_learning(result),
+        "catch_behaviour": plot_behaviour(result),
+    }
     if "weight" in result:
         drawn["catch_attention"] = plot_attention(result)
         drawn["catch_episode"] = animate(result.isel(size=-1))
@@ -198,6 +226,24 @@ def plot_learning(result: xr.Dataset) -> Figure:
             panel.axhline(value, color=COLOURS["black"], ls=style, lw=0.8, label=f"{player} player")
         panel.set(xlabel="frames played (10⁶)", title=f"N = {size}", ylim=(-1.02, 1.02))
     axes[0, 0].set_ylabel("return")
+    made.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    return made
+
+
+def plot_behaviour(result: xr.Dataset) -> Figure:
+    """Draw what the agents catch, and how their states change, for each game."""
+    sizes = result["size"].values
+    made, axes = figure(len(sizes), 2, width="double", aspect=0.7, squeeze=False)
+    for (left, right), size in zip(axes, sizes, strict=True):
+        for model in result["model"].values:
+            at = result.sel(size=size, model=model)
+            look = {"color": COLOURS[SHADES[str(model)]], "label": LABELS[str(model)]}
+            left.plot(at["moves"], at["caught"], **look)
+            right.plot(at["time"], at["similarity"], **look)
+        left.set(xlabel="moves needed", ylabel="caught", ylim=(-0.02, 1.02), title=f"N = {size}")
+        right.set(
+            xlabel="frame", ylabel="cosine with the frame before", xlim=(2, size - 1), title=f"N = {size}"
+        )
     made.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return made
 

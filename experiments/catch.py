@@ -6,7 +6,7 @@ actor–critic from the reward of ±1 at the end. Fast weights are compared with
 the identity; `no_inner_loop` starts as the fast weights' slow ones do), an LSTM and the same network without memory
 (RNN + LN), all with as many units. The paper finds that fast weights learn fastest, and by more on the larger game:
 
-    fwsim sweep catch --over "size=16,24 visible=3,5 frames=1500000,2000000"
+    fwsim sweep catch --over "size=16,24 visible=3,5"
         --over model=fast_weights,no_memory,irnn,lstm --seeds 5
 
 The recording holds the learning curve; hidden and inner states and attention of the trained agent in test episodes;
@@ -47,7 +47,6 @@ QUICK = {
     "units": 32,
     "frames": 100_000,
     "points": 10,
-    "episodes": 64,
     "recorded": 16,
 }
 
@@ -71,9 +70,9 @@ class Config(Base):
     "Time constants of the memory at 1 s a frame; 19.5 s is the paper's decay of 0.95."
     eta: tuple[float, ...] = (0.5,)
     "Strength of one write, for each time constant."
-    frames: int = Field(default=1_500_000, ge=1)
+    frames: int = Field(default=1_000_000, ge=1)
     "Frames to learn from."
-    episodes: int = Field(default=128, ge=1)
+    episodes: int = Field(default=64, ge=1)
     "Episodes a training step."
     learning_rate: float = Field(default=3e-3, gt=0)
     "Of Adam, constant."
@@ -81,7 +80,7 @@ class Config(Base):
     "λ, how far advantages look before they trust the critic."
     entropy_weight: float = Field(default=0.01, ge=0)
     "Bonus for undecided policies."
-    points: int = Field(default=30, ge=1)
+    points: int = Field(default=20, ge=1)
     "Points of the learning curve."
     tested: int = Field(default=500, ge=1)
     "Episodes that a return is measured on."

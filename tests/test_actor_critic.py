@@ -97,7 +97,7 @@ def test_its_gradient_is_that_of_the_expected_return():
     chance = ((torch.arange(1000) + 0.5) / 1000).repeat_interleave(4)[:, None]
     played = torch.autograd.grad(objective(agent, Draws(everything, chance)), agent.policy.parameters())
     for one, other in zip(exact, played, strict=True):
-        assert (one + other).norm() < 0.01 * one.norm()
+        torch.testing.assert_close(other, -one, atol=1e-3, rtol=0)  # the largest is .06
 
 
 def test_each_term_of_the_loss_has_its_weight():
