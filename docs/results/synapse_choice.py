@@ -1,6 +1,6 @@
 """Which criterion, blind to a protocol, chooses the rule that predicts it best? On recordings of known synapses.
 
-    python benchmarks/synapse_choice.py [RECORDINGS]
+    python docs/results/synapse_choice.py [RECORDINGS]
 
 draws that many recordings (3) of each of four synapses, whose cells are the same in all protocols or differ in every
 parameter and in the gain by 8 % from protocol to protocol, lets `fwsim.compare_rules` choose with two intraclass
