@@ -44,6 +44,7 @@ CORRELATIONS = (0.0, 0.02)
 
 
 def main(recordings: int = 3) -> None:
+    """Print the table."""
     torch.set_num_threads(1)
     made = files.load(files.find("synapse_fit"), ("candidates",))
     rules = {name: rule for name, rule in made.candidates().items() if name not in LEFT_OUT}
