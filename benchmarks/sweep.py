@@ -182,7 +182,7 @@ def main() -> None:
 def compare_workers(over: dict[str, list[float]]) -> None:
     """Where two workers begin to pay for their start."""
     print(f"{'steps a point':42s} {'CPU s':>9s} {'wall s':>9s}")
-    for steps in (1_000, 10_000, 30_000):
+    for steps in (1_000, 10_000, 20_000):
         for workers in (1, 2):
             config = {"steps": steps}
             timed(f"{steps}, {workers} workers", lambda: sweep(over, workers, config=config), repeats=1)  # noqa: B023

@@ -226,8 +226,11 @@ def _matrices(weights: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def workspace(like: Tensor, *shape: int) -> np.ndarray:
-    """Room with anything in it; torch's begins on a cache line, so that no whole vector lies across two."""
-    return like.new_empty(shape).numpy()
+    """Room that begins on a cache line, as torch's does, so that no whole vector lies across two.
+
+    What lies in it changes no result, but left-over numbers too small to be normal would slow arithmetic down.
+    """
+    return like.new_zeros(shape).numpy()
 
 
 def _in_a_line(drive: Tensor) -> np.ndarray:
