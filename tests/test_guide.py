@@ -1,5 +1,6 @@
 """The code of the guide runs; `make docs` runs all of it, and shows what it says."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -34,6 +35,7 @@ x = 3
 ```
 
 ```python
+import re
 import sys
 sys.path.insert(0, "files")
 import number
@@ -63,3 +65,13 @@ $ fwsim --version
 def test_a_block_that_fails_is_named(block, tmp_path):
     with pytest.raises(BlockError, match="block 1 of page"):
         executed(block, "page", tmp_path)
+
+
+def test_every_public_module_is_in_the_reference():
+    package = DOCS.parent / "fwsim"
+    modules = {path.stem for path in package.glob("*.py")} | {
+        path.parent.name for path in package.glob("*/__init__.py")
+    }
+    pages = "\n".join(path.read_text() for path in (DOCS / "reference").glob("*.md"))
+    shown = set(re.findall(r"automodule:: fwsim\.(\w+)", pages))
+    assert modules - shown == {"__init__", "cli", "notebook"}
