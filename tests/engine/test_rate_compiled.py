@@ -140,14 +140,16 @@ def test_blocks_threads_and_resuming_change_no_bit(monkeypatch):
         np.testing.assert_array_equal(second[name], whole[name][:, 17:])
 
 
-def test_what_is_recorded_changes_no_bit():
+@pytest.mark.parametrize("numbers", [8_000_000, 100])
+def test_neither_blocks_nor_what_is_recorded_change_a_bit(monkeypatch, numbers):
     net, drive = network(None, 6, "numba", memory=MEMORIES["one"]), random(2, 30, 6)
     alone = fw.simulate(net, drive, record="rate")
-    record = ["rate", fw.Record("memory", every=4), fw.Record("step_error", every=7)]
+    monkeypatch.setattr("fwsim.engine.rate.observer.NUMBERS", numbers)
+    record = ["rate", fw.Record("F", every=5), fw.Record("memory", every=4), fw.Record("step_error", every=7)]
     with_others = fw.simulate(net, drive, record=record)
     np.testing.assert_array_equal(with_others["rate"], alone["rate"])
     expected = fw.simulate(network(None, 6, "reference", memory=MEMORIES["one"]), drive, record=record)
-    for name in ("memory", "step_error"):
+    for name in ("F", "memory", "step_error"):
         np.testing.assert_allclose(with_others[name], expected[name], rtol=1e-9, atol=1e-14)
 
 

@@ -36,7 +36,7 @@ from fwsim.rules.symbols import structure
 KINDS: dict[type, int] = {type(None): NONE, Layer: LAYER, Divisive: DIVISIVE, Subtractive: SUBTRACTIVE}
 """Normalisations, and their numbers in the kernel."""
 
-CACHE = 32_000  # bytes of the first level that weights may take
+CACHE = 16_000  # bytes of weights from which on entries are faster together, well within the first level
 
 Wanted = tuple[str, range]
 """A row, and the steps after which it is kept."""

@@ -107,15 +107,14 @@ class RateObserver(Observer):
 
     def block(self) -> int:
         """Steps that a block may have to stay within a fixed amount of memory."""
-        net, record, parts = self.net, self.record, plastic(self.net).values()
+        net, parts = self.net, plastic(self.net).values()
         if self._compiled is None:
-            numbers, matrices = (
-                4 + 4 * len(parts),
-                net.memory is not None or any(p.associative for p in parts),
-            )
+            numbers = 4 + 4 * len(parts)
+            matrices = net.memory is not None or any(part.associative for part in parts)
         else:
-            kept = sum(len(self._rows(name)) for name in record - MATRICES)
-            numbers, matrices = 1 + bool((net.noise > 0).any()) + kept, "memory" in record
+            kept = sum(len(self._rows(name)) for name in self.record - MATRICES)
+            numbers = 1 + bool((net.noise > 0).any()) + kept
+            matrices = "memory" in self.record
         each = self.state.hidden.numel() * (numbers + matrices * net.units)
         return max(1, min(self.steps, NUMBERS // each))
 
@@ -169,10 +168,8 @@ class RateObserver(Observer):
                 samples[name].append(_together(found, per_projection=name not in ("rate", "hidden")))
             if stop - 1 in memories:
                 samples["memory"].append(self._sample("memory", now))
-        joined = {name: torch.cat(parts, 1) for name, parts in samples.items() if name in rows}
-        stacked = {
-            name: torch.stack(parts, 1) for name, parts in samples.items() if parts and name not in rows
-        }
+        joined = {name: torch.cat(samples[name], 1) for name in rows if wanted[name]}
+        stacked = {name: torch.stack(samples[name], 1) for name in wanted.keys() & MATRICES if wanted[name]}
         return now, joined | stacked
 
     def _rows(self, name: str) -> list[str | None]:
