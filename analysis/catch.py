@@ -30,6 +30,11 @@ LABELS = {
     "lstm": "LSTM",
 }
 SHADES = dict(zip(LABELS, ("blue", "purple", "sky", "vermillion", "green"), strict=True))
+PLAYERS = {
+    "random": "random player",
+    "while seen": "best player, moves only while it sees",
+    "optimal": "best player",
+}
 AXES = ("size", "model", "seed")
 CAUGHT = 0.8  # a return of .8 is nine catches in ten
 ATTENDING = "fast_weights"
@@ -95,10 +100,9 @@ def behaviour(recording: xr.Dataset, size: int, paddle: int) -> xr.Dataset:
     moves = (offset - (paddle - 1)).clip(0) + (-offset).clip(0)
     distance = xr.DataArray(np.arange(size), dims="moves", coords={"moves": np.arange(size)})
     caught = (game["return"] > 0).where(moves == distance).mean(["trial", "seed"])
-    hidden, dims = game["hidden"], ["trial", "seed"]
-    now, before = hidden.isel(time=slice(1, None)), hidden.shift(time=1).isel(time=slice(1, None))
+    now, before = game["hidden"], game["hidden"].shift(time=1)
     norm = np.sqrt((now**2).sum("unit") * (before**2).sum("unit"))
-    cosine = ((now * before).sum("unit") / norm.where(norm > 0)).mean(dims)
+    cosine = ((now * before).sum("unit") / norm.where(norm > 0)).mean(["trial", "seed"])
     return xr.Dataset(
         {
             "caught": described(caught, "share of balls caught"),
@@ -188,7 +192,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
                 row[f"{what} erased"] = with_range(at["after_erasing"].sel(erased=what))
             rows.append(row)
         for player, value in result["players"].sel(size=size).to_series().items():
-            rows.append({"N": int(size), "agent": f"{player} (reference)", "at the end": f"{value:.2f}"})
+            rows.append({"N": int(size), "agent": PLAYERS[str(player)], "at the end": f"{value:.2f}"})
     return rows
 
 
@@ -212,7 +216,9 @@ def plot(result: xr.Dataset) -> dict[str, Figure | FuncAnimation]:
 
 def plot_learning(result: xr.Dataset) -> Figure:
     """Draw return over frames, one panel for each game."""
-    made, axes = figure(1, result.sizes["size"], width="double", aspect=0.8, sharey=True, squeeze=False)
+    games = result.sizes["size"]
+    width = "single" if games == 1 else "double"
+    made, axes = figure(1, games, width=width, aspect=0.9, sharey=True, squeeze=False)
     for panel, size in zip(axes[0], result["size"].values, strict=True):
         for model in result["model"].values:
             at = result.sel(size=size, model=model)
@@ -223,10 +229,10 @@ def plot_learning(result: xr.Dataset) -> Figure:
             panel.fill_between(frames, low, high, color=colour, alpha=0.2, lw=0)
         for player, style in zip(result["player"].values, (":", "-.", "--"), strict=True):
             value = float(result["players"].sel(size=size, player=player))
-            panel.axhline(value, color=COLOURS["black"], ls=style, lw=0.8, label=f"{player} player")
+            panel.axhline(value, color=COLOURS["black"], ls=style, lw=0.8, label=PLAYERS[str(player)])
         panel.set(xlabel="frames played (10⁶)", title=f"N = {size}", ylim=(-1.02, 1.02))
     axes[0, 0].set_ylabel("return")
-    made.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    made.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2 * games)
     return made
 
 
@@ -268,25 +274,30 @@ def plot_attention(result: xr.Dataset) -> Figure:
         right.plot(steps, at["seen_by_decay"].isel(time=slice(size - 1)), label="decay alone")
         right.set(xlabel="frame", ylabel="share on frames seen", xlim=(visible + 1, size - 1), ylim=(0, 1.02))
         right.legend()
+        for axis in (left.xaxis, left.yaxis, right.xaxis):
+            axis.get_major_locator().set_params(integer=True)
     return made
 
 
 def animate(result: xr.Dataset) -> FuncAnimation:
     """Animate one episode: the screen, grey where the agent sees nothing, and the attention of each step."""
     size, visible = int(result["size"]), int(result["visible"])
+    width = json.loads(result.attrs["experiment_configuration"])["paddle"]
     made, (screen, bars) = figure(1, 2, width="double", aspect=0.9)
     picture = screen.imshow(np.zeros((size, size)), cmap="gray", vmin=0, vmax=1)
     screen.set(xticks=[], yticks=[])
     steps = np.arange(1, size)
     shade = [COLOURS["blue" if step <= visible else "orange"] for step in steps]
     drawn = bars.bar(steps, np.zeros(size - 1), color=shade)
-    bars.set(xlabel="past frame (blue: seen, orange: blank)", ylabel="share of attention", ylim=(0, 1))
+    largest = float(result["example_attention"].isel(time=slice(visible, None)).max())
+    bars.set(xlabel="past frame (blue: seen, orange: blank)", ylabel="share of attention", ylim=(0, largest))
+    bars.xaxis.get_major_locator().set_params(integer=True)
 
     def show(row: int) -> list[Axes]:
         dark = 0.0 if row < visible else 0.35
         image = np.full((size, size), dark)
         paddle = int(result["example_paddle"][row])
-        image[row, int(result["example_ball"])] = image[-1, paddle : paddle + 2] = 1 - dark / 2
+        image[row, int(result["example_ball"])] = image[-1, paddle : paddle + width] = 1 - dark / 2
         picture.set_data(image)
         screen.set_title(f"frame {row + 1}" + ("" if row < visible else ", blank for the agent"))
         for bar, height in zip(drawn, result["example_attention"].isel(time=row).values, strict=False):

@@ -45,7 +45,7 @@ QUICK = {
     "size": 5,
     "visible": 2,
     "units": 32,
-    "frames": 100_000,
+    "frames": 60_000,
     "points": 10,
     "recorded": 16,
 }
