@@ -15,12 +15,12 @@ from fwsim.spiking import Circuit, Connection, Population, Pulse, pooled, simula
 
 synapse = fw.TsodyksMarkram(U=0.05, tau_rec=150 * ms, tau_facil=1500 * ms, convention="mongillo2008")
 pool = Population(
-    "pool", 200, tau=15 * ms, threshold=20 * mV, reset=16 * mV, background=15 * mV, noise=2 * mV
+    "pool", 200, tau=15 * ms, threshold=20 * mV, reset=16 * mV, background=13.5 * mV, noise=2 * mV
 )
 circuit = Circuit([pool], [Connection("pool", "pool", 0.4 * mV, 0.5, synapse)], dt=0.5 * ms)
 
 # The first trial is cued, the second is not; both get the ping.
-cue, ping = Pulse(6 * mV, 0.2, 0.5, trials=[0]), Pulse(3.0 * mV, 1.3, 1.4)
+cue, ping = Pulse(7.5 * mV, 0.2, 0.5, trials=[0]), Pulse(2 * mV, 1.3, 1.4)
 drive = stimulus(circuit, 1.8, [cue, ping], trials=2)
 spikes = simulate(
     circuit, drive, record=["rate", "u", "x", "spike_time", "spike_unit", "spike_trial"], every=40

@@ -29,8 +29,8 @@ for axes, protocol in zip(panels, ("20Hz_then_100Hz", held_out)):
     axes.plot(times / ms, fit.predict(times), color="black", label="fitted rule")
     axes.plot(times / ms, 100 * truth.respond(times), "--", color="#009E73", label="truth")
     left_out = ", left out" if protocol == held_out else ""
-    axes.set(title=protocol.replace("_", " ") + left_out, xlabel="time of the pulse (ms)", ylim=(0, None))
-panels[0].set(ylabel="response")
+    axes.set(title=protocol.replace("_", " ") + left_out, xlabel="time of the pulse (ms)")
+panels[0].set(ylabel="response", ylim=(0, 110))
 panels[0].legend()
 plt.show()
 

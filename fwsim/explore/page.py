@@ -59,7 +59,9 @@ def build(document: Document, run: xr.Dataset, title: str) -> None:
 
     activity.on_change("value", lambda attr, old, new: choose_activity())
     choose_activity()
-    head = Div(text=f"<b>{escape(title)}</b>", styles={"font-size": "120%"}, margin=(22, 20, 0, 10))
+    head = Div(
+        text=f"<b>{escape(title)}</b>", styles={"font-size": "120%"}, margin=(22, 20, 0, 10), name="head"
+    )
     document.add_root(column(row(head, activity, entries), body, sizing_mode="stretch_width", name="page"))
     document.title = f"fwsim: {title}"
 
