@@ -97,7 +97,7 @@ def _shown(code: str, namespace: dict[str, Any], figure: Path) -> str:
         value = eval(compile(ast.Expression(last.value), "<block>", "eval"), namespace) if last else None
     shown = f"\n\n```text\n{said.getvalue().rstrip()}\n```" if said.getvalue().strip() else ""
     if isinstance(value, Figure):
-        value.savefig(figure, transparent=True)
+        value.savefig(figure, facecolor="white")
         shown += f"\n\n![]({figure.as_posix()})"
     return shown
 
