@@ -134,6 +134,8 @@ def save_report(
         written.append(folder / "table.csv")
         table.to_csv(written[-1], index=False)
     for name, made in figures.items():
-        save = save_animation if isinstance(made, Animation) else save_figure
-        written += save(made, folder, name)
+        if isinstance(made, Animation):
+            written += save_animation(made, folder, name)
+        else:
+            written += save_figure(made, folder, name)
     return written
