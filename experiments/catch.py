@@ -6,8 +6,8 @@ actor–critic from the reward of ±1 at the end. Fast weights are compared with
 the identity; `no_inner_loop` starts as the fast weights' slow ones do), an LSTM and the same network without memory
 (RNN + LN), all with as many units. The paper finds that fast weights learn fastest, and by more on the larger game:
 
-    fwsim sweep catch --over "size=16,24 visible=3,5"
-        --over model=fast_weights,no_memory,irnn,lstm --seeds 5
+    fwsim sweep catch --over model=fast_weights,irnn,lstm,no_memory --seeds 5
+    fwsim sweep catch --size 24 --visible 5 --over model=fast_weights,irnn,lstm,no_memory --seeds 5
 
 The recording holds the learning curve; hidden and inner states and attention of the trained agent in test episodes;
 its return if its state or its memory is erased when the screen goes blank; and the returns of players that need no
