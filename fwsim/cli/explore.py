@@ -6,9 +6,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fwsim.cli.completion import RunFolder
+
 
 def explore(
-    run: str, *, port: int = 0, browser: Annotated[bool, Parameter(negative="--no-browser")] = True
+    run: RunFolder, *, port: int = 0, browser: Annotated[bool, Parameter(negative="--no-browser")] = True
 ) -> None:
     """Look into a recording on a page in the browser: time, inner iterations, units, memory, landscape.
 
