@@ -220,7 +220,8 @@ class FastWeightNetwork(nn.Module):
         hidden
             `[batch, time, unit]`.
         state
-            After the last step.
+            After the last step. Its memory may be kept as the very states in `hidden`, which therefore must not be
+            changed in place.
         """
         run, state = self.run(x, state)
         return run.hidden, state

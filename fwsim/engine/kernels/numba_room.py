@@ -124,7 +124,7 @@ def new_room(sizes: Sizes, dtype: np.dtype, parts: int) -> Room:
         (longest,),
     ]
     *arrays, places = _carve(shapes, dtype, parts)
-    return Room(*arrays, places.view(np.int32), np.arange(longest, dtype=np.int32))
+    return Room._make([*arrays, places.view(np.int32), np.arange(longest, dtype=np.int32)])
 
 
 def new_adjoint_room(sizes: Sizes, dtype: np.dtype, parts: int) -> AdjointRoom:
@@ -144,7 +144,7 @@ def new_adjoint_room(sizes: Sizes, dtype: np.dtype, parts: int) -> AdjointRoom:
         (pairs,),
     ]
     *arrays, ages = _carve(shapes, dtype, parts)
-    return AdjointRoom(*arrays, ages.view(np.int32))
+    return AdjointRoom._make([*arrays, ages.view(np.int32)])
 
 
 def _carve(shapes: list[tuple[int, ...]], dtype: np.dtype, parts: int) -> list[np.ndarray]:
