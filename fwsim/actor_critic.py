@@ -92,7 +92,7 @@ def play(player: Player, game: Catch, draws: Draws) -> Episodes:
     return Episodes(*(torch.stack(each, dim=1) for each in zip(*frames, strict=True)))
 
 
-def watching(agent: nn.Module, game: Catch) -> Player:
+def watching(agent: ActorCritic, game: Catch) -> Player:
     """Return a player that draws from an agent's policy, seeing the screens of one batch of episodes in turn.
 
     What it will see once the screen is blank does not depend on what it does, so it looks at all of that at once.
@@ -163,7 +163,7 @@ class AdvantageActorCritic:
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name}={getattr(self, name)} is not allowed; it must be at least 0")
 
-    def __call__(self, agent: nn.Module, draws: Draws) -> Tensor:
+    def __call__(self, agent: ActorCritic, draws: Draws) -> Tensor:
         """Play, and return the loss."""
         episodes = play(watching(agent, self.game), self.game, draws)
         logits, value = agent(episodes.screens)
