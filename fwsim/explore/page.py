@@ -25,16 +25,18 @@ HELP = (
 )
 KEYS = """
 const moves = {
-  ArrowRight: [step, 1], ArrowLeft: [step, -1], Home: [step, -Infinity], End: [step, Infinity],
-  ArrowUp: [inner, 1], ArrowDown: [inner, -1], ".": [unit, 1], ",": [unit, -1],
+  ArrowRight: ["step", 1], ArrowLeft: ["step", -1], Home: ["step", -Infinity], End: ["step", Infinity],
+  ArrowUp: ["inner", 1], ArrowDown: ["inner", -1], ".": ["unit", 1], ",": ["unit", -1],
 }
+const find = (name) => Bokeh.documents[0].get_model_by_name(name)  // controls are new with every scene
 document.addEventListener("keydown", (event) => {
   const at = event.composedPath()[0]
   const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(at.tagName) || at.classList?.contains("noUi-handle")
   if (typing || event.ctrlKey || event.altKey || event.metaKey || !(event.key in moves)) return
-  const [control, direction] = moves[event.key]
-  const by = direction * (event.shiftKey && control === step ? Number(width.value) : 1)
-  const [low, high] = control === unit ? [unit.low, unit.high] : [control.start, control.end]
+  const [name, direction] = moves[event.key]
+  const control = find(name)
+  const by = direction * (event.shiftKey && name === "step" ? Number(find("width").value) : 1)
+  const [low, high] = name === "unit" ? [control.low, control.high] : [control.start, control.end]
   if (!control.disabled) control.value = Math.min(high, Math.max(low, control.value + by))
   event.preventDefault()
 })
@@ -49,7 +51,7 @@ def build(document: Document, run: xr.Dataset, title: str) -> None:
     entries = row()
 
     def choose() -> None:
-        chosen = {control.name: int(control.value) for control in entries.children}
+        chosen = {control.name: int(control.value or 0) for control in entries.children}
         body.children = [_views(document, open_scene(run, activity.value or None, chosen))]
 
     def choose_activity() -> None:
@@ -63,6 +65,7 @@ def build(document: Document, run: xr.Dataset, title: str) -> None:
         text=f"<b>{escape(title)}</b>", styles={"font-size": "120%"}, margin=(22, 20, 0, 10), name="head"
     )
     document.add_root(column(row(head, activity, entries), body, sizing_mode="stretch_width", name="page"))
+    document.js_on_event("document_ready", CustomJS(code=KEYS))
     document.title = f"fwsim: {title}"
 
 
@@ -93,7 +96,11 @@ def _views(document: Document, scene: Scene) -> LayoutDOM:
         title="unit", value=0, low=0, high=max(0, scene.activity.units - 1), step=1, width=90, name="unit"
     )
     width = Select(
-        title="stretch (samples)", value=str(FIRST_WIDTH), options=[str(n) for n in WIDTHS], width=120
+        title="stretch (samples)",
+        value=str(FIRST_WIDTH),
+        options=[str(n) for n in WIDTHS],
+        width=120,
+        name="width",
     )
     clock, status = Div(width=120, margin=(22, 10, 0, 10), name="clock"), Div(name="status")
     makers = (
@@ -132,10 +139,6 @@ def _views(document: Document, scene: Scene) -> LayoutDOM:
         step.value = int(np.clip(np.searchsorted(scene.activity.times, event.x), 0, length - 1))
 
     overview.on_event(Tap, go)
-    document.js_on_event(
-        "document_ready",
-        CustomJS(args={"step": step, "inner": inner, "unit": unit, "width": width}, code=KEYS),
-    )
     refresh()
     return column(
         row(clock, step, inner, unit, width, sizing_mode="stretch_width"),

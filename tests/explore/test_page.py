@@ -27,7 +27,6 @@ class Page:
         for name, value in values.items():
             self[name].value = value
         for callback in list(self.document.session_callbacks):
-            self.document.remove_next_tick_callback(callback)
             callback.callback()
 
     def shown(self, name):

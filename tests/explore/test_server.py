@@ -125,6 +125,15 @@ def test_keys_step_in_a_browser_and_nothing_is_in_the_console(runs, serving, nam
         page.wait_for_timeout(500)
         clock = page.evaluate("Bokeh.documents[0].get_model_by_name('clock').text")
         assert "t = 40 s" in clock or "t = 0.5 s" in clock
+        page.evaluate("Bokeh.documents[0].get_model_by_name('trial').value = 1")
+        page.wait_for_function("Bokeh.documents[0].get_model_by_name('step').value == 0")
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(500)
+        assert value("step") == 1
+        assert page.evaluate("Bokeh.documents[0].get_model_by_name('clock').text") in (
+            "<b>t = 2 s</b>",
+            "<b>t = 0.002 s</b>",
+        )
         browser.close()
     assert said == []
     assert hosts == {"127.0.0.1"}
