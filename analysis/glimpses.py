@@ -81,7 +81,7 @@ def points(result: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
         at = result.isel(dict(zip(over, places, strict=True)))
         varied = [name for name in at.coords if at[name].ndim == 0 and set(result[name].dims) & set(over)]
         values = {"model": result.attrs["model"], "units": result.attrs["units"]}
-        values |= {str(name): at[name].item() for name in varied}
+        values |= {str(name): at[name].item() for name in sorted(map(str, varied))}
         found.append((", ".join(spoken(name, value) for name, value in values.items()), at))
     return found
 
@@ -103,7 +103,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
             continue
         parameters = np.nanmax(at.parameters.values)
         row = {
-            "": name,
+            "network": name,
             "test error (%)": f"{shown.mean():.2f}",
             "seeds": " ".join(f"{error:.2f}" for error in shown),
             "Ba et al. 2016 (%)": number(at["paper_error"]),

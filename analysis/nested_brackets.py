@@ -68,7 +68,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
         levels = at["level_error"].mean("seed")
         rows.append(
             {
-                "": name,
+                "network": name,
                 "test error (%)": " ".join(f"{value:.2f}" for value in at["test_error"].values),
                 "returns from": " ".join(deepest),
                 **{
