@@ -153,9 +153,9 @@ def of_seed(recording: xr.Dataset, config: dict) -> xr.Dataset:
         hit = query_attention(one, config)["hit"]
         kept["hit_before"], kept["hit_after"] = (hit.isel(inner=place, drop=True) for place in (0, -1))
     kept = kept.reset_coords(drop=True).load()
-    plateau = 100 * (1 - fw.theory.binding_plateau(config["pairs"]))
     about = {name: config[name] for name in ("model", "units", "epochs", "learning_rate")}
-    about |= {"note": note(config), "plateau": plateau, "paper_error": paper_error(config)}
+    about |= {"note": note(config), "paper_error": paper_error(config)}
+    about["plateau"] = 100 * (1 - fw.theory.binding_plateau(config["pairs"]))
     return kept.expand_dims("network").assign_coords({k: ("network", [v]) for k, v in about.items()})
 
 
@@ -267,6 +267,7 @@ def plot_curves(result: xr.Dataset) -> Figure:
             axes.axhline(plateau, color=COLOURS["black"], ls=":", lw=0.8)
         axes.set(xlabel="epoch", title=f"{units} units", ylim=(0, 100))
         axes.set_yscale("symlog", linthresh=0.1)
+        axes.xaxis.get_major_locator().set_params(integer=True)
     panels[0, 0].set_ylabel("validation error (%)")
     handles = {
         label: line

@@ -184,6 +184,8 @@ def write_tables(page: Path) -> None:
     """Write the tables between the marks of a page anew."""
 
     def made(match: re.Match[str]) -> str:
+        if not (HERE / match[1]).is_file():
+            return match[0]
         rows = pd.read_csv(HERE / match[1], dtype=str, keep_default_na=False)
         lines = [rows.columns, ["---"] * len(rows.columns), *rows.values.tolist()]
         return "\n".join(

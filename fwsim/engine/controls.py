@@ -40,11 +40,12 @@ class Control(nn.Module, ABC):
         """Run a sequence `[batch, time, input]` → hidden `[batch, time, unit]`, and the state after it."""
         checks.sequence("x", x, self.inputs)
         checks.alike("x", x, next(self.parameters()))
-        return self.run(x, self.initial_state(x.shape[0]) if state is None else state)
+        state = self.initial_state(x.shape[0]) if state is None else state
+        return self.run(x, state) if x.shape[1] else (x.new_zeros(x.shape[0], 0, self.units), state)
 
     @abstractmethod
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Like `forward`, from a given state and unchecked."""
+        """Like `forward`, from a given state, unchecked, and over one step at least."""
 
     def initial_state(self, batch: int) -> State:
         """Rest: the hidden state is 0."""
@@ -131,7 +132,7 @@ class LayerNormLSTM(GatedControl):
             cell = forget * cell + write * new
             hidden = read * self.cell_norm(cell).tanh()
             states.append(hidden)
-        return _in_time(states, x, self.units), State(hidden, cell, state.step + x.shape[1])
+        return torch.stack(states, dim=1), State(hidden, cell, state.step + x.shape[1])
 
 
 class DeepTransitionRNN(Control):
@@ -192,7 +193,7 @@ class DeepTransitionRNN(Control):
             for V in stages:
                 hidden = self.norm(torch.addmm(sustained, hidden, V)).relu()
             states.append(hidden)
-        return _in_time(states, x, self.units), State(hidden, None, state.step + x.shape[1])
+        return torch.stack(states, dim=1), State(hidden, None, state.step + x.shape[1])
 
     def options(self) -> dict[str, Any]:
         """See `Control.options`."""
@@ -227,11 +228,6 @@ class ControlObserver(Observer):
     def final(self) -> dict[str, np.ndarray | int]:
         """Return the hidden state `[trial, unit]`, and the number of steps."""
         return {"hidden": self.state.hidden.cpu().numpy(), "step": self.state.step}
-
-
-def _in_time(states: list[Tensor], x: Tensor, units: int) -> Tensor:
-    """States of all steps as `[batch, time, unit]`, also where there are none."""
-    return torch.stack(states, dim=1) if states else x.new_zeros(x.shape[0], 0, units)
 
 
 Core = FastWeightNetwork | Control
