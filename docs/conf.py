@@ -58,6 +58,17 @@ def link_pages(app, docname, source):
     source[0] = LINK.sub(lambda found: f"](/{PAGES[found[1]]}.md", source[0])
 
 
+def show_figures(app, docname, source):
+    """Pages of results name their figures; the site shows them."""
+    if not docname.startswith("results/"):
+        return
+    page = Path(app.srcdir, docname)
+    figures = sorted(path for kind in ("png", "gif") for path in page.parent.glob(f"{page.name}*.{kind}"))
+    shown = [f"`{path.name}`\n\n![]({path.name})" for path in figures if f"]({path.name})" not in source[0]]
+    if shown:
+        source[0] += "\n\n## Figures\n\n" + "\n\n".join(shown)
+
+
 def escape_bars(app, what, name, obj, options, lines):
     """In docstrings |x| is a norm, no substitution."""
     lines[:] = [line.replace("|", r"\|") for line in lines]
@@ -66,4 +77,5 @@ def escape_bars(app, what, name, obj, options, lines):
 def setup(app):
     """Tell Sphinx."""
     app.connect("source-read", link_pages)
+    app.connect("source-read", show_figures)
     app.connect("autodoc-process-docstring", escape_bars)
