@@ -181,7 +181,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
             row = {
                 "N": int(size),
                 "agent": LABELS[str(model)],
-                "parameters": int(at["parameters"].isel(seed=0)),
+                "parameters": f"{int(at['parameters'].isel(seed=0)):,}",
             }
             row["return, all frames"] = with_range(at["speed"])
             row["at the end"] = with_range(at["final"])
