@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -19,53 +20,126 @@ from fwsim.explore.scene import Scene, activities, open_scene, others
 WIDTHS = (50, 100, 200, 500, 1000, 2000)
 FIRST_WIDTH = 200
 MOST_OPTIONS = 100  # of a menu
+VIEWS = (
+    views.overview, views.activity_view, views.unit_view, views.attention_view, views.memory_view,
+    views.spectrum_view, views.landscape_view,
+)  # fmt: skip
 HELP = (
     "<b>Keys</b>: ← → step, with Shift a stretch, Home and End; ↑ ↓ inner iteration; , . unit. "
     "Click into the topmost view to go to a time."
 )
 KEYS = """
 const moves = {
-  ArrowRight: ["step", 1], ArrowLeft: ["step", -1], Home: ["step", -Infinity], End: ["step", Infinity],
-  ArrowUp: ["inner", 1], ArrowDown: ["inner", -1], ".": ["unit", 1], ",": ["unit", -1],
+  ArrowRight: [step, 1], ArrowLeft: [step, -1], Home: [step, -Infinity], End: [step, Infinity],
+  ArrowUp: [inner, 1], ArrowDown: [inner, -1], ".": [unit, 1], ",": [unit, -1],
 }
-const find = (name) => Bokeh.documents[0].get_model_by_name(name)  // controls are new with every scene
 document.addEventListener("keydown", (event) => {
   const at = event.composedPath()[0]
   const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(at.tagName) || at.classList?.contains("noUi-handle")
   if (typing || event.ctrlKey || event.altKey || event.metaKey || !(event.key in moves)) return
-  const [name, direction] = moves[event.key]
-  const control = find(name)
-  const by = direction * (event.shiftKey && name === "step" ? Number(find("width").value) : 1)
-  const [low, high] = name === "unit" ? [control.low, control.high] : [control.start, control.end]
+  const [control, direction] = moves[event.key]
+  const by = direction * (event.shiftKey && control === step ? Number(width.value) : 1)
+  const [low, high] = control === unit ? [unit.low, unit.high] : [control.start, control.end]
   if (!control.disabled) control.value = Math.min(high, Math.max(low, control.value + by))
   event.preventDefault()
 })
 """
 
 
+@dataclass(frozen=True, eq=False)
+class Controls:
+    """What chooses the moment; the same for all scenes, so that keys find them."""
+
+    step: Slider
+    inner: Slider
+    unit: Spinner
+    width: Select
+    clock: Div
+    status: Div
+
+    @classmethod
+    def new(cls) -> Controls:
+        """Controls of no scene yet."""
+        widths = [str(number) for number in WIDTHS]
+        return cls(
+            Slider(start=0, end=1, value=0, step=1, title="sample", sizing_mode="stretch_width", name="step"),
+            Slider(
+                start=0,
+                end=1,
+                value=0,
+                step=1,
+                title="inner iteration",
+                width=180,
+                margin=(5, 5, 5, 25),
+                name="inner",
+            ),
+            Spinner(title="unit", value=0, low=0, high=0, step=1, width=90, name="unit"),
+            Select(title="stretch (samples)", value=str(FIRST_WIDTH), options=widths, width=120),
+            Div(width=120, margin=(22, 10, 0, 10), name="clock"),
+            Div(name="status", visible=False),
+        )
+
+    def fit(self, scene: Scene) -> None:
+        """Take the ranges of a scene, and begin at its start."""
+        iterations = scene.run.sizes.get("inner", 1)
+        self.step.update(value=0, end=max(1, len(scene.activity.times) - 1))
+        self.inner.update(value=iterations - 1, end=max(1, iterations - 1), disabled=iterations == 1)
+        self.inner.visible = iterations > 1
+        self.unit.update(value=0, high=max(0, scene.activity.units - 1))
+
+    def moment(self, scene: Scene) -> views.Moment:
+        """What they say, within the scene."""
+        return views.Moment(
+            min(int(self.step.value), len(scene.activity.times) - 1),
+            0 if self.inner.disabled else int(self.inner.value),
+            min(max(int(self.unit.value or 0), 0), scene.activity.units - 1),
+            int(self.width.value),
+        )
+
+
 def build(document: Document, run: xr.Dataset, title: str) -> None:
     """Fill a document with the page of a recording."""
     names = activities(run)
-    body = column(sizing_mode="stretch_width")
     activity = Select(title="activity", value=names[0] if names else "", options=names, width=180)
-    entries = row()
+    entries, body, controls = row(), column(sizing_mode="stretch_width"), Controls.new()
+    now: list[tuple[Scene, list[views.View]]] = []
+    pending: list[bool] = []
 
     def choose() -> None:
         chosen = {control.name: int(control.value or 0) for control in entries.children}
-        body.children = [_views(document, open_scene(run, activity.value or None, chosen))]
+        scene = open_scene(run, activity.value or None, chosen)
+        now[:] = [(scene, [make(scene) for make in VIEWS])]
+        controls.fit(scene)
+        refresh()
+        body.children = [_layout(scene, [view.figure for view in now[0][1]], controls.step)]
 
     def choose_activity() -> None:
         dims = others(run, activity.value)
         entries.children = [_entry(run, dim, size, choose) for dim, size in dims.items() if size > 1]
         choose()
 
+    def refresh() -> None:
+        pending.clear()
+        scene, shown = now[0]
+        _show(scene, shown, controls)
+
+    def changed(attr: str, old: object, new: object) -> None:
+        if not pending:  # keys that repeat faster than views are drawn are drawn once
+            pending.append(True)
+            document.add_next_tick_callback(refresh)
+
     activity.on_change("value", lambda attr, old, new: choose_activity())
     choose_activity()
+    moving = {"step": controls.step, "inner": controls.inner, "unit": controls.unit, "width": controls.width}
+    for control in moving.values():
+        control.on_change("value", changed)
+    document.js_on_event("document_ready", CustomJS(args=moving, code=KEYS))
     head = Div(
         text=f"<b>{escape(title)}</b>", styles={"font-size": "120%"}, margin=(22, 20, 0, 10), name="head"
     )
-    document.add_root(column(row(head, activity, entries), body, sizing_mode="stretch_width", name="page"))
-    document.js_on_event("document_ready", CustomJS(code=KEYS))
+    top = row(controls.clock, *moving.values(), sizing_mode="stretch_width")
+    parts = (row(head, activity, entries), top, Div(text=HELP), controls.status, body)
+    document.add_root(column(*parts, sizing_mode="stretch_width", name="page"))
     document.title = f"fwsim: {title}"
 
 
@@ -81,69 +155,26 @@ def _entry(run: xr.Dataset, dim: str, size: int, choose: Callable[[], None]) -> 
     return control
 
 
-def _views(document: Document, scene: Scene) -> LayoutDOM:
-    """Controls and views of one scene."""
-    length, last = len(scene.activity.times), max(1, len(scene.activity.times) - 1)
-    iterations = scene.run.sizes.get("inner", 1)
-    step = Slider(
-        start=0, end=last, value=0, step=1, title="sample", sizing_mode="stretch_width", name="step"
-    )
-    inner = Slider(
-        start=0, end=max(1, iterations - 1), value=iterations - 1, step=1, title="inner iteration", width=180,
-        disabled=iterations == 1, visible=iterations > 1, margin=(5, 5, 5, 25), name="inner",
-    )  # fmt: skip
-    unit = Spinner(
-        title="unit", value=0, low=0, high=max(0, scene.activity.units - 1), step=1, width=90, name="unit"
-    )
-    width = Select(
-        title="stretch (samples)",
-        value=str(FIRST_WIDTH),
-        options=[str(n) for n in WIDTHS],
-        width=120,
-        name="width",
-    )
-    clock, status = Div(width=120, margin=(22, 10, 0, 10), name="clock"), Div(name="status")
-    makers = (
-        views.overview, views.activity_view, views.unit_view, views.attention_view, views.memory_view,
-        views.spectrum_view, views.landscape_view,
-    )  # fmt: skip
-    shown = [make(scene) for make in makers]
-    pending: list[bool] = []
+def _show(scene: Scene, shown: list[views.View], controls: Controls) -> None:
+    """Show the moment that the controls say in all views; what the recording refuses is said on the page."""
+    moment = controls.moment(scene)
+    controls.clock.text = f"<b>t = {scene.activity.times[moment.index]:.6g} s</b>"
+    try:
+        for view in shown:
+            view.show(moment)
+        controls.status.visible = False
+    except FwsimError as error:
+        controls.status.update(text=f"<b>{escape(str(error))}</b>", visible=True)
 
-    def refresh() -> None:
-        pending.clear()
-        moment = views.Moment(
-            min(int(step.value), length - 1),
-            int(inner.value) if iterations > 1 else 0,
-            min(max(int(unit.value or 0), 0), scene.activity.units - 1),
-            int(width.value),
-        )
-        clock.text = f"<b>t = {scene.activity.times[moment.index]:.6g} s</b>"
-        try:
-            for view in shown:
-                view.show(moment)
-            status.visible = False
-        except FwsimError as error:
-            status.text, status.visible = f"<b>{escape(str(error))}</b>", True
 
-    def changed(attr: str, old: object, new: object) -> None:
-        if not pending:  # keys that repeat faster than views are drawn are drawn once
-            pending.append(True)
-            document.add_next_tick_callback(refresh)
-
-    for control in (step, inner, unit, width):
-        control.on_change("value", changed)
-    overview, activity, one, *below = (view.figure for view in shown)
+def _layout(scene: Scene, figures: list[LayoutDOM], step: Slider) -> LayoutDOM:
+    """The views of a scene; a click into the overview moves `step` there."""
+    overview, activity, one, *below = figures
 
     def go(event: Tap) -> None:
-        step.value = int(np.clip(np.searchsorted(scene.activity.times, event.x), 0, length - 1))
+        times = scene.activity.times
+        step.value = int(np.clip(np.searchsorted(times, event.x), 0, len(times) - 1))
 
     overview.on_event(Tap, go)
-    refresh()
-    return column(
-        row(clock, step, inner, unit, width, sizing_mode="stretch_width"),
-        Div(text=HELP), status, overview,
-        row(activity, one, sizing_mode="stretch_width"),
-        row(*below, sizing_mode="stretch_width"),
-        sizing_mode="stretch_width",
-    )  # fmt: skip
+    wide = {"sizing_mode": "stretch_width"}
+    return column(overview, row(activity, one, **wide), row(*below, **wide), **wide)
