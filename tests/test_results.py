@@ -40,8 +40,21 @@ def test_every_table_and_figure_of_a_page_with_commands_is_made_by_one():
         assert {path.name for path in there} <= {name for _, name in made}
 
 
+def test_every_command_names_an_experiment_and_its_fields():
+    own = {"over", "seed", "seeds"}
+    for entry in module.sources():
+        for command in entry.runs:
+            source = files.find(command.split()[2]).read_text()
+            named = {each.replace("-", "_") for each in module.re.findall(r"--([a-z][\w-]*)", command)}
+            named |= set(module.re.findall(r"(\w+)=", command))
+            assert [name for name in named - own if f"    {name}: " not in source] == []
+        for command in entry.scripts.values():
+            assert (ROOT / command.split()[1]).is_file()
+
+
+@pytest.mark.slow
 def test_every_command_is_understood():
-    """Options, values and units of every run; scripts are there."""
+    """Options, values and units of every run."""
     from fwsim.study.options import RunSettings, SweepSettings, parse
     from fwsim.study.sweep_axes import parse_assignments, parse_axes
 
@@ -52,8 +65,6 @@ def test_every_command_is_understood():
             settings = {"run": RunSettings, "sweep": SweepSettings}[kind]
             _, parsed = parse(experiment, tokens, settings)
             parse_axes(experiment, parse_assignments(getattr(parsed, "over", ())))
-        for command in entry.scripts.values():
-            assert (ROOT / command.split()[1]).is_file()
 
 
 def test_runs_have_folders_of_their_own():

@@ -72,13 +72,13 @@ class GatedControl(Control):
         zero = next(self.parameters()).new_zeros(batch, self.units)
         return State(zero, zero)
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """See `Control.forward`; a state without a cell is refused."""
-        if state is not None and not isinstance(state.stored, Tensor):
+    def cell(self, state: State) -> Tensor:
+        """Return the cell of a state, or raise `ConfigError` for one of another kind of network."""
+        if not isinstance(state.stored, Tensor):
             raise ConfigError(
                 "the state of an LSTM has its cell as memory; use initial_state or a state it returned"
             )
-        return super().forward(x, state)
+        return state.stored
 
 
 class LSTM(GatedControl):
@@ -90,7 +90,7 @@ class LSTM(GatedControl):
 
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """See `Control.run`."""
-        before = state.hidden[None].contiguous(), state.stored[None].contiguous()
+        before = state.hidden[None].contiguous(), self.cell(state)[None].contiguous()
         hidden, (last, cell) = self.lstm(x, before)
         return hidden, State(last[0], cell[0], state.step + x.shape[1])
 
@@ -120,7 +120,7 @@ class LayerNormLSTM(GatedControl):
 
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """See `Control.run`."""
-        hidden, cell = state.hidden, state.stored
+        hidden, cell = state.hidden, self.cell(state)
         sizes = (4 * self.units,)
         # What does not depend on the state is computed for all steps at once: the loop is what takes time.
         driven = layer_norm(self.from_input(x), sizes, self.input_gain, self.bias).unbind(1)
