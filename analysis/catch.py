@@ -24,7 +24,7 @@ from fwsim.study import COLOURS, figure
 
 LABELS = {
     "fast_weights": "fast weights",
-    "no_memory": "no memory (RNN + LN)",
+    "no_memory": "RNN + LN, no memory",
     "no_inner_loop": "ReLU RNN",
     "irnn": "ReLU RNN (IRNN)",
     "lstm": "LSTM",
@@ -32,7 +32,7 @@ LABELS = {
 SHADES = dict(zip(LABELS, ("blue", "purple", "sky", "vermillion", "green"), strict=True))
 PLAYERS = {
     "random": "random player",
-    "while seen": "best player, moves only while it sees",
+    "while seen": "best, moves while it sees",
     "optimal": "best player",
 }
 AXES = ("size", "model", "seed")
