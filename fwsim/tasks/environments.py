@@ -75,7 +75,7 @@ class CatchEnvironment(gymnasium.Env[np.ndarray, np.int64]):
         over = self._positions.row >= self.game.steps
         return self._screen(), float(self.game.reward(self._positions)), over, False, {}
 
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
+    def render(self) -> np.ndarray | None:
         """Picture `[row, column, colour]` of bytes, or `None` without a render mode."""
         if self.render_mode is None:
             return None
@@ -87,4 +87,4 @@ class CatchEnvironment(gymnasium.Env[np.ndarray, np.int64]):
         return self.game.screen(self._positions)[0].numpy().astype(np.int8)
 
 
-gymnasium.register("fwsim/Catch-v0", entry_point=CatchEnvironment)
+gymnasium.register("fwsim/Catch-v0", entry_point="fwsim.tasks.environments:CatchEnvironment")
