@@ -184,7 +184,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
                 "parameters": f"{int(at['parameters'].isel(seed=0)):,}",
             }
             row["return, all frames"] = with_range(at["speed"])
-            row["best agent, tested"] = with_range(at["final"])
+            row["best agent tested"] = with_range(at["final"])
             row[f"frames to {CAUGHT} (10⁶, median)"] = (
                 f"{float(needed) / 1e6:.2f}" if needed < np.inf else "never"
             )
@@ -192,7 +192,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
                 row[f"{what} erased"] = with_range(at["after_erasing"].sel(erased=what))
             rows.append(row)
         for player, value in result["players"].sel(size=size).to_series().items():
-            rows.append({"N": int(size), "agent": PLAYERS[str(player)], "best agent, tested": f"{value:.2f}"})
+            rows.append({"N": int(size), "agent": PLAYERS[str(player)], "best agent tested": f"{value:.2f}"})
     return rows
 
 
