@@ -58,7 +58,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
 def one_network(recording: xr.Dataset) -> xr.Dataset:
     """Errors, learning curve, attention of the query, settling."""
     config = json.loads(recording.attrs["experiment_configuration"])
-    result = recording[["test_error", "training_loss", "validation", "learning_rate"]].load()
+    result = recording[["test_error", "training_loss", "validation"]].load()
     result["validation_error"] = 100 * result["validation"]
     result["validation_error"].attrs = {"units": "%", "long_name": "validation error"}
     result["plateau"] = percent(1 - fw.theory.binding_plateau(config["pairs"]), "error without binding")

@@ -217,8 +217,8 @@ def plot(result: xr.Dataset) -> dict[str, Figure | FuncAnimation]:
 def plot_learning(result: xr.Dataset) -> Figure:
     """Draw return over frames, one panel for each game."""
     games = result.sizes["size"]
-    width = "single" if games == 1 else "double"
-    made, axes = figure(1, games, width=width, aspect=0.9, sharey=True, squeeze=False)
+    aspect = 0.9 if games > 1 else 0.5
+    made, axes = figure(1, games, width="double", aspect=aspect, sharey=True, squeeze=False)
     for panel, size in zip(axes[0], result["size"].values, strict=True):
         for model in result["model"].values:
             at = result.sel(size=size, model=model)
@@ -232,7 +232,7 @@ def plot_learning(result: xr.Dataset) -> Figure:
             panel.axhline(value, color=COLOURS["black"], ls=style, lw=0.8, label=PLAYERS[str(player)])
         panel.set(xlabel="frames played (10⁶)", title=f"N = {size}", ylim=(-1.02, 1.02))
     axes[0, 0].set_ylabel("return")
-    made.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2 * games)
+    made.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return made
 
 

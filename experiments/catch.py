@@ -148,9 +148,7 @@ def learn(agent: ActorCritic, game: fw.tasks.Catch, config: Config, context: Con
     history["frames_played"] = history["epoch"] * (steps * config.episodes * game.steps)
     history["frames_played"].attrs = {"units": "1", "long_name": "frames played"}
     history.attrs = {name: value for name, value in history.attrs.items() if name not in Config.model_fields}
-    return history.rename(loss="training_loss", wall_time="epoch_time").drop_vars(
-        ["validation", "learning_rate"]
-    )
+    return history.rename(loss="training_loss", wall_time="epoch_time").drop_vars(["validation", "step_size"])
 
 
 @torch.no_grad()

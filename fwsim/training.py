@@ -114,7 +114,8 @@ def train(
     Returns
     -------
     xarray.Dataset
-        `loss`, `validation`, `learning_rate`, `wall_time` over `epoch`; attributes `best_epoch`, `best_validation`.
+        `loss`, `validation`, `step_size` (the learning rate as scheduled), `wall_time` over `epoch`; attributes
+        `best_epoch`, `best_validation`.
 
     Raises
     ------
@@ -163,7 +164,7 @@ def train(
                 {
                     "loss": total / max(1, steps_per_epoch),
                     "validation": score,
-                    "learning_rate": float(schedule.get_last_lr()[0]),
+                    "step_size": float(schedule.get_last_lr()[0]),
                     "wall_time": time.monotonic() - began,
                 },
             )
@@ -375,7 +376,7 @@ def _history(run: _Run, training: Training) -> xr.Dataset:
     meaning = {
         "loss": ("1", "training loss"),
         "validation": ("1", "validation score"),
-        "learning_rate": ("1", "learning rate"),
+        "step_size": ("1", "learning rate at the end of the epoch"),
         "wall_time": ("s", "wall time of the epoch"),
     }
     variables = {

@@ -36,6 +36,7 @@ def test_least_squares_is_found():
     torch.testing.assert_close(model.weight.detach(), torch.tensor([[1.0, -2.0, 3.0]]), atol=1e-3, rtol=0)
     assert model.bias.item() == pytest.approx(0.5, abs=1e-3)
     assert history.sizes["epoch"] == 40
+    assert "learning_rate" not in history  # else no experiment that records it could be swept over its rate
     assert history.validation[-1] < 1e-3 * history.validation[0]
 
 
