@@ -147,7 +147,8 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 def plot(result: xr.Dataset) -> Figure:
     """Draw spiking against tensor values, one panel a quantity; trajectories by their mean."""
     names = list(dict.fromkeys(zip(result["quantity"].values.tolist(), result["units"].values.tolist())))
-    made, grid = figure(1, max(1, len(names)), width="double", aspect=1.1, squeeze=False)
+    width = "single" if len(names) < 2 else "double"
+    made, grid = figure(1, max(1, len(names)), width=width, aspect=1.1, squeeze=False)
     for axes, (name, units) in zip(grid[0], names):
         one = result.isel(row=np.flatnonzero((result["quantity"] == name) & (result["units"] == units)))
         middle, low, high = one["spiking"].transpose("interval", "row").values
