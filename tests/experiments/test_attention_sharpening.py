@@ -6,10 +6,12 @@ import pytest
 from fwsim import study
 
 
-@pytest.fixture(scope="module")
-def result(tmp_path_factory):
+@pytest.fixture(scope="module", params=[3, 4])
+def result(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("attention") / "run"
-    return study.analyse(study.run("attention_sharpening", quick=True, seed=3, folder=folder)).result
+    return study.analyse(
+        study.run("attention_sharpening", quick=True, seed=request.param, folder=folder)
+    ).result
 
 
 def test_attention_of_a_hopfield_network_sharpens_as_in_theory(result):
