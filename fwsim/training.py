@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from fwsim.errors import ConfigError, DivergedError, RecordingError, choice
+from fwsim.checkpoints import TrainingRun
+from fwsim.checkpoints import load_checkpoint as load_checkpoint  # what a run kept is looked for here
+from fwsim.checkpoints import load_weights as load_weights
+from fwsim.distributed import Processes, processes
+from fwsim.errors import ConfigError, DivergedError, choice
 from fwsim.progress import Advance, track
 
 if TYPE_CHECKING:
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     Examples = Sequences | LabelledImages
 
 SCHEDULES = ("onecycle", "constant")
+UNREAD = 64  # losses that stay on a GPU before they are read, since to read one is to wait for it
 
 Batch = Any
 Objective = Callable[[nn.Module, Batch], Tensor]
@@ -90,14 +95,18 @@ def train(
 ) -> xr.Dataset:
     """Train a network in place; afterwards it has the weights of its best epoch.
 
+    Under torchrun the processes train it together: each takes every n-th example of a batch on a device of its own, the
+    gradient is that of the whole batch, and the first process validates and writes.
+
     Parameters
     ----------
     model
         Moved to `device`.
     objective
-        `(model, batch) → loss`.
+        `(model, batch) → loss`; for several processes a mean over examples, the first axis of all tensors of a batch.
     batches
-        Epoch number → its batches; the same number must give the same batches, so that a resumed run repeats them.
+        Epoch number → its batches; the same number must give the same batches, so that a resumed run repeats them, and
+        that all processes have the same.
     steps_per_epoch
         Number of batches in an epoch.
     validate
@@ -123,46 +132,38 @@ def train(
         The loss became NaN or infinite.
     RecordingError
         A checkpoint does not fit the model.
+    ConfigError, ShapeError
+        Several processes have too few GPUs, or batches that cannot be shared.
     """
-    fabric, wrapped, optimiser = _fabric(model, training, device)
+    together = processes()
+    fabric, wrapped, optimiser = _fabric(model, training, torch.device(device), together)
     schedule = _schedule(optimiser, training, steps_per_epoch)
-    run = _Run(model, optimiser, schedule, checkpoints)
-    if resume:
-        run.restore()
-    with progress("training", training.epochs * steps_per_epoch) as advance:
+    run = TrainingRun(model, optimiser, schedule, checkpoints, together)
+    run.begin(resume=resume)
+    shown = progress if together.first else partial(track, show=False)
+    with (
+        shown("training", training.epochs * steps_per_epoch) as advance,
+        together.stopping_together() as stop,
+    ):
         advance(run.done * steps_per_epoch)
         for epoch in range(run.done, training.epochs):
             if training.patience is not None and epoch - 1 - run.best_epoch >= training.patience:
                 break
             began = time.monotonic()
-            total = 0.0
             wrapped.train()
-            for step, batch in enumerate(batches(epoch)):
-                loss = objective(wrapped, batch)
-                value = loss.item()
-                if value - value != 0:
-                    raise DivergedError(
-                        epoch * steps_per_epoch + step, "loss", 0, "lower learning_rate or clip"
-                    )
-                optimiser.zero_grad(set_to_none=True)
-                fabric.backward(loss)
-                if training.clip < float("inf"):
-                    # A gradient that overflows makes the next loss NaN, which is then reported.
-                    fabric.clip_gradients(
-                        wrapped, optimiser, max_norm=training.clip, error_if_nonfinite=False
-                    )
-                optimiser.step()
-                schedule.step()
-                total += value
-                advance(1, epoch=epoch + 1, loss=value, best=run.best)
+            with _Losses(epoch * steps_per_epoch, fabric.device, stop) as losses:
+                for batch in batches(epoch):
+                    losses.add(_differentiate(fabric, wrapped, optimiser, objective, batch, together))
+                    _descend(fabric, wrapped, optimiser, training.clip)
+                    schedule.step()
+                    advance(1, epoch=epoch + 1, best=run.best, **losses.shown)
             wrapped.eval()
-            with torch.no_grad():
-                score = float(validate(model))
+            score = together.from_first(lambda: _score(model, validate))
             run.finish(
                 epoch,
                 score,
                 {
-                    "loss": total / max(1, steps_per_epoch),
+                    "loss": losses.total / max(1, steps_per_epoch),
                     "validation": score,
                     "step_size": float(schedule.get_last_lr()[0]),
                     "wall_time": time.monotonic() - began,
@@ -221,11 +222,16 @@ def shuffled(
     order: Callable[[int], torch.Generator],
     device: str | torch.device = "cpu",
 ) -> Batches:
-    """Epoch number → all examples in batches of `(inputs, target)`, in the order that `order(epoch)` draws."""
+    """Epoch number → all examples in batches of `(inputs, target)`, in the order that `order(epoch)` draws.
+
+    The examples are moved to the device once and stay there: 8 bytes a token, 1 byte a pixel.
+    """
+    inputs, target = examples[0].to(device), examples.target.to(device)
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        for rows in torch.randperm(len(examples.target), generator=order(epoch)).split(batch):
-            yield examples[0][rows].to(device), examples.target[rows].to(device)
+        drawn = torch.randperm(len(target), generator=order(epoch)).to(device)
+        for rows in drawn.split(batch):
+            yield inputs[rows], target[rows]
 
     return batches
 
@@ -239,24 +245,109 @@ def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
 @torch.no_grad()
 def error_rate(model: nn.Module, examples: Examples, device: str | torch.device = "cpu") -> float:
     """Fraction of examples that a classifier answers wrongly."""
-    wrong = 0
-    for inputs, target in zip(examples[0].split(2000), examples.target.split(2000), strict=True):
-        wrong += int((model(inputs.to(device)).argmax(-1).cpu() != target).sum())
-    return wrong / len(examples.target)
+    parts = zip(examples[0].split(2000), examples.target.split(2000), strict=True)
+    wrong = [(model(inputs.to(device)).argmax(-1) != target.to(device)).sum() for inputs, target in parts]
+    return int(torch.stack(wrong).sum()) / len(examples.target)
 
 
-def _fabric(model: nn.Module, training: Training, device: str | torch.device) -> tuple[Any, Any, Any]:
+class _Losses:
+    """Losses of an epoch, which stay on a GPU for a while; on a CPU there is nothing to wait for.
+
+    Used as a context, it reads the last ones at the end, also when something else failed: that may be because a loss
+    was not finite.
+    """
+
+    def __init__(self, first_step: int, device: torch.device, stop: Callable[[], None]) -> None:
+        self.total = 0.0
+        self.shown: dict[str, float] = {}  # the last that was read, if any was
+        self._step, self._stop = first_step, stop
+        self._most = 1 if device.type == "cpu" else UNREAD
+        self._unread: list[Tensor] = []
+
+    def add(self, loss: Tensor) -> None:
+        """Take the loss of the next step, and read those that have come together when they are enough."""
+        self._unread.append(loss.detach())
+        if len(self._unread) >= self._most:
+            self._read()
+            self._stop()
+
+    def __enter__(self) -> _Losses:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._unread and (kind is None or issubclass(kind, Exception)):
+            self._read()
+
+    def _read(self) -> None:
+        unread, self._unread = self._unread, []
+        for value in torch.stack(unread).tolist():
+            if not math.isfinite(value):
+                raise DivergedError(self._step, "loss", 0, "lower learning_rate or clip")
+            self.total, self.shown, self._step = self.total + value, {"loss": value}, self._step + 1
+
+
+def _differentiate(
+    fabric: Any, model: Any, optimiser: Any, objective: Objective, batch: Batch, together: Processes
+) -> Tensor:
+    """Leave the gradient of a batch in the parameters, and return its loss."""
+    part, weight = together.share(batch)
+    loss = objective(model, part)
+    if together.several:
+        loss = weight * loss
+    optimiser.zero_grad(set_to_none=True)
+    fabric.backward(loss)
+    return together.add_up(model, loss)
+
+
+def _descend(fabric: Any, model: Any, optimiser: Any, clip: float) -> None:
+    if clip < float("inf"):
+        # A gradient that overflows makes the next loss NaN, which is then reported.
+        fabric.clip_gradients(model, optimiser, max_norm=clip, error_if_nonfinite=False)
+    optimiser.step()
+
+
+@torch.no_grad()
+def _score(model: nn.Module, validate: Validate) -> float:
+    return float(validate(model))
+
+
+def _fabric(
+    model: nn.Module, training: Training, device: torch.device, together: Processes
+) -> tuple[Any, Any, Any]:
     """Return fabric, and the model and its optimiser under fabric's precision and devices."""
     from lightning_fabric import Fabric
 
-    device = torch.device(device)
-    devices: list[int] | int = 1 if device.index is None else [device.index]
-    fabric = Fabric(accelerator=device.type, devices=devices, precision=training.precision)  # type: ignore[arg-type]
+    device = together.device(device)
+    places: dict[str, Any] = {"devices": 1 if device.index is None else [device.index]}
+    if together.several:
+        together.join()  # or fabric would, without a way for what is on the CPU
+        places = {
+            "devices": together.local_count,
+            "num_nodes": together.count // together.local_count,
+            "strategy": _strategy(),
+        }
+    fabric = Fabric(accelerator=device.type, precision=training.precision, **places)  # type: ignore[arg-type]
+    fabric.launch()
     # Small networks spend a tenth of a step in an optimiser that loops over parameters in Python.
     optimiser = torch.optim.Adam(
         model.parameters(), lr=training.learning_rate, fused=device.type in ("cpu", "cuda")
     )
     return fabric, *fabric.setup(model, optimiser)
+
+
+def _strategy() -> Any:
+    """Fabric's distributed strategy around the bare model.
+
+    What torch would wrap it in gives all processes the same weight, allows no call but `forward`, and no parameter
+    without a gradient; `Processes.add_up` takes its place.
+    """
+    from lightning_fabric.strategies import DDPStrategy
+
+    class Bare(DDPStrategy):
+        def setup_module(self, module: nn.Module) -> Any:
+            return module
+
+    return Bare()
 
 
 def _schedule(optimiser: Any, training: Training, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
@@ -267,109 +358,7 @@ def _schedule(optimiser: Any, training: Training, steps: int) -> torch.optim.lr_
     return torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
 
 
-class _Run:
-    """What a training run has done, and its copies on disk."""
-
-    def __init__(self, model: nn.Module, optimiser: Any, schedule: Any, folder: Path | None) -> None:
-        self.model, self.optimiser, self.schedule, self.folder = model, optimiser, schedule, folder
-        self.rows: list[dict[str, float]] = []
-        self.best, self.best_epoch = float("inf"), -1
-        self.best_weights = _copy(model)
-
-    @property
-    def done(self) -> int:
-        return len(self.rows)
-
-    def finish(self, epoch: int, score: float, row: Mapping[str, float]) -> None:
-        """Note an epoch; `last.pt` is written last, so that it never speaks of a missing `best.pt`."""
-        self.rows.append(dict(row))
-        better = score < self.best or self.best_epoch < 0
-        if better:
-            self.best, self.best_epoch, self.best_weights = score, epoch, _copy(self.model)
-        if self.folder is not None:
-            if better:
-                _save(self.folder / "best.pt", {"model": self.best_weights})
-            _save(
-                self.folder / "last.pt",
-                {
-                    "model": _copy(self.model),
-                    "optimiser": self.optimiser.state_dict(),
-                    "schedule": self.schedule.state_dict(),
-                    "random": torch.get_rng_state(),
-                    "rows": self.rows,
-                    "best": self.best,
-                    "best_epoch": self.best_epoch,
-                },
-            )
-
-    def restore(self) -> None:
-        """Go on from `last.pt`, if it is there."""
-        if self.folder is None or not (self.folder / "last.pt").exists():
-            return
-        saved = load_checkpoint(self.folder / "last.pt")
-        best = load_checkpoint(self.folder / "best.pt")
-        try:
-            load_weights(self.model, saved["model"])
-            self.optimiser.load_state_dict(saved["optimiser"])
-            self.schedule.load_state_dict(saved["schedule"])
-            torch.set_rng_state(saved["random"])
-            self.rows, self.best, self.best_epoch = saved["rows"], saved["best"], saved["best_epoch"]
-            self.best_weights = best["model"]
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
-            raise RecordingError(
-                f"last.pt is no checkpoint of this training ({type(error).__name__}); delete it"
-            ) from error
-
-    def restore_best(self) -> None:
-        load_weights(self.model, self.best_weights)
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint; only tensors and plain data are loaded, never code.
-
-    Raises
-    ------
-    RecordingError
-        The file is not a checkpoint.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise RecordingError(
-            f"{path.name} cannot be read as a checkpoint ({type(error).__name__}); delete it"
-        ) from error
-
-
-def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put weights into a model.
-
-    Raises
-    ------
-    RecordingError
-        They are of another model.
-    """
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        problem = str(error).splitlines()[-1].strip()
-        raise RecordingError(
-            f"the checkpoint is of another model ({problem}); use the run's configuration"
-        ) from error
-
-
-def _copy(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-
-
-def _save(path: Path, content: Mapping[str, Any]) -> None:
-    """Write whole or not at all: to a temporary file that is then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
-    torch.save(dict(content), draft)
-    os.replace(draft, path)
-
-
-def _history(run: _Run, training: Training) -> xr.Dataset:
+def _history(run: TrainingRun, training: Training) -> xr.Dataset:
     import numpy as np
     import xarray as xr
 

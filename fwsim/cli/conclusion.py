@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fwsim.cli import terminal
+from fwsim.distributed import processes
 
 if TYPE_CHECKING:
     from fwsim.study import Run
 
 
 def conclude_run(run: Run, analyse: bool) -> None:
-    """Say where the recording is, and analyse it if asked to."""
+    """Say where the recording is, and analyse it if asked to; of several processes the first one does."""
     from fwsim import study
+
+    if not processes().first:
+        return
 
     print(f"recorded: {run.folder}")
     if analyse and run.analysis.is_file():

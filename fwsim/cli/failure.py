@@ -7,6 +7,7 @@ import sys
 
 from cyclopts import CycloptsError
 
+from fwsim.distributed import processes
 from fwsim.errors import ConfigError, FwsimError
 
 
@@ -24,8 +25,10 @@ def explain(error: Exception) -> tuple[str, int]:
 
 
 def fail(message: str, code: int) -> int:
-    """Say it, and return the exit code."""
-    print("fwsim:", " ".join(message.split()), file=sys.stderr)
+    """Say it, and in which of several processes; return the exit code."""
+    here = processes()
+    name = f"fwsim, process {here.rank} of {here.count}:" if here.several else "fwsim:"
+    print(name, " ".join(message.split()), file=sys.stderr)
     return code
 
 

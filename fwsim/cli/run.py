@@ -11,6 +11,7 @@ from cyclopts import App, Parameter
 from fwsim.cli.completion import experiments
 from fwsim.cli.conclusion import conclude_run
 from fwsim.cli.usage import asks_for_usage, experiment_first, print_usage
+from fwsim.distributed import processes
 
 
 def run(
@@ -55,7 +56,8 @@ def _again(tokens: Sequence[str]) -> int:
     found = repeat(list(tokens), exit_on_error=False, print_error=False)
     if found is None:
         return 0
-    print(f"recorded: {found.run.folder}")
-    print(*(f"changed: {each}" for each in found.changed), sep="\n", end="\n" if found.changed else "")
-    print("equal: all recorded values" if found.difference is None else f"not equal: {found.difference}")
+    if processes().first:
+        print(f"recorded: {found.run.folder}")
+        print(*(f"changed: {each}" for each in found.changed), sep="\n", end="\n" if found.changed else "")
+        print("equal: all recorded values" if found.difference is None else f"not equal: {found.difference}")
     return 0 if found.difference is None else 1

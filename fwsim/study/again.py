@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from fwsim.distributed import processes
 from fwsim.errors import ConfigError
 from fwsim.recording import Difference, first_difference
 from fwsim.study import execute, files, runs
@@ -13,7 +14,7 @@ from fwsim.study.experiment import load_experiment
 from fwsim.study.runs import Run
 from fwsim.study.sweep_run import sweep_again
 
-COMPARED = ("device", "commit")
+COMPARED = {"device": "none", "processes": 1, "commit": "none"}  # of the manifest, and what older ones mean
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ def again(
         raise ConfigError(f"{first.experiment} was changed since the run; run it anew instead")
     repeat = sweep_again if "sweep" in manifest else _run_again
     second = repeat(first, folder=folder, device=device)
+    return processes().from_first(lambda: _compared(first, second))
+
+
+def _compared(first: Run, second: Run) -> Repetition:
     if first.analysis.is_file():
         shutil.copyfile(first.analysis, second.analysis)
     return Repetition(second, first_difference(first.recording, second.recording), _changed(first, second))
@@ -82,7 +87,8 @@ def _run_again(first: Run, *, folder: str | Path | None, device: str | None) -> 
 def _changed(first: Run, second: Run) -> tuple[str, ...]:
     """What differs of device, commit and versions."""
     before, after = (
-        {name: run.manifest[name] for name in COMPARED} | run.manifest["versions"] for run in (first, second)
+        {name: run.manifest.get(name, absent) for name, absent in COMPARED.items()} | run.manifest["versions"]
+        for run in (first, second)
     )
     return tuple(
         f"{name} {before.get(name, 'none')}, now {after.get(name, 'none')}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from fwsim.distributed import processes
 from fwsim.engine import checks
 from fwsim.errors import whole
 from fwsim.progress import Advance, track
@@ -91,13 +92,13 @@ class Context:
 
 
 def pick_device(name: str) -> torch.device:
-    """Device by name; "auto" is the GPU where there is one, else the CPU.
+    """Device by name; "auto" is the GPU where there is one, else the CPU. Under torchrun each process has its own GPU.
 
     Raises
     ------
     ConfigError
-        No such device on this machine.
+        No such device on this machine, or one GPU for several processes.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return checks.device(name)
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return processes().device(checks.device(name))

@@ -9,13 +9,17 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
+import torch
 import xarray as xr
 
+from fwsim.distributed import processes
 from fwsim.errors import ConfigError, FwsimError
 from fwsim.recording import can_resume, provenance
 from fwsim.study import files, runs
@@ -26,6 +30,8 @@ from fwsim.study.runs import Run
 from fwsim.study.store import save_recording
 
 log = logging.getLogger(__name__)
+
+LINGER = 5.0  # s that a process which failed leaves to the first one, which torchrun ends with it, to say why
 
 
 class Interrupted(KeyboardInterrupt):
@@ -47,6 +53,8 @@ def run(
     force: bool = False,
 ) -> Run:
     """Run an experiment and keep its configuration, sources and recording in a folder.
+
+    Under torchrun all processes run it, to train networks together, and the first one keeps what it records.
 
     Parameters
     ----------
@@ -81,9 +89,12 @@ def run(
     """
     experiment = load_experiment(experiment)
     config = experiment.configure(config, quick=quick)
-    folder = runs.fresh_folder(experiment.name, seed) if folder is None else Path(folder)
-    context = Context(folder, seed, pick_device(device))
-    started = begin(experiment, folder, origin(config, seed, str(context.device)), force=force)
+    together = processes()
+    if folder is None:
+        folder = together.from_first(lambda: runs.fresh_folder(experiment.name, seed))
+    context = Context(Path(folder), seed, pick_device(device))
+    entries = origin(config, seed, _shared(context.device))
+    started = together.from_first(lambda: begin(experiment, context.folder, entries, force=force))
     _execute(started, experiment, config, context)
     return started
 
@@ -119,28 +130,38 @@ def resume(given: str | Path | Run, *, device: str | None = None) -> Run:
     ConfigError
         It is finished, or running in another process.
     """
-    found = runs.find_run(given)
-    if found.state in ("finished", "running"):
-        raise ConfigError(f"{found.folder} is {found.state}; only interrupted or failed runs can be resumed")
+    together = processes()
+    found = together.from_first(lambda: _resumable(given))
     manifest = found.manifest
-    if "sweep" in manifest:
-        raise ConfigError(f"{found.folder} is a sweep; use resume_sweep, or 'fwsim resume'")
     experiment = load_experiment(found.experiment, name=manifest["experiment"])
     config = experiment.configure(manifest["configuration"])
     context = Context(found.folder, manifest["seed"], pick_device(device or manifest["device"]), resume=True)
-    note_resumed(found, origin(config, context.seed, str(context.device)))
+    entries = origin(config, context.seed, _shared(context.device))
+    together.from_first(lambda: note_resumed(found, entries))
     _execute(found, experiment, config, context)
+    return found
+
+
+def _resumable(given: str | Path | Run) -> Run:
+    found = runs.find_run(given)
+    if found.state in ("finished", "running"):
+        raise ConfigError(f"{found.folder} is {found.state}; only interrupted or failed runs can be resumed")
+    if "sweep" in found.manifest:
+        raise ConfigError(f"{found.folder} is a sweep; use resume_sweep, or 'fwsim resume'")
     return found
 
 
 def note_resumed(run: Run, entries: Mapping[str, Any]) -> None:
     """Add to the manifest from where, and with which sources, a run goes on."""
-    again = {key: entries[key] for key in ("started", "device", "versions", "commit", "command")}
+    again = {key: entries[key] for key in ("started", "device", "processes", "versions", "commit", "command")}
     resumed = [*run.manifest.get("resumed", []), again]
     run.update(source_sha256=files.fingerprint(run.experiment), resumed=resumed)
 
 
 def _execute(run: Run, experiment: Experiment, config: Config, context: Context) -> None:
+    if not processes().first:
+        _accompany(experiment, config, context)
+        return
     with hold(run, experiment):
         _set_aside(run.recording_path)
         recording = experiment.run(config, context)
@@ -148,6 +169,21 @@ def _execute(run: Run, experiment: Experiment, config: Config, context: Context)
             raise TypeError(f"run returned {type(recording).__name__}, not the recording (an xarray.Dataset)")
         kind = save_recording(recording, run.recording_path, attributes(run))
         run.update(state="finished", recording=kind, finished=now())
+
+
+def _accompany(experiment: Experiment, config: Config, context: Context) -> None:
+    """Run an experiment beside the first process, which keeps it; what this one writes is thrown away."""
+    with TemporaryDirectory(prefix="fwsim-") as scratch:
+        try:
+            experiment.run(config, replace(context, folder=Path(scratch), show=False))
+        except Exception:
+            time.sleep(LINGER)
+            raise
+
+
+def _shared(device: torch.device) -> str:
+    """Name of the device that all processes were given, of which each may have its own."""
+    return device.type if processes().several else str(device)
 
 
 @contextmanager
@@ -198,7 +234,12 @@ def origin(config: Config, seed: int, device: str) -> dict[str, Any]:
     values = config.model_dump(mode="json")
     entries = provenance(values, seed=seed, device=device, dtype="")
     del entries["dtype"]  # the experiment's own business
-    return {**entries, "configuration": values, "versions": json.loads(str(entries["versions"]))}
+    return {
+        **entries,
+        "processes": processes().count,
+        "configuration": values,
+        "versions": json.loads(str(entries["versions"])),
+    }
 
 
 def attributes(run: Run) -> dict[str, str | int]:

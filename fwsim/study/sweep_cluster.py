@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from fwsim.distributed import processes
 from fwsim.errors import ConfigError, whole
 from fwsim.study.context import pick_device
 
@@ -49,6 +50,7 @@ def connect(
     ConfigError
         The scheduler does not answer, or something given does not fit it.
     """
+    processes().refuse("a sweep", "start it without torchrun: it has one worker a GPU by itself")
     if workers is not None:
         whole("workers", workers, least=1)
     if options and scheduler != "slurm":
