@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.nn.functional import layer_norm, linear
 
 from fwsim.engine import checks
 from fwsim.engine.network import FastWeightNetwork
-from fwsim.engine.observer import Observer
+from fwsim.engine.observer import Block, Observer, at, locate
 from fwsim.engine.state import State
 from fwsim.errors import ConfigError, choice
 from fwsim.rules.memory import MemoryRule
@@ -205,6 +206,7 @@ class ControlObserver(Observer):
 
     def __init__(self, net: Control, state: State, steps: int) -> None:
         self.net, self.state, self.steps = net, state, steps
+        self._first = state.step
 
     def sizes(self) -> dict[str, int]:
         """Dimension → size of the run."""
@@ -220,10 +222,13 @@ class ControlObserver(Observer):
         """Steps that a block may have to stay within a fixed amount of memory."""
         return max(1, min(self.steps, 4_000_000 // max(1, 5 * self.net.units * self.state.hidden.shape[0])))
 
-    def advance(self, x: Tensor, wanted: Mapping[str, range]) -> dict[str, Tensor]:
+    def advance(self, x: Tensor, wanted: Mapping[str, range]) -> Block:
         """Run one block; see `Observer.advance`."""
+        done = self.state.step - self._first
         hidden, self.state = self.net(x, self.state)
-        return {name: hidden[:, list(steps)] for name, steps in wanted.items()}
+        samples = {name: at(hidden, steps) for name, steps in wanted.items()}
+        located = partial(locate, hidden, done, "take smaller weights or inputs")
+        return Block(samples, hidden.sum().isfinite(), located, x.shape[1], self.checkpoint())
 
     def final(self) -> dict[str, np.ndarray | int]:
         """Return the hidden state `[trial, unit]`, and the number of steps."""

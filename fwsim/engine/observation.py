@@ -7,13 +7,14 @@ by matrix products, so recording them needs no other kernel and does not change 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fwsim.engine.observer import Observer
+from fwsim.engine.observer import Block, Observer, at, locate
 from fwsim.engine.state import State
 from fwsim.engine.trace import Trace
 from fwsim.errors import DivergedError
@@ -99,26 +100,29 @@ class FastWeightObserver(Observer):
         each += inner * self.steps if "attention" in self.record else 0
         return max(1, min(self.steps, NUMBERS // max(1, each * batch)))
 
-    def advance(self, x: Tensor, wanted: Mapping[str, range]) -> dict[str, Tensor]:
+    def advance(self, x: Tensor, wanted: Mapping[str, range]) -> Block:
         """Run one block; see `Observer.advance`."""
         before = self.state
         result, self.state = self.net.run(
             x, before, inner=bool(self.record & {"inner", "attention"}), plan=self._plan
         )
-        self._check_finite(before, result.hidden)
         samples: dict[str, Tensor] = {}
         for name, steps in wanted.items():
-            at = torch.as_tensor(list(steps), dtype=torch.long, device=x.device)
             if name == "hidden":
-                samples[name] = result.hidden[:, at]
+                samples[name] = at(result.hidden, steps)
             elif name == "memory":
-                samples[name] = self._memory(before, result.hidden, at)
+                samples[name] = self._memory(before, result.hidden, steps)
             elif result.inner is not None:
-                inner = result.inner[:, at]
-                samples[name] = inner if name == "inner" else self._attention(result.hidden, inner, at)
+                inner = at(result.inner, steps)
+                samples[name] = inner if name == "inner" else self._attention(result.hidden, inner, steps)
         if "attention" in self.record:
             self._past = torch.cat([self._past, result.hidden], dim=1)
-        return samples
+        finite = result.hidden.sum().isfinite()  # one pass; a sum may overflow where no state did
+        matrix = self.state.stored.matrix if isinstance(self.state.stored, Trace) else None
+        if matrix is not None:
+            finite = finite & matrix.isfinite().all()
+        located = partial(self._locate, before, result.hidden, matrix)
+        return Block(samples, finite, located, x.shape[1], self.checkpoint())
 
     def final(self) -> dict[str, np.ndarray | int]:
         """Return the state as arrays: `hidden [trial, unit]`, `memory [trial, timescale, post, pre]`, `step`."""
@@ -129,9 +133,9 @@ class FastWeightObserver(Observer):
         memory = self.state.memory
         return values if memory is None else values | {"memory": memory.cpu().numpy()}
 
-    def checkpoint(self) -> dict[str, np.ndarray]:
+    def checkpoint(self) -> dict[str, Tensor]:
         """Return all that the next blocks depend on; see `Observer.checkpoint`."""
-        return super().checkpoint() | {"past": self._past.cpu().numpy()}
+        return super().checkpoint() | {"past": self._past}
 
     def resume(self, kept: Mapping[str, np.ndarray]) -> None:
         """Take up the state of a `checkpoint`; see `Observer.resume`."""
@@ -139,46 +143,44 @@ class FastWeightObserver(Observer):
         super().resume(kept)
         self._past = torch.from_numpy(kept["past"]).to(self.state.hidden.device)
 
-    def _check_finite(self, before: State, hidden: Tensor) -> None:
+    def _locate(self, before: State, hidden: Tensor, matrix: Tensor | None) -> None:
         """Raise at the first step of a block at which the hidden state or the memory is not finite."""
         done = before.step - self._first
-        if not bool(hidden.sum().isfinite()):  # one pass; a sum may overflow where no state did
-            bad = (~hidden.isfinite()).any(-1).nonzero()
-            if len(bad):
-                trial, step = min(bad.tolist(), key=lambda place: place[1])
-                raise DivergedError(done + step, "hidden", trial, REMEDY)
-        matrix = self.state.stored.matrix if isinstance(self.state.stored, Trace) else None
+        locate(hidden, done, REMEDY)
         if matrix is not None and not bool(matrix.isfinite().all()):
             trial = int((~matrix.isfinite()).flatten(1).any(1).nonzero()[0])
             for step in range(hidden.shape[1]):
-                memory = self._memory(before, hidden, torch.tensor([step]))[trial]
+                memory = self._memory(before, hidden, range(step, step + 1))[trial]
                 if not bool(memory.isfinite().all()):
                     raise DivergedError(done + step, "memory", trial, REMEDY)
 
-    def _attention(self, hidden: Tensor, inner: Tensor, at: Tensor) -> Tensor:
+    def _attention(self, hidden: Tensor, inner: Tensor, steps: range) -> Tensor:
         """κ(t−τ) h(τ)·h_s for every step τ of the run, zero where it is not past: `[batch, sample, inner, past]`."""
         rule = self.net.rule()
         assert isinstance(rule, Hebbian)
         past = torch.cat([self._past, hidden], dim=1)
         # At step t (from 0) the state h(t+1) is computed; h(τ) is past for τ ≤ t and stands at index τ−1.
-        lag = (self._past.shape[1] + at)[:, None] - 1 - torch.arange(past.shape[1], device=at.device)
+        present = (
+            self._past.shape[1] + steps.start + steps.step * torch.arange(len(steps), device=past.device)
+        )
+        lag = present[:, None] - 1 - torch.arange(past.shape[1], device=past.device)
         weight = rule.kernel(lag.clamp(min=0).flatten(), self.net.dt).unflatten(-1, lag.shape) * (lag >= 0)
         products = torch.einsum("btsi,bpi->btsp", inner, past)
         attention = products * weight.to(products.dtype)[..., None, :]
         return torch.nn.functional.pad(attention, (0, self.steps - past.shape[1]))
 
-    def _memory(self, before: State, hidden: Tensor, at: Tensor) -> Tensor:
-        """Memory after the writes of the steps `at`: `[batch, sample, (timescale,) post, pre]`."""
+    def _memory(self, before: State, hidden: Tensor, steps: range) -> Tensor:
+        """Memory after the writes of some steps: `[batch, sample, (timescale,) post, pre]`."""
         trace = self.net.trace(before)
         assert trace is not None
         written = hidden
         if self.net.write_order == "before":
             written = torch.cat([before.hidden[:, None], hidden[:, :-1]], dim=1)
         memory = hidden.new_empty(
-            hidden.shape[0], len(at), trace.rule.timescales, self.net.units, self.net.units
+            hidden.shape[0], len(steps), trace.rule.timescales, self.net.units, self.net.units
         )
         start = 0
-        for sample, stop in enumerate((at + 1).tolist()):
-            trace, start = trace.extended(written[:, start:stop]).folded(), stop
+        for sample, step in enumerate(steps):
+            trace, start = trace.extended(written[:, start : step + 1]).folded(), step + 1
             memory[:, sample] = trace.memory()
         return memory if trace.rule.timescales > 1 else memory.squeeze(2)

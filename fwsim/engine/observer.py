@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,33 @@ from torch import Tensor
 
 from fwsim.engine.state import State
 from fwsim.engine.trace import Trace
+from fwsim.errors import DivergedError
 from fwsim.recording.schema import Variable
+
+
+@dataclass(frozen=True)
+class Block:
+    """What a block of a run leaves, all of it still where it was computed.
+
+    Parameters
+    ----------
+    samples
+        Variable → `[batch, sample, …]`.
+    finite
+        `[]`, whether everything is finite as far as one look can say.
+    locate
+        To be called if not: raises `DivergedError` at the first bad step, if there is one.
+    steps
+        Length of the block.
+    state
+        The observer's `checkpoint` after it.
+    """
+
+    samples: dict[str, Tensor]
+    finite: Tensor
+    locate: Callable[[], None]
+    steps: int
+    state: dict[str, Tensor]
 
 
 class Observer(ABC):
@@ -55,8 +81,8 @@ class Observer(ABC):
         """Steps that a block may have to stay within a fixed amount of memory."""
 
     @abstractmethod
-    def advance(self, x: Tensor, wanted: Mapping[str, range]) -> dict[str, Tensor]:
-        """Run one block.
+    def advance(self, x: Tensor, wanted: Mapping[str, range]) -> Block:
+        """Run one block, without asking the device for anything.
 
         Parameters
         ----------
@@ -64,18 +90,13 @@ class Observer(ABC):
             `[batch, time, input]`.
         wanted
             Variable → steps of this block, counted from 0, that are recorded.
-
-        Returns
-        -------
-        dict
-            Variable → `[batch, sample, …]`.
         """
 
     @abstractmethod
     def final(self) -> dict[str, np.ndarray | int]:
         """Return the state as arrays by variable, to store: `[trial, …]`."""
 
-    def checkpoint(self) -> dict[str, np.ndarray]:
+    def checkpoint(self) -> dict[str, Tensor]:
         """Return all that the next blocks depend on, in the form that the run carries it, for the same bits."""
         stored, arrays = self.state.stored, {"hidden": self.state.hidden}
         if isinstance(stored, Trace):
@@ -84,11 +105,10 @@ class Observer(ABC):
         elif stored is not None:
             arrays["memory"] = stored
         arrays |= {f"variable/{name}": value for name, value in self.state.variables.items()}
-        found = {name: value.detach().cpu().numpy() for name, value in arrays.items()}
-        return found | {"step": np.array(self.state.step)}
+        return arrays | {"step": torch.tensor(self.state.step)}
 
     def resume(self, kept: Mapping[str, np.ndarray]) -> None:
-        """Take up the state of a `checkpoint`, which an observer of the same network and run made."""
+        """Take up the `arrays` of a `checkpoint`, which an observer of the same network and run made."""
         like, stored = self.state.hidden, self.state.stored
         arrays = {name: torch.from_numpy(value).to(like.device) for name, value in kept.items()}
         if isinstance(stored, Trace):
@@ -97,3 +117,22 @@ class Observer(ABC):
             stored = arrays["memory"]
         variables = {name: arrays[f"variable/{name}"] for name in self.state.variables}
         self.state = State(arrays["hidden"], stored, int(kept["step"]), variables)
+
+
+def arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """Tensors as arrays of the CPU."""
+    return {name: value.detach().cpu().numpy() for name, value in tensors.items()}
+
+
+def at(values: Tensor, steps: range) -> Tensor:
+    """Copy of `values [batch, time, …]` at some steps, which are not sent to a device as a list."""
+    taken = values[:, steps.start : steps.stop : steps.step] if steps else values[:, :0]
+    return taken.clone(memory_format=torch.contiguous_format)
+
+
+def locate(hidden: Tensor, first_step: int, remedy: str) -> None:
+    """Raise `DivergedError` at the first step at which `hidden [batch, time, unit]` is not finite, if there is one."""
+    bad = (~hidden.isfinite()).any(-1).nonzero()
+    if len(bad):
+        trial, step = min(bad.tolist(), key=lambda place: place[1])
+        raise DivergedError(first_step + step, "hidden", trial, remedy)

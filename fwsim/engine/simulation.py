@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,9 +14,10 @@ import torch
 from torch import Tensor
 
 from fwsim.engine import checks
-from fwsim.engine.observer import Observer
+from fwsim.engine.observer import Block, Observer, arrays
 from fwsim.engine.state import State
-from fwsim.errors import ConfigError, DivergedError, RecordingError, ShapeError
+from fwsim.engine.transfer import arriving
+from fwsim.errors import ConfigError, RecordingError, ShapeError
 from fwsim.progress import Progress, check_progress, followed
 
 if TYPE_CHECKING:
@@ -154,18 +156,23 @@ def _run(
 ) -> None:
     """Run and record the steps of a span, block by block."""
     first, steps = span
-    block = observer.block()
-    with torch.no_grad(), followed("simulating", steps, progress, done=first) as advance:
-        for start in range(first, steps, block):
-            stop = min(start + block, steps)
+    length = observer.block()
+
+    def computed() -> Iterator[Block]:
+        for start in range(first, steps, length):
+            stop = min(start + length, steps)
             wanted = {name: recorder.wanted(name, start, stop) for name in recorder.variables}
             local = {name: range(r.start - start, r.stop - start, r.step) for name, r in wanted.items()}
-            samples = observer.advance(source(start, stop), local)
-            _check_finite(observer.state, stop - 1)
-            for name, values in samples.items():
-                recorder.write(name, values.cpu().numpy())
-            recorder.checkpoint(observer.checkpoint)
-            advance(stop - start)
+            yield observer.advance(source(start, stop), local)
+
+    with torch.no_grad(), followed("simulating", steps, progress, done=first) as advance:
+        for block in arriving(computed(), observer.state.hidden.device):
+            if not bool(block.finite):
+                block.locate()
+            for name, values in block.samples.items():
+                recorder.write(name, values.numpy())
+            recorder.checkpoint(partial(arrays, block.state))
+            advance(block.steps)
 
 
 def load_state(run: xr.Dataset) -> State:
@@ -232,20 +239,12 @@ def _batch(net: Network, state: State | None) -> int:
     return getattr(net, "batch", None) or getattr(getattr(net, "memory", None), "batch", None) or 1
 
 
-def _check_finite(state: State, step: int) -> None:
-    """Stop a run that diverged within a block, where its observer did not say at which step."""
-    bad = (~state.hidden.isfinite()).any(-1)
-    if bool(bad.any()):
-        raise DivergedError(step, "hidden", int(bad.nonzero()[0]), "take smaller weights or inputs")
-
-
 def _fingerprint(net: Network, observer: Observer, drive: Tensor | Drive | None) -> str:
     """SHA-256 of the numbers that a run begins with: weights, state, and a drive that is a tensor."""
     weights: dict[str, Tensor] = getattr(net, "state_dict", dict)()
     tensors = weights | ({"drive": drive} if isinstance(drive, Tensor) else {})
-    arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
     digest = hashlib.sha256()
-    for name, array in (arrays | observer.checkpoint()).items():
+    for name, array in arrays(tensors | observer.checkpoint()).items():
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()

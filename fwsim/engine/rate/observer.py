@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fwsim.engine.observer import Observer
+from fwsim.engine.observer import Block, Observer, locate
 from fwsim.engine.rate.graph import Step, recorded
 from fwsim.engine.rate.state import carried, pack, plastic, together, unpack
 from fwsim.engine.rate.step import Moment, Stepper
 from fwsim.engine.state import State
-from fwsim.errors import DivergedError
 from fwsim.recording.schema import VARIABLES, Variable
 from fwsim.rules.base import Values
 
@@ -118,16 +118,15 @@ class RateObserver(Observer):
         each = self.state.hidden.numel() * (numbers + matrices * net.units)
         return max(1, min(self.steps, NUMBERS // each))
 
-    def advance(self, x: Tensor, wanted: Mapping[str, range]) -> dict[str, Tensor]:
+    def advance(self, x: Tensor, wanted: Mapping[str, range]) -> Block:
         """Run one block; see `Observer.advance`."""
         before, steps = self.state, x.shape[1]
         start, noise = unpack(self.net, before), self.net.kicks(before, steps, self._seed)
         block = self._reference_block if self._compiled is None or not x.numel() else self._compiled_block
         now, samples = block(start, x, noise, wanted)
         self.state = pack(self.net, now, before.step + steps)
-        if not bool(now.hidden.isfinite().all()):
-            self._locate(start, x, noise, before.step - self._first)
-        return samples
+        located = partial(self._locate, start, x, noise, now.hidden, before.step - self._first)
+        return Block(samples, now.hidden.isfinite().all(), located, steps, self.checkpoint())
 
     def _reference_block(
         self, now: Moment, x: Tensor, noise: Tensor | None, wanted: Mapping[str, range]
@@ -221,15 +220,14 @@ class RateObserver(Observer):
         halves = self._half.step(self._half.step(now, drive), drive).hidden
         return (whole - halves).abs().amax(-1) * 4 / 3
 
-    def _locate(self, now: Moment, x: Tensor, noise: Tensor | None, done: int) -> None:
-        """Repeat a block that diverged up to the first bad value, and raise."""
+    def _locate(self, now: Moment, x: Tensor, noise: Tensor | None, end: Tensor, done: int) -> None:
+        """Repeat a block that ended in a bad value `[batch, unit]` up to the first one, and raise."""
         for t, drive in enumerate(x.unbind(1)):
             now = self._stepper.step(now, drive)
             if noise is not None:
                 now = now._replace(hidden=now.hidden + noise[t])
-            bad = (~now.hidden.isfinite()).any(-1).nonzero()
-            if len(bad):
-                raise DivergedError(done + t, "hidden", int(bad[0]), REMEDY)
+            locate(now.hidden[:, None], done + t, REMEDY)
+        locate(end[:, None], done + x.shape[1] - 1, REMEDY)
 
 
 def _compiled(stepper: Stepper) -> CompiledRun:
