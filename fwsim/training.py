@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     Examples = Sequences | LabelledImages
 
 SCHEDULES = ("onecycle", "constant")
-UNREAD = 64  # losses that stay on a GPU before they are read, since to read one is to wait for it
+UNREAD = {
+    "cpu": 1,
+    "cuda": 64,
+}  # losses that stay on a device before they are read: to read is to wait for it
 
 Batch = Any
 Objective = Callable[[nn.Module, Batch], Tensor]
@@ -261,7 +264,7 @@ class _Losses:
         self.total = 0.0
         self.shown: dict[str, float] = {}  # the last that was read, if any was
         self._step, self._stop = first_step, stop
-        self._most = 1 if device.type == "cpu" else UNREAD
+        self._most = UNREAD.get(device.type, 1)
         self._unread: list[Tensor] = []
 
     def add(self, loss: Tensor) -> None:

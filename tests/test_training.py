@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import fwsim as fw
-from fwsim.training import Training, load_checkpoint, train
+from fwsim.training import UNREAD, Training, error_rate, load_checkpoint, shuffled, train
 
 
 def problem(seed=0, noise=0.0):
@@ -84,6 +84,22 @@ def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path, schedule, killed_
     assert history.loss.values.tolist() == expected.loss.values.tolist()
 
 
+def test_batches_are_the_drawn_order_of_all_examples():
+    examples = fw.tasks.Sequences(torch.arange(20).reshape(10, 2), torch.arange(10), torch.zeros(10))
+    batches = shuffled(examples, 4, lambda epoch: torch.Generator().manual_seed(epoch))
+    drawn = torch.randperm(10, generator=torch.Generator().manual_seed(3))
+    inputs, target = (torch.cat(parts) for parts in zip(*batches(3)))
+    assert torch.equal(target, drawn)
+    assert torch.equal(inputs, examples.tokens[drawn])
+    assert [len(target) for _, target in batches(3)] == [4, 4, 2]
+
+
+def test_error_rate_counts_wrong_answers():
+    tokens = torch.arange(5001) % 3
+    examples = fw.tasks.Sequences(tokens[:, None], torch.zeros(5001, dtype=torch.long), tokens)
+    assert error_rate(lambda inputs: nn.functional.one_hot(inputs[:, 0], 3), examples) == 3334 / 5001
+
+
 def test_clip_bounds_the_gradient():
     seen = []
     model, objective, batches, validate = problem()
@@ -98,6 +114,40 @@ def test_a_loss_that_diverges_stops_the_run():
     model, _, batches, validate = problem()
     with pytest.raises(fw.DivergedError, match="loss"):
         fit(model, lambda model, batch: model(batch[0]).sum() * float("inf"), batches, validate)
+
+
+@pytest.fixture
+def unread(monkeypatch):
+    """Losses wait before they are read, as on a GPU; 8 steps are an epoch."""
+    return lambda count: monkeypatch.setitem(UNREAD, "cpu", count)
+
+
+@pytest.mark.parametrize("count", [3, 8, 64])
+def test_losses_that_wait_change_nothing(unread, count):
+    model, *rest = problem()
+    expected = fit(model, *rest, epochs=3)
+    unread(count)
+    late, *rest = problem()
+    history = fit(late, *rest, epochs=3)
+    assert torch.equal(model.weight, late.weight)
+    assert history.loss.values.tolist() == expected.loss.values.tolist()
+
+
+@pytest.mark.parametrize("then", ["goes on", "fails"])
+def test_losses_that_wait_name_the_step_that_diverged(unread, then):
+    unread(5)
+    model, objective, batches, validate = problem()
+    steps = iter(range(100))
+
+    def diverges(model, batch):
+        step = next(steps)
+        if then == "fails" and step == 11:
+            raise ValueError("of the numbers that are not finite")
+        return objective(model, batch) * (float("nan") if step >= 10 else 1.0)
+
+    with pytest.raises(fw.DivergedError) as caught:
+        fit(model, diverges, batches, validate)
+    assert caught.value.step == 10
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04junk", b"not a checkpoint"])

@@ -31,8 +31,8 @@ def sequence(name: str, x: Any, channels: int, axis: str = "input") -> None:
         raise ShapeError(
             f"{name} has shape {list(x.shape)}; expected [batch, time, {axis}] with {axis}={channels}"
         )
-    if x.is_cuda and torch.cuda.is_current_stream_capturing():
-        return  # to look at numbers would break the recording of a CUDA graph
+    if x.is_cuda and (x.grad_fn is not None or torch.cuda.is_current_stream_capturing()):
+        return  # looking would hold up a training step, whose loss will tell, and break the recording of a CUDA graph
     # One pass: the sum is finite unless an entry is not, or unless it overflows.
     if not math.isfinite(x.detach().sum().item()) and not bool(x.detach().isfinite().all()):
         batch, time, channel = (~x.detach().isfinite()).nonzero()[0].tolist()

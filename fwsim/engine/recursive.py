@@ -97,19 +97,17 @@ class RecursiveNetwork(nn.Module):
         if x.shape[1] != len(self.stored):
             raise ConfigError(f"x has {x.shape[1]} steps, the network {len(self.stored)}; give as many")
         cells = [network.cell() for network in self._sets()]
-        kernel = self._kernel(x)
-        past: list[int] = []
+        weights = self._weights(x)
         memory = x.new_zeros(len(x), 0, self.units)
         hidden, states = None, []
         for step, (kind, drive) in enumerate(zip(self.weights, self._drives(x), strict=True)):
             cell = cells[kind]
             z = drive if hidden is None else torch.addmm(drive, hidden, cell.W.T)
-            weight = kernel[[step - 1 - time for time in past]]
-            read = None if not past or step in blocked else _reader(memory, weight)
+            silent = not memory.shape[1] or step in blocked
+            read = None if silent else _reader(memory, weights[step])
             hidden = cell.settle(z, cell.start(z), read)[-1]
             states.append(hidden)
             if self.stored[step]:
-                past.append(step)
                 memory = torch.cat([memory, hidden[:, None]], dim=1)
             if self.cleared[step]:
                 hidden = None
@@ -134,7 +132,7 @@ class RecursiveNetwork(nn.Module):
         """Weight κ that each step reads a stored state with, 0 elsewhere: `[time, past]`, typed like a tensor."""
         time = torch.arange(len(self.stored), device=like.device)
         age = time[:, None] - 1 - time
-        stored = (age >= 0) & torch.tensor(self.stored, device=like.device)
+        stored = (age >= 0) & torch.tensor(self.stored).to(like.device, non_blocking=True)
         return self._kernel(like)[age.clamp(min=0)] * stored
 
     def _sets(self) -> list[FastWeightNetwork]:
@@ -146,12 +144,23 @@ class RecursiveNetwork(nn.Module):
         ages = torch.arange(len(self.stored))
         return self.memory.kernel(ages, self.dt).to(like)
 
+    def _weights(self, like: Tensor) -> tuple[Tensor, ...]:
+        """κ with which each step reads the states stored before it, oldest first: a `[past]` for every step."""
+        kernel = self.memory.kernel(torch.arange(len(self.stored)), self.dt)
+        ages = [
+            [step - 1 - time for time in range(step) if self.stored[time]] for step in range(len(self.stored))
+        ]
+        # Picked on the CPU and sent at once: a list of places would make a GPU wait at every step.
+        flat = torch.cat([kernel[each] for each in ages]).to(like, non_blocking=True)
+        return flat.split([len(each) for each in ages])
+
     def _drives(self, x: Tensor) -> list[Tensor]:
         """Input of every step, C x + b with its own weights: `[time]` of `[batch, unit]`."""
         drives: dict[int, Tensor] = {}
         for kind, network in enumerate(self._sets()):
             steps = [step for step, other in enumerate(self.weights) if other == kind]
-            part = nn.functional.linear(x[:, steps], network.C, network.b)
+            inputs = torch.stack([x[:, step] for step in steps], dim=1)
+            part = nn.functional.linear(inputs, network.C, network.b)
             drives.update(zip(steps, part.unbind(1), strict=True))
         return [drives[step] for step in range(len(self.weights))]
 

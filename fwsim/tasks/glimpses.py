@@ -196,7 +196,7 @@ class GlimpseLayout:
             The images are not of `size`×`size` pixels.
         """
         seen = self.glimpses(images)
-        return torch.cat([seen, self.controls.to(seen).expand(len(seen), -1, -1)], dim=-1)
+        return torch.cat([seen, self.controls.to(seen, non_blocking=True).expand(len(seen), -1, -1)], dim=-1)
 
     def glimpses(self, images: Tensor) -> Tensor:
         """Only the pixels, `[batch, time, pixel]`; zeros where the parts are integrated."""
@@ -208,7 +208,7 @@ class GlimpseLayout:
         sides = [self.glimpse * 2**level for level in reversed(range(self.levels))]
         nothing = images.new_zeros(len(images), 1, self.glimpse**2)
         regions = torch.cat([*(self._regions(images, side) for side in sides), nothing], dim=1)
-        return regions[:, self._order.to(images.device)]
+        return regions[:, self._order.to(images.device, non_blocking=True)]
 
     def _regions(self, images: Tensor, side: int) -> Tensor:
         """All regions of one size, in reading order: `[batch, region, pixel]`."""
