@@ -79,12 +79,22 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch):
         Processes(0, 3, 0, 3).device(torch.device("cuda"))
 
 
-def test_two_processes_do_what_one_does(tmp_path):
+ON_TWO_GPUS = pytest.param(
+    "cuda",
+    marks=[
+        pytest.mark.gpu,
+        pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices"),
+    ],
+)
+
+
+@pytest.mark.parametrize("device", ["cpu", ON_TWO_GPUS])
+def test_two_processes_do_what_one_does(tmp_path, device):
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
-    together.main(one)
-    command = [*TORCHRUN, "-m", "tests.together", str(two)]
+    together.main(one, device)
+    command = [*TORCHRUN, "-m", "tests.together", str(two), device]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     alone = torch.load(one / "0.pt")

@@ -133,6 +133,24 @@ def test_losses_that_wait_change_nothing(unread, count):
     assert history.loss.values.tolist() == expected.loss.values.tolist()
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_the_training_is_the_same():
+    model, *rest = problem()
+    expected = fit(model, *rest, epochs=3)
+    other, objective, batches, _ = problem()
+    history = train(
+        other,
+        lambda model, batch: objective(model, [each.cuda() for each in batch]),
+        batches,
+        8,
+        lambda model: 0.0,
+        Training(3, learning_rate=0.1),
+        device="cuda",
+    )
+    assert history.loss.values == pytest.approx(expected.loss.values, rel=1e-4)
+
+
 @pytest.mark.parametrize("then", ["goes on", "fails"])
 def test_losses_that_wait_name_the_step_that_diverged(unread, then):
     unread(5)

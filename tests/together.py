@@ -1,4 +1,4 @@
-"""What the processes of `tests/test_distributed.py` run: torchrun -m tests.together FOLDER."""
+"""What the processes of `tests/test_distributed.py` run: torchrun -m tests.together FOLDER DEVICE."""
 
 from __future__ import annotations
 
@@ -49,20 +49,27 @@ def data(examples=23):
     return x, x.sum((1, 2))[:, None].tanh()
 
 
-def batches(epoch, size=11):  # 11, 11 and 1 of 23 examples: uneven shares, and one of nothing
-    x, y = data()
-    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(epoch))
-    return [Part({"x": x[rows]}, y[rows]) for rows in order.split(size)]
+def batches(epoch, device="cpu"):
+    """Batches of 11, 11 and 1 of 23 examples: uneven shares, and one of nothing."""
+    x, y = (each.to(device) for each in data())
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(epoch)).to(device)
+    return [Part({"x": x[rows]}, y[rows]) for rows in order.split(11)]
 
 
-def fitted(folder):
+def fitted(folder, device):
     torch.manual_seed(processes().rank)  # the first process says where all begin
-    model = Answer()
-    x, y = data()
+    model, device = Answer(), fw.study.pick_device(device)
+    x, y = (each.to(device) for each in data())
     history = train(
-        model, objective, batches, 3, lambda model: objective(model, Part({"x": x}, y)),
-        Training(4, 0.03, clip=1.0, patience=3), checkpoints=folder,
-    )  # fmt: skip
+        model,
+        objective,
+        lambda epoch: batches(epoch, device),
+        3,
+        lambda model: objective(model, Part({"x": x}, y)),
+        Training(4, 0.03, clip=1.0, patience=3),
+        checkpoints=folder,
+        device=device,
+    )
     return model, history
 
 
@@ -141,10 +148,10 @@ def recorded(folder):
     return fw.study.run(path, seed=3, device="cpu", folder=folder / "run").folder
 
 
-def main(folder):
-    model, history = fitted(folder / "checkpoints")
+def main(folder, device="cpu"):
+    model, history = fitted(folder / "checkpoints", device)
     result = {
-        "weights": model.state_dict(),
+        "weights": {name: value.cpu() for name, value in model.state_dict().items()},
         "loss": history.loss.values.tolist(),
         "validation": history.validation.values.tolist(),
         "diverged": diverging(folder),
@@ -156,4 +163,4 @@ def main(folder):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -154,3 +154,16 @@ def test_a_run_that_diverges_says_so_one_late_and_keeps_what_was_finite(tmp_path
     kept = [fw.open_recording(tmp_path / name) for name in ("now", "late")]
     assert kept[0].sizes["time"] == kept[1].sizes["time"] > 0
     assert first_difference(kept[0], kept[1]) is None
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("make", [fast_weights, rates, lstm])
+def test_what_comes_from_a_gpu_does_not_depend_on_the_blocks(monkeypatch, make):
+    net, x, record = make()
+    whole = fw.simulate(net, x, record=record, device="cuda")
+    monkeypatch.setattr("fwsim.engine.observation.NUMBERS", 3 * 4 * 60)
+    monkeypatch.setattr("fwsim.engine.rate.observer.NUMBERS", 3 * 4 * 60)
+    blocks = fw.simulate(net, x, record=record, device="cuda")
+    for name in whole.data_vars:
+        torch.testing.assert_close(torch.tensor(blocks[name].values), torch.tensor(whole[name].values))

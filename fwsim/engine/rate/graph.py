@@ -32,7 +32,8 @@ def recorded(stepper: Stepper, now: Moment, drive: Tensor) -> Step:
     if drive.device.type != "cuda" or torch.is_grad_enabled():
         return stepper.step
     try:
-        return _record(stepper, now, drive)
+        with torch.cuda.device(drive.device):
+            return _record(stepper, now, drive)
     except RuntimeError:
         return stepper.step
 
