@@ -40,6 +40,7 @@ bench: $(READY)
 
 bench-gpu:  # with the Python at hand, which needs torch, triton, numpy and lazy-loader
 	PYTHONPATH=. $(PYTHON) benchmarks/gpu_engine.py
+	PYTHONPATH=. $(PYTHON) benchmarks/gpu_training.py
 
 docs: $(READY)  # into docs/_build/html; a warning is an error
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
