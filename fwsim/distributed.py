@@ -6,12 +6,13 @@ import atexit
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fwsim.batches import mapped, tensors
 from fwsim.errors import ConfigError, FwsimError, ShapeError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Processes:
         """
         if not self.several:
             return batch, 1.0
-        sizes = {len(each) for each in _tensors(batch) if each.ndim}
+        sizes = {len(each) for each in tensors(batch) if each.ndim}
         if len(sizes) != 1:
             raise ShapeError(
                 f"the tensors of a batch have {sorted(sizes) or 'no'} examples along their first axis; "
@@ -121,7 +122,7 @@ class Processes:
         examples = sizes.pop()
         mine = len(range(self.rank, examples, self.count))
         rows = slice(self.rank, None, self.count) if mine else slice(0, 1)
-        part = _mapped(lambda each: each[rows].contiguous() if each.ndim else each, batch)
+        part = mapped(lambda each: each[rows].contiguous() if each.ndim else each, batch)
         return part, mine / max(1, examples)
 
     def add_up(self, model: nn.Module, loss: Tensor) -> Tensor:
@@ -175,34 +176,6 @@ def processes() -> Processes:
         return Processes()
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     return Processes(*(int(os.environ[name]) for name in names))
-
-
-def _mapped(function: Callable[[Tensor], Tensor], batch: Any) -> Any:
-    """A batch with all of its tensors replaced, in whatever lists, tuples, mappings and dataclasses they are."""
-    from torch import Tensor
-
-    if isinstance(batch, Tensor):
-        return function(batch)
-    if isinstance(batch, Mapping):
-        return {name: _mapped(function, each) for name, each in batch.items()}
-    if isinstance(batch, list | tuple):
-        parts = [_mapped(function, each) for each in batch]
-        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
-    if is_dataclass(batch) and not isinstance(batch, type):
-        values = {each.name: getattr(batch, each.name) for each in fields(batch) if each.init}
-        return replace(batch, **_mapped(function, values))
-    return batch
-
-
-def _tensors(batch: Any) -> list[Tensor]:
-    found: list[Tensor] = []
-
-    def note(each: Tensor) -> Tensor:
-        found.append(each)
-        return each
-
-    _mapped(note, batch)
-    return found
 
 
 def _outcome(work: Callable[[], T]) -> tuple[T | None, FwsimError | None]:

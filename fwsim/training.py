@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from fwsim.batches import moved
 from fwsim.checkpoints import TrainingRun
 from fwsim.checkpoints import load_checkpoint as load_checkpoint  # what a run kept is looked for here
 from fwsim.checkpoints import load_weights as load_weights
@@ -106,7 +107,8 @@ def train(
     model
         Moved to `device`.
     objective
-        `(model, batch) → loss`; for several processes a mean over examples, the first axis of all tensors of a batch.
+        `(model, batch) → loss`, with the batch on the device; for several processes a mean over examples, which are
+        the first axis of all tensors of a batch.
     batches
         Epoch number → its batches; the same number must give the same batches, so that a resumed run repeats them, and
         that all processes have the same.
@@ -294,7 +296,7 @@ def _differentiate(
 ) -> Tensor:
     """Leave the gradient of a batch in the parameters, and return its loss."""
     part, weight = together.share(batch)
-    loss = objective(model, part)
+    loss = objective(model, moved(part, fabric.device))
     if together.several:
         loss = weight * loss
     optimiser.zero_grad(set_to_none=True)

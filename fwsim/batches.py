@@ -1,0 +1,59 @@
+"""Batches of tensors, in whatever lists, tuples, mappings and dataclasses they are held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+T = TypeVar("T")
+
+
+def mapped(function: Callable[[Tensor], Tensor], batch: T) -> T:
+    """A batch with each of its tensors replaced; all that is no tensor stays as it is."""
+    return _mapped(function, batch)
+
+
+def tensors(batch: Any) -> list[Tensor]:
+    """All tensors of a batch."""
+    found: list[Tensor] = []
+
+    def note(each: Tensor) -> Tensor:
+        found.append(each)
+        return each
+
+    mapped(note, batch)
+    return found
+
+
+def moved(batch: T, device: torch.device) -> T:
+    """A batch on a device; what a GPU gets from the CPU goes through pinned memory, so that nothing waits for it."""
+    if all(each.device == device for each in tensors(batch)):
+        return batch
+    pinned = device.type == "cuda"
+
+    def move(each: Tensor) -> Tensor:
+        source = each.pin_memory() if pinned and not each.is_cuda else each
+        return source.to(device, non_blocking=pinned)
+
+    return mapped(move, batch)
+
+
+def _mapped(function: Callable[[Tensor], Tensor], batch: Any) -> Any:
+    from torch import Tensor
+
+    if isinstance(batch, Tensor):
+        return function(batch)
+    if isinstance(batch, Mapping):
+        return {name: _mapped(function, each) for name, each in batch.items()}
+    if isinstance(batch, list | tuple):
+        parts = [_mapped(function, each) for each in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
+    if is_dataclass(batch) and not isinstance(batch, type):
+        values = {each.name: getattr(batch, each.name) for each in fields(batch) if each.init}
+        return replace(batch, **_mapped(function, values))
+    return batch
