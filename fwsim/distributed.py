@@ -138,7 +138,7 @@ class Processes:
         *sums, total = flat.split([each.numel() for each in gradients] + [1])
         for gradient, summed in zip(gradients, sums, strict=True):
             gradient.copy_(summed.view_as(gradient))
-        return total[0]
+        return total[0].clone()  # or it would keep all gradients
 
     @contextmanager
     def stopping_together(self) -> Iterator[Callable[[], None]]:

@@ -162,6 +162,7 @@ def train(
                     _descend(fabric, wrapped, optimiser, training.clip)
                     schedule.step()
                     advance(1, epoch=epoch + 1, best=run.best, **losses.shown)
+            stop()
             wrapped.eval()
             score = together.from_first(lambda: _score(model, validate))
             run.finish(
@@ -250,8 +251,9 @@ def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
 @torch.no_grad()
 def error_rate(model: nn.Module, examples: Examples, device: str | torch.device = "cpu") -> float:
     """Fraction of examples that a classifier answers wrongly."""
-    parts = zip(examples[0].split(2000), examples.target.split(2000), strict=True)
-    wrong = [(model(inputs.to(device)).argmax(-1) != target.to(device)).sum() for inputs, target in parts]
+    inputs, target = moved((examples[0], examples.target), torch.device(device))
+    parts = zip(inputs.split(2000), target.split(2000), strict=True)
+    wrong = [(model(part).argmax(-1) != answer).sum() for part, answer in parts]
     return int(torch.stack(wrong).sum()) / len(examples.target)
 
 
