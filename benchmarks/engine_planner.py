@@ -4,7 +4,8 @@
 
 Times every form and chunk over a grid of sizes, forward and training together, on one thread; fits the times of the
 planner's operations to them (non-negative least squares of relative errors: the numbers to put into
-`fwsim.engine.planner.NANOSECONDS`); and compares, on the benchmark's shapes, what the planner picks with the best.
+`fwsim.engine.kernels.numba_cost`, for the kernels of one entry and of a vector of entries); and compares, on the
+benchmark's shapes, what the planner picks with the best.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ import fwsim as fw
 from engine.report import arguments, publish
 from engine.rounds import alternate
 from engine.shapes import SHAPES, Shape
-from fwsim.engine.planner import CHUNKS, NANOSECONDS, Plan, operations
+from fwsim.engine.kernels.numba_cost import CHUNKS, NANOSECONDS, operations
+from fwsim.engine.planner import Plan
 
-CANDIDATES = (None, 1, *CHUNKS)
+CANDIDATES = ("lanes", None, 1, *CHUNKS)
 GRID = [
     Shape(batch, time, units, inner_steps)
     for (batch, time), units, inner_steps in itertools.product(

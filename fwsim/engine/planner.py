@@ -1,27 +1,22 @@
-"""Which form of the memory, and which kernel, a run uses.
-
-The compiled kernel's time is modelled as a sum of counted operations (`operations`), each with a time that
-`benchmarks/engine_planner.py` fits to measured runs (`NANOSECONDS`). The same counts serve the reference, whose
-order of the forms is that of the arithmetic.
-"""
+"""Which form of the memory, and which kernel, a run uses: what `numba_cost` or `triton_cost` expects to be fastest."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib.util import find_spec
 
 import torch
 
-from fwsim.engine.kernels import triton_cost
+from fwsim.engine.kernels import numba_cost, triton_cost
 from fwsim.errors import ConfigError, choice
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.memory import MemoryRule
 
 FORMS = ("auto", "dense", "attention", "hybrid")
 KERNELS = ("auto", "reference", "numba", "triton")
-CHUNKS = (8, 16, 32, 64)  # of the compiled hybrid
 
 RUNS = {
     "numba": "Hebbian memory in float32 or float64 on the CPU",
@@ -30,17 +25,6 @@ RUNS = {
 DTYPES = {
     "numba": (torch.float32, torch.float64),
     "triton": (torch.float32, torch.float64, torch.bfloat16),
-}
-
-NANOSECONDS = {
-    "step": 1060.0,
-    "iteration": 393.0,
-    "recurrent": 0.123,
-    "history": 0.226,
-    "matrix": 0.0182,
-    "fold": 0.141,
-    "move": 1.36,
-    "sum": 0.0424,
 }
 
 
@@ -113,24 +97,36 @@ def plan(
         return Plan("dense", kernel, 1, f"{type(rule).__name__} writes depend on the matrix")
 
     sizes = (time, units, inner_steps, rule.timescales, past)
-    name, chunk, why = _choose(form, kernel, *sizes)
+    name, chunk, why = _choose(form, kernel, batch, dtype.itemsize, *sizes)
     return Plan(name, kernel, chunk, why)
 
 
 @lru_cache(maxsize=256)
 def _choose(
-    form: str, kernel: str, time: int, units: int, inner_steps: int, timescales: int, past: int
+    form: str,
+    kernel: str,
+    batch: int,
+    itemsize: int,
+    time: int,
+    units: int,
+    inner_steps: int,
+    timescales: int,
+    past: int,
 ) -> tuple[str, int | None, str]:
     """Form, chunk and reason of the candidate with the lowest cost."""
-    estimate = triton_cost.cost if kernel == "triton" else cost
+    estimates: dict[str, Callable[..., float]] = {
+        "triton": triton_cost.cost,
+        "numba": partial(numba_cost.cost, batch=batch, itemsize=itemsize),
+        "reference": numba_cost.cost,
+    }
     costs = {
-        (name, chunk): estimate(
+        (name, chunk): estimates[kernel](
             chunk=chunk, time=time, units=units, inner_steps=inner_steps, timescales=timescales, past=past
         )
         for name, chunk in _candidates(kernel, units)
         if form in ("auto", name)
     }
-    if form == "auto" and past > 2 * max(CHUNKS) + units:
+    if form == "auto" and past > 2 * max(numba_cost.CHUNKS) + units:
         # one step after the other, attention would never fold, and slow down for ever
         costs.pop(("attention", None))
     name, chunk = min(costs, key=lambda candidate: costs[candidate])
@@ -141,53 +137,6 @@ def _choose(
         best[candidate] = min(nanoseconds, best.get(candidate, float("inf")))
     times = ", ".join(f"{candidate} {value / 1e3:.3g} µs" for candidate, value in best.items())
     return name, chunk, f"estimated for a batch entry: {times}"
-
-
-def cost(
-    *, chunk: int | None, time: int, units: int, inner_steps: int, timescales: int, past: int = 0
-) -> float:
-    """Estimate the time of a batch entry in ns; see `operations`."""
-    counts = operations(
-        chunk=chunk, time=time, units=units, inner_steps=inner_steps, timescales=timescales, past=past
-    )
-    return sum(NANOSECONDS[name] * count for name, count in counts.items())
-
-
-def operations(
-    *, chunk: int | None, time: int, units: int, inner_steps: int, timescales: int, past: int = 0
-) -> dict[str, float]:
-    """Count what a batch entry takes.
-
-    Returns
-    -------
-    dict
-        `step`, `iteration`: how many; `recurrent`: products in W h; `history`: products in reads of the states
-        written since the last folding; `matrix`: products in reads of the matrix; `fold`: products in foldings;
-        `move`: numbers of matrices that foldings load and store; `sum`: products in adding several time scales
-        up.
-    """
-    square = float(units * units)
-    size = past + time + 1 if chunk is None else chunk
-    at_once, past = (past, 0) if past >= size else (0, past)  # a longer past is folded before the first step
-    total = past + time
-    folds = total // size
-    with_matrix = time if at_once else max(0, total - size) if folds else 0
-    return {
-        "step": time,
-        "iteration": time * inner_steps,
-        "recurrent": time * square,
-        "history": inner_steps * units * (_pending(total, size) - _pending(past, size)),
-        "matrix": with_matrix * inner_steps * square,
-        "fold": timescales * square * (folds * size + at_once),
-        "move": timescales * square * (folds + bool(at_once)),
-        "sum": timescales * square * with_matrix if timescales > 1 else 0.0,
-    }
-
-
-def _pending(steps: int, chunk: int) -> float:
-    """Σ t mod chunk over the first steps: how many states a step finds that are not folded."""
-    whole, rest = divmod(steps, chunk)
-    return whole * chunk * (chunk - 1) / 2 + rest * (rest - 1) / 2
 
 
 def home(kernel: str) -> str:
@@ -231,5 +180,5 @@ def _interpreted() -> bool:
 
 def _candidates(kernel: str, units: int) -> list[tuple[str, int | None]]:
     """Forms and chunks to choose from; plain torch wants long chunks, since each step costs it the same."""
-    chunks = {"numba": CHUNKS, "triton": triton_cost.CHUNKS}.get(kernel, (max(2, units),))
+    chunks = {"numba": numba_cost.CHUNKS, "triton": triton_cost.CHUNKS}.get(kernel, (max(2, units),))
     return [("attention", None), ("dense", 1), *(("hybrid", chunk) for chunk in chunks)]

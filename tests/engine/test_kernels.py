@@ -15,6 +15,13 @@ from fwsim.engine.kernels import numba_run, numba_threads
 from tests.engine.comparison import compare, network
 
 
+@pytest.fixture(params=[False, True], ids=["one entry", "lanes"])
+def lanes(request, monkeypatch):
+    """Runs the attention form one entry after the other, or in lanes, whatever the planner thinks."""
+    monkeypatch.setattr(numba_run, "in_lanes", lambda *sizes: request.param)
+
+
+@pytest.mark.usefixtures("lanes")
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_random_networks_match_the_reference(data):
@@ -22,7 +29,7 @@ def test_random_networks_match_the_reference(data):
         return data.draw(st.sampled_from(values))
 
     torch.manual_seed(draw(*range(8)))
-    batch, timescales = draw(1, 3), draw(1, 3)
+    batch, timescales = draw(1, 3, 19), draw(1, 3)
     net = network(
         draw(1, 7, 50),
         timescales,
@@ -52,6 +59,7 @@ def test_wide_networks_match_the_reference(timescales, chunk):
     compare(numba_run, network(129, timescales, 2, learn=("tau", "eta")), batch=2, time=33, chunk=chunk)
 
 
+@pytest.mark.usefixtures("lanes")
 @pytest.mark.parametrize("chunk", [None, 1, 4])
 def test_without_normalisation(chunk):
     torch.manual_seed(2)
@@ -59,12 +67,14 @@ def test_without_normalisation(chunk):
     compare(numba_run, network(7, 1, 1, normalise="none"), batch=3, time=3, chunk=chunk)
 
 
+@pytest.mark.usefixtures("lanes")
 @pytest.mark.parametrize("inner_steps", [0, 1, 5])
 def test_without_memory(inner_steps):
     torch.manual_seed(3)
     compare(numba_run, network(20, 0, inner_steps), batch=3, time=9, chunk=None)
 
 
+@pytest.mark.usefixtures("lanes")
 @pytest.mark.parametrize("chunk", [None, 1, 16])
 @pytest.mark.parametrize("units", [50, 129])
 def test_single_precision_is_close(units, chunk):
@@ -73,6 +83,7 @@ def test_single_precision_is_close(units, chunk):
     compare(numba_run, net, batch=2, time=11, chunk=chunk, dtype=torch.float32)
 
 
+@pytest.mark.usefixtures("lanes")
 @pytest.mark.parametrize("form", ["attention", "hybrid", "dense"])
 def test_a_run_cut_in_two_equals_the_run_in_one(form):
     torch.manual_seed(5)
@@ -101,15 +112,16 @@ def torch_threads():
     torch.set_num_threads(threads)
 
 
+@pytest.mark.usefixtures("lanes")
 @pytest.mark.parametrize("openmp", [True, False], ids=["OpenMP's team", "plain threads"])
 def test_threads_give_the_same_numbers(openmp, torch_threads, monkeypatch):
     if not openmp:
-        monkeypatch.setattr(numba_threads, "_openmp", lambda: None)
-    elif numba_threads._openmp() is None:
+        monkeypatch.setattr(numba_threads, "_openmp", lambda: 0)
+    elif not numba_threads._openmp():
         pytest.skip("torch came with another runtime of threads")
     torch.manual_seed(6)
     net = network(20, 1, 2, kernel="numba")
-    x = torch.randn(5, 9, 3, dtype=torch.float64)
+    x = torch.randn(21, 9, 3, dtype=torch.float64)
     results = []
     for number in (1, 2, 3, 8):
         torch_threads(number)
@@ -132,11 +144,12 @@ def test_several_callers_at_once(torch_threads):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_an_error_in_a_thread_reaches_the_caller(threads, torch_threads):
+def test_an_error_in_a_thread_reaches_the_caller(threads, torch_threads, monkeypatch):
+    monkeypatch.setattr(numba_threads, "_openmp", lambda: 0)
     torch_threads(threads)
 
-    def interrupted(part, first, last, *arrays):
-        if last > first:
+    def interrupted(team, part, parts, batch, *arrays):
+        if batch and part == parts - 1:
             raise KeyboardInterrupt
 
     interrupted.__name__ = "forward"
@@ -144,6 +157,7 @@ def test_an_error_in_a_thread_reaches_the_caller(threads, torch_threads):
         numba_threads.share_out(interrupted, 4, np.zeros(1), np.zeros(1))
 
 
+@pytest.mark.usefixtures("lanes")
 def test_results_do_not_depend_on_what_lay_in_memory(monkeypatch):
     torch.manual_seed(7)
     net = network(7, 2, 2, kernel="numba", form="hybrid", learn=("tau",))
@@ -173,6 +187,7 @@ def test_empty_batch_and_empty_sequence(batch, time):
     assert state.memory.shape == (batch, 1, 7, 7)
 
 
+@pytest.mark.usefixtures("lanes")
 @pytest.mark.parametrize("chunk", [None, 2])
 def test_nan_is_handed_on(chunk):
     net = network(7, 1, 1)
@@ -195,6 +210,7 @@ def test_backward_twice_and_second_derivatives():
         gradient.sum().backward()
 
 
+@pytest.mark.usefixtures("lanes")
 @pytest.mark.parametrize("inner_steps", [1, 3])
 def test_a_training_step_keeps_at_most_four_numbers_for_each_state(inner_steps):
     torch.manual_seed(8)

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 import fwsim as fw
-from fwsim.engine.planner import operations, plan
+from fwsim.engine.kernels.numba_cost import operations
+from fwsim.engine.planner import plan
 
 HEBBIAN = fw.Hebbian(tau=20.0, eta=0.5)
 SIZES = {"batch": 4, "time": 50, "units": 50, "inner_steps": 1}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -68,20 +69,47 @@ def as_read(
     if trace is None:
         return Memory(drive[:, :0], none(0, 0, 0, 0), none(1, 0), none(1, 0, 1), none(1, 0, 1), 1)
     assert isinstance(trace.rule, Hebbian)
-    before, rule = trace.history.shape[1], _at_least_single(trace.rule)
+    before = trace.history.shape[1]
     room = before + writes + 1 if chunk is None else chunk
     reach = room if reach is None else reach
     folds = before + writes >= room
     matrix = none(0, 0, 0, 0) if trace.matrix is None else trace.matrix
-    lag = torch.arange(reach, -1, -1, dtype=rule.tau.dtype, device=drive.device)
-    age_weight = _table(rule.kernel(lag[1:], trace.dt), 1, drive)
-    write_weight = decayed = none(1, 0, rule.timescales)
-    if folds or matrix.numel():
-        left = rule.decay(trace.dt)[..., None, :] ** lag.flip(0)[:, None]
-        decayed = _table(left, 2, drive)
+    wanted = (trace.dt, reach, folds, folds or matrix.numel() > 0, drive.dtype)
+    values = _constants(trace.rule)
+    tables = _tables(trace.rule, *wanted) if values is None else _known_tables(values, *wanted)
+    return Memory(trace.history, matrix, *tables, room)
+
+
+def _tables(
+    rule: Hebbian, dt: float, reach: int, folds: bool, carried: bool, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compute `age_weight`, `write_weight` if states are folded, and `decayed` if there is a matrix."""
+    rule = _at_least_single(rule)
+    lag = torch.arange(reach, -1, -1, dtype=rule.tau.dtype, device=rule.tau.device)
+    age_weight = _table(rule.kernel(lag[1:], dt), 1, dtype)
+    write_weight = decayed = age_weight.new_empty(1, 0, rule.timescales)
+    if carried:
+        left = rule.decay(dt)[..., None, :] ** lag.flip(0)[:, None]
+        decayed = _table(left, 2, dtype)
     if folds:
-        write_weight = _table(rule.strength(trace.dt)[..., None, :] * left[..., :reach, :], 2, drive)
-    return Memory(trace.history, matrix, age_weight, write_weight, decayed, room)
+        write_weight = _table(rule.strength(dt)[..., None, :] * left[..., :reach, :], 2, dtype)
+    return age_weight, write_weight, decayed
+
+
+def _constants(rule: Hebbian) -> tuple | None:
+    """Parameters as plain numbers, if they are few, not trained, and need not be fetched from a device."""
+    given = rule.values()
+    if any(value.ndim != 1 or value.requires_grad or value.is_cuda for value in given.values()):
+        return None
+    return tuple((name, value.dtype, *value.tolist()) for name, value in given.items())
+
+
+@lru_cache(maxsize=256)
+def _known_tables(values: tuple, *wanted: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """`_tables` of constant parameters, which take a short run as long as the rest of it. Not to be written to."""
+    with torch.inference_mode(False), torch.no_grad():
+        rule = Hebbian(**{name: torch.tensor(numbers, dtype=dtype) for name, dtype, *numbers in values})
+        return _tables(rule, *wanted)
 
 
 def after_run(trace: Trace | None, states: Tensor, matrix: Tensor, chunk: int, writes: int) -> Trace | None:
@@ -101,6 +129,6 @@ def _at_least_single(rule: Hebbian) -> Hebbian:
     return rule.with_values(**{name: value.to(wide[name]) for name, value in rule.values().items()})
 
 
-def _table(values: Tensor, axes: int, like: Tensor) -> Tensor:
+def _table(values: Tensor, axes: int, dtype: torch.dtype) -> Tensor:
     """Give a table a batch axis and the type of the run."""
-    return (values if values.ndim > axes else values[None]).to(like.dtype)
+    return (values if values.ndim > axes else values[None]).to(dtype)

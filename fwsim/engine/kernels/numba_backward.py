@@ -6,7 +6,7 @@ at the start of each is folded anew from the last checkpoint before it, and insi
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +38,7 @@ from fwsim.engine.kernels.numba_step import (
     settle,
     write,
 )
+from fwsim.engine.kernels.numba_team import share
 from fwsim.engine.kernels.numba_vectors import (
     active,
     add,
@@ -67,8 +68,8 @@ class Gradients(NamedTuple):
     decayed: np.ndarray
 
 
-@kernel
-def backward(
+@apart
+def backward_part(
     part: int,
     first: int,
     last: int,
@@ -327,3 +328,9 @@ def refold(
         target = group_matrices[place * size : (place + 1) * size]
         copy_rows(group_matrices[(place - 1) * size : place * size], target, width)
         fold(past, target, chunk, cell, path)
+
+
+@kernel
+def backward(team: int, part: int, parts: int, batch: int, *given: Any) -> None:
+    """Share `backward_part` out; see `share`."""
+    share(team, part, parts, batch, backward_part, given)

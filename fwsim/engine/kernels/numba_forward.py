@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fwsim.engine.kernels.numba_room import (
@@ -17,11 +19,12 @@ from fwsim.engine.kernels.numba_room import (
     unload_matrix,
 )
 from fwsim.engine.kernels.numba_step import Cell, Past, Path, begin, fold, forget, prepare, settle, write
-from fwsim.engine.kernels.numba_vectors import active, copy, kernel, merged, sum_rows
+from fwsim.engine.kernels.numba_team import share
+from fwsim.engine.kernels.numba_vectors import active, apart, copy, kernel, merged, sum_rows
 
 
-@kernel
-def forward(
+@apart
+def forward_part(
     part: int,
     first: int,
     last: int,
@@ -108,3 +111,9 @@ def run_entry(
                 number = (before + step + 1) // sizes.chunk
                 if number % sizes.group == 0 and number // sizes.group <= kept.checkpoints.shape[1]:
                     copy_rows(past.matrices, kept.checkpoints[entry, number // sizes.group - 1], cell.units)
+
+
+@kernel
+def forward(team: int, part: int, parts: int, batch: int, *given: Any) -> None:
+    """Share `forward_part` out; see `share`."""
+    share(team, part, parts, batch, forward_part, given)

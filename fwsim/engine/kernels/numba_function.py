@@ -23,7 +23,7 @@ KEPT_STATES = (
 )
 
 
-def run_forward(sizes: Sizes, inner: bool, differentiable: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
+def run_forward(sizes: Sizes, inner: bool, *tensors: Tensor, differentiable: bool) -> tuple[Tensor, ...]:
     """Run a sequence; inputs as in `Sequence`.
 
     `drive` is used up: pages that are already there hold z for the way back, or the states if there is none.
@@ -38,7 +38,7 @@ def run_forward(sizes: Sizes, inner: bool, differentiable: bool, *tensors: Tenso
     drive = drive.detach().contiguous()
     batch, steps, units = drive.shape
     folds = (memory[0].shape[1] + sizes.writes) // sizes.chunk if sizes.matrices else 0
-    states = _like(drive) if differentiable else drive
+    states = like(drive) if differentiable else drive
     every = drive.new_empty((batch, steps, sizes.inner_steps + 1, units) if inner else (0, 0, 0, 0))
     final = drive.new_empty(batch if folds else 0, sizes.matrices, units, units)
     kept = _kept(sizes, drive, folds if differentiable else None)
@@ -49,12 +49,12 @@ def run_forward(sizes: Sizes, inner: bool, differentiable: bool, *tensors: Tenso
         sizes,
         parameters,
         _rows(W.T),
-        *_arrays((drive, hidden)),
-        Stored(*_arrays(memory)),
+        *arrays((drive, hidden)),
+        Stored(*arrays(memory)),
         new_room(sizes, parameters.dtype, thread_count(batch)),
-        *_arrays((states, every)),
-        Kept(*_arrays(kept)),
-        *_arrays((final,)),
+        *arrays((states, every)),
+        Kept(*arrays(kept)),
+        *arrays((final,)),
     )
     return states, every, final, *kept
 
@@ -69,7 +69,7 @@ class Sequence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, sizes: Sizes, inner: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Run the sequence."""
-        states, every, final, *kept = run_forward(sizes, inner, True, *tensors)
+        states, every, final, *kept = run_forward(sizes, inner, *tensors, differentiable=True)
         ctx.sizes = sizes
         ctx.save_for_backward(*tensors[1:], states, *kept)
         return states, every, final
@@ -85,9 +85,9 @@ class Sequence(torch.autograd.Function):
         batch, rates = states.shape[0], any(wanted[7:])
         parameters = _parameters(sizes, gain, bias)
 
-        d_drive, d_hidden, d_written = _like(states), _like(hidden), _like(written)
+        d_drive, d_hidden, d_written = like(states), like(hidden), like(written)
         d_parameters = np.zeros((batch, 2, parameters.shape[1]), parameters.dtype)
-        d_matrix = _like(matrix) if wanted[6] else matrix[:0]
+        d_matrix = like(matrix) if wanted[6] else matrix[:0]
         d_tables = [room_for_table(table, batch if rates else 0) for table in tables]
         d_inner = d_inner if d_inner.numel() else d_inner.new_empty(1, 1, 0, 1)
         parts = thread_count(batch)
@@ -97,13 +97,13 @@ class Sequence(torch.autograd.Function):
             sizes,
             parameters,
             _rows(W),
-            *_arrays((states,)),
-            Stored(*_arrays(memory)),
-            Kept(*_arrays(kept)),
+            *arrays((states,)),
+            Stored(*arrays(memory)),
+            Kept(*arrays(kept)),
             new_room(sizes, parameters.dtype, parts),
             new_adjoint_room(sizes, parameters.dtype, parts),
-            *_arrays((d_states, d_inner, d_final)),
-            Gradients(d_parameters, *_arrays((d_drive, d_hidden, d_written, d_matrix, *d_tables))),
+            *arrays((d_states, d_inner, d_final)),
+            Gradients(d_parameters, *arrays((d_drive, d_hidden, d_written, d_matrix, *d_tables))),
         )
         summed = torch.from_numpy(d_parameters.sum(0)[:, : sizes.units])
         d_gain, d_bias = summed if sizes.normalise else (None, None)
@@ -130,11 +130,13 @@ def _kept(sizes: Sizes, drive: Tensor, folds: int | None) -> tuple[Tensor, ...]:
     )
 
 
-def _arrays(tensors: Iterable[Tensor]) -> list[np.ndarray]:
+def arrays(tensors: Iterable[Tensor]) -> list[np.ndarray]:
+    """Tensors as kernels take them."""
     return [tensor.detach().contiguous().numpy() for tensor in tensors]
 
 
-def _like(tensor: Tensor) -> Tensor:
+def like(tensor: Tensor) -> Tensor:
+    """Room for as many numbers in the order of kernels."""
     return torch.empty_like(tensor, memory_format=torch.contiguous_format)
 
 
@@ -148,7 +150,7 @@ def _rows(matrix: Tensor) -> np.ndarray:
 
 def _parameters(sizes: Sizes, gain: Tensor, bias: Tensor) -> np.ndarray:
     """Gain and bias of an iteration, those of h_0, and the mask: `[5, unit]`, padded; see `Cell`."""
-    given = np.stack(_arrays((gain, bias)))
+    given = np.stack(arrays((gain, bias)))
     rows = np.zeros((5, padded(sizes.units, given.itemsize)), given.dtype)
     rows[[0, 2, 4], : sizes.units] = 1
     if sizes.normalise != NORMALISATIONS["none"]:

@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fwsim.engine.kernels.numba_vectors import VECTOR_BYTES, _broadcast, _vector
+from fwsim.engine.kernels.numba_vectors import VECTOR_BYTES, broadcast, vector_at
 
 GROUP = 4  # entries
 BLOCK = 6  # vectors of each entry's result that are held in registers at once
@@ -24,7 +24,7 @@ def _multiply_block(builder: Any, operands: dict, kind: Any, itemsize: int, vect
 
     def results(entry: int, vector: int) -> Any:
         first = builder.mul(operands["out_stride"], i64(entry))
-        return _vector(
+        return vector_at(
             builder, operands["out"], builder.add(builder.add(first, start), i64(vector * kind.count)), kind
         )
 
@@ -36,14 +36,14 @@ def _multiply_block(builder: Any, operands: dict, kind: Any, itemsize: int, vect
         first = builder.add(builder.mul(loop.index, operands["stride"]), start)
         row = [
             builder.load(
-                _vector(builder, operands["rows"], builder.add(first, i64(v * kind.count)), kind),
+                vector_at(builder, operands["rows"], builder.add(first, i64(v * kind.count)), kind),
                 align=itemsize,
             )
             for v in range(vectors)
         ]
         for entry, parts in enumerate(sums):
             place = builder.add(builder.mul(operands["value_stride"], i64(entry)), loop.index)
-            value = _broadcast(builder, builder.load(builder.gep(operands["value"], [place])), kind)
+            value = broadcast(builder, builder.load(builder.gep(operands["value"], [place])), kind)
             for numbers, part in zip(row, parts):
                 product = builder.fmul(numbers, value, flags=("contract",))
                 builder.store(builder.fadd(builder.load(part), product, flags=("contract",)), part)

@@ -17,7 +17,8 @@ from numba.extending import intrinsic
 from fwsim.engine.cell import EPSILON
 from fwsim.engine.kernels.numba_products import GROUP, multiply
 from fwsim.engine.kernels.numba_room import load_matrix, unload_matrix
-from fwsim.engine.kernels.numba_vectors import active, clear, copy, inlined, kernel, merged, sum_rows
+from fwsim.engine.kernels.numba_team import share
+from fwsim.engine.kernels.numba_vectors import active, apart, clear, copy, inlined, kernel, merged, sum_rows
 
 FIELD, REACHED, KICK, RATE, AHEAD, STATE = range(6)  # rows; the state is followed by what is sent, and so on
 NONE, LAYER, DIVISIVE, SUBTRACTIVE = range(4)
@@ -280,8 +281,8 @@ def begin(entry: int, state: np.ndarray, sizes: Sizes, model: Model, rows: np.nd
     call(sizes.finish, rows)
 
 
-@kernel
-def rates(
+@apart
+def rates_part(
     part: int,
     first: int,
     last: int,
@@ -342,3 +343,9 @@ def rates(
                 copy(group[member, STATE + row], state[entry + member, row], units)
         if remembers:
             unload_matrix(matrices, memory, entry, units)
+
+
+@kernel
+def rates(team: int, part: int, parts: int, batch: int, *given: Any) -> None:
+    """Share `rates_part` out; see `share`."""
+    share(team, part, parts, batch, rates_part, given)

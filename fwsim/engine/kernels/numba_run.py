@@ -8,6 +8,7 @@ step costs the inner loop's reads of the matrix (N² each, over active units) an
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,7 +17,9 @@ from fwsim.engine.cell import Cell
 from fwsim.engine.kernels import reference
 from fwsim.engine.kernels.codes import ACTIVATIONS, NORMALISATIONS
 from fwsim.engine.kernels.memory import Memory, after_run, as_read, before_run
+from fwsim.engine.kernels.numba_cost import in_lanes
 from fwsim.engine.kernels.numba_function import Sequence, run_forward
+from fwsim.engine.kernels.numba_lane_function import LaneSequence, run_lanes
 from fwsim.engine.kernels.numba_room import Sizes
 from fwsim.engine.kernels.numba_threads import thread_count
 from fwsim.engine.trace import Trace
@@ -36,12 +39,17 @@ def run(
     trace, writes = before_run(cell, hidden, trace, drive.shape[1], chunk)
     memory = as_read(trace, drive, chunk, writes)
     sizes = _sizes(cell, trace, memory, drive, writes)
-    tensors = (drive, hidden, cell.W, cell.gain, cell.bias, *memory[:5])
-    differentiable = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    if differentiable:
-        states, every, matrix = Sequence.apply(sizes, inner, *tensors)
+    shared = (drive, hidden, cell.W, cell.gain, cell.bias)
+    differentiable = torch.is_grad_enabled() and any(each.requires_grad for each in (*shared, *memory[:5]))
+    if sizes.matrices == 0 and in_lanes(
+        *drive.shape, cell.inner_steps, memory.written.shape[1], drive.itemsize
+    ):
+        attend = LaneSequence.apply if differentiable else partial(run_lanes, differentiable=False)
+        states, every, *_ = attend(sizes, inner, *shared, memory.written, memory.age_weight)
+        matrix = memory.matrix
     else:
-        states, every, matrix, *_ = run_forward(sizes, inner, False, *tensors)
+        advance = Sequence.apply if differentiable else partial(run_forward, differentiable=False)
+        states, every, matrix, *_ = advance(sizes, inner, *shared, *memory[:5])
     return Trajectory(
         states, every if inner else None, after_run(trace, states, matrix, memory.chunk, writes)
     )

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from threading import Lock, Timer
@@ -23,57 +22,30 @@ from fwsim.progress import DELAY
 
 _compiling = Lock()
 _compiled: set[tuple[str, Any]] = set()
-_TeamWork = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 def share_out(kernel: Any, batch: int, *arrays: Any) -> None:
-    """Call `kernel(part, first, last, *arrays)` for consecutive parts of the batch, one a thread."""
+    """Call a kernel for consecutive parts of the batch, one a thread; see `numba_team.share`."""
     parts = thread_count(batch)
-    bounds = [batch * part // parts for part in range(parts + 1)]
     _compile(kernel, arrays)
-    left = iter(range(parts))
-
-    def work() -> None:
-        for part in left:
-            kernel(part, bounds[part], bounds[part + 1], *arrays)
-
-    if parts == 1:
-        work()
-    elif (team := _openmp()) is not None:
-        _run_on_team(team, work, parts)
-    else:
-        pool = _pool(os.getpid(), parts - 1)
-        others = [pool.submit(work) for _ in range(1, parts)]
-        work()
-        for other in others:
-            other.result()
-
-
-def _run_on_team(team: Any, work: Callable[[], None], threads: int) -> None:
-    """Run `work` on each thread of the caller's OpenMP team."""
-    errors: list[BaseException] = []
-
-    def body(_: Any) -> None:
-        try:
-            work()
-        except BaseException as error:  # also Ctrl-C must not be lost between C and Python
-            errors.append(error)
-
-    team(_TeamWork(body), None, threads, 0)
-    if errors:
-        raise errors[0]
+    team = _openmp() if parts > 1 else 0
+    if team or parts == 1:
+        kernel(team, 0, parts, batch, *arrays)
+        return
+    pool = _pool(os.getpid(), parts - 1)
+    others = [pool.submit(kernel, 0, part, parts, batch, *arrays) for part in range(1, parts)]
+    kernel(0, 0, parts, batch, *arrays)
+    for other in others:
+        other.result()
 
 
 @cache
-def _openmp() -> Any | None:
-    """Entry point of GNU's and LLVM's OpenMP that runs a function on a team, if torch has loaded one."""
+def _openmp() -> int:
+    """Address of what runs a function on a team of GNU's or LLVM's OpenMP; 0 if torch has loaded neither."""
     try:
-        team = ctypes.CDLL(None).GOMP_parallel
+        return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p).value or 0
     except (AttributeError, OSError, TypeError):
-        return None
-    team.argtypes = [_TeamWork, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
-    team.restype = None
-    return team
+        return 0
 
 
 @cache
@@ -97,7 +69,7 @@ def _compile(kernel: Any, arrays: tuple) -> None:
     notice.start()
     try:
         with _compiling:
-            kernel(0, 0, 0, *arrays)
+            kernel(0, 0, 1, 0, *arrays)
     finally:
         notice.cancel()
     _compiled.add((name, precision))

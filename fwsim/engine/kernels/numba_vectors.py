@@ -17,7 +17,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-VECTOR_BYTES = 64
+from fwsim.engine.kernels.codes import VECTOR_BYTES
+
 BLOCK = 8  # vectors of the result that are held in registers at once
 # Other processors than those with AVX-512 would take entries out of a vector one by one.
 COMPRESSES = llvm.llvm_version_info >= (19,) and llvm.get_host_cpu_features().get("avx512vl", False)
@@ -55,7 +56,7 @@ def padded(size: int, itemsize: int) -> int:
     return -(-size // lanes) * lanes
 
 
-def _vector(builder: Any, pointer: Any, offset: Any, kind: Any) -> Any:
+def vector_at(builder: Any, pointer: Any, offset: Any, kind: Any) -> Any:
     """Pointer to the vector that starts `offset` numbers after `pointer`."""
     return builder.bitcast(builder.gep(pointer, [offset]), kind.as_pointer())
 
@@ -65,23 +66,23 @@ def _sum_block(builder: Any, operands: dict, kind: Any, itemsize: int, vectors: 
     i64 = ir.IntType(64)
     chains = max(1, LATENCY // vectors)
     partial = [[cgutils.alloca_once(builder, kind) for _ in range(vectors)] for _ in range(chains)]
-    scale = _broadcast(builder, operands["scale"], kind)
+    scale = broadcast(builder, operands["scale"], kind)
     for chain, sums in enumerate(partial):
         for vector, accumulator in enumerate(sums):
             if chain:
                 builder.store(ir.Constant(kind, [0.0] * kind.count), accumulator)
                 continue
             place = builder.add(start, i64(vector * kind.count))
-            old = builder.load(_vector(builder, operands["out"], place, kind), align=itemsize)
+            old = builder.load(vector_at(builder, operands["out"], place, kind), align=itemsize)
             builder.store(builder.fmul(old, scale), accumulator)
 
     def add_row(position: Any, sums: list) -> None:
         row = builder.sext(builder.load(builder.gep(operands["index"], [position])), i64)
-        weight = _broadcast(builder, builder.load(builder.gep(operands["value"], [position])), kind)
+        weight = broadcast(builder, builder.load(builder.gep(operands["value"], [position])), kind)
         first = builder.add(builder.mul(row, operands["stride"]), start)
         for vector, accumulator in enumerate(sums):
             place = builder.add(first, i64(vector * kind.count))
-            entry = builder.load(_vector(builder, operands["rows"], place, kind), align=itemsize)
+            entry = builder.load(vector_at(builder, operands["rows"], place, kind), align=itemsize)
             product = builder.fmul(entry, weight, flags=("contract",))
             builder.store(builder.fadd(builder.load(accumulator), product, flags=("contract",)), accumulator)
 
@@ -99,10 +100,10 @@ def _sum_block(builder: Any, operands: dict, kind: Any, itemsize: int, vectors: 
         for sums in partial[1:]:
             total = builder.fadd(total, builder.load(sums[vector]))
         place = builder.add(start, i64(vector * kind.count))
-        builder.store(total, _vector(builder, operands["out"], place, kind), align=itemsize)
+        builder.store(total, vector_at(builder, operands["out"], place, kind), align=itemsize)
 
 
-def _broadcast(builder: Any, number: Any, kind: Any) -> Any:
+def broadcast(builder: Any, number: Any, kind: Any) -> Any:
     """Fill a vector with one number."""
     nothing = ir.Constant(kind, ir.Undefined)
     first = builder.insert_element(nothing, number, ir.IntType(32)(0))
@@ -191,7 +192,7 @@ def _dot(typingctx: Any, a: Any, b: Any, width: Any) -> tuple:
 
         def add_products(start: Any, total: Any) -> None:
             x, y = (
-                builder.load(_vector(builder, data, start, kind), align=itemsize) for data in (one, other)
+                builder.load(vector_at(builder, data, start, kind), align=itemsize) for data in (one, other)
             )
             product = builder.fmul(x, y, flags=("contract",))
             builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
@@ -252,14 +253,14 @@ def _active_compressed(typingctx: Any, state: Any, size: Any, index: Any, value:
                 builder.module, ir.FunctionType(kind, [kind, mask_kind, kind]), name
             )
             together = builder.call(function, [vector, mask, ir.Constant(kind, ir.Undefined)])
-            builder.store(together, _vector(builder, target, builder.load(found), kind), align=4)
+            builder.store(together, vector_at(builder, target, builder.load(found), kind), align=4)
 
         with cgutils.for_range_slice(builder, i64(0), args[1], i64(lanes)) as (start, _):
-            entries = builder.load(_vector(builder, state, start, numbers), align=itemsize)
-            first = _broadcast(builder, builder.trunc(start, i32), places)
+            entries = builder.load(vector_at(builder, state, start, numbers), align=itemsize)
+            first = broadcast(builder, builder.trunc(start, i32), places)
             place = builder.add(first, ir.Constant(places, list(range(lanes))))
             spikes = builder.fcmp_unordered("!=", entries, ir.Constant(numbers, [0.0] * lanes))
-            inside = builder.icmp_signed("<", place, _broadcast(builder, size, places))
+            inside = builder.icmp_signed("<", place, broadcast(builder, size, places))
             mask = builder.and_(spikes, inside)
             compress(places, "i32", place, mask, index)
             compress(numbers, f"f{8 * itemsize}", entries, mask, value)
@@ -305,6 +306,19 @@ def add(source: np.ndarray, target: np.ndarray, size: int) -> None:
         target[i] += source[i]
 
 
+@merged
+def tanh_within(x: Any, number: Any) -> Any:
+    """Hyperbolic tangent of numbers (or lanes) up to 20, in operations that vectors have; see `tanh`."""
+    x = x * number(1 / 32)
+    y = x * x
+    above = ((number(36) * y + number(6930)) * y + number(270270)) * y + number(2027025)
+    below = (((y + number(630)) * y + number(51975)) * y + number(945945)) * y + number(2027025)
+    t = x * above / below
+    for _ in range(5):
+        t = number(2) * t / (number(1) + t * t)
+    return t
+
+
 @inlined
 def tanh(values: np.ndarray) -> None:
     """Replace values by their hyperbolic tangent, NaN by NaN, in vectors, which libm's function is not.
@@ -313,17 +327,9 @@ def tanh(values: np.ndarray) -> None:
     |x| ≤ 20/32; tanh 2x = 2t/(1 + t²) then goes up five times and does not enlarge a relative error. Beyond 20,
     1 − |tanh x| is below 10⁻¹⁷.
     """
-    number = values.dtype.type
-    top = number(20)
+    top = values.dtype.type(20)
     for i in range(values.shape[0]):
         x = values[i]
         x = top if x > top else x
         x = -top if x < -top else x
-        x *= number(1 / 32)
-        y = x * x
-        above = ((number(36) * y + number(6930)) * y + number(270270)) * y + number(2027025)
-        below = (((y + number(630)) * y + number(51975)) * y + number(945945)) * y + number(2027025)
-        t = x * above / below
-        for _ in range(5):
-            t = number(2) * t / (number(1) + t * t)
-        values[i] = t
+        values[i] = tanh_within(x, values.dtype.type)

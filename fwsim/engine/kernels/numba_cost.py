@@ -1,0 +1,95 @@
+"""How long the compiled kernels are expected to take, for the planner to compare the forms of a memory.
+
+The time is modelled as a sum of counted operations (`operations`), each with a time that
+`benchmarks/engine_planner.py` fits to measured runs. The same counts serve the reference, whose order of the forms is
+that of the arithmetic.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+
+from fwsim.engine.kernels.codes import VECTOR_BYTES
+
+CHUNKS = (8, 16, 32, 64)  # of the hybrid
+
+NANOSECONDS = {
+    "step": 1060.0,
+    "iteration": 393.0,
+    "recurrent": 0.123,
+    "history": 0.226,
+    "matrix": 0.0182,
+    "fold": 0.141,
+    "move": 1.36,
+    "sum": 0.0424,
+}
+LANE_NANOSECONDS = {"step": 1870.0, "recurrent": 1.62, "history": 4.59}  # of a vector of batch entries
+
+
+def cost(
+    *,
+    chunk: int | None,
+    time: int,
+    units: int,
+    inner_steps: int,
+    timescales: int,
+    past: int = 0,
+    batch: int = 1,
+    itemsize: int = 4,
+) -> float:
+    """Estimate the time of a batch entry in ns; see `operations`. `itemsize`: bytes of a number."""
+    counts = operations(
+        chunk=chunk, time=time, units=units, inner_steps=inner_steps, timescales=timescales, past=past
+    )
+    alone = sum(NANOSECONDS[name] * count for name, count in counts.items())
+    if chunk is not None:
+        return alone
+    together = sum(nanoseconds * counts[name] for name, nanoseconds in LANE_NANOSECONDS.items())
+    vectors = -(-batch * itemsize // VECTOR_BYTES)
+    return min(alone, together * vectors / max(1, batch))
+
+
+@lru_cache(maxsize=256)
+def in_lanes(batch: int, time: int, units: int, inner_steps: int, past: int, itemsize: int) -> bool:
+    """Whether the attention form (or a network without memory) runs sooner with a lane for each batch entry."""
+    estimate = partial(
+        cost, chunk=None, time=time, units=units, inner_steps=inner_steps, timescales=1, past=past
+    )
+    return estimate(batch=batch, itemsize=itemsize) < estimate()
+
+
+def operations(
+    *, chunk: int | None, time: int, units: int, inner_steps: int, timescales: int, past: int = 0
+) -> dict[str, float]:
+    """Count what a batch entry takes.
+
+    Returns
+    -------
+    dict
+        `step`, `iteration`: how many; `recurrent`: products in W h; `history`: products in reads of the states
+        written since the last folding; `matrix`: products in reads of the matrix; `fold`: products in foldings;
+        `move`: numbers of matrices that foldings load and store; `sum`: products in adding several time scales
+        up.
+    """
+    square = float(units * units)
+    size = past + time + 1 if chunk is None else chunk
+    at_once, past = (past, 0) if past >= size else (0, past)  # a longer past is folded before the first step
+    total = past + time
+    folds = total // size
+    with_matrix = time if at_once else max(0, total - size) if folds else 0
+    return {
+        "step": time,
+        "iteration": time * inner_steps,
+        "recurrent": time * square,
+        "history": inner_steps * units * (_pending(total, size) - _pending(past, size)),
+        "matrix": with_matrix * inner_steps * square,
+        "fold": timescales * square * (folds * size + at_once),
+        "move": timescales * square * (folds + bool(at_once)),
+        "sum": timescales * square * with_matrix if timescales > 1 else 0.0,
+    }
+
+
+def _pending(steps: int, chunk: int) -> float:
+    """Σ t mod chunk over the first steps: how many states a step finds that are not folded."""
+    whole, rest = divmod(steps, chunk)
+    return whole * chunk * (chunk - 1) / 2 + rest * (rest - 1) / 2

@@ -1,0 +1,149 @@
+"""Matrix times vector in every lane: the one product that lane kernels are made of.
+
+A product loads each number of its matrix once, for one multiply–add. So that it waits for nothing else, eight rows of
+the result stay in registers, or as many partial sums of fewer rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from fwsim.engine.kernels.numba_lanes import vector_kind
+from fwsim.engine.kernels.numba_vectors import BLOCK, LATENCY, broadcast, vector_at
+
+I64 = ir.IntType(64)
+SIZES = ("out_step", "row_step", "column_step", "vector_step", "rows", "columns")
+
+
+def _product(shared: bool) -> Any:
+    """Make the intrinsic whose matrix is shared by all lanes, or has a row of lanes for each entry."""
+
+    def typed(
+        typingctx: Any,
+        out: Any,
+        out_row: Any,
+        matrix: Any,
+        start: Any,
+        row_step: Any,
+        column_step: Any,
+        vector: Any,
+        vector_row: Any,
+        vector_step: Any,
+        rows: Any,
+        columns: Any,
+    ) -> tuple:
+        steps = [types.int64] * 3
+        signature = types.void(
+            out, types.int64, matrix, *steps, vector, types.int64, types.int64, types.int64, types.int64
+        )
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            data = [context.make_array(signature.args[i])(context, builder, args[i]).data for i in (0, 2, 6)]
+            kind = vector_kind(signature.args[0].dtype)
+            lanes = I64(kind.count)
+            offsets = [
+                builder.mul(args[1], lanes),
+                args[3] if shared else builder.mul(args[3], lanes),
+                builder.mul(args[7], lanes),
+            ]
+            pointers = [builder.gep(each, [offset]) for each, offset in zip(data, offsets, strict=True)]
+            unit = I64(1) if shared else lanes
+            sizes = [
+                lanes,
+                builder.mul(args[4], unit),
+                builder.mul(args[5], unit),
+                builder.mul(args[8], lanes),
+                args[9],
+                args[10],
+            ]
+            builder.call(_multiplier(builder.module, kind, shared), [*pointers, *sizes])
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return typed
+
+
+# out[out_row + i] += Σ_j M(i, j) · vector[vector_row + j·vector_step] for i < rows and j < columns, in each lane.
+# M(i, j) is row start + i·row_step + j·column_step of `matrix [row, lane]`, or, for all lanes, that number of a flat
+# array.
+multiply_shared: Any = intrinsic(_product(shared=True))
+multiply: Any = intrinsic(_product(shared=False))
+
+
+def _multiplier(module: Any, kind: ir.VectorType, shared: bool) -> Any:
+    """Return the module's function that multiplies, written when first asked for."""
+    pointer = kind.element.as_pointer()
+    name = f"fwsim_multiply_{'shared' if shared else 'lanes'}_{kind.count}"
+    function = cgutils.get_or_insert_function(
+        module, ir.FunctionType(ir.VoidType(), [pointer] * 3 + [I64] * len(SIZES)), name
+    )
+    if not function.is_declaration:
+        return function
+    function.linkage = "linkonce_odr"
+    function.attributes.add("noinline")
+    given = dict(zip(("out", "matrix", "vector", *SIZES), function.args, strict=True))
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    blocks = builder.udiv(given["rows"], I64(BLOCK))
+    with cgutils.for_range(builder, blocks) as loop:
+        _multiply_rows(builder, given, kind, shared, BLOCK, builder.mul(loop.index, I64(BLOCK)))
+    first = builder.mul(blocks, I64(BLOCK))
+    done = function.append_basic_block("done")
+    switch = builder.switch(builder.urem(given["rows"], I64(BLOCK)), done)
+    for rows in range(1, BLOCK):
+        block = function.append_basic_block(f"rows_{rows}")
+        switch.add_case(I64(rows), block)
+        builder.position_at_end(block)
+        _multiply_rows(builder, given, kind, shared, rows, first)
+        builder.branch(done)
+    builder.position_at_end(done)
+    builder.ret_void()
+    return function
+
+
+def _multiply_rows(builder: Any, given: dict, kind: Any, shared: bool, rows: int, first: Any) -> None:
+    """Emit the product of rows `first …`, with all partial sums in registers."""
+    align, chains = {ir.FloatType(): 4, ir.DoubleType(): 8}[kind.element], max(1, LATENCY // rows)
+    zero = ir.Constant(kind, [0.0] * kind.count)
+    sums = [[cgutils.alloca_once(builder, kind) for _ in range(rows)] for _ in range(chains)]
+    for partials in sums:
+        for partial in partials:
+            builder.store(zero, partial)
+    corner = builder.gep(given["matrix"], [builder.mul(first, given["row_step"])])
+    starts = [builder.gep(corner, [builder.mul(I64(row), given["row_step"])]) for row in range(rows)]
+
+    def add(column: Any, partials: list) -> None:
+        factor = builder.load(
+            vector_at(builder, given["vector"], builder.mul(column, given["vector_step"]), kind), align=align
+        )
+        offset = builder.mul(column, given["column_step"])
+        for start, partial in zip(starts, partials, strict=True):
+            place = builder.gep(start, [offset])
+            entry = (
+                broadcast(builder, builder.load(place), kind)
+                if shared
+                else builder.load(builder.bitcast(place, kind.as_pointer()), align=align)
+            )
+            product = builder.fmul(entry, factor, flags=("contract",))
+            builder.store(builder.fadd(builder.load(partial), product, flags=("contract",)), partial)
+
+    columns = given["columns"]
+    whole = builder.mul(builder.udiv(columns, I64(chains)), I64(chains))
+    with cgutils.for_range_slice(builder, I64(0), whole, I64(chains)) as (column, _):
+        for number, partials in enumerate(sums):
+            add(builder.add(column, I64(number)), partials)
+    if chains > 1:
+        with cgutils.for_range_slice(builder, whole, columns, I64(1)) as (column, _):
+            add(column, sums[0])
+    for number in range(rows):
+        row = builder.mul(builder.add(first, I64(number)), given["out_step"])
+        place = vector_at(builder, given["out"], row, kind)
+        result = builder.load(place, align=align)
+        for partials in sums:
+            result = builder.fadd(result, builder.load(partials[number]))
+        builder.store(result, place, align=align)
