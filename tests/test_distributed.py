@@ -148,11 +148,13 @@ def test_interrupted_together_they_go_on_together(tmp_path):
     run = Run(tmp_path / "cut")
     assert run.state == "interrupted"
     assert "go on with: fwsim resume cut" in said
+    (run.folder / ".process-killed").mkdir()
     (run.experiment).write_text(run.experiment.read_text().replace("time.sleep(config.pause)", "pass"))
     resumed = subprocess.run([*TORCHRUN, "-m", "fwsim.cli", "resume", "cut"], check=False, **options)
     assert resumed.returncode == 0, resumed.stderr
     assert run.state == "finished"
     assert run.recording.sizes["epoch"] == 40
+    assert not list(run.folder.glob(".process-*"))
 
 
 @pytest.mark.slow

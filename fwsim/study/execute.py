@@ -31,6 +31,7 @@ from fwsim.study.store import save_recording
 
 log = logging.getLogger(__name__)
 
+SCRATCH = ".process-"  # folders of the processes beside the first one
 LINGER = 5.0  # s that a process which failed leaves to the first one, which torchrun ends with it, to say why
 
 
@@ -137,7 +138,7 @@ def resume(given: str | Path | Run, *, device: str | None = None) -> Run:
     config = experiment.configure(manifest["configuration"])
     context = Context(found.folder, manifest["seed"], pick_device(device or manifest["device"]), resume=True)
     entries = origin(config, context.seed, _shared(context.device))
-    together.from_first(lambda: note_resumed(found, entries))
+    together.from_first(lambda: _reopen(found, entries))
     _execute(found, experiment, config, context)
     return found
 
@@ -151,6 +152,13 @@ def _resumable(given: str | Path | Run) -> Run:
     return found
 
 
+def _reopen(run: Run, entries: Mapping[str, Any]) -> None:
+    """Note that a run goes on, and clear away what processes beside the first one left when they were killed."""
+    for left in run.folder.glob(f"{SCRATCH}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    note_resumed(run, entries)
+
+
 def note_resumed(run: Run, entries: Mapping[str, Any]) -> None:
     """Add to the manifest from where, and with which sources, a run goes on."""
     again = {key: entries[key] for key in ("started", "device", "processes", "versions", "commit", "command")}
@@ -160,7 +168,7 @@ def note_resumed(run: Run, entries: Mapping[str, Any]) -> None:
 
 def _execute(run: Run, experiment: Experiment, config: Config, context: Context) -> None:
     if not processes().first:
-        _accompany(experiment, config, context)
+        _accompany(run, experiment, config, context)
         return
     with hold(run, experiment):
         _set_aside(run.recording_path)
@@ -171,9 +179,9 @@ def _execute(run: Run, experiment: Experiment, config: Config, context: Context)
         run.update(state="finished", recording=kind, finished=now())
 
 
-def _accompany(experiment: Experiment, config: Config, context: Context) -> None:
+def _accompany(run: Run, experiment: Experiment, config: Config, context: Context) -> None:
     """Run an experiment beside the first process, which keeps it; what this one writes is thrown away."""
-    with TemporaryDirectory(prefix="fwsim-") as scratch:
+    with TemporaryDirectory(prefix=SCRATCH, dir=run.folder, ignore_cleanup_errors=True) as scratch:
         try:
             experiment.run(config, replace(context, folder=Path(scratch), show=False))
         except Exception:
