@@ -31,14 +31,23 @@ def sequence(name: str, x: Any, channels: int, axis: str = "input") -> None:
         raise ShapeError(
             f"{name} has shape {list(x.shape)}; expected [batch, time, {axis}] with {axis}={channels}"
         )
-    if x.is_cuda and (x.grad_fn is not None or torch.cuda.is_current_stream_capturing()):
-        return  # looking would hold up a training step, whose loss will tell, and break the recording of a CUDA graph
     # One pass: the sum is finite unless an entry is not, or unless it overflows.
-    if not math.isfinite(x.detach().sum().item()) and not bool(x.detach().isfinite().all()):
+    if _seen(x) and not math.isfinite(x.detach().sum().item()) and not bool(x.detach().isfinite().all()):
         batch, time, channel = (~x.detach().isfinite()).nonzero()[0].tolist()
         raise ConfigError(
             f"{name} is NaN or infinite at batch {batch}, time {time}, {axis} {channel}; it must be finite"
         )
+
+
+def _seen(x: Tensor) -> bool:
+    """Whether to look at numbers: a GPU has to finish all its work first, so there only at what a user hands in.
+
+    What is part of a graph of gradients belongs to a training step, whose loss will tell; what runs without gradients
+    is a simulation, which looks by itself. While a CUDA graph is recorded, looking would break it.
+    """
+    if not x.is_cuda:
+        return True
+    return x.grad_fn is None and torch.is_grad_enabled() and not torch.cuda.is_current_stream_capturing()
 
 
 def alike(name: str, x: Tensor, like: Tensor) -> None:
@@ -58,7 +67,7 @@ def pattern(name: str, value: Any, batch: int, like: Tensor) -> None:
     if tuple(value.shape) != expected:
         raise ShapeError(f"{name} has shape {list(value.shape)}; expected [batch, unit] = {list(expected)}")
     alike(name, value, like)
-    if not bool(value.detach().isfinite().all()):
+    if _seen(value) and not bool(value.detach().isfinite().all()):
         row, unit = (~value.detach().isfinite()).nonzero()[0].tolist()
         raise ConfigError(f"{name} is NaN or infinite at batch {row}, unit {unit}; it must be finite")
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fwsim.batches import moved
 from fwsim.engine import checks
 from fwsim.engine.observer import Block, Observer, arrays
 from fwsim.engine.state import State
@@ -228,7 +229,7 @@ def _source(
         if x.shape[:2] != (first.shape[0], stop - start):
             expected = [first.shape[0], stop - start, net.inputs]
             raise ShapeError(f"drive({start}, {stop}) has shape {list(x.shape)}; expected {expected}")
-        return x.to(like)
+        return moved(x.to(like.dtype), like.device)
 
     return source, first.shape[0], steps
 

@@ -50,6 +50,7 @@ class RateObserver(Observer):
         self._step: Step | None = None
         self._half: Stepper | None = None
         self._seed = 0
+        self._noisy = bool((net.noise > 0).any())
 
     def seed(self, seed: int) -> None:
         """Take the seed of the noise."""
@@ -113,7 +114,7 @@ class RateObserver(Observer):
             matrices = net.memory is not None or any(part.associative for part in parts)
         else:
             kept = sum(len(self._rows(name)) for name in self.record - MATRICES)
-            numbers = 1 + bool((net.noise > 0).any()) + kept
+            numbers = 1 + self._noisy + kept
             matrices = "memory" in self.record
         each = self.state.hidden.numel() * (numbers + matrices * net.units)
         return max(1, min(self.steps, NUMBERS // each))
@@ -121,7 +122,8 @@ class RateObserver(Observer):
     def advance(self, x: Tensor, wanted: Mapping[str, range]) -> Block:
         """Run one block; see `Observer.advance`."""
         before, steps = self.state, x.shape[1]
-        start, noise = unpack(self.net, before), self.net.kicks(before, steps, self._seed)
+        start = unpack(self.net, before)
+        noise = self.net.kicks(before, steps, self._seed) if self._noisy else None
         block = self._reference_block if self._compiled is None or not x.numel() else self._compiled_block
         now, samples = block(start, x, noise, wanted)
         self.state = pack(self.net, now, before.step + steps)
