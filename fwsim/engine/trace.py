@@ -124,8 +124,8 @@ class Trace:
         lag = torch.arange(past - 1, -1, -1, device=self.history.device)
         decay, strength = self.rule.decay(self.dt), self.rule.strength(self.dt)
         weight = (strength[..., None] * decay[..., None] ** lag).to(self.history.dtype)
-        weight = weight.expand(self.history.shape[0], *weight.shape[-2:])
-        outer = torch.einsum("bkp,bpi,bpj->bkij", weight, self.history, self.history)
+        states = self.history[:, None]
+        outer = (weight[..., None] * states).mT @ states
         return outer if matrix is None else self._left()[..., None, None] * matrix + outer
 
     def masked(self) -> Trace:

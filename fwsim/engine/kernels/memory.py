@@ -63,7 +63,7 @@ def as_read(
     writes
         See `before_run`.
     reach
-        Ages that the tables hold, if not those of a chunk.
+        Ages that the tables hold; at least those of a chunk if it is not given.
     """
     none = drive.new_empty
     if trace is None:
@@ -71,8 +71,9 @@ def as_read(
     assert isinstance(trace.rule, Hebbian)
     before = trace.history.shape[1]
     room = before + writes + 1 if chunk is None else chunk
-    reach = room if reach is None else reach
     folds = before + writes >= room
+    if reach is None:
+        reach = room if folds else 1 << room.bit_length()  # so that runs of many lengths share tables
     matrix = none(0, 0, 0, 0) if trace.matrix is None else trace.matrix
     wanted = (trace.dt, reach, folds, folds or matrix.numel() > 0, drive.dtype)
     values = _constants(trace.rule)

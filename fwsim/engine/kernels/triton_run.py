@@ -31,7 +31,10 @@ def run(
         return reference.run(cell, drive, hidden, trace, chunk=chunk, inner=inner)
     exact = torch.promote_types(drive.dtype, torch.float32)
     trace, writes = before_run(cell, hidden, trace, drive.shape[1], chunk)
-    memory = as_read(trace, drive.to(exact), chunk, writes, None if chunk is None else span_of(chunk))
+    past = 0 if trace is None else trace.history.shape[1]
+    memory = as_read(
+        trace, drive.to(exact), chunk, writes, past + writes + 1 if chunk is None else span_of(chunk)
+    )
     sizes = _sizes(cell, trace, memory, drive, writes)._replace(words=exact.itemsize // 4)
     written, *tables = memory[:5]
     narrow = (drive, hidden, cell.W)
