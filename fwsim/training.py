@@ -334,7 +334,8 @@ def _fabric(
             "strategy": _strategy(),
         }
     fabric = Fabric(accelerator=device.type, precision=training.precision, **places)  # type: ignore[arg-type]
-    fabric.launch()
+    if together.several:
+        fabric.launch()
     # Small networks spend a tenth of a step in an optimiser that loops over parameters in Python.
     optimiser = torch.optim.Adam(
         model.parameters(), lr=training.learning_rate, fused=device.type in ("cpu", "cuda")
