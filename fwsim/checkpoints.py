@@ -56,7 +56,7 @@ class TrainingRun:
                     "model": _copy(self.model),
                     "optimiser": self.optimiser.state_dict(),
                     "schedule": self.schedule.state_dict(),
-                    "random": torch.get_rng_state(),
+                    **_random(self.model),
                     "rows": self.rows,
                     "best": self.best,
                     "best_epoch": self.best_epoch,
@@ -82,6 +82,9 @@ class TrainingRun:
             self.optimiser.load_state_dict(saved["optimiser"])
             self.schedule.load_state_dict(saved["schedule"])
             torch.set_rng_state(saved["random"])
+            device = _gpu(self.model)
+            if device is not None and "random_on_gpu" in saved:
+                torch.cuda.set_rng_state(saved["random_on_gpu"], device)
             self.rows, self.best, self.best_epoch = saved["rows"], saved["best"], saved["best_epoch"]
             self.best_weights = best["model"]
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
@@ -125,6 +128,18 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         raise RecordingError(
             f"the checkpoint is of another model ({problem}); use the run's configuration"
         ) from error
+
+
+def _gpu(model: nn.Module) -> torch.device | None:
+    device = next(model.parameters()).device
+    return device if device.type == "cuda" else None
+
+
+def _random(model: nn.Module) -> dict[str, Tensor]:
+    """States of the generators that a model draws from, as for dropout."""
+    device = _gpu(model)
+    on_gpu = {} if device is None else {"random_on_gpu": torch.cuda.get_rng_state(device)}
+    return {"random": torch.get_rng_state(), **on_gpu}
 
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:
