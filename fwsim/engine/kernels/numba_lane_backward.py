@@ -80,9 +80,11 @@ class LaneGradients(NamedTuple):
     age_weight: np.ndarray
 
 
-def rows_of_adjoint(sizes: Sizes, ages: int) -> tuple[int, ...]:
+def rows_of_adjoint(sizes: Sizes, written: int, ages: int) -> tuple[int, ...]:
     """Rows of each part of `LaneAdjoint`."""
-    return *(sizes.units,) * 6, ages * sizes.units, ages, ages
+    units = sizes.units
+    own = 0 if sizes.self_connections else units
+    return units, units, units, own, units, units, (written + sizes.writes) * units, ages, ages
 
 
 @apart
@@ -210,7 +212,7 @@ def go_back_lanes(
             settle_lanes(past, pending, cell, path)
 
         clear_lanes(adjoint.sustained, 0, units)
-        clear_lanes(adjoint.own, 0, units)
+        clear_lanes(adjoint.own, 0, adjoint.own.shape[0])
         every = (start // units * (steps + 1)) * units
         if d_inner.size:
             turn_in(

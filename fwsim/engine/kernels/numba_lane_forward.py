@@ -59,11 +59,13 @@ def new_lane_room(rows: Sequence[int], dtype: torch.dtype, lanes: int, parts: in
     return LaneRoom(torch.empty(parts, ends[-1], lanes, dtype=dtype).numpy(), ends)  # on a cache line
 
 
-def rows_of_run(sizes: Sizes, ages: int) -> tuple[int, ...]:
-    """Rows of each part of `LanePast` and `LanePath`."""
+def rows_of_run(sizes: Sizes, written: int, ages: int) -> tuple[int, ...]:
+    """Rows of each part of `LanePast` and `LanePath`; `written` states are in the memory before the run."""
     units, steps = sizes.units, sizes.inner_steps
-    past, vectors, scores = (ages * units, ages, units), (2 * steps + 1) * units, steps * ages
-    return *past, units, units, vectors, steps * units, steps, scores, 2 * scores, 2
+    own, first = (0 if sizes.self_connections else units), (units if sizes.normalise == ALL else 0)
+    vectors, scores = (2 * steps + 1) * units, steps * ages
+    past = ((written + sizes.writes) * units, ages, own)
+    return *past, units, first, vectors, steps * units, steps, scores, 2 * scores, 2
 
 
 @merged

@@ -38,7 +38,7 @@ def run_lanes(sizes: Sizes, inner: bool, *tensors: Tensor, differentiable: bool)
     drive = drive.detach().contiguous()
     batch, steps, units = drive.shape
     lanes = lane_count(drive.element_size())
-    groups = -(-batch // lanes)
+    groups, ages = -(-batch // lanes), age_weight.shape[1]
     states = like(drive) if differentiable else drive
     every = drive.new_empty((batch, steps, sizes.inner_steps + 1, units) if inner else (0, 0, 0, 0))
     fields = sizes.inner_steps if differentiable and 1 + sizes.inner_steps <= KEPT_STATES else 0
@@ -49,7 +49,7 @@ def run_lanes(sizes: Sizes, inner: bool, *tensors: Tensor, differentiable: bool)
         sizes,
         *arrays((W, gain, bias, _neutral(units, drive.dtype), drive, hidden)),
         LaneStored(*arrays((written, age_weight))),
-        new_lane_room(rows_of_run(sizes, age_weight.shape[1]), drive.dtype, lanes, thread_count(groups)),
+        new_lane_room(rows_of_run(sizes, written.shape[1], ages), drive.dtype, lanes, thread_count(groups)),
         *arrays((states, every)),
         differentiable,
         LaneKept(*arrays(kept)),
@@ -93,8 +93,8 @@ class LaneSequence(torch.autograd.Function):
             *arrays((W, gain, bias, _neutral(units, dtype), states, sustained)),
             LaneStored(*arrays((written, age_weight))),
             LaneKept(*arrays(kept)),
-            new_lane_room(rows_of_run(sizes, ages), dtype, lanes, parts),
-            new_lane_room(rows_of_adjoint(sizes, ages), dtype, lanes, parts),
+            new_lane_room(rows_of_run(sizes, written.shape[1], ages), dtype, lanes, parts),
+            new_lane_room(rows_of_adjoint(sizes, written.shape[1], ages), dtype, lanes, parts),
             *arrays((d_states, d_inner)),
             LaneGradients(*arrays((d_parameters, d_drive, d_hidden, d_written, d_weight))),
         )

@@ -26,7 +26,7 @@ class LanePast(NamedTuple):
     weight
         Their weight κ, from the oldest age to age 0, `[age]`.
     own
-        The diagonal of their memory, `[unit]`.
+        The diagonal of their memory, `[unit]`; empty where units connect to themselves.
     """
 
     rows: np.ndarray
@@ -40,7 +40,7 @@ class LanePath(NamedTuple):
     Parameters
     ----------
     sustained, first_normal
-        z, and z normalised where h_0 is, `[unit]`.
+        z, and z normalised where h_0 is (else empty), `[unit]`.
     vectors
         `[(2 S + 1)·unit]`: room for the gradients of the fields, then the states h_0 … h_S.
     normal, scale
@@ -153,12 +153,12 @@ def activate_lanes(
 @merged
 def begin_lanes(cell: Cell, path: LanePath) -> Lanes:
     """Set h_0 from the sustained input; return 1/σ of that (1 if it is not normalised)."""
-    copy_lanes(path.sustained, 0, path.first_normal, 0, cell.units)
-    scale = same(path.sustained.dtype.type(1))
+    scale, field = same(path.sustained.dtype.type(1)), path.sustained
     if cell.normalise == ALL:
-        scale = normalise_lanes(path.first_normal, 0, cell, path)
+        copy_lanes(path.sustained, 0, path.first_normal, 0, cell.units)
+        scale, field = normalise_lanes(path.first_normal, 0, cell, path), path.first_normal
     first = cell.inner_steps * cell.units
-    activate_lanes(path.first_normal, 0, cell.first_gain, cell.first_bias, path.vectors, first, cell)
+    activate_lanes(field, 0, cell.first_gain, cell.first_bias, path.vectors, first, cell)
     return scale
 
 
