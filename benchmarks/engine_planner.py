@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections.abc import Iterable, Sequence
 from functools import partial
+from unittest import mock
 
 import numpy as np
 import torch
@@ -22,10 +24,14 @@ import fwsim as fw
 from engine.report import arguments, publish
 from engine.rounds import alternate
 from engine.shapes import SHAPES, Shape
-from fwsim.engine.kernels.numba_cost import CHUNKS, NANOSECONDS, operations
+from fwsim.engine.kernels import numba_run
+from fwsim.engine.kernels.codes import VECTOR_BYTES
+from fwsim.engine.kernels.numba_cost import CHUNKS, LANE_NANOSECONDS, NANOSECONDS, in_lanes, operations
 from fwsim.engine.planner import Plan
 
-CANDIDATES = ("lanes", None, 1, *CHUNKS)
+Candidate = int | str | None  # a chunk, none for the attention form, or that form in lanes
+CANDIDATES: tuple[Candidate, ...] = ("lanes", None, 1, *CHUNKS)
+LANES = VECTOR_BYTES // 4
 GRID = [
     Shape(batch, time, units, inner_steps)
     for (batch, time), units, inner_steps in itertools.product(
@@ -38,18 +44,10 @@ def main() -> None:
     options = arguments(__doc__.splitlines()[0])
     torch.set_num_threads(1)
     grid = GRID[::6] if options.quick else GRID
-    counts, times, runs = [], [], []
-    for shape, timescales, chunk in itertools.product(grid, (1, 3), CANDIDATES):
-        if chunk is None and shape.time > 200:
-            continue
-        counts.append(list(counted(shape, timescales, chunk).values()))
-        times.append(1e9 * measured(shape, timescales, chunk) / shape.batch)
-        runs.append(1 / shape.batch)
-    # what a run costs whatever its form is fitted too, but of no use to the planner
-    matrix, spent = np.column_stack([counts, runs]), np.array(times)
-    fitted, _ = nnls(matrix / spent[:, None], np.ones(len(spent)))
-    errors = np.abs(matrix @ fitted / spent - 1)
-    print({name: float(f"{value:.3g}") for name, value in zip(NANOSECONDS, fitted)})
+    fits = {
+        "one entry": fitted(grid, (None, 1, *CHUNKS), NANOSECONDS),
+        "lanes": fitted([shape for shape in grid if shape.batch >= LANES], ("lanes",), LANE_NANOSECONDS),
+    }
     rows = [
         compared(shape, timescales, 1 if options.quick else 5) for shape in SHAPES for timescales in (1, 3)
     ]
@@ -57,10 +55,31 @@ def main() -> None:
         "engine_planner",
         rows,
         quick=options.quick,
-        fitted=dict(zip([*NANOSECONDS, "run"], fitted.tolist())),
-        median_error=float(np.median(errors)),
+        fitted={name: nanoseconds for name, (nanoseconds, _) in fits.items()},
+        median_error={name: error for name, (_, error) in fits.items()},
         worst_regret=max(row["picked / best"] for row in rows),
     )
+
+
+def fitted(
+    grid: Sequence[Shape], candidates: Sequence[Candidate], wanted: Iterable[str]
+) -> tuple[dict, float]:
+    """Nanoseconds of each operation, and the median relative error of their sums."""
+    counts, times, runs = [], [], []
+    for shape, timescales, candidate in itertools.product(grid, (1, 3), candidates):
+        if candidate is None and shape.time > 200:
+            continue
+        vectors = shape.batch / (LANES if candidate == "lanes" else 1)
+        found = counted(shape, timescales, None if candidate == "lanes" else candidate)
+        counts.append([found[name] for name in wanted])
+        times.append(1e9 * measured(shape, timescales, candidate) / vectors)
+        runs.append(1 / vectors)
+    # what a run costs whatever its form is fitted too, but of no use to the planner
+    matrix, spent = np.column_stack([counts, runs]), np.array(times)
+    found, _ = nnls(matrix / spent[:, None], np.ones(len(spent)))
+    nanoseconds = {name: float(f"{value:.3g}") for name, value in zip([*wanted, "run"], found)}
+    print(candidates, nanoseconds)
+    return nanoseconds, float(np.median(np.abs(matrix @ found / spent - 1)))
 
 
 def counted(shape: Shape, timescales: int, chunk: int | None) -> dict[str, float]:
@@ -73,20 +92,22 @@ def counted(shape: Shape, timescales: int, chunk: int | None) -> dict[str, float
     )
 
 
-def measured(shape: Shape, timescales: int, chunk: int | None, repeats: int = 3) -> float:
+def measured(shape: Shape, timescales: int, candidate: Candidate, repeats: int = 3) -> float:
     """CPU seconds of a run and its gradient, the least of some."""
     net, x = network(shape, timescales), shape.inputs()
     times = []
     for _ in range(repeats):
         began = time.thread_time()
-        trained(net, x, chunk)
+        trained(net, x, candidate)
         times.append(time.thread_time() - began)
     return min(times)
 
 
-def trained(net: fw.FastWeightNetwork, x: torch.Tensor, chunk: int | None) -> None:
+def trained(net: fw.FastWeightNetwork, x: torch.Tensor, candidate: Candidate) -> None:
     """Forward and backward."""
-    hidden = net.run(x, plan=Plan("", "numba", chunk, ""))[0].hidden
+    with mock.patch.object(numba_run, "in_lanes", return_value=candidate == "lanes"):
+        plan = Plan("", "numba", None if candidate == "lanes" else candidate, "")
+        hidden = net.run(x, plan=plan)[0].hidden
     torch.autograd.grad(hidden, net.W, hidden.detach())
 
 
@@ -99,15 +120,17 @@ def compared(shape: Shape, timescales: int, seconds: float) -> dict:
     """What the planner picks for a shape, and the best, in alternating rounds."""
     net, x = network(shape, timescales), shape.inputs()
     plan = net.plan(shape.batch, shape.time)
-    chunks = [plan.chunk, *(chunk for chunk in CANDIDATES if chunk is not None or shape.time <= 1000)]
-    works = {chunk: partial(trained, net, x, chunk) for chunk in dict.fromkeys(chunks)}
+    lanes = plan.chunk is None and in_lanes(shape.batch, shape.time, shape.units, shape.inner_steps, 0, 4)
+    picked: Candidate = "lanes" if lanes else plan.chunk
+    others = [each for each in CANDIDATES if each not in (None, "lanes") or shape.time <= 1000]
+    works = {each: partial(trained, net, x, each) for each in dict.fromkeys([picked, *others])}
     timings = alternate(works, seconds)
-    best = min(timings, key=lambda chunk: timings[chunk].ratio)
+    best = min(timings, key=lambda each: timings[each].ratio)
     return {
         "shape": str(shape),
         "time scales": timescales,
-        "picked": f"{plan.form} {plan.chunk or ''}".strip(),
-        "best chunk": best or "none",
+        "picked": str(picked or "none"),
+        "best": str(best or "none"),
         "picked / best": 1 / timings[best].ratio,
     }
 
