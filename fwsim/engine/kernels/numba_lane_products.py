@@ -6,6 +6,7 @@ the result stay in registers, or as many partial sums of fewer rows.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from llvmlite import ir
@@ -14,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from fwsim.engine.kernels.numba_lanes import vector_kind
-from fwsim.engine.kernels.numba_vectors import BLOCK, LATENCY, broadcast, vector_at
+from fwsim.engine.kernels.numba_vectors import LATENCY, broadcast, in_blocks, vector_at
 
 I64 = ir.IntType(64)
 SIZES = ("out_step", "row_step", "column_step", "vector_step", "rows", "columns")
@@ -77,43 +78,21 @@ multiply: Any = intrinsic(_product(shared=False))
 
 
 def _multiplier(module: Any, kind: ir.VectorType, shared: bool) -> Any:
-    """Return the module's function that multiplies, written when first asked for."""
+    """Return the module's function that multiplies."""
     pointer = kind.element.as_pointer()
+    kinds = dict.fromkeys(("out", "matrix", "vector"), pointer) | dict.fromkeys(SIZES, I64)
     name = f"fwsim_multiply_{'shared' if shared else 'lanes'}_{kind.count}"
-    function = cgutils.get_or_insert_function(
-        module, ir.FunctionType(ir.VoidType(), [pointer] * 3 + [I64] * len(SIZES)), name
-    )
-    if not function.is_declaration:
-        return function
-    function.linkage = "linkonce_odr"
-    function.attributes.add("noinline")
-    given = dict(zip(("out", "matrix", "vector", *SIZES), function.args, strict=True))
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    blocks = builder.udiv(given["rows"], I64(BLOCK))
-    with cgutils.for_range(builder, blocks) as loop:
-        _multiply_rows(builder, given, kind, shared, BLOCK, builder.mul(loop.index, I64(BLOCK)))
-    first = builder.mul(blocks, I64(BLOCK))
-    done = function.append_basic_block("done")
-    switch = builder.switch(builder.urem(given["rows"], I64(BLOCK)), done)
-    for rows in range(1, BLOCK):
-        block = function.append_basic_block(f"rows_{rows}")
-        switch.add_case(I64(rows), block)
-        builder.position_at_end(block)
-        _multiply_rows(builder, given, kind, shared, rows, first)
-        builder.branch(done)
-    builder.position_at_end(done)
-    builder.ret_void()
-    return function
+    return in_blocks(module, name, kinds, "rows", partial(_multiply_rows, kind, shared))
 
 
-def _multiply_rows(builder: Any, given: dict, kind: Any, shared: bool, rows: int, first: Any) -> None:
+def _multiply_rows(kind: Any, shared: bool, builder: Any, given: dict, rows: int, first: Any) -> None:
     """Emit the product of rows `first …`, with all partial sums in registers."""
     align, chains = {ir.FloatType(): 4, ir.DoubleType(): 8}[kind.element], max(1, LATENCY // rows)
     zero = ir.Constant(kind, [0.0] * kind.count)
     sums = [[cgutils.alloca_once(builder, kind) for _ in range(rows)] for _ in range(chains)]
     for partials in sums:
-        for partial in partials:
-            builder.store(zero, partial)
+        for each in partials:
+            builder.store(zero, each)
     corner = builder.gep(given["matrix"], [builder.mul(first, given["row_step"])])
     starts = [builder.gep(corner, [builder.mul(I64(row), given["row_step"])]) for row in range(rows)]
 
@@ -122,7 +101,7 @@ def _multiply_rows(builder: Any, given: dict, kind: Any, shared: bool, rows: int
             vector_at(builder, given["vector"], builder.mul(column, given["vector_step"]), kind), align=align
         )
         offset = builder.mul(column, given["column_step"])
-        for start, partial in zip(starts, partials, strict=True):
+        for start, each in zip(starts, partials, strict=True):
             place = builder.gep(start, [offset])
             entry = (
                 broadcast(builder, builder.load(place), kind)
@@ -130,7 +109,7 @@ def _multiply_rows(builder: Any, given: dict, kind: Any, shared: bool, rows: int
                 else builder.load(builder.bitcast(place, kind.as_pointer()), align=align)
             )
             product = builder.fmul(entry, factor, flags=("contract",))
-            builder.store(builder.fadd(builder.load(partial), product, flags=("contract",)), partial)
+            builder.store(builder.fadd(builder.load(each), product, flags=("contract",)), each)
 
     columns = given["columns"]
     whole = builder.mul(builder.udiv(columns, I64(chains)), I64(chains))

@@ -12,7 +12,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from fwsim.engine.kernels.numba_vectors import VECTOR_BYTES, broadcast, vector_at
+from fwsim.engine.kernels.numba_vectors import VECTOR_BYTES, broadcast, in_blocks, vector_at
 
 GROUP = 4  # entries
 BLOCK = 6  # vectors of each entry's result that are held in registers at once
@@ -53,37 +53,24 @@ def _multiply_block(builder: Any, operands: dict, kind: Any, itemsize: int, vect
 
 
 def _multiplier(module: Any, number: Any, itemsize: int) -> Any:
-    """Return the module's function that multiplies, written when first asked for."""
+    """Return the module's function that multiplies."""
     i64, pointer = ir.IntType(64), number.as_pointer()
-    kinds = [pointer, i64, pointer, i64, pointer, i64, i64, i64]
-    names = ["out", "out_stride", "rows", "stride", "value", "value_stride", "count", "vectors"]
-    name = f"fwsim_multiply_{itemsize}"
-    function = cgutils.get_or_insert_function(module, ir.FunctionType(ir.VoidType(), kinds), name)
-    if not function.is_declaration:
-        return function
-    function.linkage = "linkonce_odr"
-    function.attributes.add("noinline")
-    operands = dict(zip(names, function.args))
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    kinds = {
+        "out": pointer,
+        "out_stride": i64,
+        "rows": pointer,
+        "stride": i64,
+        "value": pointer,
+        "value_stride": i64,
+        "count": i64,
+        "vectors": i64,
+    }
     kind = ir.VectorType(number, VECTOR_BYTES // itemsize)
 
-    blocks = builder.udiv(operands["vectors"], i64(BLOCK))
-    with cgutils.for_range(builder, blocks) as loop:
-        _multiply_block(
-            builder, operands, kind, itemsize, BLOCK, builder.mul(loop.index, i64(BLOCK * kind.count))
-        )
-    start = builder.mul(blocks, i64(BLOCK * kind.count))
-    done = function.append_basic_block("done")
-    switch = builder.switch(builder.urem(operands["vectors"], i64(BLOCK)), done)
-    for size in range(1, BLOCK):
-        block = function.append_basic_block(f"vectors_{size}")
-        switch.add_case(i64(size), block)
-        builder.position_at_end(block)
-        _multiply_block(builder, operands, kind, itemsize, size, start)
-        builder.branch(done)
-    builder.position_at_end(done)
-    builder.ret_void()
-    return function
+    def emit(builder: Any, operands: dict, vectors: int, first: Any) -> None:
+        _multiply_block(builder, operands, kind, itemsize, vectors, builder.mul(first, i64(kind.count)))
+
+    return in_blocks(module, f"fwsim_multiply_{itemsize}", kinds, "vectors", emit, BLOCK)
 
 
 def _multiply(typingctx: Any, out: Any, rows: Any, value: Any, count: Any, width: Any) -> tuple:

@@ -6,6 +6,7 @@ padding is zero or never read.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,40 +112,75 @@ def broadcast(builder: Any, number: Any, kind: Any) -> Any:
     return builder.shuffle_vector(first, nothing, zeros)
 
 
-def _row_summer(module: Any, number: Any, itemsize: int) -> Any:
-    """Return the module's function that sums rows, written when first asked for.
+def in_blocks(
+    module: Any,
+    name: str,
+    kinds: Mapping[str, Any],
+    count: str,
+    emit: Callable[..., None],
+    block: int = BLOCK,
+) -> Any:
+    """Return the module's function of a name, written when first asked for.
 
     Emitting it once instead of wherever it is used keeps the time to compile short.
+
+    Parameters
+    ----------
+    kinds
+        Name → type of its arguments.
+    count
+        Which of them says how many things there are.
+    emit
+        `(builder, arguments, size, first) → None`: work on `size` things, called for `block` at a time, then for the rest.
+    block
+        Things whose partial results fit the registers.
     """
-    i64, pointer = ir.IntType(64), number.as_pointer()
-    kinds = [pointer, number, pointer, i64, ir.IntType(32).as_pointer(), pointer, i64, i64]
-    names = ["out", "scale", "rows", "stride", "index", "value", "count", "vectors"]
-    name = f"fwsim_sum_rows_{itemsize}"
-    function = cgutils.get_or_insert_function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    i64 = ir.IntType(64)
+    function = cgutils.get_or_insert_function(
+        module, ir.FunctionType(ir.VoidType(), list(kinds.values())), name
+    )
     if not function.is_declaration:
         return function
     function.linkage = "linkonce_odr"
     function.attributes.add("noinline")
-    operands = dict(zip(names, function.args))
+    given = dict(zip(kinds, function.args, strict=True))
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    kind = ir.VectorType(number, VECTOR_BYTES // itemsize)
-
-    blocks = builder.udiv(operands["vectors"], i64(BLOCK))
+    blocks = builder.udiv(given[count], i64(block))
     with cgutils.for_range(builder, blocks) as loop:
-        start = builder.mul(loop.index, i64(BLOCK * kind.count))
-        _sum_block(builder, operands, kind, itemsize, BLOCK, start)
-    start = builder.mul(blocks, i64(BLOCK * kind.count))
+        emit(builder, given, block, builder.mul(loop.index, i64(block)))
+    first = builder.mul(blocks, i64(block))
     done = function.append_basic_block("done")
-    switch = builder.switch(builder.urem(operands["vectors"], i64(BLOCK)), done)
-    for size in range(1, BLOCK):
-        block = function.append_basic_block(f"vectors_{size}")
-        switch.add_case(i64(size), block)
-        builder.position_at_end(block)
-        _sum_block(builder, operands, kind, itemsize, size, start)
+    switch = builder.switch(builder.urem(given[count], i64(block)), done)
+    for size in range(1, block):
+        rest = function.append_basic_block(f"rest_{size}")
+        switch.add_case(i64(size), rest)
+        builder.position_at_end(rest)
+        emit(builder, given, size, first)
         builder.branch(done)
     builder.position_at_end(done)
     builder.ret_void()
     return function
+
+
+def _row_summer(module: Any, number: Any, itemsize: int) -> Any:
+    """Return the module's function that sums rows."""
+    i64, pointer = ir.IntType(64), number.as_pointer()
+    kinds = {
+        "out": pointer,
+        "scale": number,
+        "rows": pointer,
+        "stride": i64,
+        "index": ir.IntType(32).as_pointer(),
+        "value": pointer,
+        "count": i64,
+        "vectors": i64,
+    }
+    kind = ir.VectorType(number, VECTOR_BYTES // itemsize)
+
+    def emit(builder: Any, operands: dict, vectors: int, first: Any) -> None:
+        _sum_block(builder, operands, kind, itemsize, vectors, builder.mul(first, i64(kind.count)))
+
+    return in_blocks(module, f"fwsim_sum_rows_{itemsize}", kinds, "vectors", emit)
 
 
 def _sum_rows(
