@@ -131,7 +131,7 @@ def in_blocks(
     count
         Which of them says how many things there are.
     emit
-        `(builder, arguments, size, first) → None`: work on `size` things, called for `block` at a time, then for the rest.
+        `(builder, arguments, size, first) → None`: work on `size` things; `block` at a time, then the rest.
     block
         Things whose partial results fit the registers.
     """
