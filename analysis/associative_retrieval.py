@@ -381,8 +381,7 @@ def plot_settling(result: xr.Dataset) -> Figure:
 
 def paper_error(config: dict) -> float:
     """Error of such a network in the paper, in %; NaN where the paper has none."""
-    same = all(config[name] == usual for name, usual in USUAL.items())
-    return PAPER.get(config["model"], {}).get(config["units"], np.nan) if same else np.nan
+    return np.nan if note(config) else PAPER.get(config["model"], {}).get(config["units"], np.nan)
 
 
 def percent(fraction: float, name: str) -> xr.DataArray:
