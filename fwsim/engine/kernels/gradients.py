@@ -10,11 +10,11 @@ def of_weights(d_drive: Tensor, states: Tensor, hidden: Tensor) -> Tensor:
 
     Shifting the flat states by one step pairs each entry's first step with the entry before; that is put right.
     """
-    steps, units = states.shape[1:]
+    units = states.shape[2]
     dz, h = d_drive.view(-1, units), states.view(-1, units)
-    gradient = dz[1:].T @ h[:-1]
-    gradient -= dz[steps::steps].T @ h[steps - 1 : -1 : steps]
-    return gradient + d_drive[:, 0].T @ hidden
+    before = hidden.clone()
+    before[1:] -= states[:-1, -1]
+    return (dz[1:].T @ h[:-1]).addmm_(d_drive[:, 0].T, before)
 
 
 def room_for_table(table: Tensor, batch: int) -> Tensor:
