@@ -132,7 +132,7 @@ def _kept(sizes: Sizes, drive: Tensor, folds: int | None) -> tuple[Tensor, ...]:
 
 def arrays(tensors: Iterable[Tensor]) -> list[np.ndarray]:
     """Tensors as kernels take them."""
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+    return [(each.detach() if each.requires_grad else each).contiguous().numpy() for each in tensors]
 
 
 def like(tensor: Tensor) -> Tensor:
