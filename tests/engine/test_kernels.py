@@ -52,6 +52,14 @@ def test_random_networks_match_the_reference(data):
     )
 
 
+@pytest.mark.usefixtures("lanes")
+@pytest.mark.parametrize("inner_steps", [1, 3])
+def test_every_entry_has_its_own_rates(inner_steps):
+    torch.manual_seed(9)
+    net = network(7, 2, inner_steps, batch=21, learn=("tau", "eta"))
+    compare(numba_run, net, batch=21, time=9, chunk=None, past=2)
+
+
 @pytest.mark.parametrize("chunk", [None, 1, 16])
 @pytest.mark.parametrize("timescales", [1, 3])
 def test_wide_networks_match_the_reference(timescales, chunk):
