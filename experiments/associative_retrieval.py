@@ -85,7 +85,9 @@ class Config(Base):
     epochs: int = Field(default=16, ge=1)
     "Passes through the training sequences."
     learning_rate: float = Field(default=3e-3, gt=0)
-    "Peak of the one-cycle rate of Adam."
+    "Peak of the one-cycle rate of AdamW."
+    weight_decay: float = Field(default=0.1, ge=0)
+    "Times the rate, the fraction of every weight that a training step takes away."
     batch: int = Field(default=128, ge=1)
     "Sequences a training step."
     training_sequences: int = Field(default=100_000, ge=1)
@@ -118,7 +120,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
         model,
         training,
         validation,
-        Training(config.epochs, config.learning_rate),
+        Training(config.epochs, config.learning_rate, clip=1.0, weight_decay=config.weight_decay),
         lambda epoch: context.generator(f"order {epoch}"),
         batch=config.batch,
         device=context.device,

@@ -55,6 +55,9 @@ class Training:
         `"onecycle"` (Smith & Topin 2019: warm up, anneal to nothing) or `"constant"`.
     clip
         Largest norm of the gradient; infinity for none.
+    weight_decay
+        Times the learning rate, the fraction of every weight that a step takes away, beside Adam's own (AdamW,
+        Loshchilov & Hutter 2019).
     patience
         Stop after so many epochs without a better validation score; `None` never stops early.
     precision
@@ -65,6 +68,7 @@ class Training:
     learning_rate: float = 1e-3
     schedule: str = "onecycle"
     clip: float = float("inf")
+    weight_decay: float = 0.0
     patience: int | None = None
     precision: str = "32-true"
 
@@ -73,6 +77,10 @@ class Training:
         for name in ("learning_rate", "clip"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name}={getattr(self, name)} is not allowed; it must be positive")
+        if not 0 <= self.weight_decay < float("inf"):
+            raise ConfigError(
+                f"weight_decay={self.weight_decay} is not allowed; it must be 0 or more, and finite"
+            )
         if self.epochs < 1:
             raise ConfigError(f"epochs={self.epochs} is not allowed; it must be at least 1")
 
@@ -337,8 +345,11 @@ def _fabric(
     if together.several:
         fabric.launch()
     # Small networks spend a tenth of a step in an optimiser that loops over parameters in Python.
-    optimiser = torch.optim.Adam(
-        model.parameters(), lr=training.learning_rate, fused=device.type in ("cpu", "cuda")
+    optimiser = torch.optim.AdamW(
+        model.parameters(),
+        lr=training.learning_rate,
+        weight_decay=training.weight_decay,
+        fused=device.type in ("cpu", "cuda"),
     )
     return fabric, *fabric.setup(model, optimiser)
 

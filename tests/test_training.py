@@ -175,6 +175,15 @@ def test_a_broken_checkpoint_is_one_line(tmp_path, content):
         fit(*problem(), checkpoints=tmp_path, resume=True)
 
 
+def test_weight_decay_takes_its_share_of_every_step():
+    model, x = nn.Linear(3, 1), torch.zeros(2, 3)
+    before = model.weight.detach().clone()
+    training = Training(2, learning_rate=0.1, schedule="constant", weight_decay=0.5)
+    train(model, lambda model, x: model(x).sum() * 0, lambda epoch: [x], 1, lambda model: 0.0, training)
+    # no gradient reaches the weights: what is left is (1 − rate · decay) a step, and the best epoch is the first
+    assert torch.allclose(model.weight, before * (1 - 0.1 * 0.5))
+
+
 def test_a_checkpoint_of_another_model(tmp_path):
     fit(*problem(), epochs=1, checkpoints=tmp_path)
     _, *rest = problem()
@@ -183,7 +192,8 @@ def test_a_checkpoint_of_another_model(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{"epochs": 0}, {"learning_rate": 0}, {"schedule": "cosine"}, {"clip": -1}]
+    "options",
+    [{"epochs": 0}, {"learning_rate": 0}, {"schedule": "cosine"}, {"clip": -1}, {"weight_decay": -0.1}],
 )
 def test_bad_options(options):
     with pytest.raises(fw.ConfigError):
