@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from numbers import Integral
+from numbers import Integral, Real
+from typing import TYPE_CHECKING
 
-from fwsim.errors import ConfigError
+import torch
+
+from fwsim.errors import ConfigError, ShapeError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+    from torch import Tensor
+
+LARGEST = 2**63 - 1  # of a seed
 
 
 def check_level(level: float) -> None:
     """Raise unless `level` is a probability strictly between 0 and 1."""
-    if not 0 < level < 1:
+    if not isinstance(level, Real) or not 0 < level < 1:
         raise ConfigError(f"level={level!r} is not allowed; give a probability between 0 and 1, such as 0.95")
 
 
 def check_count(name: str, value: int, least: int) -> None:
     """Raise unless `value` is a whole number from `least` on."""
-    if not isinstance(value, Integral) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= LARGEST:
         raise ConfigError(f"{name}={value!r} is not allowed; give a whole number from {least}")
+
+
+def as_times(times: ArrayLike | Tensor) -> Tensor:
+    """Spike times as a tensor of doubles; raise unless they are real numbers in rows of one length."""
+    if not isinstance(times, torch.Tensor) and hasattr(times, "to_numpy"):
+        times = times.to_numpy(copy=True)
+    try:
+        return torch.as_tensor(times, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ShapeError(
+            f"times are not an array of numbers ({type(times).__name__}); give seconds [..., spike], trains of "
+            "unequal length filled up with NaN"
+        ) from error

@@ -87,18 +87,16 @@ def compare_rules(
     """
     check_count("starts", starts, 1)
     check_count("seed", seed, 0)
-    if isinstance(rules, str) or not isinstance(rules, (Mapping, Sequence)):
+    named = _named(rules)
+    if fixed is not None and not isinstance(fixed, Mapping):
         raise ConfigError(
-            f"rules is a {type(rules).__name__}; give a list of rules, or a dict of names and rules"
+            f"fixed={fixed!r} is not allowed; give a dict of names of rules and of their parameters"
         )
     data = gather(responses).clustered(intraclass_correlation)
     if len(data.protocols) < 3:
         raise ConfigError(
             f"responses have {len(data.protocols)} protocols; leaving one out needs at least 3, else use fwsim.fit"
         )
-    named = dict(rules) if isinstance(rules, Mapping) else dict(zip(labels(rules), rules))
-    if not named:
-        raise ConfigError("there is no rule to compare; give instances of presynaptic rules")
     kept = dict(fixed or {})
     unknown = [label for label in kept if label not in named]
     if unknown:
@@ -116,6 +114,23 @@ def compare_rules(
             advance(rule=label)
     stacked = {name: torch.stack([column[name] for column in columns]) for name in columns[0]}
     return _dataset(list(named), data, stacked)
+
+
+def _named(rules: Sequence[PresynapticRule] | Mapping[str, PresynapticRule]) -> dict[str, PresynapticRule]:
+    if isinstance(rules, str) or not isinstance(rules, (Mapping, Sequence)):
+        raise ConfigError(
+            f"rules is a {type(rules).__name__}; give a list of rules, or a dict of names and rules"
+        )
+    if not rules:
+        raise ConfigError("there is no rule to compare; give instances of presynaptic rules")
+    strange = [
+        r
+        for r in (rules.values() if isinstance(rules, Mapping) else rules)
+        if not isinstance(r, PresynapticRule)
+    ]
+    if strange:
+        raise ConfigError(f"{strange[0]!r} cannot be compared; give instances of presynaptic rules")
+    return dict(rules) if isinstance(rules, Mapping) else dict(zip(labels(rules), rules))
 
 
 def labels(rules: Sequence[PresynapticRule]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Generic, TypeVar
 
 import torch
@@ -164,8 +165,15 @@ def coordinates(
         The rule cannot be fitted, or a name or bound is not allowed.
     """
     _check_rule(rule)
-    fixed = _leaves_of(rule, (fixed,) if isinstance(fixed, str) else fixed)
-    limits = dict(bounds or {})
+    fixed = (fixed,) if isinstance(fixed, str) else fixed
+    if not isinstance(fixed, Sequence):
+        raise ConfigError(f"fixed={fixed!r} is not allowed; give a name of a parameter or a list of names")
+    if bounds is not None and not isinstance(bounds, Mapping):
+        raise ConfigError(f"bounds={bounds!r} is not allowed; give a dict of names and (low, high)")
+    fixed, limits = _leaves_of(rule, fixed), dict(bounds or {})
+    both = [name for name in fixed if name in limits]
+    if both:
+        raise ConfigError(f"{both[0]} is fixed and has bounds; give one of the two")
     found = leaves(rule)
     gains = component_names("gain", 1 if gain == "shared" else len(times))
     known = {name for name, _, _ in found} | {*gains, "dispersion", "exponent"}
@@ -261,7 +269,7 @@ def _bounded(
     given: tuple[float, float] | None,
 ) -> Axis:
     """Axis with the user's bounds, where there are any."""
-    low, high = box if given is None else given
+    low, high = box if given is None else _pair(name, given)
     inside = {"log": low > 0, "logit": low > 0 and high < 1, "linear": True}[scale]
     if not (low < high and math.isfinite(low) and math.isfinite(high) and inside):
         allowed = {"log": "above 0", "logit": "between 0 and 1", "linear": "finite"}[scale]
@@ -269,6 +277,12 @@ def _bounded(
     return Axis(
         name, scale, low, high, (min(max(spread[0], low), high), max(min(spread[1], high), low)), unit
     )
+
+
+def _pair(name: str, given: object) -> tuple[float, float]:
+    if isinstance(given, Sequence) and len(given) == 2 and all(isinstance(end, Real) for end in given):
+        return given[0], given[1]
+    raise ConfigError(f"bounds of {name} are {given!r}; give two numbers (low, high)")
 
 
 def _exchangeable(rule: PresynapticRule) -> list[list[list[str]]]:

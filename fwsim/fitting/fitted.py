@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Generic
 import numpy as np
 import torch
 
-from fwsim.fitting.checks import check_count, check_level
+from fwsim.errors import ShapeError
+from fwsim.fitting.checks import as_times, check_count, check_level
 from fwsim.fitting.coordinates import R
 from fwsim.fitting.optimise import Problem
 from fwsim.fitting.posterior import Interval, Posterior, curvature, percentile_intervals, undetermined
@@ -131,7 +132,7 @@ class Fit(Generic[R]):
         Tensor
             `[..., spike]`, in the unit of the responses.
         """
-        return self.gain * self.rule.respond(torch.as_tensor(times, dtype=torch.float64))
+        return self.gain * self.rule.respond(as_times(times))
 
     def bands(self, times: ArrayLike | Tensor, *, level: float | None = None, seed: int = 0) -> xr.Dataset:
         """Mean response to one train with bands for itself and for a single response.
@@ -154,7 +155,12 @@ class Fit(Generic[R]):
 
         level = self.level if level is None else level
         check_level(level)
-        train = torch.as_tensor(times, dtype=torch.float64)
+        check_count("seed", seed, 0)
+        train = as_times(times)
+        if train.ndim != 1 or not len(train):
+            raise ShapeError(
+                f"times have shape {list(train.shape)}; bands are of one train [spike] of at least one"
+            )
         at, noise = self.problem.at, self.problem.noise
         gain = at.gain_at(self.replicates).log().mean(-1, keepdim=True).exp()
         means = gain * at.rule_at(self.replicates).respond(train.expand(len(gain), -1))

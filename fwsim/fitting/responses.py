@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,7 @@ class Responses:
         n sweeps count as n / (1 + (n − 1) ρ), ρ the correlation between two of them, beside which no number of
         sweeps says how other cells would have responded. Source: Kish 1965, Survey Sampling (design effect).
         """
-        if not 0 <= intraclass_correlation < 1:
+        if not isinstance(intraclass_correlation, Real) or not 0 <= intraclass_correlation < 1:
             raise ConfigError(
                 f"intraclass_correlation={intraclass_correlation!r} is not allowed; give a number in [0, 1), "
                 "0 where sweeps are independent"
@@ -92,8 +93,9 @@ class Responses:
             weights.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
         return self.moments(weights)
 
-    def only(self, protocols: Sequence[str]) -> Responses:
+    def only(self, protocols: str | Sequence[str]) -> Responses:
         """The same with some protocols."""
+        protocols = (protocols,) if isinstance(protocols, str) else protocols
         unknown = [name for name in protocols if name not in self.protocols]
         if unknown or not protocols:
             raise ConfigError(
@@ -200,7 +202,14 @@ def read_table(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    paths = [Path(part) for part in ([path] if isinstance(path, (str, Path)) else path)]
+    several = [path] if isinstance(path, (str, Path)) else path
+    if (
+        not isinstance(several, Sequence)
+        or not several
+        or not all(isinstance(p, (str, Path)) for p in several)
+    ):
+        raise ConfigError(f"path={path!r} is not allowed; give a CSV file, several, or a folder of them")
+    paths = [Path(part) for part in several]
     absent = [part for part in paths if not part.exists()]
     if absent:
         raise ConfigError(f"there is no file {absent[0]}; give CSV files of {', '.join(COLUMNS)}")
@@ -235,6 +244,9 @@ def _columns(table: Any) -> pd.DataFrame:
             f"responses are a {type(table).__name__}; give a DataFrame or Dataset with {', '.join(COLUMNS)}"
         )
     frame = table.copy()
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise ConfigError(f"the table has two columns {twice[0]!r}; leave one of them out")
     for symbol, factor in SYMBOLS["time"].items():
         if f"time_{symbol}" in frame and "time_s" not in frame:
             frame["time_s"] = _numbers(frame, f"time_{symbol}") * factor
@@ -251,6 +263,8 @@ def _columns(table: Any) -> pd.DataFrame:
 def _numbers(frame: pd.DataFrame, name: str) -> pd.Series:
     import pandas as pd
 
+    if frame[name].dtype.kind in "cmMb":  # complex, time spans, dates, truth values
+        raise ConfigError(f"column {name} holds {frame[name].dtype}; give real numbers")
     numbers = pd.to_numeric(frame[name], errors="coerce")
     text = numbers.isna() & frame[name].notna()
     if text.any():

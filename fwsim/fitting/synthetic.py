@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, number
+from fwsim.fitting.checks import check_count
 from fwsim.fitting.noise import named
 from fwsim.rules.base import PresynapticRule
 
@@ -58,11 +59,15 @@ def synthetic_table(
     """
     import pandas as pd
 
-    if not (cv > 0 and 0 <= missing < 1 and sweeps >= 1):
-        raise ConfigError(
-            f"cv={cv!r}, missing={missing!r}, sweeps={sweeps!r} are not allowed; "
-            "give cv > 0, missing in [0, 1) and at least one sweep"
-        )
+    if not isinstance(trains, Mapping) or not trains:
+        raise ConfigError(f"trains are {trains!r}; give a dict of protocols and their spike times in s")
+    check_count("sweeps", sweeps, 1)
+    check_count("seed", seed, 0)
+    number("cv", cv, above=0)
+    number("gain", gain, above=0)
+    number("missing", missing, least=0)
+    if missing >= 1:
+        raise ConfigError(f"missing={missing!r} is not allowed; give a fraction from 0 to below 1")
     kind = named(noise)
     generator = torch.Generator().manual_seed(seed)
     one = torch.ones((), dtype=torch.float64)

@@ -44,6 +44,9 @@ BAD = {
         TABLE.assign(time_s=TABLE.time_s.where(TABLE.pulse != 2, 0.001)),
         r"pulse 2 does not come after pulse 1",
     ),
+    "complex": (TABLE.assign(amplitude=TABLE.amplitude * 1j), r"amplitude holds complex128; give real"),
+    "truth values": (TABLE.assign(amplitude=True), r"amplitude holds bool; give real"),
+    "two columns": (pd.concat([TABLE, TABLE[["amplitude"]]], axis=1), r"two columns 'amplitude'"),
     "a list": ([1, 2], r"responses are a list; give a DataFrame or Dataset"),
 }
 
@@ -172,3 +175,13 @@ def test_files_that_cannot_be_read(tmp_path):
     ):
         with pytest.raises(fw.ConfigError, match=message):
             read_table(tmp_path / path)
+
+
+@pytest.mark.parametrize("path", [None, 3, [], [3]])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(fw.ConfigError, match=r"path=.* give a CSV file, several, or a folder"):
+        read_table(path)
+
+
+def test_one_protocol_may_be_named_without_a_list():
+    assert gather(TABLE).only("20Hz").protocols == ("20Hz",)
