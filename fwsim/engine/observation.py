@@ -23,7 +23,7 @@ from fwsim.rules.hebbian import Hebbian
 if TYPE_CHECKING:
     from fwsim.engine.network import FastWeightNetwork
 
-NUMBERS = 1_000_000  # values that a block may hold at once
+NUMBERS = 2_000_000  # values that a block may hold at once
 REMEDY = "lower eta, or normalise the inner loop"
 OPTIONS = (
     "inputs",

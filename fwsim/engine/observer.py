@@ -125,9 +125,8 @@ def arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 
 
 def at(values: Tensor, steps: range) -> Tensor:
-    """Copy of `values [batch, time, …]` at some steps, which are not sent to a device as a list."""
-    taken = values[:, steps.start : steps.stop : steps.step] if steps else values[:, :0]
-    return taken.clone(memory_format=torch.contiguous_format)
+    """View of `values [batch, time, …]` at some steps, which are not sent to a device as a list."""
+    return values[:, steps.start : steps.stop : steps.step] if steps else values[:, :0]
 
 
 def locate(hidden: Tensor, first_step: int, remedy: str) -> None:
