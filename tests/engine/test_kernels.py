@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import fwsim as fw
 from fwsim.engine.kernels import numba_run, numba_threads
+from fwsim.engine.kernels.numba_weights import of_weights
 from tests.engine.comparison import compare, network
 
 
@@ -257,6 +258,17 @@ def test_both_ways_to_list_active_units_agree():
             results.append((index[:count], value[:count]))
         np.testing.assert_array_equal(results[0][0], results[1][0])
         np.testing.assert_array_equal(results[0][1], results[1][1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("batch", "time", "units"), [(1, 1, 16), (3, 2, 7), (4, 150, 50), (2, 3, 129)])
+def test_gradient_of_the_weights(batch, time, units, dtype):
+    dz, states = torch.randn(2, batch, time, units, dtype=dtype)
+    hidden = torch.randn(units, batch, dtype=dtype).mT  # dense, and not contiguous
+    before = torch.cat([hidden[:, None], states[:, :-1]], dim=1)
+    expected = torch.einsum("bti,btj->ij", dz.double(), before.double())
+    error = (of_weights(dz, states, hidden) - expected).norm() / expected.norm()
+    assert error < (1e-5 if dtype == torch.float32 else 1e-13)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

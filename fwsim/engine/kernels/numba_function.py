@@ -11,12 +11,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from fwsim.engine.kernels.codes import NORMALISATIONS
-from fwsim.engine.kernels.gradients import of_table, of_weights, room_for_table
+from fwsim.engine.kernels.gradients import of_table, room_for_table
 from fwsim.engine.kernels.numba_backward import Gradients, backward
 from fwsim.engine.kernels.numba_forward import forward
 from fwsim.engine.kernels.numba_room import Kept, Sizes, Stored, new_adjoint_room, new_room
 from fwsim.engine.kernels.numba_threads import share_out, thread_count
 from fwsim.engine.kernels.numba_vectors import padded
+from fwsim.engine.kernels.numba_weights import of_weights
 
 KEPT_STATES = (
     3  # numbers kept for the way back, in units of batch·time·unit; beyond, the inner loop is run again

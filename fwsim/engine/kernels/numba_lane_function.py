@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fwsim.engine.kernels.gradients import of_table, of_weights, room_for_table
+from fwsim.engine.kernels.gradients import of_table, room_for_table
 from fwsim.engine.kernels.numba_function import KEPT_STATES, arrays, like
 from fwsim.engine.kernels.numba_lane_backward import LaneGradients, backward_lanes, rows_of_adjoint
 from fwsim.engine.kernels.numba_lane_forward import (
@@ -22,6 +22,7 @@ from fwsim.engine.kernels.numba_lane_forward import (
 from fwsim.engine.kernels.numba_lanes import lane_count
 from fwsim.engine.kernels.numba_room import Sizes
 from fwsim.engine.kernels.numba_threads import share_out, thread_count
+from fwsim.engine.kernels.numba_weights import of_weights
 
 
 def run_lanes(sizes: Sizes, inner: bool, *tensors: Tensor, differentiable: bool) -> tuple[Tensor, ...]:

@@ -62,7 +62,7 @@ def _product(shared: bool) -> Any:
                 args[9],
                 args[10],
             ]
-            builder.call(_multiplier(builder.module, kind, shared), [*pointers, *sizes])
+            builder.call(multiplier(builder.module, kind, shared=shared), [*pointers, *sizes])
             return context.get_dummy_value()
 
         return signature, codegen
@@ -77,8 +77,8 @@ multiply_shared: Any = intrinsic(_product(shared=True))
 multiply: Any = intrinsic(_product(shared=False))
 
 
-def _multiplier(module: Any, kind: ir.VectorType, shared: bool) -> Any:
-    """Return the module's function that multiplies."""
+def multiplier(module: Any, kind: ir.VectorType, *, shared: bool) -> Any:
+    """Return the module's function that multiplies; all steps are in numbers."""
     pointer = kind.element.as_pointer()
     kinds = dict.fromkeys(("out", "matrix", "vector"), pointer) | dict.fromkeys(SIZES, I64)
     name = f"fwsim_multiply_{'shared' if shared else 'lanes'}_{kind.count}"
