@@ -263,8 +263,9 @@ def test_both_ways_to_list_active_units_agree():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("batch", "time", "units"), [(1, 1, 16), (3, 2, 7), (4, 150, 50), (2, 3, 129)])
 def test_gradient_of_the_weights(batch, time, units, dtype):
-    dz, states = torch.randn(2, batch, time, units, dtype=dtype)
-    hidden = torch.randn(units, batch, dtype=dtype).mT  # dense, and not contiguous
+    generator = torch.Generator().manual_seed(0)
+    dz, states = torch.randn(2, batch, time, units, dtype=dtype, generator=generator)
+    hidden = torch.randn(units, batch, dtype=dtype, generator=generator).mT  # dense, and not contiguous
     before = torch.cat([hidden[:, None], states[:, :-1]], dim=1)
     expected = torch.einsum("bti,btj->ij", dz.double(), before.double())
     error = (of_weights(dz, states, hidden) - expected).norm() / expected.norm()
