@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fwsim.engine import checks
 from fwsim.engine.cell import ACTIVATIONS, NORMALISATIONS, WRITES, Cell
-from fwsim.engine.kernels import runner
+from fwsim.engine.kernels import load
 from fwsim.engine.observation import FastWeightObserver
 from fwsim.engine.planner import FORMS, KERNELS, Plan, home, plan
 from fwsim.engine.state import State
@@ -238,10 +238,9 @@ class FastWeightNetwork(nn.Module):
             trace = self.trace(self._check_state(state, x.shape[0]))
         past = 0 if trace is None else trace.history.shape[1]
         chosen = plan or self.plan(x.shape[0], x.shape[1], past)
-        drive = torch.nn.functional.linear(x, self.C, self.b)
-        result = runner(chosen.kernel)(
-            self.cell(), drive, state.hidden, trace, chunk=chosen.chunk, inner=inner
-        )
+        kernel = load(chosen.kernel)
+        drive = kernel.project(x, self.C, self.b)
+        result = kernel.run(self.cell(), drive, state.hidden, trace, chunk=chosen.chunk, inner=inner)
         hidden = result.hidden[:, -1] if x.shape[1] else state.hidden
         return result, State(hidden, result.trace, state.step + x.shape[1])
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fwsim as fw
-from fwsim.engine.kernels import numba_run, numba_threads
+from fwsim.engine.kernels import numba_run, numba_threads, numba_weights
 from fwsim.engine.kernels.numba_weights import of_weights
 from tests.engine.comparison import compare, network
 
@@ -270,6 +270,33 @@ def test_gradient_of_the_weights(batch, time, units, dtype):
     expected = torch.einsum("bti,btj->ij", dz.double(), before.double())
     error = (of_weights(dz, states, hidden) - expected).norm() / expected.norm()
     assert error < (1e-5 if dtype == torch.float32 else 1e-13)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    ("batch", "time", "inputs", "units"),
+    [(1, 1, 16, 16), (3, 2, 7, 50), (2, 70, 50, 7), (4, 150, 50, 33), (2, 3, 129, 129), (0, 3, 20, 20)],
+)
+def test_drive_and_its_gradients(batch, time, inputs, units, dtype, monkeypatch):
+    monkeypatch.setattr(numba_weights, "LEAST", (0, 0))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(time, batch, inputs, dtype=dtype, generator=generator).transpose(0, 1)  # not contiguous
+    C = torch.randn(inputs, units, dtype=dtype, generator=generator).T
+    b = torch.randn(units, dtype=dtype, generator=generator)
+    d_drive = torch.randn(units, batch, time, dtype=dtype, generator=generator).movedim(0, -1)
+    given = [each.requires_grad_() for each in (x, C, b)]
+    truth = [each.detach().double().requires_grad_() for each in given]
+    drive, expected = numba_weights.project(*given), torch.nn.functional.linear(*truth)
+    with torch.no_grad():
+        torch.testing.assert_close(numba_weights.project(*given), drive, rtol=0, atol=0)
+    assert type(drive.grad_fn).__name__ == "ProjectionBackward"
+    for ours, theirs in zip(
+        (drive, *torch.autograd.grad(drive, given, d_drive)),
+        (expected, *torch.autograd.grad(expected, truth, d_drive.double())),
+        strict=True,
+    ):
+        error = (ours - theirs).norm() / theirs.norm().clamp(min=1)
+        assert error < (1e-5 if dtype == torch.float32 else 1e-13)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

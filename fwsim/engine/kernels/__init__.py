@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Protocol
+from typing import Protocol, cast
 
 from torch import Tensor
 
@@ -14,10 +14,14 @@ from fwsim.engine.trajectory import Trajectory
 MODULES = {"reference": "reference", "numba": "numba_run", "triton": "triton_run"}
 
 
-class Run(Protocol):
-    """What every kernel is; see `reference.run`."""
+class Kernel(Protocol):
+    """What every kernel has; see `reference`."""
 
-    def __call__(
+    def project(self, x: Tensor, C: Tensor, b: Tensor) -> Tensor:
+        """Give every step its drive."""
+        ...
+
+    def run(
         self,
         cell: Cell,
         drive: Tensor,
@@ -28,8 +32,9 @@ class Run(Protocol):
         inner: bool,
     ) -> Trajectory:
         """Run a sequence."""
+        ...
 
 
-def runner(kernel: str) -> Run:
-    """Return the function that runs a sequence, and load what it needs only now."""
-    return import_module(f"{__name__}.{MODULES[kernel]}").run
+def load(kernel: str) -> Kernel:
+    """Return the kernel of a name, and load what it needs only now."""
+    return cast("Kernel", import_module(f"{__name__}.{MODULES[kernel]}"))

@@ -22,8 +22,11 @@ from fwsim.engine.kernels.numba_function import Sequence, run_forward
 from fwsim.engine.kernels.numba_lane_function import LaneSequence, run_lanes
 from fwsim.engine.kernels.numba_room import Sizes
 from fwsim.engine.kernels.numba_threads import thread_count
+from fwsim.engine.kernels.numba_weights import project
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
+
+__all__ = ["project", "run"]
 
 
 def run(

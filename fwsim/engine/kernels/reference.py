@@ -10,6 +10,11 @@ from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
 
 
+def project(x: Tensor, C: Tensor, b: Tensor) -> Tensor:
+    """Return the drive C x + b of every step, `[batch, time, unit]`, from inputs `[batch, time, input]`."""
+    return torch.nn.functional.linear(x, C, b)
+
+
 def run(
     cell: Cell, drive: Tensor, hidden: Tensor, trace: Trace | None, *, chunk: int | None, inner: bool = False
 ) -> Trajectory:

@@ -13,10 +13,13 @@ from fwsim.engine.cell import Cell
 from fwsim.engine.kernels import reference
 from fwsim.engine.kernels.codes import ACTIVATIONS, NORMALISATIONS
 from fwsim.engine.kernels.memory import Memory, after_run, as_read, before_run
+from fwsim.engine.kernels.reference import project
 from fwsim.engine.kernels.triton_function import Sequence, run_forward
 from fwsim.engine.kernels.triton_room import Sizes, span_of
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
+
+__all__ = ["project", "run"]
 
 
 def run(
