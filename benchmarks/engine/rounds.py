@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-ROUNDS = 3  # at least
+ROUNDS = 5  # at least
 TURN = 0.03  # seconds of a contender's turn, at least
 
 
