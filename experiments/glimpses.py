@@ -62,10 +62,12 @@ class Config(Base):
     "Units of the ReLU layer that every glimpse passes."
     dropout: float = Field(default=0.0, ge=0, lt=1)
     "Fraction of that layer's and of the last hidden units left out in training."
-    epochs: int = Field(default=10, ge=1)
+    epochs: int = Field(default=25, ge=1)
     "Passes through the training images."
     learning_rate: float = Field(default=3e-3, gt=0)
-    "Peak of the one-cycle rate of Adam."
+    "Peak of the one-cycle rate of AdamW."
+    weight_decay: float = Field(default=0.1, ge=0)
+    "Times the rate, the fraction of every weight that a training step takes away."
     batch: int = Field(default=128, ge=1)
     "Images a training step."
     training_images: int = Field(default=55_000, ge=1)
@@ -128,7 +130,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
         model,
         training,
         validation,
-        Training(config.epochs, config.learning_rate, clip=1.0),
+        Training(config.epochs, config.learning_rate, clip=1.0, weight_decay=config.weight_decay),
         lambda epoch: context.generator(f"order {epoch}"),
         batch=config.batch,
         device=context.device,

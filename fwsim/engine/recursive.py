@@ -157,9 +157,12 @@ class RecursiveNetwork(nn.Module):
     def _drives(self, x: Tensor) -> list[Tensor]:
         """Input of every step, C x + b with its own weights: `[time]` of `[batch, unit]`."""
         drives: dict[int, Tensor] = {}
+        each = x.unbind(
+            1
+        )  # on the way back one stack, where x[:, step] would fill a tensor like x for every step
         for kind, network in enumerate(self._sets()):
             steps = [step for step, other in enumerate(self.weights) if other == kind]
-            inputs = torch.stack([x[:, step] for step in steps], dim=1)
+            inputs = torch.stack([each[step] for step in steps], dim=1)
             part = nn.functional.linear(inputs, network.C, network.b)
             drives.update(zip(steps, part.unbind(1), strict=True))
         return [drives[step] for step in range(len(self.weights))]
