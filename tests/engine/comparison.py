@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import torch
 
 import fwsim as fw
@@ -25,6 +27,19 @@ def network(units, timescales, inner_steps, *, batch=None, dtype=torch.float64, 
         for parameter in (net.b, net.gain, net.bias):
             parameter += 0.3 * torch.randn_like(parameter)
     return net
+
+
+@contextmanager
+def memory_full_of_nan():
+    """Every new tensor that is not told its numbers is filled with NaN."""
+    before = torch.utils.deterministic.fill_uninitialized_memory
+    torch.utils.deterministic.fill_uninitialized_memory = True
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.utils.deterministic.fill_uninitialized_memory = before
 
 
 def outcome(kernel, net, x, hidden, matrix, past, chunk, leaves, inner=True):

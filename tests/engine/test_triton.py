@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import fwsim as fw
 from fwsim.engine.planner import plan
-from tests.engine.comparison import compare, network
+from tests.engine.comparison import compare, memory_full_of_nan, network
 
 triton = pytest.importorskip("triton", reason="triton is not installed (pip install 'fwsim[gpu]')")
 tl = importlib.import_module("triton.language")
@@ -210,12 +210,8 @@ def test_results_do_not_depend_on_what_lay_in_memory(fits, request):
         return [hidden, *torch.autograd.grad(loss, list(net.parameters()))]
 
     clean = result()
-    torch.utils.deterministic.fill_uninitialized_memory = True
-    torch.use_deterministic_algorithms(True, warn_only=True)  # fills every new tensor with NaN
-    try:
+    with memory_full_of_nan():
         filled = result()
-    finally:
-        torch.use_deterministic_algorithms(False)
     for one, other in zip(clean, filled):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
