@@ -163,12 +163,15 @@ class FastWeightNetwork(nn.Module):
         """Return the memory rule with its present parameters, on the network's device."""
         if self.memory is None:
             return None
+        given = self.memory.values()
         values = {
-            name: getattr(self, f"log_{name}").exp()
+            name: self._parameters[f"log_{name}"].exp()
             if name in self.learn
-            else getattr(self, f"memory_{name}")
-            for name in self.memory.values()
+            else self._buffers[f"memory_{name}"]
+            for name in given
         }
+        if all(values[name] is given[name] for name in given):
+            return self.memory
         return self.memory.with_values(**values)
 
     def cell(self) -> Cell:
@@ -183,6 +186,9 @@ class FastWeightNetwork(nn.Module):
         `past` counts the states that were written before and are not yet folded into a matrix.
         """
         checks.counts(batch=(batch, 0), time=(time, 0), past=(past, 0))
+        return self._plan(batch, time, past)
+
+    def _plan(self, batch: int, time: int, past: int) -> Plan:
         return plan(
             self.memory,
             form=self.form,
@@ -199,11 +205,15 @@ class FastWeightNetwork(nn.Module):
     def initial_state(self, batch: int) -> State:
         """Rest: h(0) = 0, A(0) = 0."""
         checks.counts(batch=(batch, 0))
+        return self._rest(batch)
+
+    def _rest(self, batch: int) -> State:
         hidden = self.W.new_zeros(batch, self.units)
         rule = self.rule()
         if rule is None:
             return State(hidden)
-        return State(hidden, Trace(rule, self.dt, None, hidden[:, None][:, :0], self.self_connections))
+        nothing = hidden.new_empty(batch, 0, self.units)
+        return State(hidden, Trace(rule, self.dt, None, nothing, self.self_connections))
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Run a sequence.
@@ -232,12 +242,12 @@ class FastWeightNetwork(nn.Module):
         """Like `forward`, with the inner states `[batch, time, inner, unit]` on request, and a plan made before."""
         self._check_input(x)
         if state is None:
-            state = self.initial_state(x.shape[0])
+            state = self._rest(x.shape[0])
             trace = state.stored if isinstance(state.stored, Trace) else None
         else:
             trace = self.trace(self._check_state(state, x.shape[0]))
         past = 0 if trace is None else trace.history.shape[1]
-        chosen = plan or self.plan(x.shape[0], x.shape[1], past)
+        chosen = plan or self._plan(x.shape[0], x.shape[1], past)
         kernel = load(chosen.kernel)
         drive = kernel.project(x, self.C, self.b)
         result = kernel.run(self.cell(), drive, state.hidden, trace, chunk=chosen.chunk, inner=inner)

@@ -97,8 +97,7 @@ def plan(
         return Plan("dense", kernel, 1, f"{type(rule).__name__} writes depend on the matrix")
 
     sizes = (time, units, inner_steps, rule.timescales, past)
-    name, chunk, why = _choose(form, kernel, batch, dtype.itemsize, *sizes)
-    return Plan(name, kernel, chunk, why)
+    return _choose(form, kernel, batch, dtype.itemsize, *sizes)
 
 
 @lru_cache(maxsize=256)
@@ -112,8 +111,8 @@ def _choose(
     inner_steps: int,
     timescales: int,
     past: int,
-) -> tuple[str, int | None, str]:
-    """Form, chunk and reason of the candidate with the lowest cost."""
+) -> Plan:
+    """Take the candidate with the lowest cost."""
     estimates: dict[str, Callable[..., float]] = {
         "triton": triton_cost.cost,
         "numba": partial(numba_cost.cost, batch=batch, itemsize=itemsize),
@@ -131,12 +130,12 @@ def _choose(
         costs.pop(("attention", None))
     name, chunk = min(costs, key=lambda candidate: costs[candidate])
     if form != "auto":
-        return name, chunk, "asked for"
+        return Plan(name, kernel, chunk, "asked for")
     best: dict[str, float] = {}
     for (candidate, _), nanoseconds in costs.items():
         best[candidate] = min(nanoseconds, best.get(candidate, float("inf")))
     times = ", ".join(f"{candidate} {value / 1e3:.3g} µs" for candidate, value in best.items())
-    return name, chunk, f"estimated for a batch entry: {times}"
+    return Plan(name, kernel, chunk, f"estimated for a batch entry: {times}")
 
 
 def home(kernel: str) -> str:

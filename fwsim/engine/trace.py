@@ -48,8 +48,8 @@ class Trace:
 
     def extended(self, states: Tensor) -> Trace:
         """Append several states `[batch, time, unit]` to the history."""
-        if self.history.shape[1] == 0:
-            return replace(self, history=states)  # no copy
+        if self.history.shape[1] == 0:  # no copy
+            return Trace(self.rule, self.dt, self.matrix, states, self.self_connections)
         return replace(self, history=torch.cat([self.history, states], dim=1))
 
     def folded(self) -> Trace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 import torch
@@ -25,7 +26,7 @@ class MemoryRule(ABC):
         """Return the parameters that are given, by name."""
         return {name: value for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
 
-    @property
+    @cached_property
     def shape(self) -> torch.Size:
         """Common shape of the parameters, `[timescale]` or `[batch, timescale]`."""
         return broadcast(**self.values())
@@ -79,6 +80,7 @@ class MemoryRule(ABC):
         """Return the same rule with other parameter tensors, unchecked: for values that are valid by construction."""
         other = object.__new__(type(self))  # a network asks in every run, and copy.copy is slow
         vars(other).update(vars(self), **values)
+        vars(other).pop("shape", None)
         return other
 
     def _repr_html_(self) -> str:

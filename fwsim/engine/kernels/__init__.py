@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -35,6 +36,7 @@ class Kernel(Protocol):
         ...
 
 
+@cache
 def load(kernel: str) -> Kernel:
     """Return the kernel of a name, and load what it needs only now."""
     return cast("Kernel", import_module(f"{__name__}.{MODULES[kernel]}"))

@@ -99,10 +99,12 @@ def _tables(
 
 def _constants(rule: Hebbian) -> tuple | None:
     """Parameters as plain numbers, if they are few, not trained, and need not be fetched from a device."""
-    given = rule.values()
-    if any(value.ndim != 1 or value.requires_grad or value.is_cuda for value in given.values()):
-        return None
-    return tuple((name, value.dtype, *value.tolist()) for name, value in given.items())
+    constants = []
+    for name, value in rule.values().items():
+        if value.ndim != 1 or value.requires_grad or value.is_cuda:
+            return None
+        constants.append((name, value.dtype, *value.tolist()))
+    return tuple(constants)
 
 
 @lru_cache(maxsize=256)

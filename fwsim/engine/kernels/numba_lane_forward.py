@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,12 +53,18 @@ class LaneStored(NamedTuple):
     age_weight: np.ndarray
 
 
-def new_lane_room(rows: Sequence[int], dtype: torch.dtype, lanes: int, parts: int) -> LaneRoom:
+def new_lane_room(rows: tuple[int, ...], dtype: torch.dtype, lanes: int, parts: int) -> LaneRoom:
     """Make workspace for `parts` threads, each divided up into parts of so many rows."""
-    ends = (0, *itertools.accumulate(rows))
+    ends = _ends(rows)
     return LaneRoom(torch.empty(parts, ends[-1], lanes, dtype=dtype).numpy(), ends)  # on a cache line
 
 
+@lru_cache(maxsize=256)
+def _ends(rows: tuple[int, ...]) -> tuple[int, ...]:
+    return (0, *itertools.accumulate(rows))
+
+
+@lru_cache(maxsize=256)
 def rows_of_run(sizes: Sizes, written: int, ages: int) -> tuple[int, ...]:
     """Rows of each part of `LanePast` and `LanePath`; `written` states are in the memory before the run."""
     units, steps = sizes.units, sizes.inner_steps

@@ -94,7 +94,9 @@ def _multiply_rows(kind: Any, shared: bool, builder: Any, given: dict, rows: int
         for each in partials:
             builder.store(zero, each)
     corner = builder.gep(given["matrix"], [builder.mul(first, given["row_step"])])
-    starts = [builder.gep(corner, [builder.mul(I64(row), given["row_step"])]) for row in range(rows)]
+    starts = [
+        _unrelated(builder, builder.gep(corner, [builder.mul(I64(row), given["row_step"])])) for row in range(rows)
+    ]
 
     def add(column: Any, partials: list) -> None:
         factor = builder.load(
@@ -126,3 +128,13 @@ def _multiply_rows(kind: Any, shared: bool, builder: Any, given: dict, rows: int
         for partials in sums:
             result = builder.fadd(result, builder.load(partials[number]))
         builder.store(result, place, align=align)
+
+
+def _unrelated(builder: Any, pointer: Any) -> Any:
+    """Hide how a pointer was computed.
+
+    LLVM would save registers by stepping one pointer through all rows, an addition after the other, for which the
+    multiply-add units would have to wait.
+    """
+    kind = ir.FunctionType(pointer.type, [pointer.type])
+    return builder.asm(kind, "", "=r,0", [pointer], side_effect=False)

@@ -1,21 +1,30 @@
-"""What the slow weights do outside the recurrence: C x + b before it, and their gradients after it."""
+"""What the slow weights do outside the recurrence: C x + b before it, and their gradients after it.
+
+MKL, which torch is built with, keeps its fastest code for Intel's processors. There it has the products; elsewhere
+those of `numba_matrices` are faster.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from llvmlite import binding as llvm
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from fwsim.engine.kernels import reference
+from fwsim.engine.kernels import gradients, reference
 from fwsim.engine.kernels.numba_matrices import outer_products, product
 
-LEAST = 2**21, 16  # multiplications, and inputs, from which on these products are faster than torch's
+LEAST = 2**21, 16  # multiplications, and inputs, from which on products of our own are faster than a slow BLAS
+AMD = ("znver", "bdver", "btver", "amdfam")  # what LLVM calls their processors
+FAST_BLAS = torch.backends.mkl.is_available() and not llvm.get_host_cpu_name().startswith(AMD)
 
 
 def of_weights(d_drive: Tensor, states: Tensor, hidden: Tensor) -> Tensor:
     """See `gradients.of_weights`, whose numbers these are."""
+    if FAST_BLAS:
+        return gradients.of_weights(d_drive, states, hidden.detach())
     units = states.shape[2]
     before = hidden.detach().clone(memory_format=torch.contiguous_format)
     before[1:] -= states[:-1, -1]
@@ -26,7 +35,7 @@ def of_weights(d_drive: Tensor, states: Tensor, hidden: Tensor) -> Tensor:
 def project(x: Tensor, C: Tensor, b: Tensor) -> Tensor:
     """See `reference.project`, whose numbers and gradients these are. Gradients can be taken once, not twice."""
     multiplications, inputs = LEAST
-    if x.numel() * C.shape[0] < multiplications or C.shape[1] < inputs:
+    if FAST_BLAS or x.numel() * C.shape[0] < multiplications or C.shape[1] < inputs:
         return reference.project(x, C, b)
     if torch.is_grad_enabled() and any(each.requires_grad for each in (x, C, b)):
         return Projection.apply(x, C, b)
