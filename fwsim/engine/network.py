@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fwsim.engine import checks
 from fwsim.engine.cell import ACTIVATIONS, NORMALISATIONS, WRITES, Cell
+from fwsim.engine.drive import Drive
 from fwsim.engine.kernels import load
 from fwsim.engine.observation import FastWeightObserver
 from fwsim.engine.planner import FORMS, KERNELS, Plan, home, plan
@@ -249,7 +250,7 @@ class FastWeightNetwork(nn.Module):
         past = 0 if trace is None else trace.history.shape[1]
         chosen = plan or self._plan(x.shape[0], x.shape[1], past)
         kernel = load(chosen.kernel)
-        drive = kernel.project(x, self.C, self.b)
+        drive = Drive(x, self.C, self.b)
         result = kernel.run(self.cell(), drive, state.hidden, trace, chunk=chosen.chunk, inner=inner)
         hidden = result.hidden[:, -1] if x.shape[1] else state.hidden
         return result, State(hidden, result.trace, state.step + x.shape[1])

@@ -8,6 +8,7 @@ import torch
 
 import fwsim as fw
 from fwsim.engine.cell import EPSILON
+from fwsim.engine.drive import Drive
 from fwsim.engine.kernels import reference
 from fwsim.engine.trace import Trace
 
@@ -46,8 +47,7 @@ def outcome(kernel, net, x, hidden, matrix, past, chunk, leaves, inner=True):
     """Outputs, final memory and gradients of a kernel for fixed random weights of the loss."""
     rule = net.rule()
     trace = None if rule is None else Trace(rule, net.dt, matrix, past, net.self_connections).masked()
-    drive = torch.nn.functional.linear(x, net.C, net.b)
-    run = kernel.run(net.cell(), drive, hidden, trace, chunk=chunk, inner=inner)
+    run = kernel.run(net.cell(), Drive(x, net.C, net.b), hidden, trace, chunk=chunk, inner=inner)
     outputs = [run.hidden]
     if inner:
         outputs.append(run.inner)

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fwsim as fw
-from fwsim.engine.kernels import numba_run, numba_threads, numba_weights
+from fwsim.engine.drive import Drive
+from fwsim.engine.kernels import numba_run, numba_team, numba_threads, numba_weights
 from tests.engine.comparison import compare, memory_full_of_nan, network
 
 
@@ -195,10 +196,10 @@ def test_empty_batch_and_empty_sequence(batch, time):
 @pytest.mark.parametrize("chunk", [None, 2])
 def test_nan_is_handed_on(chunk):
     net = network(7, 1, 1)
-    drive, hidden = torch.zeros(2, 5, 7, dtype=torch.float64), torch.zeros(2, 7, dtype=torch.float64)
+    x, hidden = torch.zeros(2, 5, 3, dtype=torch.float64), torch.zeros(2, 7, dtype=torch.float64)
     hidden[1, 3] = float("nan")
     trace = net.initial_state(2).stored
-    states = numba_run.run(net.cell(), drive, hidden, trace, chunk=chunk).hidden
+    states = numba_run.run(net.cell(), Drive(x, net.C, net.b), hidden, trace, chunk=chunk).hidden
     assert states[1].isnan().all()
     assert states[0].isfinite().all()
 
@@ -257,7 +258,9 @@ def test_both_ways_to_list_active_units_agree():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("batch", "time", "units"), [(1, 1, 16), (3, 2, 7), (4, 150, 50), (2, 3, 129)])
-def test_gradient_of_the_weights(batch, time, units, dtype):
+@pytest.mark.parametrize("blas", [False, True])
+def test_gradient_of_the_weights(batch, time, units, dtype, blas, monkeypatch):
+    monkeypatch.setattr(numba_weights, "FAST_BLAS", blas)
     generator = torch.Generator().manual_seed(0)
     dz, states = torch.randn(2, batch, time, units, dtype=dtype, generator=generator)
     hidden = torch.randn(units, batch, dtype=dtype, generator=generator).mT  # dense, and not contiguous
@@ -275,6 +278,7 @@ def test_gradient_of_the_weights(batch, time, units, dtype):
 )
 def test_drive_and_its_gradients(batch, time, inputs, units, dtype, monkeypatch):
     monkeypatch.setattr(numba_weights, "LEAST", (0, 0))
+    monkeypatch.setattr(numba_weights, "FAST_BLAS", False)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(time, batch, inputs, dtype=dtype, generator=generator).transpose(0, 1)  # not contiguous
     C = torch.randn(inputs, units, dtype=dtype, generator=generator).T
@@ -311,3 +315,24 @@ def test_tanh_is_as_exact_as_its_precision(dtype):
     special = torch.tensor([0.0, float("inf"), -float("inf"), float("nan")], dtype=dtype).numpy()
     in_vectors(special)
     np.testing.assert_array_equal(special, [0, 1, -1, np.nan])
+
+
+@pytest.mark.parametrize("chunk", [None, 4])
+@pytest.mark.usefixtures("lanes")
+def test_what_decays_beyond_full_precision_counts_as_nothing_in_kernels_alone(chunk):
+    tiny = (
+        1e-40  # in float32: what a memory that decays ends in, at a hundred times the cost of other numbers
+    )
+    net = fw.FastWeightNetwork(20, 20, fw.Hebbian(tau=5.0, eta=0.5), normalise="none", kernel="numba")
+    with torch.no_grad():
+        net.W.zero_(), net.C.copy_(torch.eye(20)), net.b.zero_()
+    run = numba_run.run(
+        net.cell(),
+        Drive(torch.full((3, 9, 20), tiny), net.C, net.b),
+        torch.zeros(3, 20),
+        net.initial_state(3).stored,
+        chunk=chunk,
+    )
+    flushed = numba_team.X86
+    assert bool((run.hidden == 0).all()) == flushed
+    assert float(torch.full((1,), tiny) * 0.5) > 0  # the caller's own arithmetic is as it was

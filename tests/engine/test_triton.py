@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fwsim as fw
+from fwsim.engine.drive import Drive
 from fwsim.engine.planner import plan
 from tests.engine.comparison import compare, memory_full_of_nan, network
 
@@ -218,10 +219,12 @@ def test_results_do_not_depend_on_what_lay_in_memory(fits, request):
 
 def test_nan_is_handed_on():
     net = network(7, 1, 1).to(DEVICE)
-    drive = torch.zeros(2, 4, 7, dtype=torch.float64, device=DEVICE)
+    x = torch.zeros(2, 4, 3, dtype=torch.float64, device=DEVICE)
     hidden = torch.zeros(2, 7, dtype=torch.float64, device=DEVICE)
     hidden[1, 3] = float("nan")
-    states = triton_run.run(net.cell(), drive, hidden, net.initial_state(2).stored, chunk=None).hidden
+    states = triton_run.run(
+        net.cell(), Drive(x, net.C, net.b), hidden, net.initial_state(2).stored, chunk=None
+    ).hidden
     assert states[1].isnan().all()
     assert states[0].isfinite().all()
 

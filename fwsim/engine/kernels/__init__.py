@@ -9,6 +9,7 @@ from typing import Protocol, cast
 from torch import Tensor
 
 from fwsim.engine.cell import Cell
+from fwsim.engine.drive import Drive
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
 
@@ -18,14 +19,10 @@ MODULES = {"reference": "reference", "numba": "numba_run", "triton": "triton_run
 class Kernel(Protocol):
     """What every kernel has; see `reference`."""
 
-    def project(self, x: Tensor, C: Tensor, b: Tensor) -> Tensor:
-        """Give every step its drive."""
-        ...
-
     def run(
         self,
         cell: Cell,
-        drive: Tensor,
+        drive: Drive,
         hidden: Tensor,
         trace: Trace | None,
         *,

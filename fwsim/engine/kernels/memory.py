@@ -52,22 +52,29 @@ def before_run(
 
 
 def as_read(
-    trace: Trace | None, drive: Tensor, chunk: int | None, writes: int, reach: int | None = None
+    trace: Trace | None, hidden: Tensor, chunk: int | None, writes: int, reach: int | None = None
 ) -> Memory:
     """Bring a trace into the form that kernels read.
 
     Parameters
     ----------
-    trace, drive, chunk
+    trace, hidden, chunk
         As in `reference.run`.
     writes
         See `before_run`.
     reach
         Ages that the tables hold; at least those of a chunk if it is not given.
     """
-    none = drive.new_empty
+    none = hidden.new_empty
     if trace is None:
-        return Memory(drive[:, :0], none(0, 0, 0, 0), none(1, 0), none(1, 0, 1), none(1, 0, 1), 1)
+        return Memory(
+            none(len(hidden), 0, hidden.shape[1]),
+            none(0, 0, 0, 0),
+            none(1, 0),
+            none(1, 0, 1),
+            none(1, 0, 1),
+            1,
+        )
     assert isinstance(trace.rule, Hebbian)
     before = trace.history.shape[1]
     room = before + writes + 1 if chunk is None else chunk
@@ -75,7 +82,7 @@ def as_read(
     if reach is None:
         reach = room if folds else 1 << room.bit_length()  # so that runs of many lengths share tables
     matrix = none(0, 0, 0, 0) if trace.matrix is None else trace.matrix
-    wanted = (trace.dt, reach, folds, folds or matrix.numel() > 0, drive.dtype)
+    wanted = (trace.dt, reach, folds, folds or matrix.numel() > 0, hidden.dtype)
     values = _constants(trace.rule)
     tables = _tables(trace.rule, *wanted) if values is None else _known_tables(values, *wanted)
     return Memory(trace.history, matrix, *tables, room)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fwsim.engine.kernels.numba_lane_forward import (
+    LaneDrive,
     LaneKept,
     LaneRoom,
     LaneStored,
@@ -15,6 +17,7 @@ from fwsim.engine.kernels.numba_lane_forward import (
     new_lane_past,
     new_lane_path,
 )
+from fwsim.engine.kernels.numba_lane_pairs import LanePairs, note_lanes
 from fwsim.engine.kernels.numba_lane_products import multiply, multiply_shared
 from fwsim.engine.kernels.numba_lane_step import (
     LanePast,
@@ -47,12 +50,14 @@ class LaneAdjoint(NamedTuple):
     ----------
     state, sustained, given, own
         With respect to h, z, what a result was given, and `LanePast.own`, `[unit]`.
-    gain, bias
-        With respect to those of the normalisation, `[unit]`.
+    gain, bias, b
+        With respect to those of the normalisation and of the drive, `[unit]`.
     rows, weight
         With respect to `LanePast.rows` and `LanePast.weight`.
     scores
         h(τ)·dy, `[past]`.
+    input
+        With respect to x, `[input]`.
     """
 
     state: np.ndarray
@@ -61,57 +66,65 @@ class LaneAdjoint(NamedTuple):
     own: np.ndarray
     gain: np.ndarray
     bias: np.ndarray
+    b: np.ndarray
     rows: np.ndarray
     weight: np.ndarray
     scores: np.ndarray
+    input: np.ndarray
 
 
 class LaneGradients(NamedTuple):
-    """Gradients of what a run was given.
+    """Gradients of what a run was given; what is not wanted is empty.
 
-    `parameters` of gain and bias, `[group, 2, unit]`; of the rest for each entry. `drive` is that of C x + b;
-    `age_weight` is not computed if empty.
+    Those of parameters are summed over the groups of a bundle, and start from zero: `vectors` of gain, bias and b,
+    `[bundle, 3, unit]`, and `weights` of W and C as in `numba_lane_pairs`, `[bundle, unit, column]`.
     """
 
-    parameters: np.ndarray
-    drive: np.ndarray
+    vectors: np.ndarray
+    weights: np.ndarray
+    x: np.ndarray
     hidden: np.ndarray
     written: np.ndarray
     age_weight: np.ndarray
 
 
-def rows_of_adjoint(sizes: Sizes, written: int, ages: int) -> tuple[int, ...]:
+@lru_cache(maxsize=256)
+def rows_of_adjoint(sizes: Sizes, inputs: int, written: int, ages: int) -> tuple[int, ...]:
     """Rows of each part of `LaneAdjoint`."""
     units = sizes.units
     own = 0 if sizes.self_connections else units
-    return units, units, units, own, units, units, (written + sizes.writes) * units, ages, ages
+    return units, units, units, own, units, units, units, (written + sizes.writes) * units, ages, ages, inputs
 
 
 @apart
 def backward_lanes_part(
     part: int,
-    first_group: int,
-    last_group: int,
+    first_bundle: int,
+    last_bundle: int,
     sizes: Sizes,
     weights: np.ndarray,
     gain: np.ndarray,
     bias: np.ndarray,
     neutral: np.ndarray,
+    drive: LaneDrive,
+    hidden: np.ndarray,
     states: np.ndarray,
     sustained: np.ndarray,
     stored: LaneStored,
     kept: LaneKept,
     room: LaneRoom,
     adjoint_room: LaneRoom,
+    pairs: LanePairs,
     d_states: np.ndarray,
     d_inner: np.ndarray,
     gradients: LaneGradients,
+    together: int,
 ) -> None:
-    """Run the groups `first_group … last_group−1` of entries in the workspace of thread `part`.
+    """Run the bundles `first_bundle … last_bundle−1`, of `together` groups each, in the workspace of thread `part`.
 
     Parameters
     ----------
-    sizes … states, stored, kept, room
+    sizes … sustained, stored, kept, room
         As in `forward_lanes`; `sustained` is z, `[batch, time, unit]`.
     d_states, d_inner
         Gradients of the results; the latter may be empty.
@@ -120,8 +133,9 @@ def backward_lanes_part(
     """
     cell, path = new_lane_cell(sizes, gain, bias, neutral), new_lane_path(room, part)
     units, before, lanes = cell.units, stored.written.shape[1], path.sustained.shape[1]
-    for group in range(first_group, last_group):
-        first = group * lanes
+    last = min(last_bundle * together, (states.shape[0] + lanes - 1) // lanes)
+    for group in range(first_bundle * together, last):
+        first, bundle = group * lanes, group // together
         count = min(lanes, states.shape[0] - first)
         past = new_lane_past(first, stored, room, part)
         adjoint = new_lane_adjoint(adjoint_room, part)
@@ -136,20 +150,27 @@ def backward_lanes_part(
             path,
             adjoint,
             weights,
+            drive,
+            hidden,
+            states,
             sustained,
             before,
             kept,
+            pairs.left[part],
+            pairs.right[part],
             d_states,
             d_inner,
             gradients,
+            bundle,
         )
         turn_out(adjoint.state, 0, gradients.hidden, first * units, units, count, units, lanes)
         for row in range(before):
             start, step = (first * before + row) * units, before * units
             turn_out(adjoint.rows, row * units, gradients.written, start, step, count, units, lanes)
         for i in range(units):
-            gradients.parameters[group, 0, i] = total(get(adjoint.gain, i), count)
-            gradients.parameters[group, 1, i] = total(get(adjoint.bias, i), count)
+            gradients.vectors[bundle, 0, i] += total(get(adjoint.gain, i), count)
+            gradients.vectors[bundle, 1, i] += total(get(adjoint.bias, i), count)
+            gradients.vectors[bundle, 2, i] += total(get(adjoint.b, i), count)
         for lane in range(min(count, gradients.age_weight.shape[0] - first)):
             for age in range(gradients.age_weight.shape[1]):
                 gradients.age_weight[first + lane, age] = adjoint.weight[age, lane]
@@ -169,8 +190,10 @@ def new_lane_adjoint(room: LaneRoom, part: int) -> LaneAdjoint:
         rows[ends[6] : ends[7]],
         rows[ends[7] : ends[8]],
         rows[ends[8] : ends[9]],
+        rows[ends[9] : ends[10]],
+        rows[ends[10] : ends[11]],
     )
-    for sums in (adjoint.state, adjoint.gain, adjoint.bias, adjoint.rows, adjoint.weight):
+    for sums in (adjoint.state, adjoint.gain, adjoint.bias, adjoint.b, adjoint.rows, adjoint.weight):
         clear_lanes(sums, 0, sums.shape[0])
     return adjoint
 
@@ -185,16 +208,22 @@ def go_back_lanes(
     path: LanePath,
     adjoint: LaneAdjoint,
     weights: np.ndarray,
+    drive: LaneDrive,
+    hidden: np.ndarray,
+    states: np.ndarray,
     sustained: np.ndarray,
     before: int,
     kept: LaneKept,
+    left: np.ndarray,
+    right: np.ndarray,
     d_states: np.ndarray,
     d_inner: np.ndarray,
     gradients: LaneGradients,
+    bundle: int,
 ) -> None:
     """Go back through the steps of one group."""
     units, steps, time, lanes = cell.units, cell.inner_steps, d_states.shape[1], path.sustained.shape[1]
-    first = steps * units
+    first, inputs = steps * units, drive.x.shape[2]
     for step in range(time - 1, -1, -1):
         pending = before + min(step, sizes.writes)
         start, stride = (group * lanes * time + step) * units, time * units
@@ -232,7 +261,17 @@ def go_back_lanes(
         if cell.normalise == ALL:
             denormalise_lanes(adjoint.state, 0, path.first_normal, 0, first_scale, cell, path, adjoint)
         add_lanes(adjoint.state, 0, adjoint.sustained, 0, units)
-        turn_out(adjoint.sustained, 0, gradients.drive, start, stride, count, units, lanes)
+        add_lanes(adjoint.sustained, 0, adjoint.b, 0, units)
+        if gradients.weights.size:
+            sums = gradients.weights[bundle]
+            note_lanes(
+                step, group * lanes, count, adjoint.sustained, states, hidden, drive.x, left, right, sums
+            )
+        if gradients.x.size:
+            clear_lanes(adjoint.input, 0, inputs)
+            multiply_shared(adjoint.input, 0, drive.C, 0, 1, inputs, adjoint.sustained, 0, 1, inputs, units)
+            row = (group * lanes * time + step) * inputs
+            turn_out(adjoint.input, 0, gradients.x, row, time * inputs, count, inputs, lanes)
         clear_lanes(adjoint.state, 0, units)
         multiply_shared(adjoint.state, 0, weights, 0, 1, units, adjoint.sustained, 0, 1, units, units)
 

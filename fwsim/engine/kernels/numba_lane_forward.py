@@ -19,6 +19,7 @@ from fwsim.engine.kernels.numba_lane_step import (
     sum_own,
 )
 from fwsim.engine.kernels.numba_lane_turns import turn_in, turn_out
+from fwsim.engine.kernels.numba_lanes import put, same
 from fwsim.engine.kernels.numba_room import Sizes
 from fwsim.engine.kernels.numba_step import ALL, UNNORMALISED, Cell
 from fwsim.engine.kernels.numba_team import share
@@ -43,6 +44,14 @@ class LaneKept(NamedTuple):
     scale: np.ndarray
 
 
+class LaneDrive(NamedTuple):
+    """What C x + b is made of: `x [batch, time, input]`, `C [unit, input]`, `b [unit]`."""
+
+    x: np.ndarray
+    C: np.ndarray
+    b: np.ndarray
+
+
 class LaneStored(NamedTuple):
     """The memory before the first step.
 
@@ -65,13 +74,13 @@ def _ends(rows: tuple[int, ...]) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=256)
-def rows_of_run(sizes: Sizes, written: int, ages: int) -> tuple[int, ...]:
+def rows_of_run(sizes: Sizes, inputs: int, written: int, ages: int) -> tuple[int, ...]:
     """Rows of each part of `LanePast` and `LanePath`; `written` states are in the memory before the run."""
     units, steps = sizes.units, sizes.inner_steps
     own, first = (0 if sizes.self_connections else units), (units if sizes.normalise == ALL else 0)
     vectors, scores = (2 * steps + 1) * units, steps * ages
     past = ((written + sizes.writes) * units, ages, own)
-    return *past, units, first, vectors, steps * units, steps, scores, 2 * scores, 2
+    return *past, units, first, vectors, steps * units, steps, scores, 2 * scores, 2, inputs
 
 
 @merged
@@ -117,6 +126,7 @@ def new_lane_path(room: LaneRoom, part: int) -> LanePath:
         rows[ends[8] : ends[9]],
         rows[ends[9] : ends[10]],
         rows[ends[10] : ends[11]],
+        rows[ends[11] : ends[12]],
     )
 
 
@@ -130,13 +140,13 @@ def forward_lanes_part(
     gain: np.ndarray,
     bias: np.ndarray,
     neutral: np.ndarray,
-    drive: np.ndarray,
+    drive: LaneDrive,
     hidden: np.ndarray,
     stored: LaneStored,
     room: LaneRoom,
     states: np.ndarray,
     inner: np.ndarray,
-    keep_drive: bool,
+    sustained: np.ndarray,
     kept: LaneKept,
 ) -> None:
     """Run the groups `first_group … last_group−1` of entries in the workspace of thread `part`.
@@ -147,11 +157,10 @@ def forward_lanes_part(
         W, `[post, pre]`.
     gain, bias, neutral
         See `new_lane_cell`.
-    drive, hidden
-        C x + b, `[batch, time, unit]`, in whose place z is put if `keep_drive`; the state before the first step,
-        `[batch, unit]`.
-    states, inner
-        Results `[batch, time, unit]` and `[batch, time, inner, unit]`; `inner` is empty if not wanted.
+    hidden
+        The state before the first step, `[batch, unit]`.
+    states, inner, sustained
+        Results `[batch, time, unit]`, `[batch, time, inner, unit]`, and z `[batch, time, unit]`; empty if not wanted.
     """
     cell, path = new_lane_cell(sizes, gain, bias, neutral), new_lane_path(room, part)
     lanes = path.sustained.shape[1]
@@ -171,7 +180,7 @@ def forward_lanes_part(
             lanes,
         )
         run_group(
-            group, count, sizes, cell, past, path, weights, drive, stored, states, inner, keep_drive, kept
+            group, count, sizes, cell, past, path, weights, drive, stored, states, inner, sustained, kept
         )
 
 
@@ -195,15 +204,15 @@ def run_group(
     past: LanePast,
     path: LanePath,
     weights: np.ndarray,
-    drive: np.ndarray,
+    drive: LaneDrive,
     stored: LaneStored,
     states: np.ndarray,
     inner: np.ndarray,
-    keep_drive: bool,
+    sustained: np.ndarray,
     kept: LaneKept,
 ) -> None:
     """Run the entries of one group."""
-    units, steps, time, lanes = cell.units, cell.inner_steps, drive.shape[1], path.sustained.shape[1]
+    units, steps, time, lanes = cell.units, cell.inner_steps, states.shape[1], path.sustained.shape[1]
     before, state, all_steps = (
         stored.written.shape[1],
         2 * cell.inner_steps * cell.units,
@@ -212,7 +221,7 @@ def run_group(
     for step in range(time):
         pending = before + min(step, sizes.writes)
         start, stride = (group * lanes * time + step) * units, time * units
-        turn_in(drive, start, stride, count, units, path.sustained, 0, lanes)
+        drive_lanes(group * lanes * time + step, time, count, drive, cell, path)
         multiply_shared(path.sustained, 0, weights, 0, units, 1, path.vectors, state, 1, units, units)
         begin_lanes(cell, path)
         sum_own(past, pending, cell)
@@ -230,13 +239,23 @@ def run_group(
                     units,
                     lanes,
                 )
-        if keep_drive:
-            turn_out(path.sustained, 0, drive, start, stride, count, units, lanes)
+        if sustained.size:
+            turn_out(path.sustained, 0, sustained, start, stride, count, units, lanes)
         if kept.normal.size:
             copy_lanes(path.normal, 0, kept.normal[group], step * steps * units, steps * units)
             copy_lanes(path.scale, 0, kept.scale[group], step * steps, steps)
         if step < sizes.writes:
             copy_lanes(path.vectors, state, past.rows, pending * units, units)
+
+
+@merged
+def drive_lanes(row: int, time: int, count: int, drive: LaneDrive, cell: Cell, path: LanePath) -> None:
+    """Z ← C x + b for the entries whose first has its input in row `row` of `x`."""
+    inputs, lanes = drive.x.shape[2], path.sustained.shape[1]
+    turn_in(drive.x, row * inputs, time * inputs, count, inputs, path.input, 0, lanes)
+    for i in range(cell.units):
+        put(path.sustained, i, same(drive.b[i]))
+    multiply_shared(path.sustained, 0, drive.C, 0, inputs, 1, path.input, 0, 1, cell.units, inputs)
 
 
 @kernel

@@ -13,56 +13,58 @@ from fwsim.engine.kernels.gradients import of_table, room_for_table
 from fwsim.engine.kernels.numba_function import KEPT_STATES, arrays, like
 from fwsim.engine.kernels.numba_lane_backward import LaneGradients, backward_lanes, rows_of_adjoint
 from fwsim.engine.kernels.numba_lane_forward import (
+    LaneDrive,
     LaneKept,
     LaneStored,
     forward_lanes,
     new_lane_room,
     rows_of_run,
 )
+from fwsim.engine.kernels.numba_lane_pairs import new_lane_pairs, places
 from fwsim.engine.kernels.numba_lanes import lane_count
 from fwsim.engine.kernels.numba_room import Sizes
 from fwsim.engine.kernels.numba_threads import share_out, thread_count
-from fwsim.engine.kernels.numba_weights import of_weights
 
 
 def run_lanes(sizes: Sizes, inner: bool, *tensors: Tensor, differentiable: bool) -> tuple[Tensor, ...]:
     """Run a sequence; inputs as in `LaneSequence`.
 
-    `drive` is used up: pages that are already there hold z for the way back, or the states if there is none.
-
     Returns
     -------
     tuple
-        States, and inner states, empty if they are not wanted; then z and `LaneKept` for the way back.
+        States, and inner states, empty if they are not wanted; then z and `LaneKept` for the way back, empty if there
+        is none.
     """
-    drive, hidden, W, gain, bias, written, age_weight = tensors
-    drive = drive.detach().contiguous()
-    batch, steps, units = drive.shape
-    lanes = lane_count(drive.element_size())
+    x, C, b, hidden, W, gain, bias, written, age_weight = tensors
+    batch, steps, inputs = x.shape
+    units, dtype, lanes = sizes.units, x.dtype, lane_count(x.element_size())
     groups, ages = -(-batch // lanes), age_weight.shape[1]
-    states = like(drive) if differentiable else drive
-    every = drive.new_empty((batch, steps, sizes.inner_steps + 1, units) if inner else (0, 0, 0, 0))
+    states = x.new_empty(batch, steps, units)
+    sustained = torch.empty_like(states) if differentiable else x.new_empty(0, 0, 0)
+    every = x.new_empty((batch, steps, sizes.inner_steps + 1, units) if inner else (0, 0, 0, 0))
     fields = sizes.inner_steps if differentiable and 1 + sizes.inner_steps <= KEPT_STATES else 0
-    kept = [drive.new_empty(groups, steps * fields * size, lanes) for size in (units, 1)]
+    kept = [x.new_empty(groups, steps * fields * size, lanes) for size in (units, 1)]
+    rows = rows_of_run(sizes, inputs, written.shape[1], ages)
     share_out(
         forward_lanes,
         groups,
         sizes,
-        *arrays((W, gain, bias, _neutral(units, drive.dtype), drive, hidden)),
+        *arrays((W, gain, bias, _neutral(units, dtype))),
+        LaneDrive(*arrays((x, C, b))),
+        *arrays((hidden,)),
         LaneStored(*arrays((written, age_weight))),
-        new_lane_room(rows_of_run(sizes, written.shape[1], ages), drive.dtype, lanes, thread_count(groups)),
-        *arrays((states, every)),
-        differentiable,
+        new_lane_room(rows, dtype, lanes, thread_count(groups)),
+        *arrays((states, every, sustained)),
         LaneKept(*arrays(kept)),
     )
-    return states, every, drive, *kept
+    return states, every, sustained, *kept
 
 
 class LaneSequence(torch.autograd.Function):
     """`run_lanes` with gradients.
 
-    Inputs: sizes, whether inner states are wanted, drive, hidden, W, gain, bias, the states written before, and their
-    weights κ. Outputs: states and inner states.
+    Inputs: sizes, whether inner states are wanted, x, C, b, hidden, W, gain, bias, the states written before, and
+    their weights κ. Outputs: states and inner states.
     """
 
     @staticmethod
@@ -70,7 +72,7 @@ class LaneSequence(torch.autograd.Function):
         """Run the sequence."""
         states, every, *kept = run_lanes(sizes, inner, *tensors, differentiable=True)
         ctx.sizes = sizes
-        ctx.save_for_backward(*tensors[1:], states, *kept)
+        ctx.save_for_backward(*tensors, states, *kept)
         return states, every
 
     @staticmethod
@@ -78,31 +80,52 @@ class LaneSequence(torch.autograd.Function):
     def backward(ctx: Any, d_states: Tensor, d_inner: Tensor) -> tuple:
         """Go back through the sequence."""
         sizes, wanted = ctx.sizes, ctx.needs_input_grad[2:]
-        hidden, W, gain, bias, written, age_weight, states, sustained, *kept = ctx.saved_tensors
-        batch, _, units = states.shape
-        lanes = lane_count(states.element_size())
-        groups = -(-batch // lanes)
-        dtype, parts, ages = states.dtype, thread_count(groups), age_weight.shape[1]
+        x, C, b, hidden, W, gain, bias, written, age_weight, states, sustained, *kept = ctx.saved_tensors
+        (batch, steps, units), inputs, before = states.shape, x.shape[2], written.shape[1]
+        dtype, ages, lanes = states.dtype, age_weight.shape[1], lane_count(states.element_size())
+        begin, width = places(units, inputs, lanes)
+        together = -(
+            -width // (lanes * steps)
+        )  # groups whose sums are one, so that they take less than the states
+        bundles = -(-batch // (lanes * together))
+        parts = thread_count(bundles)
 
-        d_drive, d_hidden, d_written = like(states), like(hidden), like(written)
-        d_parameters = states.new_empty(groups, 2, units)
-        d_weight = room_for_table(age_weight, batch if wanted[6] else 0)
+        d_vectors = states.new_zeros(bundles, 3, units)
+        d_weights = states.new_zeros(bundles if wanted[1] or wanted[4] else 0, units, width)
+        d_x = like(x) if wanted[0] else x.new_empty(0, 0, 0)
+        d_hidden, d_written = like(hidden), like(written)
+        d_age_weight = room_for_table(age_weight, batch if wanted[8] else 0)
         share_out(
             backward_lanes,
-            groups,
+            bundles,
             sizes,
-            *arrays((W, gain, bias, _neutral(units, dtype), states, sustained)),
+            *arrays((W, gain, bias, _neutral(units, dtype))),
+            LaneDrive(*arrays((x, C, b))),
+            *arrays((hidden, states, sustained)),
             LaneStored(*arrays((written, age_weight))),
             LaneKept(*arrays(kept)),
-            new_lane_room(rows_of_run(sizes, written.shape[1], ages), dtype, lanes, parts),
-            new_lane_room(rows_of_adjoint(sizes, written.shape[1], ages), dtype, lanes, parts),
+            new_lane_room(rows_of_run(sizes, inputs, before, ages), dtype, lanes, parts),
+            new_lane_room(rows_of_adjoint(sizes, inputs, before, ages), dtype, lanes, parts),
+            new_lane_pairs(units, inputs, dtype, lanes, parts),
             *arrays((d_states, d_inner)),
-            LaneGradients(*arrays((d_parameters, d_drive, d_hidden, d_written, d_weight))),
+            LaneGradients(*arrays((d_vectors, d_weights, d_x, d_hidden, d_written, d_age_weight))),
+            together,
         )
-        d_gain, d_bias = d_parameters.sum(0) if sizes.normalise else (None, None)
-        d_W = of_weights(d_drive, states, hidden) if wanted[2] else None
-        d_age_weight = of_table(d_weight, age_weight) if wanted[6] else None
-        return None, None, d_drive, d_hidden, d_W, d_gain, d_bias, d_written, d_age_weight
+        d_gain, d_bias, d_b = d_vectors.sum(0)
+        slow = d_weights.sum(0)
+        return (
+            None,
+            None,
+            d_x if wanted[0] else None,
+            slow[:, begin : begin + inputs] if wanted[1] else None,
+            d_b,
+            d_hidden,
+            slow[:, :units] if wanted[4] else None,
+            d_gain if sizes.normalise else None,
+            d_bias if sizes.normalise else None,
+            d_written,
+            of_table(d_age_weight, age_weight) if wanted[8] else None,
+        )
 
 
 @lru_cache(maxsize=16)

@@ -95,7 +95,8 @@ def _multiply_rows(kind: Any, shared: bool, builder: Any, given: dict, rows: int
             builder.store(zero, each)
     corner = builder.gep(given["matrix"], [builder.mul(first, given["row_step"])])
     starts = [
-        _unrelated(builder, builder.gep(corner, [builder.mul(I64(row), given["row_step"])])) for row in range(rows)
+        _unrelated(builder, builder.gep(corner, [builder.mul(I64(row), given["row_step"])]))
+        for row in range(rows)
     ]
 
     def add(column: Any, partials: list) -> None:

@@ -51,6 +51,8 @@ class LanePath(NamedTuple):
         `[2·inner·past]`: κ times the scores, then room for the same on the way back.
     sums
         Two rows, for sums over units.
+    input
+        x, `[input]`.
     """
 
     sustained: np.ndarray
@@ -61,6 +63,7 @@ class LanePath(NamedTuple):
     scores: np.ndarray
     weighted: np.ndarray
     sums: np.ndarray
+    input: np.ndarray
 
 
 @inlined

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fwsim.engine.cell import Cell
+from fwsim.engine.drive import Drive
 from fwsim.engine.kernels import reference
 from fwsim.engine.kernels.codes import ACTIVATIONS, NORMALISATIONS
 from fwsim.engine.kernels.memory import Memory, after_run, as_read, before_run
@@ -26,46 +27,45 @@ from fwsim.engine.kernels.numba_weights import project
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
 
-__all__ = ["project", "run"]
-
 
 def run(
-    cell: Cell, drive: Tensor, hidden: Tensor, trace: Trace | None, *, chunk: int | None, inner: bool = False
+    cell: Cell, drive: Drive, hidden: Tensor, trace: Trace | None, *, chunk: int | None, inner: bool = False
 ) -> Trajectory:
     """Run a sequence; see `reference.run`, whose numbers and gradients these are.
 
-    The memory must be Hebbian or `None`, the tensors float32 or float64 on the CPU. `drive` is
-    overwritten. Gradients can be taken once, not twice.
+    The memory must be Hebbian or `None`, the tensors float32 or float64 on the CPU. Gradients can be taken once, not
+    twice.
     """
-    if drive.numel() == 0:
+    if drive.x.numel() == 0:
         return reference.run(cell, drive, hidden, trace, chunk=chunk, inner=inner)
-    trace, writes = before_run(cell, hidden, trace, drive.shape[1], chunk)
-    memory = as_read(trace, drive, chunk, writes)
-    sizes = _sizes(cell, trace, memory, drive, writes)
-    shared = (drive, hidden, cell.W, cell.gain, cell.bias)
-    differentiable = torch.is_grad_enabled() and any(each.requires_grad for each in (*shared, *memory[:5]))
-    if sizes.matrices == 0 and in_lanes(
-        *drive.shape, cell.inner_steps, memory.written.shape[1], drive.itemsize
-    ):
+    batch, time, _ = drive.x.shape
+    trace, writes = before_run(cell, hidden, trace, time, chunk)
+    memory = as_read(trace, hidden, chunk, writes)
+    sizes = _sizes(cell, trace, memory, batch, writes)
+    shared = (hidden, cell.W, cell.gain, cell.bias)
+    given = (*drive, *shared, *memory[:5])
+    differentiable = torch.is_grad_enabled() and any(each.requires_grad for each in given)
+    before, itemsize = memory.written.shape[1], hidden.itemsize
+    if sizes.matrices == 0 and in_lanes(batch, time, sizes.units, cell.inner_steps, before, itemsize):
         attend = LaneSequence.apply if differentiable else partial(run_lanes, differentiable=False)
-        states, every, *_ = attend(sizes, inner, *shared, memory.written, memory.age_weight)
+        states, every, *_ = attend(sizes, inner, *drive, *shared, memory.written, memory.age_weight)
         matrix = memory.matrix
     else:
         advance = Sequence.apply if differentiable else partial(run_forward, differentiable=False)
-        states, every, matrix, *_ = advance(sizes, inner, *shared, *memory[:5])
+        states, every, matrix, *_ = advance(sizes, inner, project(*drive), *shared, *memory[:5])
     return Trajectory(
         states, every if inner else None, after_run(trace, states, matrix, memory.chunk, writes)
     )
 
 
-def _sizes(cell: Cell, trace: Trace | None, memory: Memory, drive: Tensor, writes: int) -> Sizes:
+def _sizes(cell: Cell, trace: Trace | None, memory: Memory, batch: int, writes: int) -> Sizes:
     total = memory.written.shape[1] + writes
     folds = total // memory.chunk if trace is not None else 0
     # each entry keeps its checkpoints, each thread the matrices of one group: their sum is least for this group
-    share = max(1, drive.shape[0] // thread_count(drive.shape[0]))
+    share = max(1, batch // thread_count(batch))
     matrices = memory.decayed.shape[2] if folds or memory.matrix.numel() else 0
     return Sizes(
-        units=drive.shape[-1],
+        units=len(cell.W),
         inner_steps=cell.inner_steps,
         activation=ACTIVATIONS[cell.activation],
         normalise=NORMALISATIONS[cell.normalise],

@@ -3,8 +3,8 @@
 A thread that enters through Python first has to wait for the interpreter's lock: some tens of microseconds, in which
 small runs are done.
 
-While a part runs, numbers too small for full precision (below 1e-38 in float32) count as 0. A memory that decays is full
-of them, and an Intel core spends a hundred times the usual time on each.
+While a part runs, numbers too small for full precision (below 1e-38 in float32) count as 0. A memory that decays is
+full of them, and an Intel core spends a hundred times the usual time on each.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from numba.extending import intrinsic
 
 I32, I64, POINTER = ir.IntType(32), ir.IntType(64), ir.IntType(8).as_pointer()
 X86 = platform.machine().lower() in ("x86_64", "amd64")
-SUBNORMALS_ARE_ZERO = 0x8040  # in results and in operands: bits of the register that controls the vector units
+SUBNORMALS_ARE_ZERO = (
+    0x8040  # in results and in operands: bits of the register that controls the vector units
+)
 
 
 def _share(typingctx: Any, team: Any, part: Any, parts: Any, total: Any, work: Any, given: Any) -> tuple:

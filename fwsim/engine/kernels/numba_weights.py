@@ -12,11 +12,15 @@ import torch
 from llvmlite import binding as llvm
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import linear
 
-from fwsim.engine.kernels import gradients, reference
+from fwsim.engine.kernels import gradients
 from fwsim.engine.kernels.numba_matrices import outer_products, product
 
-LEAST = 2**21, 16  # multiplications, and inputs, from which on products of our own are faster than a slow BLAS
+LEAST = (
+    2**21,
+    16,
+)  # multiplications, and inputs, from which on products of our own are faster than a slow BLAS
 AMD = ("znver", "bdver", "btver", "amdfam")  # what LLVM calls their processors
 FAST_BLAS = torch.backends.mkl.is_available() and not llvm.get_host_cpu_name().startswith(AMD)
 
@@ -33,10 +37,10 @@ def of_weights(d_drive: Tensor, states: Tensor, hidden: Tensor) -> Tensor:
 
 
 def project(x: Tensor, C: Tensor, b: Tensor) -> Tensor:
-    """See `reference.project`, whose numbers and gradients these are. Gradients can be taken once, not twice."""
+    """Return C x + b, `[batch, time, unit]`; see `Drive`. Gradients can be taken once, not twice."""
     multiplications, inputs = LEAST
     if FAST_BLAS or x.numel() * C.shape[0] < multiplications or C.shape[1] < inputs:
-        return reference.project(x, C, b)
+        return linear(x, C, b)
     if torch.is_grad_enabled() and any(each.requires_grad for each in (x, C, b)):
         return Projection.apply(x, C, b)
     return _project(x, C, b)

@@ -6,17 +6,13 @@ import torch
 from torch import Tensor
 
 from fwsim.engine.cell import Cell
+from fwsim.engine.drive import Drive
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
 
 
-def project(x: Tensor, C: Tensor, b: Tensor) -> Tensor:
-    """Return the drive C x + b of every step, `[batch, time, unit]`, from inputs `[batch, time, input]`."""
-    return torch.nn.functional.linear(x, C, b)
-
-
 def run(
-    cell: Cell, drive: Tensor, hidden: Tensor, trace: Trace | None, *, chunk: int | None, inner: bool = False
+    cell: Cell, drive: Drive, hidden: Tensor, trace: Trace | None, *, chunk: int | None, inner: bool = False
 ) -> Trajectory:
     """Run a sequence.
 
@@ -25,7 +21,7 @@ def run(
     cell
         Parameters and conventions of a step.
     drive
-        C x + b, `[batch, time, unit]`.
+        What C x + b is made of.
     hidden
         The state before the first step, `[batch, unit]`.
     trace
@@ -36,9 +32,9 @@ def run(
     inner
         Whether to return the inner states.
     """
-    states, paths = [], []
-    for step in range(drive.shape[1]):
-        sustained = hidden @ cell.W.T + drive[:, step]
+    states, paths, given = [], [], drive.values()
+    for step in range(given.shape[1]):
+        sustained = hidden @ cell.W.T + given[:, step]
         if trace is not None and cell.write == "before":
             trace = _write(trace, hidden, chunk)
         path = cell.settle(sustained, cell.start(sustained), None if trace is None else trace.reader())
@@ -48,10 +44,8 @@ def run(
         states.append(hidden)
         if inner:
             paths.append(torch.stack(path, dim=1))
-    sequence = torch.stack(states, dim=1) if states else drive[:, :0]
-    every = (
-        torch.stack(paths, dim=1) if paths else drive[:, :0, None].expand(-1, -1, cell.inner_steps + 1, -1)
-    )
+    sequence = torch.stack(states, dim=1) if states else given
+    every = torch.stack(paths, dim=1) if paths else given[:, :, None].expand(-1, -1, cell.inner_steps + 1, -1)
     return Trajectory(sequence, every if inner else None, trace)
 
 

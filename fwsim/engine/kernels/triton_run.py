@@ -10,52 +10,50 @@ import torch
 from torch import Tensor
 
 from fwsim.engine.cell import Cell
+from fwsim.engine.drive import Drive
 from fwsim.engine.kernels import reference
 from fwsim.engine.kernels.codes import ACTIVATIONS, NORMALISATIONS
 from fwsim.engine.kernels.memory import Memory, after_run, as_read, before_run
-from fwsim.engine.kernels.reference import project
 from fwsim.engine.kernels.triton_function import Sequence, run_forward
 from fwsim.engine.kernels.triton_room import Sizes, span_of
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
 
-__all__ = ["project", "run"]
-
 
 def run(
-    cell: Cell, drive: Tensor, hidden: Tensor, trace: Trace | None, *, chunk: int | None, inner: bool = False
+    cell: Cell, drive: Drive, hidden: Tensor, trace: Trace | None, *, chunk: int | None, inner: bool = False
 ) -> Trajectory:
     """Run a sequence; see `reference.run`, whose numbers and gradients these are.
 
     The memory must be Hebbian or `None`. Tensors are float32, float64, or bfloat16 with all arithmetic and the memory
     in float32; on a GPU, or anywhere under Triton's interpreter. Gradients can be taken once, not twice.
     """
-    if drive.numel() == 0:
+    if drive.x.numel() == 0:
         return reference.run(cell, drive, hidden, trace, chunk=chunk, inner=inner)
-    exact = torch.promote_types(drive.dtype, torch.float32)
-    trace, writes = before_run(cell, hidden, trace, drive.shape[1], chunk)
+    exact = torch.promote_types(hidden.dtype, torch.float32)
+    trace, writes = before_run(cell, hidden, trace, drive.x.shape[1], chunk)
     past = 0 if trace is None else trace.history.shape[1]
     memory = as_read(
-        trace, drive.to(exact), chunk, writes, past + writes + 1 if chunk is None else span_of(chunk)
+        trace, hidden.to(exact), chunk, writes, past + writes + 1 if chunk is None else span_of(chunk)
     )
-    sizes = _sizes(cell, trace, memory, drive, writes)._replace(words=exact.itemsize // 4)
+    sizes = _sizes(cell, trace, memory, writes)._replace(words=exact.itemsize // 4)
     written, *tables = memory[:5]
-    narrow = (drive, hidden, cell.W)
+    narrow = (drive.values(), hidden, cell.W)
     wide = [tensor.to(exact) for tensor in (cell.gain, cell.bias, *tables)]
-    tensors = (*narrow, *wide[:2], written.to(drive.dtype), *wide[2:])
+    tensors = (*narrow, *wide[:2], written.to(hidden.dtype), *wide[2:])
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         states, every, matrix = Sequence.apply(sizes, inner, *tensors)
     else:
         states, every, matrix, *_ = run_forward(sizes, inner, False, *tensors)
-    trace = after_run(trace, states, matrix.to(drive.dtype), memory.chunk, writes)
+    trace = after_run(trace, states, matrix.to(hidden.dtype), memory.chunk, writes)
     return Trajectory(states, every if inner else None, trace)
 
 
-def _sizes(cell: Cell, trace: Trace | None, memory: Memory, drive: Tensor, writes: int) -> Sizes:
+def _sizes(cell: Cell, trace: Trace | None, memory: Memory, writes: int) -> Sizes:
     before = memory.written.shape[1]
     folded = (before + writes) // memory.chunk * memory.chunk if trace is not None else 0
     return Sizes(
-        units=drive.shape[-1],
+        units=len(cell.W),
         inner_steps=cell.inner_steps,
         activation=ACTIVATIONS[cell.activation],
         normalise=NORMALISATIONS[cell.normalise],

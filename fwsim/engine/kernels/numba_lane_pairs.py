@@ -1,0 +1,91 @@
+"""Gradients of W and C in lane kernels: sums of outer products over entries and steps.
+
+The way back notes dz of each step, a row for each entry. A block of steps is added up, with the states and inputs that
+belong to it, while it lies in the first-level cache: BLAS would fetch it again from another core's.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from fwsim.engine.kernels.numba_lane_turns import turn_out
+from fwsim.engine.kernels.numba_matrices import add_product
+from fwsim.engine.kernels.numba_vectors import merged
+
+STEPS = 8  # of a block: as many rows as there are entries in eight vectors
+
+
+class LanePairs(NamedTuple):
+    """What each thread has noted.
+
+    Parameters
+    ----------
+    left
+        dz, `[part, row·unit]`; the rows of an entry's steps follow each other.
+    right
+        The state before the step, and the input, each padded to whole vectors: `[part, row·column]`.
+    """
+
+    left: np.ndarray
+    right: np.ndarray
+
+
+def new_lane_pairs(units: int, inputs: int, dtype: torch.dtype, lanes: int, parts: int) -> LanePairs:
+    """Make room for a block of steps in each of `parts` threads."""
+    rows, (_, width) = STEPS * lanes, places(units, inputs, lanes)
+    return LanePairs(*(torch.empty(parts, rows * each, dtype=dtype).numpy() for each in (units, width)))
+
+
+def places(units: int, inputs: int, lanes: int) -> tuple[int, int]:
+    """Where inputs begin in a row on the right, and where it ends."""
+    begin = -(-units // lanes) * lanes
+    return begin, begin - (-inputs // lanes) * lanes
+
+
+@merged
+def note_lanes(
+    step: int,
+    first: int,
+    count: int,
+    d_sustained: np.ndarray,
+    states: np.ndarray,
+    hidden: np.ndarray,
+    x: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    sums: np.ndarray,
+) -> None:
+    """Note dz of a step for the entries `first … first + count − 1`; add up if it is the earliest of its block.
+
+    Parameters
+    ----------
+    d_sustained
+        dz, `[unit, lane]`.
+    states, hidden, x
+        `[batch, time, unit]`, `[batch, unit]`, `[batch, time, input]`.
+    sums
+        To which dz hᵀ and dz xᵀ are added, side by side as on the right: `[unit, column]`.
+    """
+    time, units, inputs, lanes = states.shape[1], states.shape[2], x.shape[2], d_sustained.shape[1]
+    begin = step // STEPS * STEPS
+    length, width = min(STEPS, time - begin), sums.shape[1]
+    turn_out(d_sustained, 0, left, (step - begin) * units, length * units, count, units, lanes)
+    if step > begin:
+        return
+    after = (units + lanes - 1) // lanes * lanes
+    for entry in range(count):
+        for other in range(length):
+            row = (entry * length + other) * width
+            if begin + other > 0:
+                for i in range(units):
+                    right[row + i] = states[first + entry, begin + other - 1, i]
+            else:
+                for i in range(units):
+                    right[row + i] = hidden[first + entry, i]
+            for i in range(inputs):
+                right[row + after + i] = x[first + entry, begin + other, i]
+    for column in range(0, width, lanes):
+        add_product(sums, column, width, left, 0, 1, units, right, column, width, units, count * length)
