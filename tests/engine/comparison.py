@@ -15,14 +15,14 @@ from fwsim.engine.trace import Trace
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 
 
-def network(units, timescales, inner_steps, *, batch=None, dtype=torch.float64, **options):
+def network(units, timescales, inner_steps, *, inputs=3, batch=None, dtype=torch.float64, **options):
     """A network with random weights, and a Hebbian memory with random time scales (per batch entry if given)."""
     memory = None
     if timescales:
         shape = (timescales,) if batch is None else (batch, timescales)
         tau = 1 + 5 * torch.rand(shape, dtype=torch.float64)
         memory = fw.Hebbian(tau=tau, eta=0.05 + 0.3 * torch.rand(shape, dtype=torch.float64))
-    net = fw.FastWeightNetwork(3, units, memory, inner_steps, **options).to(dtype)
+    net = fw.FastWeightNetwork(inputs, units, memory, inner_steps, **options).to(dtype)
     with torch.no_grad():
         net.W += 0.3 * torch.randn_like(net.W) / units**0.5
         for parameter in (net.b, net.gain, net.bias):
@@ -75,7 +75,7 @@ def compare(kernel, net, *, batch, time, chunk, start="zero", past=0, dtype=torc
     def random(*shape):
         return torch.randn(*shape, dtype=dtype).to(device)
 
-    x = random(time, batch, 3).transpose(0, 1).requires_grad_()  # not contiguous
+    x = random(time, batch, net.inputs).transpose(0, 1).requires_grad_()  # not contiguous
     hidden, written = (
         random(batch, net.units).requires_grad_(),
         random(batch, past, net.units).requires_grad_(),

@@ -35,6 +35,7 @@ def test_random_networks_match_the_reference(data):
         draw(1, 7, 50),
         timescales,
         draw(0, 1, 2, 3, 4),
+        inputs=draw(1, 3, 20),
         batch=draw(None, batch),
         learn=draw((), ("tau", "eta")),
         activation=draw("relu", "tanh", "sign"),
@@ -51,6 +52,19 @@ def test_random_networks_match_the_reference(data):
         start=draw("zero", "symmetric", "any"),
         past=draw(0, 3),
     )
+
+
+@pytest.mark.usefixtures("lanes")
+@pytest.mark.parametrize("wanted", ["x", "W", "C", "b", "gain"])
+def test_one_gradient_alone(wanted):
+    torch.manual_seed(10)
+    net, x = network(20, 1, 2, inputs=17), torch.randn(19, 5, 17, dtype=torch.float64, requires_grad=True)
+    every = dict(net.named_parameters()) | {"x": x}
+    truth = torch.autograd.grad(net(x)[0].square().sum(), every[wanted])[0]
+    for name, value in every.items():
+        value.requires_grad_(name == wanted)
+    alone = torch.autograd.grad(net(x)[0].square().sum(), every[wanted])[0]
+    torch.testing.assert_close(alone, truth, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.usefixtures("lanes")
