@@ -13,7 +13,7 @@ import torch
 
 from fwsim.engine.kernels.numba_lane_turns import turn_out
 from fwsim.engine.kernels.numba_matrices import add_product
-from fwsim.engine.kernels.numba_vectors import merged
+from fwsim.engine.kernels.numba_vectors import copy, merged
 
 STEPS = 8  # of a block: as many rows as there are entries in eight vectors
 
@@ -24,9 +24,10 @@ class LanePairs(NamedTuple):
     Parameters
     ----------
     left
-        dz, `[part, row·unit]`; the rows of an entry's steps follow each other.
+        dz, `[part, row, unit]`; the rows of an entry's steps follow each other.
     right
-        The state before the step, and the input, each padded to whole vectors: `[part, row·column]`.
+        The state before the step, and the input, each padded to whole vectors, `[part, row, column]`; an odd number
+        of vectors, since otherwise many rows would share a set of the cache.
     """
 
     left: np.ndarray
@@ -36,7 +37,8 @@ class LanePairs(NamedTuple):
 def new_lane_pairs(units: int, inputs: int, dtype: torch.dtype, lanes: int, parts: int) -> LanePairs:
     """Make room for a block of steps in each of `parts` threads."""
     rows, (_, width) = STEPS * lanes, places(units, inputs, lanes)
-    return LanePairs(*(torch.empty(parts, rows * each, dtype=dtype).numpy() for each in (units, width)))
+    odd = width + lanes * (width // lanes % 2 == 0)
+    return LanePairs(*(torch.empty(parts, rows, each, dtype=dtype).numpy() for each in (units, odd)))
 
 
 def places(units: int, inputs: int, lanes: int) -> tuple[int, int]:
@@ -72,20 +74,17 @@ def note_lanes(
     time, units, inputs, lanes = states.shape[1], states.shape[2], x.shape[2], d_sustained.shape[1]
     begin = step // STEPS * STEPS
     length, width = min(STEPS, time - begin), sums.shape[1]
+    after = (units + lanes - 1) // lanes * lanes
     turn_out(d_sustained, 0, left, (step - begin) * units, length * units, count, units, lanes)
     if step > begin:
         return
-    after = (units + lanes - 1) // lanes * lanes
     for entry in range(count):
         for other in range(length):
-            row = (entry * length + other) * width
-            if begin + other > 0:
-                for i in range(units):
-                    right[row + i] = states[first + entry, begin + other - 1, i]
-            else:
-                for i in range(units):
-                    right[row + i] = hidden[first + entry, i]
-            for i in range(inputs):
-                right[row + after + i] = x[first + entry, begin + other, i]
+            row = entry * length + other
+            at = begin + other
+            before = states[first + entry, at - 1] if at > 0 else hidden[first + entry]
+            copy(before, right[row], units)
+            copy(x[first + entry, at], right[row, after:], inputs)
+    rows, apart = count * length, right.shape[1]
     for column in range(0, width, lanes):
-        add_product(sums, column, width, left, 0, 1, units, right, column, width, units, count * length)
+        add_product(sums, column, width, left, 0, 1, units, right, column, apart, units, rows)
