@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -165,15 +166,16 @@ class FastWeightNetwork(nn.Module):
         if self.memory is None:
             return None
         given = self.memory.values()
-        values = {
-            name: self._parameters[f"log_{name}"].exp()
-            if name in self.learn
-            else self._buffers[f"memory_{name}"]
-            for name in given
-        }
+        values = {name: self._value(name) for name in given}
         if all(values[name] is given[name] for name in given):
             return self.memory
         return self.memory.with_values(**values)
+
+    def _value(self, name: str) -> Tensor:
+        """Present value of a parameter of the memory."""
+        if name in self.learn:
+            return cast("Tensor", self._parameters[f"log_{name}"]).exp()
+        return cast("Tensor", self._buffers[f"memory_{name}"])
 
     def cell(self) -> Cell:
         """Return the parameters and conventions of one step."""
