@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fwsim.engine.kernels.numba_lane_forward import (
-    LaneDrive,
     LaneKept,
     LaneRoom,
     LaneStored,
@@ -48,16 +47,16 @@ class LaneAdjoint(NamedTuple):
 
     Parameters
     ----------
-    state, sustained, given, own
-        With respect to h, z, what a result was given, and `LanePast.own`, `[unit]`.
+    state
+        With respect to h and x, `[unit + input]`.
+    sustained, given, own
+        With respect to z, what a result was given, and `LanePast.own`, `[unit]`.
     gain, bias, b
         With respect to those of the normalisation and of the drive, `[unit]`.
     rows, weight
         With respect to `LanePast.rows` and `LanePast.weight`.
     scores
         h(τ)·dy, `[past]`.
-    input
-        With respect to x, `[input]`.
     """
 
     state: np.ndarray
@@ -70,14 +69,13 @@ class LaneAdjoint(NamedTuple):
     rows: np.ndarray
     weight: np.ndarray
     scores: np.ndarray
-    input: np.ndarray
 
 
 class LaneGradients(NamedTuple):
     """Gradients of what a run was given; what is not wanted is empty.
 
     Those of parameters are summed over the groups of a bundle, and start from zero: `vectors` of gain, bias and b,
-    `[bundle, 3, unit]`, and `weights` of W and C as in `numba_lane_pairs`, `[bundle, unit, column]`.
+    `[bundle, 3, unit]`, and `weights` of W and C side by side, padded to whole vectors, `[bundle, unit, column]`.
     """
 
     vectors: np.ndarray
@@ -93,7 +91,18 @@ def rows_of_adjoint(sizes: Sizes, inputs: int, written: int, ages: int) -> tuple
     """Rows of each part of `LaneAdjoint`."""
     units = sizes.units
     own = 0 if sizes.self_connections else units
-    return units, units, units, own, units, units, units, (written + sizes.writes) * units, ages, ages, inputs
+    return (
+        units + inputs,
+        units,
+        units,
+        own,
+        units,
+        units,
+        units,
+        (written + sizes.writes) * units,
+        ages,
+        ages,
+    )
 
 
 @apart
@@ -106,7 +115,7 @@ def backward_lanes_part(
     gain: np.ndarray,
     bias: np.ndarray,
     neutral: np.ndarray,
-    drive: LaneDrive,
+    x: np.ndarray,
     hidden: np.ndarray,
     states: np.ndarray,
     sustained: np.ndarray,
@@ -150,7 +159,7 @@ def backward_lanes_part(
             path,
             adjoint,
             weights,
-            drive,
+            x,
             hidden,
             states,
             sustained,
@@ -191,7 +200,6 @@ def new_lane_adjoint(room: LaneRoom, part: int) -> LaneAdjoint:
         rows[ends[7] : ends[8]],
         rows[ends[8] : ends[9]],
         rows[ends[9] : ends[10]],
-        rows[ends[10] : ends[11]],
     )
     for sums in (adjoint.state, adjoint.gain, adjoint.bias, adjoint.b, adjoint.rows, adjoint.weight):
         clear_lanes(sums, 0, sums.shape[0])
@@ -208,7 +216,7 @@ def go_back_lanes(
     path: LanePath,
     adjoint: LaneAdjoint,
     weights: np.ndarray,
-    drive: LaneDrive,
+    x: np.ndarray,
     hidden: np.ndarray,
     states: np.ndarray,
     sustained: np.ndarray,
@@ -223,7 +231,7 @@ def go_back_lanes(
 ) -> None:
     """Go back through the steps of one group."""
     units, steps, time, lanes = cell.units, cell.inner_steps, d_states.shape[1], path.sustained.shape[1]
-    first, inputs = steps * units, drive.x.shape[2]
+    first, inputs, columns = steps * units, x.shape[2], weights.shape[1]
     for step in range(time - 1, -1, -1):
         pending = before + min(step, sizes.writes)
         start, stride = (group * lanes * time + step) * units, time * units
@@ -264,16 +272,13 @@ def go_back_lanes(
         add_lanes(adjoint.sustained, 0, adjoint.b, 0, units)
         if gradients.weights.size:
             sums = gradients.weights[bundle]
-            note_lanes(
-                step, group * lanes, count, adjoint.sustained, states, hidden, drive.x, left, right, sums
-            )
+            note_lanes(step, group * lanes, count, adjoint.sustained, states, hidden, x, left, right, sums)
+        wanted = columns if gradients.x.size else units
+        clear_lanes(adjoint.state, 0, wanted)
+        multiply_shared(adjoint.state, 0, weights, 0, 1, columns, adjoint.sustained, 0, 1, wanted, units)
         if gradients.x.size:
-            clear_lanes(adjoint.input, 0, inputs)
-            multiply_shared(adjoint.input, 0, drive.C, 0, 1, inputs, adjoint.sustained, 0, 1, inputs, units)
             row = (group * lanes * time + step) * inputs
-            turn_out(adjoint.input, 0, gradients.x, row, time * inputs, count, inputs, lanes)
-        clear_lanes(adjoint.state, 0, units)
-        multiply_shared(adjoint.state, 0, weights, 0, 1, units, adjoint.sustained, 0, 1, units, units)
+            turn_out(adjoint.state, units, gradients.x, row, time * inputs, count, inputs, lanes)
 
 
 @merged

@@ -44,14 +44,6 @@ class LaneKept(NamedTuple):
     scale: np.ndarray
 
 
-class LaneDrive(NamedTuple):
-    """What C x + b is made of: `x [batch, time, input]`, `C [unit, input]`, `b [unit]`."""
-
-    x: np.ndarray
-    C: np.ndarray
-    b: np.ndarray
-
-
 class LaneStored(NamedTuple):
     """The memory before the first step.
 
@@ -78,9 +70,9 @@ def rows_of_run(sizes: Sizes, inputs: int, written: int, ages: int) -> tuple[int
     """Rows of each part of `LanePast` and `LanePath`; `written` states are in the memory before the run."""
     units, steps = sizes.units, sizes.inner_steps
     own, first = (0 if sizes.self_connections else units), (units if sizes.normalise == ALL else 0)
-    vectors, scores = (2 * steps + 1) * units, steps * ages
+    vectors, scores = (2 * steps + 1) * units + inputs, steps * ages
     past = ((written + sizes.writes) * units, ages, own)
-    return *past, units, first, vectors, steps * units, steps, scores, 2 * scores, 2, inputs
+    return *past, units, first, vectors, steps * units, steps, scores, 2 * scores, 2
 
 
 @merged
@@ -126,7 +118,6 @@ def new_lane_path(room: LaneRoom, part: int) -> LanePath:
         rows[ends[8] : ends[9]],
         rows[ends[9] : ends[10]],
         rows[ends[10] : ends[11]],
-        rows[ends[11] : ends[12]],
     )
 
 
@@ -140,7 +131,8 @@ def forward_lanes_part(
     gain: np.ndarray,
     bias: np.ndarray,
     neutral: np.ndarray,
-    drive: LaneDrive,
+    x: np.ndarray,
+    b: np.ndarray,
     hidden: np.ndarray,
     stored: LaneStored,
     room: LaneRoom,
@@ -154,11 +146,11 @@ def forward_lanes_part(
     Parameters
     ----------
     weights
-        W, `[post, pre]`.
+        W and C side by side, `[unit, unit + input]`.
     gain, bias, neutral
         See `new_lane_cell`.
-    hidden
-        The state before the first step, `[batch, unit]`.
+    x, b, hidden
+        `[batch, time, input]`; `[unit]`; the state before the first step, `[batch, unit]`.
     states, inner, sustained
         Results `[batch, time, unit]`, `[batch, time, inner, unit]`, and z `[batch, time, unit]`; empty if not wanted.
     """
@@ -180,7 +172,7 @@ def forward_lanes_part(
             lanes,
         )
         run_group(
-            group, count, sizes, cell, past, path, weights, drive, stored, states, inner, sustained, kept
+            group, count, sizes, cell, past, path, weights, x, b, stored, states, inner, sustained, kept
         )
 
 
@@ -204,7 +196,8 @@ def run_group(
     past: LanePast,
     path: LanePath,
     weights: np.ndarray,
-    drive: LaneDrive,
+    x: np.ndarray,
+    b: np.ndarray,
     stored: LaneStored,
     states: np.ndarray,
     inner: np.ndarray,
@@ -213,6 +206,7 @@ def run_group(
 ) -> None:
     """Run the entries of one group."""
     units, steps, time, lanes = cell.units, cell.inner_steps, states.shape[1], path.sustained.shape[1]
+    inputs, every = x.shape[2], weights.shape[1]
     before, state, all_steps = (
         stored.written.shape[1],
         2 * cell.inner_steps * cell.units,
@@ -221,8 +215,11 @@ def run_group(
     for step in range(time):
         pending = before + min(step, sizes.writes)
         start, stride = (group * lanes * time + step) * units, time * units
-        drive_lanes(group * lanes * time + step, time, count, drive, cell, path)
-        multiply_shared(path.sustained, 0, weights, 0, units, 1, path.vectors, state, 1, units, units)
+        row = (group * lanes * time + step) * inputs
+        turn_in(x, row, time * inputs, count, inputs, path.vectors, state + units, lanes)
+        for i in range(units):
+            put(path.sustained, i, same(b[i]))
+        multiply_shared(path.sustained, 0, weights, 0, every, 1, path.vectors, state, 1, units, every)
         begin_lanes(cell, path)
         sum_own(past, pending, cell)
         settle_lanes(past, pending, cell, path)
@@ -246,16 +243,6 @@ def run_group(
             copy_lanes(path.scale, 0, kept.scale[group], step * steps, steps)
         if step < sizes.writes:
             copy_lanes(path.vectors, state, past.rows, pending * units, units)
-
-
-@merged
-def drive_lanes(row: int, time: int, count: int, drive: LaneDrive, cell: Cell, path: LanePath) -> None:
-    """Z ← C x + b for the entries whose first has its input in row `row` of `x`."""
-    inputs, lanes = drive.x.shape[2], path.sustained.shape[1]
-    turn_in(drive.x, row * inputs, time * inputs, count, inputs, path.input, 0, lanes)
-    for i in range(cell.units):
-        put(path.sustained, i, same(drive.b[i]))
-    multiply_shared(path.sustained, 0, drive.C, 0, inputs, 1, path.input, 0, 1, cell.units, inputs)
 
 
 @kernel

@@ -13,14 +13,13 @@ from fwsim.engine.kernels.gradients import of_table, room_for_table
 from fwsim.engine.kernels.numba_function import KEPT_STATES, arrays, like
 from fwsim.engine.kernels.numba_lane_backward import LaneGradients, backward_lanes, rows_of_adjoint
 from fwsim.engine.kernels.numba_lane_forward import (
-    LaneDrive,
     LaneKept,
     LaneStored,
     forward_lanes,
     new_lane_room,
     rows_of_run,
 )
-from fwsim.engine.kernels.numba_lane_pairs import new_lane_pairs, places
+from fwsim.engine.kernels.numba_lane_pairs import new_lane_pairs
 from fwsim.engine.kernels.numba_lanes import lane_count
 from fwsim.engine.kernels.numba_room import Sizes
 from fwsim.engine.kernels.numba_threads import share_out, thread_count
@@ -49,9 +48,7 @@ def run_lanes(sizes: Sizes, inner: bool, *tensors: Tensor, differentiable: bool)
         forward_lanes,
         groups,
         sizes,
-        *arrays((W, gain, bias, _neutral(units, dtype))),
-        LaneDrive(*arrays((x, C, b))),
-        *arrays((hidden,)),
+        *arrays((_slow(W, C), gain, bias, _neutral(units, dtype), x, b, hidden)),
         LaneStored(*arrays((written, age_weight))),
         new_lane_room(rows, dtype, lanes, thread_count(groups)),
         *arrays((states, every, sustained)),
@@ -72,7 +69,8 @@ class LaneSequence(torch.autograd.Function):
         """Run the sequence."""
         states, every, *kept = run_lanes(sizes, inner, *tensors, differentiable=True)
         ctx.sizes = sizes
-        ctx.save_for_backward(*tensors, states, *kept)
+        x, C, _, *rest = tensors
+        ctx.save_for_backward(x, C, *rest, states, *kept)
         return states, every
 
     @staticmethod
@@ -80,10 +78,10 @@ class LaneSequence(torch.autograd.Function):
     def backward(ctx: Any, d_states: Tensor, d_inner: Tensor) -> tuple:
         """Go back through the sequence."""
         sizes, wanted = ctx.sizes, ctx.needs_input_grad[2:]
-        x, C, b, hidden, W, gain, bias, written, age_weight, states, sustained, *kept = ctx.saved_tensors
+        x, C, hidden, W, gain, bias, written, age_weight, states, sustained, *kept = ctx.saved_tensors
         (batch, steps, units), inputs, before = states.shape, x.shape[2], written.shape[1]
         dtype, ages, lanes = states.dtype, age_weight.shape[1], lane_count(states.element_size())
-        begin, width = places(units, inputs, lanes)
+        width = -(-(units + inputs) // lanes) * lanes
         together = -(
             -width // (lanes * steps)
         )  # groups whose sums are one, so that they take less than the states
@@ -99,14 +97,12 @@ class LaneSequence(torch.autograd.Function):
             backward_lanes,
             bundles,
             sizes,
-            *arrays((W, gain, bias, _neutral(units, dtype))),
-            LaneDrive(*arrays((x, C, b))),
-            *arrays((hidden, states, sustained)),
+            *arrays((_slow(W, C), gain, bias, _neutral(units, dtype), x, hidden, states, sustained)),
             LaneStored(*arrays((written, age_weight))),
             LaneKept(*arrays(kept)),
             new_lane_room(rows_of_run(sizes, inputs, before, ages), dtype, lanes, parts),
             new_lane_room(rows_of_adjoint(sizes, inputs, before, ages), dtype, lanes, parts),
-            new_lane_pairs(units, inputs, dtype, lanes, parts),
+            new_lane_pairs(units, width, dtype, lanes, parts),
             *arrays((d_states, d_inner)),
             LaneGradients(*arrays((d_vectors, d_weights, d_x, d_hidden, d_written, d_age_weight))),
             together,
@@ -117,7 +113,7 @@ class LaneSequence(torch.autograd.Function):
             None,
             None,
             d_x if wanted[0] else None,
-            slow[:, begin : begin + inputs] if wanted[1] else None,
+            slow[:, units : units + inputs] if wanted[1] else None,
             d_b,
             d_hidden,
             slow[:, :units] if wanted[4] else None,
@@ -126,6 +122,11 @@ class LaneSequence(torch.autograd.Function):
             d_written,
             of_table(d_age_weight, age_weight) if wanted[8] else None,
         )
+
+
+def _slow(W: Tensor, C: Tensor) -> Tensor:
+    """The weights that do not change in a run, side by side."""
+    return torch.cat([W.detach(), C.detach()], dim=1)
 
 
 @lru_cache(maxsize=16)

@@ -26,25 +26,18 @@ class LanePairs(NamedTuple):
     left
         dz, `[part, row, unit]`; the rows of an entry's steps follow each other.
     right
-        The state before the step, and the input, each padded to whole vectors, `[part, row, column]`; an odd number
-        of vectors, since otherwise many rows would share a set of the cache.
+        The state before the step and the input, `[part, row, column]`, padded to an odd number of whole vectors: rows
+        whose distance is a power of 2 would share sets of the cache.
     """
 
     left: np.ndarray
     right: np.ndarray
 
 
-def new_lane_pairs(units: int, inputs: int, dtype: torch.dtype, lanes: int, parts: int) -> LanePairs:
-    """Make room for a block of steps in each of `parts` threads."""
-    rows, (_, width) = STEPS * lanes, places(units, inputs, lanes)
-    odd = width + lanes * (width // lanes % 2 == 0)
-    return LanePairs(*(torch.empty(parts, rows, each, dtype=dtype).numpy() for each in (units, odd)))
-
-
-def places(units: int, inputs: int, lanes: int) -> tuple[int, int]:
-    """Where inputs begin in a row on the right, and where it ends."""
-    begin = -(-units // lanes) * lanes
-    return begin, begin - (-inputs // lanes) * lanes
+def new_lane_pairs(units: int, columns: int, dtype: torch.dtype, lanes: int, parts: int) -> LanePairs:
+    """Make room for a block of steps in each of `parts` threads, with `columns` numbers in a row on the right."""
+    odd = columns + lanes * (columns // lanes % 2 == 0)
+    return LanePairs(*(torch.empty(parts, STEPS * lanes, each, dtype=dtype).numpy() for each in (units, odd)))
 
 
 @merged
@@ -69,12 +62,11 @@ def note_lanes(
     states, hidden, x
         `[batch, time, unit]`, `[batch, unit]`, `[batch, time, input]`.
     sums
-        To which dz hᵀ and dz xᵀ are added, side by side as on the right: `[unit, column]`.
+        To which dz hᵀ and dz xᵀ are added, side by side as on the right, and padded: `[unit, column]`.
     """
     time, units, inputs, lanes = states.shape[1], states.shape[2], x.shape[2], d_sustained.shape[1]
     begin = step // STEPS * STEPS
     length, width = min(STEPS, time - begin), sums.shape[1]
-    after = (units + lanes - 1) // lanes * lanes
     turn_out(d_sustained, 0, left, (step - begin) * units, length * units, count, units, lanes)
     if step > begin:
         return
@@ -84,7 +76,7 @@ def note_lanes(
             at = begin + other
             before = states[first + entry, at - 1] if at > 0 else hidden[first + entry]
             copy(before, right[row], units)
-            copy(x[first + entry, at], right[row, after:], inputs)
+            copy(x[first + entry, at], right[row, units:], inputs)
     rows, apart = count * length, right.shape[1]
     for column in range(0, width, lanes):
         add_product(sums, column, width, left, 0, 1, units, right, column, apart, units, rows)

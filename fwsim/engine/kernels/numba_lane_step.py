@@ -42,7 +42,7 @@ class LanePath(NamedTuple):
     sustained, first_normal
         z, and z normalised where h_0 is (else empty), `[unit]`.
     vectors
-        `[(2 S + 1)·unit]`: room for the gradients of the fields, then the states h_0 … h_S.
+        `[(2 S + 1)·unit + input]`: room for the gradients of the fields, then the states h_0 … h_S, then x.
     normal, scale
         (field − mean)/σ and 1/σ of each iteration, `[inner·unit]` and `[inner]`.
     scores
@@ -51,8 +51,6 @@ class LanePath(NamedTuple):
         `[2·inner·past]`: κ times the scores, then room for the same on the way back.
     sums
         Two rows, for sums over units.
-    input
-        x, `[input]`.
     """
 
     sustained: np.ndarray
@@ -63,7 +61,6 @@ class LanePath(NamedTuple):
     scores: np.ndarray
     weighted: np.ndarray
     sums: np.ndarray
-    input: np.ndarray
 
 
 @inlined
