@@ -3,7 +3,8 @@
     python benchmarks/engine_memory.py [--quick]
 
 The most that torch has allocated at once during a training step, as its profiler counts it, less one B·T·N each for
-the states and their gradient. The kernels' workspace is torch's too.
+the states and their gradient; of a step without the gradient of the inputs, or of one with it and less that, whichever
+is more. There are as many inputs as units. The kernels' workspace is torch's too.
 """
 
 from __future__ import annotations
@@ -23,22 +24,28 @@ def main() -> None:
 
 def workspace(shape: Shape) -> float:
     """Numbers over B·T·N."""
-    net, x = shape.network(), shape.inputs().requires_grad_()
+    return max(peak(shape, inputs=False) - 2, peak(shape, inputs=True) - 3)
+
+
+def peak(shape: Shape, *, inputs: bool) -> float:
+    """Most numbers at once over B·T·N, with the gradient of the inputs or without."""
+    net, x = shape.network(), shape.inputs().requires_grad_(inputs)
+    leaves = [*net.parameters(), *([x] if inputs else [])]
 
     def step() -> None:
         hidden, _ = net(x)
-        torch.autograd.grad(hidden, [*net.parameters(), x], torch.ones_like(hidden), allow_unused=True)
+        torch.autograd.grad(hidden, leaves, torch.ones_like(hidden), allow_unused=True)
 
     step()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as trace:
         step()
     events = [event for event in trace.profiler.kineto_results.events() if event.name() == "[memory]"]
     events.sort(key=lambda event: event.start_ns())
-    allocated = peak = 0
+    allocated = most = 0
     for event in events:
         allocated += event.nbytes()
-        peak = max(peak, allocated)
-    return peak / 4 / x.numel() - 2
+        most = max(most, allocated)
+    return most / 4 / x.numel()
 
 
 if __name__ == "__main__":

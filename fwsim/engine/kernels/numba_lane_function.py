@@ -82,9 +82,7 @@ class LaneSequence(torch.autograd.Function):
         (batch, steps, units), inputs, before = states.shape, x.shape[2], written.shape[1]
         dtype, ages, lanes = states.dtype, age_weight.shape[1], lane_count(states.element_size())
         width = -(-(units + inputs) // lanes) * lanes
-        together = -(
-            -width // (lanes * steps)
-        )  # groups whose sums are one, so that they take less than the states
+        together = -(-width // (lanes * steps))  # groups with one sum, so that sums take no more than states
         bundles = -(-batch // (lanes * together))
         parts = thread_count(bundles)
 

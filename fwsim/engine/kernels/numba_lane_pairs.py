@@ -15,7 +15,7 @@ from fwsim.engine.kernels.numba_lane_turns import turn_out
 from fwsim.engine.kernels.numba_matrices import add_product
 from fwsim.engine.kernels.numba_vectors import copy, merged
 
-STEPS = 8  # of a block: as many rows as there are entries in eight vectors
+STEPS = 3  # of a block; more would be a few percent faster, and take more room than short runs should
 
 
 class LanePairs(NamedTuple):
