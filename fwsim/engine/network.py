@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -127,7 +126,7 @@ class FastWeightNetwork(nn.Module):
         self.b = nn.Parameter(torch.zeros(units))
         self.gain = nn.Parameter(torch.ones(units))
         self.bias = nn.Parameter(torch.zeros(units))
-        self.memory = memory
+        self.memory = memory = None if memory is None else _own(memory)
         if not isinstance(learn, Sequence):
             raise ConfigError(f"learn={learn!r} is not allowed; give names of the memory's parameters")
         self.learn = (learn,) if isinstance(learn, str) else tuple(learn)
@@ -174,8 +173,8 @@ class FastWeightNetwork(nn.Module):
     def _value(self, name: str) -> Tensor:
         """Present value of a parameter of the memory."""
         if name in self.learn:
-            return cast("Tensor", self._parameters[f"log_{name}"]).exp()
-        return cast("Tensor", self._buffers[f"memory_{name}"])
+            return getattr(self, f"log_{name}").exp()
+        return getattr(self, f"memory_{name}")
 
     def cell(self) -> Cell:
         """Return the parameters and conventions of one step."""
@@ -393,6 +392,13 @@ class FastWeightNetwork(nn.Module):
         return (
             f"inputs={self.inputs}, units={self.units}, memory={self.memory}, inner_steps={self.inner_steps}"
         )
+
+
+def _own(memory: MemoryRule) -> MemoryRule:
+    """Copy a rule, so that what is loaded into one network does not change another; gradients still pass."""
+    return memory.with_values(
+        **{name: value if value.requires_grad else value.clone() for name, value in memory.values().items()}
+    )
 
 
 def _same(trace: Trace, rule: MemoryRule, dt: float) -> bool:

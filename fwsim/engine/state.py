@@ -46,7 +46,7 @@ class State:
         object.__setattr__(self, "hidden", hidden)
         object.__setattr__(self, "stored", memory)
         object.__setattr__(self, "step", step)
-        object.__setattr__(self, "variables", variables)
+        object.__setattr__(self, "variables", dict(variables))  # which can be copied and pickled
 
     @property
     def memory(self) -> Tensor | None:

@@ -101,8 +101,9 @@ class Trace:
     def detach(self) -> Trace:
         """Cut the gradient."""
         matrix = None if self.matrix is None else self.matrix.detach()
-        values = {name: value.detach() for name, value in self.rule.values().items()}
-        rule = self.rule.with_values(**values)
+        rule, values = self.rule, self.rule.values()
+        if any(value.requires_grad for value in values.values()):
+            rule = rule.with_values(**{name: value.detach() for name, value in values.items()})
         return replace(self, rule=rule, matrix=matrix, history=self.history.detach())
 
     def _carried_sum(self) -> Tensor | None:

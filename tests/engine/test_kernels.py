@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -55,7 +56,23 @@ def test_random_networks_match_the_reference(data):
 
 
 @pytest.mark.usefixtures("lanes")
-@pytest.mark.parametrize("wanted", ["x", "W", "C", "b", "gain"])
+@pytest.mark.parametrize(("batch", "time", "inputs"), [(70, 1, 150), (40, 3, 100)])
+def test_several_groups_with_one_sum(batch, time, inputs):
+    torch.manual_seed(11)
+    compare(numba_run, network(9, 1, 1, inputs=inputs), batch=batch, time=time, chunk=None)
+
+
+@pytest.mark.usefixtures("lanes")
+def test_autocast_leaves_the_precision_of_a_run_alone():
+    torch.manual_seed(12)
+    net = network(20, 1, 1, inputs=17, kernel="numba", dtype=torch.float32)
+    x = torch.randn(3, 5, 17)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert net(x)[0].dtype == torch.float32
+
+
+@pytest.mark.usefixtures("lanes")
+@pytest.mark.parametrize("wanted", ["x", "W", "C", "b", "gain", "bias"])
 def test_one_gradient_alone(wanted):
     torch.manual_seed(10)
     net, x = network(20, 1, 2, inputs=17), torch.randn(19, 5, 17, dtype=torch.float64, requires_grad=True)
@@ -149,10 +166,9 @@ def test_threads_give_the_same_numbers(openmp, torch_threads, monkeypatch):
     for number in (1, 2, 3, 8):
         torch_threads(number)
         hidden = net(x)[0]
-        results.append((hidden, torch.autograd.grad(hidden.sum(), net.W)[0]))
-    for hidden, gradient in results[1:]:
-        assert torch.equal(hidden, results[0][0])
-        torch.testing.assert_close(gradient, results[0][1], rtol=1e-12, atol=1e-12)
+        results.append((hidden, *torch.autograd.grad(hidden.sum(), [net.W, net.C, net.b, net.gain])))
+    for result in results[1:]:
+        assert all(torch.equal(one, other) for one, other in zip(result, results[0], strict=True))
 
 
 def test_several_callers_at_once(torch_threads):
@@ -181,9 +197,10 @@ def test_an_error_in_a_thread_reaches_the_caller(threads, torch_threads, monkeyp
 
 
 @pytest.mark.usefixtures("lanes")
-def test_results_do_not_depend_on_what_lay_in_memory(monkeypatch):
+@pytest.mark.parametrize("form", ["attention", "hybrid"])
+def test_results_do_not_depend_on_what_lay_in_memory(form):
     torch.manual_seed(7)
-    net = network(7, 2, 2, kernel="numba", form="hybrid", learn=("tau",))
+    net = network(7, 2, 2, kernel="numba", form=form, learn=("tau",))
     x = torch.randn(2, 40, 3, dtype=torch.float64)
 
     def result():
@@ -207,15 +224,18 @@ def test_empty_batch_and_empty_sequence(batch, time):
 
 
 @pytest.mark.usefixtures("lanes")
-@pytest.mark.parametrize("chunk", [None, 2])
-def test_nan_is_handed_on(chunk):
+@pytest.mark.parametrize("chunk", [None, 1, 2])
+@pytest.mark.parametrize("start", ["zero", "matrix"])
+def test_nan_is_handed_on_in_its_own_entry_alone(chunk, start):
     net = network(7, 1, 1)
-    x, hidden = torch.zeros(2, 5, 3, dtype=torch.float64), torch.zeros(2, 7, dtype=torch.float64)
+    x, hidden = torch.zeros(3, 5, 3, dtype=torch.float64), torch.zeros(3, 7, dtype=torch.float64)
     hidden[1, 3] = float("nan")
-    trace = net.initial_state(2).stored
+    trace = net.initial_state(3).stored
+    if start == "matrix":
+        trace = replace(trace, matrix=0.1 * torch.ones(3, 1, 7, 7, dtype=torch.float64))
     states = numba_run.run(net.cell(), Drive(x, net.C, net.b), hidden, trace, chunk=chunk).hidden
     assert states[1].isnan().all()
-    assert states[0].isfinite().all()
+    assert states[[0, 2]].isfinite().all()
 
 
 def test_backward_twice_and_second_derivatives():
@@ -230,11 +250,12 @@ def test_backward_twice_and_second_derivatives():
 
 
 @pytest.mark.usefixtures("lanes")
-@pytest.mark.parametrize("inner_steps", [1, 3])
-def test_a_training_step_keeps_at_most_four_numbers_for_each_state(inner_steps):
+@pytest.mark.parametrize("inner_steps", [1, 2, 3])
+@pytest.mark.parametrize(("batch", "form"), [(8, "hybrid"), (8, "attention"), (33, "attention")])
+def test_a_training_step_keeps_at_most_four_numbers_for_each_state(batch, form, inner_steps):
     torch.manual_seed(8)
-    batch, time, units = 8, 200, 50
-    net = network(units, 1, inner_steps, kernel="numba", form="hybrid", dtype=torch.float32)
+    time, units = 60, 50
+    net = network(units, 1, inner_steps, kernel="numba", form=form, dtype=torch.float32)
     x = torch.randn(batch, time, 3)
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):

@@ -1,5 +1,8 @@
 """The fast-weight network: equations, forms, gradients, state, options, errors."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -374,3 +377,27 @@ def test_storing_is_writing_one_after_the_other(memory, self_connections):
     for wrong in (kept[:1], kept[0], kept[..., :3], kept.float()):
         with pytest.raises(fw.ShapeError):
             net.store(state, wrong)
+
+
+def test_a_detached_history_goes_on_as_it_is():
+    net = fw.FastWeightNetwork(3, 8, fw.Hebbian(tau=5.0, eta=0.5), form="attention", kernel="reference")
+    x = torch.randn(2, 4, 3)
+    _, state = net(x)
+    _, state = net(x, state.detach())
+    assert state.stored.history.shape[1] == 8
+
+
+def test_networks_with_one_memory_do_not_share_what_is_loaded():
+    memory = fw.Hebbian(tau=5.0, eta=0.5)
+    one, other = (fw.FastWeightNetwork(3, 8, memory) for _ in range(2))
+    one.load_state_dict({name: 2 * value for name, value in one.state_dict().items()})
+    assert float(one.rule().tau) == 10.0
+    assert float(other.rule().tau) == float(memory.tau) == 5.0
+
+
+def test_a_state_can_be_copied_and_pickled():
+    net = fw.FastWeightNetwork(3, 8, fw.Hebbian(tau=5.0, eta=0.5))
+    _, state = net(torch.randn(2, 4, 3))
+    for other in (copy.deepcopy(state.detach()), pickle.loads(pickle.dumps(state.detach()))):
+        assert torch.equal(other.memory, state.memory)
+        assert other.step == 4

@@ -66,7 +66,8 @@ def operations(
     Returns
     -------
     dict
-        `step`, `iteration`: how many; `recurrent`: products in W h; `history`: products in reads of the states
+        `step`, `iteration`: how many; `recurrent`: products in W h (lane kernels have those in C x besides, which
+        others leave to a matrix product before; both take about as long); `history`: products in reads of the states
         written since the last folding; `matrix`: products in reads of the matrix; `fold`: products in foldings;
         `move`: numbers of matrices that foldings load and store; `sum`: products in adding several time scales
         up.

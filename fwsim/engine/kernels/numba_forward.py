@@ -20,7 +20,7 @@ from fwsim.engine.kernels.numba_room import (
 )
 from fwsim.engine.kernels.numba_step import Cell, Past, Path, begin, fold, forget, prepare, settle, write
 from fwsim.engine.kernels.numba_team import share
-from fwsim.engine.kernels.numba_vectors import active, apart, copy, kernel, merged, sum_rows
+from fwsim.engine.kernels.numba_vectors import active, apart, clear, copy, kernel, merged, sum_rows
 
 
 @apart
@@ -60,6 +60,8 @@ def forward_part(
     path = new_path(cell.inner_steps, room, part)
     for entry in range(first, last):
         past = new_past(entry, stored, room, part)
+        # what a diverged entry has left behind the last unit would spread to the next
+        clear(path.sustained, path.sustained.shape[0])
         load_matrix(stored.matrix, entry, past.matrices, cell.units)
         forget(past)
         for row in range(stored.written.shape[1]):

@@ -72,7 +72,7 @@ class LaneAdjoint(NamedTuple):
 
 
 class LaneGradients(NamedTuple):
-    """Gradients of what a run was given; what is not wanted is empty.
+    """Gradients of what a run was given; of weights, x and κ empty if not wanted.
 
     Those of parameters are summed over the groups of a bundle, and start from zero: `vectors` of gain, bias and b,
     `[bundle, 3, unit]`, and `weights` of W and C side by side, padded to whole vectors, `[bundle, unit, column]`.
@@ -135,10 +135,14 @@ def backward_lanes_part(
     ----------
     sizes … sustained, stored, kept, room
         As in `forward_lanes`; `sustained` is z, `[batch, time, unit]`.
+    adjoint_room, pairs
+        Workspace of `LaneAdjoint` and of `note_lanes`.
     d_states, d_inner
         Gradients of the results; the latter may be empty.
     gradients
         Results.
+    together
+        Groups whose sums are one.
     """
     cell, path = new_lane_cell(sizes, gain, bias, neutral), new_lane_path(room, part)
     units, before, lanes = cell.units, stored.written.shape[1], path.sustained.shape[1]
@@ -231,7 +235,8 @@ def go_back_lanes(
 ) -> None:
     """Go back through the steps of one group."""
     units, steps, time, lanes = cell.units, cell.inner_steps, d_states.shape[1], path.sustained.shape[1]
-    first, inputs, columns = steps * units, x.shape[2], weights.shape[1]
+    first, columns = steps * units, weights.shape[1]
+    inputs = columns - units
     for step in range(time - 1, -1, -1):
         pending = before + min(step, sizes.writes)
         start, stride = (group * lanes * time + step) * units, time * units

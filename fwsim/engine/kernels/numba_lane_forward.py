@@ -57,7 +57,9 @@ class LaneStored(NamedTuple):
 def new_lane_room(rows: tuple[int, ...], dtype: torch.dtype, lanes: int, parts: int) -> LaneRoom:
     """Make workspace for `parts` threads, each divided up into parts of so many rows."""
     ends = _ends(rows)
-    return LaneRoom(torch.empty(parts, ends[-1], lanes, dtype=dtype).numpy(), ends)  # on a cache line
+    return LaneRoom(
+        torch.empty(parts, ends[-1], lanes, dtype=dtype, device="cpu").numpy(), ends
+    )  # on a cache line
 
 
 @lru_cache(maxsize=256)

@@ -41,7 +41,8 @@ def run_lanes(sizes: Sizes, inner: bool, *tensors: Tensor, differentiable: bool)
     states = x.new_empty(batch, steps, units)
     sustained = torch.empty_like(states) if differentiable else x.new_empty(0, 0, 0)
     every = x.new_empty((batch, steps, sizes.inner_steps + 1, units) if inner else (0, 0, 0, 0))
-    fields = sizes.inner_steps if differentiable and 1 + sizes.inner_steps <= KEPT_STATES else 0
+    fits = batch + sizes.inner_steps * groups * lanes <= KEPT_STATES * batch
+    fields = sizes.inner_steps if differentiable and fits else 0
     kept = [x.new_empty(groups, steps * fields * size, lanes) for size in (units, 1)]
     rows = rows_of_run(sizes, inputs, written.shape[1], ages)
     share_out(
@@ -70,7 +71,8 @@ class LaneSequence(torch.autograd.Function):
         states, every, *kept = run_lanes(sizes, inner, *tensors, differentiable=True)
         ctx.sizes = sizes
         x, C, _, *rest = tensors
-        ctx.save_for_backward(x, C, *rest, states, *kept)
+        needed = ctx.needs_input_grad[3] or ctx.needs_input_grad[6]  # of C and W, which are added up together
+        ctx.save_for_backward(x if needed else x.new_empty(*x.shape[:2], 0), C, *rest, states, *kept)
         return states, every
 
     @staticmethod
@@ -79,7 +81,7 @@ class LaneSequence(torch.autograd.Function):
         """Go back through the sequence."""
         sizes, wanted = ctx.sizes, ctx.needs_input_grad[2:]
         x, C, hidden, W, gain, bias, written, age_weight, states, sustained, *kept = ctx.saved_tensors
-        (batch, steps, units), inputs, before = states.shape, x.shape[2], written.shape[1]
+        (batch, steps, units), inputs, before = states.shape, C.shape[1], written.shape[1]
         dtype, ages, lanes = states.dtype, age_weight.shape[1], lane_count(states.element_size())
         width = -(-(units + inputs) // lanes) * lanes
         together = -(-width // (lanes * steps))  # groups with one sum, so that sums take no more than states
@@ -88,7 +90,7 @@ class LaneSequence(torch.autograd.Function):
 
         d_vectors = states.new_zeros(bundles, 3, units)
         d_weights = states.new_zeros(bundles if wanted[1] or wanted[4] else 0, units, width)
-        d_x = like(x) if wanted[0] else x.new_empty(0, 0, 0)
+        d_x = states.new_empty((batch, steps, inputs) if wanted[0] else (0, 0, 0))
         d_hidden, d_written = like(hidden), like(written)
         d_age_weight = room_for_table(age_weight, batch if wanted[8] else 0)
         share_out(
@@ -131,4 +133,4 @@ def _slow(W: Tensor, C: Tensor) -> Tensor:
 def _neutral(units: int, dtype: torch.dtype) -> Tensor:
     """Rows of ones and of zeros: gain and bias where nothing is normalised. Not to be written to."""
     with torch.inference_mode(False):
-        return torch.stack([torch.ones(units, dtype=dtype), torch.zeros(units, dtype=dtype)])
+        return torch.tensor([[1.0], [0.0]], dtype=dtype, device="cpu").repeat(1, units)

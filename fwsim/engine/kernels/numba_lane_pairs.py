@@ -37,7 +37,8 @@ class LanePairs(NamedTuple):
 def new_lane_pairs(units: int, columns: int, dtype: torch.dtype, lanes: int, parts: int) -> LanePairs:
     """Make room for a block of steps in each of `parts` threads, with `columns` numbers in a row on the right."""
     odd = columns + lanes * (columns // lanes % 2 == 0)
-    return LanePairs(*(torch.empty(parts, STEPS * lanes, each, dtype=dtype).numpy() for each in (units, odd)))
+    rooms = (torch.empty(parts, STEPS * lanes, each, dtype=dtype, device="cpu") for each in (units, odd))
+    return LanePairs(*(room.numpy() for room in rooms))
 
 
 @merged

@@ -1,7 +1,7 @@
 """Products of matrices with few columns: BLAS is made for larger ones.
 
-In a short run of 50 units the products before and after the recurrence take BLAS as long as the recurrence takes its
-kernel; these need about two thirds of that, and no longer for 500 units.
+On processors for which BLAS has no fast code (see `numba_weights`), they need about two thirds of its time for 50
+units, and no longer for 500.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ def _carve(shapes: list[tuple[int, ...]], dtype: np.dtype, parts: int) -> list[n
     NumPy fills it on one thread; torch would wake all of its own for that.
     """
     counts = [parts * math.prod(shape) for shape in shapes]
-    numbers = torch.empty(sum(counts) * dtype.itemsize, dtype=torch.uint8).numpy().view(dtype)
+    numbers = torch.empty(sum(counts) * dtype.itemsize, dtype=torch.uint8, device="cpu").numpy().view(dtype)
     numbers.fill(0)
     ends = itertools.accumulate(counts)
     return [
@@ -215,9 +215,9 @@ def new_past(entry: int, stored: Stored, room: Room, part: int) -> Past:
 @apart
 def load_matrix(source: np.ndarray, entry: int, target: np.ndarray, units: int) -> None:
     """target[timescale·pre, post] ← source[entry, timescale, post, pre], or zero where the source is empty."""
+    for row in range(target.shape[0]):
+        clear(target[row], target.shape[1])
     if source.size == 0:
-        for row in range(target.shape[0]):
-            clear(target[row], target.shape[1])
         return
     for k in range(source.shape[1]):
         for i in range(units):

@@ -31,7 +31,7 @@ from fwsim.engine.trajectory import Trajectory
 def run(
     cell: Cell, drive: Drive, hidden: Tensor, trace: Trace | None, *, chunk: int | None, inner: bool = False
 ) -> Trajectory:
-    """Run a sequence; see `reference.run`, whose numbers and gradients these are.
+    """Run a sequence; see `reference.run`, whose numbers and gradients these are (subnormal numbers count as 0).
 
     The memory must be Hebbian or `None`, the tensors float32 or float64 on the CPU. Gradients can be taken once, not
     twice.
@@ -43,16 +43,17 @@ def run(
     memory = as_read(trace, hidden, chunk, writes)
     sizes = _sizes(cell, trace, memory, batch, writes)
     shared = (hidden, cell.W, cell.gain, cell.bias)
-    given = (*drive, *shared, *memory[:5])
-    differentiable = torch.is_grad_enabled() and any(each.requires_grad for each in given)
+    leaves = (*drive, *shared, *memory[:5])
+    differentiable = torch.is_grad_enabled() and any(each.requires_grad for each in leaves)
     before, itemsize = memory.written.shape[1], hidden.itemsize
     if sizes.matrices == 0 and in_lanes(batch, time, sizes.units, cell.inner_steps, before, itemsize):
         attend = LaneSequence.apply if differentiable else partial(run_lanes, differentiable=False)
         states, every, *_ = attend(sizes, inner, *drive, *shared, memory.written, memory.age_weight)
         matrix = memory.matrix
     else:
+        given = project(*drive).to(hidden.dtype)  # autocast would have it narrower
         advance = Sequence.apply if differentiable else partial(run_forward, differentiable=False)
-        states, every, matrix, *_ = advance(sizes, inner, project(*drive), *shared, *memory[:5])
+        states, every, matrix, *_ = advance(sizes, inner, given, *shared, *memory[:5])
     return Trajectory(
         states, every if inner else None, after_run(trace, states, matrix, memory.chunk, writes)
     )

@@ -21,9 +21,8 @@ from numba.extending import intrinsic
 
 I32, I64, POINTER = ir.IntType(32), ir.IntType(64), ir.IntType(8).as_pointer()
 X86 = platform.machine().lower() in ("x86_64", "amd64")
-SUBNORMALS_ARE_ZERO = (
-    0x8040  # in results and in operands: bits of the register that controls the vector units
-)
+# In results and in operands: bits of the register that controls the vector units.
+SUBNORMALS_ARE_ZERO = 0x8040
 
 
 def _share(typingctx: Any, team: Any, part: Any, parts: Any, total: Any, work: Any, given: Any) -> tuple:

@@ -1,4 +1,4 @@
-"""What the slow weights do outside the recurrence: C x + b before it, and their gradients after it.
+"""What the slow weights do outside of the kernels that run one entry after the other: C x + b, and their gradients.
 
 MKL, which torch is built with, keeps its fastest code for Intel's processors. There it has the products; elsewhere
 those of `numba_matrices` are faster.
@@ -17,10 +17,8 @@ from torch.nn.functional import linear
 from fwsim.engine.kernels import gradients
 from fwsim.engine.kernels.numba_matrices import outer_products, product
 
-LEAST = (
-    2**21,
-    16,
-)  # multiplications, and inputs, from which on products of our own are faster than a slow BLAS
+# Multiplications, and inputs, from which on products of our own are faster than a slow BLAS.
+LEAST = 2**21, 16
 AMD = ("znver", "bdver", "btver", "amdfam")  # what LLVM calls their processors
 FAST_BLAS = torch.backends.mkl.is_available() and not llvm.get_host_cpu_name().startswith(AMD)
 

@@ -38,7 +38,7 @@ def run(
     )
     sizes = _sizes(cell, trace, memory, writes)._replace(words=exact.itemsize // 4)
     written, *tables = memory[:5]
-    narrow = (drive.values(), hidden, cell.W)
+    narrow = (drive.values().to(hidden.dtype), hidden, cell.W)  # autocast would have it narrower
     wide = [tensor.to(exact) for tensor in (cell.gain, cell.bias, *tables)]
     tensors = (*narrow, *wide[:2], written.to(hidden.dtype), *wide[2:])
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
