@@ -8,7 +8,8 @@ parts have left in the hidden state calls up the whole. Store, clear, level and 
 Controls of the same size see the same sequence, control inputs included, and keep their hidden state throughout: an
 identity RNN and an LSTM; and a small convolutional network sees the image. The effect itself is measured by leaving
 parts of it out: store nothing (`--store none`), never clear, weights of their own for each level (`--sharing none`),
-fewer or more levels; and in the trained network, by blocking what some of the steps read.
+fewer or more levels; and in the trained network, by blocking what some of the steps read. With
+`--controls none --embedding 0` all networks see the pixels alone.
 
 The digits are read from `--data`, the folder that FWSIM_MNIST names, or downloaded. Nothing is augmented.
 """
@@ -46,10 +47,12 @@ class Config(Base):
     "Folder of the four IDX files; else FWSIM_MNIST, else they are downloaded."
     levels: int = Field(default=2, ge=1)
     "Levels of the layout: 1 parts only, 2 the paper's, 3 with the image as a whole."
-    store: Literal["whole", "every", "none"] = "whole"
+    store: Literal["whole", "region", "every", "none"] = "whole"
     "After which steps fast weights store the hidden state."
     clear: Literal["whole", "never"] = "whole"
     "After which steps fast weights clear the hidden state."
+    controls: Literal["all", "none"] = "all"
+    "Whether inputs beside the pixels say level, place, integrate, store and clear."
     sharing: Literal["all", "levels", "none"] = "levels"
     "Which steps share slow weights: all; all levels, with others to integrate; or only those of one level."
     inner_steps: int = Field(default=1, ge=1)
@@ -58,22 +61,26 @@ class Config(Base):
     "Time constant of the memory at 1 s a step; 19.5 s is the paper's decay of 0.95."
     eta: float = Field(default=0.5, gt=0)
     "Strength of one write."
-    embedding: int = Field(default=100, ge=1)
-    "Units of the ReLU layer that every glimpse passes."
+    embedding: int = Field(default=100, ge=0)
+    "Units of the ReLU layer that every glimpse passes; 0 leaves it out."
     dropout: float = Field(default=0.0, ge=0, lt=1)
     "Fraction of that layer's and of the last hidden units left out in training."
     epochs: int = Field(default=25, ge=1)
     "Passes through the training images."
     learning_rate: float = Field(default=3e-3, gt=0)
-    "Peak of the one-cycle rate of AdamW."
+    "Rate of AdamW, at its peak if it changes."
+    schedule: Literal["onecycle", "constant"] = "onecycle"
+    "How the rate changes: up and down to nothing once, or not at all."
+    clip: float = Field(default=1.0, gt=0)
+    "Largest norm of the gradient."
     weight_decay: float = Field(default=0.1, ge=0)
     "Times the rate, the fraction of every weight that a training step takes away."
     batch: int = Field(default=128, ge=1)
     "Images a training step."
-    training_images: int = Field(default=55_000, ge=1)
+    training_images: int = Field(default=60_000, ge=1)
     "Images to train on, at most."
-    validation_images: int = Field(default=5_000, ge=1)
-    "Images that choose the best epoch, the last of the training set."
+    validation_images: int = Field(default=5_000, ge=0)
+    "Images that choose the best epoch, the last of the training set; 0 trains on them too and keeps the last epoch."
     test_images: int = Field(default=10_000, ge=1)
     "Images that the error is measured on, at most."
     recorded: int = Field(default=256, ge=1)
@@ -81,14 +88,20 @@ class Config(Base):
 
 
 class GlimpseClassifier(nn.Module):
-    """Images → glimpses → ReLU layer → recurrent network → class scores after the last step."""
+    """Images → glimpses → ReLU layer, if `embedded` → recurrent network → class scores after the last step."""
 
     def __init__(
-        self, layout: GlimpseLayout, recurrent: Core | RecursiveNetwork, classes: int, dropout: float
-    ):
+        self,
+        layout: GlimpseLayout,
+        recurrent: Core | RecursiveNetwork,
+        classes: int,
+        dropout: float,
+        *,
+        embedded: bool,
+    ) -> None:
         super().__init__()
         self.layout, self.core = layout, recurrent
-        self.embedding = nn.Linear(layout.channels, recurrent.inputs)
+        self.embedding = nn.Linear(layout.channels, recurrent.inputs) if embedded else None
         self.readout = nn.Linear(recurrent.units, classes)
         self.dropout = nn.Dropout(dropout)
 
@@ -99,7 +112,8 @@ class GlimpseClassifier(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """What the recurrent network is given, `[batch, time, input]`."""
-        return self.dropout(torch.relu(self.embedding(self.layout.inputs(images))))
+        seen = self.layout.inputs(images)
+        return seen if self.embedding is None else self.dropout(torch.relu(self.embedding(seen)))
 
 
 class ConvNet(nn.Module):
@@ -123,14 +137,16 @@ class ConvNet(nn.Module):
 def run(config: Config, context: Context) -> xr.Dataset:
     """Train, test, block what is read, record."""
     training, validation, test = images(config)
-    layout = GlimpseLayout(training.images.shape[-1], 7, config.levels, config.store, config.clear)
+    layout = GlimpseLayout(
+        training.images.shape[-1], 7, config.levels, config.store, config.clear, config.controls
+    )
     torch.manual_seed(context.seed_of("weights"))
     model = build(config, layout, classes=int(training.target.max()) + 1)
     history = train_classifier(
         model,
         training,
-        validation,
-        Training(config.epochs, config.learning_rate, clip=1.0, weight_decay=config.weight_decay),
+        validation if config.validation_images else None,
+        Training(config.epochs, config.learning_rate, config.schedule, config.clip, config.weight_decay),
         lambda epoch: context.generator(f"order {epoch}"),
         batch=config.batch,
         device=context.device,
@@ -171,9 +187,10 @@ def build(config: Config, layout: GlimpseLayout, classes: int) -> nn.Module:
     if config.model == "convnet":
         return ConvNet(layout.size, config.units, classes, config.dropout)
     memory = fw.Hebbian(tau=config.tau, eta=config.eta)
+    inputs = config.embedding or layout.channels
     if config.model == "fast_weights":
         recurrent = RecursiveNetwork(
-            config.embedding,
+            inputs,
             config.units,
             memory,
             layout.stored,
@@ -182,8 +199,8 @@ def build(config: Config, layout: GlimpseLayout, classes: int) -> nn.Module:
             config.inner_steps,
         )
     else:
-        recurrent = core(config.model, config.embedding, config.units, memory)
-    return GlimpseClassifier(layout, recurrent, classes, config.dropout)
+        recurrent = core(config.model, inputs, config.units, memory)
+    return GlimpseClassifier(layout, recurrent, classes, config.dropout, embedded=config.embedding > 0)
 
 
 @torch.no_grad()

@@ -41,12 +41,16 @@ class TrainingRun:
         """Number of epochs."""
         return len(self.rows)
 
-    def finish(self, epoch: int, score: float, row: Mapping[str, float]) -> None:
-        """Note an epoch; `last.pt` is written last, so that it never speaks of a missing `best.pt`."""
+    def finish(self, epoch: int, score: float | None, row: Mapping[str, float]) -> None:
+        """Note an epoch, the best so far if it has no score.
+
+        `last.pt` is written last, so that it never speaks of a missing `best.pt`.
+        """
         self.rows.append(dict(row))
-        better = score < self.best or self.best_epoch < 0
+        better = score is None or score < self.best or self.best_epoch < 0
         if better:
-            self.best, self.best_epoch, self.best_weights = score, epoch, _copy(self.model)
+            self.best, self.best_epoch = float("nan") if score is None else score, epoch
+            self.best_weights = _copy(self.model)
         if self.folder is not None and self.together.first:
             if better:
                 _save(self.folder / "best.pt", {"model": self.best_weights})

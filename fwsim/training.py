@@ -97,7 +97,7 @@ def train(
     objective: Objective,
     batches: Batches,
     steps_per_epoch: int,
-    validate: Validate,
+    validate: Validate | None,
     training: Training,
     *,
     device: str | torch.device = "cpu",
@@ -105,7 +105,7 @@ def train(
     resume: bool = False,
     progress: Track = track,
 ) -> xr.Dataset:
-    """Train a network in place; afterwards it has the weights of its best epoch.
+    """Train a network in place; afterwards it has the weights of its best epoch, or of the last if none is validated.
 
     Under torchrun the processes train it together: each takes every n-th example of a batch on a device of its own, the
     gradient is that of the whole batch, and the first process validates and writes.
@@ -123,7 +123,7 @@ def train(
     steps_per_epoch
         Number of batches in an epoch.
     validate
-        `(model) → score` after each epoch, smaller is better, without gradients.
+        `(model) → score` after each epoch, smaller is better, without gradients; `None`: the last epoch is kept.
     training
         How.
     checkpoints
@@ -146,8 +146,12 @@ def train(
     RecordingError
         A checkpoint does not fit the model.
     ConfigError, ShapeError
-        Several processes have too few GPUs, or batches that cannot be shared.
+        Several processes have too few GPUs, or batches that cannot be shared; nothing tells when to stop early.
     """
+    if validate is None and training.patience is not None:
+        raise ConfigError(
+            f"patience={training.patience} needs a validation score; give validate, or patience=None"
+        )
     together = processes()
     fabric, wrapped, optimiser = _fabric(model, training, torch.device(device), together)
     schedule = _schedule(optimiser, training, steps_per_epoch)
@@ -172,13 +176,13 @@ def train(
                     advance(1, epoch=epoch + 1, best=run.best, **losses.shown)
             stop()
             wrapped.eval()
-            score = together.from_first(lambda: _score(model, validate))
+            score = None if validate is None else together.from_first(partial(_score, model, validate))
             run.finish(
                 epoch,
                 score,
                 {
                     "loss": losses.total / max(1, steps_per_epoch),
-                    "validation": score,
+                    "validation": float("nan") if score is None else score,
                     "step_size": float(schedule.get_last_lr()[0]),
                     "wall_time": time.monotonic() - began,
                 },
@@ -191,7 +195,7 @@ def train(
 def train_classifier(
     model: nn.Module,
     examples: Examples,
-    validation: Examples,
+    validation: Examples | None,
     training: Training,
     order: Callable[[int], torch.Generator],
     *,
@@ -205,7 +209,7 @@ def train_classifier(
     model
         What comes first in the examples, `tokens [sequence, time]` or `images`, → class scores `[example, class]`.
     examples, validation
-        To train on, and to choose the best epoch.
+        To train on, and to choose the best epoch; `None` keeps the last.
     training
         How.
     order
@@ -219,12 +223,13 @@ def train_classifier(
         As of `train`; the validation score is the fraction of wrong answers.
     """
     device = options.get("device", "cpu")
+    validate = None if validation is None else partial(error_rate, examples=validation, device=device)
     return train(
         model,
         cross_entropy,
         shuffled(examples, batch, order, device),
         math.ceil(len(examples.target) / batch),
-        lambda model: error_rate(model, validation, device),
+        validate,
         training,
         **options,
     )

@@ -55,6 +55,41 @@ def test_the_best_epoch_is_kept(tmp_path):
     assert torch.equal(load_checkpoint(tmp_path / "last.pt")["model"]["weight"], seen[3])
 
 
+def test_without_validation_the_last_epoch_is_kept(tmp_path):
+    """Also where a run goes on."""
+    whole, objective, batches, _ = problem(noise=0.1)
+    seen = []
+
+    def noted(model, batch):
+        seen.append(model.weight.detach().clone())
+        return objective(model, batch)
+
+    expected = fit(whole, noted, batches, None, epochs=4)
+    assert expected.validation.isnull().all()
+    assert expected.attrs["best_epoch"] == 4
+    assert not any(
+        torch.equal(whole.weight, before) for before in seen
+    )  # the last step was taken after all of them
+
+    def interrupted(epoch):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return batches(epoch)
+
+    model, *_ = problem(noise=0.1)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, objective, interrupted, None, epochs=4, checkpoints=tmp_path)
+    model, *_ = problem(noise=0.1)
+    fit(model, objective, batches, None, epochs=4, checkpoints=tmp_path, resume=True)
+    assert torch.equal(model.weight, whole.weight)
+
+
+def test_patience_without_validation_is_an_error():
+    model, objective, batches, _ = problem()
+    with pytest.raises(fw.ConfigError, match="patience=2 needs a validation score"):
+        fit(model, objective, batches, None, patience=2)
+
+
 def test_patience_stops_early():
     model, objective, batches, _ = problem()
     scores = iter([3.0, 1.0, 2.0, 2.0, 2.0, 0.0])

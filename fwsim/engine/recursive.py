@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +14,8 @@ from fwsim.engine.cell import Read
 from fwsim.engine.network import FastWeightNetwork
 from fwsim.errors import ConfigError
 from fwsim.rules.hebbian import Hebbian
+
+COMPILED = (torch.float32, torch.float64)
 
 
 class RecursiveNetwork(nn.Module):
@@ -24,6 +27,7 @@ class RecursiveNetwork(nn.Module):
         h_0 = f(z),   h_{s+1} = f(LN[z + A h_s]),   A h = Σ_τ κ(age of τ) h(τ) [h(τ)ᵀ h]   over the stored states τ
 
     A state ages with every step, stored or not. The memory is kept in its attention form, since few states are stored.
+    On a CPU, in single and double precision, a compiled kernel runs the sequence and takes its gradient back.
 
     Source: Ba et al. 2016, section 4.2 ("update fast weights and wipe out hidden state").
 
@@ -96,11 +100,19 @@ class RecursiveNetwork(nn.Module):
         checks.sequence("x", x, self.inputs)
         if x.shape[1] != len(self.stored):
             raise ConfigError(f"x has {x.shape[1]} steps, the network {len(self.stored)}; give as many")
+        drives = self._drives(x)
+        like = drives[0]
+        compiled = like.device.type == "cpu" and like.dtype == self._sets()[0].W.dtype in COMPILED
+        hidden = (self._compiled if compiled else self._plain)(drives, blocked).transpose(0, 1)
+        return hidden, hidden[:, [step for step, stored in enumerate(self.stored) if stored]]
+
+    def _plain(self, drives: list[Tensor], blocked: Container[int]) -> Tensor:
+        """Hidden states `[time, batch, unit]`, in plain torch."""
         cells = [network.cell() for network in self._sets()]
-        weights = self._weights(x)
-        memory = x.new_zeros(len(x), 0, self.units)
+        weights = self._weights(drives[0])
+        memory = drives[0].new_zeros(len(drives[0]), 0, self.units)
         hidden, states = None, []
-        for step, (kind, drive) in enumerate(zip(self.weights, self._drives(x), strict=True)):
+        for step, (kind, drive) in enumerate(zip(self.weights, drives, strict=True)):
             cell = cells[kind]
             z = drive if hidden is None else torch.addmm(drive, hidden, cell.W.T)
             silent = not memory.shape[1] or step in blocked
@@ -111,7 +123,25 @@ class RecursiveNetwork(nn.Module):
                 memory = torch.cat([memory, hidden[:, None]], dim=1)
             if self.cleared[step]:
                 hidden = None
-        return torch.stack(states, dim=1), memory
+        return torch.stack(states)
+
+    def _compiled(self, drives: list[Tensor], blocked: Container[int]) -> Tensor:
+        """Hidden states `[time, batch, unit]`, by the kernel."""
+        from fwsim.engine.schedule import ScheduledRun, Step
+
+        networks = self._sets()
+        stored = np.flatnonzero(self.stored)
+        steps = [
+            Step(
+                kind,
+                step > 0 and not self.cleared[step - 1],
+                stored[:0] if step in blocked else stored[stored < step],
+                kappa.numpy(),
+            )
+            for step, (kind, kappa) in enumerate(zip(self.weights, self._weights(drives[0]), strict=True))
+        ]
+        parameters = (torch.stack([getattr(net, name) for net in networks]) for name in ("W", "gain", "bias"))
+        return ScheduledRun.apply(steps, networks[0].inner_steps, torch.stack(drives), *parameters)
 
     def attention(self, hidden: Tensor) -> Tensor:
         """Attention κ h(τ)·h(t) of each state to those stored before, 0 elsewhere.

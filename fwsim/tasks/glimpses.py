@@ -12,8 +12,9 @@ from torch import Tensor
 from fwsim.errors import ConfigError, ShapeError, choice
 
 PARTS = 4  # the quarters of a region, in reading order
-STORES = ("whole", "every", "none")
+STORES = ("whole", "region", "every", "none")
 CLEARS = ("whole", "never")
+CONTROLS = ("all", "none")
 SHARING = ("all", "levels", "none")
 
 
@@ -66,9 +67,12 @@ class GlimpseLayout:
         Number of sizes of regions, the smallest being `glimpse`.
     store
         After which steps a network stores its hidden state: `"whole"` (before it turns to the parts of a region),
-        `"every"` or `"none"`.
+        `"region"` (then, and after it has put them together), `"every"` or `"none"`.
     clear
         After which steps it clears its hidden state: `"whole"` (as above) or `"never"`.
+    controls
+        What accompanies the pixels: `"all"` of `control_inputs`, or `"none"`, so that only what is wired into a
+        network follows the schedule.
 
     Examples
     --------
@@ -84,6 +88,7 @@ class GlimpseLayout:
     levels: int = 2
     store: str = "whole"
     clear: str = "whole"
+    controls: str = "all"
 
     def __post_init__(self) -> None:
         for name in ("size", "glimpse", "levels"):
@@ -92,6 +97,7 @@ class GlimpseLayout:
                 raise ConfigError(f"{name}={value!r} is not allowed; it must be an integer of at least 1")
         choice("store", self.store, STORES)
         choice("clear", self.clear, CLEARS)
+        choice("controls", self.controls, CONTROLS)
         depths = (self.size // self.glimpse).bit_length()
         if self.size != self.glimpse * 2 ** (depths - 1):
             raise ConfigError(
@@ -132,12 +138,18 @@ class GlimpseLayout:
     @property
     def channels(self) -> int:
         """Number of input channels: the pixels of a glimpse, and the controls."""
-        return self.glimpse**2 + self.controls.shape[1]
+        return self.glimpse**2 + self.control_inputs.shape[1]
 
     @property
     def stored(self) -> tuple[bool, ...]:
         """Whether the hidden state is stored after each step."""
-        return tuple(self.store == "every" or (self.store == "whole" and step.whole) for step in self.steps)
+        kept: dict[str, Callable[[Glimpse], bool]] = {
+            "whole": lambda step: step.whole,
+            "region": lambda step: step.whole or step.integrate,
+            "every": lambda step: True,
+            "none": lambda step: False,
+        }
+        return tuple(kept[self.store](step) for step in self.steps)
 
     @property
     def cleared(self) -> tuple[bool, ...]:
@@ -164,12 +176,14 @@ class GlimpseLayout:
         return tuple(numbers[kind] for kind in kinds)
 
     @cached_property
-    def controls(self) -> Tensor:
+    def control_inputs(self) -> Tensor:
         """What accompanies the pixels, `[time, control]`, zeros and ones.
 
         The level (one channel each), integration, store, clear, and which part of the region above is seen (four
-        channels).
+        channels); without controls no channels.
         """
+        if self.controls == "none":
+            return torch.zeros(self.length, 0)
         rows = []
         for step, stored, cleared in zip(self.steps, self.stored, self.cleared, strict=True):
             level = [step.level == other for other in range(self.levels)]
@@ -196,7 +210,9 @@ class GlimpseLayout:
             The images are not of `size`×`size` pixels.
         """
         seen = self.glimpses(images)
-        return torch.cat([seen, self.controls.to(seen, non_blocking=True).expand(len(seen), -1, -1)], dim=-1)
+        return torch.cat(
+            [seen, self.control_inputs.to(seen, non_blocking=True).expand(len(seen), -1, -1)], dim=-1
+        )
 
     def glimpses(self, images: Tensor) -> Tensor:
         """Only the pixels, `[batch, time, pixel]`; zeros where the parts are integrated."""

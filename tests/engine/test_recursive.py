@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import fwsim as fw
+from fwsim.engine import recursive as recursive_module
 from fwsim.engine.recursive import RecursiveNetwork
 
 TIME, INPUTS, UNITS = 9, 5, 8
@@ -83,6 +84,76 @@ def test_each_step_written_out():
         ).sqrt()
         torch.testing.assert_close(hidden[:, step], normal.relu(), rtol=1e-6, atol=1e-7)
         before = torch.zeros_like(before) if step in cleared else hidden[:, step]
+
+
+SCHEDULES = {
+    "the paper's": ([step % 4 == 0 for step in range(TIME)], [step % 4 == 0 for step in range(TIME)]),
+    "every": ([True] * TIME, [False] * TIME),
+    "nothing": ([False] * TIME, [step == 2 for step in range(TIME)]),
+    "last": ([step in (3, TIME - 1) for step in range(TIME)], [step not in (4, 5) for step in range(TIME)]),
+}
+
+
+@pytest.mark.parametrize("inner_steps", [1, 3])
+@pytest.mark.parametrize("blocked", [(), (5, 7)])
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_kernel_is_plain_torch(schedule, blocked, inner_steps):
+    """States, what was stored, and gradients of both, with respect to input and weights."""
+    net = recursive(*SCHEDULES[schedule], [step % 3 // 2 for step in range(TIME)], inner_steps=inner_steps)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
+    x = sequence().requires_grad_()
+    results = []
+    for compiled in (recursive_module.COMPILED, ()):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(recursive_module, "COMPILED", compiled)
+            hidden, stored = net(x, blocked)
+        loss = (hidden * torch.linspace(-1, 1, hidden.numel()).view_as(hidden)).sum() + stored.pow(3).sum()
+        parts = torch.autograd.grad(loss, [x, *net.parameters()])
+        results.append([hidden, stored, *parts])
+    assert "ScheduledRun" in graph(net(x, blocked)[0])
+    for given, wanted in zip(*results, strict=True):
+        torch.testing.assert_close(given, wanted, rtol=1e-9, atol=1e-11)
+
+
+def graph(tensor):
+    """Names of the functions that a tensor was made by."""
+    names, waiting = set(), [tensor.grad_fn]
+    while waiting:
+        function = waiting.pop()
+        if function is not None and function.name() not in names:
+            names.add(function.name())
+            waiting += [other for other, _ in function.next_functions]
+    return " ".join(names)
+
+
+def test_the_kernels_gradient_is_that_of_finite_differences():
+    net = recursive(*SCHEDULES["the paper's"], inner_steps=2)
+
+    def run(x, *parameters):
+        return torch.func.functional_call(net, dict(zip(names, parameters, strict=True)), (x,))[0]
+
+    names = [name for name, _ in net.named_parameters()]
+    assert torch.autograd.gradcheck(run, (sequence()[:1].requires_grad_(), *net.parameters()))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_diverged_is_seen(value):
+    net = recursive(*SCHEDULES["every"])
+    with torch.no_grad():
+        net.networks[0].b[2] = value
+    assert net(sequence())[0].isnan().all()
+
+
+def test_single_precision_and_what_the_kernel_does_not_compute():
+    net = recursive(*SCHEDULES["the paper's"])
+    x = sequence()
+    expected = net(x)[0]
+    torch.testing.assert_close(net.float()(x.float())[0].double(), expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(
+        net.bfloat16()(x.bfloat16())[0].double(), expected, rtol=0, atol=0.5
+    )  # in plain torch
 
 
 def test_attention_adds_up_to_the_answer_of_the_memory():

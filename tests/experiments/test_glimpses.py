@@ -73,6 +73,9 @@ def test_attention_is_to_what_was_stored_and_readable(run):
         {"model": "irnn", "learning_rate": 3e-3},
         {"model": "convnet"},
         {"store": "every", "levels": 3, "sharing": "none", "inner_steps": 2, "dropout": 0.1},
+        {"store": "region", "controls": "none", "embedding": 0},
+        {"model": "lstm", "controls": "none", "embedding": 0, "dropout": 0.1},
+        {"schedule": "constant", "learning_rate": 3e-3, "clip": 10.0},
     ],
 )
 def test_other_models_run_and_learn_something(values, digits, tmp_path):
@@ -96,6 +99,18 @@ def test_untrained_networks_differ_in_nothing_but_the_schedule(digits, tmp_path)
         model.layout = parts["GlimpseLayout"]()  # the same controls
         scores.append(model(images, blocked=blocked))
     torch.testing.assert_close(*scores)
+
+
+def test_without_images_to_choose_by_all_are_trained_on_and_the_last_epoch_is_kept(digits, tmp_path):
+    values = {**SMALL, "epochs": 2, "model": "irnn", "validation_images": 0, "data": str(digits)}
+    parts = load_experiment(NAME).run.__globals__
+    sizes = [len(part.target) for part in parts["images"](load_experiment(NAME).configure(values))]
+    assert sizes == [1_400, 0, 397]
+    run = study.run(NAME, values, folder=tmp_path / "run", device="cpu")
+    analysed = study.analyse(run)
+    assert analysed.result.validation_error.isnull().all()
+    assert float(analysed.result.test_error) < 90
+    assert "learning" in {path.stem for path in analysed.files}
 
 
 def test_no_images_left_to_train_on(digits, tmp_path):

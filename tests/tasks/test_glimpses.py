@@ -27,7 +27,7 @@ def test_the_papers_24_glimpses():
     glimpse=st.integers(1, 3),
     levels=st.integers(1, 4),
     seed=st.integers(0, 9),
-    store=st.sampled_from(["whole", "every", "none"]),
+    store=st.sampled_from(["whole", "region", "every", "none"]),
 )
 @settings(max_examples=30, deadline=None)
 def test_every_glimpse_is_its_region_averaged(doublings, glimpse, levels, seed, store):
@@ -49,12 +49,26 @@ def test_every_glimpse_is_its_region_averaged(doublings, glimpse, levels, seed, 
 
 def test_controls_say_level_integration_store_clear_and_part():
     layout = GlimpseLayout(store="every")
-    assert layout.controls[[0, 2, 5]].tolist() == [
+    assert layout.control_inputs[[0, 2, 5]].tolist() == [
         [1, 0, 0, 1, 1, 1, 0, 0, 0],
         [0, 1, 0, 1, 0, 0, 1, 0, 0],
         [1, 0, 1, 1, 0, 1, 0, 0, 0],
     ]
-    assert GlimpseLayout(store="none", clear="never").controls[:, 3:5].sum() == 0
+    assert GlimpseLayout(store="none", clear="never").control_inputs[:, 3:5].sum() == 0
+
+
+def test_without_controls_only_pixels_are_seen():
+    layout, images = GlimpseLayout(controls="none"), torch.rand(2, 28, 28)
+    assert layout.channels == 49
+    assert torch.equal(layout.inputs(images), layout.glimpses(images))
+    told = GlimpseLayout()
+    assert (layout.stored, layout.cleared, layout.weights()) == (told.stored, told.cleared, told.weights())
+
+
+def test_regions_are_stored_before_their_parts_and_after():
+    layout = GlimpseLayout(store="region")
+    assert [step for step, on in enumerate(layout.stored) if on] == [0, 5, 6, 11, 12, 17, 18, 23]
+    assert [step for step, on in enumerate(layout.cleared) if on] == [0, 6, 12, 18]
 
 
 def test_levels_and_weights():
@@ -84,6 +98,7 @@ def test_bytes_are_scaled():
         {"glimpse": 1.0},
         {"store": "some"},
         {"clear": "all"},
+        {"controls": "some"},
     ],
 )
 def test_impossible_layouts(arguments):
