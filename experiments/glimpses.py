@@ -9,8 +9,7 @@ Controls of the same size see the same sequence, control inputs included, and ke
 identity RNN and an LSTM; and a small convolutional network sees the image. The effect itself is measured by leaving
 parts of it out: store nothing (`--store none`), never clear, weights of their own for each level (`--sharing none`),
 fewer or more levels; and in the trained network, by blocking what some of the steps read. With
-`--controls none --embedding 0` all networks see the pixels alone; with `--integrating whole` the steps that integrate
-see the quadrant again.
+`--controls none --embedding 0` all networks see the pixels alone.
 
 The digits are read from `--data`, the folder that FWSIM_MNIST names, or downloaded. Nothing is augmented.
 """
@@ -52,8 +51,6 @@ class Config(Base):
     "After which steps fast weights store the hidden state."
     clear: Literal["whole", "never"] = "whole"
     "After which steps fast weights clear the hidden state."
-    integrating: Literal["nothing", "whole"] = "nothing"
-    "What is seen in the steps that integrate: nothing, or the whole again, so that all steps are glimpses."
     controls: Literal["all", "none"] = "all"
     "Whether inputs beside the pixels say level, place, integrate, store and clear."
     sharing: Literal["all", "levels", "none"] = "levels"
@@ -141,13 +138,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
     """Train, test, block what is read, record."""
     training, validation, test = images(config)
     layout = GlimpseLayout(
-        training.images.shape[-1],
-        glimpse=7,
-        levels=config.levels,
-        store=config.store,
-        clear=config.clear,
-        controls=config.controls,
-        integrating=config.integrating,
+        training.images.shape[-1], 7, config.levels, config.store, config.clear, config.controls
     )
     torch.manual_seed(context.seed_of("weights"))
     model = build(config, layout, classes=int(training.target.max()) + 1)

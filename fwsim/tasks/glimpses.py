@@ -15,7 +15,6 @@ PARTS = 4  # the quarters of a region, in reading order
 STORES = ("whole", "region", "every", "none")
 CLEARS = ("whole", "never")
 CONTROLS = ("all", "none")
-INTEGRATING = ("nothing", "whole")
 SHARING = ("all", "levels", "none")
 
 
@@ -34,7 +33,7 @@ class Glimpse:
     part
         Which quarter of the region above it, 0 … 3 in reading order.
     integrate
-        The parts of the region are put together in this step.
+        Nothing is seen in this step: the parts of the region are put together.
     whole
         The region is left for its parts after this step.
     """
@@ -54,9 +53,9 @@ class GlimpseLayout:
 
     A region is visited recursively: a glimpse of the whole region, down-sampled to `glimpse`×`glimpse` pixels; then,
     unless it has that size already, visits to its four quarters in reading order, and a step that integrates them,
-    in which nothing is seen, or the whole again. With two levels, the layout of Ba et al. 2016 (section 4.2) as far
-    as it is published, the four quadrants of the image are visited: 4 × (1 + 4 + 1) = 24 steps. Three levels begin
-    with the image as a whole, 1 + 24 + 1 steps; one level is the sixteen smallest regions one after the other.
+    in which nothing is seen. With two levels, the layout of Ba et al. 2016 (section 4.2) as far as it is published,
+    the four quadrants of the image are visited: 4 × (1 + 4 + 1) = 24 steps. Three levels begin with the image as a
+    whole, 1 + 24 + 1 steps; one level is the sixteen smallest regions one after the other.
 
     Parameters
     ----------
@@ -74,9 +73,6 @@ class GlimpseLayout:
     controls
         What accompanies the pixels: `"all"` of `control_inputs`, or `"none"`, so that only what is wired into a
         network follows the schedule.
-    integrating
-        What is seen in the steps that integrate: `"nothing"`, or the `"whole"` region again, so that all 24 steps are
-        glimpses.
 
     Examples
     --------
@@ -93,7 +89,6 @@ class GlimpseLayout:
     store: str = "whole"
     clear: str = "whole"
     controls: str = "all"
-    integrating: str = "nothing"
 
     def __post_init__(self) -> None:
         for name in ("size", "glimpse", "levels"):
@@ -103,7 +98,6 @@ class GlimpseLayout:
         choice("store", self.store, STORES)
         choice("clear", self.clear, CLEARS)
         choice("controls", self.controls, CONTROLS)
-        choice("integrating", self.integrating, INTEGRATING)
         depths = (self.size // self.glimpse).bit_length()
         if self.size != self.glimpse * 2 ** (depths - 1):
             raise ConfigError(
@@ -221,7 +215,7 @@ class GlimpseLayout:
         )
 
     def glimpses(self, images: Tensor) -> Tensor:
-        """Only the pixels, `[batch, time, pixel]`; zeros where nothing is seen."""
+        """Only the pixels, `[batch, time, pixel]`; zeros where the parts are integrated."""
         if images.ndim != 3 or images.shape[1:] != (self.size, self.size):
             raise ShapeError(
                 f"images have shape {list(images.shape)}; expected [batch, row, column] = […, {self.size}, {self.size}]"
@@ -245,7 +239,7 @@ class GlimpseLayout:
         before = [sum(count**2 for count in counts[:level]) for level in range(self.levels + 1)]
         places = [
             before[-1]
-            if step.integrate and self.integrating == "nothing"
+            if step.integrate
             else before[step.level] + step.row // step.side * counts[step.level] + step.column // step.side
             for step in self.steps
         ]

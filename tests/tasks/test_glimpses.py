@@ -47,19 +47,6 @@ def test_every_glimpse_is_its_region_averaged(doublings, glimpse, levels, seed, 
     assert covered.tolist() == [layout.size**2] * levels
 
 
-@pytest.mark.parametrize("levels", [2, 3])
-def test_the_whole_can_be_seen_again_where_its_parts_are_put_together(levels):
-    layout, images = GlimpseLayout(levels=levels, integrating="whole"), torch.rand(2, 28, 28)
-    seen, blind = layout.glimpses(images), GlimpseLayout(levels=levels).glimpses(images)
-    for time, step in enumerate(layout.steps):
-        first = next(
-            t
-            for t, other in enumerate(layout.steps)
-            if (other.level, other.row, other.column) == (step.level, step.row, step.column)
-        )
-        assert torch.equal(seen[:, time], blind[:, first])
-
-
 def test_controls_say_level_integration_store_clear_and_part():
     layout = GlimpseLayout(store="every")
     assert layout.control_inputs[[0, 2, 5]].tolist() == [
@@ -112,7 +99,6 @@ def test_bytes_are_scaled():
         {"store": "some"},
         {"clear": "all"},
         {"controls": "some"},
-        {"integrating": "parts"},
     ],
 )
 def test_impossible_layouts(arguments):
