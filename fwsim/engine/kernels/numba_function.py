@@ -19,9 +19,8 @@ from fwsim.engine.kernels.numba_threads import share_out, thread_count
 from fwsim.engine.kernels.numba_vectors import padded
 from fwsim.engine.kernels.numba_weights import of_weights
 
-KEPT_STATES = (
-    3  # numbers kept for the way back, in units of batch·time·unit; beyond, the inner loop is run again
-)
+# Numbers kept for the way back, in units of batch·time·unit; beyond, the inner loop is run again.
+KEPT_STATES = 3
 
 
 def run_forward(sizes: Sizes, inner: bool, *tensors: Tensor, differentiable: bool) -> tuple[Tensor, ...]:
