@@ -68,7 +68,9 @@ def assert_same(ours, truth, dtype, floor=1e-2):
         assert (one - other).norm() <= tolerance * (other.norm() + floor)
 
 
-def compare(kernel, net, *, batch, time, chunk, start="zero", past=0, dtype=torch.float64, device="cpu"):
+def assert_like_reference(
+    kernel, net, *, batch, time, chunk, start="zero", past=0, dtype=torch.float64, device="cpu"
+):
     """Hold a kernel's numbers and gradients against the reference's, from random inputs and states."""
     net = net.to(device)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import fwsim as fw
 from fwsim.engine.drive import Drive
 from fwsim.engine.kernels import numba_run, numba_team, numba_threads, numba_weights
-from tests.engine.comparison import compare, memory_full_of_nan, network
+from tests.engine.comparison import assert_like_reference, memory_full_of_nan, network
 
 
 @pytest.fixture(params=[False, True], ids=["one entry", "lanes"])
@@ -44,7 +44,7 @@ def test_random_networks_match_the_reference(data):
         write=draw("final", "before"),
         self_connections=draw(True, False),
     )
-    compare(
+    assert_like_reference(
         numba_run,
         net,
         batch=batch,
@@ -59,7 +59,7 @@ def test_random_networks_match_the_reference(data):
 @pytest.mark.parametrize(("batch", "time", "inputs"), [(70, 1, 150), (40, 3, 100)])
 def test_several_groups_with_one_sum(batch, time, inputs):
     torch.manual_seed(11)
-    compare(numba_run, network(9, 1, 1, inputs=inputs), batch=batch, time=time, chunk=None)
+    assert_like_reference(numba_run, network(9, 1, 1, inputs=inputs), batch=batch, time=time, chunk=None)
 
 
 @pytest.mark.usefixtures("lanes")
@@ -89,29 +89,33 @@ def test_one_gradient_alone(wanted):
 def test_every_entry_has_its_own_rates(inner_steps):
     torch.manual_seed(9)
     net = network(7, 2, inner_steps, batch=21, learn=("tau", "eta"))
-    compare(numba_run, net, batch=21, time=9, chunk=None, past=2)
+    assert_like_reference(numba_run, net, batch=21, time=9, chunk=None, past=2)
 
 
 @pytest.mark.parametrize("chunk", [None, 1, 16])
 @pytest.mark.parametrize("timescales", [1, 3])
 def test_wide_networks_match_the_reference(timescales, chunk):
     torch.manual_seed(1)
-    compare(numba_run, network(129, timescales, 2, learn=("tau", "eta")), batch=2, time=33, chunk=chunk)
+    assert_like_reference(
+        numba_run, network(129, timescales, 2, learn=("tau", "eta")), batch=2, time=33, chunk=chunk
+    )
 
 
 @pytest.mark.usefixtures("lanes")
 @pytest.mark.parametrize("chunk", [None, 1, 4])
 def test_without_normalisation(chunk):
     torch.manual_seed(2)
-    compare(numba_run, network(7, 1, 3, normalise="none", activation="tanh"), batch=3, time=9, chunk=chunk)
-    compare(numba_run, network(7, 1, 1, normalise="none"), batch=3, time=3, chunk=chunk)
+    assert_like_reference(
+        numba_run, network(7, 1, 3, normalise="none", activation="tanh"), batch=3, time=9, chunk=chunk
+    )
+    assert_like_reference(numba_run, network(7, 1, 1, normalise="none"), batch=3, time=3, chunk=chunk)
 
 
 @pytest.mark.usefixtures("lanes")
 @pytest.mark.parametrize("inner_steps", [0, 1, 5])
 def test_without_memory(inner_steps):
     torch.manual_seed(3)
-    compare(numba_run, network(20, 0, inner_steps), batch=3, time=9, chunk=None)
+    assert_like_reference(numba_run, network(20, 0, inner_steps), batch=3, time=9, chunk=None)
 
 
 @pytest.mark.usefixtures("lanes")
@@ -120,7 +124,7 @@ def test_without_memory(inner_steps):
 def test_single_precision_is_close(units, chunk):
     torch.manual_seed(4)
     net = network(units, 1, 2, dtype=torch.float32)
-    compare(numba_run, net, batch=2, time=11, chunk=chunk, dtype=torch.float32)
+    assert_like_reference(numba_run, net, batch=2, time=11, chunk=chunk, dtype=torch.float32)
 
 
 @pytest.mark.usefixtures("lanes")

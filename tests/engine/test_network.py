@@ -36,7 +36,7 @@ def inputs(batch=3, time=40, channels=4, seed=1):
     )
 
 
-def close(actual, expected, tolerance=1e-12):
+def assert_close(actual, expected, tolerance=1e-12):
     torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance)
 
 
@@ -66,8 +66,8 @@ def test_forms_agree(memory, self_connections, write):
         hidden, state = net(x)
         results.append((hidden, state.memory))
     for hidden, matrix in results[1:]:
-        close(hidden, results[0][0])
-        close(matrix, results[0][1], 1e-11)
+        assert_close(hidden, results[0][0])
+        assert_close(matrix, results[0][1], 1e-11)
 
 
 def test_a_batch_of_time_constants_is_single_runs():
@@ -75,15 +75,15 @@ def test_a_batch_of_time_constants_is_single_runs():
     together, state = network(BATCH)(x)
     for trial, (tau,) in enumerate(BATCH["tau"]):
         alone, own = network({"tau": tau, "eta": 0.2})(x[trial : trial + 1])
-        close(together[trial], alone[0])
-        close(state.memory[trial], own.memory[0])
+        assert_close(together[trial], alone[0])
+        assert_close(state.memory[trial], own.memory[0])
 
 
 def test_a_batch_entry_is_a_single_run():
     net, x = network(THREE), inputs(batch=5)
     together, _ = net(x)
     for trial in range(5):
-        close(together[trial : trial + 1], net(x[trial : trial + 1])[0])
+        assert_close(together[trial : trial + 1], net(x[trial : trial + 1])[0])
 
 
 @pytest.mark.parametrize("before", FORMS)
@@ -96,8 +96,8 @@ def test_a_run_cut_in_two_is_the_run_in_one(before, after, write):
     first, state = net(x[:, :14])
     net.form = after
     second, state = net(x[:, 14:], state)
-    close(torch.cat([first, second], 1), whole)
-    close(state.memory, end.memory)
+    assert_close(torch.cat([first, second], 1), whole)
+    assert_close(state.memory, end.memory)
     assert state.step == end.step == 33
 
 
@@ -106,7 +106,7 @@ def test_a_state_of_tensors_goes_on_as_the_state_it_came_from():
     whole, _ = net(x)
     _, state = net(x[:, :9])
     again, _ = net(x[:, 9:], fw.State(state.hidden, state.memory, state.step))
-    close(again, whole[:, 9:])
+    assert_close(again, whole[:, 9:])
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -136,7 +136,7 @@ def test_gradients_pass_through_a_cut(form):
         return [p.grad for p in net.parameters()]
 
     for cut, whole in zip(gradients(5), gradients(12), strict=True):
-        close(cut, whole, 1e-9)
+        assert_close(cut, whole, 1e-9)
 
 
 def test_detach_cuts_the_gradient():
@@ -147,7 +147,7 @@ def test_detach_cuts_the_gradient():
     cut = state.detach()
     assert not cut.hidden.requires_grad
     assert not cut.memory.requires_grad
-    close(cut.memory, state.memory)
+    assert_close(cut.memory, state.memory)
 
 
 def test_learned_time_constants_start_where_they_were_given():
@@ -162,17 +162,17 @@ def test_write_then_recall_reads_the_pattern(form):
     pattern = torch.randn(2, 20).double()
     state = net.write(net.initial_state(2), pattern)
     assert state.step == 1
-    close(state.memory[:, 0], 0.5 * pattern[:, :, None] * pattern[:, None])
+    assert_close(state.memory[:, 0], 0.5 * pattern[:, :, None] * pattern[:, None])
     state = net.write(state, pattern)
-    close(state.memory[:, 0], 0.5 * (1 + np.exp(-0.1)) * pattern[:, :, None] * pattern[:, None])
+    assert_close(state.memory[:, 0], 0.5 * (1 + np.exp(-0.1)) * pattern[:, :, None] * pattern[:, None])
     end, path = net.recall(state, pattern, steps=4)
     assert path.shape == (2, 5, 20)
-    close(path[:, 0], pattern)
+    assert_close(path[:, 0], pattern)
     matrix = state.memory.sum(1)
     for step in range(4):
-        close(path[:, step + 1], torch.tanh(torch.einsum("bij,bj->bi", matrix, path[:, step])))
-    close(end.hidden, path[:, -1])
-    close(end.memory, state.memory)
+        assert_close(path[:, step + 1], torch.tanh(torch.einsum("bij,bj->bi", matrix, path[:, step])))
+    assert_close(end.hidden, path[:, -1])
+    assert_close(end.memory, state.memory)
     assert end.step == state.step
 
 
@@ -182,7 +182,7 @@ def test_writing_equals_running_into_the_same_state():
     written = net.initial_state(3)
     for step in range(6):
         written = net.write(written, hidden[:, step])
-    close(written.memory, state.memory)
+    assert_close(written.memory, state.memory)
 
 
 def test_the_recalled_pattern_completes_the_cue():
@@ -234,12 +234,12 @@ def test_write_before_stores_the_state_that_a_step_starts_from():
     final, before = network(write="final"), network(write="before")
     hidden, _ = final(x)
     early_hidden, early = before(x)
-    close(early_hidden, hidden)  # from rest both read the same memory …
-    close(early.memory, final(x[:, :3])[1].memory)  # … but the last state is not yet written,
+    assert_close(early_hidden, hidden)  # from rest both read the same memory …
+    assert_close(early.memory, final(x[:, :3])[1].memory)  # … but the last state is not yet written,
     from_start = fw.State(start, torch.zeros(3, 1, 20, 20).double())
     assert (final(x, from_start)[0] - before(x, from_start)[0]).abs().max() > 1e-3  # and a given state is.
     expected = final(x, final.write(from_start, start))[0]
-    close(before(x, from_start)[0], expected)
+    assert_close(before(x, from_start)[0], expected)
 
 
 def test_self_connections_keep_the_diagonal():
@@ -257,7 +257,7 @@ def test_identity_scale():
 def test_memory_is_symmetric_and_positive_semidefinite():
     _, state = network(THREE)(inputs(batch=1, time=7))
     matrix = state.memory[0].sum(0)
-    close(matrix, matrix.T)
+    assert_close(matrix, matrix.T)
     eigenvalues = torch.linalg.eigvalsh(matrix)
     assert eigenvalues.min() > -1e-10
     assert (eigenvalues > 1e-8).sum() <= 7
@@ -272,8 +272,8 @@ def test_odd_sizes(batch, time, units, steps):
         assert hidden.shape == (batch, time, units)
         assert state.memory.shape == (batch, 3, units, units)
         results.append(hidden)
-    close(results[1], results[0])
-    close(results[2], results[0])
+    assert_close(results[1], results[0])
+    assert_close(results[2], results[0])
 
 
 def test_float32_stays_float32_and_close():
@@ -371,8 +371,8 @@ def test_storing_is_writing_one_after_the_other(memory, self_connections):
     stored = net.store(state, patterns)
     few = net.store(state, patterns[:, :1])
     patterns.zero_()  # which is the caller's, not the state's
-    close(stored.memory, one_by_one.memory)
-    close(few.memory, net.write(state, kept[:, 0]).memory)
+    assert_close(stored.memory, one_by_one.memory)
+    assert_close(few.memory, net.write(state, kept[:, 0]).memory)
     assert stored.step == one_by_one.step
     for wrong in (kept[:1], kept[0], kept[..., :3], kept.float()):
         with pytest.raises(fw.ShapeError):
@@ -397,7 +397,8 @@ def test_networks_with_one_memory_do_not_share_what_is_loaded():
 
 def test_a_state_can_be_copied_and_pickled():
     net = fw.FastWeightNetwork(3, 8, fw.Hebbian(tau=5.0, eta=0.5))
-    _, state = net(torch.randn(2, 4, 3))
-    for other in (copy.deepcopy(state.detach()), pickle.loads(pickle.dumps(state.detach()))):
+    with torch.no_grad():
+        _, state = net(torch.randn(2, 4, 3))
+    for other in (copy.deepcopy(state), pickle.loads(pickle.dumps(state))):
         assert torch.equal(other.memory, state.memory)
         assert other.step == 4

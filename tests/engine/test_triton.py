@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import fwsim as fw
 from fwsim.engine.drive import Drive
 from fwsim.engine.planner import plan
-from tests.engine.comparison import compare, memory_full_of_nan, network
+from tests.engine.comparison import assert_like_reference, memory_full_of_nan, network
 
 triton = pytest.importorskip("triton", reason="triton is not installed (pip install 'fwsim[gpu]')")
 tl = importlib.import_module("triton.language")
@@ -74,7 +74,7 @@ CASES = {
 def test_held_kernels_match_the_reference(case, chunk):
     torch.manual_seed(1)
     made, run = CASES[case]
-    compare(triton_run, network(**made), chunk=chunk, device=DEVICE, **run)
+    assert_like_reference(triton_run, network(**made), chunk=chunk, device=DEVICE, **run)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_held_kernels_match_the_reference(case, chunk):
 def test_streamed_kernels_match_the_reference(streamed, case, chunk):
     torch.manual_seed(2)
     made, run = CASES[case]
-    compare(triton_run, network(**made), chunk=chunk, device=DEVICE, **run)
+    assert_like_reference(triton_run, network(**made), chunk=chunk, device=DEVICE, **run)
 
 
 @pytest.mark.slow
@@ -118,30 +118,32 @@ def test_random_networks_match_the_reference(data):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(room, "HELD", draw(room.HELD, 0))
         patch.setattr(room, "TILE", draw(64, 256))
-        compare(triton_run, net, batch=batch, chunk=draw(None, 1, 2, 4, 16), device=DEVICE, **run)
+        assert_like_reference(
+            triton_run, net, batch=batch, chunk=draw(None, 1, 2, 4, 16), device=DEVICE, **run
+        )
 
 
 def test_checkpoints_of_the_dense_form():
     torch.manual_seed(3)
-    compare(triton_run, network(5, 1, 1, learn=RATES), batch=1, time=35, chunk=1, device=DEVICE)
+    assert_like_reference(triton_run, network(5, 1, 1, learn=RATES), batch=1, time=35, chunk=1, device=DEVICE)
 
 
 def test_too_many_units_for_registers():
     torch.manual_seed(4)
-    compare(triton_run, network(260, 1, 1), batch=1, time=3, chunk=1, device=DEVICE)
+    assert_like_reference(triton_run, network(260, 1, 1), batch=1, time=3, chunk=1, device=DEVICE)
 
 
 @pytest.mark.parametrize("inner_steps", [0, 2])
 def test_without_memory(inner_steps):
     torch.manual_seed(5)
-    compare(triton_run, network(7, 0, inner_steps), batch=2, time=4, chunk=None, device=DEVICE)
+    assert_like_reference(triton_run, network(7, 0, inner_steps), batch=2, time=4, chunk=None, device=DEVICE)
 
 
 @pytest.mark.parametrize("chunk", [None, 1])
 def test_single_precision_is_close(chunk):
     torch.manual_seed(6)
     net = network(50, 1, 2, dtype=torch.float32)
-    compare(triton_run, net, batch=2, time=6, chunk=chunk, dtype=torch.float32, device=DEVICE)
+    assert_like_reference(triton_run, net, batch=2, time=6, chunk=chunk, dtype=torch.float32, device=DEVICE)
 
 
 def half_network(form):

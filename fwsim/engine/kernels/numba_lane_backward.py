@@ -42,6 +42,15 @@ from fwsim.engine.kernels.numba_team import share
 from fwsim.engine.kernels.numba_vectors import apart, inlined, kernel, merged
 
 
+class LaneRun(NamedTuple):
+    """What a run was given and went through: `x [batch, time, input]`, h(0), and h and z of all steps."""
+
+    x: np.ndarray
+    hidden: np.ndarray
+    states: np.ndarray
+    sustained: np.ndarray
+
+
 class LaneAdjoint(NamedTuple):
     """Gradients of what a step reads and uses.
 
@@ -115,10 +124,7 @@ def backward_lanes_part(
     gain: np.ndarray,
     bias: np.ndarray,
     neutral: np.ndarray,
-    x: np.ndarray,
-    hidden: np.ndarray,
-    states: np.ndarray,
-    sustained: np.ndarray,
+    run: LaneRun,
     stored: LaneStored,
     kept: LaneKept,
     room: LaneRoom,
@@ -133,8 +139,8 @@ def backward_lanes_part(
 
     Parameters
     ----------
-    sizes … sustained, stored, kept, room
-        As in `forward_lanes`; `sustained` is z, `[batch, time, unit]`.
+    sizes … neutral, stored, kept, room
+        As in `forward_lanes`.
     adjoint_room, pairs
         Workspace of `LaneAdjoint` and of `note_lanes`.
     d_states, d_inner
@@ -145,15 +151,16 @@ def backward_lanes_part(
         Groups whose sums are one.
     """
     cell, path = new_lane_cell(sizes, gain, bias, neutral), new_lane_path(room, part)
-    units, before, lanes = cell.units, stored.written.shape[1], path.sustained.shape[1]
-    last = min(last_bundle * together, (states.shape[0] + lanes - 1) // lanes)
+    before, lanes = stored.written.shape[1], path.sustained.shape[1]
+    noted = LanePairs(pairs.left[part], pairs.right[part])
+    last = min(last_bundle * together, (run.states.shape[0] + lanes - 1) // lanes)
     for group in range(first_bundle * together, last):
         first, bundle = group * lanes, group // together
-        count = min(lanes, states.shape[0] - first)
+        count = min(lanes, run.states.shape[0] - first)
         past = new_lane_past(first, stored, room, part)
         adjoint = new_lane_adjoint(adjoint_room, part)
         load_rows(first, count, stored.written, 0, before, past, cell)
-        load_rows(first, count, states, before, sizes.writes, past, cell)
+        load_rows(first, count, run.states, before, sizes.writes, past, cell)
         go_back_lanes(
             group,
             count,
@@ -163,30 +170,41 @@ def backward_lanes_part(
             path,
             adjoint,
             weights,
-            x,
-            hidden,
-            states,
-            sustained,
+            run,
             before,
             kept,
-            pairs.left[part],
-            pairs.right[part],
+            noted,
             d_states,
             d_inner,
             gradients,
             bundle,
         )
-        turn_out(adjoint.state, 0, gradients.hidden, first * units, units, count, units, lanes)
-        for row in range(before):
-            start, step = (first * before + row) * units, before * units
-            turn_out(adjoint.rows, row * units, gradients.written, start, step, count, units, lanes)
-        for i in range(units):
-            gradients.vectors[bundle, 0, i] += total(get(adjoint.gain, i), count)
-            gradients.vectors[bundle, 1, i] += total(get(adjoint.bias, i), count)
-            gradients.vectors[bundle, 2, i] += total(get(adjoint.b, i), count)
-        for lane in range(min(count, gradients.age_weight.shape[0] - first)):
-            for age in range(gradients.age_weight.shape[1]):
-                gradients.age_weight[first + lane, age] = adjoint.weight[age, lane]
+        hand_out(first, count, before, bundle, cell, adjoint, gradients)
+
+
+@merged
+def hand_out(
+    first: int,
+    count: int,
+    before: int,
+    bundle: int,
+    cell: Cell,
+    adjoint: LaneAdjoint,
+    gradients: LaneGradients,
+) -> None:
+    """Give out what the entries from `first` on have been going back to."""
+    units, lanes = cell.units, adjoint.state.shape[1]
+    turn_out(adjoint.state, 0, gradients.hidden, first * units, units, count, units, lanes)
+    for row in range(before):
+        start, step = (first * before + row) * units, before * units
+        turn_out(adjoint.rows, row * units, gradients.written, start, step, count, units, lanes)
+    for i in range(units):
+        gradients.vectors[bundle, 0, i] += total(get(adjoint.gain, i), count)
+        gradients.vectors[bundle, 1, i] += total(get(adjoint.bias, i), count)
+        gradients.vectors[bundle, 2, i] += total(get(adjoint.b, i), count)
+    for lane in range(min(count, gradients.age_weight.shape[0] - first)):
+        for age in range(gradients.age_weight.shape[1]):
+            gradients.age_weight[first + lane, age] = adjoint.weight[age, lane]
 
 
 @merged
@@ -220,14 +238,10 @@ def go_back_lanes(
     path: LanePath,
     adjoint: LaneAdjoint,
     weights: np.ndarray,
-    x: np.ndarray,
-    hidden: np.ndarray,
-    states: np.ndarray,
-    sustained: np.ndarray,
+    run: LaneRun,
     before: int,
     kept: LaneKept,
-    left: np.ndarray,
-    right: np.ndarray,
+    noted: LanePairs,
     d_states: np.ndarray,
     d_inner: np.ndarray,
     gradients: LaneGradients,
@@ -235,8 +249,6 @@ def go_back_lanes(
 ) -> None:
     """Go back through the steps of one group."""
     units, steps, time, lanes = cell.units, cell.inner_steps, d_states.shape[1], path.sustained.shape[1]
-    first, columns = steps * units, weights.shape[1]
-    inputs = columns - units
     for step in range(time - 1, -1, -1):
         pending = before + min(step, sizes.writes)
         start, stride = (group * lanes * time + step) * units, time * units
@@ -245,7 +257,7 @@ def go_back_lanes(
         if step < sizes.writes:
             add_lanes(adjoint.rows, pending * units, adjoint.state, 0, units)
 
-        turn_in(sustained, start, stride, count, units, path.sustained, 0, lanes)
+        turn_in(run.sustained, start, stride, count, units, path.sustained, 0, lanes)
         first_scale = begin_lanes(cell, path)
         sum_own(past, pending, cell)
         if kept.normal.size:
@@ -270,20 +282,39 @@ def go_back_lanes(
             through_lanes(s, past, pending, cell, path, adjoint)
         into_lanes(past, pending, cell, path, adjoint)
 
-        deactivate_lanes(adjoint.state, 0, path.vectors, first, cell)
+        deactivate_lanes(adjoint.state, 0, path.vectors, steps * units, cell)
         if cell.normalise == ALL:
             denormalise_lanes(adjoint.state, 0, path.first_normal, 0, first_scale, cell, path, adjoint)
         add_lanes(adjoint.state, 0, adjoint.sustained, 0, units)
-        add_lanes(adjoint.sustained, 0, adjoint.b, 0, units)
-        if gradients.weights.size:
-            sums = gradients.weights[bundle]
-            note_lanes(step, group * lanes, count, adjoint.sustained, states, hidden, x, left, right, sums)
-        wanted = columns if gradients.x.size else units
-        clear_lanes(adjoint.state, 0, wanted)
-        multiply_shared(adjoint.state, 0, weights, 0, 1, columns, adjoint.sustained, 0, 1, wanted, units)
-        if gradients.x.size:
-            row = (group * lanes * time + step) * inputs
-            turn_out(adjoint.state, units, gradients.x, row, time * inputs, count, inputs, lanes)
+        into_slow_lanes(step, group * lanes, count, cell, adjoint, weights, run, noted, gradients, bundle)
+
+
+@merged
+def into_slow_lanes(
+    step: int,
+    first: int,
+    count: int,
+    cell: Cell,
+    adjoint: LaneAdjoint,
+    weights: np.ndarray,
+    run: LaneRun,
+    noted: LanePairs,
+    gradients: LaneGradients,
+    bundle: int,
+) -> None:
+    """Go back from dz to b, W and C, to the state before the step, and to x."""
+    units, columns, lanes, time = cell.units, weights.shape[1], adjoint.state.shape[1], run.states.shape[1]
+    add_lanes(adjoint.sustained, 0, adjoint.b, 0, units)
+    if gradients.weights.size:
+        sums = gradients.weights[bundle]
+        note_lanes(step, first, count, adjoint.sustained, run.states, run.hidden, run.x, noted, sums)
+    wanted = columns if gradients.x.size else units
+    clear_lanes(adjoint.state, 0, wanted)
+    multiply_shared(adjoint.state, 0, weights, 0, 1, columns, adjoint.sustained, 0, 1, wanted, units)
+    if gradients.x.size:
+        inputs = columns - units
+        row = (first * time + step) * inputs
+        turn_out(adjoint.state, units, gradients.x, row, time * inputs, count, inputs, lanes)
 
 
 @merged

@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from fwsim.engine.kernels.gradients import of_table, room_for_table
 from fwsim.engine.kernels.numba_function import KEPT_STATES, arrays, like
-from fwsim.engine.kernels.numba_lane_backward import LaneGradients, backward_lanes, rows_of_adjoint
+from fwsim.engine.kernels.numba_lane_backward import LaneGradients, LaneRun, backward_lanes, rows_of_adjoint
 from fwsim.engine.kernels.numba_lane_forward import (
     LaneKept,
     LaneStored,
@@ -97,7 +97,8 @@ class LaneSequence(torch.autograd.Function):
             backward_lanes,
             bundles,
             sizes,
-            *arrays((_slow(W, C), gain, bias, _neutral(units, dtype), x, hidden, states, sustained)),
+            *arrays((_slow(W, C), gain, bias, _neutral(units, dtype))),
+            LaneRun(*arrays((x, hidden, states, sustained))),
             LaneStored(*arrays((written, age_weight))),
             LaneKept(*arrays(kept)),
             new_lane_room(rows_of_run(sizes, inputs, before, ages), dtype, lanes, parts),

@@ -50,8 +50,7 @@ def note_lanes(
     states: np.ndarray,
     hidden: np.ndarray,
     x: np.ndarray,
-    left: np.ndarray,
-    right: np.ndarray,
+    noted: LanePairs,
     sums: np.ndarray,
 ) -> None:
     """Note dz of a step for the entries `first … first + count − 1`; add up if it is the earliest of its block.
@@ -62,11 +61,14 @@ def note_lanes(
         dz, `[unit, lane]`.
     states, hidden, x
         `[batch, time, unit]`, `[batch, unit]`, `[batch, time, input]`.
+    noted
+        Of this thread alone, without the first axis.
     sums
         To which dz hᵀ and dz xᵀ are added, side by side as on the right, and padded: `[unit, column]`.
     """
     time, units, inputs, lanes = states.shape[1], states.shape[2], x.shape[2], d_sustained.shape[1]
     begin = step // STEPS * STEPS
+    left, right = noted.left, noted.right
     length, width = min(STEPS, time - begin), sums.shape[1]
     turn_out(d_sustained, 0, left, (step - begin) * units, length * units, count, units, lanes)
     if step > begin:
