@@ -6,7 +6,7 @@ import torch
 import xarray as xr
 
 import fwsim as fw
-from tests.engine.test_network import BATCH, ONE, THREE, close, inputs, network
+from tests.engine.test_network import BATCH, ONE, THREE, assert_close, inputs, network
 
 ALL = ("hidden", "inner", "attention", "memory")
 
@@ -129,7 +129,7 @@ def test_no_drive_runs_from_a_state():
     state = net.initial_state(2)
     state = fw.State(torch.rand(2, 20).double(), state.memory, 0)
     run = fw.simulate(net, steps=5, state=state)
-    close(torch.tensor(run["hidden"].values), net(torch.zeros(2, 5, 4).double(), state)[0])
+    assert_close(torch.tensor(run["hidden"].values), net(torch.zeros(2, 5, 4).double(), state)[0])
 
 
 def test_networks_without_memory_offer_no_memory():
