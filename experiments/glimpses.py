@@ -61,6 +61,8 @@ class Config(Base):
     "Time constant of the memory at 1 s a step; 19.5 s is the paper's decay of 0.95."
     eta: float = Field(default=0.5, gt=0)
     "Strength of one write."
+    maps: int = Field(default=0, ge=0)
+    "Maps of a 3×3 convolution through which every glimpse is seen; 0 leaves it out."
     embedding: int = Field(default=100, ge=0)
     "Units of the ReLU layer that every glimpse passes; 0 leaves it out."
     dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -87,12 +89,32 @@ class Config(Base):
     "Test images that are recorded."
 
 
+class Eye(nn.Module):
+    """Glimpse by glimpse, a convolution of 3×3, ReLU, and maxima of 3×3 at every second pixel; controls pass."""
+
+    def __init__(self, layout: GlimpseLayout, maps: int) -> None:
+        super().__init__()
+        self.side = layout.glimpse
+        # Torch's convolution of a single channel takes half the time where channels come last.
+        self.convolution = nn.Conv2d(1, maps, 3, padding=1).to(memory_format=torch.channels_last)
+        self.largest = nn.MaxPool2d(3, stride=2)
+        self.channels = maps * ((layout.glimpse - 1) // 2) ** 2 + layout.control_inputs.shape[1]
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """Pixels and controls `[batch, time, input]` → maps and controls `[batch, time, channel]`."""
+        pixels, controls = seen[..., : self.side**2], seen[..., self.side**2 :]
+        glimpses = pixels.reshape(-1, 1, self.side, self.side).contiguous(memory_format=torch.channels_last)
+        found = torch.relu(self.largest(self.convolution(glimpses)))  # the order of the two is free
+        return torch.cat([found.permute(0, 2, 3, 1).reshape(*seen.shape[:2], -1), controls], dim=-1)
+
+
 class GlimpseClassifier(nn.Module):
-    """Images → glimpses → ReLU layer, if `embedded` → recurrent network → class scores after the last step."""
+    """Images → glimpses → eye → ReLU layer, if `embedded` → recurrent network → class scores after the last step."""
 
     def __init__(
         self,
         layout: GlimpseLayout,
+        eye: Eye | None,
         recurrent: Core | RecursiveNetwork,
         classes: int,
         dropout: float,
@@ -100,8 +122,9 @@ class GlimpseClassifier(nn.Module):
         embedded: bool,
     ) -> None:
         super().__init__()
-        self.layout, self.core = layout, recurrent
-        self.embedding = nn.Linear(layout.channels, recurrent.inputs) if embedded else None
+        self.layout, self.eye, self.core = layout, eye, recurrent
+        channels = layout.channels if eye is None else eye.channels
+        self.embedding = nn.Linear(channels, recurrent.inputs) if embedded else None
         self.readout = nn.Linear(recurrent.units, classes)
         self.dropout = nn.Dropout(dropout)
 
@@ -113,6 +136,7 @@ class GlimpseClassifier(nn.Module):
     def embed(self, images: Tensor) -> Tensor:
         """What the recurrent network is given, `[batch, time, input]`."""
         seen = self.layout.inputs(images)
+        seen = seen if self.eye is None else self.eye(seen)
         return seen if self.embedding is None else self.dropout(torch.relu(self.embedding(seen)))
 
 
@@ -187,7 +211,8 @@ def build(config: Config, layout: GlimpseLayout, classes: int) -> nn.Module:
     if config.model == "convnet":
         return ConvNet(layout.size, config.units, classes, config.dropout)
     memory = fw.Hebbian(tau=config.tau, eta=config.eta)
-    inputs = config.embedding or layout.channels
+    eye = Eye(layout, config.maps) if config.maps else None
+    inputs = config.embedding or (layout.channels if eye is None else eye.channels)
     if config.model == "fast_weights":
         recurrent = RecursiveNetwork(
             inputs,
@@ -200,7 +225,7 @@ def build(config: Config, layout: GlimpseLayout, classes: int) -> nn.Module:
         )
     else:
         recurrent = core(config.model, inputs, config.units, memory)
-    return GlimpseClassifier(layout, recurrent, classes, config.dropout, embedded=config.embedding > 0)
+    return GlimpseClassifier(layout, eye, recurrent, classes, config.dropout, embedded=config.embedding > 0)
 
 
 @torch.no_grad()

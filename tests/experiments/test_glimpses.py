@@ -75,6 +75,8 @@ def test_attention_is_to_what_was_stored_and_readable(run):
         {"store": "every", "levels": 3, "sharing": "none", "inner_steps": 2, "dropout": 0.1},
         {"store": "region", "controls": "none", "embedding": 0},
         {"model": "lstm", "controls": "none", "embedding": 0, "dropout": 0.1},
+        {"maps": 4},
+        {"model": "lstm", "maps": 4, "embedding": 0},
         {"schedule": "constant", "learning_rate": 3e-3, "clip": 10.0},
     ],
 )
@@ -83,6 +85,29 @@ def test_other_models_run_and_learn_something(values, digits, tmp_path):
     experiment = load_experiment(NAME)
     config = experiment.configure({**SMALL, "epochs": 2, **values, "data": str(digits)})
     assert float(experiment.run(config, Context(tmp_path)).test_error) < 80
+
+
+def test_the_eye_sees_every_glimpse_by_itself_and_passes_controls():
+    """Against the convolution and maxima written out for one glimpse."""
+    parts = load_experiment(NAME).run.__globals__
+    layout = parts["GlimpseLayout"]()
+    torch.manual_seed(0)
+    eye = parts["Eye"](layout, maps=2)
+    seen = torch.rand(3, 24, layout.channels)
+    found = eye(seen)
+    assert found.shape == (3, 24, eye.channels) == (3, 24, 2 * 9 + 9)
+    torch.testing.assert_close(found[..., -9:], seen[..., -9:])
+    padded = torch.nn.functional.pad(seen[1, 5, :49].reshape(7, 7), (1, 1, 1, 1))
+    for row, column, number in ((0, 0, 0), (1, 2, 1), (2, 2, 0)):
+        kernel, bias = eye.convolution.weight[number, 0], eye.convolution.bias[number]
+        window = [
+            (padded[down : down + 3, right : right + 3] * kernel).sum() + bias
+            for down in range(2 * row, 2 * row + 3)
+            for right in range(2 * column, 2 * column + 3)
+        ]
+        torch.testing.assert_close(
+            found[1, 5, (row * 3 + column) * 2 + number], torch.stack(window).max().clamp(min=0)
+        )
 
 
 def test_untrained_networks_differ_in_nothing_but_the_schedule(digits, tmp_path):
