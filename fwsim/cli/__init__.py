@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from fwsim.allocator import keep_freed_memory
 from fwsim.cli.commands import app
 from fwsim.cli.failure import explain, fail, wants_traceback
 from fwsim.logs import show_logs
@@ -21,6 +22,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
 def _call(tokens: list[str]) -> int:
     try:
         show_logs()
+        keep_freed_memory()
         return app(tokens, exit_on_error=False, print_error=False) or 0
     except KeyboardInterrupt as interrupt:
         run = getattr(interrupt, "run", None)

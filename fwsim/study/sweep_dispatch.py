@@ -14,7 +14,7 @@ from fwsim.progress import Advance
 from fwsim.study import sweep_records
 from fwsim.study.files import StudyError
 from fwsim.study.sweep_records import Failure
-from fwsim.study.sweep_worker import Task, work
+from fwsim.study.sweep_worker import Task, work, work_apart
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -65,7 +65,7 @@ def _there(tasks: Sequence[Task], client: Client) -> Iterator[tuple[Task, int]]:
     given: dict[Future, Task] = {}
 
     def submit(task: Task) -> Future:
-        future = client.submit(work, task, key=f"batch-{uuid.uuid4().hex}", pure=False)
+        future = client.submit(work_apart, task, key=f"batch-{uuid.uuid4().hex}", pure=False)
         given[future] = task
         return future
 

@@ -16,6 +16,7 @@ import torch
 import xarray as xr
 
 import fwsim
+from fwsim.allocator import keep_freed_memory
 from fwsim.errors import ConfigError, RecordingError
 from fwsim.study import files, sweep_records
 from fwsim.study.context import Context, pick_device
@@ -60,6 +61,12 @@ class Task:
     def batches(self) -> Path:
         """Where batches are kept."""
         return self.folder / "batches"
+
+
+def work_apart(task: Task) -> int:
+    """`work` in a process that belongs to the worker."""
+    keep_freed_memory()
+    return work(task)
 
 
 def work(task: Task) -> int:
