@@ -30,6 +30,7 @@ def main() -> None:
         print(step(sys.argv[2], int(sys.argv[3])))
         return
     options = arguments(__doc__.splitlines()[0])
+    torch.set_num_threads(1)  # as workers do
     rounds = 1 if options.quick else 5
     rows = []
     for maps in (0, 16):
@@ -42,7 +43,7 @@ def main() -> None:
         rows.append(
             row | {f"against {kind}": median[kind] / median["fwsim"] for kind in ("Dask's workers", "Python")}
         )
-    publish("freed_memory", rows, quick=options.quick, rounds=rounds, threads_of_a_step=1)
+    publish("freed_memory", rows, quick=options.quick, rounds=rounds)
 
 
 def apart(kind: str, maps: int) -> float:

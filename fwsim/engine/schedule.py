@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fwsim.engine.kernels.numba_schedule import settle, unsettle
+from fwsim.engine.kernels.numba_schedule import Kept, settle, unsettle
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class ScheduledRun(torch.autograd.Function):
         normal = drive.new_empty(inner_steps, *sizes)
         scale = drive.new_empty(inner_steps, *sizes[:2])
         attention = drive.new_empty(inner_steps, *sizes[:2], most)
-        kept = [each.numpy() for each in (states, normal, scale, attention)]
+        kept = Kept(*(each.numpy() for each in (states, normal, scale, attention)))
         gains, biases, transposed = gain.numpy(), bias.numpy(), W.mT.unbind()
         hidden = states[inner_steps]
         drives, each = drive.unbind(), hidden.unbind()
@@ -71,7 +71,7 @@ class ScheduledRun(torch.autograd.Function):
             if step.continues:
                 z = torch.addmm(z, each[time - 1], transposed[step.weights])
             norm = gains[step.weights], biases[step.weights]
-            settle(z.numpy(), *kept, time, step.stored, step.kappa, *norm)
+            settle(z.numpy(), kept, time, step.stored, step.kappa, *norm)
         ctx.steps = steps
         ctx.save_for_backward(states, normal, scale, attention, W, gain)
         return hidden
@@ -85,13 +85,13 @@ class ScheduledRun(torch.autograd.Function):
         d_drive = torch.empty_like(d_hidden)
         d_gain, d_bias = torch.zeros_like(gain), torch.zeros_like(gain)
         room = [d_hidden.new_empty(d_hidden.shape[2]).numpy() for _ in range(2)]
-        kept = [each.numpy() for each in (states, normal, scale, attention)]
+        kept = Kept(*(each.numpy() for each in (states, normal, scale, attention)))
         dh, dz, dg, db, gains = (each.numpy() for each in (d_hidden, d_drive, d_gain, d_bias, gain))
         weights = W.unbind()
         for time in reversed(range(len(ctx.steps))):
             step = ctx.steps[time]
             k = step.weights
-            unsettle(dz[time], dh, dg[k], db[k], *room, *kept, time, step.stored, step.kappa, gains[k])
+            unsettle(dz[time], dh, dg[k], db[k], *room, kept, time, step.stored, step.kappa, gains[k])
             if step.continues:
                 d_hidden[time - 1].addmm_(d_drive[time], weights[k])
         return None, None, d_drive, _of_weights(ctx.steps, d_drive, states[-1], W), d_gain, d_bias

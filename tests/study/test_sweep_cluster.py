@@ -1,6 +1,7 @@
 """Sweeps on several processes: the same numbers, whoever dies."""
 
 import os
+import platform
 import random
 import signal
 import socket
@@ -16,6 +17,7 @@ import fwsim as fw
 from fwsim.errors import ConfigError
 from fwsim.study import Run, resume_sweep, sweep_cluster
 from fwsim.study.sweep_run import finished_points
+from tests.study.test_execute import write_experiment
 
 OVER = {"tau": [1.0, 2.0], "eta": [1.0, 2.0, 3.0, 4.0]}
 QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -109,6 +111,23 @@ def test_two_processes_of_this_machine(toy, expected):
     done = subprocess.run([sys.executable, "script.py"], cwd=toy, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("once\n", "")
     xr.testing.assert_equal(Run(toy / "here").recording.load(), expected)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
+def test_workers_keep_what_a_point_frees(toy):
+    """Twenty arrays of 4 MB a point would make 20,000 pages anew."""
+    write_experiment(
+        toy,
+        "import resource\n"
+        "def use():\n"
+        "    for _ in range(20):\n"
+        "        np.ones(4_000_000, dtype=np.uint8)\n"
+        "    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "faults = -use() + use()\n"
+        "return xr.Dataset({'faults': ((), faults, {'units': '1', 'long_name': 'pages made'})})",
+    )
+    made = fw.sweep("made", {"size": [1, 2]}, batch_size=1, workers=2).load()
+    assert int(made["faults"].max()) < 5_000
 
 
 def test_a_running_cluster_loses_a_worker_and_its_scheduler(toy, cluster, expected):

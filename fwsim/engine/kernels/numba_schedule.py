@@ -6,12 +6,32 @@ states that were stored are read where they are, among all hidden states.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fwsim.engine.cell import EPSILON
 from fwsim.engine.kernels.numba_vectors import inlined, kernel
+
+
+class Kept(NamedTuple):
+    """What a run goes through and its way back needs.
+
+    Parameters
+    ----------
+    states
+        h_0 … h_S of every step, `[inner + 1, time, batch, unit]`.
+    normal, scale
+        The normalised field before gain and bias `[inner, time, batch, unit]`, and one over its deviation
+        `[inner, time, batch]`.
+    attention
+        κ h(τ)·h_s, `[inner, time, batch, past]`.
+    """
+
+    states: np.ndarray
+    normal: np.ndarray
+    scale: np.ndarray
+    attention: np.ndarray
 
 
 @inlined
@@ -23,10 +43,7 @@ def positive(value: Any) -> Any:
 @kernel
 def settle(
     z: np.ndarray,
-    states: np.ndarray,
-    normal: np.ndarray,
-    scale: np.ndarray,
-    attention: np.ndarray,
+    kept: Kept,
     step: int,
     stored: np.ndarray,
     kappa: np.ndarray,
@@ -39,13 +56,8 @@ def settle(
     ----------
     z
         `[batch, unit]`.
-    states
-        h_0 … h_S of every step, `[inner + 1, time, batch, unit]`; those of this step are written.
-    normal, scale
-        The normalised field before gain and bias `[inner, time, batch, unit]`, and one over its deviation
-        `[inner, time, batch]`; written.
-    attention
-        κ h(τ)·h_s, `[inner, time, batch, past]`; written.
+    kept
+        Written for this step.
     step
         Which step it is.
     stored, kappa
@@ -53,6 +65,7 @@ def settle(
     gain, bias
         Of the normalisation, `[unit]`.
     """
+    states, normal, scale, attention = kept
     inner, units = len(normal), z.shape[1]
     for b in range(len(z)):
         for i in range(units):
@@ -93,10 +106,7 @@ def unsettle(
     d_bias: np.ndarray,
     d_state: np.ndarray,
     d_field: np.ndarray,
-    states: np.ndarray,
-    normal: np.ndarray,
-    scale: np.ndarray,
-    attention: np.ndarray,
+    kept: Kept,
     step: int,
     stored: np.ndarray,
     kappa: np.ndarray,
@@ -114,9 +124,10 @@ def unsettle(
         `[unit]`; added to.
     d_state, d_field
         Room, `[unit]`.
-    states, normal, scale, attention, step, stored, kappa, gain
+    kept, step, stored, kappa, gain
         As `settle` left them.
     """
+    states, normal, scale, attention = kept
     inner, units = len(normal), d_z.shape[1]
     for b in range(d_z.shape[0]):
         for i in range(units):
