@@ -1,8 +1,8 @@
-"""Checkpoints of a training run: what it has done, its copies on disk, and how it goes on from them."""
+"""What a training run has done, its copies on disk, and how it goes on from them."""
 
 from __future__ import annotations
 
-import os
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fwsim.checkpoint_files import check_weights, fitting_optimiser, load_checkpoint, load_weights, save
 from fwsim.distributed import Processes
-from fwsim.errors import RecordingError
+from fwsim.errors import ConfigError, RecordingError
+
+ROW = ("loss", "validation", "step_size", "wall_time")
+"""What is kept of an epoch."""
+FREE = ("epochs", "patience")
+"""Options that may change when a run goes on; a schedule that is made for a number of epochs keeps that too."""
 
 
 class TrainingRun:
@@ -25,15 +31,24 @@ class TrainingRun:
         Where `last.pt` and `best.pt` are; `None` keeps the best weights in memory only.
     together
         The processes that train; the first one writes, and the others begin where it does.
+    options
+        How it is trained, by name, kept to see that a run goes on as it began; `schedule`, `epochs` and
+        `steps_per_epoch` are among them.
     """
 
     def __init__(
-        self, model: nn.Module, optimiser: Any, schedule: Any, folder: Path | None, together: Processes
+        self,
+        model: nn.Module,
+        optimiser: Any,
+        schedule: Any,
+        folder: Path | None,
+        together: Processes,
+        options: Mapping[str, Any],
     ) -> None:
         self.model, self.optimiser, self.schedule = model, optimiser, schedule
-        self.folder, self.together = folder, together
+        self.folder, self.together, self.options = folder, together, dict(options)
         self.rows: list[dict[str, float]] = []
-        self.best, self.best_epoch = float("inf"), -1
+        self.best, self.best_epoch = math.inf, -1
         self.best_weights = _copy(model)
 
     @property
@@ -42,33 +57,44 @@ class TrainingRun:
         return len(self.rows)
 
     def finish(self, epoch: int, score: float | None, row: Mapping[str, float]) -> None:
-        """Note an epoch, the best so far if it has no score.
+        """Note an epoch, the best so far if it has no score; one whose score is NaN is never the best.
 
-        `last.pt` is written last, so that it never speaks of a missing `best.pt`.
+        As long as no epoch is the best, the latest weights stand in for its own. `last.pt` is written last, so that it
+        never speaks of a missing `best.pt`.
         """
-        self.rows.append(dict(row))
-        better = score is None or score < self.best or self.best_epoch < 0
+        self.rows.append({name: row[name] for name in ROW})
+        better = score is None or score < self.best or (self.best_epoch < 0 and not math.isnan(score))
         if better:
-            self.best, self.best_epoch = float("nan") if score is None else score, epoch
+            self.best, self.best_epoch = math.nan if score is None else score, epoch
+        kept = better or self.best_epoch < 0
+        if kept:
             self.best_weights = _copy(self.model)
         if self.folder is not None and self.together.first:
-            if better:
-                _save(self.folder / "best.pt", {"model": self.best_weights})
-            _save(
+            if kept:
+                save(self.folder / "best.pt", {"model": self.best_weights, "epoch": epoch})
+            save(
                 self.folder / "last.pt",
                 {
                     "model": _copy(self.model),
                     "optimiser": self.optimiser.state_dict(),
-                    "schedule": self.schedule.state_dict(),
                     **_random(self.model),
                     "rows": self.rows,
                     "best": self.best,
                     "best_epoch": self.best_epoch,
+                    "options": self.options,
                 },
             )
 
     def begin(self, *, resume: bool) -> None:
-        """Begin where the first process does: with its weights, or at its `last.pt` if it is there."""
+        """Begin where the first process does: with its weights, or at its `last.pt` if it is there.
+
+        Raises
+        ------
+        RecordingError
+            The files are damaged, or of another training; nothing is changed.
+        ConfigError
+            The run would not go on as it began.
+        """
         if self.together.several:
             load_weights(self.model, self.together.from_first(lambda: _copy(self.model)))
         found = self.together.from_first(self._saved) if resume else None
@@ -81,57 +107,95 @@ class TrainingRun:
         return load_checkpoint(self.folder / "last.pt"), load_checkpoint(self.folder / "best.pt")
 
     def _restore(self, saved: Mapping[str, Any], best: Mapping[str, Any]) -> None:
+        """Take over what was saved, once all of it is found to fit."""
         try:
-            load_weights(self.model, saved["model"])
-            self.optimiser.load_state_dict(saved["optimiser"])
-            self.schedule.load_state_dict(saved["schedule"])
-            torch.set_rng_state(saved["random"])
-            device = _gpu(self.model)
-            if device is not None and "random_on_gpu" in saved:
-                torch.cuda.set_rng_state(saved["random_on_gpu"], device)
-            self.rows, self.best, self.best_epoch = saved["rows"], saved["best"], saved["best_epoch"]
-            self.best_weights = best["model"]
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            check_weights(self.model, saved["model"])
+            check_weights(self.model, best["model"])
+            self._check_options(saved["options"], len(saved["rows"]))
+            state = fitting_optimiser(self.optimiser, saved["optimiser"])
+            generators = self._generators(saved)
+            rows = _history(saved, best)
+        except (KeyError, TypeError, ValueError, IndexError, RuntimeError, AttributeError) as error:
+            if isinstance(error, ConfigError):
+                raise
             raise RecordingError(
-                f"last.pt is no checkpoint of this training ({type(error).__name__}); delete it"
+                f"{self.folder}/last.pt is no checkpoint of this training ({_named(error)}); "
+                "delete it and best.pt, and train again"
             ) from error
+        load_weights(self.model, saved["model"])
+        self.optimiser.load_state_dict(state)
+        for device, generator in generators.items():
+            if device == "cpu":
+                torch.set_rng_state(generator)
+            else:
+                torch.cuda.set_rng_state(generator, device)
+        self.rows, self.best, self.best_epoch = rows, saved["best"], saved["best_epoch"]
+        self.best_weights = best["model"]
+        steps = self.done * self.options["steps_per_epoch"]
+        # A schedule follows from the options and the number of steps; what else it holds is in the optimiser.
+        self.schedule.load_state_dict(
+            {
+                "last_epoch": steps,
+                "_step_count": steps + 1,
+                "_last_lr": [group["lr"] for group in state["param_groups"]],
+            }
+        )
+
+    def _check_options(self, before: Mapping[str, Any], done: int) -> None:
+        """Raise `ConfigError` unless the run with the options it has now begins as it did `before`."""
+        for name, now in self.options.items():
+            if name not in FREE and before[name] != now:
+                raise ConfigError(
+                    f"{name}={now!r}, but the run in {self.folder} was trained with {before[name]!r}; "
+                    "go on with that, or train in another folder"
+                )
+        epochs, then = self.options["epochs"], before["epochs"]
+        if self.options["schedule"] == "onecycle" and epochs != then:
+            raise ConfigError(
+                f"epochs={epochs}, but the one-cycle schedule of the run in {self.folder} is for {then}; go on with "
+                f"epochs={then}, or train in another folder (a constant schedule can be made longer)"
+            )
+        if epochs < done:
+            raise ConfigError(
+                f"epochs={epochs}, but the run in {self.folder} has done {done}; give at least as many, "
+                "or train in another folder"
+            )
+
+    def _generators(self, saved: Mapping[str, Any]) -> dict[Any, Tensor]:
+        """States of generators by device, once each is found to be one."""
+        found: dict[Any, Tensor] = {"cpu": saved["random"]}
+        device = _gpu(self.model)
+        if device is not None and "random_on_gpu" in saved:
+            found[device] = saved["random_on_gpu"]
+        for place, state in found.items():
+            torch.Generator(place).set_state(state)
+        return found
 
     def restore_best(self) -> None:
         """Give the model the weights of its best epoch."""
         load_weights(self.model, self.best_weights)
 
 
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint; only tensors and plain data are loaded, never code.
+def _history(saved: Mapping[str, Any], best: Mapping[str, Any]) -> list[dict[str, float]]:
+    """Rows of the epochs, once they, the best score and its epoch agree with each other."""
+    rows, score, epoch = saved["rows"], saved["best"], saved["best_epoch"]
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict)
+        and set(row) == set(ROW)
+        and all(isinstance(each, float) for each in row.values())
+        for row in rows
+    ):
+        raise ValueError("its rows are no epochs")
+    if not isinstance(score, float) or not isinstance(epoch, int) or not -1 <= epoch < len(rows):
+        raise ValueError("its best epoch is none")
+    # A run that is killed between the two files has written the weights of an epoch that it will do again.
+    if best["epoch"] not in (epoch if epoch >= 0 else len(rows) - 1, len(rows)):
+        raise ValueError("best.pt is of another run")
+    return rows
 
-    Raises
-    ------
-    RecordingError
-        The file is not a checkpoint.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise RecordingError(
-            f"{path.name} cannot be read as a checkpoint ({type(error).__name__}); delete it"
-        ) from error
 
-
-def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put weights into a model.
-
-    Raises
-    ------
-    RecordingError
-        They are of another model.
-    """
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        problem = str(error).splitlines()[-1].strip()
-        raise RecordingError(
-            f"the checkpoint is of another model ({problem}); use the run's configuration"
-        ) from error
+def _named(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def _gpu(model: nn.Module) -> torch.device | None:
@@ -148,11 +212,3 @@ def _random(model: nn.Module) -> dict[str, Tensor]:
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:
     return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-
-
-def _save(path: Path, content: Mapping[str, Any]) -> None:
-    """Write whole or not at all: to a temporary file that is then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".part")
-    torch.save(dict(content), draft)
-    os.replace(draft, path)

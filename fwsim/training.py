@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,12 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from fwsim.batches import moved
+from fwsim.checkpoint_files import load_checkpoint as load_checkpoint  # what a run kept is looked for here
+from fwsim.checkpoint_files import load_weights as load_weights
 from fwsim.checkpoints import TrainingRun
-from fwsim.checkpoints import load_checkpoint as load_checkpoint  # what a run kept is looked for here
-from fwsim.checkpoints import load_weights as load_weights
 from fwsim.distributed import Processes, processes
-from fwsim.errors import ConfigError, DivergedError, choice
+from fwsim.engine import checks
+from fwsim.errors import ConfigError, DivergedError, ShapeError, whole
+from fwsim.paths import local_path
 from fwsim.progress import Advance, track
+from fwsim.training_setup import Training as Training
+from fwsim.training_setup import on_devices, schedule_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,7 +34,6 @@ if TYPE_CHECKING:
 
     Examples = Sequences | LabelledImages
 
-SCHEDULES = ("onecycle", "constant")
 UNREAD = {
     "cpu": 1,
     "cuda": 64,
@@ -39,50 +43,6 @@ Batch = Any
 Objective = Callable[[nn.Module, Batch], Tensor]
 Batches = Callable[[int], Iterable[Batch]]
 Validate = Callable[[nn.Module], float]
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a network is trained.
-
-    Parameters
-    ----------
-    epochs
-        Most epochs.
-    learning_rate
-        Of Adam; the peak of a one-cycle schedule.
-    schedule
-        `"onecycle"` (Smith & Topin 2019: warm up, anneal to nothing) or `"constant"`.
-    clip
-        Largest norm of the gradient; infinity for none.
-    weight_decay
-        Times the learning rate, the fraction of every weight that a step takes away, beside Adam's own (AdamW,
-        Loshchilov & Hutter 2019).
-    patience
-        Stop after so many epochs without a better validation score; `None` never stops early.
-    precision
-        Of lightning-fabric, e.g. `"32-true"` or `"bf16-mixed"`.
-    """
-
-    epochs: int
-    learning_rate: float = 1e-3
-    schedule: str = "onecycle"
-    clip: float = float("inf")
-    weight_decay: float = 0.0
-    patience: int | None = None
-    precision: str = "32-true"
-
-    def __post_init__(self) -> None:
-        choice("schedule", self.schedule, SCHEDULES)
-        for name in ("learning_rate", "clip"):
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"{name}={getattr(self, name)} is not allowed; it must be positive")
-        if not 0 <= self.weight_decay < float("inf"):
-            raise ConfigError(
-                f"weight_decay={self.weight_decay} is not allowed; it must be 0 or more, and finite"
-            )
-        if self.epochs < 1:
-            raise ConfigError(f"epochs={self.epochs} is not allowed; it must be at least 1")
 
 
 class Track(Protocol):
@@ -123,13 +83,15 @@ def train(
     steps_per_epoch
         Number of batches in an epoch.
     validate
-        `(model) → score` after each epoch, smaller is better, without gradients; `None`: the last epoch is kept.
+        `(model) → score` after each epoch, one number, smaller is better, without gradients; `None`: the last epoch is
+        kept. An epoch whose score is NaN is never the best; if all are, the last one is kept, with a warning.
     training
         How.
     checkpoints
         Folder for `last.pt` and `best.pt`; `None` keeps the best weights in memory only.
     resume
-        Go on from `last.pt` if it is there.
+        Go on from `last.pt` if it is there, with the options that it was begun with. `patience` may be another, and
+        with a constant schedule `epochs` too: the result is that of an uninterrupted run.
     progress
         Shows the bar.
 
@@ -137,25 +99,25 @@ def train(
     -------
     xarray.Dataset
         `loss`, `validation`, `step_size` (the learning rate as scheduled), `wall_time` over `epoch`; attributes
-        `best_epoch`, `best_validation`.
+        `best_epoch` (0 if all scores are NaN), `best_validation`.
 
     Raises
     ------
     DivergedError
         The loss became NaN or infinite.
     RecordingError
-        A checkpoint does not fit the model.
+        A checkpoint is damaged, or does not fit the model.
     ConfigError, ShapeError
-        Several processes have too few GPUs, or batches that cannot be shared; nothing tells when to stop early.
+        An epoch has another number of batches than `steps_per_epoch`; a run is to go on otherwise than it began;
+        several processes have too few GPUs, or batches that cannot be shared; nothing tells when to stop early.
     """
-    if validate is None and training.patience is not None:
-        raise ConfigError(
-            f"patience={training.patience} needs a validation score; give validate, or patience=None"
-        )
+    _check_arguments(model, objective, batches, steps_per_epoch, validate, training)
+    folder = None if checkpoints is None else local_path(checkpoints, "checkpoints")
     together = processes()
-    fabric, wrapped, optimiser = _fabric(model, training, torch.device(device), together)
-    schedule = _schedule(optimiser, training, steps_per_epoch)
-    run = TrainingRun(model, optimiser, schedule, checkpoints, together)
+    fabric, wrapped, optimiser = on_devices(model, training, checks.device(device), together)
+    schedule = schedule_of(optimiser, training, steps_per_epoch)
+    options = {**asdict(training), "steps_per_epoch": steps_per_epoch}
+    run = TrainingRun(model, optimiser, schedule, folder, together, options)
     run.begin(resume=resume)
     shown = progress if together.first else partial(track, show=False)
     with (
@@ -169,7 +131,7 @@ def train(
             began = time.monotonic()
             wrapped.train()
             with _Losses(epoch * steps_per_epoch, fabric.device, stop) as losses:
-                for batch in batches(epoch):
+                for batch in _counted(batches(epoch), epoch, steps_per_epoch):
                     losses.add(_differentiate(fabric, wrapped, optimiser, objective, batch, together))
                     _descend(fabric, wrapped, optimiser, training.clip)
                     schedule.step()
@@ -181,12 +143,17 @@ def train(
                 epoch,
                 score,
                 {
-                    "loss": losses.total / max(1, steps_per_epoch),
+                    "loss": losses.total / steps_per_epoch,
                     "validation": float("nan") if score is None else score,
                     "step_size": float(schedule.get_last_lr()[0]),
                     "wall_time": time.monotonic() - began,
                 },
             )
+    if run.best_epoch < 0:
+        warnings.warn(
+            f"the validation score is NaN in all {run.done} epochs; the weights of the last one are kept, see validate",
+            stacklevel=2,
+        )
     run.restore_best()
     model.eval()
     return _history(run, training)
@@ -222,12 +189,13 @@ def train_classifier(
     xarray.Dataset
         As of `train`; the validation score is the fraction of wrong answers.
     """
-    device = options.get("device", "cpu")
+    device = checks.device(options.get("device", "cpu"))
     validate = None if validation is None else partial(error_rate, examples=validation, device=device)
+    batches = shuffled(examples, batch, order, device)
     return train(
         model,
         cross_entropy,
-        shuffled(examples, batch, order, device),
+        batches,
         math.ceil(len(examples.target) / batch),
         validate,
         training,
@@ -245,6 +213,8 @@ def shuffled(
 
     The examples are moved to the device once and stay there: 8 bytes a token, 1 byte a pixel.
     """
+    whole("batch", batch, least=1)
+    _require_examples(examples)
     inputs, target = examples[0].to(device), examples.target.to(device)
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -263,11 +233,71 @@ def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
 
 @torch.no_grad()
 def error_rate(model: nn.Module, examples: Examples, device: str | torch.device = "cpu") -> float:
-    """Fraction of examples that a classifier answers wrongly."""
-    inputs, target = moved((examples[0], examples.target), torch.device(device))
+    """Fraction of examples that a classifier answers wrongly; examples with a score that is NaN count as wrong."""
+    _require_examples(examples)
+    inputs, target = moved((examples[0], examples.target), checks.device(device))
     parts = zip(inputs.split(2000), target.split(2000), strict=True)
-    wrong = [(model(part).argmax(-1) != answer).sum() for part, answer in parts]
+    wrong = [_wrong(model(part), answer).sum() for part, answer in parts]
     return int(torch.stack(wrong).sum()) / len(examples.target)
+
+
+def _wrong(scores: Tensor, answer: Tensor) -> Tensor:
+    """Whether class scores `[example, class]` miss the answer `[example]`: the largest of NaN is no answer."""
+    return (scores.argmax(-1) != answer) | scores.isnan().any(-1)
+
+
+def _require_examples(examples: Examples) -> None:
+    if not len(examples.target):
+        raise ShapeError("there are no examples; give at least one")
+
+
+def _check_arguments(
+    model: nn.Module,
+    objective: Objective,
+    batches: Batches,
+    steps_per_epoch: int,
+    validate: Validate | None,
+    training: Training,
+) -> None:
+    """Raise `ConfigError` before anything is done, where that can be seen."""
+    if not isinstance(model, nn.Module) or not any(each.requires_grad for each in model.parameters()):
+        raise ConfigError(
+            f"model is a {type(model).__name__} without parameters to train; give a torch module"
+        )
+    if not isinstance(training, Training):
+        raise ConfigError(f"training is a {type(training).__name__}; give a fwsim.training.Training")
+    given = {"objective": objective, "batches": batches} | (
+        {} if validate is None else {"validate": validate}
+    )
+    for name, function in given.items():
+        if not callable(function):
+            raise ConfigError(f"{name} is a {type(function).__name__}; give a function")
+    whole("steps_per_epoch", steps_per_epoch, least=1)
+    if validate is None and training.patience is not None:
+        raise ConfigError(
+            f"patience={training.patience} needs a validation score; give validate, or patience=None"
+        )
+
+
+def _counted(batches: Iterable[Batch], epoch: int, steps: int) -> Iterator[Batch]:
+    """The batches of an epoch; raise `ConfigError` unless they are `steps`, before the first if they have a length."""
+    given = len(batches) if isinstance(batches, Sized) else steps
+
+    def refuse(number: str) -> ConfigError:
+        return ConfigError(
+            f"batches({epoch}) gives {number} batches, but steps_per_epoch={steps}; the loss is a mean over these, "
+            "so give their number"
+        )
+
+    if given != steps:
+        raise refuse(str(given))
+    count = 0
+    for count, batch in enumerate(batches, 1):
+        if count > steps:
+            raise refuse(f"more than {steps}")
+        yield batch
+    if count < steps:
+        raise refuse(str(count))
 
 
 class _Losses:
@@ -328,58 +358,12 @@ def _descend(fabric: Any, model: Any, optimiser: Any, clip: float) -> None:
 
 @torch.no_grad()
 def _score(model: nn.Module, validate: Validate) -> float:
-    return float(validate(model))
-
-
-def _fabric(
-    model: nn.Module, training: Training, device: torch.device, together: Processes
-) -> tuple[Any, Any, Any]:
-    """Return fabric, and the model and its optimiser under fabric's precision and devices."""
-    from lightning_fabric import Fabric
-
-    device = together.device(device)
-    places: dict[str, Any] = {"devices": 1 if device.index is None else [device.index]}
-    if together.several:
-        together.join()  # or fabric would, without a way for what is on the CPU
-        places = {
-            "devices": together.local_count,
-            "num_nodes": together.count // together.local_count,
-            "strategy": _strategy(),
-        }
-    fabric = Fabric(accelerator=device.type, precision=training.precision, **places)  # type: ignore[arg-type]
-    if together.several:
-        fabric.launch()
-    # Small networks spend a tenth of a step in an optimiser that loops over parameters in Python.
-    optimiser = torch.optim.AdamW(
-        model.parameters(),
-        lr=training.learning_rate,
-        weight_decay=training.weight_decay,
-        fused=device.type in ("cpu", "cuda"),
-    )
-    return fabric, *fabric.setup(model, optimiser)
-
-
-def _strategy() -> Any:
-    """Fabric's distributed strategy around the bare model.
-
-    What torch would wrap it in gives all processes the same weight, allows no call but `forward`, and no parameter
-    without a gradient; `Processes.add_up` takes its place.
-    """
-    from lightning_fabric.strategies import DDPStrategy
-
-    class Bare(DDPStrategy):
-        def setup_module(self, module: nn.Module) -> Any:
-            return module
-
-    return Bare()
-
-
-def _schedule(optimiser: Any, training: Training, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-    if training.schedule == "onecycle":
-        return torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, max_lr=training.learning_rate, total_steps=max(2, training.epochs * steps + 1)
-        )
-    return torch.optim.lr_scheduler.ConstantLR(optimiser, factor=1.0)
+    score = validate(model)
+    try:
+        return float(score)
+    except (TypeError, ValueError, RuntimeError):
+        kind = f"{list(score.shape)}" if isinstance(score, Tensor) else repr(score)
+        raise ConfigError(f"validate returns {kind}; it must return one number, smaller is better") from None
 
 
 def _history(run: TrainingRun, training: Training) -> xr.Dataset:
@@ -398,5 +382,6 @@ def _history(run: TrainingRun, training: Training) -> xr.Dataset:
     }
     epochs = {"epoch": ("epoch", np.arange(1, run.done + 1), {"units": "1", "long_name": "epoch"})}
     options = {name: value for name, value in asdict(training).items() if value is not None}
-    attributes = {"best_epoch": run.best_epoch + 1, "best_validation": run.best}
+    best = run.best if run.best_epoch >= 0 else math.nan
+    attributes = {"best_epoch": run.best_epoch + 1, "best_validation": best}
     return xr.Dataset(variables, epochs, {**options, **attributes})

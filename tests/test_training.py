@@ -1,11 +1,14 @@
 """The training loop on a problem with a known solution, and its promises on stopping and resuming."""
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import fwsim as fw
-from fwsim.training import UNREAD, Training, error_rate, load_checkpoint, shuffled, train
+from fwsim.training import UNREAD, Training, error_rate, load_checkpoint, shuffled, train, train_classifier
 
 
 def problem(seed=0, noise=0.0):
@@ -203,13 +206,6 @@ def test_losses_that_wait_name_the_step_that_diverged(unread, then):
     assert caught.value.step == 10
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04junk", b"not a checkpoint"])
-def test_a_broken_checkpoint_is_one_line(tmp_path, content):
-    (tmp_path / "last.pt").write_bytes(content)
-    with pytest.raises(fw.RecordingError, match=r"last\.pt"):
-        fit(*problem(), checkpoints=tmp_path, resume=True)
-
-
 def test_weight_decay_takes_its_share_of_every_step():
     model, x = nn.Linear(3, 1), torch.zeros(2, 3)
     before = model.weight.detach().clone()
@@ -219,17 +215,144 @@ def test_weight_decay_takes_its_share_of_every_step():
     assert torch.allclose(model.weight, before * (1 - 0.1 * 0.5))
 
 
-def test_a_checkpoint_of_another_model(tmp_path):
-    fit(*problem(), epochs=1, checkpoints=tmp_path)
-    _, *rest = problem()
-    with pytest.raises(fw.RecordingError, match="another model"):
-        fit(nn.Linear(4, 1), *rest, checkpoints=tmp_path, resume=True)
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        ([NAN, 0.5, 0.1], 3),
+        ([NAN, 0.1, 0.5], 2),
+        ([NAN, NAN, 0.5], 3),
+        ([0.5, NAN, 0.1], 3),
+        ([0.1, NAN, 0.5], 1),
+        ([float("inf"), NAN, 0.5], 3),
+        ([NAN, float("inf"), NAN], 2),
+        ([0.5, float("-inf"), NAN], 2),
+        ([NAN, -float("inf"), 0.0], 2),
+    ],
+)
+def test_a_score_that_is_nan_is_never_the_best(tmp_path, scores, best):
+    model, objective, batches, _ = problem()
+    given, seen = iter(scores), []
+
+    def validate(model):
+        seen.append(model.weight.detach().clone())
+        return next(given)
+
+    history = fit(model, objective, batches, validate, epochs=3, checkpoints=tmp_path)
+    assert (history.attrs["best_epoch"], history.attrs["best_validation"]) == (best, scores[best - 1])
+    assert torch.equal(model.weight, seen[best - 1])
+    assert torch.equal(load_checkpoint(tmp_path / "best.pt")["model"]["weight"], seen[best - 1])
+
+
+def test_where_all_scores_are_nan_the_last_epoch_is_kept_and_said(tmp_path):
+    model, objective, batches, _ = problem()
+    seen = []
+
+    def validate(model):
+        seen.append(model.weight.detach().clone())
+        return NAN
+
+    with pytest.warns(UserWarning, match="NaN in all 3 epochs; the weights of the last one are kept"):
+        history = fit(model, objective, batches, validate, epochs=3, checkpoints=tmp_path)
+    assert history.attrs["best_epoch"] == 0
+    assert math.isnan(history.attrs["best_validation"])
+    assert torch.equal(model.weight, seen[-1])
+    assert torch.equal(load_checkpoint(tmp_path / "best.pt")["model"]["weight"], seen[-1])
+
+
+def test_scores_that_are_nan_use_up_patience():
+    model, objective, batches, _ = problem()
+    scores = iter([NAN, 2.0, NAN, NAN, 0.0])
+    history = fit(model, objective, batches, lambda model: next(scores), epochs=5, patience=2)
+    assert history.sizes["epoch"] == 4
+    assert history.attrs["best_epoch"] == 2
+    with pytest.warns(UserWarning, match="NaN in all 2 epochs"):
+        history = fit(*problem()[:3], lambda model: NAN, epochs=5, patience=2)
+    assert history.sizes["epoch"] == 2
+
+
+def test_class_scores_that_are_nan_are_wrong_answers():
+    tokens = torch.tensor([[0], [1], [2]])
+    examples = fw.tasks.Sequences(tokens, tokens[:, 0], torch.zeros(3))
+
+    def model(inputs):
+        scores = nn.functional.one_hot(inputs[:, 0], 3).float()
+        return torch.where(inputs == 1, torch.nan, scores)  # the first NaN counts as the largest
+
+    assert error_rate(model, examples) == 1 / 3
+    nothing = fw.tasks.Sequences(tokens[:0], tokens[:0, 0], torch.zeros(0))
+    with pytest.raises(fw.ShapeError, match="no examples"):
+        error_rate(model, nothing)
+    with pytest.raises(fw.ShapeError, match="no examples"):
+        train_classifier(nn.Linear(1, 3), nothing, None, Training(1), torch.Generator)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize(("steps", "said"), [(7, "8|more than 7"), (9, "8")])
+def test_an_epoch_has_as_many_batches_as_were_said(tmp_path, steps, said, listed):
+    model, objective, batches, validate = problem()
+    before = model.weight.detach().clone()
+    given = (lambda epoch: list(batches(epoch))) if listed else batches
+    with pytest.raises(
+        fw.ConfigError, match=rf"batches\(0\) gives ({said}) batches, but steps_per_epoch={steps}"
+    ):
+        train(model, objective, given, steps, validate, Training(2), checkpoints=tmp_path)
+    assert not listed or torch.equal(model.weight, before)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.0, "2", True, None])
+def test_steps_an_epoch_are_a_number(steps):
+    model, objective, batches, validate = problem()
+    with pytest.raises(fw.ConfigError, match="steps_per_epoch="):
+        train(model, objective, batches, steps, validate, Training(2))
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": nn.ReLU()}, {"objective": None}, {"batches": [1]}, {"validate": 3}]
+)
+def test_what_is_no_function_or_has_nothing_to_train(change):
+    given = dict(zip(("model", "objective", "batches", "validate"), problem())) | change
+    with pytest.raises(fw.ConfigError, match=next(iter(change))):
+        fit(*given.values())
+
+
+@pytest.mark.parametrize("score", [None, "low", torch.zeros(2), 1j])
+def test_a_score_is_one_number(score):
+    model, objective, batches, _ = problem()
+    with pytest.raises(fw.ConfigError, match="validate returns"):
+        fit(model, objective, batches, lambda model: score)
+
+
+@pytest.mark.parametrize("batch", [0, -1, 1.5, "8", True])
+def test_a_batch_is_a_whole_number(batch):
+    examples = fw.tasks.Sequences(torch.zeros(10, 2), torch.zeros(10), torch.zeros(10))
+    with pytest.raises(fw.ConfigError, match="batch="):
+        train_classifier(nn.Linear(2, 2), examples, None, Training(1), torch.Generator, batch=batch)
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"epochs": 0}, {"learning_rate": 0}, {"schedule": "cosine"}, {"clip": -1}, {"weight_decay": -0.1}],
+    [
+        *({"epochs": value} for value in (0, -1, 1.5, 2.0, True, "3", None, NAN)),
+        *({"learning_rate": value} for value in (0, -1e-3, NAN, float("inf"), True, "1e-3", None)),
+        *({"schedule": value} for value in ("cosine", None, ["constant"])),
+        *({"clip": value} for value in (0, -1, NAN, None, "1", True)),
+        *({"weight_decay": value} for value in (-0.1, NAN, float("inf"), None, "0", False)),
+        *({"patience": value} for value in (0, -1, 1.5, True, "2", NAN)),
+        *({"precision": value} for value in ("8-bit", 32, None)),
+    ],
+    ids=str,
 )
 def test_bad_options(options):
-    with pytest.raises(fw.ConfigError):
+    name, value = next(iter(options.items()))
+    with pytest.raises(fw.ConfigError, match=f"^{name}=") as caught:
         Training(**{"epochs": 1, **options})
+    assert repr(value) in str(caught.value)
+
+
+def test_good_options():
+    Training(1, patience=1, clip=float("inf"))
+    Training(np.int64(3), np.float32(0.1), "constant", 1, 0, None, "bf16-mixed")
