@@ -29,16 +29,11 @@ def local_path(given: Any, name: str = "path", *, new: bool = False) -> Path:
     ConfigError
         It is no path, empty, an address of another machine (`s3://…`, `a::b`), or of an unknown user's home.
     """
-    path = home_path(given, name).absolute()
-    if new and Path(os.path.normpath(path)) in (here := Path.cwd(), *here.parents):
-        raise ConfigError(
-            f"{name}={os.fspath(given)!r} is the current folder or one above it; give the name of a new one in it"
-        )
-    return path
+    return home_path(given, name, new=new).absolute()
 
 
-def home_path(given: Any, name: str = "path") -> Path:
-    """As `local_path`, but a relative path stays relative: for what is read at once, and shown as it was typed."""
+def home_path(given: Any, name: str = "path", *, new: bool = False) -> Path:
+    """As `local_path`, but a relative path stays relative: for what is used at once, and shown as it was typed."""
     text = os.fspath(given) if isinstance(given, str | os.PathLike) else given
     if not isinstance(text, str) or not text.strip() or "\0" in text:
         raise ConfigError(f"{name}={given!r} is no path; give the name of a file or folder")
@@ -46,10 +41,13 @@ def home_path(given: Any, name: str = "path") -> Path:
         raise ConfigError(
             f"{name}={text!r} is not on this machine; give a path without '://' and '::', such as ~/data/x"
         )
-    expanded = os.path.expanduser(text)
-    if expanded.startswith("~"):
-        user = Path(text).parts[0]
+    path = Path(os.path.expanduser(text))
+    if str(path).startswith("~") and text.startswith("~"):
         raise ConfigError(
-            f"{name}={text!r}: there is no home folder {user}; give another path, or ./{text} for a name with ~"
+            f"{name}={text!r}: there is no home folder {path.parts[0]}; give another path, or ./{text} for such a name"
         )
-    return Path(expanded)
+    if new and Path(os.path.abspath(path)) in (here := Path.cwd(), *here.parents):
+        raise ConfigError(
+            f"{name}={text!r} is the current folder or one above it; give the name of a new one in it"
+        )
+    return path

@@ -238,22 +238,6 @@ def test_a_report_from_the_command_line(fwsim, toy):
     assert (code, err.count("\n")) == (2, 1)
 
 
-def completed(toy, *words):
-    command = [sys.executable, "-m", "fwsim.cli", "__complete", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [line.partition("\t")[0] for line in done.stdout.splitlines() if line and line[0] != "\x1f"]
-
-
-def test_the_shell_completes_experiments_and_runs(fwsim, toy):
-    fwsim("run", "trace", "--quick", "--no-analyse", "--to", "runs/mine")
-    assert "trace" in completed(toy, "run", "tr")
-    assert "trace" in completed(toy, "new", "other", "--from", "")
-    assert completed(toy, "analyse", "") == ["runs/mine"]
-    script = cli.app.generate_completion(shell="bash")
-    assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
-    assert "sweep" in script
-
-
 def test_tables_are_whole_where_nobody_looks(monkeypatch, capfd):
     from fwsim.cli import terminal
 

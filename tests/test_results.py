@@ -55,7 +55,8 @@ def test_every_command_names_an_experiment_and_its_fields():
 @pytest.mark.slow
 def test_every_command_is_understood():
     """Options, values and units of every run."""
-    from fwsim.study.options import RunSettings, SweepSettings, parse
+    from fwsim.study.options import parse
+    from fwsim.study.settings import RunSettings, SweepSettings
     from fwsim.study.sweep_axes import parse_assignments, parse_axes
 
     for entry in module.sources():

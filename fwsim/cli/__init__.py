@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 from fwsim.allocator import keep_freed_memory
 from fwsim.cli.commands import app
+from fwsim.cli.completion import COMMAND, WORDS, complete
 from fwsim.cli.failure import explain, fail, wants_traceback
+from fwsim.cli.run import AGAIN
 from fwsim.logs import show_logs
 
 __all__ = ["app", "main"]
@@ -21,6 +23,8 @@ def main(tokens: Sequence[str] | None = None) -> None:
 
 def _call(tokens: list[str]) -> int:
     try:
+        if tokens[:1] == [COMMAND] and WORDS not in os.environ:
+            return complete(app, AGAIN, tokens[1:])
         show_logs()
         keep_freed_memory()
         return app(tokens, exit_on_error=False, print_error=False) or 0

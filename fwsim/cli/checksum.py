@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fwsim.cli.completion import RunFolder
+from fwsim.study.arguments import RunFolder
 
 
-def checksum(run: RunFolder) -> None:
+def checksum(run: RunFolder, /) -> None:
     """Print the SHA-256 of every recorded variable of a run, to compare copies and repetitions.
 
     Parameters

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cyclopts import App, Group
+from cyclopts import Group
 
 from fwsim import __version__
 from fwsim.cli.analyse import analyse
 from fwsim.cli.checksum import checksum
 from fwsim.cli.compare import compare
+from fwsim.cli.completion import CommandLine
 from fwsim.cli.doctor import doctor
 from fwsim.cli.explore import explore
 from fwsim.cli.fit import fit
@@ -27,27 +28,33 @@ GROUPS: dict[str, tuple[Callable, ...]] = {
     "Results": (analyse, explore, compare, report, fit, checksum),
     "This machine": (doctor,),
 }
-OPTIONS: dict[Callable, dict[str, Any]] = {
-    list_all: {"name": "list"},
-    run: {"help_flags": [], "version_flags": []},  # the experiment's own
-    sweep: {"help_flags": [], "version_flags": []},
-}
+OWN_HELP: tuple[Callable, ...] = (run, sweep)  # which shows the experiment's options
 
-app = App(
+app = CommandLine(
     name="fwsim",
     help="Fast weights as short-term synaptic plasticity: run experiments, analyse recordings.",
     help_format="plaintext",
-    help_epilogue=EXAMPLES,
+    help_epilogue=EXAMPLES[""],
     version=__version__,
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # `fwsim.cli.main` says how to go on
 )
 app.register_install_completion_command(
-    help="Let the shell complete commands, options, experiments and runs."
+    help="Let the shell complete commands, options, experiments and runs.",
+    help_epilogue=EXAMPLES["--install-completion"],
 )
 for flag in ("--install-completion", "--help", "--version"):
     app[flag].group = "This machine"
 for place, (title, commands) in enumerate(GROUPS.items()):
     group = Group(title, sort_key=place)
     for order, command in enumerate(commands):
-        app.command(command, group=group, sort_key=order, **OPTIONS.get(command, {}))
+        name = "list" if command is list_all else command.__name__
+        flags: dict[str, Any] = {"help_flags": [], "version_flags": []} if command in OWN_HELP else {}
+        app.command(
+            command,
+            name=name,
+            group=group,
+            sort_key=order,
+            help_epilogue=EXAMPLES[name],
+            **flags,
+        )

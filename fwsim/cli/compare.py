@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from fwsim.cli import terminal
-from fwsim.cli.completion import RunFolder
+from fwsim.study.arguments import AnalysisFile, RunFolder
 
 
-def compare(run: RunFolder, *, analysis: Path | None = None) -> None:
+def compare(
+    run: RunFolder,
+    /,
+    *,
+    analysis: Annotated[AnalysisFile | None, Parameter(show_default=False)] = None,
+) -> None:
     """Compare the spiking and the tensor version of a run's model: errors of trajectories, rates, recall, lifetimes.
 
     Parameters

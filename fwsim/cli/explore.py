@@ -6,11 +6,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fwsim.cli.completion import RunFolder
+from fwsim.study.arguments import RunFolder
 
 
 def explore(
-    run: RunFolder, *, port: int = 0, browser: Annotated[bool, Parameter(negative="--no-browser")] = True
+    run: RunFolder,
+    /,
+    *,
+    port: int = 0,
+    browser: Annotated[bool, Parameter(negative="--no-browser")] = True,
 ) -> None:
     """Look into a recording on a page in the browser: time, inner iterations, units, memory, landscape.
 

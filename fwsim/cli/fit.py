@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from fwsim.cli import terminal
 from fwsim.errors import ConfigError
+from fwsim.study.arguments import FilePath, Gain, Noise, RuleName
 
 
 def fit(
-    tables: list[Path],
+    tables: list[FilePath],
     /,
     *,
-    rule: Annotated[str | None, Parameter(show_default=False)] = None,
+    rule: Annotated[RuleName | None, Parameter(show_default=False)] = None,
     with_: Annotated[list[str] | None, Parameter(name="--with", negative="", show_default=False)] = None,
     fixed: Annotated[list[str] | None, Parameter(negative="", show_default=False)] = None,
     holdout: Annotated[list[str] | None, Parameter(negative="", show_default=False)] = None,
-    noise: str = "gamma",
-    gain: str = "shared",
+    noise: Noise = "gamma",
+    gain: Gain = "shared",
     intraclass_correlation: float = 0.0,
     replicates: int = 200,
     seed: int = 0,

@@ -6,14 +6,15 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fwsim.cli.completion import experiments
 from fwsim.errors import ConfigError
+from fwsim.study.arguments import ExperimentName
 
 
 def new(
     name: str,
+    /,
     *,
-    from_: Annotated[str | None, Parameter(name="--from", completer=experiments, show_default=False)] = None,
+    from_: Annotated[ExperimentName | None, Parameter(name="--from", show_default=False)] = None,
 ) -> None:
     """Copy an experiment and its analysis, to start your own.
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from fwsim.cli.completion import RunFolder
+from fwsim.study.arguments import NewPath, RunFolders
 
 
-def report(*runs: RunFolder, to: Annotated[Path | None, Parameter(show_default=False)] = None) -> None:
+def report(
+    runs: RunFolders, /, *, to: Annotated[NewPath | None, Parameter(show_default=False)] = None
+) -> None:
     """Write one self-contained HTML page about one or several runs.
 
     Parameters

@@ -7,19 +7,20 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fwsim.cli import terminal
-from fwsim.cli.completion import RunFolder
 from fwsim.cli.conclusion import conclude_run, conclude_sweep, failures_are_concluded
 from fwsim.errors import ConfigError
+from fwsim.study.arguments import Device, RunFolder, Scheduler
 
 
 def resume(
     run: RunFolder,
+    /,
     *,
-    device: Annotated[str | None, Parameter(show_default=False)] = None,
+    device: Annotated[Device | None, Parameter(show_default=False)] = None,
     analyse: bool | None = None,
     workers: Annotated[int | None, Parameter(show_default=False)] = None,
-    scheduler: Annotated[str | None, Parameter(show_default=False)] = None,
-    cluster: tuple[str, ...] = (),
+    scheduler: Annotated[Scheduler | None, Parameter(show_default=False)] = None,
+    cluster: Annotated[list[str] | None, Parameter(negative="", show_default=False)] = None,
     retry_failed: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Go on with a run or sweep that was interrupted, killed or failed; only what is missing is done.
@@ -32,8 +33,12 @@ def resume(
         Another device than it began on: auto, cpu, cuda, cuda:1.
     analyse
         Analyse the recording afterwards; a sweep's is not unless asked for.
-    workers, scheduler, cluster
-        Of a sweep, as for fwsim sweep.
+    workers
+        Of a sweep: processes on this machine (by default one a GPU, else one a core), or Slurm jobs.
+    scheduler
+        Of a sweep: address of a running Dask cluster, such as tcp://host:8786, or slurm.
+    cluster
+        Of a sweep: option of the Slurm jobs, KEY=VALUE: memory=8GB, walltime=02:00:00, queue=gpu.
     retry_failed
         Also run the points of a sweep that failed.
     """
@@ -53,7 +58,7 @@ def resume(
             device=device,
             workers=workers,
             scheduler=scheduler,
-            cluster=parse_options(cluster),
+            cluster=parse_options(cluster or ()),
             retry_failed=retry_failed,
         )
     conclude_sweep(found.folder)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from fwsim.cli.completion import experiments
 from fwsim.cli.conclusion import conclude_run
-from fwsim.cli.usage import asks_for_usage, experiment_first, print_usage
+from fwsim.cli.usage import EXAMPLES, asks_for_usage, experiment_first, print_usage
 from fwsim.distributed import processes
+from fwsim.study.arguments import Device, NewPath, RunFolder
+
+AGAIN = App(
+    name="fwsim run --again",
+    help_format="plaintext",
+    help_epilogue=EXAMPLES["run --again"],
+    version_flags=[],
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,
+)
 
 
-def run(
-    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True, completer=experiments)],
-) -> int:
+def run(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)]) -> int:
     """Run an experiment: fwsim run NAME --option value; fwsim run NAME --help shows its options."""
     if asks_for_usage(tokens):
         print_usage("run", "Run an experiment, or repeat a run: fwsim run --again RUN [--to FOLDER].")
@@ -24,7 +30,8 @@ def run(
     if tokens[0] == "--again":
         return _again(tokens[1:])
     from fwsim import study
-    from fwsim.study.options import RunSettings, parse
+    from fwsim.study.options import parse
+    from fwsim.study.settings import RunSettings
 
     name, rest = experiment_first("run", tokens)
     experiment = study.load_experiment(name)
@@ -44,16 +51,33 @@ def run(
     return 0
 
 
-def _again(tokens: Sequence[str]) -> int:
-    """Repeat a run and compare; 0 where the recordings are equal."""
+@AGAIN.default
+def again(
+    run: RunFolder,
+    /,
+    *,
+    to: Annotated[NewPath | None, Parameter(show_default=False)] = None,
+    device: Annotated[Device | None, Parameter(show_default=False)] = None,
+) -> Any:
+    """Repeat a finished run or sweep from its own experiment, configuration and seed, and compare what was recorded.
+
+    Parameters
+    ----------
+    run
+        Its folder.
+    to
+        Folder of the repetition, instead of one named after experiment and time in runs/.
+    device
+        Another device than that of the run: auto, cpu, cuda, cuda:1.
+    """
     from fwsim import study
 
-    def again(run: str, *, to: Path | None = None, device: str | None = None) -> Any:
-        return study.again(run, folder=to, device=device)
+    return study.again(run, folder=to, device=device)
 
-    repeat = App(name="fwsim run --again", result_action="return_value", suppress_keyboard_interrupt=False)
-    repeat.default(again)
-    found = repeat(list(tokens), exit_on_error=False, print_error=False)
+
+def _again(tokens: Sequence[str]) -> int:
+    """Repeat a run and compare; 0 where the recordings are equal."""
+    found = AGAIN(list(tokens), exit_on_error=False, print_error=False)
     if found is None:
         return 0
     if processes().first:

@@ -6,20 +6,18 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fwsim.cli.completion import experiments
 from fwsim.cli.conclusion import conclude_sweep, failures_are_concluded
 from fwsim.cli.usage import asks_for_usage, experiment_first, print_usage
 
 
-def sweep(
-    *tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True, completer=experiments)],
-) -> None:
+def sweep(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)]) -> None:
     """Run an experiment over a grid: fwsim sweep NAME --over tau=0.1:100:log9 --seeds 5; NAME --help shows more."""
     if asks_for_usage(tokens):
         print_usage("sweep", "Run an experiment at all points of a grid of parameters and seeds.")
         return
     from fwsim import study
-    from fwsim.study.options import SweepSettings, check_swept, parse
+    from fwsim.study.options import check_swept, parse
+    from fwsim.study.settings import SweepSettings
     from fwsim.study.sweep_axes import parse_assignments
     from fwsim.study.sweep_cluster import parse_options
 

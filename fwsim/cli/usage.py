@@ -6,19 +6,73 @@ from collections.abc import Sequence
 
 from fwsim.errors import ConfigError
 
-EXAMPLES = """Examples:
-  fwsim list                                   what can be run, and what was
-  fwsim run associative_retrieval --quick      a small run, to see it work
-  fwsim run associative_retrieval --help       its options, units, defaults
-  fwsim run associative_retrieval --units 20 --seed 3
-  fwsim sweep forgetting --over tau=1:100:log9 --over eta=0.1,0.3 --seeds 3
-  fwsim resume runs/NAME                       go on after Ctrl-C or a crash
-  fwsim run --again runs/NAME                  repeat it, and compare the result
-  fwsim analyse runs/NAME                      table and figures again
-  fwsim explore runs/NAME                      look into it in the browser
-  fwsim compare runs/NAME                      its model with and without spikes
-  fwsim report runs/NAME                       one HTML page to keep or send
-  fwsim new mine --from associative_retrieval  a pair of files to change"""
+EXAMPLES = {
+    command: "\n  ".join(["Examples:", *lines.strip().splitlines()])
+    for command, lines in {
+        "": """
+fwsim list                                   what can be run, and what was
+fwsim run associative_retrieval --quick      a small run, to see it work
+fwsim run associative_retrieval --help       its options, units, defaults
+fwsim run associative_retrieval --units 20 --seed 3
+fwsim sweep forgetting --over tau=1:100:log9 --over eta=0.1,0.3 --seeds 3
+fwsim resume runs/NAME                       go on after Ctrl-C or a crash
+fwsim run --again runs/NAME                  repeat it, and compare the result
+fwsim analyse runs/NAME                      table and figures again
+fwsim explore runs/NAME                      look into it in the browser
+fwsim compare runs/NAME                      its model with and without spikes
+fwsim report runs/NAME                       one HTML page to keep or send
+fwsim new mine --from associative_retrieval  a pair of files to change""",
+        "list": """
+fwsim list                              experiments, rules, past runs
+fwsim list | grep interrupted           runs that fwsim resume goes on with""",
+        "new": """
+fwsim new mine --from forgetting        a pair of files to change
+fwsim new mine --from ~/lab/delay.py    from a file of yours""",
+        "run": """
+fwsim run forgetting --quick                 a small run, to see it work
+fwsim run forgetting --help                  its options, units, defaults
+fwsim run forgetting --tau 5s --seed 3 --to runs/mine
+fwsim run --again runs/mine                  repeat it, and compare the result""",
+        "run --again": """
+fwsim run --again runs/mine             equal, or where recordings differ
+fwsim run --again runs/mine --device cpu --to runs/repeated""",
+        "sweep": """
+fwsim sweep forgetting --over tau=1:100:log9 --seeds 3
+fwsim sweep forgetting --over tau=5s,50s --over eta=0.1,0.3   all pairs
+fwsim sweep forgetting --over "tau=5,50 eta=0.1,0.3"          both together
+fwsim sweep forgetting --help           its options, units, defaults""",
+        "resume": """
+fwsim resume runs/mine                  go on after Ctrl-C or a crash
+fwsim resume runs/mine --retry-failed   also the points of a sweep that failed
+fwsim resume runs/mine --workers 2      a sweep on two processes""",
+        "analyse": """
+fwsim analyse runs/mine                 into runs/mine/results
+fwsim analyse runs/mine --analysis ~/lab/delay.py""",
+        "explore": """
+fwsim explore runs/mine                 opens the browser
+fwsim explore runs/mine --no-browser --port 8123    to forward it by ssh""",
+        "compare": """
+fwsim compare runs/mine                 into runs/mine/agreement
+fwsim compare runs/mine --analysis working_memory""",
+        "report": """
+fwsim report runs/mine                  writes runs/mine/report.html
+fwsim report runs/one runs/two --to ~/both.html""",
+        "fit": """
+fwsim fit responses.csv --rule tsodyks_markram
+fwsim fit responses.csv --rule varela --holdout 20Hz    predict a protocol
+fwsim fit tables/ --rule varela --with readout=cloglog""",
+        "checksum": """
+fwsim checksum runs/mine                one line a variable
+fwsim checksum runs/mine > mine.txt     to compare with that of a copy""",
+        "doctor": """
+fwsim doctor                            what runs here, and what is missing
+fwsim doctor && fwsim run forgetting    only where nothing needed is missing""",
+        "--install-completion": """
+fwsim --install-completion              for the shell that you use
+fwsim --install-completion --shell zsh  for another one""",
+    }.items()
+}
+"""What help ends with, by command."""
 
 
 def print_usage(command: str, purpose: str) -> None:
@@ -27,7 +81,7 @@ def print_usage(command: str, purpose: str) -> None:
 
     print(f"Usage: fwsim {command} NAME [OPTIONS]\n\n{purpose} Its options: fwsim {command} NAME --help\n")
     print(f"NAME is a path or one of: {', '.join(available('experiments')) or '(none found)'}\n")
-    print(EXAMPLES)
+    print(EXAMPLES[command])
 
 
 def asks_for_usage(tokens: Sequence[str]) -> bool:

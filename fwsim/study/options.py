@@ -7,9 +7,8 @@ import dataclasses
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from cyclopts import App, CycloptsError, Parameter
 from pydantic import ValidationError, create_model
@@ -19,88 +18,9 @@ from fwsim.errors import ConfigError
 from fwsim.study.config import Config, explain, readable, unit_of
 from fwsim.study.experiment import Experiment
 from fwsim.study.names import unknown
+from fwsim.study.settings import Settings, SweepSettings
 from fwsim.study.sweep_axes import parse_seeds
 from fwsim.study.usage import wrong_use
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How an experiment is run or swept, apart from its configuration.
-
-    Parameters
-    ----------
-    device
-        Where to compute: auto, cpu, cuda, cuda:1.
-    quick
-        Use the experiment's small values, to see that it works.
-    config
-        Values from a TOML or JSON file, or a run.json; options win over it, it wins over --quick.
-    to
-        Folder of the run, instead of one named after experiment and time in runs/.
-    force
-        Replace a run that is in the folder.
-    """
-
-    device: str = "auto"
-    quick: Annotated[bool, Parameter(negative="")] = False
-    config: Annotated[Path | None, Parameter(show_default=False)] = None
-    to: Annotated[Path | None, Parameter(show_default=False)] = None
-    force: Annotated[bool, Parameter(negative="")] = False
-
-    command: ClassVar[str] = "run"
-    example: ClassVar[str] = "--seed 3"
-
-
-@dataclass(frozen=True)
-class RunSettings(Settings):
-    """How an experiment is run.
-
-    Parameters
-    ----------
-    seed
-        From which every random stream is derived.
-    analyse
-        Analyse the recording afterwards.
-    """
-
-    seed: int = 0
-    analyse: bool = True
-
-
-@dataclass(frozen=True)
-class SweepSettings(Settings):
-    """How an experiment is swept.
-
-    Parameters
-    ----------
-    over
-        Parameter and values, once for each dimension: tau=0.1:100:log9 (or lin9), tau=100ms,1s; a quoted
-        "tau=1,2 eta=0.1,0.3" changes both together. Wins over the option of that name.
-    seeds
-        How many seeds (0, 1, …), or which: 3,7,11.
-    workers
-        Processes on this machine (by default one a GPU, else one a core), or Slurm jobs.
-    scheduler
-        Address of a running Dask cluster, such as tcp://host:8786, or slurm.
-    cluster
-        Option of the Slurm jobs, KEY=VALUE: memory=8GB, walltime=02:00:00, queue=gpu.
-    batch_size
-        Most points that run as one batch; by default as many as fit, in at least eight batches.
-    batch_memory
-        Most memory of a batch.
-    """
-
-    over: tuple[str, ...] = ()
-    seeds: str = "1"
-    workers: Annotated[int | None, Parameter(show_default=False)] = None
-    scheduler: Annotated[str | None, Parameter(show_default=False)] = None
-    cluster: tuple[str, ...] = ()
-    batch_size: Annotated[int | None, Parameter(show_default=False)] = None
-    batch_memory: str = "1 GB"
-
-    command: ClassVar[str] = "sweep"
-    example: ClassVar[str] = "--seeds 5"
-
 
 S = TypeVar("S", bound=Settings)
 

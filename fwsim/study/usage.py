@@ -6,6 +6,8 @@ import difflib
 
 from cyclopts import CoercionError, CycloptsError, UnknownOptionError
 
+from fwsim.errors import ConfigError
+
 VALUES = {int: "a whole number", float: "a number", bool: "yes or no"}
 CLOSE = 0.75  # of 1, which is the same name
 
@@ -13,6 +15,9 @@ CLOSE = 0.75  # of 1, which is the same name
 def wrong_use(error: CycloptsError) -> str:
     """One line that names the option, what was given, and what is allowed."""
     error.verbose = False  # or its text begins with where the source lies
+    said = _own_words(error)
+    if said:
+        return said
     if isinstance(error, UnknownOptionError):
         return _unknown_option(error)
     if (
@@ -23,6 +28,14 @@ def wrong_use(error: CycloptsError) -> str:
     ):
         return f"{error.token.keyword}={error.token.value!r} is not allowed: give {VALUES[error.target_type]}"
     return str(error)
+
+
+def _own_words(error: BaseException) -> str:
+    """What fwsim said about a value while it was read; empty where it said nothing."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ConfigError):
+        cause = cause.__cause__ or cause.__context__
+    return str(cause or "")
 
 
 def _unknown_option(error: UnknownOptionError) -> str:

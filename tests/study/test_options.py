@@ -5,7 +5,7 @@ import pytest
 
 from fwsim.errors import ConfigError
 from fwsim.study import load_experiment, options
-from fwsim.study.options import RunSettings
+from fwsim.study.settings import RunSettings
 
 parse = partial(options.parse, kind=RunSettings)
 
