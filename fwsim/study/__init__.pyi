@@ -24,3 +24,5 @@ from .report.page import write_report as write_report
 from .runs import Run as Run
 from .sweep_run import resume_sweep as resume_sweep
 from .sweep_run import sweep as sweep
+from .sweep_take import SweptPoint as SweptPoint
+from .sweep_take import points as points

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fwsim.errors import ConfigError
-from fwsim.study.runs import Run
+from fwsim.study.runs import STATES, Run
 
 
 def points(number: int) -> str:
@@ -26,18 +25,25 @@ def rules() -> list[tuple[str, str]]:
 
 
 def run_row(run: Run) -> tuple[str, str, str]:
-    """Folder, state, and when it started."""
+    """Folder, state, and when it started; of a folder that says something else, that it is damaged."""
     try:
-        return str(run.folder), _state(run), str(run.manifest["started"])
-    except ConfigError:
-        return str(run.folder), "unreadable", ""
+        started = str(run.manifest["started"])
+    except Exception:  # whatever a person or a disk did to the folder
+        return str(run.folder), "damaged", ""
+    try:
+        return str(run.folder), _state(run), started
+    except Exception:
+        return str(run.folder), "damaged", started
 
 
 def _state(run: Run) -> str:
+    state = run.state
+    if state not in STATES:
+        return "damaged"
     if "sweep" not in run.manifest:
-        return run.state
+        return state
     from fwsim.study.sweep_run import finished_points
 
     number, failed = run.manifest["points"], run.manifest["failed"]
     ended = f"{finished_points(run)} of {points(number)}" + (f", {failed} failed" if failed else "")
-    return f"{run.state}: {ended}"
+    return f"{state}: {ended}"

@@ -1,19 +1,22 @@
 """What a sweep has done so far: one folder a batch, complete or not there at all.
 
 A batch folder holds `record.json`, which says how each point ended, and one `.npy` file a
-variable with the points that ended well stacked along its first axis.
+variable with the points that ended well stacked along its first axis. The record has the
+digest of every file and of itself: a batch that is not what was written counts as missing.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
+import stat
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,11 @@ import numpy as np
 import xarray as xr
 
 from fwsim.study.sweep_points import Point
+
+log = logging.getLogger(__name__)
+
+OPEN = 16  # files of batches that are open at a time: each is one of the 64 or more that a process may have
+LONGEST = 2**30  # bytes of a record
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class Stored:
     folder
         Of its batch.
     variables
-        By name: `dims`, `attrs`, `coordinate` (whether it is one) and `file`.
+        By name: `dims`, `shape`, `dtype`, `attrs`, `coordinate` (whether it is one) and `file`.
     attributes
         Of the recording.
     row
@@ -61,8 +69,24 @@ class Stored:
     row: int
 
     def values(self, name: str) -> np.ndarray:
-        """Values of a variable, read when they are looked at."""
-        return _open(self.folder, self.variables[name]["file"])[self.row]
+        """Values of a variable, read when they are asked for; the file is not kept open by them."""
+        return np.array(_open(self.folder, self.variables[name]["file"])[self.row])
+
+    def dims(self, name: str) -> tuple[str, ...]:
+        """Dimensions of a variable."""
+        return tuple(self.variables[name]["dims"])
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a variable, known without its file."""
+        return tuple(self.variables[name]["shape"])
+
+    def renamed(self, names: Mapping[str, str]) -> Stored:
+        """The same under other names of variables and dimensions."""
+        variables = {
+            names.get(name, name): {**each, "dims": [names.get(dim, dim) for dim in each["dims"]]}
+            for name, each in self.variables.items()
+        }
+        return replace(self, variables=variables)
 
 
 def write(batches: Path, points: Sequence[Point], ended: Sequence[xr.Dataset | Failure]) -> None:
@@ -86,40 +110,55 @@ def write(batches: Path, points: Sequence[Point], ended: Sequence[xr.Dataset | F
     for entry, each in zip(entries, ended, strict=True):
         if isinstance(each, Failure):
             entry.update(error=each.error, traceback=each.traceback)
-    (draft / "record.json").write_text(json.dumps({"points": entries, "parts": parts}))
+    files = {path.name: _digest(path) for path in sorted(draft.iterdir())}
+    _write_record(draft / "record.json", {"points": entries, "parts": parts, "files": files})
     try:
         os.rename(draft, target)
     except OSError:
-        if not (target / "record.json").is_file():
-            raise
-        shutil.rmtree(draft)
+        if _whole(target):
+            shutil.rmtree(draft)
+            return
+        _remove(target)
+        os.rename(draft, target)
 
 
 def read(batches: Path) -> dict[str, Stored | Failure]:
-    """How each point ended, by its identity; a success stands over a failure."""
+    """How each point ended, by its identity; a success stands over a failure. What is damaged is left out."""
     found: dict[str, Stored | Failure] = {}
-    for path in sorted(batches.glob("[!.]*/record.json")):
-        record = json.loads(path.read_text())
+    for folder in _folders(batches):
+        record = _record(folder)
+        if record is None:
+            continue
         for entry in record["points"]:
             if "error" in entry:
                 found.setdefault(entry["identity"], Failure(entry["error"], entry["traceback"]))
             else:
                 part = record["parts"][entry["part"]]
-                found[entry["identity"]] = Stored(path.parent, part["variables"], part["attrs"], entry["row"])
+                found[entry["identity"]] = Stored(folder, part["variables"], part["attrs"], entry["row"])
     return found
+
+
+def discard_damaged(batches: Path) -> int:
+    """Remove the batches that are not what was written, so that they are run again, and return their number."""
+    damaged = [path for path in batches.glob("[!.]*") if not _whole(path)]
+    for path in damaged:
+        log.warning("%s is damaged; its points are run again", path)
+        _remove(path)
+    _open.cache_clear()
+    return len(damaged)
 
 
 def forget_failures(batches: Path) -> None:
     """Drop how points failed, so that they are redone."""
-    for path in batches.glob("[!.]*/record.json"):
-        record = json.loads(path.read_text())
+    for folder in _folders(batches):
+        record = _record(folder) or {"points": []}
         kept = [entry for entry in record["points"] if "error" not in entry]
         if not kept:
-            shutil.rmtree(path.parent)
+            shutil.rmtree(folder)
         elif len(kept) < len(record["points"]):
-            draft = path.with_suffix(".part")
-            draft.write_text(json.dumps({**record, "points": kept}))
-            os.replace(draft, path)
+            draft = folder / "record.part"
+            _write_record(draft, {**record, "points": kept})
+            os.replace(draft, folder / "record.json")
 
 
 def discard_drafts(batches: Path) -> None:
@@ -128,7 +167,62 @@ def discard_drafts(batches: Path) -> None:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-@lru_cache(maxsize=512)
+def _folders(batches: Path) -> Iterator[Path]:
+    return (path for path in sorted(batches.glob("[!.]*")) if path.is_dir() and not path.is_symlink())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _write_record(path: Path, content: Mapping[str, Any]) -> None:
+    entries = {key: value for key, value in content.items() if key != "digest"}
+    path.write_text(json.dumps({**entries, "digest": _digest_of(entries)}))
+
+
+def _record(folder: Path) -> dict[str, Any] | None:
+    """What the record of a batch says; None where it is not what was written."""
+    try:
+        if not _is_file(folder / "record.json", most=LONGEST):
+            return None
+        record = json.loads((folder / "record.json").read_bytes())
+        entries = {key: value for key, value in record.items() if key != "digest"}
+        return record if record["digest"] == _digest_of(entries) else None
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        return None
+
+
+def _whole(folder: Path) -> bool:
+    """Whether record and files of a batch are what was written."""
+    record = None if folder.is_symlink() else _record(folder)
+    try:
+        return record is not None and all(
+            _is_file(folder / name) and _digest(folder / name) == digest
+            for name, digest in record["files"].items()
+        )
+    except (OSError, AttributeError, KeyError):
+        return False
+
+
+def _is_file(path: Path, most: float = float("inf")) -> bool:
+    """Whether it is a plain file: reading a pipe or a device in its place would not end."""
+    found = path.lstat()
+    return stat.S_ISREG(found.st_mode) and found.st_size <= most
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def _digest_of(content: Any) -> str:
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@lru_cache(maxsize=OPEN)
 def _open(folder: Path, file: str) -> np.ndarray:
     return np.load(folder / file, mmap_mode="r", allow_pickle=False)
 
@@ -149,9 +243,12 @@ def _write_part(folder: Path, number: int, recordings: Sequence[xr.Dataset]) -> 
     variables = {}
     for place, (name, variable) in enumerate(first.variables.items()):
         file = f"{number}-{place}.npy"
-        np.save(folder / file, _plain(np.stack([each[name].values for each in recordings])))
+        values = _plain(np.stack([each[name].values for each in recordings]))
+        np.save(folder / file, values)
         variables[str(name)] = {
             "dims": [str(dim) for dim in variable.dims],
+            "shape": list(values.shape[1:]),
+            "dtype": values.dtype.str,
             "attrs": {key: _data(value) for key, value in variable.attrs.items()},
             "coordinate": name in first.coords,
             "file": file,

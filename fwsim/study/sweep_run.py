@@ -16,14 +16,14 @@ from typing import Any
 
 import xarray as xr
 
-from fwsim.errors import ConfigError, whole
+from fwsim.errors import ConfigError, RecordingError, whole
 from fwsim.progress import track
 from fwsim.study import files, runs, sweep_records
 from fwsim.study.config import Config
 from fwsim.study.execute import attributes, begin, hold, note_resumed, now, origin
 from fwsim.study.experiment import Experiment, load_experiment
 from fwsim.study.runs import Run
-from fwsim.study.sweep_axes import Axis, Over, frozen, parse_axes, parse_seeds
+from fwsim.study.sweep_axes import Axis, Over, few_enough, frozen, parse_axes, parse_seeds
 from fwsim.study.sweep_cluster import connect
 from fwsim.study.sweep_dataset import Ended, assemble
 from fwsim.study.sweep_dispatch import LostClusterError, dispatch
@@ -31,6 +31,7 @@ from fwsim.study.sweep_points import Point, Space, batches
 from fwsim.study.sweep_records import Failure, Stored
 from fwsim.study.sweep_worker import Task
 
+ATTEMPTS = 4  # rounds: one to run, two to run again what the disk damaged meanwhile, one to look
 MEMORY = "1 GB"  # of one batch
 BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 
@@ -143,6 +144,7 @@ def sweep(
     if batch_size is not None:
         whole("batch_size", batch_size, least=1)
     plan = Plan(parse_axes(experiment, over or {}), parse_seeds(seeds), _bytes(batch_memory), batch_size)
+    few_enough(plan.axes, plan.seeds)
     config = _base(experiment, config, plan.space, quick)
     where = (scheduler, workers, device, cluster or {})
     return _result(_start(experiment, plan, config, folder, where, force=force))
@@ -238,15 +240,8 @@ def _execute(
     try:
         with hold(run, experiment):
             sweep_records.discard_drafts(kept)
-            known = sweep_records.read(kept)
-            missing = [[point for point in batch if point.identity not in known] for batch in todo]
-            tasks = _tasks(run, experiment, plan, [batch for batch in missing if batch])
-            total = sum(map(len, todo))
-            began = time.monotonic()
-            with track(f"sweeping {experiment.name}", total) as advance:
-                advance(total - sum(map(len, missing)))
-                dispatch(tasks, client, advance)
-            known = sweep_records.read(kept)
+            began, total = time.monotonic(), sum(map(len, todo))
+            known = _do_missing(run, experiment, todo, client)
             ended = [(point, known[point.identity]) for batch in todo for point in batch]
             failed = _report_failures(run, plan.space, ended)
             run.update(failed=failed)
@@ -262,6 +257,27 @@ def _execute(
     except LostClusterError as error:
         run.update(state="interrupted")
         raise LostClusterError(f"{error}; go on with: fwsim resume {run.folder}") from error
+
+
+def _do_missing(
+    run: Run, experiment: Experiment, todo: Sequence[Sequence[Point]], client: Any
+) -> dict[str, Stored | Failure]:
+    """Run what is not kept, or not kept as it was written, and return how every point ended."""
+    kept, total = _kept_batches(run), sum(map(len, todo))
+    for _ in range(ATTEMPTS):
+        sweep_records.discard_damaged(kept)
+        known = sweep_records.read(kept)
+        missing = [[point for point in batch if point.identity not in known] for batch in todo]
+        tasks = _tasks(run, experiment, [batch for batch in missing if batch])
+        if not tasks:
+            return known
+        with track(f"sweeping {experiment.name}", total) as advance:
+            advance(total - sum(map(len, missing)))
+            dispatch(tasks, client, advance)
+    raise RecordingError(
+        f"batches in {kept} are not as they were written, {ATTEMPTS - 1} times over; look after the disk, "
+        f"then: fwsim resume {run.folder}"
+    )
 
 
 def _result(run: Run) -> xr.Dataset:
@@ -280,11 +296,10 @@ def _batches(experiment: Experiment, plan: Plan, config: Config, source: str) ->
     return batches(experiment, points, memory=plan.memory, size=plan.size)
 
 
-def _tasks(run: Run, experiment: Experiment, plan: Plan, missing: Sequence[Sequence[Point]]) -> list[Task]:
+def _tasks(run: Run, experiment: Experiment, missing: Sequence[Sequence[Point]]) -> list[Task]:
     manifest = run.manifest
-    reserved = (*plan.space.parameters, *plan.space.dimensions, "point_seed", "failed")
     common = (run.experiment.read_bytes(), experiment.name, run.folder.absolute())
-    return [Task(*common, tuple(batch), reserved, manifest["device"]) for batch in missing]
+    return [Task(*common, tuple(batch), manifest["device"]) for batch in missing]
 
 
 def _kept_batches(run: Run) -> Path:

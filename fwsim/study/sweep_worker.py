@@ -41,8 +41,6 @@ class Task:
         Of the run, as client and workers both see it.
     points
         The batch.
-    reserved
-        Names that the sweep adds to the recording.
     device
         As given: "auto", "cpu", "cuda", "cuda:1".
     version
@@ -53,7 +51,6 @@ class Task:
     name: str
     folder: Path
     points: tuple[Point, ...]
-    reserved: tuple[str, ...]
     device: str
     version: str = fwsim.__version__
 
@@ -89,14 +86,14 @@ def work(task: Task) -> int:
         experiment = _load(task.source, task.name, task.folder / "experiment.py")
         device = worker_device(task.device)
         contexts = _contexts(task, device)
-        ended = attempt(experiment, task.points, contexts, task.reserved)
+        ended = attempt(experiment, task.points, contexts)
     sweep_records.write(task.batches, task.points, ended)
     _remove_streamed(task, contexts)  # now in the batch
     return sum(isinstance(each, Failure) for each in ended)
 
 
 def attempt(
-    experiment: Experiment, points: Sequence[Point], contexts: Sequence[Context], reserved: Sequence[str]
+    experiment: Experiment, points: Sequence[Point], contexts: Sequence[Context]
 ) -> list[xr.Dataset | Failure]:
     """Run points together; where that fails, in halves, until those that fail stand alone."""
     try:
@@ -108,14 +105,14 @@ def attempt(
         )
         if len(recordings) != len(points):
             raise TypeError(f"run_batch returned {len(recordings)} recordings for {len(points)} points")
-        return [_checked(each, reserved) for each in recordings]
+        return [_checked(each) for each in recordings]
     except Exception as error:
         if len(points) == 1:
             return [Failure(files.place_of(error, experiment.path), traceback.format_exc())]
     half = len(points) // 2
     return [
-        *attempt(experiment, points[:half], contexts[:half], reserved),
-        *attempt(experiment, points[half:], contexts[half:], reserved),
+        *attempt(experiment, points[:half], contexts[:half]),
+        *attempt(experiment, points[half:], contexts[half:]),
     ]
 
 
@@ -157,14 +154,9 @@ def _remove_streamed(task: Task, contexts: Sequence[Context]) -> None:
             shutil.rmtree(context.recording, ignore_errors=True)
 
 
-def _checked(recording: object, reserved: Sequence[str]) -> xr.Dataset:
+def _checked(recording: object) -> xr.Dataset:
     if not isinstance(recording, xr.Dataset):
         raise TypeError(f"run returned {type(recording).__name__}, not the recording (an xarray.Dataset)")
-    taken = sorted({*map(str, recording.variables), *map(str, recording.dims)} & set(reserved))
-    if taken:
-        raise RecordingError(
-            f"the recording has {taken[0]!r}, which the sweep adds; rename it in the experiment"
-        )
     for name, variable in recording.variables.items():
         if variable.dtype == np.dtype(object) and not all(isinstance(v, str) for v in variable.values.flat):
             raise RecordingError(f"{name} holds objects, which cannot be stored; record numbers and strings")

@@ -1,9 +1,23 @@
+import itertools
+import time
+from pathlib import Path
+from typing import Literal
+
 import numpy as np
 import pytest
 
 from fwsim.errors import ConfigError
-from fwsim.study import load_experiment
-from fwsim.study.sweep_axes import Axis, parse_assignments, parse_axes, parse_seeds
+from fwsim.study import Config, load_experiment
+from fwsim.study.experiment import Experiment
+from fwsim.study.sweep_axes import (
+    LONGEST_SEED,
+    MOST,
+    Axis,
+    few_enough,
+    parse_assignments,
+    parse_axes,
+    parse_seeds,
+)
 
 
 @pytest.fixture
@@ -14,6 +28,28 @@ def trace(toy):
 def column(experiment, **over):
     (axis,) = parse_axes(experiment, over)
     return [row[0] for row in axis.rows]
+
+
+class Optional(Config):
+    """Fields that may be None."""
+
+    maybe: float | None = None
+    "A number."
+    count: int | None = None
+    "A whole number."
+    whether: bool | None = None
+    "Yes or no."
+    word: str | None = None
+    "A text."
+    kind: Literal["none", "some"] | None = "some"
+    "One of two words, of which one is none."
+    counts: tuple[int, ...] = (1,)
+    "Whole numbers."
+
+
+@pytest.fixture
+def optional():
+    return Experiment("optional", Path("optional.py"), "", Optional, run=None, quick={})
 
 
 @pytest.mark.parametrize(
@@ -111,3 +147,102 @@ def test_seeds(given, expected):
 def test_bad_seeds(given):
     with pytest.raises(ConfigError, match="seed"):
         parse_seeds(given)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("maybe", "none,1", [None, 1.0]),
+        ("maybe", "None,NULL", None),
+        ("maybe", ["none", None], None),
+        ("maybe", [None, 1.0], [None, 1.0]),
+        ("count", "none,3", [None, 3]),
+        ("count", "1:9:lin3", [1, 5, 9]),
+        ("whether", "none,yes,no", [None, True, False]),
+        ("kind", "none,some", ["none", "some"]),  # the text, where there is such a text
+        ("word", "none,other", ["none", "other"]),
+        ("counts", "1:100:log4", [(1,), (5,), (22,), (100,)]),
+    ],
+)
+def test_none_is_typed_where_a_field_takes_it(optional, name, given, expected):
+    if expected is None:
+        with pytest.raises(ConfigError, match="maybe=None occurs twice"):
+            column(optional, **{name: given})
+    else:
+        assert column(optional, **{name: given}) == expected
+
+
+def test_none_is_refused_where_a_field_does_not_take_it(trace):
+    with pytest.raises(ConfigError, match="tau: 'none' is not"):
+        column(trace, tau="1,none")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("2:200:log7", [2, 4.30886938006, 9.28317766723, 20, 43.0886938006, 92.8317766723, 200]),
+        ("0.1:0.5:lin5", [0.1, 0.2, 0.3, 0.4, 0.5]),
+        (np.arange(0.1, 0.4, 0.1), [0.1, 0.2, 0.3, 0.4]),
+        ([20.000000000000004, 1 / 3], [20, 1 / 3]),  # what was meant to have all its digits keeps them
+        ([1, 2.5], [1, 2.5]),
+    ],
+)
+def test_values_are_what_people_write(trace, given, expected):
+    assert column(trace, tau=given) == expected
+
+
+@pytest.mark.parametrize(
+    "given", [[0.3, 0.1 + 0.2], [1.0, 1 + 1e-13], [2, 2.0], [0.0, -0.0], "1:1.0000000000001:lin3"]
+)
+def test_values_that_are_the_same_to_twelve_digits_are_refused(trace, given):
+    with pytest.raises(ConfigError, match="occurs twice in its axis, to 12 digits"):
+        column(trace, tau=given)
+
+
+def test_long_axes_take_linear_time(trace):
+    began = time.perf_counter()
+    assert len(column(trace, tau="0:1:lin20000")) == 20_000
+    assert len(parse_seeds(MOST)) == MOST
+    assert time.perf_counter() - began < 5
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["0:1:lin100001", "0:1:log1000000000000", f"0:1:lin{'9' * 5000}", range(10**12), itertools.count()],
+)
+def test_axes_are_counted_before_they_are_made(trace, given):
+    with pytest.raises(ConfigError, match="100,000") as caught:
+        column(trace, tau=given)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["1000000", 10**9, "9" * 900, range(10**12), itertools.count(), ",".join(map(str, range(MOST + 1)))],
+)
+def test_seeds_are_counted_before_they_are_made(given):
+    with pytest.raises(ConfigError, match="100,000") as caught:
+        parse_seeds(given)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("given", ["9" * 5000, "1," + "9" * 5000, [10**LONGEST_SEED]])
+def test_seeds_without_end_are_refused(given):
+    with pytest.raises(ConfigError, match="a seed has more than 1000 digits"):
+        parse_seeds(given)
+
+
+def test_any_whole_number_is_a_seed():
+    assert parse_seeds([2**31, 2**63, 2**64 + 1]) == (2**31, 2**63, 2**64 + 1)
+    assert parse_seeds(f"{2**64},0") == (2**64, 0)
+    with pytest.raises(ConfigError, match="seed 7 is given twice"):
+        parse_seeds([1, 7, 3, 7])
+
+
+def test_points_are_counted_before_they_are_made():
+    axis = Axis(("tau",), tuple((float(value),) for value in range(1000)))
+    few_enough([axis], range(100))
+    with pytest.raises(
+        ConfigError, match=r"101,000 points \(1000 tau × 101 seeds\) are more than the 100,000"
+    ):
+        few_enough([axis], range(101))

@@ -24,6 +24,7 @@ from fwsim.study import (
 )
 from fwsim.study.runs import past_runs
 from fwsim.study.sweep_run import finished_points
+from fwsim.study.sweep_take import points
 from fwsim.study.sweep_worker import Task, work
 
 OVER = {"tau": "100ms:10s:log3", "eta": [1.0, 2.0]}
@@ -99,6 +100,69 @@ def test_experiments_without_batches_are_swept_too(toy):
     assert recording.early.dtype == bool
 
 
+def test_labels_are_values(toy):
+    (toy / "experiments" / "optional.py").write_text(
+        '"""Q?"""\nimport xarray as xr\nimport fwsim as fw\n'
+        "class Config(fw.study.Config):\n"
+        "    maybe: float | None = None\n    'Number.'\n    whether: bool | None = None\n    'Truth.'\n"
+        "def run(config, context):\n    return xr.Dataset({'v': -1.0 if config.maybe is None else config.maybe})\n"
+    )
+    swept = sweep("optional", {"maybe": "none,1", "whether": [True, False, None]}, [0, 2**70])
+    assert swept.sel(maybe=1.0, whether="true", seed=str(2**70)).v == 1
+    assert swept.v.isel(maybe=0, whether=0, seed=0) == -1
+    assert np.isnan(swept.maybe[0])
+    assert swept.whether.values.tolist() == ["true", "false", "none"]
+    assert [point.values["maybe"] for point in points(swept)[::6]] == [None, 1.0]
+    assert points(swept)[-1].seed == 2**70
+    assert json.loads(points(swept)[0].recording.experiment_configuration)["maybe"] is None
+    tau = sweep("leak", {"tau": "2:200:log7"}, 1, folder="tau")
+    assert tau.sel(tau=20)["sum"].notnull().all()
+
+
+def test_points_come_back_as_their_runs_recorded_them(toy):
+    """Other lengths, labels, dimensions, variables, types and attributes at each point."""
+    (toy / "experiments" / "odd.py").write_text(
+        '"""Q?"""\nimport numpy as np, xarray as xr\nimport fwsim as fw\n'
+        "class Config(fw.study.Config):\n    size: int = 2\n    'Size.'\n"
+        "def run(config, context):\n"
+        "    n = config.size\n"
+        "    if n == 5:\n        raise ValueError('no')\n"
+        "    made = xr.Dataset(\n"
+        "        {'whole': ('unit', np.arange(n)), 'true': ('unit', np.arange(n) > 1), 'text': ('unit', ['a'] * n),\n"
+        "         'seen': ('time', np.arange(n) * 1.0), 'mixed': ['x', 'y', 1][n - 2]},\n"
+        "        {'time': np.arange(n) * 2.0 + n}, {'size_squared': n * n, 'shared': 'yes'})\n"
+        "    made['memory'] = (('post', 'pre'), np.ones((2, 3))) if n == 2 else (\n"
+        "        ('scale', 'pre', 'post'), np.arange(6.0).reshape(1, 3, 2))\n"
+        "    return made.assign(only=n) if n == 3 else made\n"
+    )
+    with pytest.warns(UserWarning, match="1 of 4"):
+        swept = sweep("odd", {"size": [2, 3, 4, 5]}, 1)
+    assert swept.memory.dims == ("size", "seed", "scale", "pre", "post")
+    assert swept.memory.sel(size=2, seed=0).notnull().sum() == 6
+    assert [point.failed for point in points(swept)] == [False, False, False, True]
+    for point in points(swept)[:3]:
+        alone = run("odd", point.values, seed=int(swept.point_seed[point.index]), folder="alone", force=True)
+        alone, taken = alone.recording.load(), point.recording.load()
+        dims = {name: each.dims for name, each in alone.variables.items() if name != "mixed"}
+        assert {name: each.dims for name, each in taken.variables.items() if name in dims} == dims | {
+            "memory": taken.memory.dims
+        }
+        xr.testing.assert_equal(
+            taken.drop_vars("mixed"), alone.drop_vars("mixed").transpose(*taken.dims, missing_dims="ignore")
+        )
+        assert str(taken.mixed.item()) == str(alone.mixed.item())
+        assert taken.attrs["size_squared"] == point.values["size"] ** 2
+        for key in ("experiment_configuration", "experiment_seed", "shared"):
+            assert taken.attrs[key] == alone.attrs[key]
+        assert {name: str(each.dtype) for name, each in taken.variables.items() if name != "mixed"} == {
+            name: str(each.dtype) for name, each in alone.variables.items() if name != "mixed"
+        }
+    with pytest.raises(fw.RecordingError, match=r"size=5, seed=0 failed; failed.csv"):
+        points(swept)[3].recording.load()
+    with pytest.raises(fw.RecordingError, match="not that of a sweep"):
+        points(alone)
+
+
 def test_lengths_that_differ_are_filled_up(toy):
     recording = sweep("trace", {"steps": [2, 4]}, 1)
     np.testing.assert_allclose(recording.time, [0.1, 0.2, 0.3, 0.4])
@@ -127,7 +191,7 @@ def test_coordinates_that_differ_belong_to_the_parameters(toy):
 @pytest.mark.parametrize("chunk", [8.0, 200.0, 1e9])
 def test_large_variables_are_written_in_blocks(toy, monkeypatch, chunk):
     whole = sweep().load()
-    monkeypatch.setattr("fwsim.study.sweep_dataset.CHUNK", chunk)
+    monkeypatch.setattr("fwsim.study.sweep_layout.CHUNK", chunk)
     pieces = sweep(folder="pieces")
     assert (pieces["sum"].chunks == tuple((n,) for n in pieces["sum"].shape)) == (chunk > 1e8)
     xr.testing.assert_equal(pieces.load(), whole)
@@ -178,10 +242,38 @@ def test_when_all_fail_so_does_the_sweep(toy):
         resume_sweep("here", workers=1)
 
 
-def test_names_that_the_sweep_needs_are_refused(toy):
-    edit(toy, '"steps_done": ', '"tau": ')
-    with pytest.raises(StudyError, match="the recording has 'tau', which the sweep adds"):
-        sweep()
+CLASHES = {
+    "a number": "{'NAME': ((), 7.0)}, {}",
+    "a variable": "{'NAME': ('time', [7.0, 8.0])}, {}",
+    "a coordinate": "{'x': ('time', [7.0, 8.0])}, {'NAME': ('time', [7.0, 8.0])}",
+    "a scalar coordinate": "{'x': 7.0}, {'NAME': 7.0}",
+    "a dimension": "{'x': ('NAME', [7.0, 8.0])}, {}",
+    "a labelled dimension": "{'x': ('NAME', [7.0, 8.0])}, {'NAME': [7.0, 8.0]}",
+    "a dimension with other labels at each point": "{'x': ('NAME', [7.0, 8.0])}, {'NAME': [config.size, 9.0]}",
+    "a dimension of another length at each point": "{'x': ('NAME', [7.0] * config.size)}, {}",
+    "both names": "{'x': ('NAME', [7.0, 8.0]), 'NAME_recorded': 1.0}, {}",
+}
+
+
+@pytest.mark.parametrize("name", ["size", "seed", "failed", "point_seed", "point_details"])
+@pytest.mark.parametrize("what", CLASHES)
+def test_a_recording_may_have_any_name(toy, what, name):
+    """The axis keeps the field's name; what was recorded under it gets another, and its own again at a point."""
+    made = CLASHES[what].replace("NAME", name)
+    (toy / "experiments" / "named.py").write_text(
+        '"""Q?"""\nimport xarray as xr\nimport fwsim as fw\n'
+        "class Config(fw.study.Config):\n    size: int = 2\n    'Size.'\n"
+        f"def run(config, context):\n    return xr.Dataset({made})\n"
+    )
+    swept = sweep("named", {"size": [2, 3]}, seeds=1)
+    assert swept.size.dims == ("size",) if name != "size" else swept["size"].dims == ("size",)
+    assert swept["size"].values.tolist() == [2, 3]
+    kept = swept.sel(size=3, seed=0)
+    ending = "_recorded_recorded" if what == "both names" else "_recorded"
+    assert name + ending in {*kept.variables, *kept.dims} or f"{name}_recorded_value" in kept.variables
+    alone = run("named", {"size": 3}, seed=int(kept.point_seed), folder="alone").recording.load()
+    taken = points(swept)[1].recording.load()
+    xr.testing.assert_identical(taken.drop_attrs(), alone.drop_attrs())
 
 
 @pytest.mark.parametrize(
@@ -215,7 +307,7 @@ def test_batches_return_one_recording_a_point(toy):
 )
 def test_workers_that_cannot_run_any_point(toy, changes, said):
     sweep()
-    task = Task((toy / "experiments" / "leak.py").read_bytes(), "leak", toy / "here", (), (), "cpu")
+    task = Task((toy / "experiments" / "leak.py").read_bytes(), "leak", toy / "here", (), "cpu")
     with pytest.raises(ConfigError, match=said):
         work(dataclasses.replace(task, **changes))
 
