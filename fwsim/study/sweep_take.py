@@ -52,7 +52,9 @@ class SweptPoint:
         return _recording(self)
 
     def __str__(self) -> str:
-        return ", ".join(f"{name}={single(value)}" for name, value in {**self.values, "seed": self.seed}.items())
+        return ", ".join(
+            f"{name}={single(value)}" for name, value in {**self.values, "seed": self.seed}.items()
+        )
 
 
 def single(value: Any) -> Any:
