@@ -107,7 +107,9 @@ def settling(recording: xr.Dataset) -> xr.Dataset:
     """How far the inner loop moves in each iteration, relative to where it is, and the error if it stopped there."""
     path = recording["settling"].load()
     size = np.sqrt((path**2).sum("unit"))
-    moved = np.sqrt((path.diff("iteration") ** 2).sum("unit")) / size.isel(iteration=slice(1, None))
+    moved = np.sqrt((path.diff("settling_iteration") ** 2).sum("unit")) / size.isel(
+        settling_iteration=slice(1, None)
+    )
     return xr.Dataset(
         {
             "movement": described(moved, "relative movement of the inner loop"),
@@ -149,9 +151,9 @@ def of_seed(recording: xr.Dataset, config: dict) -> xr.Dataset:
     kept["minutes"] = recording["epoch_time"].sum("epoch") / 60
     one = recording.isel(seed=0)
     if "attention" in one and bool(one["attention"].notnull().any()):
-        one = one.dropna("inner", how="all", subset=["attention"])
+        one = one.dropna("iteration", how="all", subset=["attention"])
         hit = query_attention(one, config)["hit"]
-        kept["hit_before"], kept["hit_after"] = (hit.isel(inner=place, drop=True) for place in (0, -1))
+        kept["hit_before"], kept["hit_after"] = (hit.isel(iteration=place, drop=True) for place in (0, -1))
     kept = kept.reset_coords(drop=True).load()
     about = {name: config[name] for name in ("model", "units", "epochs", "learning_rate")}
     about |= {"note": note(config), "paper_error": paper_error(config)}
@@ -226,12 +228,12 @@ def rows_of_one(result: xr.Dataset) -> list[dict[str, object]]:
             ("hit", "most attended pair is the right one"),
             ("share_on_pair", "attention on the pair"),
         ):
-            for iteration in range(result.sizes["inner"]):
-                value = float(result[name].isel(inner=iteration).mean())
+            for iteration in range(result.sizes["iteration"]):
+                value = float(result[name].isel(iteration=iteration).mean())
                 rows.append({"": f"{text}, after {iteration} iterations", "%": f"{100 * value:.1f}"})
     if "movement" in result:
         settled = float((result.movement[:, -1] < 1e-3).mean())
-        text = f"queries settled after {result.sizes['iteration'] - 1} iterations"
+        text = f"queries settled after {result.sizes['settling_iteration'] - 1} iterations"
         rows.append({"": text, "%": f"{100 * settled:.1f}"})
     return rows
 
@@ -332,7 +334,7 @@ def plot_attention(result: xr.Dataset) -> Figure:
     example = str(result["example"].values)
     attention = result.query_attention.isel(trial=0)
     steps = np.arange(len(example))
-    inner = attention.sizes["inner"]
+    inner = attention.sizes["iteration"]
     extreme = float(abs(attention).max())
     picture = left.imshow(
         attention, aspect="auto", cmap="PuOr_r", vmin=-extreme, vmax=extreme, origin="lower"
@@ -365,12 +367,12 @@ def plot_attention(result: xr.Dataset) -> Figure:
 def plot_settling(result: xr.Dataset) -> Figure:
     """Draw how the inner loop of the query settles when it is run on."""
     made, (left, right) = figure(1, 2, width="double", aspect=0.6)
-    movement = result.movement.isel(iteration=slice(1, None))  # the start has not moved yet
+    movement = result.movement.isel(settling_iteration=slice(1, None))  # the start has not moved yet
     low, mid, high = movement.quantile([0.1, 0.5, 0.9], "trial")
-    left.plot(movement.iteration, mid, "o-")
-    left.fill_between(movement.iteration, low, high, alpha=0.2, lw=0)
+    left.plot(movement.settling_iteration, mid, "o-")
+    left.fill_between(movement.settling_iteration, low, high, alpha=0.2, lw=0)
     left.set(xlabel="inner iteration", ylabel="relative movement", yscale="log", title="median, 10–90 %")
-    right.plot(np.arange(result.sizes["iteration"]), result.settling_error, "o-")
+    right.plot(np.arange(result.sizes["settling_iteration"]), result.settling_error, "o-")
     right.axhline(float(result.plateau), color=COLOURS["black"], ls=":", label="no binding")
     right.set(xlabel="inner iteration", ylabel="error if it stopped here (%)", ylim=(-2, 102))
     right.legend()

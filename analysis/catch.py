@@ -127,7 +127,7 @@ def attending(recording: xr.Dataset, size: int) -> xr.Dataset:
         fw.measure.attention(game.isel(seed=seed).assign_attrs(dt=recording.attrs["dt"]))["weight"]
         for seed in range(game.sizes["seed"])
     ]
-    first = xr.concat(weights, "seed").isel(inner=0)  # what is read in the step itself
+    first = xr.concat(weights, "seed").isel(iteration=0)  # what is read in the step itself
     weight = first.where(first.sum("past") > 0).mean("trial")
     config = json.loads(recording.attrs["experiment_configuration"])
     decay = kernel(config["tau"], config["eta"], size - 1)
@@ -148,7 +148,7 @@ def attending(recording: xr.Dataset, size: int) -> xr.Dataset:
     }
     return (
         xr.Dataset(result)
-        .drop_vars(["trial", "seed", "model", "inner"], errors="ignore")
+        .drop_vars(["trial", "seed", "model", "iteration"], errors="ignore")
         .assign_coords(size=size)
     )
 

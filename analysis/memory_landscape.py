@@ -304,7 +304,7 @@ def plot_portrait(result: xr.Dataset) -> Figure:
     plane = fw.measure.principal_components(points, count=2, dim="past")
 
     def seen(states: xr.DataArray) -> xr.DataArray:
-        return xr.dot(states - plane["mean"], plane["component"], dim="unit").transpose(..., "component")
+        return xr.dot(states - plane["mean"], plane["component"], dim="unit").transpose(..., "mode")
 
     made, grid = figure(1, len(moments), width="double", aspect=0.8, sharex=True, sharey=True)
     stored = seen(result["stored"])

@@ -187,13 +187,13 @@ def record(
         answers = model.readout(path).argmax(-1).cpu()
         wrong = (answers != target[:, None]).double().mean(0).numpy()
         recording["settling"] = (
-            ("trial", "iteration", "unit"),
+            ("trial", "settling_iteration", "unit"),
             path.cpu().numpy(),
             {"units": "1", "long_name": "state of the inner loop run on"},
         )
-        recording["settling_error"] = percent(wrong, "error if answered here", "iteration")
-        recording["iteration"] = (
-            "iteration",
+        recording["settling_error"] = percent(wrong, "error if answered here", "settling_iteration")
+        recording["settling_iteration"] = (
+            "settling_iteration",
             np.arange(config.settling + 1),
             {"units": "1", "long_name": "iteration"},
         )

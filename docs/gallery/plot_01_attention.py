@@ -22,15 +22,15 @@ shown = torch.tensor([0, 1, 2, 3, 4, 5, 2, 0, 5, 3, 1, 4, 4, 2, 1, 0])
 x = 3 * torch.randn(6, 40)[shown][None]
 run = fw.simulate(net, x, record=["hidden", "inner", "attention", "memory"])
 
-attention = run["attention"].isel(trial=0)  # [time, inner, past]
-step, last = 15, run.sizes["inner"] - 1
+attention = run["attention"].isel(trial=0)  # [time, iteration, past]
+step, last = 15, run.sizes["iteration"] - 1
 before = run["memory"].isel(trial=0, time=step - 1).values
-state = run["inner"].variable.isel(trial=0, time=step, inner=last).values
+state = run["inner"].isel(trial=0, time=step, iteration=last).values
 answer = before @ state
-weighted = attention.isel(time=step, inner=last).values @ run["hidden"].isel(trial=0).values
+weighted = attention.isel(time=step, iteration=last).values @ run["hidden"].isel(trial=0).values
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(7, 2.8), width_ratios=(1.5, 1))
-weights = np.abs(attention.isel(inner=last).values)
+weights = np.abs(attention.isel(iteration=last).values)
 image = left.imshow(weights / weights.sum(1, keepdims=True).clip(1e-9), extent=(0.5, 16.5, 16.5, 0.5))
 left.set(xlabel="past step", ylabel="step", title="share of the attention")
 for now, item in enumerate(shown.tolist()):

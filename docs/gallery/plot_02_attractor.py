@@ -31,7 +31,7 @@ for pattern in stored:
 wrong = torch.linspace(0, 0.6, cues)
 flipped = torch.rand(cues, units) < wrong[:, None]
 _, path = net.recall(state, torch.where(flipped, -stored[0], stored[0]), steps=steps)
-overlap = (path @ stored[0] / units).numpy()  # [trial, inner]
+overlap = (path @ stored[0] / units).numpy()  # [trial, iteration]
 
 fig, axes = plt.subplots(figsize=(3.5, 2.6))
 colours = plt.colormaps["cividis"](np.linspace(0, 1, cues))

@@ -241,7 +241,7 @@ class FastWeightNetwork(nn.Module):
     def run(
         self, x: Tensor, state: State | None = None, *, inner: bool = False, plan: Plan | None = None
     ) -> tuple[Trajectory, State]:
-        """Like `forward`, with the inner states `[batch, time, inner, unit]` on request, and a plan made before."""
+        """Like `forward`, with the inner states `[batch, time, iteration, unit]` on request, and a plan made before."""
         self._check_input(x)
         if state is None:
             state = self._rest(x.shape[0])
@@ -329,7 +329,7 @@ class FastWeightNetwork(nn.Module):
         state
             With the hidden state that was reached; memory and step are unchanged.
         path
-            `[batch, inner, unit]`, `steps + 1` states from the cue on.
+            `[batch, iteration, unit]`, `steps + 1` states from the cue on.
         """
         checks.counts(steps=(steps, 0))
         state = self._check_state(state)

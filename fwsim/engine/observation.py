@@ -59,7 +59,7 @@ class FastWeightObserver(Observer):
     def sizes(self) -> dict[str, int]:
         """Dimension → size of the run."""
         units, memory = self.net.units, self.net.memory
-        size = {"trial": self.state.hidden.shape[0], "unit": units, "inner": self.net.inner_steps + 1}
+        size = {"trial": self.state.hidden.shape[0], "unit": units, "iteration": self.net.inner_steps + 1}
         size["past"] = self.steps
         if memory is not None:
             size |= {"post": units, "pre": units}
@@ -155,7 +155,7 @@ class FastWeightObserver(Observer):
                     raise DivergedError(done + step, "memory", trial, REMEDY)
 
     def _attention(self, hidden: Tensor, inner: Tensor, steps: range) -> Tensor:
-        """κ(t−τ) h(τ)·h_s for every step τ of the run, zero where it is not past: `[batch, sample, inner, past]`."""
+        """κ(t−τ) h(τ)·h_s for every step τ of the run, zero where it is not past: `[batch, sample, s, past]`."""
         rule = self.net.rule()
         assert isinstance(rule, Hebbian)
         past = torch.cat([self._past, hidden], dim=1)

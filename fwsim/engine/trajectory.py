@@ -12,7 +12,7 @@ from fwsim.engine.trace import Trace
 class Trajectory(NamedTuple):
     """Hidden states, the inner states if they were asked for, and the memory after the last step.
 
-    `hidden [batch, time, unit]`; `inner [batch, time, inner, unit]` or `None`; `trace` is `None` for a
+    `hidden [batch, time, unit]`; `inner [batch, time, iteration, unit]` or `None`; `trace` is `None` for a
     network without memory.
     """
 

@@ -114,9 +114,9 @@ def inner_states(scene: Scene, times: np.ndarray) -> np.ndarray:
     chosen = times[:: -(-len(times) // LOOPS)] if len(times) else times
     found = [scene.at("inner", time) for time in chosen]
     kept = [
-        each.transpose("inner", "unit")
+        each.transpose("iteration", "unit")
         for each in found
-        if each is not None and {"inner", "unit"} <= set(each.dims)
+        if each is not None and {"iteration", "unit"} <= set(each.dims)
     ]
     return np.concatenate([np.asarray(each, float) for each in kept]) if kept else np.empty((0, 0))
 

@@ -35,14 +35,14 @@ def memory_matrix(scene: Scene, time: float) -> np.ndarray | None:
 
 
 def attention(scene: Scene, time: float) -> tuple[np.ndarray, np.ndarray] | None:
-    """Past steps, ascending, and what each state of the inner loop attends to there, `[inner, past]`."""
+    """Past steps, ascending, and what each state of the inner loop attends to there, `[iteration, past]`."""
     if "attention" not in scene.run:
         written = Written.of(scene)
         return None if written is None else written.attention(scene, time)
     values = scene.at("attention", time)
     if values is None:
         return None
-    values = values.transpose("inner", "past")
+    values = values.transpose("iteration", "past")
     past = values["past"].values if "past" in values.coords else np.arange(1, values.sizes["past"] + 1)
     kept = np.flatnonzero(past * float(scene.run.attrs.get("dt", 1.0)) < time * (1 - 1e-9))
     return past[kept], np.asarray(values[:, kept], float)

@@ -81,7 +81,7 @@ class Controls:
 
     def fit(self, scene: Scene) -> None:
         """Take the ranges of a scene, and begin at its start."""
-        iterations = scene.run.sizes.get("inner", 1)
+        iterations = scene.run.sizes.get("iteration", 1)
         self.step.update(value=0, end=max(1, len(scene.activity.times) - 1))
         self.inner.update(value=iterations - 1, end=max(1, iterations - 1), disabled=iterations == 1)
         self.inner.visible = iterations > 1

@@ -21,7 +21,7 @@ SPIKING = "spikes"
 BINS = 1000  # of a spiking recording, or as many as bins of `BIN` seconds
 BIN = 0.01
 FIRST = 100_000  # spikes that are read to count trials and neurons, where the recording does not say
-OF_UNITS = ("unit", "timescale", "post", "pre", "inner", "past", "iteration")
+OF_UNITS = ("unit", "timescale", "post", "pre", "past", "iteration")
 """Dimensions that views show whole."""
 
 

@@ -19,19 +19,19 @@ def attention(run: xr.Dataset) -> xr.Dataset:
     Parameters
     ----------
     run
-        A recording with `attention[trial, time, inner, past]`. Dask-backed recordings stay lazy.
+        A recording with `attention[trial, time, iteration, past]`. Dask-backed recordings stay lazy.
 
     Returns
     -------
     Dataset
-        `weight[trial, time, inner, past]`, shares; `span[trial, time, inner]` (s), the inverse participation
+        `weight[trial, time, iteration, past]`, shares; `span[trial, time, iteration]` (s), the inverse participation
         number 1/Σ weight² times the step, comparable with `fwsim.theory.attention_span`;
-        `concentration[trial, time, inner]`, 1 − entropy/ln(number of past states): 0 for uniform, 1 for a single
-        one; `lag[trial, time, inner]` (s), mean time since the attended states;
-        `peak[trial, time, inner]`, the step attended to most. NaN (peak: −1) where there is nothing to attend to.
+        `concentration[trial, time, iteration]`, 1 − entropy/ln(number of past states): 0 for uniform, 1 for a single
+        one; `lag[trial, time, iteration]` (s), mean time since the attended states;
+        `peak[trial, time, iteration]`, the step attended to most. NaN (peak: −1) where there is nothing to attend to.
     """
     values = recorded(run, "attention")
-    require_dims(values, "trial", "time", "inner", "past")
+    require_dims(values, "trial", "time", "iteration", "past")
     dt = _dt(run)
     steps = run["past"].values if "past" in run.coords else np.arange(values.sizes["past"]) + 1
     past, first = xr.DataArray(steps, dims="past"), int(steps[0])
@@ -57,7 +57,7 @@ def attention(run: xr.Dataset) -> xr.Dataset:
         ),
         "peak": (xr.where(total > 0, first + size.argmax("past"), -1), "1", "step attended to most"),
     }
-    order = ("trial", "time", "inner", "past")
+    order = ("trial", "time", "iteration", "past")
     return xr.Dataset(
         {
             name: described(value.transpose(*(dim for dim in order if dim in value.dims)), name, units, label)

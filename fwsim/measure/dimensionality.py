@@ -61,9 +61,9 @@ def principal_components(
     Returns
     -------
     Dataset
-        `component[..., component, unit]`, unit vectors whose largest entry is positive;
-        `variance[..., component]` in squared units of the state; `explained[..., component]`, share of the
-        total variance; `mean[..., unit]`; `projection[..., component]`, the centred states along the components.
+        `component[..., mode, unit]`, unit vectors whose largest entry is positive;
+        `variance[..., mode]` in squared units of the state; `explained[..., mode]`, share of the
+        total variance; `mean[..., unit]`; `projection[..., mode]`, the centred states along the components.
     """
     values = recorded(states, "hidden", "rate")
     if not 1 <= count <= values.sizes.get("unit", 0):
@@ -75,7 +75,7 @@ def principal_components(
         _leading,
         covariance.compute(),
         input_core_dims=[["unit", "other"]],
-        output_core_dims=[["component"], ["component", "unit"]],
+        output_core_dims=[["mode"], ["mode", "unit"]],
         kwargs={"count": count},
     )
     units = values.attrs.get("units", "1")
@@ -117,7 +117,7 @@ def _trace(covariance: xr.DataArray) -> xr.DataArray:
 
 
 def _leading(covariance: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Largest eigenvalues `[..., component]` and their vectors `[..., component, unit]`."""
+    """Largest eigenvalues `[..., mode]` and their vectors `[..., mode, unit]`."""
     if not np.isfinite(covariance).all():
         raise ConfigError("states are NaN or infinite somewhere; leave out the trials or samples that are")
     values, vectors = np.linalg.eigh(covariance)

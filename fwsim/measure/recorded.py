@@ -16,8 +16,7 @@ from fwsim.recording.schema import STREAMED, VARIABLES
 def recorded(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
     """First of the variables `names` that a recording holds, its own time axis renamed to `time`.
 
-    A DataArray is taken as the variable itself. A variable named like a dimension (`inner`) comes back
-    without being its own coordinate.
+    A DataArray is taken as the variable itself.
     """
     if isinstance(run, xr.DataArray):
         return run

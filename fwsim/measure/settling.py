@@ -15,7 +15,7 @@ def convergence(run: xr.Dataset | xr.DataArray, *, tolerance: float = 1e-3) -> x
     Parameters
     ----------
     run
-        A recording with `inner[trial, time, inner, unit]`, or any DataArray with dimensions `inner` and `unit`.
+        A recording with `inner[trial, time, iteration, unit]`, or any DataArray with dimensions `iteration` and `unit`.
         Dask-backed recordings stay lazy.
     tolerance
         An iteration that moves the state by less than this part of its length leaves it settled.
@@ -23,27 +23,27 @@ def convergence(run: xr.Dataset | xr.DataArray, *, tolerance: float = 1e-3) -> x
     Returns
     -------
     Dataset
-        `distance[..., inner]`, |h_{s+1} − h_s|/|h_{s+1}| of each iteration (0/0 counts as 0);
+        `distance[..., iteration]`, |h_{s+1} − h_s|/|h_{s+1}| of each iteration (0/0 counts as 0);
         `iterations[...]`, the number after which the state has settled for good, NaN if not within those recorded;
         `settled[...]`; `rate[...]`, the factor by which an iteration shortens the next step, from the slope of
         ln distance (below 1: contraction), NaN from fewer than two steps that are not rounding.
     """
     number("tolerance", tolerance, above=0)
-    path = recorded(run, "inner").drop_vars("inner", errors="ignore")
-    require_dims(path, "inner", "unit")
-    if path.sizes["inner"] < 2:
+    path = recorded(run, "inner").drop_vars("iteration", errors="ignore")
+    require_dims(path, "iteration", "unit")
+    if path.sizes["iteration"] < 2:
         raise ShapeError("the recording has no inner iteration (inner_steps=0); there is nothing to converge")
-    after = path.isel(inner=slice(1, None))
-    moved = np.sqrt(((after - path.isel(inner=slice(None, -1))) ** 2).sum("unit"))
+    after = path.isel(iteration=slice(1, None))
+    moved = np.sqrt(((after - path.isel(iteration=slice(None, -1))) ** 2).sum("unit"))
     length = np.sqrt((after**2).sum("unit"))
     distance = moved / xr.where(length > 0, length, 1.0)
-    distance = distance.assign_coords(inner=np.arange(1, path.sizes["inner"]))
+    distance = distance.assign_coords(iteration=np.arange(1, path.sizes["iteration"]))
 
-    late = (distance > tolerance) * distance["inner"]
-    iterations = late.max("inner")
-    settled = iterations < distance.sizes["inner"]
+    late = (distance > tolerance) * distance["iteration"]
+    iterations = late.max("iteration")
+    settled = iterations < distance.sizes["iteration"]
     rate = xr.apply_ufunc(
-        _contraction, distance, input_core_dims=[["inner"]], dask="parallelized", output_dtypes=[float]
+        _contraction, distance, input_core_dims=[["iteration"]], dask="parallelized", output_dtypes=[float]
     )
     return xr.Dataset(
         {

@@ -18,6 +18,7 @@ import zarr
 from fwsim.errors import RecordingError
 from fwsim.recording import glance  # noqa: F401  # registers what recordings show in a notebook
 from fwsim.recording.layout import Layout
+from fwsim.recording.older import RENAMED, up_to_date
 from fwsim.recording.schema import SCHEMA
 
 CODECS = ("BytesCodec", "BloscCodec", "Crc32cCodec")
@@ -56,7 +57,7 @@ def open_recording(path: str | PathLike[str]) -> xr.Dataset:
     _check_schema(path, attributes)
     try:
         group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
-        return _dataset(_arrays(path, group, "wall_time" in attributes), attributes)
+        return up_to_date(_dataset(_arrays(path, group, "wall_time" in attributes), attributes))
     except RecordingError:
         raise
     except Exception as error:  # whatever a hostile or broken file makes the libraries raise
@@ -86,9 +87,16 @@ def check_interrupted(path: Path, layouts: Mapping[str, Layout], attributes: Map
     RecordingError
         It is finished, damaged, of another run, or no recording.
     """
-    check_same_run(path, attributes)
-    if "wall_time" in _attributes(path):
+    stored = _attributes(path)
+    _check_schema(path, stored)
+    if "wall_time" in stored:
         raise RecordingError(f"{path} is finished; open it, or choose another path")
+    if stored["fwsim_schema"] != SCHEMA:
+        raise RecordingError(
+            f"{path} was begun in schema {stored['fwsim_schema']}, and this fwsim writes {SCHEMA}; go on with the "
+            "version that began it, or choose another path"
+        )
+    check_same_run(path, attributes)
     try:
         group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
         for name, each in layouts.items():
@@ -101,7 +109,7 @@ def check_interrupted(path: Path, layouts: Mapping[str, Layout], attributes: Map
         raise
     except KeyError as error:
         raise RecordingError(
-            f"{path} was begun without a record of {error}; give the same, or another path"
+            f"{path} was begun with another record of {error.args[0]}: none; give the same, or another path"
         ) from None
     except Exception as error:
         raise _damaged(path, error) from error
@@ -284,9 +292,9 @@ def _check_schema(path: Path, attributes: dict[str, Any]) -> None:
         raise RecordingError(
             f"{path} is not a recording by fwsim (no fwsim_schema); open it with xarray instead"
         )
-    if schema != SCHEMA:
+    if type(schema) is not int or schema not in (*RENAMED, SCHEMA):
         raise RecordingError(
-            f"{path} has schema {schema!r} and this fwsim reads {SCHEMA}; use the version that wrote it"
+            f"{path} has schema {schema!r} and this fwsim reads 1 to {SCHEMA}; use the version that wrote it"
         )
 
 

@@ -90,6 +90,7 @@ class Recorder:
         self._streams: dict[str, Stream] = {}
         for record in as_records(records, self._variables):
             self._streams[record.called] = Stream(layout(record, self._variables[record.variable], extent))
+        _check_names(self._layouts)
         self._given = {
             each.record.variable: self._steps_given(each.record.variable) for each in self._layouts
         }
@@ -181,7 +182,7 @@ class Recorder:
         extra = dict(final)
         for variable in final.values():
             for dimension, size in variable.sizes.items():
-                if dimension not in self._with_coordinate and self._has_coordinate(str(dimension)):
+                if dimension not in self._with_coordinate and dimension not in STREAMED:
                     extra[str(dimension)] = self._coordinate(str(dimension), size)
         finished = {"valid_steps": self._extent.steps, "wall_time": time.monotonic() - self._began}
         return self._store.finish(extra, finished)
@@ -240,16 +241,12 @@ class Recorder:
                     coordinates[axis.dimension] = xr.Variable(
                         axis.dimension, times, COORDINATES["time"].attributes
                     )
-                elif self._has_coordinate(axis.basis):
+                elif axis.basis not in STREAMED:
                     whole = self._coordinate(axis.basis, self._extent.sizes.get(axis.basis, axis.size))
                     selected = each.selection.get(number) if axis.basis in self._extent.sizes else None
                     values = whole.values if selected is None else whole.values[selected]
                     coordinates[axis.dimension] = xr.Variable(axis.dimension, values, whole.attrs)
         return coordinates
-
-    def _has_coordinate(self, dimension: str) -> bool:
-        """A recorded `inner` lies along the dimension `inner`, which leaves no name for its 0 … S."""
-        return dimension not in STREAMED and dimension not in self._streams
 
     def _coordinate(self, dimension: str, size: int) -> xr.Variable:
         meaning = COORDINATES.get(dimension, Variable((dimension,), "1", dimension.replace("_", " ")))
@@ -266,6 +263,17 @@ class Recorder:
             raise ShapeError(f"final {name} has shape {list(values.shape)}; give [{', '.join(dimensions)}]")
         attributes = {**variable.attributes, "long_name": f"final {variable.long_name}"}
         return xr.Variable(dimensions, values, attributes)
+
+
+def _check_names(layouts: Sequence[Layout]) -> None:
+    """Refuse a variable that is named like a dimension, which xarray would take for a coordinate."""
+    dimensions = {dimension for each in layouts for dimension in each.dimensions}
+    for each in layouts:
+        if each.name in dimensions:
+            raise ConfigError(
+                f"record={each.name!r} is also the name of a dimension of the recording; give it another: "
+                f"Record({each.record.variable!r}, name=...)"
+            )
 
 
 def _check_shape(values: np.ndarray, each: Layout) -> None:

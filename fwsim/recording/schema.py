@@ -1,14 +1,17 @@
 """The schema of recordings: variables, dimensions, units; the same for rate and spiking runs.
 
 Policy: adding a variable or an attribute keeps `SCHEMA`; anything that changes the meaning of
-what is already stored raises it by one, and a reader refuses a number it does not know.
+what is already stored raises it by one; a reader opens older ones under the names of the present one (`older.py`)
+and refuses a number it does not know.
+
+1 → 2: the dimension of the inner loop is `iteration`; it was `inner`, like the variable.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-SCHEMA = 1
+SCHEMA = 2
 
 STREAMED = ("time", "spike")
 """The dimensions along which a recording grows; a variable has exactly one of them."""
@@ -49,8 +52,8 @@ BY_SYNAPSE = ("trial", "time", "projection", "post", "pre")
 VARIABLES = {
     "hidden": Variable(BY_UNIT, "1", "hidden state"),
     "rate": Variable(BY_UNIT, "Hz", "firing rate"),
-    "inner": Variable(("trial", "time", "inner", "unit"), "1", "state of the inner loop"),
-    "attention": Variable(("trial", "time", "inner", "past"), "1", "attention to past states"),
+    "inner": Variable(("trial", "time", "iteration", "unit"), "1", "state of the inner loop"),
+    "attention": Variable(("trial", "time", "iteration", "past"), "1", "attention to past states"),
     "memory": Variable(("trial", "time", "timescale", "post", "pre"), "1", "fast weight"),
     "u": Variable(BY_PROJECTION, "1", "utilisation of synaptic resources"),
     "x": Variable(BY_PROJECTION, "1", "available synaptic resources"),
@@ -73,5 +76,5 @@ COORDINATES = {
     "post": Variable(("post",), "1", "postsynaptic unit", "int64"),
     "pre": Variable(("pre",), "1", "presynaptic unit", "int64"),
     "projection": Variable(("projection",), "1", "projection", "int64"),
-    "inner": Variable(("inner",), "1", "iteration of the inner loop", "int64"),
+    "iteration": Variable(("iteration",), "1", "iteration of the inner loop", "int64"),
 }

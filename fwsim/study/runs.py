@@ -94,7 +94,9 @@ class Run:
         if self.manifest.get("recording") == "whole":
             import xarray as xr
 
-            return xr.open_zarr(self.recording_path, consolidated=False)
+            from fwsim.recording.older import up_to_date
+
+            return up_to_date(xr.open_zarr(self.recording_path, consolidated=False))
         return open_recording(self.recording_path)
 
     def update(self, **entries: Any) -> None:

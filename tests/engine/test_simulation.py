@@ -15,11 +15,11 @@ def test_schema():
     net, x = network(THREE), inputs(time=6)
     run = fw.simulate(net, x, record=ALL)
     assert run["hidden"].dims == ("trial", "time", "unit")
-    assert run["inner"].dims == ("trial", "time", "inner", "unit")
-    assert run["attention"].dims == ("trial", "time", "inner", "past")
+    assert run["inner"].dims == ("trial", "time", "iteration", "unit")
+    assert run["attention"].dims == ("trial", "time", "iteration", "past")
     assert run["memory"].dims == ("trial", "time", "timescale", "post", "pre")
     assert fw.simulate(network(), x, record="memory")["memory"].dims == ("trial", "time", "post", "pre")
-    assert run.sizes["inner"] == 4
+    assert run.sizes["iteration"] == 4
     np.testing.assert_allclose(run["time"], np.arange(1, 7))
     np.testing.assert_allclose(run["timescale"], [2.0, 19.5, 300.0])
     np.testing.assert_array_equal(run["past"], np.arange(1, 7))

@@ -60,7 +60,7 @@ def recording(curves):
         "parameters": every,
         "erased_return": every.expand_dims(erased=["nothing", "memory"]),
         "reference_return": every.expand_dims(player=["random", "while seen", "optimal"]),
-        "attention": every.expand_dims(trial=2, inner=2) * xr.DataArray(attention, dims=("time", "past")),
+        "attention": every.expand_dims(trial=2, iteration=2) * xr.DataArray(attention, dims=("time", "past")),
         "ball": every.expand_dims(trial=2),
         "paddle": every.expand_dims(trial=2, time=3),
         "hidden": every.expand_dims(trial=2, time=3, unit=4),

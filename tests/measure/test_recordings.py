@@ -53,7 +53,7 @@ def test_overlap_is_the_cosine(run):
     assert fw.measure.overlap(run["inner"], torch.tensor(patterns)).dims == (
         "trial",
         "time",
-        "inner",
+        "iteration",
         "pattern",
     )
     own = fw.measure.overlap(run, run.hidden.values)
@@ -156,7 +156,7 @@ def test_attention_span_of_equal_states_is_that_of_the_kernel():
     weights = np.zeros((1, 1, 1, steps + 1))
     weights[..., :steps] = decay**lag
     run = xr.Dataset(
-        {"attention": (("trial", "time", "inner", "past"), weights)},
+        {"attention": (("trial", "time", "iteration", "past"), weights)},
         coords={"time": [(steps + 1) * dt], "past": np.arange(1, steps + 2)},
         attrs={"dt": dt},
     )
@@ -170,7 +170,7 @@ def test_attention_span_of_equal_states_is_that_of_the_kernel():
 def test_convergence_of_a_known_contraction():
     fixed, factor = np.array([3.0, 4.0]), 0.1
     path = fixed + factor ** np.arange(8)[:, None] * np.array([1.0, -1.0])
-    states = xr.DataArray(path[None, None], dims=("trial", "time", "inner", "unit"))
+    states = xr.DataArray(path[None, None], dims=("trial", "time", "iteration", "unit"))
     result = fw.measure.convergence(states, tolerance=1e-3)
     assert float(result.rate[0, 0]) == pytest.approx(factor, rel=0.02)
     # |h_{s+1} − h_s| = 0.9·√2·0.1^s, of |h| ≈ 5: .25, .025, .0025, .00025.
@@ -183,7 +183,7 @@ def test_convergence_of_a_known_contraction():
 
 def test_convergence_needs_iterations():
     with pytest.raises(ShapeError, match="inner_steps"):
-        fw.measure.convergence(xr.DataArray(np.ones((1, 1, 2)), dims=("time", "inner", "unit")))
+        fw.measure.convergence(xr.DataArray(np.ones((1, 1, 2)), dims=("time", "iteration", "unit")))
 
 
 @given(st.integers(1, 6), st.integers(0, 1000))

@@ -4,7 +4,7 @@ import numpy as np
 
 from fwsim.recording import Extent, Record, Recorder, provenance
 
-SIZES = {"trial": 2, "unit": 5, "post": 5, "pre": 5, "timescale": 3, "inner": 2, "past": 4}
+SIZES = {"trial": 2, "unit": 5, "post": 5, "pre": 5, "timescale": 3, "iteration": 2, "past": 4}
 RECORDS = (
     Record("hidden"),
     Record("memory", every=10, dtype="float16"),
@@ -16,7 +16,7 @@ RECORDS = (
 
 def samples(variable, steps, sizes=SIZES):
     """Values `[trial, sample, ...]` at the given steps."""
-    shapes = {"hidden": ("unit",), "inner": ("inner", "unit"), "memory": ("timescale", "post", "pre")}
+    shapes = {"hidden": ("unit",), "inner": ("iteration", "unit"), "memory": ("timescale", "post", "pre")}
     shape = (sizes["trial"], *(sizes[d] for d in shapes[variable]))
     each = [np.random.default_rng(step).standard_normal(shape) for step in steps]
     return (

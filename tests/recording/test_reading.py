@@ -74,7 +74,7 @@ def test_stores_of_other_people(tmp_path):
     refused(tmp_path / "copy", "was not written by a run")
 
 
-@pytest.mark.parametrize("schema", [2, "1", None, [1], 1.5])
+@pytest.mark.parametrize("schema", [3, 0, "1", None, [1], 1.5, 1.0, True])
 def test_another_schema(copy, schema):
     change(copy / "zarr.json", attributes__fwsim_schema=schema)
     refused(copy, "schema")

@@ -16,7 +16,7 @@ def test_the_schema_of_the_design():
     run = record()
     assert run.hidden.dims == ("trial", "time", "unit")
     assert run.memory.dims == ("trial", "memory_time", "timescale", "post", "pre")
-    assert run.inner.dims == ("inner_trial", "inner_time", "inner", "inner_unit")
+    assert run.inner.dims == ("inner_trial", "inner_time", "iteration", "inner_unit")
     assert run.spike_time.dims == run.spike_unit.dims == ("spike",)
     assert run.time.dtype == np.float64
     np.testing.assert_array_equal(run.timescale, [0.1, 1, 10])
@@ -48,17 +48,30 @@ def test_values_are_those_of_the_kept_steps():
 
 @pytest.mark.parametrize("to", [None, "run.zarr"])
 @pytest.mark.parametrize("recorded", [["attention"], ["inner"], ["inner", "attention"]])
-def test_inner_is_recorded_and_else_counts_iterations(tmp_path, to, recorded):
-    sizes = {"trial": 1, "unit": 3, "inner": 4, "past": 2}
+def test_inner_and_attention_lie_along_the_iterations(tmp_path, to, recorded):
+    sizes = {"trial": 1, "unit": 3, "iteration": 4, "past": 2}
     recorder = Recorder(recorded, Extent(2, 1.0, sizes), to=to and tmp_path / to)
     for name in recorded:
         recorder.write(name, np.zeros((1, 2, 4, {"inner": 3, "attention": 2}[name])))
     run = recorder.finish()
     if "inner" in recorded:
-        assert run["inner"].dims == ("trial", "time", "inner", "unit")
-    else:
-        np.testing.assert_array_equal(run.indexes["inner"], [0, 1, 2, 3])
-        assert run["inner"].attrs["units"] == "1"
+        assert run["inner"].dims == ("trial", "time", "iteration", "unit")
+    assert set(run.data_vars) == set(recorded)
+    np.testing.assert_array_equal(run.indexes["iteration"], [0, 1, 2, 3])
+    assert run["iteration"].attrs["units"] == "1"
+    assert set(run.mean("trial").data_vars) == set(recorded)
+    assert run.sel(iteration=2)[recorded[0]].ndim == 3
+
+
+def test_no_variable_is_named_like_a_dimension():
+    """xarray would make it a coordinate, which arithmetic, means and `data_vars` leave out."""
+    extent = Extent(4, 1.0, {"trial": 1, "unit": 3})
+    with pytest.raises(ConfigError, match="record='hidden_time' is also the name of a dimension"):
+        Recorder([Record("hidden", every=2), Record("rate", name="hidden_time")], extent)
+    with pytest.raises(ConfigError, match="has a meaning of its own"):
+        Record("hidden", name="iteration")
+    with pytest.raises(ConfigError, match="record='unit' is also"):
+        Recorder(["unit"], extent, variables={"unit": Variable(("trial", "time", "unit"), "1", "unit")})
 
 
 @given(
@@ -172,7 +185,7 @@ def test_a_record_that_selects_nothing_is_refused(options, said):
     ],
 )
 def test_a_record_that_does_not_fit_the_run_is_refused(given_record, said):
-    sizes = {"trial": 1, "unit": 3, "inner": 1, "past": 1}
+    sizes = {"trial": 1, "unit": 3, "iteration": 1, "past": 1}
     with pytest.raises(ConfigError, match=said):
         Recorder([given_record], Extent(10, 1.0, sizes))
 

@@ -8,7 +8,7 @@ def layer_norm(field, gain, bias):
 
 
 def fast_weights(x, W, C, b, gain, bias, decays, etas, steps, f=lambda v: np.maximum(v, 0.0)):
-    """x [time, input] → hidden [time, unit], inner [time, inner, unit], memories [time, timescale, post, pre]."""
+    """x [time, input] → hidden [time, unit], inner [time, iteration, unit], memories [time, timescale, post, pre]."""
     units = len(b)
     hidden = np.zeros(units)
     memory = np.zeros((len(decays), units, units))

@@ -50,7 +50,7 @@ def test_the_dataset_is_labelled(toy):
     assert recording["sum"].attrs == {"units": "1", "long_name": "leaky sum"}
     assert recording.time.dims == ("time",)
     assert recording.steps_done.dtype == int
-    assert recording.attrs["fwsim_schema"] == 1
+    assert recording.attrs["fwsim_schema"] == 2
     assert "place" not in recording.attrs  # points differ in it
     assert json.loads(recording.attrs["experiment_configuration"])["steps"] == 4
     assert not recording.failed.any()

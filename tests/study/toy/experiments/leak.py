@@ -73,7 +73,7 @@ def run_batch(configs, contexts):
                 "steps_done": ((), steps, {"units": "1", "long_name": "steps"}),
             },
             {"time": ("time", times, {"units": "s", "long_name": "time"})},
-            {"fwsim_schema": 1, "place": place},
+            {"fwsim_schema": 2, "place": place},
         )
         for place, each in enumerate(values)
     ]

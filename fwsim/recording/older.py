@@ -1,0 +1,36 @@
+"""Recordings of an older schema, in the names of the present one."""
+
+from __future__ import annotations
+
+import xarray as xr
+
+from fwsim.recording.schema import SCHEMA
+
+RENAMED = {1: {"inner": "iteration"}}
+"""Schema → dimensions that have another name since."""
+
+
+def up_to_date(run: xr.Dataset) -> xr.Dataset:
+    """Give a recording of an older schema as one of the present schema; any other as it is.
+
+    A dimension whose new name is taken by another one of the recording gives that one the name of the first variable
+    along it, as a record with samples of its own has it: `settling_iteration`.
+    """
+    schema = run.attrs.get("fwsim_schema")
+    names = dict(RENAMED.get(schema, {})) if type(schema) is int else {}
+    if not names:
+        return run
+    for new in set(names.values()) & set(map(str, run.dims)):
+        along = [str(name) for name, each in run.variables.items() if new in each.dims and name != new]
+        names[new] = f"{along[0] if along else 'other'}_{new}"
+    variables, coordinates = {}, set()
+    for name, variable in run.variables.items():
+        old = str(name)
+        renamed = variable.to_base_variable()
+        renamed.dims = tuple(names.get(str(dim), dim) for dim in variable.dims)
+        new = names.get(old, old) if variable.dims == (old,) else old
+        variables[new] = renamed
+        if name in run.coords and (variable.ndim == 1 or name not in variable.dims):
+            coordinates.add(new)
+    made = xr.Dataset(variables, attrs={**run.attrs, "fwsim_schema": SCHEMA})
+    return made.set_coords(coordinates)
