@@ -104,7 +104,7 @@ def train(
     Raises
     ------
     DivergedError
-        The loss became NaN or infinite.
+        The loss, or a parameter, became NaN or infinite.
     RecordingError
         A checkpoint is damaged, or does not fit the model.
     ConfigError, ShapeError
@@ -137,6 +137,7 @@ def train(
                     schedule.step()
                     advance(1, epoch=epoch + 1, best=run.best, **losses.shown)
             stop()
+            _require_finite(model, (epoch + 1) * steps_per_epoch - 1)
             wrapped.eval()
             score = None if validate is None else together.from_first(partial(_score, model, validate))
             run.finish(
@@ -244,6 +245,13 @@ def error_rate(model: nn.Module, examples: Examples, device: str | torch.device 
 def _wrong(scores: Tensor, answer: Tensor) -> Tensor:
     """Whether class scores `[example, class]` miss the answer `[example]`: the largest of NaN is no answer."""
     return (scores.argmax(-1) != answer) | scores.isnan().any(-1)
+
+
+def _require_finite(model: nn.Module, step: int) -> None:
+    """Raise `DivergedError` if the last step left parameters that are not finite: there may be no loss that tells."""
+    for name, parameter in model.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            raise DivergedError(step, name, 0, "lower learning_rate or clip")
 
 
 def _require_examples(examples: Examples) -> None:

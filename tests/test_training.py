@@ -154,6 +154,28 @@ def test_a_loss_that_diverges_stops_the_run():
         fit(model, lambda model, batch: model(batch[0]).sum() * float("inf"), batches, validate)
 
 
+@pytest.mark.parametrize("validated", [True, False])
+def test_weights_that_diverge_in_the_last_step_are_not_kept(tmp_path, validated):
+    model, objective, batches, _ = problem()
+    steps = iter(range(100))
+
+    def diverges(model, batch):
+        loss = objective(model, batch)
+        return loss if next(steps) < 15 else loss - loss.detach() + (model.weight * 0).sqrt().sum()
+
+    with pytest.raises(fw.DivergedError, match="weight became NaN or infinite at step 15"):
+        fit(
+            model,
+            diverges,
+            batches,
+            (lambda model: 0.0) if validated else None,
+            epochs=2,
+            checkpoints=tmp_path,
+        )
+    assert load_checkpoint(tmp_path / "last.pt")["rows"][-1]["loss"] > 0
+    assert len(load_checkpoint(tmp_path / "last.pt")["rows"]) == 1
+
+
 @pytest.fixture
 def unread(monkeypatch):
     """Losses wait before they are read, as on a GPU; 8 steps are an epoch."""

@@ -31,7 +31,8 @@ def choose(compared: xr.Dataset) -> xr.Dataset:
         `chosen` `[criterion, protocol]`, names joined by commas where there are several dimensions, and the errors
         of what was chosen on the protocol left out, `chosen_error` and `chosen_shape_error`. Criteria: squared error
         and log-likelihood of each of the other protocols, left out in turn too; Takeuchi's information criterion
-        of the fit to the other protocols.
+        of the fit to the other protocols. What has NaN is never chosen; where all have, `chosen` is `"none"` and its
+        errors are NaN.
     """
     import xarray as xr
 
@@ -39,16 +40,18 @@ def choose(compared: xr.Dataset) -> xr.Dataset:
     flat = compared.stack(candidate=axes, create_index=False)
     labels = [", ".join(map(str, names)) for names in zip(*(flat[axis].values for axis in axes))]
     names = np.array(labels, dtype=object)
-    best = xr.concat(
-        [(sign * flat[name]).argmin("candidate") for name, sign in CRITERIA.values()],
+    values = xr.concat(
+        [sign * flat[name] for name, sign in CRITERIA.values()],
         xr.DataArray(np.array(list(CRITERIA), dtype=object), dims="criterion", name="criterion"),
     )
-    result = best.copy(data=names[best.values]).rename("chosen").to_dataset()
+    known = values.notnull().any("candidate")
+    best = values.clip(max=np.finfo(float).max).fillna(np.inf).argmin("candidate")  # NaN after any number
+    result = best.copy(data=np.where(known, names[best.values], "none")).rename("chosen").to_dataset()
     result["chosen"].attrs = {"units": "1", "long_name": "chosen without this protocol"}
     for kind in ("error", "shape_error"):
         source = flat[f"held_out_{kind}"]
         attrs = {"units": "1", "long_name": f"{source.long_name}, of what was chosen"}
         result[f"chosen_{kind}"] = (
-            source.isel(candidate=best).drop_vars(axes, errors="ignore").assign_attrs(attrs)
+            source.isel(candidate=best).where(known).drop_vars(axes, errors="ignore").assign_attrs(attrs)
         )
     return result.transpose("criterion", "protocol")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import combinations
@@ -78,12 +80,13 @@ def compare_rules(
         `fitted_error`; `prediction` (held out) and `fitted` `[rule, protocol, pulse]`; `log_likelihood`, `aic`,
         `bic`, `tic`, `parameters`, `agreement` `[rule]`; `held_out_log_likelihood`; `inner_error`,
         `inner_log_likelihood`, `inner_tic` `[rule, protocol]`, which know nothing of the protocol; and what is
-        chosen by them, `chosen`, `chosen_error`, `chosen_shape_error` `[criterion, protocol]`.
+        chosen by them, `chosen`, `chosen_error`, `chosen_shape_error` `[criterion, protocol]`. A rule that gives no
+        positive responses from any start has NaN, with a warning, and is never chosen.
 
     Raises
     ------
     ConfigError
-        Fewer than three protocols, no rule, or anything that `fwsim.fit` refuses.
+        Fewer than three protocols, no rule, none that gives positive responses, or anything that `fwsim.fit` refuses.
     """
     check_count("starts", starts, 1)
     check_count("seed", seed, 0)
@@ -113,7 +116,18 @@ def compare_rules(
             columns.append(_leave_out(problem, data, folds, starts, seed))
             advance(rule=label)
     stacked = {name: torch.stack([column[name] for column in columns]) for name in columns[0]}
+    _say_what_failed(list(named), stacked["log_likelihood"], starts)
     return _dataset(list(named), data, stacked)
+
+
+def _say_what_failed(names: list[str], log_likelihood: Tensor, starts: int) -> None:
+    """Warn of rules without a fit `[rule]`, or raise `ConfigError` if none has one."""
+    failed = [name for name, value in zip(names, log_likelihood.tolist()) if math.isnan(value)]
+    text = f"{', '.join(failed)} gave no positive responses from any of {starts} starts"
+    if len(failed) == len(names):
+        raise ConfigError(f"{text}; give rules that release at every pulse, or more starts")
+    if failed:
+        warnings.warn(f"{text}; its numbers are NaN, and it is not chosen", stacklevel=3)
 
 
 def _named(rules: Sequence[PresynapticRule] | Mapping[str, PresynapticRule]) -> dict[str, PresynapticRule]:
@@ -213,14 +227,16 @@ def _leave_out(problem: Problem, data: Responses, folds: Folds, starts: int, see
     ends, values = climb_all(problem, moments.keep(folds.kept), starts, generator)
     each, best = torch.arange(len(ends)), values.argmax(1)
     z, value = ends[each, best], values[each, best]
+    value = torch.where(value.isfinite(), value, torch.nan)  # −∞: nothing that could have been fitted
     predicted = problem.release(z) * _new_gain(problem, z, folds.kept)[:, None, None]
-    fitted = problem.mean(z[:1])[0]
+    predicted = torch.where(value.isnan()[:, None, None], torch.nan, predicted)
+    fitted = torch.where(value[0].isnan(), torch.nan, problem.mean(z[:1])[0])
     error, shape_error = squared_error(moments.mean, predicted)  # [fold, protocol]
     outside = problem.noise.log_likelihood(moments, predicted, problem.spread(predicted, z)).sum(-1)
     protocols = torch.arange(folds.kept.shape[1])
     inner = error[folds.double, protocols]  # [left out, predicted]
     others = ~torch.eye(len(protocols), dtype=torch.bool)
-    free = len(problem.at.axes)
+    free, singles = len(problem.at.axes), folds.single
     return {
         "held_out_error": error[folds.single, protocols],
         "held_out_shape_error": shape_error[folds.single, protocols],
@@ -228,22 +244,28 @@ def _leave_out(problem: Problem, data: Responses, folds: Folds, starts: int, see
         "prediction": predicted[folds.single, protocols],
         "inner_error": (inner * others).sum(1) / others.sum(1),
         "inner_log_likelihood": (outside[folds.double, protocols] * others).sum(1),
-        "inner_tic": 2 * _penalties(problem, data, z, folds) - 2 * value[folds.single],
+        "inner_tic": 2 * _penalties(problem, data, z[singles], value[singles], folds.kept[singles])
+        - 2 * value[singles],
         "fitted": fitted,
         "fitted_error": squared_error(moments.mean, fitted)[0],
         "log_likelihood": value[0],
         "aic": 2 * free - 2 * value[0],
         "bic": free * moments.count.sum().log() - 2 * value[0],
-        "tic": torch.tensor(2 * curvature(problem, data, z[0]).penalty) - 2 * value[0],
+        "tic": 2 * _penalties(problem, data, z[:1], value[:1], folds.kept[:1])[0] - 2 * value[0],
         "parameters": torch.tensor(free),
-        "agreement": (values[0] >= value[0] - SAME_MAXIMUM).double().mean(),
+        "agreement": torch.where(
+            value[0].isnan(), torch.nan, (values[0] >= value[0] - SAME_MAXIMUM).double().mean()
+        ),
     }
 
 
-def _penalties(problem: Problem, data: Responses, z: Tensor, folds: Folds) -> Tensor:
-    """Effective number of parameters of the fits without one protocol, `[protocol]`."""
-    bends = [curvature(problem, data, z[fold], folds.kept[fold]) for fold in folds.single]
-    return torch.tensor([bend.penalty for bend in bends], dtype=torch.float64)
+def _penalties(problem: Problem, data: Responses, z: Tensor, value: Tensor, kept: Tensor) -> Tensor:
+    """Effective numbers of parameters of fits `[fit, axis]` to the protocols `kept`, NaN where `value` is."""
+    found = [
+        math.nan if failed else curvature(problem, data, end, protocols).penalty
+        for end, failed, protocols in zip(z, value.isnan().tolist(), kept)
+    ]
+    return torch.tensor(found, dtype=torch.float64)
 
 
 def _new_gain(problem: Problem, z: Tensor, kept: Tensor) -> Tensor:

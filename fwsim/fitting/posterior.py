@@ -132,10 +132,12 @@ def natural(at: Coordinates, low: Tensor, high: Tensor) -> dict[str, Interval]:
 
 
 def undetermined(axis: Axis, interval: Interval) -> bool:
-    """Whether an interval reaches a bound of the search, or spans a decade (log) or half the range (others)."""
+    """Whether an interval is NaN, reaches a bound of the search, or spans a decade (log) or half the range (others)."""
     low, high = interval
     slack = 1e-6 * (axis.high - axis.low)
     if axis.scale == "log":
-        return low <= axis.low * (1 + 1e-6) or high >= axis.high * (1 - 1e-6) or high > DECADE * low
-    at_bound = low <= axis.low + slack or high >= axis.high - slack
-    return at_bound or high - low > HALF * (axis.high - axis.low)
+        known = low > axis.low * (1 + 1e-6) and high < axis.high * (1 - 1e-6) and high <= DECADE * low
+    else:
+        inside = low > axis.low + slack and high < axis.high - slack
+        known = inside and high - low <= HALF * (axis.high - axis.low)
+    return not known

@@ -1,5 +1,8 @@
 """Leaving protocols out: that it is done, and what it tells about known synapses."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,10 @@ import xarray as xr
 import fwsim as fw
 from fwsim.fitting import TRAINS, choose, gather, noise_floor, synthetic_table
 from fwsim.fitting.comparison import every_fold, labels, squared_error
+from fwsim.fitting.coordinates import Axis
+from fwsim.fitting.posterior import Interval, undetermined
+from fwsim.rules.base import PresynapticRule
+from fwsim.rules.parameters import number, time_constant
 
 TM = fw.TsodyksMarkram(U=0.15, tau_rec=0.3, tau_facil=0.4)
 RULES = {"right": TM, "wrong": fw.Varela(f=0.5, tau_F=0.1, d=(), tau_D=())}
@@ -66,6 +73,63 @@ def test_a_choice_is_by_the_least_of_each_criterion():
     assert set(choose(both).chosen.values.ravel()) == {"b, y"} or set(choose(both).chosen.values.ravel()) == {
         "y, b"
     }
+
+
+def test_what_has_no_number_is_never_chosen():
+    made = lambda *rows: (("rule", "protocol"), np.array(rows), {"long_name": "error"})  # noqa: E731
+    nan = np.nan
+    one = xr.Dataset(
+        {
+            "held_out_error": made([nan, nan, 3.0], [2.0, 1.0, 4.0]),
+            "held_out_shape_error": made([nan, nan, 3.0], [2.0, 1.0, 4.0]),
+            "inner_error": made([nan, 1.0, nan], [4.0, nan, nan]),
+            "inner_log_likelihood": made([nan, nan, nan], [-np.inf, 2.0, nan]),
+            "inner_tic": made([nan, 6.0, nan], [6.0, 7.0, nan]),
+        },
+        coords={"rule": ["a", "b"], "protocol": ["p", "q", "r"]},
+    )
+    found = choose(one)
+    assert found.chosen.values.tolist() == [["b", "a", "none"], ["b", "b", "none"], ["b", "a", "none"]]
+    np.testing.assert_array_equal(found.chosen_error, [[2, nan, nan], [2, 1, nan], [2, nan, nan]])
+
+
+@dataclass(frozen=True, eq=False)
+class Negative(PresynapticRule):
+    """A rule that cannot be fitted: all that it releases is negative."""
+
+    influx: Any = number(0.2, low=0.0)
+    tau: Any = time_constant(0.1)
+
+    def rest(self):
+        return {"C": 1}
+
+    def drift(self, state):
+        return {"C": (1 - state["C"]) / self.tau}
+
+    def on_pre(self, state):
+        return {**state, "C": state["C"] + self.influx}, -state["C"]
+
+
+@pytest.mark.parametrize("order", [("negative", "right"), ("right", "negative")])
+def test_a_rule_that_cannot_be_fitted_leaves_the_others_alone(order):
+    rules = {"negative": Negative(), "right": TM}
+    with pytest.warns(UserWarning, match="negative gave no positive responses from any of 4 starts"):
+        compared = fw.compare_rules({name: rules[name] for name in order}, TABLE, starts=4)
+    assert (compared.chosen == "right").all()
+    numbers = ["held_out_error", "prediction", "inner_tic", "tic", "log_likelihood", "agreement", "fitted"]
+    assert compared.sel(rule="negative")[numbers].isnull().all().to_array().all()
+    for name in numbers:
+        np.testing.assert_array_equal(compared[name].sel(rule="right"), COMPARED[name].sel(rule="right"))
+    with pytest.raises(fw.ConfigError, match="negative gave no positive responses"):
+        fw.compare_rules({"negative": Negative()}, TABLE, starts=2)
+
+
+@pytest.mark.parametrize("scale", ["log", "logit", "linear"])
+def test_an_interval_that_is_nan_determines_nothing(scale):
+    axis = Axis("x", scale, 0.01, 0.99, (0.1, 0.9), "1")
+    assert not undetermined(axis, Interval(0.2, 0.3))
+    for low, high in [(np.nan, np.nan), (0.2, np.nan), (np.nan, 0.3)]:
+        assert undetermined(axis, Interval(low, high))
 
 
 def test_the_criterion_without_a_protocol_is_that_of_a_fit_without_it():
