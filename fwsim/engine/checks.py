@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fwsim.engine.state import State
+from fwsim.engine.transforms import stands_for_others
 from fwsim.errors import ConfigError, ShapeError, number, whole
 
 
@@ -43,8 +44,11 @@ def _seen(x: Tensor) -> bool:
     """Whether to look at numbers: a GPU has to finish all its work first, so there only at what a user hands in.
 
     What is part of a graph of gradients belongs to a training step, whose loss will tell; what runs without gradients
-    is a simulation, which looks by itself. While a CUDA graph is recorded, looking would break it.
+    is a simulation, which looks by itself. While a CUDA graph is recorded, looking would break it. Under `torch.func` a
+    tensor stands for many.
     """
+    if stands_for_others(x):
+        return False
     if not x.is_cuda:
         return True
     return x.grad_fn is None and torch.is_grad_enabled() and not torch.cuda.is_current_stream_capturing()

@@ -17,6 +17,7 @@ from fwsim.engine import checks
 from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.observer import Block, Observer, at, locate
 from fwsim.engine.state import State
+from fwsim.engine.transforms import transformed
 from fwsim.errors import ConfigError, choice
 from fwsim.rules.memory import MemoryRule
 
@@ -91,9 +92,22 @@ class LSTM(GatedControl):
 
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """See `Control.run`."""
+        if transformed():
+            return self._plain(x, state)
         before = state.hidden[None].contiguous(), self.cell(state)[None].contiguous()
         hidden, (last, cell) = self.lstm(x, before)
         return hidden, State(last[0], cell[0], state.step + x.shape[1])
+
+    def _plain(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """The same step by step: torch's own has no rule for vmap."""
+        hidden, cell, states = state.hidden, self.cell(state), []
+        from_input, from_hidden, *biases = (weight for _, weight in self.lstm.named_parameters())
+        for drive in linear(x, from_input, biases[0] + biases[1]).unbind(1):
+            take, forget, new, read = (drive + hidden @ from_hidden.T).chunk(4, dim=1)
+            cell = forget.sigmoid() * cell + take.sigmoid() * new.tanh()
+            hidden = read.sigmoid() * cell.tanh()
+            states.append(hidden)
+        return torch.stack(states, dim=1), State(hidden, cell, state.step + x.shape[1])
 
 
 class LayerNormLSTM(GatedControl):

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 import torch
 
 from fwsim.engine.kernels import numba_cost, triton_cost
+from fwsim.engine.transforms import transformed
 from fwsim.errors import ConfigError, choice
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.memory import MemoryRule
@@ -162,6 +163,8 @@ def _obstacle(kernel: str, rule: MemoryRule | None, dtype: torch.dtype, device: 
         return f"the memory rule {type(rule).__name__}"
     if dtype not in DTYPES[kernel]:
         return str(dtype)
+    if transformed():
+        return "under torch.func or forward-mode differentiation"
     if device != home(kernel) and not (kernel == "triton" and _interpreted()):
         return f"the device {device!r}"
     return None if _installed(kernel) else f"without {kernel} installed"

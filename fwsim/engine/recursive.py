@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from fwsim.engine import checks
 from fwsim.engine.cell import Read
 from fwsim.engine.network import FastWeightNetwork
-from fwsim.errors import ConfigError
+from fwsim.engine.transforms import transformed
+from fwsim.errors import ConfigError, choice
 from fwsim.rules.hebbian import Hebbian
 
 COMPILED = (torch.float32, torch.float64)
@@ -45,6 +46,8 @@ class RecursiveNetwork(nn.Module):
         S, iterations of the inner loop.
     dt
         Seconds a step.
+    kernel
+        `"reference"` (plain torch, the truth, which can be differentiated twice) or `"auto"` (compiled where possible).
 
     Examples
     --------
@@ -64,8 +67,12 @@ class RecursiveNetwork(nn.Module):
         weights: Sequence[int] | None = None,
         inner_steps: int = 1,
         dt: float = 1.0,
+        *,
+        kernel: str = "auto",
     ) -> None:
         super().__init__()
+        choice("kernel", kernel, ("auto", "reference"))
+        self.kernel = kernel
         weights = [0] * len(stored) if weights is None else weights
         if not len(stored) == len(cleared) == len(weights) > 0:
             raise ConfigError(
@@ -102,7 +109,8 @@ class RecursiveNetwork(nn.Module):
             raise ConfigError(f"x has {x.shape[1]} steps, the network {len(self.stored)}; give as many")
         drives = self._drives(x)
         like = drives[0]
-        compiled = like.device.type == "cpu" and like.dtype == self._sets()[0].W.dtype in COMPILED
+        fits = like.device.type == "cpu" and like.dtype == self._sets()[0].W.dtype in COMPILED
+        compiled = fits and self.kernel == "auto" and not transformed()
         hidden = (self._compiled if compiled else self._plain)(drives, blocked).transpose(0, 1)
         return hidden, hidden[:, [step for step, stored in enumerate(self.stored) if stored]]
 

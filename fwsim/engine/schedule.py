@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fwsim.engine.kernels.numba_schedule import Kept, settle, unsettle
+from fwsim.engine.transforms import once_differentiable
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +78,7 @@ class ScheduledRun(torch.autograd.Function):
         return hidden
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @once_differentiable
     def backward(ctx: Any, *gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Go back through all steps; the gradient of W is one product for each set of weights."""
         states, normal, scale, attention, W, gain = ctx.saved_tensors

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from fwsim.engine.kernels.codes import NORMALISATIONS
 from fwsim.engine.kernels.gradients import of_table, room_for_table
@@ -18,6 +17,7 @@ from fwsim.engine.kernels.numba_room import Kept, Sizes, Stored, new_adjoint_roo
 from fwsim.engine.kernels.numba_threads import share_out, thread_count
 from fwsim.engine.kernels.numba_vectors import padded
 from fwsim.engine.kernels.numba_weights import of_weights
+from fwsim.engine.transforms import once_differentiable
 
 # Numbers kept for the way back, in units of batch·time·unit; beyond, the inner loop is run again.
 KEPT_STATES = 3

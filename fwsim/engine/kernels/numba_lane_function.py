@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from fwsim.engine.kernels.gradients import of_table, room_for_table
 from fwsim.engine.kernels.numba_function import KEPT_STATES, arrays, like
@@ -23,6 +22,7 @@ from fwsim.engine.kernels.numba_lane_pairs import new_lane_pairs
 from fwsim.engine.kernels.numba_lanes import lane_count
 from fwsim.engine.kernels.numba_room import Sizes
 from fwsim.engine.kernels.numba_threads import share_out, thread_count
+from fwsim.engine.transforms import once_differentiable
 
 
 def run_lanes(sizes: Sizes, inner: bool, *tensors: Tensor, differentiable: bool) -> tuple[Tensor, ...]:

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from llvmlite import binding as llvm
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import linear
 
 from fwsim.engine.kernels import gradients
 from fwsim.engine.kernels.numba_matrices import outer_products, product
+from fwsim.engine.transforms import once_differentiable
 
 # Multiplications, and inputs, from which on products of our own are faster than a slow BLAS.
 LEAST = 2**21, 16

@@ -33,7 +33,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from fwsim.engine.kernels import (
     triton_held_backward,
@@ -52,6 +51,7 @@ from fwsim.engine.kernels.triton_room import (
     tile,
     warps,
 )
+from fwsim.engine.transforms import once_differentiable
 
 
 def run_forward(sizes: Sizes, inner: bool, differentiable: bool, *tensors: Tensor) -> tuple[Tensor, ...]:

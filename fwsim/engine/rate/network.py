@@ -21,6 +21,7 @@ from fwsim.engine.rate.projection import Projection, synapses
 from fwsim.engine.rate.state import initial, pack, unpack
 from fwsim.engine.rate.step import Stepper
 from fwsim.engine.state import State
+from fwsim.engine.transforms import stands_for_others
 from fwsim.errors import ConfigError, ShapeError, choice
 from fwsim.rules.hebbian import Hebbian
 
@@ -183,7 +184,7 @@ class RateNetwork(nn.Module):
 
     def kicks(self, state: State, steps: int, seed: int) -> Tensor | None:
         """Noise that each of the next steps adds to h, `[time, batch, unit]`; `None` without noise."""
-        if not bool((self.noise > 0).any()):
+        if not stands_for_others(self.noise) and not bool((self.noise > 0).any()):
             return None
         normal = standard_normal(
             seed, state.step, state.step + steps, tuple(state.hidden.shape), self.weights[0]

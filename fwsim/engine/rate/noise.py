@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fwsim.engine.transforms import outside_transforms
+
 CHUNK = 64  # steps drawn at once
 
 
@@ -17,7 +19,8 @@ def standard_normal(seed: int, start: int, stop: int, shape: tuple[int, ...], li
     if stop <= start:
         return like.new_zeros(0, *shape)
     chunks = range(start // CHUNK, (stop - 1) // CHUNK + 1)
-    drawn = torch.cat([_chunk(seed, index, shape, like.dtype) for index in chunks])
+    with outside_transforms():
+        drawn = torch.cat([_chunk(seed, index, shape, like.dtype) for index in chunks])
     first = chunks.start * CHUNK
     return drawn[start - first : stop - first].to(like.device)
 
