@@ -8,6 +8,7 @@ import time
 import pytest
 
 from fwsim import cli
+from fwsim.study import Run
 
 HEAVY = (
     "torch", "xarray", "brian2", "zarr", "dask", "numba", "triton", "matplotlib",
@@ -183,13 +184,12 @@ def test_ctrl_c_keeps_what_was_done_and_resume_goes_on(fwsim, toy):
 
     manifest = json.loads((toy / "here" / "run.json").read_text())
     assert manifest["state"] == "interrupted"
-    manifest["configuration"].update(pause=0.0)  # the test need not wait for the rest
-    (toy / "here" / "run.json").write_text(json.dumps(manifest))
+    Run(toy / "here").update(
+        configuration={**manifest["configuration"], "pause": 0.0}
+    )  # not to wait for the rest
     code, out, _ = fwsim("resume", "here")
     assert code == 0
     assert "time constant (s)" in out
-    from fwsim.study import Run
-
     assert Run(toy / "here").recording.attrs["began_at"] >= done
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fwsim.cli import terminal
+from fwsim.cli.trust import Trust, trusted
 from fwsim.study.arguments import AnalysisFile, RunFolder
 
 
@@ -15,8 +16,9 @@ def analyse(
     /,
     *,
     analysis: Annotated[AnalysisFile | None, Parameter(show_default=False)] = None,
+    trust: Trust = False,
 ) -> None:
-    """Analyse a run: table on the terminal, figures and results in its folder.
+    """Analyse a run: table on the terminal, figures and results in its folder. Executes the run's analysis.py.
 
     Parameters
     ----------
@@ -24,7 +26,10 @@ def analyse(
         Its folder.
     analysis
         Another analysis than the run's own: a path or a name.
+    trust
+        Execute the run's own code also if it was changed, or if another user made the run.
     """
     from fwsim import study
 
-    terminal.report(study.analyse(run, analysis))
+    trust = trusted(run, trust, "analysis.py") if analysis is None else trust
+    terminal.report(study.analyse(run, analysis, trust=trust))

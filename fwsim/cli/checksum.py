@@ -6,15 +6,29 @@ from fwsim.study.arguments import RunFolder
 
 
 def checksum(run: RunFolder, /) -> None:
-    """Print the SHA-256 of every recorded variable of a run, to compare copies and repetitions.
+    """Compare all files of a finished run with what it left, and print the SHA-256 of every recorded variable.
+
+    The values are read, and nothing is executed. Copies and repetitions of a run print the same; wall times are left
+    out. Where a file differs, is missing or is extra, its name is printed instead, and the exit code is 1.
 
     Parameters
     ----------
     run
         Its folder.
     """
+    from fwsim.errors import RecordingError
     from fwsim.recording import checksums
+    from fwsim.study.integrity import damage
     from fwsim.study.runs import find_run
 
-    for name, digest in sorted(checksums(find_run(run).recording).items()):
+    found = find_run(run)
+    damaged = damage(found)
+    for line in damaged:
+        print(line)
+    if damaged:
+        files = f"{len(damaged)} {'file is' if len(damaged) == 1 else 'files are'}"
+        raise RecordingError(
+            f"{found.folder}: {files} not as the run left it; restore from a copy, or run again"
+        )
+    for name, digest in sorted(checksums(found.recording).items()):
         print(f"{digest}  {name}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fwsim.study import Run
 
 
-def conclude_run(run: Run, analyse: bool) -> None:
+def conclude_run(run: Run, analyse: bool, *, trust: bool) -> None:
     """Say where the recording is, and analyse it if asked to; of several processes the first one does."""
     from fwsim import study
 
@@ -24,7 +24,7 @@ def conclude_run(run: Run, analyse: bool) -> None:
 
     print(f"recorded: {run.folder}")
     if analyse and run.analysis.is_file():
-        terminal.report(study.analyse(run))
+        terminal.report(study.analyse(run, trust=trust))
     elif analyse:
         print(f"no analysis: write analysis/{run.manifest['experiment']}.py to have one")
 

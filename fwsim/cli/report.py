@@ -6,13 +6,18 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fwsim.cli.trust import Trust, trusted
 from fwsim.study.arguments import NewPath, RunFolders
 
 
 def report(
-    runs: RunFolders, /, *, to: Annotated[NewPath | None, Parameter(show_default=False)] = None
+    runs: RunFolders,
+    /,
+    *,
+    to: Annotated[NewPath | None, Parameter(show_default=False)] = None,
+    trust: Trust = False,
 ) -> None:
-    """Write one self-contained HTML page about one or several runs.
+    """Write one self-contained HTML page about one or several runs. Executes their experiment.py and analysis.py.
 
     Parameters
     ----------
@@ -20,7 +25,10 @@ def report(
         Their folders.
     to
         The file; by default report.html in the run's folder, or in this one for several.
+    trust
+        Execute the runs' own code also if it was changed, or if another user made them.
     """
     from fwsim import study
 
-    print(study.write_report(runs, to))
+    trust = all(trusted(run, trust) for run in runs)
+    print(study.write_report(runs, to, trust=trust))

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from fwsim.cli import terminal
 from fwsim.cli.conclusion import conclude_run, conclude_sweep, failures_are_concluded
+from fwsim.cli.trust import Trust, trusted
 from fwsim.errors import ConfigError
 from fwsim.study.arguments import Device, RunFolder, Scheduler
 
@@ -22,8 +23,11 @@ def resume(
     scheduler: Annotated[Scheduler | None, Parameter(show_default=False)] = None,
     cluster: Annotated[list[str] | None, Parameter(negative="", show_default=False)] = None,
     retry_failed: Annotated[bool, Parameter(negative="")] = False,
+    trust: Trust = False,
 ) -> None:
     """Go on with a run or sweep that was interrupted, killed or failed; only what is missing is done.
+
+    Executes the run's experiment.py.
 
     Parameters
     ----------
@@ -41,16 +45,19 @@ def resume(
         Of a sweep: option of the Slurm jobs, KEY=VALUE: memory=8GB, walltime=02:00:00, queue=gpu.
     retry_failed
         Also run the points of a sweep that failed.
+    trust
+        Execute the run's own code also if it was changed, or if another user made the run.
     """
     from fwsim import study
     from fwsim.study.runs import find_run
     from fwsim.study.sweep_cluster import parse_options
 
     found = find_run(run)
+    trust = trusted(run, trust)
     if "sweep" not in found.manifest:
         if workers or scheduler or cluster or retry_failed:
             raise ConfigError(f"{found.folder} is no sweep; leave out the options of sweeps")
-        conclude_run(study.resume(found, device=device), analyse is not False)
+        conclude_run(study.resume(found, device=device, trust=trust), analyse is not False, trust=trust)
         return
     with failures_are_concluded():
         study.resume_sweep(
@@ -60,7 +67,8 @@ def resume(
             scheduler=scheduler,
             cluster=parse_options(cluster or ()),
             retry_failed=retry_failed,
+            trust=trust,
         )
     conclude_sweep(found.folder)
     if analyse:
-        terminal.report(study.analyse(found))
+        terminal.report(study.analyse(found, trust=trust))

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from cyclopts import App, Parameter
 
 from fwsim.cli.conclusion import conclude_run
+from fwsim.cli.trust import Trust, trusted
 from fwsim.cli.usage import EXAMPLES, asks_for_usage, experiment_first, print_usage
 from fwsim.distributed import processes
 from fwsim.study.arguments import Device, NewPath, RunFolder
@@ -25,7 +26,9 @@ AGAIN = App(
 def run(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)]) -> int:
     """Run an experiment: fwsim run NAME --option value; fwsim run NAME --help shows its options."""
     if asks_for_usage(tokens):
-        print_usage("run", "Run an experiment, or repeat a run: fwsim run --again RUN [--to FOLDER].")
+        print_usage(
+            "run", "Run an experiment, or repeat a run: fwsim run --again RUN [--to FOLDER] [--trust]."
+        )
         return 0
     if tokens[0] == "--again":
         return _again(tokens[1:])
@@ -47,7 +50,7 @@ def run(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)
         folder=settings.to,
         force=settings.force,
     )
-    conclude_run(done, settings.analyse)
+    conclude_run(done, settings.analyse, trust=True)
     return 0
 
 
@@ -58,8 +61,11 @@ def again(
     *,
     to: Annotated[NewPath | None, Parameter(show_default=False)] = None,
     device: Annotated[Device | None, Parameter(show_default=False)] = None,
+    trust: Trust = False,
 ) -> Any:
     """Repeat a finished run or sweep from its own experiment, configuration and seed, and compare what was recorded.
+
+    Executes the run's experiment.py.
 
     Parameters
     ----------
@@ -69,10 +75,12 @@ def again(
         Folder of the repetition, instead of one named after experiment and time in runs/.
     device
         Another device than that of the run: auto, cpu, cuda, cuda:1.
+    trust
+        Execute the run's own code also if another user made the run.
     """
     from fwsim import study
 
-    return study.again(run, folder=to, device=device)
+    return study.again(run, folder=to, device=device, trust=trusted(run, trust))
 
 
 def _again(tokens: Sequence[str]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,8 @@ from fwsim.distributed import processes
 from fwsim.errors import ConfigError
 from fwsim.recording import Difference, first_difference
 from fwsim.study import execute, files, runs
-from fwsim.study.experiment import load_experiment
+from fwsim.study import trust as trusted
+from fwsim.study.execute import own_experiment
 from fwsim.study.runs import Run
 from fwsim.study.sweep_run import sweep_again
 
@@ -37,7 +37,11 @@ class Repetition:
 
 
 def again(
-    given: str | Path | Run, *, folder: str | Path | None = None, device: str | None = None
+    given: str | Path | Run,
+    *,
+    folder: str | Path | None = None,
+    device: str | None = None,
+    trust: bool = False,
 ) -> Repetition:
     """Repeat a finished run or sweep from its own experiment, configuration, seed and device, and compare recordings.
 
@@ -49,11 +53,15 @@ def again(
         Of the repetition; as for `run` when not given.
     device
         Another device than that of the run.
+    trust
+        Execute the run's copy of the experiment, and take over its analysis, also if another user made the run.
 
     Raises
     ------
     ConfigError
-        It is not finished, or its copy of the experiment was changed since.
+        It is not finished, its copy of the experiment was changed since, or it is not trusted.
+    RecordingError
+        Something in its folder is not as the run left it.
     """
     first = runs.find_run(given)
     manifest = first.manifest
@@ -61,20 +69,20 @@ def again(
         raise ConfigError(f"{first.folder} is {first.state}; only finished runs can be repeated and compared")
     if files.fingerprint(first.experiment) != manifest["source_sha256"]:
         raise ConfigError(f"{first.experiment} was changed since the run; run it anew instead")
+    first.check(first.recording_path.name)
+    trusted.check(first, trust=trust)
     repeat = sweep_again if "sweep" in manifest else _run_again
-    second = repeat(first, folder=folder, device=device)
+    second = repeat(first, folder=folder, device=device, trust=trust)
     return processes().from_first(lambda: _compared(first, second))
 
 
 def _compared(first: Run, second: Run) -> Repetition:
-    if first.analysis.is_file():
-        shutil.copyfile(first.analysis, second.analysis)
     return Repetition(second, first_difference(first.recording, second.recording), _changed(first, second))
 
 
-def _run_again(first: Run, *, folder: str | Path | None, device: str | None) -> Run:
+def _run_again(first: Run, *, folder: str | Path | None, device: str | None, trust: bool) -> Run:
     manifest = first.manifest
-    experiment = load_experiment(first.experiment, name=manifest["experiment"])
+    experiment = own_experiment(first, trust=trust)
     return execute.run(
         experiment,
         experiment.configure(manifest["configuration"]),

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from fwsim.errors import ConfigError, choice
 from fwsim.measure import bootstrap
 from fwsim.study import files
+from fwsim.study import trust as trusted
 from fwsim.study.analysis import Report, save_report
 from fwsim.study.figures import COLOURS, figure, house_style
 from fwsim.study.runs import Run, find_run
@@ -63,7 +64,7 @@ class Versions:
         return self.kind in ("trajectory", "response")
 
 
-def compare(given: str | Path | Run, analysis: str | Path | None = None) -> Report:
+def compare(given: str | Path | Run, analysis: str | Path | None = None, *, trust: bool = False) -> Report:
     """Compare both versions of a run's model; write numbers, table and figure into its folder `agreement`.
 
     Parameters
@@ -72,30 +73,40 @@ def compare(given: str | Path | Run, analysis: str | Path | None = None) -> Repo
         The run, its folder, or the folder's name in `./runs`.
     analysis
         Another analysis than the run's own: a path or a name.
+    trust
+        Execute the run's own analysis also if it was changed, or if another user made the run.
 
     Raises
     ------
     ConfigError
-        No such run, or its analysis knows no two versions.
+        No such run, its analysis knows no two versions, or is not trusted.
+    RecordingError
+        The run is not as it was when it was finished.
     StudyError
         The analysis failed.
     """
     run = find_run(given)
-    path = run.analysis if analysis is None else files.find(analysis, "analysis")
-    if not path.is_file() or not hasattr(module := files.load(path, ()), FUNCTION):
+    path, source = run.analysis.resolve(), None
+    if analysis is not None:
+        path = files.find(analysis, "analysis")
+    elif path.is_file():
+        source = trusted.source(run, run.analysis.name, trust=trust)
+    if not path.is_file() or not hasattr(module := files.load(path, (), source), FUNCTION):
         raise ConfigError(
             f"{run.manifest['experiment']} is not compared: its analysis defines no {FUNCTION}(result); "
             "run one that has a spiking and a tensor version, e.g. working_memory or hebbian_memory"
         )
+    run.check(run.recording_path.name)
     recording = run.recording
     with files.running(path):
         result = agreement(module.versions(module.analyse(recording)))
         with house_style():
             figures = {"agreement": plot(result)}
     folder = run.folder / "agreement"
-    folder.mkdir(exist_ok=True)
     made = table(result)
-    return Report(result, made, tuple(save_report(folder, result, made, figures)))
+    return Report(
+        result, made, tuple(save_report(folder, result, made, figures, run.manifest.get("digests")))
+    )
 
 
 def agreement(versions: Sequence[Versions]) -> xr.Dataset:

@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 
 from fwsim.errors import ConfigError, RecordingError
 from fwsim.recording import write_netcdf
-from fwsim.study import files
+from fwsim.study import files, results
+from fwsim.study import trust as trusted
 from fwsim.study.figures import house_style, save_animation, save_figure
 from fwsim.study.runs import Run, find_run
 
@@ -48,7 +49,7 @@ class Report:
         return self.files[0].parent
 
 
-def analyse(given: str | Path | Run, analysis: str | Path | None = None) -> Report:
+def analyse(given: str | Path | Run, analysis: str | Path | None = None, *, trust: bool = False) -> Report:
     """Analyse a run and write numbers, table and figures into its folder.
 
     Parameters
@@ -58,27 +59,31 @@ def analyse(given: str | Path | Run, analysis: str | Path | None = None) -> Repo
     analysis
         Another analysis than the run's own: a path or a name. Its files go to
         `results-<name>` instead of `results`.
+    trust
+        Execute the run's own analysis also if it was changed, or if another user made the run.
 
     Raises
     ------
     ConfigError
-        No such run or analysis, or the file lacks `analyse` or `plot`.
+        No such run or analysis, it is not trusted, or the file lacks `analyse` or `plot`.
     RecordingError
-        The run has no recording.
+        The run has no recording, or is not as it was when it was finished.
     StudyError
         The analysis failed.
     """
-    run = find_run(given)
+    run, source = find_run(given), None
     if analysis is None:
-        path, folder, name = run.analysis, run.folder / "results", run.manifest["experiment"]
+        path, folder, name = run.analysis.resolve(), run.folder / "results", run.manifest["experiment"]
         if not path.is_file():
             raise ConfigError(
                 f"{run.folder} has no analysis; write analysis/{name}.py and name it with --analysis"
             )
+        source = trusted.source(run, run.analysis.name, trust=trust)
     else:
         path = files.find(analysis, "analysis")
         folder, name = run.folder / f"results-{path.stem}", path.stem
-    module = files.load(path, ("analyse", "plot"))
+    module = files.load(path, ("analyse", "plot"), source)
+    run.check(run.recording_path.name)
     recording = run.recording
     log.info("%s: analysing with %s", run.folder, path)
     with files.running(path):
@@ -89,8 +94,9 @@ def analyse(given: str | Path | Run, analysis: str | Path | None = None) -> Repo
         figures = plotted if isinstance(plotted, Mapping) else {name: plotted}
         for each in figures.values():
             _checked(each, Figure | Animation, "plot")
-        folder.mkdir(exist_ok=True)
-        return Report(result, table, tuple(save_report(folder, result, table, figures)))
+    return Report(
+        result, table, tuple(save_report(folder, result, table, figures, run.manifest.get("digests")))
+    )
 
 
 def configuration(recording: xr.Dataset) -> dict[str, Any]:
@@ -124,18 +130,36 @@ def _table(module: ModuleType, result: xr.Dataset) -> pd.DataFrame | None:
 
 
 def save_report(
-    folder: Path, result: xr.Dataset, table: pd.DataFrame | None, figures: Mapping[str, Figure | Animation]
+    folder: Path,
+    result: xr.Dataset,
+    table: pd.DataFrame | None,
+    figures: Mapping[str, Figure | Animation],
+    of: str | None = None,
 ) -> list[Path]:
-    """Write `result.nc`, `table.csv`, all figures and animations, and return their paths."""
-    written = [folder / "result.nc"]
-    written[0].unlink(missing_ok=True)
-    write_netcdf(result, written[0])
-    if table is not None:
-        written.append(folder / "table.csv")
-        table.to_csv(written[-1], index=False)
-    for name, made in figures.items():
-        if isinstance(made, Animation):
-            written += save_animation(made, folder, name)
-        else:
-            written += save_figure(made, folder, name)
-    return written
+    """Write `result.nc`, `table.csv`, all figures and animations, and return their paths.
+
+    The folder is whole or absent, with the digests of its files and of the run that they are `of`.
+    """
+    written = ["result.nc"]
+    with results.renewed(folder, of) as draft:
+        write_netcdf(result, draft / written[0])
+        if table is not None:
+            written.append("table.csv")
+            table.to_csv(draft / written[-1], index=False)
+        for name, made in figures.items():
+            plain_name(name)
+            if isinstance(made, Animation):
+                saved = save_animation(made, draft, name)
+            else:
+                saved = save_figure(made, draft, name)
+            written += [path.name for path in saved]
+    return [folder / name for name in written]
+
+
+def plain_name(name: str) -> str:
+    """Name of a figure, which must not lead to another folder."""
+    if not name or name != Path(name).name or name.startswith("."):
+        raise ConfigError(
+            f"figure {name!r} cannot be stored; give a name without '/' that begins with a letter"
+        )
+    return name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from fwsim.distributed import processes
 from fwsim.engine import checks
 from fwsim.errors import whole
 from fwsim.progress import Advance, track
+from fwsim.study.writing import make_folder, write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,9 +55,7 @@ class Context:
     @property
     def checkpoints(self) -> Path:
         """Folder of the run's checkpoints, made when first asked for."""
-        folder = self.folder / "checkpoints"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return make_folder(self.folder / "checkpoints")
 
     @property
     def recording(self) -> Path:
@@ -84,10 +82,8 @@ class Context:
 
         table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
         path = self.folder / "tables" / f"{name}.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".csv.part")
-        table.to_csv(draft, index=False)
-        os.replace(draft, path)
+        make_folder(path.parent)
+        write_file(path, table.to_csv(index=False))
         return path
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import shutil
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,12 +23,14 @@ import xarray as xr
 from fwsim.distributed import processes
 from fwsim.errors import ConfigError, FwsimError
 from fwsim.recording import can_resume, provenance
-from fwsim.study import files, runs
+from fwsim.study import files, places, runs
+from fwsim.study import trust as trusted
 from fwsim.study.config import Config
 from fwsim.study.context import Context, pick_device
-from fwsim.study.experiment import Experiment, load_experiment
+from fwsim.study.experiment import Experiment, from_module, load_experiment
 from fwsim.study.runs import Run
 from fwsim.study.store import save_recording
+from fwsim.study.writing import remove_drafts, write_file
 
 log = logging.getLogger(__name__)
 
@@ -95,28 +98,35 @@ def run(
         folder = together.from_first(lambda: runs.fresh_folder(experiment.name, seed))
     context = Context(Path(folder), seed, pick_device(device))
     entries = origin(config, seed, _shared(context.device))
-    started = together.from_first(lambda: begin(experiment, context.folder, entries, force=force))
-    _execute(started, experiment, config, context)
+    with ExitStack() as held:
+        started = together.from_first(
+            lambda: held.enter_context(begin(experiment, context.folder, entries, force=force))
+        )
+        _execute(started, experiment, config, context)
     return started
 
 
-def begin(experiment: Experiment, folder: Path, entries: Mapping[str, Any], *, force: bool) -> Run:
-    """Make the folder of a run, with its manifest and the sources of experiment and analysis."""
+@contextmanager
+def begin(experiment: Experiment, folder: Path, entries: Mapping[str, Any], *, force: bool) -> Iterator[Run]:
+    """Make the folder of a run, with its manifest and the sources of experiment and analysis, and hold it."""
+    run = Run(folder)
+    sources = {run.experiment.name: experiment.path}
+    analysis = files.find_analysis(experiment.path)
+    if analysis is not None:
+        sources[run.analysis.name] = analysis
     manifest = {
         "experiment": experiment.name,
         "question": experiment.question,
         "source_sha256": files.fingerprint(experiment.path),
+        "analysis_sha256": analysis and files.fingerprint(analysis),
         "state": "running",
         **entries,
     }
-    sources = {Run(folder).experiment.name: experiment.path}
-    analysis = files.find_analysis(experiment.path)
-    if analysis is not None:
-        sources[Run(folder).analysis.name] = analysis
-    return runs.create(folder, manifest, sources, force=force)
+    with places.create(folder, manifest, sources, force=force):
+        yield run
 
 
-def resume(given: str | Path | Run, *, device: str | None = None) -> Run:
+def resume(given: str | Path | Run, *, device: str | None = None, trust: bool = False) -> Run:
     """Go on with a run that was interrupted or failed, from its own sources and checkpoints.
 
     Parameters
@@ -125,58 +135,78 @@ def resume(given: str | Path | Run, *, device: str | None = None) -> Run:
         The run, its folder, or the folder's name in `./runs`.
     device
         Another device than the run began on.
+    trust
+        Execute the run's copy of the experiment also if it was changed, or if another user made the run.
 
     Raises
     ------
     ConfigError
-        It is finished, or running in another process.
+        It is finished, running in another process, or not trusted.
     """
     together = processes()
-    found = together.from_first(lambda: _resumable(given))
-    manifest = found.manifest
-    experiment = load_experiment(found.experiment, name=manifest["experiment"])
-    config = experiment.configure(manifest["configuration"])
-    context = Context(found.folder, manifest["seed"], pick_device(device or manifest["device"]), resume=True)
-    entries = origin(config, context.seed, _shared(context.device))
-    together.from_first(lambda: _reopen(found, entries))
-    _execute(found, experiment, config, context)
+    with ExitStack() as held:
+        found = together.from_first(lambda: held.enter_context(_reopen(given)))
+        manifest = found.manifest
+        experiment = own_experiment(found, trust=trust)
+        config = experiment.configure(manifest["configuration"])
+        device = device or manifest["device"]
+        context = Context(found.folder, manifest["seed"], pick_device(device), resume=True)
+        entries = origin(config, context.seed, _shared(context.device))
+        together.from_first(lambda: note_resumed(found, entries, trust=trust))
+        _execute(found, experiment, config, context)
     return found
 
 
-def _resumable(given: str | Path | Run) -> Run:
+def own_experiment(run: Run, *, trust: bool) -> Experiment:
+    """Experiment of which a run keeps a copy; see `fwsim.study.trust`."""
+    source = trusted.source(run, run.experiment.name, trust=trust)
+    path = run.experiment.resolve()
+    return from_module(files.load(path, ("Config", "run"), source), path, run.manifest["experiment"])
+
+
+@contextmanager
+def _reopen(given: str | Path | Run) -> Iterator[Run]:
+    """Hold a run that can be resumed."""
     found = runs.find_run(given)
-    if found.state in ("finished", "running"):
-        raise ConfigError(f"{found.folder} is {found.state}; only interrupted or failed runs can be resumed")
     if "sweep" in found.manifest:
         raise ConfigError(f"{found.folder} is a sweep; use resume_sweep, or 'fwsim resume'")
-    return found
+    refuse_finished(found)
+    with found.lock():
+        refuse_finished(found)  # by another process, meanwhile
+        yield found
 
 
-def _reopen(run: Run, entries: Mapping[str, Any]) -> None:
-    """Note that a run goes on, and clear away what processes beside the first one left when they were killed."""
+def refuse_finished(run: Run, hint: str = "") -> None:
+    """Raise `ConfigError` for a run that is finished."""
+    if run.manifest["state"] == "finished":
+        raise ConfigError(f"{run.folder} is finished, so nothing can be resumed{hint}")
+
+
+def note_resumed(run: Run, entries: Mapping[str, Any], *, trust: bool) -> None:
+    """Add to the manifest from where, and with which sources, a run goes on; clear away what killed processes left."""
     for left in run.folder.glob(f"{SCRATCH}*"):
         shutil.rmtree(left, ignore_errors=True)
-    note_resumed(run, entries)
-
-
-def note_resumed(run: Run, entries: Mapping[str, Any]) -> None:
-    """Add to the manifest from where, and with which sources, a run goes on."""
+    remove_drafts(run.folder)
     again = {key: entries[key] for key in ("started", "device", "processes", "versions", "commit", "command")}
-    resumed = [*run.manifest.get("resumed", []), again]
-    run.update(source_sha256=files.fingerprint(run.experiment), resumed=resumed)
+    sources = {
+        trusted.DIGESTS[path.name]: files.fingerprint(path)
+        for path in (run.experiment, run.analysis)
+        if trust and path.is_file()
+    }
+    run.update(**sources, resumed=[*run.manifest.get("resumed", []), again])
 
 
 def _execute(run: Run, experiment: Experiment, config: Config, context: Context) -> None:
     if not processes().first:
         _accompany(run, experiment, config, context)
         return
-    with hold(run, experiment):
+    with watch(run, experiment):
         _set_aside(run.recording_path)
         recording = experiment.run(config, context)
         if not isinstance(recording, xr.Dataset):
             raise TypeError(f"run returned {type(recording).__name__}, not the recording (an xarray.Dataset)")
         kind = save_recording(recording, run.recording_path, attributes(run))
-        run.update(state="finished", recording=kind, finished=now())
+        run.finish(recording=kind, finished=now())
 
 
 def _accompany(run: Run, experiment: Experiment, config: Config, context: Context) -> None:
@@ -195,8 +225,8 @@ def _shared(device: torch.device) -> str:
 
 
 @contextmanager
-def hold(run: Run, experiment: Experiment) -> Iterator[None]:
-    """Hold a run's folder while working in it; whatever happens, the manifest says so.
+def watch(run: Run, experiment: Experiment) -> Iterator[None]:
+    """Keep in the manifest of a run that is held how its work ends, whatever happens.
 
     Raises
     ------
@@ -205,28 +235,49 @@ def hold(run: Run, experiment: Experiment) -> Iterator[None]:
     StudyError
         The experiment failed; errors of fwsim pass as they are.
     """
-    with run.lock():
-        run.update(state="running", error=None)
-        log.info(
-            "%s: %s, seed %s, %s", run.folder, experiment.name, run.manifest["seed"], run.manifest["device"]
-        )
-        began = time.monotonic()
-        try:
-            yield
-            log.info("%s: finished after %.1f s", run.folder, time.monotonic() - began)
-        except KeyboardInterrupt:
+    run.update(state="running", error=None, digests=None)
+    manifest = run.manifest
+    log.info("%s: %s, seed %s, %s", run.folder, experiment.name, manifest["seed"], manifest["device"])
+    began = time.monotonic()
+    try:
+        yield
+        log.info("%s: finished after %.1f s", run.folder, time.monotonic() - began)
+    except KeyboardInterrupt:
+        with suppress(OSError):  # a run that nobody holds counts as interrupted
             run.update(state="interrupted", finished=now())
-            raise Interrupted(run) from None
-        except Exception as error:
-            reason = files.place_of(error, experiment.path)
-            (run.folder / "error.txt").write_text(traceback.format_exc())
-            run.update(state="failed", error=reason, finished=now())
-            if isinstance(error, FwsimError):
-                raise
-            where = run.folder / "error.txt"
-            raise files.StudyError(
-                f"{experiment.name} failed: {reason}; the traceback is in {where}"
-            ) from error
+        raise Interrupted(run) from None
+    except Exception as error:
+        failure = _failure(run, experiment, error)
+        if failure is error:
+            raise
+        raise failure from error
+
+
+def _failure(run: Run, experiment: Experiment, error: Exception) -> Exception:
+    """Keep why a run failed, as far as the disk has room, and return what is to be raised."""
+    reason, where = files.place_of(error, experiment.path), run.folder / "error.txt"
+    kept = True
+    try:
+        write_file(where, traceback.format_exc())
+        run.update(state="failed", error=reason, finished=now())
+    except OSError:
+        kept = False
+    if _is_full(error) or not kept:
+        return files.StudyError(
+            f"{run.folder}: {reason}; make room on the disk, then go on with: fwsim resume {run.folder}"
+        )
+    if isinstance(error, FwsimError):
+        return error
+    return files.StudyError(f"{experiment.name} failed: {reason}; the traceback is in {where}")
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is that a disk is full."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _set_aside(recording: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import keyword
-import shutil
+import os
 import sys
 import traceback
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from types import ModuleType
 import fwsim
 from fwsim.errors import ConfigError, FwsimError
 from fwsim.study.names import unknown
+from fwsim.study.writing import write_file
 
 
 class StudyError(FwsimError):
@@ -65,7 +66,13 @@ def find(name: str | Path, kind: str = "experiments") -> Path:
 
 
 def find_analysis(experiment: Path) -> Path | None:
-    """Analysis paired with an experiment file: the one beside its folder, else by name; None without."""
+    """Analysis paired with an experiment file: the one beside its folder, else by name; None without.
+
+    A run's copy of its experiment is paired with its copy of the analysis.
+    """
+    if experiment.name == "experiment.py" and (experiment.parent / "run.json").is_file():
+        analysis = experiment.with_name("analysis.py")
+        return analysis if analysis.is_file() else None
     for folder in (experiment.parent.parent / "analysis", experiment.parent / "analysis"):
         if (folder / experiment.name).is_file():
             return folder / experiment.name
@@ -87,7 +94,12 @@ def question(text: str) -> str:
 
 def fingerprint(path: Path) -> str:
     """SHA-256 of a file's source."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256(path.read_bytes())
+
+
+def sha256(source: bytes) -> str:
+    """SHA-256 of a source."""
+    return hashlib.sha256(source).hexdigest()
 
 
 def load(path: Path, needed: tuple[str, ...], source: bytes | None = None) -> ModuleType:
@@ -162,9 +174,9 @@ def copy_pair(name: str, source: str | Path) -> list[Path]:
     if analysis is not None:
         pairs.append((analysis, Path("analysis", f"{name}.py")))
     for _, target in pairs:
-        if target.exists():
+        if os.path.lexists(target):
             raise ConfigError(f"{target} exists already; choose another name or delete it first")
     for original, target in pairs:
         target.parent.mkdir(exist_ok=True)
-        shutil.copyfile(original, target)
+        write_file(target, original.read_bytes())
     return [target for _, target in pairs]

@@ -18,9 +18,18 @@ import xarray as xr
 
 from fwsim.errors import ConfigError, RecordingError, whole
 from fwsim.progress import track
-from fwsim.study import files, runs, sweep_records
+from fwsim.study import files, places, runs, sweep_records
 from fwsim.study.config import Config
-from fwsim.study.execute import attributes, begin, hold, note_resumed, now, origin
+from fwsim.study.execute import (
+    attributes,
+    begin,
+    note_resumed,
+    now,
+    origin,
+    own_experiment,
+    refuse_finished,
+    watch,
+)
 from fwsim.study.experiment import Experiment, load_experiment
 from fwsim.study.runs import Run
 from fwsim.study.sweep_axes import Axis, Over, few_enough, frozen, parse_axes, parse_seeds
@@ -150,10 +159,12 @@ def sweep(
     return _result(_start(experiment, plan, config, folder, where, force=force))
 
 
-def sweep_again(first: Run, *, folder: str | Path | None = None, device: str | None = None) -> Run:
+def sweep_again(
+    first: Run, *, folder: str | Path | None = None, device: str | None = None, trust: bool = False
+) -> Run:
     """Run a sweep anew at the same points, on this machine, from the sources that its folder keeps."""
     manifest = first.manifest
-    experiment = load_experiment(first.experiment, name=manifest["experiment"])
+    experiment = own_experiment(first, trust=trust)
     config = experiment.configure(manifest["configuration"])
     plan, device = Plan.kept(manifest["sweep"]), device or manifest["device"]
     return _start(experiment, plan, config, folder, (None, None, device, {}), force=False)
@@ -170,13 +181,13 @@ def _start(
 ) -> Run:
     """Run all points of a plan; `where` are scheduler, workers, device and options as `connect` takes them."""
     folder = Path(folder) if folder else runs.fresh_folder(experiment.name, "sweep")
-    runs.check_free(folder, force=force)
+    places.check_free(folder, force=force)
     todo = _batches(experiment, plan, config, files.fingerprint(experiment.path))
     entries = {"sweep": asdict(plan), "points": sum(map(len, todo)), "failed": 0}
     with connect(*where, len(todo)) as client:
         entries = {**origin(config, plan.seeds[0], where[2]), **entries}
-        started = begin(experiment, folder, entries, force=force)
-        _execute(started, experiment, plan, todo, client)
+        with begin(experiment, folder, entries, force=force) as started:
+            _execute(started, experiment, plan, todo, client)
     return started
 
 
@@ -188,6 +199,7 @@ def resume_sweep(
     scheduler: str | None = None,
     cluster: Mapping[str, Any] | None = None,
     retry_failed: bool = False,
+    trust: bool = False,
 ) -> xr.Dataset:
     """Do what is missing of a sweep: points that were never finished, and stale ones.
 
@@ -199,29 +211,38 @@ def resume_sweep(
         As for `sweep`; they may differ from those it began with.
     retry_failed
         Run the points again that failed.
+    trust
+        Execute the sweep's copy of the experiment also if it was changed, or if another user made the sweep.
 
     Raises
     ------
     ConfigError
-        Nothing is missing, or another process is at it.
+        Nothing is missing, another process is at it, or it is not trusted.
     """
     found = runs.find_run(given)
-    manifest = found.manifest
-    if "sweep" not in manifest:
+    if "sweep" not in found.manifest:
         raise ConfigError(f"{found.folder} is not a sweep; use resume")
-    if found.state == "running" or (found.state == "finished" and not (retry_failed and manifest["failed"])):
-        hint = "; --retry-failed runs its failed points again" if manifest["failed"] else ""
-        raise ConfigError(f"{found.folder} is {found.state}, so nothing can be resumed{hint}")
-    experiment = load_experiment(found.experiment, name=manifest["experiment"])
-    plan, config = Plan.kept(manifest["sweep"]), experiment.configure(manifest["configuration"])
-    device = device or manifest["device"]
-    todo = _batches(experiment, plan, config, files.fingerprint(found.experiment))
-    with connect(scheduler, workers, device, cluster or {}, len(todo)) as client:
-        note_resumed(found, origin(config, manifest["seed"], device))
-        if retry_failed:
-            sweep_records.forget_failures(_kept_batches(found))
-        _execute(found, experiment, plan, todo, client)
+    _refuse_finished(found, retry_failed)
+    with found.lock():
+        _refuse_finished(found, retry_failed)  # by another process, meanwhile
+        manifest = found.manifest
+        experiment = own_experiment(found, trust=trust)
+        plan, config = Plan.kept(manifest["sweep"]), experiment.configure(manifest["configuration"])
+        device = device or manifest["device"]
+        todo = _batches(experiment, plan, config, files.fingerprint(found.experiment))
+        with connect(scheduler, workers, device, cluster or {}, len(todo)) as client:
+            note_resumed(found, origin(config, manifest["seed"], device), trust=trust)
+            if retry_failed:
+                found.update(state="interrupted", digests=None)
+                sweep_records.forget_failures(_kept_batches(found))
+            _execute(found, experiment, plan, todo, client)
     return _result(found)
+
+
+def _refuse_finished(run: Run, retry_failed: bool) -> None:
+    failed = run.manifest["failed"]
+    if not (retry_failed and failed):
+        refuse_finished(run, "; --retry-failed runs its failed points again" if failed else "")
 
 
 def finished_points(run: Run) -> int:
@@ -235,10 +256,10 @@ def finished_points(run: Run) -> int:
 def _execute(
     run: Run, experiment: Experiment, plan: Plan, todo: Sequence[Sequence[Point]], client: Any
 ) -> None:
-    """Run what is missing and put the dataset together, while holding the folder."""
+    """Run what is missing and put the dataset together, in a folder that is held."""
     kept = _kept_batches(run)
     try:
-        with hold(run, experiment):
+        with watch(run, experiment):
             sweep_records.discard_drafts(kept)
             began, total = time.monotonic(), sum(map(len, todo))
             known = _do_missing(run, experiment, todo, client)
@@ -249,9 +270,7 @@ def _execute(
                 raise files.StudyError(f"all {total} points failed, the first with {_first_error(ended)}")
             shutil.rmtree(run.recording_path, ignore_errors=True)
             assemble(run.recording_path, plan.space, experiment, ended, attributes(run))
-            run.update(
-                state="finished", recording="whole", finished=now(), wall_time=time.monotonic() - began
-            )
+            run.finish(recording="whole", finished=now(), wall_time=time.monotonic() - began)
             if not failed:
                 shutil.rmtree(kept)
     except LostClusterError as error:

@@ -162,7 +162,10 @@ def test_a_failed_run_can_be_resumed_with_a_mended_copy(toy):
     (toy / "bad" / "experiment.py").write_text(
         (toy / "bad" / "experiment.py").read_text().replace("raise ValueError('no')", "return xr.Dataset()")
     )
-    mended = resume("bad")
+    with pytest.raises(ConfigError, match=r"bad/experiment\.py was changed since the run; read .* --trust"):
+        resume("bad")
+    assert Run(toy / "bad").state == "failed"
+    mended = resume("bad", trust=True)
     assert mended.state == "finished"
     assert mended.manifest["error"] is None
     assert mended.manifest["source_sha256"] == fw.study.files.fingerprint(mended.experiment)

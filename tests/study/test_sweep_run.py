@@ -351,7 +351,9 @@ def test_points_of_a_changed_experiment_are_stale(toy, monkeypatch):
             sweep(batch_size=2)
     copy = toy / "here" / "experiment.py"
     copy.write_text(copy.read_text().replace("total = decay * total", "total = 0 * total"))
-    done = resume_sweep("here", workers=1)
+    with pytest.raises(ConfigError, match=r"here/experiment\.py was changed since the run"):
+        resume_sweep("here", workers=1)
+    done = resume_sweep("here", workers=1, trust=True)
     new = sweep(experiment=copy, folder="new", batch_size=2)
     np.testing.assert_array_equal(done["sum"], new["sum"])
     assert done.attrs["experiment_sha256"] == new.attrs["experiment_sha256"]
@@ -434,7 +436,7 @@ def test_a_kill_while_the_folder_is_made_leaves_nothing(toy, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("fwsim.study.runs.write_json", die)
+        patch.setattr("fwsim.study.manifest.write", die)
         with pytest.raises(KeyboardInterrupt):
             sweep(folder="runs/here")
     assert not (toy / "runs" / "here").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fwsim.errors import ConfigError, FwsimError, RecordingError
-from fwsim.study import agreement, files
+from fwsim.study import agreement, files, results
 from fwsim.study.analysis import analyse
 from fwsim.study.config import unit_of
 from fwsim.study.experiment import load_experiment
@@ -137,18 +137,18 @@ def _make_whole(run: Run) -> Iterator[str]:
         reason = f": {run.manifest['error']}" if run.manifest.get("error") else ""
         yield f"The run is {run.state}{reason}. Go on with: fwsim resume {run.folder}"
         return
+    of = run.manifest.get("digests")
     if not run.analysis.is_file():
         yield "It has no analysis."
-    elif not list((run.folder / "results").glob("*.svg")):
-        analyse(run)
-    judged = run.folder / f"results-{PLAUSIBILITY}"
+    elif results.damage(run.folder / "results", of):
+        analyse(run, trust=True)  # `write_report` has asked
     if (
         "circuits" in run.recording.attrs
-        and not judged.is_dir()
+        and results.damage(run.folder / f"results-{PLAUSIBILITY}", of)
         and PLAUSIBILITY in files.available("analysis")
     ):
         analyse(run, PLAUSIBILITY)
-    if not (run.folder / "agreement").is_dir() and f"def {agreement.FUNCTION}(" in _text(run.analysis):
+    if f"def {agreement.FUNCTION}(" in _text(run.analysis) and results.damage(run.folder / "agreement", of):
         yield f"Its spiking and its tensor version were not compared. Compare them with: fwsim compare {run.folder}"
 
 
@@ -200,7 +200,8 @@ def _said(value: Any) -> str:
 
 def _analysed(run: Run, anchor: str) -> Iterator[Analysed]:
     folders = [run.folder / "results", run.folder / "agreement", *sorted(run.folder.glob("results-*"))]
-    for number, folder in enumerate(each for each in folders if each.is_dir()):
+    of = run.manifest.get("digests")
+    for number, folder in enumerate(each for each in folders if results.damage(each, of) is None):
         title = TITLES.get(folder.name, folder.name.removeprefix("results-").replace("_", " ").capitalize())
         figures = sorted((*folder.glob("*.svg"), *folder.glob("*.gif")))
         table = folder / "table.csv"

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import fwsim
 from fwsim.errors import ConfigError
+from fwsim.study import trust as trusted
 from fwsim.study.report.contents import Contents, Table, gather
 from fwsim.study.runs import Run, find_run
+from fwsim.study.writing import write_file
 
 HERE = Path(__file__).parent
 
 
-def write_report(runs: str | Path | Run | Sequence[str | Path | Run], to: str | Path | None = None) -> Path:
+def write_report(
+    runs: str | Path | Run | Sequence[str | Path | Run], to: str | Path | None = None, *, trust: bool = False
+) -> Path:
     """Write an HTML page about runs: what was run, results, figures, provenance, how to repeat it.
 
     It needs nothing but itself: figures are inside, as vectors, and follow the reader's light or dark scheme. A
@@ -27,6 +31,8 @@ def write_report(runs: str | Path | Run | Sequence[str | Path | Run], to: str | 
     to
         File to write, by default `report.html` in the run's folder, or in this one for several runs. An older page
         is replaced.
+    trust
+        Execute the runs' own code also if it was changed, or if another user made them.
 
     Returns
     -------
@@ -36,7 +42,7 @@ def write_report(runs: str | Path | Run | Sequence[str | Path | Run], to: str | 
     Raises
     ------
     ConfigError
-        No such run, none at all, or `to` is no HTML file.
+        No such run, none at all, one that is not trusted, or `to` is no HTML file.
     StudyError
         An analysis failed.
     """
@@ -47,9 +53,11 @@ def write_report(runs: str | Path | Run | Sequence[str | Path | Run], to: str | 
     path = Path(to) if to else (found[0].folder if len(found) == 1 else Path()) / "report.html"
     if path.suffix not in (".html", ".htm"):
         raise ConfigError(f"{path} is no place for a report; give a file that ends in .html")
+    for run in found:
+        trusted.check(run, trust=trust)
     gathered = [gather(run, f"run-{number}") for number, run in enumerate(found, 1)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(gathered), encoding="utf-8")
+    write_file(path, render(gathered))
     return path
 
 

@@ -1,0 +1,85 @@
+"""Who works in a folder: one process at a time; looking takes no lock, and writes nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fwsim.errors import ConfigError
+
+LOCK = ".lock"
+PATIENCE = 1.0  # s; who looks whether a folder is held is in the way for microseconds
+
+
+@contextmanager
+def hold(folder: Path, name: str = LOCK, *, patience: float = PATIENCE) -> Iterator[None]:
+    """Hold a folder while working in it; the system lets go of it when the process dies.
+
+    The lock goes with the folder where that is renamed.
+
+    Raises
+    ------
+    ConfigError
+        Another process holds it, or the file of the lock cannot be opened.
+    """
+    from filelock import FileLock, Timeout
+
+    path, ends = folder / name, time.monotonic() + patience
+    while True:
+        try:
+            before = _identity(folder)
+            if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
+                raise ConfigError(f"{path} is a link or no plain file; remove it")
+            lock = FileLock(path, timeout=max(0.0, ends - time.monotonic()), poll_interval=0.01)
+            lock.acquire()
+        except Timeout:
+            raise ConfigError(
+                f"{folder} is running in another process; wait for it, or stop it first"
+            ) from None
+        except OSError as error:
+            raise ConfigError(
+                f"{path} cannot be opened: {error.strerror or error}; mind the permissions"
+            ) from None
+        try:
+            if os.path.isdir(folder) and _identity(folder) == before:  # or it was replaced meanwhile
+                yield
+                return
+        finally:
+            lock.release()
+
+
+def is_held(folder: Path, name: str = LOCK) -> bool:
+    """Whether a process works in a folder."""
+    try:
+        import fcntl
+    except ImportError:  # no such thing as a shared lock: the real one tells
+        return _is_held_anywhere(folder, name)
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(folder / name, flags)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # lookers share it
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _is_held_anywhere(folder: Path, name: str) -> bool:
+    try:
+        with hold(folder, name, patience=0):
+            return False
+    except ConfigError:
+        return True
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino

@@ -1,0 +1,148 @@
+"""`run.json`: what a run was made from and how far it is, checked whenever it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fwsim.errors import ConfigError
+from fwsim.study import signatures, writing
+
+FILE = "run.json"
+FORMAT = 2
+FORMATS = (1, 2)  # that can be read; 1 had no digest of its own
+MOST = 2**28  # bytes; the plan of the largest sweeps takes some tens of 2**20
+State = Literal["running", "finished", "failed", "interrupted"]
+STATES: tuple[str, ...] = get_args(State)
+
+Count = Annotated[int, Field(ge=0)]
+Texts = dict[str, str]
+Name = Annotated[str, Field(pattern=r"^[^/\\\x00\n]+$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class _Axis(_Strict):
+    names: list[str]
+    rows: list[list[Any]]
+
+
+class _Plan(_Strict):
+    axes: list[_Axis]
+    seeds: Annotated[list[Count], Field(min_length=1)]
+    memory: Annotated[float, Field(gt=0)]
+    size: Annotated[int, Field(ge=1)] | None
+
+
+class _Resumed(_Strict):
+    started: str
+
+
+class _Manifest(_Strict):
+    """What every command may rely on; further entries are kept as they are."""
+
+    experiment: Name
+    question: str
+    source_sha256: str
+    analysis_sha256: str | None = None
+    state: State
+    seed: Count
+    device: str
+    processes: Annotated[int, Field(ge=1)] = 1
+    configuration: dict[str, Any]
+    versions: Texts
+    commit: str
+    command: str
+    started: str
+    finished: str | None = None
+    error: str | None = None
+    recording: Literal["whole", "streamed"] | None = None
+    resumed: list[_Resumed] = []
+    replaces: list[Name] = []
+    digests: str | None = None
+    signature: str | None = None
+
+
+class _Sweep(_Manifest):
+    sweep: _Plan
+    points: Count
+    failed: Count
+    wall_time: float = 0.0
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """Manifest of a run.
+
+    Raises
+    ------
+    ConfigError
+        The folder is no run, or one of another format, or `run.json` was damaged or changed.
+    """
+    path = folder / FILE
+    try:
+        manifest = json.loads(writing.read_file(path, MOST))
+        form = manifest["fwsim_run"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        raise ConfigError(f"{folder} is not a run; give a folder with a {FILE} that fwsim wrote") from None
+    if form not in FORMATS or isinstance(form, bool):
+        raise ConfigError(
+            f"{path} has format {_short(form)} and this fwsim reads {FORMAT}; use the version that wrote it"
+        )
+    try:
+        if form > 1 and manifest.get("sha256") != digest(manifest):
+            raise ConfigError(
+                f"{path} was damaged or changed since fwsim wrote it; restore it from a copy, or run anew"
+            )
+        (_Sweep if "sweep" in manifest else _Manifest).model_validate(manifest)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"{path} is damaged: {place}: {first['msg']}; restore it from a copy, or run anew"
+        ) from None
+    except RecursionError:
+        raise ConfigError(
+            f"{path} is damaged: nested too deep; restore it from a copy, or run anew"
+        ) from None
+    return manifest
+
+
+def write(folder: Path, entries: Mapping[str, Any]) -> None:
+    """Write a manifest with its own digest and the signature of who writes it, in one step."""
+    plain = json.loads(json.dumps({"fwsim_run": FORMAT, **entries}))  # as it will be read
+    signed = {**plain, "fwsim_run": FORMAT, "signature": signatures.sign(_content(plain), folder)}
+    content = {**signed, "sha256": digest(signed)}
+    writing.write_file(folder / FILE, json.dumps(content, indent=2) + "\n")
+
+
+def is_own(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    """Whether this user wrote the manifest of a folder."""
+    return signatures.is_own(_content(manifest), folder, manifest.get("signature"))
+
+
+def digest(entries: Mapping[str, Any]) -> str:
+    """SHA-256 of all entries but the digest itself."""
+    return hashlib.sha256(_canonical(entries, "sha256")).hexdigest()
+
+
+def _content(entries: Mapping[str, Any]) -> bytes:
+    """What is signed."""
+    return _canonical(entries, "sha256", "signature")
+
+
+def _canonical(entries: Mapping[str, Any], *without: str) -> bytes:
+    """Entries as bytes that are the same however the file is laid out."""
+    kept = {name: value for name, value in entries.items() if name not in without}
+    return json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _short(value: object) -> str:
+    said = repr(value)
+    return said if len(said) < 40 else f"{said[:40]}…"

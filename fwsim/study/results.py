@@ -1,0 +1,99 @@
+"""Folders that analyses write: whole or absent, with the digests of what is in them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fwsim.errors import RecordingError
+from fwsim.study import digests, locks, writing
+
+LOCK = ".results.lock"
+PATIENCE = 60.0  # s that another process may take to draw its figures
+
+
+@contextmanager
+def renewed(folder: Path, of: str | None = None) -> Iterator[Path]:
+    """Folder to write into, which then takes the place of `folder`; what others put there is kept.
+
+    Parameters
+    ----------
+    of
+        Digest of the run's list of files that is analysed.
+
+    Raises
+    ------
+    ConfigError
+        Another process writes there.
+    RecordingError
+        It is a link or a file, or cannot be written.
+    """
+    try:
+        writing.make_folder(folder.parent)
+        with locks.hold(folder.parent, LOCK, patience=PATIENCE):
+            draft, old = (
+                folder.with_name(f".{folder.name}.{what}{writing.DRAFT}") for what in ("new", "old")
+            )
+            _recover(folder, draft, old)
+            draft.mkdir()
+            try:
+                yield draft
+                _publish(folder, draft, old, of)
+            finally:
+                shutil.rmtree(draft, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise RecordingError(
+            f"{folder} cannot be written: {error.strerror or error}; make room or mind the permissions, and try again"
+        ) from error
+
+
+def damage(folder: Path, of: str | None = None) -> str | None:
+    """What is wrong with a folder that an analysis wrote; None where it is whole, and of this run."""
+    try:
+        listed = digests.read(folder)
+    except RecordingError as error:
+        return str(error)
+    missing = [each for each in digests.differences(folder, listed) if not each.endswith(" is extra")]
+    if missing:
+        return f"{folder / missing[0]}"
+    return None if listed.of == of else f"{folder} is of another state of the run"
+
+
+def _recover(folder: Path, draft: Path, old: Path) -> None:
+    """Clear away what a killed process has left."""
+    if old.is_dir() and not os.path.lexists(folder):
+        os.rename(old, folder)
+    for path in (draft, old):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    if folder.is_symlink() or not (folder.is_dir() or not folder.exists()):
+        raise RecordingError(f"{folder} is a link or a file; nothing is written through it, remove it")
+
+
+def _publish(folder: Path, draft: Path, old: Path, of: str | None) -> None:
+    digests.write(draft, of)
+    if folder.is_dir():
+        _take_over(folder, draft)
+        os.rename(folder, old)
+    os.rename(draft, folder)
+
+
+def _take_over(folder: Path, draft: Path) -> None:
+    """Copy what no analysis wrote: with a damaged list, all that the new one does not write."""
+    try:
+        written = set(digests.read(folder).files)
+    except RecordingError:
+        written = set()
+    for path in folder.iterdir():
+        if path.name in written or path.name == digests.FILE or os.path.lexists(draft / path.name):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, draft / path.name, symlinks=True)
+        else:
+            shutil.copy2(path, draft / path.name, follow_symlinks=False)

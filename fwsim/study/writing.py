@@ -1,0 +1,74 @@
+"""Files of a run's folder: written in one step and never through a link, read only if they are plain files."""
+
+from __future__ import annotations
+
+import os
+import stat
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+from fwsim.errors import RecordingError
+
+DRAFT = ".part"
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_OLD = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+
+def write_file(path: Path, content: bytes | str) -> None:
+    """Write a file in one step: a reader sees the old one or the new one, after a loss of power too.
+
+    A link in its place is replaced, and what it leads to stays as it is.
+    """
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}{DRAFT}")
+    try:
+        with os.fdopen(os.open(draft, _NEW, 0o666), "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder in that of a run unless it is there, and return it.
+
+    Raises
+    ------
+    RecordingError
+        There is a link or a file in its place.
+    """
+    if path.is_symlink():
+        raise RecordingError(f"{path} is a link; nothing is written through it, remove it")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise RecordingError(f"{path} is a file and no folder; remove it") from None
+    return path
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what killed processes had begun to write into a folder."""
+    for draft in folder.glob(f".*{DRAFT}"):
+        with suppress(OSError):
+            draft.unlink()
+
+
+def read_file(path: Path, most: int) -> bytes:
+    """Content of a plain file of at most `most` bytes.
+
+    Raises
+    ------
+    OSError
+        There is none: also for links, pipes and devices, which are never opened for good, and larger files.
+    """
+    with os.fdopen(os.open(path, _OLD), "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(None, "it is no plain file", str(path))
+        if found.st_size > most:
+            raise OSError(None, f"it has {found.st_size} bytes, more than {most}", str(path))
+        return file.read(most)
