@@ -1,7 +1,9 @@
 """Fixtures shared by all tests."""
 
+import atexit
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,11 @@ if shutil.which("nvidia-smi") is None:
     os.environ["TRITON_INTERPRET"] = (
         "1"  # Triton looks when it is imported, and any test may be the first to do so
     )
+
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(
+    prefix="fwsim-tests-"
+)  # the key that signs runs, not the user's own
+atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 TOY = Path(__file__).parent / "study" / "toy"
 

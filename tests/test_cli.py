@@ -75,7 +75,7 @@ def test_list_does_not_run_experiments(fwsim, toy):
     (toy / "runs" / "odd" / "run.json").write_text("{")
     code, out, _ = fwsim("list")
     assert code == 0
-    for part in ("Does it explode?", "How fast does a trace decay?", "Hebbian", "finished", "unreadable"):
+    for part in ("Does it explode?", "How fast does a trace decay?", "Hebbian", "finished", "damaged"):
         assert part in out
     assert "MemoryRule" not in out
 

@@ -94,9 +94,8 @@ def analyse(given: str | Path | Run, analysis: str | Path | None = None, *, trus
         figures = plotted if isinstance(plotted, Mapping) else {name: plotted}
         for each in figures.values():
             _checked(each, Figure | Animation, "plot")
-    return Report(
-        result, table, tuple(save_report(folder, result, table, figures, run.manifest.get("digests")))
-    )
+        written = save_report(folder, result, table, figures, run.manifest.get("digests"))
+    return Report(result, table, tuple(written))
 
 
 def configuration(recording: xr.Dataset) -> dict[str, Any]:

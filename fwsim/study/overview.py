@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fwsim.study.runs import STATES, Run
+from fwsim.study.runs import Run
 
 
 def points(number: int) -> str:
@@ -38,8 +38,6 @@ def run_row(run: Run) -> tuple[str, str, str]:
 
 def _state(run: Run) -> str:
     state = run.state
-    if state not in STATES:
-        return "damaged"
     if "sweep" not in run.manifest:
         return state
     from fwsim.study.sweep_run import finished_points
