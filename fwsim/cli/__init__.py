@@ -1,40 +1,92 @@
-"""The command `fwsim`: a module for each command; `commands` lists them."""
+"""The command `fwsim`: a module for each command; `commands` lists them.
+
+What takes time to load is loaded inside `main`, so that Ctrl-C is answered in one line from the first moment.
+"""
 
 from __future__ import annotations
 
+import _thread
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import time
 
-from fwsim.allocator import keep_freed_memory
-from fwsim.cli.commands import app
-from fwsim.cli.completion import COMMAND, WORDS, complete
-from fwsim.cli.failure import explain, fail, wants_traceback
-from fwsim.cli.run import AGAIN
-from fwsim.logs import show_logs
+TYPE_CHECKING = False  # typing itself takes longer to load than all of this file
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
 
-__all__ = ["app", "main"]
+    from fwsim.cli.commands import app
+    from fwsim.cli.run import AGAIN
+
+__all__ = ["AGAIN", "app", "main"]
+
+INTERRUPTED = 130  # exit code, 128 + the number of the signal
+
+
+def __getattr__(name: str) -> Any:
+    if name not in ("app", "AGAIN"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from fwsim.cli import commands, run
+
+    return {"app": commands.app, "AGAIN": run.AGAIN}[name]
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
     """Run the command line and exit with 0, 1 (failure), 2 (wrong use) or 130 (Ctrl-C)."""
-    sys.exit(_call(sys.argv[1:] if tokens is None else list(tokens)))
-
-
-def _call(tokens: list[str]) -> int:
+    ours = tokens is None  # else a program has called, which goes on afterwards
+    before, sys.unraisablehook = sys.unraisablehook, _press_again
     try:
-        if tokens[:1] == [COMMAND] and WORDS not in os.environ:
-            return complete(app, AGAIN, tokens[1:])
-        show_logs()
-        keep_freed_memory()
-        return app(tokens, exit_on_error=False, print_error=False) or 0
+        from fwsim.cli.calling import call
+
+        code = call(sys.argv[1:] if tokens is None else list(tokens))
     except KeyboardInterrupt as interrupt:
-        run = getattr(interrupt, "run", None)
-        return fail(f"interrupted; go on with: fwsim resume {run.folder}" if run else "interrupted", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # a reader like head left early
-        return 1
-    except Exception as error:
-        if wants_traceback():
-            raise
-        return fail(*explain(error))
+        code = _interrupted(interrupt)
+    finally:
+        sys.unraisablehook = before
+        if ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # while Python ends
+    sys.exit(code)
+
+
+def _press_again(unraisable: Any) -> None:
+    """Ctrl-C in a callback, where Python would print it and go on: press it again once the callback is over."""
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        _thread.start_new_thread(_press, (0.01,))
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def _press(seconds: float) -> None:
+    time.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _interrupted(interrupt: KeyboardInterrupt) -> int:
+    """Say in one line how to go on, whatever else is pressed meanwhile."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        run = _run_of(interrupt)
+        line = f"interrupted; go on with: fwsim resume {run.folder}" if run else "interrupted"
+        failure: Any = sys.modules.get("fwsim.cli.failure")
+        if hasattr(failure, "fail"):
+            return failure.fail(line, INTERRUPTED)
+        if sys.stderr is not None:
+            print("fwsim:", line, file=sys.stderr)  # it was still being loaded
+        return INTERRUPTED
+    finally:
+        exec(
+            ""
+        )  # where Ctrl-C came while a text was executed, Python would end by the signal, not by the code
+        signal.signal(signal.SIGINT, before)
+
+
+def _run_of(error: BaseException | None) -> Any:
+    """Run that Ctrl-C has interrupted, also where it was pressed again while the run was put away."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        if getattr(error, "run", None) is not None:
+            return error.run  # type: ignore[attr-defined]
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return None

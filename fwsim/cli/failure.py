@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 from cyclopts import CycloptsError
 
 from fwsim.distributed import processes
 from fwsim.errors import ConfigError, FwsimError
+
+LONGEST = 600  # characters of a message; what is quoted in it may be a whole file
+FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+PLAIN = {
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ENOENT: "give a place that is there",
+    errno.ENOTDIR: "a file is in the way; choose another place",
+    errno.EISDIR: "give the name of a file",
+    errno.EEXIST: "choose another place, or take it away",
+    errno.ELOOP: "give a place without links that lead back to themselves",
+}
+"""Errors of the system that say all by themselves, and what to do."""
 
 
 def explain(error: Exception) -> tuple[str, int]:
@@ -20,18 +36,53 @@ def explain(error: Exception) -> tuple[str, int]:
     if isinstance(error, FwsimError):
         return str(error), 2 if isinstance(error, ConfigError) else 1
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'a file'}: {error.strerror}; FWSIM_DEBUG=1 shows where", 1
+        return _system(error), 1
     return f"unexpected {type(error).__name__}: {error}; FWSIM_DEBUG=1 shows where, please report it", 1
+
+
+def _system(error: OSError) -> str:
+    """What the system did not allow, where, and what to do."""
+    path = None if error.filename is None else Path(os.fsdecode(error.filename))
+    where, reason = path or "standard output, or a file", error.strerror
+    if error.errno in FULL:
+        return f"{where}: {reason}; free some space, or give a place on another disk with --to"
+    if error.errno in FORBIDDEN and path is not None:
+        if os.path.lexists(path) and not os.access(path, os.R_OK):
+            return f"{path} cannot be read: {reason}; change its permissions, or ask its owner"
+        folder = next((place for place in (path, *path.absolute().parents) if place.is_dir()), path)
+        return (
+            f"nothing can be written in {folder}: {reason}; "
+            "give another place with --to, or go to a folder of yours"
+        )
+    remedy = PLAIN.get(error.errno or 0, "FWSIM_DEBUG=1 shows where")
+    return f"{where}: {reason}; {remedy}"
 
 
 def fail(message: str, code: int) -> int:
     """Say it, and in which of several processes; return the exit code."""
     here = processes()
     name = f"fwsim, process {here.rank} of {here.count}:" if here.several else "fwsim:"
-    print(name, " ".join(message.split()), file=sys.stderr)
+    line = " ".join(message.split())
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST * 2 // 3]} … {line[-LONGEST // 3 :]}"  # what to do is said at the end
+    if sys.stderr is not None:  # else print would take standard output
+        print(name, line, file=sys.stderr)
     return code
 
 
 def wants_traceback() -> bool:
     """Whether the environment asks for tracebacks: `FWSIM_DEBUG=1`."""
     return os.environ.get("FWSIM_DEBUG", "0") not in ("", "0")
+
+
+def interruption(error: BaseException) -> KeyboardInterrupt | None:
+    """Ctrl-C that a library has turned into another error; None where there was none."""
+    return next((each for each in _causes(error) if isinstance(each, KeyboardInterrupt)), None)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
+        seen.append(error)
+        yield error
+        error = error.__cause__ or error.__context__

@@ -1,0 +1,79 @@
+"""What the command line prints where not everything can be shown, or nobody reads."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+FWSIM = [sys.executable, "-m", "fwsim.cli"]
+COMMANDS = [
+    "list",
+    "--help",
+    "run --help",
+    "fit --help",
+    "run --again --help",
+    "run näme",
+    "analyse ∞",
+    "__complete run ",
+    "run trace --quick --no-analyse --to Ω",
+    "new é --from trace",
+]
+
+
+@pytest.fixture
+def greek(toy):
+    (toy / "experiments" / "trace.py").write_text(
+        (toy / "experiments" / "trace.py").read_text("utf-8").replace("How fast", "τ ≤ ∞: how fast"), "utf-8"
+    )
+    return toy
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+@pytest.mark.parametrize("tokens", COMMANDS)
+def test_what_an_encoding_lacks_is_replaced(greek, encoding, tokens):
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    done = subprocess.run(
+        [*FWSIM, *tokens.split(" ")], capture_output=True, cwd=greek, env=environment, check=False
+    )
+    out, err = done.stdout.decode(encoding), done.stderr.decode(encoding)
+    assert done.returncode == (2 if tokens in ("run näme", "analyse ∞") else 0), err
+    assert "unexpected" not in err
+    assert err.count("\n") == (done.returncode == 2)
+    if tokens == "list":
+        assert "? ? ?: how fast does a trace decay?" in out
+
+
+def test_without_a_locale(greek):
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for tokens in (
+        ["list"],
+        ["run", "trace", "--quick", "--no-analyse", "--to", "here"],
+        ["run", "trace", "--help"],
+    ):
+        done = subprocess.run([*FWSIM, *tokens], capture_output=True, cwd=greek, env=environment, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+def shell(line, cwd):
+    line = line.replace("fwsim", f"{sys.executable} -m fwsim.cli", 1)
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, cwd=cwd, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a shell of Unix")
+def test_nobody_reads(toy):
+    assert shell("fwsim list | true", toy) == (0, "", "")
+    assert shell("fwsim list >&-", toy) == (0, "", "")
+    assert shell("fwsim run nothing 2>&-", toy) == (2, "", "")
+    assert shell("fwsim --version >&- 2>&- <&-", toy) == (0, "", "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_a_full_disk(toy):
+    code, _, err = shell("fwsim list >/dev/full", toy)
+    assert code == 1
+    assert err == (
+        "fwsim: standard output, or a file: No space left on device; free some space, or give a place on another "
+        "disk with --to\n"
+    )
