@@ -33,7 +33,8 @@ class SpikeRule(ABC):
     """A synapse that spikes change and that relaxes in between.
 
     To write a rule, give the four functions below. `drift` must be affine in the state with `rest` as
-    a fixed point; jumps may be anything. A time constant of 0 is the limit of instant relaxation.
+    a fixed point; jumps may be anything. A time constant of 0 is instant relaxation: simultaneous spikes of one side
+    find the variable at rest. A presynaptic and a postsynaptic spike at the same time see each other's traces.
     """
 
     output: ClassVar[str]

@@ -17,8 +17,8 @@ from sympy.printing.str import StrPrinter
 
 from fwsim.errors import ConfigError
 from fwsim.rules.base import SpikeRule
+from fwsim.rules.brian2_relaxation import relaxation
 from fwsim.rules.parameters import as_tensors, batch_shape, leaves
-from fwsim.rules.propagate import drift_matrix, drift_slopes, modes
 from fwsim.rules.symbols import Structure, structure
 
 if TYPE_CHECKING:
@@ -75,12 +75,18 @@ def brian2_code(rule: SpikeRule, *, prefix: str = "") -> Brian2Code:
     if prefix and not prefix.isidentifier():
         raise ConfigError(f"prefix={prefix!r} cannot begin a name; give letters, digits and _ as in 'ee_'")
     kind = structure(rule)
-    write = _Writer(kind, prefix)
-    relax = _relaxation(rule, kind, write)
+    write = Writer(kind, prefix)
     output = f"{prefix}{rule.output}"
-    on_pre = [*relax, f"{output} = {write.now(kind.pre[1])}", *_assignments(kind.pre[0], write)]
-    on_post = [*relax, *_assignments(kind.post, write)]
+    on_pre = [
+        *relaxation(rule, kind, write, settle=True),
+        f"{output} = {write.now(kind.pre[1])}",
+        *_assignments(kind.pre[0], write),
+    ]
+    on_post = [*relaxation(rule, kind, write, settle=False), *_assignments(kind.post, write)]
     initial, units, declarations = _parameters(rule, write)
+    for name, value in write.constants.items():
+        initial[name] = _plain(value, batch_shape(rule))
+        declarations.append(f"{name} : 1 (constant)")
     variables = [*map(write.name, kind.names), output]
     declarations += [f"{name} : 1" for name in variables] + [f"{prefix}last_event : second"]
     return Brian2Code(
@@ -94,7 +100,7 @@ def brian2_code(rule: SpikeRule, *, prefix: str = "") -> Brian2Code:
     )
 
 
-class _Writer(StrPrinter):
+class Writer(StrPrinter):
     """Expressions as Brian2 code.
 
     Brian2 keeps the endings `_pre` and `_post` for itself, so `tau_pre` is written `pre_tau`.
@@ -103,14 +109,25 @@ class _Writer(StrPrinter):
     def __init__(self, kind: Structure, prefix: str) -> None:
         super().__init__()
         self.prefix = prefix
+        self.constants: dict[str, torch.Tensor] = {}
         self.current = {s: sympy.Symbol(f"{name}_now", real=True) for name, s in kind.state.items()}
 
     def __call__(self, expression: Any) -> str:
+        """Write an expression."""
         return str(self.doprint(expression))
 
     def now(self, expression: Any) -> str:
         """Write with the variables that were brought up to date."""
         return self(expression.subs(self.current))
+
+    def constant(self, value: torch.Tensor) -> str:
+        """Write a number; numbers that differ between synapses become constants of the model."""
+        value = value.detach()
+        if value.numel() == 1 or bool((value == value.flatten()[0]).all()):
+            return f"({value.flatten()[0].item()!r})"
+        name = f"{self.prefix}constant_{len(self.constants) + 1}"
+        self.constants[name] = value
+        return name
 
     def name(self, name: str) -> str:
         """Name of a variable or parameter in Brian2."""
@@ -132,56 +149,12 @@ class _Writer(StrPrinter):
         return repr(float(expr))
 
 
-def _relaxation(rule: SpikeRule, kind: Structure, write: _Writer) -> list[str]:
-    """Statements that put the state since the last event into `<variable>_now`."""
-    lines = [f"{write.prefix}elapsed = t - {write.prefix}last_event"]
-    for component in kind.components:
-        if kind.is_cascade(component):
-            lines += [_cascade_line(kind, name, write) for name in component]
-        else:
-            lines += _dense_lines(rule, kind, component, write)
-    return lines
-
-
-def _cascade_line(kind: Structure, name: str, write: _Writer) -> str:
-    """Closed form of `fwsim.rules.propagate.exponential_difference`, in functions that Brian2 has."""
-    elapsed = sympy.Symbol("elapsed", real=True)
-    rate = {j: -kind.jacobian.get((j, j), sympy.S.Zero) for j in kind.names}
-    value = kind.rest[name] + sympy.exp(-elapsed * rate[name]) * (kind.state[name] - kind.rest[name])
-    for (i, j), slope in kind.jacobian.items():
-        if i == name != j:
-            slower = sympy.Min(rate[i] * elapsed, rate[j] * elapsed)
-            gap = sympy.Abs(rate[i] * elapsed - rate[j] * elapsed)
-            overlap = elapsed * sympy.exp(-slower) * sympy.Function("exprel")(-gap)
-            value += slope * overlap * (kind.state[j] - kind.rest[j])
-    return f"{write.now(kind.state[name])} = {write(value)}"
-
-
-def _dense_lines(rule: SpikeRule, kind: Structure, component: list[str], write: _Writer) -> list[str]:
-    """Coupled variables through the modes of their drift, as numbers."""
-    values, right, left = modes(drift_matrix(component, drift_slopes(rule)))
-    if values.ndim > 1 or values.is_complex():
-        raise ConfigError(
-            f"{type(rule).__name__} has coupled variables {', '.join(component)}, which Brian2 code supports for "
-            "parameters that are numbers and modes that do not ring; export one synapse population at a time"
-        )
-    deviations = [write(kind.state[name] - kind.rest[name]) for name in component]
-    lines = []
-    for k, (rate, weights) in enumerate(zip(values.tolist(), left.tolist()), 1):
-        total = " + ".join(f"({w!r})*({deviation})" for w, deviation in zip(weights, deviations))
-        lines.append(f"{write.name(f'mode_{k}')} = exp(({rate!r})*{write.name('elapsed')}/second)*({total})")
-    for name, weights in zip(component, right.tolist()):
-        total = " + ".join(f"({w!r})*{write.name(f'mode_{k}')}" for k, w in enumerate(weights, 1))
-        lines.append(f"{write.now(kind.state[name])} = {write(kind.rest[name])} + {total}")
-    return lines
-
-
-def _assignments(after: dict[str, Any], write: _Writer) -> list[str]:
+def _assignments(after: dict[str, Any], write: Writer) -> list[str]:
     lines = [f"{write.name(name)} = {write.now(value)}" for name, value in after.items()]
     return [*lines, f"{write.name('last_event')} = t"]
 
 
-def _parameters(rule: SpikeRule, write: _Writer) -> tuple[dict[str, Any], dict[str, str], list[str]]:
+def _parameters(rule: SpikeRule, write: Writer) -> tuple[dict[str, Any], dict[str, str], list[str]]:
     """Initial values (states at rest included), units and declarations."""
     numeric = as_tensors(rule)
     shape = batch_shape(rule)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fwsim.errors import ConfigError
-from fwsim.rules.memory import MemoryRule, parameter
+from fwsim.rules.memory import MemoryRule, decay, parameter
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +48,7 @@ class Delta(MemoryRule):
         """Decay, then move each answer to `pre` towards `post`; see `MemoryRule.write`."""
         norm = pre.norm(dim=-1, keepdim=True)
         key = pre / torch.where(norm > 0, norm, 1.0)
-        decayed = torch.exp(-dt / self.tau).to(memory.dtype).expand(self.shape)[..., None, None] * memory
+        decayed = decay(self.tau, dt).to(memory.dtype).expand(self.shape)[..., None, None] * memory
         error = post[:, None] - torch.einsum("bkij,bj->bki", decayed, key)
         error = torch.where(norm[:, None] > 0, error, 0.0)
         beta = self.beta.to(memory.dtype).expand(self.shape)[..., None, None]

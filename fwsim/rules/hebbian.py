@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from fwsim.errors import ConfigError, number
-from fwsim.rules.memory import MemoryRule, parameter
+from fwsim.rules.decays import chained
+from fwsim.rules.memory import MemoryRule, decay, parameter
+from fwsim.rules.parameters import NEGLIGIBLE
 from fwsim.rules.power_law import fit_power_law, relative_error
 
 if TYPE_CHECKING:
@@ -103,16 +105,15 @@ class Hebbian(MemoryRule):
 
     def decay(self, dt: float) -> Tensor:
         """What `dt` seconds leave of each time scale, λ_k: `[timescale]` or `[batch, timescale]`."""
-        return torch.exp(-dt / self.tau).expand(self.shape)
+        return decay(self.tau, dt).expand(self.shape)
 
     def strength(self, dt: float) -> Tensor:
         """Strength of one write, η_k: `[timescale]` or `[batch, timescale]`."""
         if self.eta is not None:
             return self.eta.expand(self.shape)
-        lasting = self.tau.isinf()  # their mean over dt is exactly dt; inf·0 would be NaN
-        tau = torch.where(lasting, torch.ones_like(self.tau), self.tau)
-        mean = torch.where(lasting, torch.full_like(tau, dt), -tau * torch.expm1(-dt / tau))
-        return (self.eta_rate * mean).expand(self.shape)
+        rate = 1 / self.tau.clamp(min=NEGLIGIBLE)
+        held = chained([rate, torch.zeros_like(rate)], rate.new_tensor(dt))
+        return (self.eta_rate * torch.where(self.tau > 0, held, 0.0)).expand(self.shape)
 
     def kernel(self, lag: Tensor, dt: float) -> Tensor:
         """Weight of a past state in the memory's answer, κ(Δ) = Σ_k η_k λ_k^Δ.

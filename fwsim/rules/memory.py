@@ -124,6 +124,11 @@ def parameter(name: str, value: object, *, at_least: float = -float("inf"), infi
     return tensor
 
 
+def decay(tau: Tensor, dt: float) -> Tensor:
+    """What `dt` seconds leave, e^{−dt/τ}: 0 for τ = 0, also with a gradient (of 0), and 1 for infinity."""
+    return torch.exp(-dt / tau.clamp(min=1e-3 * dt))  # e^{−1000} is 0, and its derivative finite
+
+
 def broadcast(**parameters: Tensor) -> torch.Size:
     """Common shape of parameters, or a `ConfigError` that names them all."""
     first, *others = (value.shape for value in parameters.values())

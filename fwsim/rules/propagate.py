@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
+from itertools import pairwise
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from fwsim.errors import ConfigError
 from fwsim.rules.base import SpikeRule, Values
-from fwsim.rules.parameters import as_tensors
-from fwsim.rules.symbols import structure
+from fwsim.rules.decays import chained
+from fwsim.rules.parameters import NEGLIGIBLE, as_tensors
+from fwsim.rules.symbols import Route, structure
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-WORST_CONDITION = 1e6  # of the modes of a coupled drift; beyond, they lose more than 6 digits
+WORST_CONDITION = 1e3  # of the modes of a coupled drift; derivatives lose twice as many digits
+CLOSE = 1e-3  # relative difference of two modes, alike
+INSTANT = 0.5 / NEGLIGIBLE  # 1/s; faster variables stand for a time constant of 0
+SETTLED = 45 * NEGLIGIBLE  # s; after which nothing is left of them in double precision
+
+Pair = tuple[str, str]
+"""The variable that is changed, and the one that changes it."""
 
 
 @dataclass(frozen=True)
@@ -63,21 +73,18 @@ class Transition:
         ]
 
 
-def transition(rule: SpikeRule, interval: Tensor) -> Transition:
-    """exp(J t) for intervals in s, whose shape broadcasts against that of the parameters."""
-    kind = structure(rule)
-    slopes = drift_slopes(rule, dtype=interval.dtype, device=interval.device)
+def transition(rule: SpikeRule, interval: Tensor, *, still: Tensor | bool = False) -> Transition:
+    """exp(J t) for intervals in s, whose shape broadcasts against that of the parameters.
+
+    A variable with a time constant of 0 has relaxed after no time at all, so that simultaneous spikes find it at
+    rest; but not where `still`, which is for a postsynaptic spike together with a presynaptic one: they pair.
+    """
+    routes, slopes, loops = drift_parts(rule, dtype=interval.dtype, device=interval.device)
     rule = as_tensors(rule, dtype=interval.dtype, device=interval.device)
     rest = {name: torch.as_tensor(value, dtype=interval.dtype, device=interval.device)
             for name, value in rule.rest().items()}  # fmt: skip
-    entries: dict[tuple[str, str], Tensor] = {}
-    blocks = []
-    for component in kind.components:
-        if kind.is_cascade(component):
-            entries |= _cascade(component, slopes, interval)
-        else:
-            blocks.append((component, _dense(component, slopes, interval)))
-    return Transition(rest, entries, tuple(blocks))
+    blocks = tuple((names, exact(interval)) for names, exact in loops)
+    return Transition(rest, chains(routes, slopes, interval, still=still), blocks)
 
 
 def propagate(rule: SpikeRule, state: Values, interval: Any) -> Values:
@@ -93,31 +100,102 @@ def propagate(rule: SpikeRule, state: Values, interval: Any) -> Values:
     return transition(rule, torch.as_tensor(interval, dtype=dtype, device=device))(state)
 
 
-def _cascade(names: list[str], slopes: dict, interval: Tensor) -> dict[tuple[str, str], Tensor]:
-    """Closed form where variables that nothing drives drive the others."""
+def drift_parts(
+    rule: SpikeRule, *, dtype: torch.dtype = torch.float64, device: Any = "cpu"
+) -> tuple[dict[Pair, list[Route]], dict[Pair, Tensor], list[tuple[list[str], Callable[[Tensor], Tensor]]]]:
+    """What `chains` needs of the variables without loops, and exp(J t) of the others as functions of intervals."""
+    kind = structure(rule)
+    slopes = drift_slopes(rule, dtype=dtype, device=device)
+    routes: dict[Pair, list[Route]] = {}
+    loops: list[tuple[list[str], Callable[[Tensor], Tensor]]] = []
+    for component in kind.components:
+        found = kind.routes(component)
+        if found is None:
+            loops.append((component, partial(_dense, component, drift_matrix(component, slopes))))
+        else:
+            routes |= found
+    return routes, slopes, loops
+
+
+def chains(
+    routes: dict[Pair, list[Route]],
+    slopes: dict[Pair, Tensor],
+    interval: Tensor,
+    *,
+    held: int = 0,
+    still: Tensor | bool = False,
+) -> dict[Pair, Tensor]:
+    """exp(J t) by (to, from) where nothing is driven in a loop: every route is a chain of decays.
+
+    With `held`, its integral over the interval, that many times: what a constant forcing does (1), what one that
+    grows by 1 a second does (2). `still` is that of `transition`.
+    """
     zero = torch.zeros((), dtype=interval.dtype, device=interval.device)
-    rate = {name: -slopes.get((name, name), zero) for name in names}
-    entries = {(name, name): torch.exp(-rate[name] * interval) for name in names}
-    for (i, j), slope in slopes.items():
-        if i in names and i != j:
-            entries[i, j] = slope * exponential_difference(rate[i], rate[j], interval)
+    rate = {i: -slopes.get((i, i), zero) for i, j in routes if i == j}
+    settled = torch.where(torch.as_tensor(still, device=interval.device), 0.0, SETTLED).to(interval)
+    least = {name: torch.where(value > INSTANT, settled, 0.0) for name, value in rate.items()}
+    entries: dict[Pair, Tensor] = {}
+    for ends, ways in routes.items():
+        for route in ways:
+            time = reduce(torch.maximum, [least[name] for name in route], interval)
+            gain = prod(slopes[pair] for pair in pairwise(route))
+            part = gain * chained([*(rate[name] for name in route), *[zero] * held], time)
+            entries[ends] = entries[ends] + part if ends in entries else part
     return entries
 
 
-def exponential_difference(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
-    """(e^{−at} − e^{−bt})/(b − a), the overlap of two decays, also where a = b (t e^{−at})."""
-    gap = (a - b).abs()
-    apart = gap * t > 0
-    safe = torch.where(apart, gap, torch.ones_like(gap))
-    spread = torch.where(apart, -torch.expm1(-safe * t) / safe, t)
-    return torch.exp(-torch.minimum(a, b) * t) * spread
+def _dense(names: list[str], matrix: Tensor, interval: Tensor) -> Tensor:
+    """exp(J t), `[..., to, from]`, in float64 inside."""
+    matrix = matrix.double()
+    instant = -matrix.detach().diagonal(dim1=-2, dim2=-1) > INSTANT
+    if not bool(instant.any()):
+        return _exponential(matrix, interval.double()).to(interval.dtype)
+    enter, matrix, follow = without_instant(names, matrix, instant)
+    return (follow @ _exponential(matrix, interval.double()) @ enter).to(interval.dtype)
 
 
-def _dense(names: list[str], slopes: dict, interval: Tensor) -> Tensor:
-    """Σ_k |mode k⟩ e^{λ_k t} ⟨mode k|, `[..., to, from]`."""
-    values, right, left = modes(drift_matrix(names, slopes))
+def _exponential(matrix: Tensor, interval: Tensor) -> Tensor:
+    """Σ_k |mode k⟩ e^{λ_k t} ⟨mode k|, or a series where modes (nearly) coincide and lose their digits."""
+    merged = coinciding(matrix)[..., None, None]
+    apart = torch.arange(-1.0, -1.0 - matrix.shape[-1], -1.0).to(matrix).diag()
+    values, right, left = modes(torch.where(merged, apart, matrix))
     decay = torch.exp(values * interval[..., None])
-    return torch.einsum("...ik,...k,...kj->...ij", right, decay, left).real
+    moved = torch.einsum("...ik,...k,...kj->...ij", right, decay, left).real
+    if bool(merged.any()):
+        exponent = torch.where(merged, matrix, 0.0) * interval[..., None, None]
+        series = torch.linalg.matrix_exp(exponent.contiguous())
+        moved = torch.where(merged, series, moved)
+    return moved
+
+
+def without_instant(names: list[str], matrix: Tensor, instant: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Split a drift whose `instant [..., unit]` variables follow the others at once.
+
+    Returns
+    -------
+    tuple
+        What a state does to the slow variables when the instant ones let go; the drift of the slow ones, the
+        instant ones decoupled from it; and what all variables are, given the slow ones.
+    """
+    size = len(names)
+    eye = torch.eye(size, dtype=matrix.dtype, device=matrix.device)
+    rate = torch.where(instant, -matrix.diagonal(dim1=-2, dim2=-1), 1.0)[..., None]
+    to, source = instant[..., :, None], instant[..., None, :]
+    among = torch.where(to & source, -matrix / rate, eye)
+    try:
+        released = torch.linalg.inv(among)
+    except torch.linalg.LinAlgError:
+        raise ConfigError(
+            f"{', '.join(names)}: variables that follow each other instantly settle nowhere; "
+            "give one of them a time constant above 0"
+        ) from None
+    follow = released @ torch.where(to & ~source, matrix / rate, 0.0)
+    driven = torch.where(~to & source, matrix, 0.0)
+    slow = torch.where(~to & ~source, matrix, 0.0)
+    still = slow.detach().abs().amax((-2, -1), keepdim=True) + 1.0  # rates of their own, away from the others
+    dummy = torch.arange(size + 1.0, 2 * size + 1.0).to(matrix).diag() * still * to
+    stays = eye * ~to
+    return stays + driven @ (released / rate.mT) * source, slow + driven @ follow - dummy, stays + follow
 
 
 def relaxation_rates(rule: SpikeRule) -> dict[str, Tensor]:
@@ -126,7 +204,7 @@ def relaxation_rates(rule: SpikeRule) -> dict[str, Tensor]:
     slopes = drift_slopes(rule)
     slowest: dict[str, Tensor] = {}
     for component in kind.components:
-        if kind.is_cascade(component):  # triangular: the eigenvalues are on the diagonal
+        if kind.routes(component) is not None:  # triangular: the eigenvalues are on the diagonal
             slowest |= {name: -slopes.get((name, name), torch.zeros(())) for name in component}
         else:
             rates = -torch.linalg.eigvals(drift_matrix(component, slopes)).real
@@ -151,17 +229,23 @@ def drift_matrix(names: list[str], slopes: dict) -> Tensor:
     return torch.stack(torch.broadcast_tensors(*flat), -1).unflatten(-1, (len(names), len(names)))
 
 
+def coinciding(matrix: Tensor) -> Tensor:
+    """Whether modes of a matrix `[..., to, from]` are so alike that sums over them, or derivatives, lose digits."""
+    values, right = torch.linalg.eig(matrix.detach())
+    size = values.abs()
+    gaps = (values[..., :, None] - values[..., None, :]).abs()
+    near = CLOSE * torch.minimum(size[..., :, None], size[..., None, :])
+    near = near + 1e-14 * size.amax(-1)[..., None, None]
+    alike = (gaps <= near).sum((-2, -1)) > matrix.shape[-1]  # every mode is like itself
+    return alike | (torch.linalg.cond(right) > WORST_CONDITION)
+
+
 def modes(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Eigenvalues `[..., mode]`, right `[..., unit, mode]` and left `[..., mode, unit]` vectors; real if they are.
 
-    Raises
-    ------
-    ConfigError
-        The matrix has no complete set of modes.
+    Of matrices whose modes do not coincide (`coinciding`).
     """
     values, right = torch.linalg.eig(matrix)
-    if bool((torch.linalg.cond(right.detach()) > WORST_CONDITION).any()):
-        raise ConfigError("two modes of the drift coincide; change a time constant by a part in a million")
     scale = values.detach().abs().max()
     if bool((values.detach().imag.abs() <= 1e-12 * scale).all()):
         values, right = values.real, right.real

@@ -89,5 +89,5 @@ def rate_dynamics(rule: SpikeRule) -> RateDynamics:
         where = rate > 0.5 / NEGLIGIBLE
         if bool(where.any()):
             instant[name] = where, {j: slope / rate for (i, j), slope in slopes.items() if i == name != j}
-    drivers_first = sorted(instant.items(), key=lambda item: len(item[1][1]))
-    return RateDynamics(rule, dict(drivers_first))
+    drivers_first = [name for name in kind.drivers_first() if name in instant]
+    return RateDynamics(rule, {name: instant[name] for name in drivers_first})

@@ -11,7 +11,7 @@ from fwsim.errors import ConfigError
 from fwsim.rules.base import SpikeRule
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.parameters import as_tensors
-from fwsim.rules.propagate import drift_matrix, drift_slopes, modes
+from fwsim.rules.propagate import coinciding, drift_matrix, drift_slopes, modes
 from fwsim.rules.symbols import Structure, structure
 
 PRE, POST = sympy.symbols("r_pre r_post", real=True)
@@ -34,7 +34,13 @@ def reduced(rule: SpikeRule) -> Hebbian:
     for component in kind.components:
         if component[0] not in slow:
             continue
-        values, right, left = modes(drift_matrix(component, slopes))
+        drift = drift_matrix(component, slopes)
+        if bool(coinciding(drift).any()):
+            raise ConfigError(
+                f"{_name(kind)}: some of {', '.join(component)} relax alike, so that its memory is no sum of "
+                "exponentials; choose time constants that differ by more than a percent"
+            )
+        values, right, left = modes(drift)
         if values.is_complex():
             raise ConfigError(f"{_name(kind)} rings, so it has no Hebbian memory; use it with spikes")
         size = values.detach().abs().amax(-1, keepdim=True)

@@ -64,7 +64,7 @@ def run_events(
     Values
         State after the last event.
     """
-    steps = transition(rule, intervals)
+    steps = transition(rule, intervals, still=False if is_post is None else _paired(intervals, is_post))
     rule = as_tensors(rule, dtype=intervals.dtype, device=intervals.device)
     state = {name: value.expand(intervals.shape[1:]) for name, value in (state or steps.rest).items()}
     outputs = []
@@ -78,6 +78,13 @@ def run_events(
             outputs.append(output)
             advance()
     return (torch.stack(outputs) if outputs else torch.empty_like(intervals)), state
+
+
+def _paired(intervals: Tensor, is_post: Tensor) -> Tensor:
+    """Which events are postsynaptic spikes that come together with a presynaptic one."""
+    follows_pre = torch.zeros_like(is_post)
+    follows_pre[1:] = ~is_post[:-1]
+    return is_post & follows_pre & (intervals == 0)
 
 
 def check_times(rule: SpikeRule, name: str, times: Tensor) -> None:

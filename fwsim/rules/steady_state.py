@@ -115,7 +115,7 @@ def _period_map(rule: SpikeRule, pre: Tensor, post: Tensor, lag: Any) -> Callabl
     lag = _number("lag", lag, "s")
     if not bool(((lag >= 0) & (lag < period)).all()):
         raise ConfigError(f"lag={lag.tolist()} is not allowed; it must lie in [0, period) s")
-    to_post, to_pre = transition(rule, lag.expand(period.shape)), transition(rule, period - lag)
+    to_post, to_pre = transition(rule, lag.expand(period.shape), still=True), transition(rule, period - lag)
     fires = pre > 0
 
     def change(state: Values) -> Values:
@@ -143,32 +143,35 @@ def _fixed(rule: SpikeRule, shape: torch.Size, change: Callable[[Values], Values
     rest = rule.rest()
     start = [torch.as_tensor(rest[name], dtype=torch.float64).expand(shape) for name in names]
     vector = torch.stack(start, -1).detach()
-    scale = torch.ones_like(vector)
     for _ in range(NEWTON_STEPS):
-        step = _newton_step(change, names, vector)
-        moved = vector - step.detach()
+        step = _newton_step(change, names, vector).detach()
+        moved = vector - step
         scale = torch.maximum(moved.abs(), torch.ones_like(moved))
-        if bool((step.detach().abs() <= 1e-15 * scale).all()):
+        if bool((step.abs() <= 1e-15 * scale).all()):
             break
         vector = moved
     else:
-        if not bool((step.detach().abs() <= 1e-9 * scale).all()):
+        if not bool((step.abs() <= 1e-9 * scale).all()):
             raise ConfigError(f"{type(rule).__name__} found no steady state; try train='poisson'")
-    # One more step from the root carries the derivative of the implicit function.
-    state = dict(zip(names, (vector - _newton_step(change, names, vector)).unbind(-1)))
+    # Every further step from the root doubles how many derivatives of the implicit function are right: first to third.
+    for _ in range(2):
+        vector = vector - _newton_step(change, names, vector)
+    state = dict(zip(names, vector.unbind(-1)))
     release = torch.as_tensor(rule.at_pre(state)[1]).expand(shape)
     return SteadyState(release, torch.zeros_like(release), state)
 
 
 def _newton_step(change: Callable[[Values], Values], names: list[str], vector: Tensor) -> Tensor:
-    """J⁻¹ change(s), with J detached."""
-    at = vector.detach().requires_grad_()
-    with torch.enable_grad():
-        moved = change(dict(zip(names, at.unbind(-1))))
-        residual = torch.stack(torch.broadcast_tensors(*(moved[name] for name in names)), -1)
-        rows = [torch.autograd.grad(part.sum(), at, retain_graph=True)[0] for part in residual.unbind(-1)]
-    jacobian = torch.stack(rows, -2)
-    size = jacobian.abs().amax(-1, keepdim=True)  # rows of instant variables are 1e18 times the others
-    live = change(dict(zip(names, vector.unbind(-1))))
-    residual = torch.stack(torch.broadcast_tensors(*(live[name] for name in names)), -1)
-    return torch.linalg.solve(jacobian / size, residual / size[..., 0])
+    """J⁻¹ change(s), with both as functions of the state and of the parameters."""
+
+    def residual(vector: Tensor) -> Tensor:
+        moved = change(dict(zip(names, vector.unbind(-1))))
+        return torch.stack(torch.broadcast_tensors(*(moved[name] for name in names)), -1)
+
+    now, pull, *_ = torch.func.vjp(residual, vector)
+    units = torch.eye(len(names), dtype=vector.dtype)
+    jacobian = torch.stack([pull(unit.expand_as(now))[0] for unit in units], -2)
+    size = (
+        jacobian.detach().abs().amax(-1, keepdim=True)
+    )  # rows of instant variables are 1e18 times the others
+    return torch.linalg.solve(jacobian / size, now / size[..., 0])

@@ -18,6 +18,11 @@ from fwsim.rules.parameters import component_names, declared, leaves
 Polynomial = dict[tuple[int, ...], Any]
 """Exponents of the state variables → coefficient."""
 
+Route = tuple[str, ...]
+"""Variables from the one that is changed to the one that changes it; a variable by itself has one of its own."""
+
+MOST_ROUTES = 64  # between two variables; what is denser is solved as a matrix
+
 
 @dataclass(frozen=True, eq=False)
 class Structure:
@@ -105,10 +110,33 @@ class Structure:
                 found.append(ordered)
         return found
 
-    def is_cascade(self, component: list[str]) -> bool:
-        """Whether every variable is driven only by variables that nothing drives."""
-        driven = {i for i, j in self.jacobian if i != j and i in component}
-        return not any(i in driven and j in driven for i, j in self.jacobian if i != j)
+    def routes(self, component: list[str]) -> dict[tuple[str, str], list[Route]] | None:
+        """Ways from variable j to variable i along which the drift carries a change, by (i, j).
+
+        `None` where there are loops, or more than `MOST_ROUTES` ways between two variables.
+        """
+        sources: dict[str, list[str]] = {name: [] for name in component}
+        for i, j in self.jacobian:
+            if i != j and i in sources:
+                sources[i].append(j)
+        found: dict[tuple[str, str], list[Route]] = {}
+        for i in component:
+            waiting: list[Route] = [(i,)]
+            while waiting:
+                route = waiting.pop()
+                found.setdefault((i, route[-1]), []).append(route)
+                if len(found[i, route[-1]]) > MOST_ROUTES or any(j in route for j in sources[route[-1]]):
+                    return None
+                waiting += [(*route, j) for j in sources[route[-1]]]
+        return found
+
+    def drivers_first(self) -> list[str]:
+        """Variables in an order in which each comes after those that drive it, as far as there are no loops."""
+        drivers = {name: {name} for name in self.names}
+        for _ in self.names:
+            for i, j in self.jacobian:
+                drivers[i] = drivers[i] | drivers[j]
+        return sorted(self.names, key=lambda name: len(drivers[name]))
 
     @property
     def reached_by_post(self) -> bool:

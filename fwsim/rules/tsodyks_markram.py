@@ -41,7 +41,7 @@ class TsodyksMarkram(PresynapticRule):
     tau_rec
         Time constant of recovery from depression in s.
     tau_facil
-        Time constant of facilitation in s; 0 is none.
+        Time constant of facilitation in s; 0 is none, for simultaneous spikes too.
     convention
         One of the four above.
     tau_inact

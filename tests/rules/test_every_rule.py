@@ -3,6 +3,7 @@
 import math
 from functools import partial
 
+import brian2
 import numpy as np
 import pytest
 import scipy.linalg
@@ -340,3 +341,59 @@ def test_instant_variables_follow_under_rates():
 def test_structure_is_shared_by_all_values_of_parameters():
     assert structure(fw.TsodyksMarkram(0.1)) is structure(fw.TsodyksMarkram(torch.rand(5)))
     assert structure(fw.TsodyksMarkram(0.1)) is not structure(fw.TsodyksMarkram(0.1, convention="mixed"))
+
+
+INSTANT = {
+    "depression": (fw.TsodyksMarkram(0.3, 0.0, 0.5), [0.3, 0.51]),
+    "utilisation of tm1998": (fw.TsodyksMarkram(0.3, 0.2, 0.0, "tm1998"), [0.3, 0.21]),
+    "raised utilisation": (fw.TsodyksMarkram(0.3, 0.2, 0.0, "mongillo2008"), [0.51, 0.51 * 0.49]),
+    "inactivation": (fw.TsodyksMarkram(0.3, 0.0, 0.0, "tm1998", tau_inact=0.0), [0.3, 0.3]),
+    "recovery of what is inactive": (fw.TsodyksMarkram(0.3, 0.0, 0.0, "tm1998", tau_inact=0.1), [0.3, 0.21]),
+    "facilitation of Varela": (fw.Varela(f=0.9, tau_F=0.0, d=1.0, tau_D=1.0), [1.0, 1.0]),
+    "depression of Varela": (fw.Varela(f=0.0, d=(0.5, 0.8), tau_D=(0.0, 1.0)), [1.0, 0.8]),
+    "enhancement": (
+        fw.Enhancement(facilitation=(0.8, 0.1), tau_facilitation=(0.0, 1.0), augmentation=(), tau_augmentation=(),
+                       potentiation=(), tau_potentiation=()), [1.0, 1.1]),
+    "trace of the linear-nonlinear rule": (
+        fw.LinearNonlinear(baseline=0.0, a=(2.0,), tau_trace=(0.0,), readout="logistic"), [0.5, 0.5]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", INSTANT)
+def test_what_relaxes_instantly_is_at_rest_for_a_simultaneous_spike(name):
+    rule, expected = INSTANT[name]
+    twice = rule.respond(torch.tensor([0.5, 0.5], dtype=torch.float64))
+    np.testing.assert_allclose(twice, expected, rtol=1e-14)
+    soon = rule.respond(torch.tensor([0.5, 0.5 + 1e-12], dtype=torch.float64))
+    np.testing.assert_allclose(soon, expected, rtol=1e-8)  # the limit of ever shorter intervals
+    kept = rule.propagate(rule.at_pre(rule.rest())[0], 0.0)
+    np.testing.assert_allclose(rule.at_pre(kept)[1], expected[1], rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", INSTANT)
+def test_brian2_lets_what_relaxes_instantly_rest_between_spikes_of_one_step(name):
+    """Two pathways of a model may reach one synapse in a step."""
+    rule, expected = INSTANT[name]
+    code = rule.brian2()
+    brian2.prefs.codegen.target = "numpy"
+    source = brian2.SpikeGeneratorGroup(1, [0], [0] * brian2.second)
+    target = brian2.NeuronGroup(1, "")
+    second = f"{code.on_pre}\nread_again = {code.output}"
+    synapse = brian2.Synapses(
+        source, target, f"{code.model}\nread_again : 1", on_pre={"pre": code.on_pre, "also": second}
+    )
+    synapse.also.order = 1
+    synapse.connect()
+    code.initialise(synapse)
+    brian2.Network(source, target, synapse).run(0.1 * brian2.ms)
+    np.testing.assert_allclose(synapse.read_again[0], expected[1], rtol=1e-14)
+
+
+def test_traces_without_duration_pair_simultaneous_spikes_only():
+    """A pair is a pair whatever the traces; a second spike of one side does not count the first."""
+    rule = fw.HebbianTraces(tau=np.inf, eta=0.3, tau_pre=0.0, tau_post=0.0)
+    pre, post = exact([1.0, 1.0, 2.0]), exact([1.0, 1.5])
+    np.testing.assert_allclose(rule.respond(pre, post), [0.0, 0.0, 0.3], rtol=1e-14)
+    regular = fw.HebbianTraces(tau=1.0, eta=0.3, tau_pre=0.0, tau_post=0.0).steady_state
+    np.testing.assert_allclose(regular(1.0, 1.0).weight, 0.3 * np.exp(-1) / (1 - np.exp(-1)), rtol=1e-12)
+    np.testing.assert_allclose(regular(1.0, 1.0, lag=0.1).weight, 0.0, atol=1e-15)

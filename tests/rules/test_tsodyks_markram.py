@@ -145,3 +145,14 @@ def test_response_to_three_spikes_worked_out_by_hand():
     # u: .5 → .75, a second: .625 → .8125, a second: .65625; x: 1 → .5, .75 → .28125, .640625
     expected = [0.5, 0.625 * 0.75, 0.65625 * 0.640625]
     np.testing.assert_allclose(rule.respond(exact([0.0, 1.0, 2.0])), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("convention", ["maass2002", "tm1998"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_without_facilitation_simultaneous_spikes_are_not_facilitated(convention, dtype):
+    """Values of NEST's synapse with tau_fac = 0, given two spikes in a step."""
+    rule = fw.TsodyksMarkram(U=0.3, tau_rec=0.2, convention=convention)
+    released = rule.respond(torch.tensor([0.01, 0.01, 0.03], dtype=dtype))
+    np.testing.assert_allclose(released, [0.3, 0.21, 0.3 * (1 - 0.51 * math.exp(-0.1))], rtol=3e-6)
+    longer = fw.TsodyksMarkram(U=0.3, tau_rec=0.2, tau_facil=1e-3, convention=convention)
+    assert longer.respond(exact([0.01, 0.01]))[1] > 0.3  # any facilitation reaches a simultaneous spike

@@ -131,10 +131,12 @@ def test_both_sides_are_asked_for_where_they_are_needed():
         fw.spiking.respond(fw.TsodyksMarkram(), times, times)
     with pytest.raises(fw.ConfigError, match="no response to spikes"):
         fw.spiking.respond(fw.Delta(), times)
-    with pytest.raises(fw.ConfigError, match="numbers"):
-        fw.spiking.respond(
-            fw.BennaFusi(tau=torch.tensor([[1.0], [2.0]])), times.expand(2, 3), times.expand(2, 3)
-        )
+
+
+def test_coupled_variables_of_synapses_that_differ():
+    rule = fw.BennaFusi(length=3, tau=torch.tensor([[1.0], [2.0]]), eta=0.2)
+    tensors, brian = both(rule, trains(2, 8), trains(2, 8, seed=1))
+    torch.testing.assert_close(brian, tensors, rtol=0, atol=1e-10)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ Source: Cox & Matthews 2002, J. Comput. Phys. 176:430, eqs. 17 and 22.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -19,11 +20,11 @@ import torch
 from torch import Tensor
 
 from fwsim.rules.base import SpikeRule, Values
-from fwsim.rules.parameters import batch_shape
-from fwsim.rules.propagate import transition
+from fwsim.rules.decays import chained
+from fwsim.rules.parameters import NEGLIGIBLE, batch_shape
+from fwsim.rules.propagate import chains, drift_parts
 
-NODES = 24  # of the quadrature over one step; exact to rounding for steps below some 20 time constants
-SERIES = 18  # terms for steps below half a time constant
+NODES, PANELS = 12, 25  # of the quadrature for variables that drive each other, whatever their time constants
 
 
 class Weights(NamedTuple):
@@ -36,22 +37,12 @@ class Weights(NamedTuple):
 
 def decay_weights(tau: Tensor, dt: float) -> Weights:
     """Weights of ds/dt = −s/τ + G for time constants in s (0 and infinity included), shaped as `tau`."""
-    z = dt / tau.double()
-    small = z < 0.5
-    near = torch.where(small, z, 0.5)
-    first, second, power = torch.zeros_like(z), torch.zeros_like(z), torch.ones_like(z)
-    factorial = 1.0
-    for n in range(SERIES):
-        factorial *= n + 1
-        first, second = first + power / factorial, second + power / (factorial * (n + 2))
-        power = -power * near
-    far = torch.where(small | z.isinf(), 1.0, z)
-    fell = -torch.expm1(-far)
-    first = torch.where(small, first, fell / far)
-    second = torch.where(small, second, (far - fell) / far**2)
-    still = z.isinf()
-    first, second = torch.where(still, 0.0, first), torch.where(still, 0.0, second)
-    return Weights(*(value.to(tau.dtype) for value in (torch.exp(-z), dt * first, dt * second)))
+    rate, still = 1 / tau.double().clamp(min=NEGLIGIBLE), tau == 0
+    step, zero = rate.new_tensor(dt), torch.zeros_like(rate)
+    keep, first = chained([rate], step), chained([rate, zero], step)
+    second = chained([rate, zero, zero], step) / dt
+    parts = (torch.where(still, 0.0, part) for part in (keep, first, second))
+    return Weights(*(part.to(tau.dtype) for part in parts))
 
 
 class Relaxation(NamedTuple):
@@ -87,19 +78,16 @@ class Relaxation(NamedTuple):
 
 
 def relaxation(rule: SpikeRule, dt: float, like: Tensor) -> Relaxation:
-    """Weights of a rule for steps of `dt` seconds, of the dtype and on the device of `like`.
-
-    Coupled drifts and instant variables come out of the rule's exact transition, integrated over the step.
-    """
-    points, widths = np.polynomial.legendre.leggauss(NODES)
-    nodes, weights = torch.as_tensor((points + 1) / 2), torch.as_tensor(widths / 2)
-    axes = (1,) * len(batch_shape(rule))
+    """Weights of a rule for steps of `dt` seconds, of the dtype and on the device of `like`."""
     rule = rule.to(device="cpu")
     rest = {name: torch.as_tensor(value, dtype=torch.float64) for name, value in rule.rest().items()}
-    keep = _entries(rule, torch.tensor(dt, dtype=torch.float64))
-    inside = _entries(rule, (dt * nodes).reshape(-1, *axes))
-    first = {key: dt * torch.tensordot(weights, value, 1) for key, value in inside.items()}
-    second = {key: dt * torch.tensordot(weights * (1 - nodes), value, 1) for key, value in inside.items()}
+    step = torch.tensor(dt, dtype=torch.float64)
+    routes, slopes, loops = drift_parts(rule)
+    keep, first, second = (chains(routes, slopes, step, held=held) for held in range(3))
+    second = {key: weight / dt for key, weight in second.items()}
+    for names, exact in loops:
+        for weights, part in zip((keep, first, second), _quadrature(exact, dt, len(batch_shape(rule)))):
+            weights |= {(i, j): part[..., a, b] for a, i in enumerate(names) for b, j in enumerate(names)}
     constant = dict(rest)
     for (i, j), weight in keep.items():
         constant[i] = constant[i] - weight * rest[j]
@@ -109,10 +97,13 @@ def relaxation(rule: SpikeRule, dt: float, like: Tensor) -> Relaxation:
     )
 
 
-def _entries(rule: SpikeRule, interval: Tensor) -> dict[tuple[str, str], Tensor]:
-    """Nonzero entries of e^{J t} by (to, from)."""
-    exact = transition(rule, interval)
-    entries = dict(exact.entries)
-    for names, block in exact.blocks:
-        entries |= {(i, j): block[..., a, b] for a, i in enumerate(names) for b, j in enumerate(names)}
-    return entries
+def _quadrature(exact: Callable[[Tensor], Tensor], dt: float, axes: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights of coupled variables, `[..., to, from]`, from e^{J t} at panels that narrow towards the start."""
+    points, widths = np.polynomial.legendre.leggauss(NODES)
+    edges = np.concatenate([[0.0], 0.5 ** np.arange(PANELS - 1, -1, -1)])
+    spans = np.diff(edges)[:, None]
+    nodes = torch.as_tensor((edges[:-1, None] + spans * (points + 1) / 2).ravel())
+    weights = torch.as_tensor((spans * widths / 2).ravel())
+    inside = exact((dt * nodes).reshape(-1, *(1,) * axes))
+    first, second = (dt * torch.tensordot(each, inside, 1) for each in (weights, weights * (1 - nodes)))
+    return exact(torch.tensor(dt, dtype=torch.float64)), first, second
