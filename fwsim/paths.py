@@ -1,15 +1,19 @@
-"""Paths that users give: on this machine, with `~` for the home folder, independent of the current folder."""
+"""Paths and files that users give: on this machine, `~` for the home folder, whatever the current folder."""
 
 from __future__ import annotations
 
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Any
 
 from fwsim.errors import ConfigError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://…, and s3:/… that pathlib makes of it; C:/ is a drive
+
+
+MOST_TEXT = 2**26  # bytes of a file that people write
 
 
 def local_path(given: Any, name: str = "path", *, new: bool = False) -> Path:
@@ -51,3 +55,50 @@ def home_path(given: Any, name: str = "path", *, new: bool = False) -> Path:
             f"{name}={text!r} is the current folder or one above it; give the name of a new one in it"
         )
     return path
+
+
+def plain_file(given: Any, name: str = "file", *, most: int | None = None) -> bytes:
+    """Content of a file; pipes, devices, folders and more than `most` bytes are refused before they are read.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file, it cannot be read, or it is none of this kind.
+    """
+    path = home_path(given, name)
+    try:
+        # without O_NONBLOCK a pipe would wait for somebody to write into it
+        with os.fdopen(
+            os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
+        ) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise ConfigError(f"{name} {path} is no file but a pipe or device; give a plain file")
+            if most is not None and found.st_size > most:
+                raise ConfigError(f"{name} {path} has {found.st_size} bytes; it may have {most} at most")
+            return file.read()
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{name} {path} cannot be read: there is no such file; give an existing one"
+        ) from None
+    except IsADirectoryError:
+        raise ConfigError(f"{name} {path} is a folder; give a file") from None
+    except OSError as error:
+        raise ConfigError(f"{name} {path} cannot be read: {error.strerror}; give an existing file") from None
+
+
+def plain_text(given: Any, name: str = "file", *, most: int = MOST_TEXT) -> str:
+    """Text of a file in UTF-8, with or without a byte order mark; as `plain_file`.
+
+    Raises
+    ------
+    ConfigError
+        As for `plain_file`, or it is no text in UTF-8.
+    """
+    content = plain_file(given, name, most=most)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{name} {given} is no text in UTF-8 (byte {content[error.start]:#04x} at {error.start}); save it as UTF-8"
+        ) from None

@@ -43,7 +43,17 @@ def quantity(value: float | str, dimension: str) -> float:
     """
     choice("dimension", dimension, tuple(SYMBOLS))
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            raise ConfigError(
+                f"a {dimension} of {len(str(abs(value)))} digits is too large for a number"
+            ) from None
+        if math.isnan(number):
+            raise ConfigError(
+                f"{value!r} is not a {dimension}; write a number or e.g. '200 {_example(dimension)}'"
+            )
+        return number
     symbols = SYMBOLS[dimension]
     match = _QUANTITY.match(value) if isinstance(value, str) else None
     if match is None:
@@ -55,8 +65,8 @@ def quantity(value: float | str, dimension: str) -> float:
         raise ConfigError(
             f"{value!r}: {symbol!r} is not a unit of {dimension}; use one of {', '.join(symbols)}"
         )
-    if math.isnan(number):
-        raise ConfigError(f"{value!r} is not a {dimension}")
+    if math.isinf(number) and "inf" not in match[1]:
+        raise ConfigError(f"a {dimension} of {len(match[1])} digits is too large for a number")
     return number * symbols.get(symbol, 1.0)
 
 

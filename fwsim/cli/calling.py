@@ -14,6 +14,7 @@ from fwsim.cli.completion import COMMAND, WORDS, complete
 from fwsim.cli.failure import explain, fail, interruption, wants_traceback
 from fwsim.cli.run import AGAIN
 from fwsim.logs import show_logs
+from fwsim.study.usage import with_negative_values
 
 
 def call(tokens: Sequence[str]) -> int:
@@ -31,7 +32,7 @@ def call(tokens: Sequence[str]) -> int:
         else:
             show_logs()
             keep_freed_memory()
-            code = app(tokens, exit_on_error=False, print_error=False) or 0
+            code = app(with_negative_values(tokens), exit_on_error=False, print_error=False) or 0
         _flush(sys.stdout)
         return code
     except BrokenPipeError:

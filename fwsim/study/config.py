@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from fwsim.errors import ConfigError
 from fwsim.study.names import unknown
 from fwsim.units import quantity
+
+LONGEST = 100  # characters that a message quotes
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,12 @@ class Config(BaseModel):
         except ValidationError as error:
             raise ConfigError(explain(error, type(self))) from None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_of_several(cls, values: Any) -> Any:
+        """Take one value for a field of several: `tau = "5 s"`, as options and sweeps do."""
+        return spread(cls, values) if isinstance(values, dict) else values
+
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         """Refuse fields that say nothing about themselves."""
@@ -73,6 +83,28 @@ class Config(BaseModel):
                 f"{cls.__name__} has fields without a description: {', '.join(bare)};"
                 " write a docstring below each"
             )
+
+
+def spread(config: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by field, each of a field of several in a sequence."""
+    fields = config.model_fields
+    return {
+        name: (value,) if name in fields and takes_several(fields[name].annotation, value) else value
+        for name, value in values.items()
+    }
+
+
+def takes_several(annotation: Any, value: Any) -> bool:
+    """Whether a field takes several values and this is one of them."""
+    if value is None or (isinstance(value, Iterable) and not isinstance(value, str)):
+        return False
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return takes_several(get_args(annotation)[0], value)
+    if origin in (Union, UnionType):
+        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+        return all(takes_several(kind, value) for kind in kinds)
+    return origin in (tuple, list, set, frozenset, Sequence)
 
 
 def unit_of(field: FieldInfo) -> str | None:
@@ -95,7 +127,10 @@ def readable(annotation: Any) -> Any:
     """Let the text of an option choose among numbers: pydantic matches Literal[1, 2] by value only."""
     if get_origin(annotation) is Literal:
         texts = {str(value): value for value in get_args(annotation)}
-        return Annotated[annotation, BeforeValidator(lambda given: texts.get(given, given))]
+        return Annotated[
+            annotation,
+            BeforeValidator(lambda given: texts.get(given, given) if isinstance(given, str) else given),
+        ]
     return annotation
 
 
@@ -107,10 +142,11 @@ def explain(error: ValidationError, config: type[BaseModel], field: str | None =
 
 def _explain(item: Any, location: tuple[str | int, ...], config: type[BaseModel]) -> str:
     name, given = ".".join(map(str, location)), item["input"]
+    shown = _short(given)
     if isinstance(location[-1] if location else "", int) and isinstance(given, str) and "," in given:
         option = f"--{str(location[0]).replace('_', '-')}"
         typed = " ".join(f"{option} {value.strip()}" for value in given.split(","))
-        return f"{name}={given!r} is not one value; give several one by one, as options: {typed}"
+        return f"{name}={shown} is not one value; give several one by one, as options: {typed}"
     match item["type"]:
         case "extra_forbidden":
             return unknown("field", name, tuple(config.model_fields))
@@ -121,4 +157,13 @@ def _explain(item: Any, location: tuple[str | int, ...], config: type[BaseModel]
             return f"{name}: {said}" if name else said
         case _:
             allowed = item["msg"].removeprefix("Input ")
-            return f"{name}={given!r} is not allowed: {allowed}"
+            return f"{name}={shown} is not allowed: {allowed}"
+
+
+def _short(given: Any) -> str:
+    """Quote what was given, which may be a whole file."""
+    try:
+        text = repr(given)
+    except (RecursionError, ValueError):  # nested too deep, too many digits
+        return f"({type(given).__name__})"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -15,12 +15,13 @@ from pydantic import ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from fwsim.errors import ConfigError
-from fwsim.study.config import Config, explain, readable, unit_of
+from fwsim.paths import plain_text
+from fwsim.study.config import Config, explain, readable, spread, unit_of
 from fwsim.study.experiment import Experiment
 from fwsim.study.names import unknown
 from fwsim.study.settings import Settings, SweepSettings
 from fwsim.study.sweep_axes import parse_seeds
-from fwsim.study.usage import wrong_use
+from fwsim.study.usage import with_negative_values, wrong_use
 
 S = TypeVar("S", bound=Settings)
 
@@ -39,10 +40,12 @@ def parse(experiment: Experiment, tokens: list[str], kind: type[S]) -> tuple[Con
         raise ConfigError(
             f"{experiment.path}: field {taken[0]!r} is also an option of 'fwsim {kind.command}'; rename the field"
         )
+    tokens = with_negative_values(tokens)
     try:
         settings = _settings_alone(kind, [token for token in tokens if token not in ("--help", "-h")])
         values = _read(settings.config, experiment) if settings.config else {}
-        app = _app(experiment, kind, {**experiment.overrides(settings.quick), **values})
+        defaults = spread(experiment.config, {**experiment.overrides(settings.quick), **values})
+        app = _app(experiment, kind, defaults)
         parsed = app(tokens, exit_on_error=False, print_error=False)
     except CycloptsError as error:
         raise ConfigError(_explain(error, experiment.config)) from None
@@ -174,22 +177,24 @@ def check_swept(experiment: Experiment, settings: SweepSettings) -> None:
 def _read(path: Path, experiment: Experiment) -> dict[str, Any]:
     """Values of a configuration file."""
     readers: dict[str, Any] = {".toml": tomllib.loads, ".json": json.loads}
-    if path.suffix not in readers:
+    kind = path.suffix.lower()
+    if kind not in readers:
         raise ConfigError(
             f"--config {path}: unknown kind of file {path.suffix!r}; give a .toml or .json file"
         )
+    text = plain_text(path, "--config")
     try:
-        values = readers[path.suffix](path.read_text())
-    except OSError as error:
-        raise ConfigError(
-            f"--config {path} cannot be read: {error.strerror}; give an existing file"
-        ) from None
+        values = readers[kind](text)
     except ValueError as error:
-        raise ConfigError(f"--config {path} is not valid {path.suffix[1:].upper()}: {error}") from None
+        raise ConfigError(f"--config {path} is not valid {kind[1:].upper()}: {error}") from None
+    except RecursionError:
+        raise ConfigError(
+            f"--config {path} is nested too deep; give one value or list for each field"
+        ) from None
+    if isinstance(values, dict) and "fwsim_run" in values:
+        values = values.get("configuration")
     if not isinstance(values, dict):
-        raise ConfigError(f"--config {path} holds no fields; write e.g. units = 20")
-    if "fwsim_run" in values:
-        values = values["configuration"]
+        raise ConfigError(f"--config {path} holds no fields; write e.g. units = 20, or give a whole run.json")
     known = tuple(experiment.config.model_fields)
     for name in values:
         if name not in known:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from fwsim.errors import ConfigError
-from fwsim.study.config import explain, readable, unit_of
+from fwsim.study.config import explain, readable, takes_several, unit_of
 from fwsim.study.experiment import Experiment
 from fwsim.study.names import unknown
 from fwsim.units import quantity
@@ -226,7 +226,7 @@ def _checked(
     experiment: Experiment, name: str, field: FieldInfo, adapter: TypeAdapter[Any], value: Any
 ) -> Any:
     """Value as the configuration would hold it; one number stands for a sequence of one, `none` for None."""
-    several = get_origin(field.annotation) in (tuple, list) and not isinstance(value, (tuple, list))
+    several = takes_several(field.annotation, value)
     try:
         checked = adapter.validate_python((value,) if several else value)
     except ValidationError as error:

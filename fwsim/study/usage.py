@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import difflib
+import re
+from collections.abc import Sequence
 
 from cyclopts import CoercionError, CycloptsError, UnknownOptionError
 
 from fwsim.errors import ConfigError
 
 VALUES = {int: "a whole number", float: "a number", bool: "yes or no"}
+NEGATIVE = re.compile(r"-(\d|\.\d|inf)", re.IGNORECASE)
 CLOSE = 0.75  # of 1, which is the same name
+
+
+def with_negative_values(tokens: Sequence[str]) -> list[str]:
+    """Join values that begin with a minus to their option: the `-5s` of `--tau -5s` looks like an option of its own."""
+    joined: list[str] = []
+    option = ""
+    for token in tokens:
+        if option and NEGATIVE.match(token):
+            if joined[-1] == option:
+                joined.pop()
+            joined.append(f"{option}={token}")
+            continue
+        if token.startswith("--") and len(token) > 2:
+            option = token.partition("=")[0]
+        joined.append(token)
+    return joined
 
 
 def wrong_use(error: CycloptsError) -> str:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fwsim.errors import ConfigError
+from fwsim.paths import plain_file
 
 BYTES = 0x08  # the header's code for unsigned bytes, the only type of the MNIST files
 
@@ -58,8 +59,8 @@ def read_idx(path: str | Path) -> Tensor:
 
 
 def _content(path: Path) -> bytes:
+    content = plain_file(path, "IDX file")
     try:
-        content = path.read_bytes()
         return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
     except OSError as error:  # gzip's BadGzipFile is one
         raise ConfigError(f"{path} cannot be read ({error.strerror or error}); give another path") from None

@@ -1,6 +1,8 @@
 import json
+import os
 from functools import partial
 
+import numpy as np
 import pytest
 
 from fwsim.errors import ConfigError
@@ -59,12 +61,65 @@ def test_the_manifest_of_a_run_is_a_configuration(trace, toy):
         ("values.toml", "step = 3", "unknown field 'step'; did you mean 'steps'"),
         ("values.toml", "steps = 0", "steps=0 is not allowed"),
         ("values.toml", 'tau = "3 Hz"', "'Hz' is not a unit of time"),
+        ("values.toml", "taus = nan", "nan is not a time"),
+        ("values.toml", "order = [1]", "order=\\[1\\] is not allowed: should be 1 or 2"),
+        ("values.json", '{"order": {"a": 1}}', "is not allowed: should be 1 or 2"),
+        ("values.json", '{"order": null}', "order=None is not allowed"),
+        ("values.json", '"steps"', "holds no fields"),
+        ("run.json", '{"fwsim_run": 1}', "holds no fields"),
+        ("run.json", '{"fwsim_run": 1, "configuration": [3]}', "holds no fields"),
+        ("values.json", "[" * 100_000, "is nested too deep"),
+        ("values.toml", "steps = " + "[" * 100_000, "is nested too deep"),
+        ("values.json", '{"steps": ' + "[" * 900 + "]" * 900 + "}", "should be a valid integer"),
+        ("values.json", '{"tau": 1' + "0" * 400 + "}", "a time of 401 digits is too large"),
+        ("values.json", '{"tau": "1' + "0" * 400 + '"}', "a time of 401 digits is too large"),
+        ("values.json", '{"steps": 1' + "0" * 5000 + "}", "is not valid JSON"),
+        (
+            "values.toml",
+            "steps = 3".encode("utf-16"),
+            "is no text in UTF-8 .byte 0xff at 0.; save it as UTF-8",
+        ),
+        ("values.toml", "# é\nsteps = 3".encode("latin-1"), "is no text in UTF-8"),
     ],
 )
 def test_bad_files(trace, toy, name, text, said):
-    (toy / name).write_text(text)
-    with pytest.raises(ConfigError, match=said):
+    (toy / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigError, match=said) as caught:
         parse(trace, ["--config", name])
+    assert len(str(caught.value)) < 300
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "text"), [("values.toml", 'taus = "5 s"'), ("values.json", '{"taus": 5}')])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_one_value_for_a_field_of_several(trace, toy, name, text, mark):
+    (toy / name).write_text(mark + text, "utf-8")
+    assert parse(trace, ["--config", name])[0].taus == (5.0,)
+    assert trace.configure({"taus": "5 s"}).taus == (5.0,)
+    assert trace.configure({"taus": np.array([1.0, 2.0])}).taus == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "/dev/null", "pipe"])
+def test_what_is_no_file_is_refused_at_once(trace, toy, place):
+    os.mkfifo(toy / "pipe")
+    (toy / "values.toml").symlink_to(place)
+    with pytest.raises(ConfigError, match="is no file but a pipe or device"):
+        parse(trace, ["--config", "values.toml"])
+    (toy / "folder.toml").mkdir()
+    with pytest.raises(ConfigError, match="is a folder"):
+        parse(trace, ["--config", "folder.toml"])
+
+
+@pytest.mark.parametrize(
+    "tokens", [["--tau", "-5s"], ["--tau=-5s"], ["--quick", "--tau", "-5s", "--seed", "3"]]
+)
+def test_negative_values_are_values(trace, tokens):
+    assert parse(trace, tokens)[0].tau == -5.0
+
+
+def test_several_negative_values(trace):
+    assert parse(trace, ["--taus", "-1s", "20ms", "-.5", "--tau", "-3e-1"])[0].taus == (-1.0, 0.02, -0.5)
+    assert parse(trace, ["--taus", "1s", "-2s"])[0].taus == (1.0, -2.0)
 
 
 def test_a_file_that_is_not_there(trace):
@@ -79,6 +134,10 @@ def test_a_file_that_is_not_there(trace):
         (["--steps"], "requires an argument"),
         (["extra"], "extra"),
         (["--seed", "x"], "--seed"),
+        (["--steps", "-3"], "steps='-3' is not allowed: should be greater than 0"),
+        (["--steps", "-3s"], "steps='-3s' is not allowed"),
+        (["--tau", "-5 mV"], "'mV' is not a unit of time"),
+        (["-5s"], "unknown option -5s|-5s"),
     ],
 )
 def test_bad_options(trace, tokens, said):
