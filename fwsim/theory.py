@@ -17,6 +17,7 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import erf
 
 from fwsim.errors import ConfigError, ShapeError, whole
+from fwsim.units import si
 
 # --- time constants -------------------------------------------------------------------------------
 
@@ -24,22 +25,21 @@ from fwsim.errors import ConfigError, ShapeError, whole
 def tau_from_decay(decay: ArrayLike, dt: float = 1.0) -> np.ndarray:
     """Time constant (s) of a memory that keeps the fraction `decay` in a step of `dt` seconds."""
     decay = _numbers("decay", decay)
-    _positive("dt", dt)
+    step = _positive("dt", dt, "time")
     if not np.all((decay > 0) & (decay <= 1)):
         raise ConfigError(f"decay={decay.tolist()} is not in (0, 1]; give the fraction kept in one step")
     with np.errstate(divide="ignore"):
-        return np.asarray(dt / np.abs(np.log(decay)))[()]
+        return np.asarray(step / np.abs(np.log(decay)))[()]
 
 
 def decay_from_tau(tau: ArrayLike, dt: float = 1.0) -> np.ndarray:
     """Fraction kept in a step of `dt` seconds by a memory with time constant `tau` (s)."""
-    _positive("dt", dt)
-    return np.exp(-dt / _positive("tau", tau))[()]
+    return np.exp(-_positive("dt", dt, "time") / _positive("tau", tau, "time"))[()]
 
 
 def half_life(tau: ArrayLike) -> np.ndarray:
     """Time (s) in which an exponential with time constant `tau` (s) halves."""
-    return (_positive("tau", tau) * math.log(2.0))[()]
+    return (_positive("tau", tau, "time") * math.log(2.0))[()]
 
 
 def attention_span(tau: ArrayLike, eta: ArrayLike = 1.0, dt: float = 1.0) -> float:
@@ -57,16 +57,18 @@ def attention_span(tau: ArrayLike, eta: ArrayLike = 1.0, dt: float = 1.0) -> flo
     dt
         Step (s).
     """
-    decay, eta = np.atleast_1d(decay_from_tau(tau, dt)), _positive("eta", eta)
-    if not np.all(decay < 1):
+    step = _positive("dt", dt, "time")
+    rate, eta = np.atleast_1d(step / _positive("tau", tau, "time")), _positive("eta", eta)
+    if not np.all(rate > 0):
         raise ConfigError(
             f"tau={np.asarray(tau).tolist()} never forgets, so its span is infinite; give finite ones"
         )
-    if eta.ndim and eta.shape != decay.shape:
-        raise ShapeError(f"tau {list(decay.shape)} and eta {list(eta.shape)}: give [timescale] for both")
-    eta = np.broadcast_to(eta, decay.shape)
-    total = np.sum(eta / (1 - decay))
-    return float(dt * total**2 / np.sum(np.outer(eta, eta) / (1 - np.outer(decay, decay))))
+    if eta.ndim and eta.shape != rate.shape:
+        raise ShapeError(f"tau {list(rate.shape)} and eta {list(eta.shape)}: give [timescale] for both")
+    eta = np.broadcast_to(eta, rate.shape)
+    total = np.sum(eta / -np.expm1(-rate))  # 1 − e^{−dt/τ}, which keeps its digits for long time constants
+    squared = np.sum(np.outer(eta, eta) / -np.expm1(-np.add.outer(rate, rate)))
+    return float(step * total**2 / squared)
 
 
 # --- Hopfield network without decay ---------------------------------------------------------------
@@ -149,9 +151,9 @@ class Spectrum:
     @classmethod
     def from_tau(cls, tau: ArrayLike, eta: ArrayLike, units: int, dt: float = 1.0) -> Spectrum:
         """Spectrum of a network of `units` that writes once per `dt` with `tau` (s) and `eta` per write."""
-        tau = np.atleast_1d(_positive("tau", tau))
-        _check_network(units, dt)
-        return cls(tau / (units * dt), np.broadcast_to(_numbers("eta", eta), tau.shape))
+        tau = np.atleast_1d(_positive("tau", tau, "time"))
+        step = _checked_step(units, dt)
+        return cls(tau / (units * step), np.broadcast_to(_numbers("eta", eta), tau.shape))
 
     def strength(self, age: ArrayLike) -> np.ndarray:
         """Λ(u) at ages u = k/N of any shape."""
@@ -160,14 +162,14 @@ class Spectrum:
 
 def epsilon_from_tau(tau: ArrayLike, units: int, dt: float = 1.0) -> np.ndarray:
     """ε = √(2N dt/τ) of a network of `units` writing once per `dt` (s) with time constant `tau` (s)."""
-    _check_network(units, dt)
-    return np.sqrt(2.0 * units * dt / _positive("tau", tau))[()]
+    step = _checked_step(units, dt)
+    return np.sqrt(2.0 * units * step / _positive("tau", tau, "time"))[()]
 
 
 def tau_from_epsilon(epsilon: ArrayLike, units: int, dt: float = 1.0) -> np.ndarray:
     """Time constant τ = 2N dt/ε² (s) at which `units` units writing once per `dt` (s) have this ε."""
-    _check_network(units, dt)
-    return (2.0 * units * dt / _positive("epsilon", epsilon) ** 2)[()]
+    step = _checked_step(units, dt)
+    return (2.0 * units * step / _positive("epsilon", epsilon) ** 2)[()]
 
 
 def one_step_overlap(age: ArrayLike, epsilon: float | Spectrum) -> np.ndarray:
@@ -344,20 +346,21 @@ def _elementwise(function: Callable[[float], float], values: np.ndarray) -> np.n
     return np.array([function(float(value)) for value in values.ravel()]).reshape(values.shape)[()]
 
 
-def _check_network(units: ArrayLike, dt: ArrayLike) -> None:
+def _checked_step(units: ArrayLike, dt: ArrayLike) -> np.ndarray:
     _positive("units", units)
-    _positive("dt", dt)
+    return _positive("dt", dt, "time")
 
 
-def _numbers(name: str, value: ArrayLike | Sequence[float]) -> np.ndarray:
+def _numbers(name: str, value: ArrayLike | Sequence[float], dimension: str = "number") -> np.ndarray:
+    plain = si(name, value, dimension)
     try:
-        return np.asarray(value, float)
+        return np.array(plain, float)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name}={value!r} is not a number or an array of numbers; give one") from error
 
 
-def _positive(name: str, value: ArrayLike | Sequence[float]) -> np.ndarray:
-    array = _numbers(name, value)
+def _positive(name: str, value: ArrayLike | Sequence[float], dimension: str = "number") -> np.ndarray:
+    array = _numbers(name, value, dimension)
     if not np.all(array > 0):
         raise ConfigError(f"{name}={array.tolist()} must be positive")
     return array

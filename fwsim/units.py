@@ -1,11 +1,13 @@
-"""Units as plain floats: SI inside, so `200*ms == 0.2`."""
+"""Units as plain floats: SI inside, so `200*ms == 0.2`; and what else people write for a time, a rate or a voltage."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
+from typing import Any
 
-from fwsim.errors import ConfigError, choice
+from fwsim.errors import ConfigError, choice, number
 
 second = 1.0
 ms = 1e-3
@@ -26,48 +28,178 @@ SYMBOLS: dict[str, dict[str, float]] = {
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?inf)\s*(\S*)\s*\Z")
 
 
-def quantity(value: float | str, dimension: str) -> float:
-    """Convert `0.2` or `"200 ms"` to SI.
+# Dimension -> powers of the SI base units, as Brian2 names them.
+POWERS: dict[str, dict[str, int]] = {
+    "time": {"s": 1},
+    "rate": {"s": -1},
+    "voltage": {"m": 2, "kg": 1, "s": -3, "A": -1},
+    "number": {},
+}
+BASE = ("m", "kg", "s", "A", "K", "mol", "cd")
+NEAREST = 1e-6  # of a step; what rounding of times amounts to, and far less than anyone means
+
+
+def si(name: str, value: Any, dimension: str) -> Any:
+    """Bring what a user gave as a physical quantity to plain SI numbers.
+
+    This is the one rule for everything that has a unit. Numbers, arrays and tensors are SI already and are returned as
+    they are. Quantities of Brian2, pint, quantities and astropy are converted, and so are texts such as `"200 ms"`;
+    both may also stand in lists, tuples and arrays. None of these packages is imported.
+
+    Parameters
+    ----------
+    name
+        What it is called in messages.
+    value
+        What was given. What is no quantity at all is returned as it is, for the caller to check.
+    dimension
+        `"time"` (s), `"rate"` (Hz), `"voltage"` (V) or `"number"`, of which texts have none.
+
+    Raises
+    ------
+    ConfigError
+        A quantity has another dimension, or a text has no number, or a unit of another dimension.
+    """
+    choice("dimension", dimension, tuple(POWERS))
+    if isinstance(value, (int, float)) and not hasattr(value, "dim"):
+        return value
+    if isinstance(value, str):
+        return value if dimension == "number" else _text(name, value, dimension)
+    if isinstance(value, (list, tuple)) and type(value) in (list, tuple):
+        parts = [si(name, part, dimension) for part in value]
+        same = all(new is old for new, old in zip(parts, value))
+        return value if same else type(value)(parts)
+    if getattr(getattr(value, "dtype", None), "kind", "") in ("O", "U") and hasattr(value, "tolist"):
+        return si(name, value.tolist(), dimension)
+    read = next((read for known, read in _READERS if known(value)), None)
+    if read is None:
+        return value
+    plain = read(value, dimension)
+    if plain is None:
+        raise ConfigError(
+            f"{name}={value!s} is not a {dimension}; give a {dimension}{_such_as(dimension)}, or a plain number"
+            f" in SI units"
+        )
+    return float(plain) if getattr(plain, "ndim", 0) == 0 else plain
+
+
+def _brian2(value: Any, dimension: str) -> Any:
+    """SI numbers of a Brian2 quantity, `None` if it has another dimension; it may also have none."""
+    import numpy as np
+
+    powers = {base: value.dim.get_dimension(base) for base in BASE}
+    if any(powers.values()) and powers != {base: POWERS[dimension].get(base, 0) for base in BASE}:
+        return None
+    return np.array(value, dtype=float)
+
+
+def _converted(value: Any, dimension: str) -> Any:
+    """SI numbers of a quantity of pint, quantities or astropy, `None` if it has another dimension."""
+    import numpy as np
+
+    unit = next(iter(SYMBOLS[dimension])) if dimension in SYMBOLS else "dimensionless"
+    try:
+        if hasattr(value, "rescale"):
+            return np.array(value.rescale(unit).magnitude, dtype=float)
+        if hasattr(value, "to_value"):
+            return np.array(value.to_value("" if unit == "dimensionless" else unit), dtype=float)
+        return np.array(value.to(unit).magnitude, dtype=float)
+    except (ValueError, TypeError):  # what these packages raise is derived from one of the two
+        return None
+
+
+_READERS: tuple[tuple[Callable[[Any], bool], Callable[[Any, str], Any]], ...] = (
+    (lambda value: hasattr(getattr(value, "dim", None), "get_dimension"), _brian2),
+    (lambda value: hasattr(value, "magnitude") and hasattr(value, "dimensionality"), _converted),
+    (lambda value: hasattr(value, "to_value") and hasattr(value, "unit"), _converted),
+)
+
+
+def _text(name: str, value: str, dimension: str) -> float:
+    where, symbols = f"{name}: " if name else "", SYMBOLS[dimension]
+    match = _QUANTITY.match(value)
+    if match is None:
+        raise ConfigError(
+            f"{where}{value!r} is not a {dimension}; write a number or e.g. '200 {_example(dimension)}'"
+        )
+    number, symbol = float(match[1]), match[2]
+    if symbol and symbol not in symbols:
+        raise ConfigError(
+            f"{where}{value!r}: {symbol!r} is not a unit of {dimension}; use one of {', '.join(symbols)}"
+        )
+    if math.isinf(number) and "inf" not in match[1]:
+        raise _too_large(dimension, match[1])
+    return number * symbols.get(symbol, 1.0)
+
+
+def _too_large(dimension: str, digits: str) -> ConfigError:
+    return ConfigError(f"a {dimension} of {len(digits)} digits is too large for a number")
+
+
+def quantity(value: Any, dimension: str) -> float:
+    """Convert one quantity, `0.2`, `"200 ms"` or one of Brian2, to SI; see `si`.
 
     Parameters
     ----------
     value
-        A number, taken as SI, or a text of a number and a unit.
+        A number, taken as SI, a text of a number and a unit, or a quantity with its unit.
     dimension
         `"time"` (s), `"rate"` (Hz) or `"voltage"` (V).
 
     Raises
     ------
     ConfigError
-        The text is no number, or its unit does not belong to the dimension.
+        It is no number, or its unit does not belong to the dimension.
     """
     choice("dimension", dimension, tuple(SYMBOLS))
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    plain = si("", value, dimension)
+    if isinstance(plain, (int, float)) and not isinstance(plain, bool) and plain == plain:
         try:
-            number = float(value)
+            return float(plain)
         except OverflowError:
-            raise ConfigError(
-                f"a {dimension} of {len(str(abs(value)))} digits is too large for a number"
-            ) from None
-        if math.isnan(number):
-            raise ConfigError(
-                f"{value!r} is not a {dimension}; write a number or e.g. '200 {_example(dimension)}'"
-            )
-        return number
-    symbols = SYMBOLS[dimension]
-    match = _QUANTITY.match(value) if isinstance(value, str) else None
-    if match is None:
-        raise ConfigError(
-            f"{value!r} is not a {dimension}; write a number or e.g. '200 {_example(dimension)}'"
-        )
-    number, symbol = float(match[1]), match[2]
-    if symbol and symbol not in symbols:
-        raise ConfigError(
-            f"{value!r}: {symbol!r} is not a unit of {dimension}; use one of {', '.join(symbols)}"
-        )
-    if math.isinf(number) and "inf" not in match[1]:
-        raise ConfigError(f"a {dimension} of {len(match[1])} digits is too large for a number")
-    return number * symbols.get(symbol, 1.0)
+            raise _too_large(dimension, str(abs(plain))) from None
+    raise ConfigError(f"{value!r} is not a {dimension}; write a number or e.g. '200 {_example(dimension)}'")
+
+
+def checked(name: str, value: Any, dimension: str, **bounds: Any) -> float:
+    """Convert one quantity to SI and check its bounds, which are those of `fwsim.errors.number`."""
+    plain = si(name, value, dimension)
+    number(name, plain, unit=WORDS.get(dimension, ""), **bounds)
+    return float(plain)
+
+
+def nearest_step(time: float, dt: float) -> int:
+    """Whole number of steps of `dt` next to a time, both in s: 1000 for 0.1 s and 0.1 ms, whatever their rounding."""
+    return round(time / dt)
+
+
+def steps_until(time: Any, dt: float) -> Any:
+    """Number of steps of `dt` that have ended at a time; a time on a border counts as on it. Arrays too."""
+    found = _steps(time, dt, 1)
+    return found.astype(int) if found.ndim else int(found)
+
+
+def steps_from(time: Any, dt: float) -> Any:
+    """Number of steps of `dt` that have begun before a time; a time on a border counts as on it. Arrays too."""
+    found = -_steps(time, dt, -1)
+    return found.astype(int) if found.ndim else int(found)
+
+
+def _steps(time: Any, dt: float, sign: int) -> Any:
+    """Largest whole number of steps up to ±time, with allowance for the precision in which times are given."""
+    import numpy as np
+
+    times = np.asarray(time)
+    precision = 2 * np.finfo(times.dtype).eps if times.dtype.kind == "f" else 0.0
+    count = sign * times.astype(float) / dt
+    return np.floor(count + NEAREST + precision * np.abs(count))
+
+
+WORDS = {"time": "seconds", "rate": "hertz", "voltage": "volts"}
+
+
+def _such_as(dimension: str) -> str:
+    return f" such as '200 {_example(dimension)}'" if dimension in SYMBOLS else ""
 
 
 def _example(dimension: str) -> str:

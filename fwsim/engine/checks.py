@@ -10,7 +10,8 @@ from torch import Tensor
 
 from fwsim.engine.state import State
 from fwsim.engine.transforms import stands_for_others
-from fwsim.errors import ConfigError, ShapeError, number, whole
+from fwsim.errors import ConfigError, ShapeError, whole
+from fwsim.units import checked
 
 
 def counts(**given: tuple[Any, int]) -> None:
@@ -19,9 +20,9 @@ def counts(**given: tuple[Any, int]) -> None:
         whole(name, value, least=least)
 
 
-def seconds(name: str, value: Any) -> None:
-    """Raise `ConfigError` unless the value is a positive, finite number of seconds."""
-    number(name, value, unit="seconds", above=0)
+def seconds(name: str, value: Any) -> float:
+    """Give a time in s; raise `ConfigError` unless it is positive and finite."""
+    return checked(name, value, "time", above=0)
 
 
 def sequence(name: str, x: Any, channels: int, axis: str = "input") -> None:

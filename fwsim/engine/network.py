@@ -100,7 +100,7 @@ class FastWeightNetwork(nn.Module):
     ) -> None:
         super().__init__()
         checks.counts(inputs=(inputs, 1), units=(units, 1), inner_steps=(inner_steps, 0))
-        checks.seconds("dt", dt)
+        dt = checks.seconds("dt", dt)
         number("identity_scale", identity_scale)
         if not isinstance(self_connections, bool):
             raise ConfigError(

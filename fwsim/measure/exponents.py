@@ -11,6 +11,7 @@ from torch import Tensor
 from fwsim.errors import DivergedError, number, whole
 from fwsim.measure.differentiation import Step, checked_states, pushforward
 from fwsim.progress import track
+from fwsim.units import checked
 
 SAMPLES = 20
 """The running estimate is kept this often, and the error is estimated from this many blocks."""
@@ -67,7 +68,7 @@ def lyapunov_exponents(
     for name, count, least in (("modes", modes, 1), ("steps", steps, 1), ("transient", transient, 0)):
         whole(name, count, least=least)
     number("modes", modes, most=units)
-    number("dt", dt, unit="seconds", above=0)
+    dt = checked("dt", dt, "time", above=0)
     tangents = torch.eye(units, modes, dtype=state.dtype, device=state.device).expand(trials, units, modes)
     ends = (
         [math.ceil(steps * (i + 1) / SAMPLES) for i in range(SAMPLES)]

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fwsim.errors import number, whole
+from fwsim.errors import whole
+from fwsim.units import checked, steps_until
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Extent:
     def __post_init__(self) -> None:
         whole("every", self.every, least=1)
         whole("steps", self.steps)
-        number("dt", self.dt, unit="seconds", above=0)
+        object.__setattr__(self, "dt", checked("dt", self.dt, "time", above=0))
 
     def kept(self, every: int | None = None, start: float = -math.inf, stop: float = math.inf) -> range:
         """Steps of this run, counted from 0, that are kept; arguments in s as in `Record`."""
@@ -60,4 +61,4 @@ class Extent:
         """First step of this run that ends after `time`; a millionth of a step absorbs rounding."""
         if math.isinf(time):
             return self.steps if time > 0 else 0
-        return min(max(0, math.floor(time / self.dt + 1e-6) - self.first_step), self.steps)
+        return min(max(0, steps_until(time, self.dt) - self.first_step), self.steps)

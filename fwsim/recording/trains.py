@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from fwsim.errors import ConfigError, RecordingError, number
+from fwsim.errors import ConfigError, RecordingError
+from fwsim.units import checked, steps_from, steps_until
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,14 +27,14 @@ class Trains:
 
     def counts(self, bin: float) -> np.ndarray:
         """Spikes in bins of equal length, `[trial, time, unit]`; a last incomplete bin is left out."""
-        number("bin", bin, unit="seconds", above=0)
-        bins = int((self.stop - self.start) / bin + 1e-6)
+        bin = checked("bin", bin, "time", above=0)
+        bins = steps_until(self.stop - self.start, bin)
         if bins < 1:
             raise ConfigError(
                 f"bin={bin:g} s is longer than the window of {self.stop - self.start:g} s; shorten it"
             )
         # A spike in step t has time (t+1)·dt and belongs to the bin that ends there or later.
-        at = np.ceil((self.time - self.start) / bin - 1e-6).astype(int) - 1
+        at = steps_from(self.time - self.start, bin) - 1
         at, inside = at.clip(min=0), at < bins
         flat = at[inside] * self.trials * self.units + self.train[inside]
         counted = np.bincount(flat, minlength=bins * self.trials * self.units)
@@ -41,7 +42,7 @@ class Trains:
 
     def times(self, bin: float) -> np.ndarray:
         """Ends of the bins in s."""
-        return self.start + bin * np.arange(1, int((self.stop - self.start) / bin + 1e-6) + 1)
+        return self.start + bin * np.arange(1, steps_until(self.stop - self.start, bin) + 1)
 
 
 def trains_of(run: xr.Dataset, start: float = 0.0, stop: float | None = None) -> Trains:

@@ -38,7 +38,7 @@ class Delta(MemoryRule):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "beta", parameter("beta", self.beta, at_least=0.0))
-        object.__setattr__(self, "tau", parameter("tau", self.tau, at_least=0.0, infinite=True))
+        object.__setattr__(self, "tau", parameter("tau", self.tau, "time", at_least=0.0, infinite=True))
         largest = self.beta.detach().max().item()
         if largest >= 2:
             raise ConfigError(f"beta={largest:g} is not allowed; the delta rule is stable in [0, 2)")

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from fwsim.errors import ConfigError, number
+from fwsim.errors import ConfigError
 from fwsim.rules.decays import chained
 from fwsim.rules.memory import MemoryRule, decay, parameter
 from fwsim.rules.parameters import NEGLIGIBLE
 from fwsim.rules.power_law import fit_power_law, relative_error
+from fwsim.units import checked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,10 +51,10 @@ class Hebbian(MemoryRule):
             raise ConfigError(
                 "Hebbian takes either eta (per write) or eta_rate (1/s); give exactly one of them"
             )
-        object.__setattr__(self, "tau", parameter("tau", self.tau, at_least=0.0, infinite=True))
-        for name in ("eta", "eta_rate"):
+        object.__setattr__(self, "tau", parameter("tau", self.tau, "time", at_least=0.0, infinite=True))
+        for name, dimension in (("eta", "number"), ("eta_rate", "rate")):
             if getattr(self, name) is not None:
-                object.__setattr__(self, name, parameter(name, getattr(self, name)))
+                object.__setattr__(self, name, parameter(name, getattr(self, name), dimension))
         self.shape  # noqa: B018  # raises where the shapes do not fit
 
     @classmethod
@@ -63,7 +64,7 @@ class Hebbian(MemoryRule):
         λ = 0.95 with dt = 1 s is τ = 19.50 s, a half-life of 13.51 s; λ = 1 never forgets.
         """
         decay = parameter("decay", decay, at_least=0.0)
-        number("dt", dt, unit="seconds", above=0)
+        dt = checked("dt", dt, "time", above=0)
         if bool((decay > 1).any()):
             raise ConfigError(f"decay={decay.max().item():g} is not allowed; it must lie in [0, 1]")
         return cls(tau=dt / decay.log().abs(), eta=eta)  # abs: −ln 1 would be −0

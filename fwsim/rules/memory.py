@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Self
 import torch
 
 from fwsim.errors import ConfigError
+from fwsim.rules.parameters import own
+from fwsim.units import si
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -97,19 +99,28 @@ class MemoryRule(ABC):
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-def parameter(name: str, value: object, *, at_least: float = -float("inf"), infinite: bool = False) -> Tensor:
+def parameter(
+    name: str,
+    value: object,
+    dimension: str = "number",
+    *,
+    at_least: float = -float("inf"),
+    infinite: bool = False,
+) -> Tensor:
     """Turn a scalar, `[timescale]` or `[batch, timescale]` into a checked tensor (float64 unless it is a tensor).
+
+    It is a copy, unless it is a tensor that requires a gradient; `dimension` is that of `fwsim.units.si`.
 
     Raises
     ------
     ConfigError
         A value is NaN, below `at_least`, infinite where that has no meaning, or has three axes.
     """
+    value = si(name, value, dimension)
     try:
-        tensor = value if isinstance(value, torch.Tensor) else torch.as_tensor(value, dtype=torch.float64)
-    except (TypeError, ValueError) as error:
+        tensor = own(value)
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"{name}={value!r} is not a number, list of numbers or tensor") from error
-    tensor = tensor if tensor.is_floating_point() else tensor.double()
     tensor = tensor[None] if tensor.ndim == 0 else tensor
     if tensor.ndim > 2 or tensor.shape[-1] == 0:
         raise ConfigError(

@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
 from fwsim.errors import ConfigError, ShapeError
+from fwsim.units import si
 
 NEGLIGIBLE = 1e-18  # s; a time constant of 0 is evaluated as this, below rounding beside any in use
 
@@ -41,6 +43,11 @@ class Parameter:
     positive: bool = False
     components: bool = False
     optional: bool = False
+
+    @property
+    def dimension(self) -> str:
+        """Dimension of the quantities that a user may give for it; see `fwsim.units.si`."""
+        return {"s": "time", "Hz": "rate", "1": "number"}[self.unit]
 
     @property
     def allowed(self) -> str:
@@ -101,11 +108,13 @@ def each(names: list[str], values: tuple) -> list[tuple[str, Any]]:
 def normalise(owner: str, name: str, value: Any, spec: Parameter, *, timescale_axis: bool) -> Any:
     """Check what a user gave and bring it to a number, a tensor, or a tuple of components.
 
-    With `timescale_axis` the last axis of a tensor is always the time scale; a parameter without
-    components then needs length 1 there.
+    Arrays and tensors are copied, so that changing them later does not change the rule; but a tensor that requires
+    a gradient is kept as it is, since an optimiser changes it in place. With `timescale_axis` the last axis of a
+    tensor is always the time scale; a parameter without components then needs length 1 there.
     """
     if value is None and spec.optional:
         return None
+    value = si(f"{owner}: {name}", value, spec.dimension)
     if spec.components:
         return tuple(_leaf(owner, name, part, spec) for part in _parts(owner, name, value))
     value = _leaf(owner, name, value, spec)
@@ -132,17 +141,43 @@ def _parts(owner: str, name: str, value: Any) -> Sequence[Any]:
 
 def _tensor(owner: str, name: str, value: Any) -> torch.Tensor:
     try:
-        return value if isinstance(value, torch.Tensor) else torch.as_tensor(value, dtype=torch.float64)
+        return own(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"{owner}: {name}={value!r} is not a number, a list of numbers or a tensor"
         ) from error
 
 
+def own(value: Any, *, dtype: type | None = np.float64) -> torch.Tensor:
+    """Give a real, dense floating-point tensor that nobody else changes, unless it requires a gradient.
+
+    Tensors keep their precision; other arrays get that of `dtype`, or with `None` keep theirs.
+
+    Raises
+    ------
+    TypeError, ValueError, RuntimeError
+        It is no array of real numbers.
+    """
+    if isinstance(value, torch.Tensor):
+        if value.is_complex() or value.layout != torch.strided or value.is_quantized:
+            raise TypeError(
+                f"a {value.dtype} tensor of layout {value.layout} is not a dense tensor of real numbers"
+            )
+        if not value.is_floating_point():
+            return value.double()
+        return value if value.requires_grad else value.clone()
+    if isinstance(value, (list, tuple)) and any(isinstance(part, torch.Tensor) for part in value):
+        return torch.stack([own(part).double() for part in value])
+    array = np.array(value)
+    if array.dtype.kind not in "fiub":
+        given = type(value).__name__ if array.dtype.kind == "O" else array.dtype
+        raise TypeError(f"{given} is not a type of real numbers")
+    kept = dtype is None and hasattr(value, "dtype") and array.dtype.kind == "f" and array.dtype.itemsize <= 8
+    return torch.from_numpy(array if kept else array.astype(np.float64))
+
+
 def _leaf(owner: str, name: str, value: Any, spec: Parameter) -> Any:
     tensor = _tensor(owner, name, value)
-    if not tensor.is_floating_point():
-        tensor = tensor.double()
     if not spec.admits(tensor.detach()):
         raise ConfigError(f"{owner}: {name}={value!r} is not allowed; it must lie in {spec.allowed}")
     return float(value) if isinstance(value, (int, float)) else tensor

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fwsim.errors import ConfigError, number
+from fwsim.units import checked
 
 GRID = 400  # ages at which the error is judged; the error curve has 2n extrema, all far wider than the grid
 ROUNDS = 100  # linear programs, at most
@@ -35,7 +36,7 @@ def fit_power_law(
     ConfigError
         An argument is out of range, or the tolerance needs more than 16 terms.
     """
-    _check(exponent, shortest, longest)
+    shortest, longest = _checked(exponent, shortest, longest)
     number("strength", strength, above=0)
     number("tolerance", tolerance, above=0)
     fit = PowerLawFit([], [], np.inf)
@@ -54,17 +55,17 @@ def relative_error(
     tau: ArrayLike, eta: ArrayLike, exponent: float, *, shortest: float, longest: float
 ) -> float:
     """Worst relative error of Σ_k η_k e^{−Δ/τ_k} against the power law that fits it best in strength."""
-    _check(exponent, shortest, longest)
+    shortest, longest = _checked(exponent, shortest, longest)
     age = np.geomspace(1.0, longest / shortest, GRID)
     kernel = np.exp(-age[:, None] * shortest / np.asarray(tau)) @ np.asarray(eta)
     ratio = kernel * age**exponent
     return float((ratio.max() - ratio.min()) / (ratio.max() + ratio.min()))
 
 
-def _check(exponent: float, shortest: float, longest: float) -> None:
+def _checked(exponent: float, shortest: float, longest: float) -> tuple[float, float]:
     number("exponent", exponent, above=0)
-    number("shortest", shortest, unit="seconds", above=0)
-    number("longest", longest, unit="seconds", above=shortest)
+    shortest = checked("shortest", shortest, "time", above=0)
+    return shortest, checked("longest", longest, "time", above=shortest)
 
 
 def _fit(terms: int, exponent: float, longest: float) -> PowerLawFit:

@@ -16,6 +16,7 @@ from fwsim.rules.base import SpikeRule, Values
 from fwsim.rules.decays import chained
 from fwsim.rules.parameters import NEGLIGIBLE, as_tensors
 from fwsim.rules.symbols import Route, structure
+from fwsim.units import si
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,6 +94,7 @@ def propagate(rule: SpikeRule, state: Values, interval: Any) -> Values:
         raise ConfigError(
             f"state has {', '.join(state) or 'nothing'}; {type(rule).__name__} needs {', '.join(rule.rest())}"
         )
+    interval = si("interval", interval, "time")
     tensors = [value for value in (*state.values(), interval) if isinstance(value, torch.Tensor)]
     dtype = reduce(torch.promote_types, (value.dtype for value in tensors)) if tensors else torch.float64
     device = tensors[0].device if tensors else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -11,6 +11,7 @@ from fwsim.progress import track
 from fwsim.rules.base import SpikeRule, Values
 from fwsim.rules.parameters import as_tensors, batch_shape
 from fwsim.rules.propagate import transition
+from fwsim.units import si
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
 
 def respond(rule: SpikeRule, pre: Tensor, post: Tensor | None = None) -> Tensor:
     """What every presynaptic spike reads, beginning at rest; see the methods of the rules."""
+    pre = spike_times("times" if post is None else "pre", pre)
     check_times(rule, "times" if post is None else "pre", pre)
     if post is None:
         events, is_post, padding = _expand(rule, pre), None, pre.isnan()
         outputs, _ = run_events(rule, _intervals(events))
         outputs = outputs.movedim(0, -1)
     else:
+        post = spike_times("post", post)
         check_times(rule, "post", post)
         shape = _broadcast(rule, pre, post)
         pre, post = pre.expand(*shape, pre.shape[-1]), post.expand(*shape, post.shape[-1])
@@ -85,6 +88,12 @@ def _paired(intervals: Tensor, is_post: Tensor) -> Tensor:
     follows_pre = torch.zeros_like(is_post)
     follows_pre[1:] = ~is_post[:-1]
     return is_post & follows_pre & (intervals == 0)
+
+
+def spike_times(name: str, times: Any) -> Any:
+    """Spike times in s as a tensor where they are a quantity with a unit, else as they are."""
+    plain = times if isinstance(times, torch.Tensor) else si(name, times, "time")
+    return plain if plain is times else torch.as_tensor(plain, dtype=torch.float64)
 
 
 def check_times(rule: SpikeRule, name: str, times: Tensor) -> None:

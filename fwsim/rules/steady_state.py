@@ -11,11 +11,12 @@ import torch
 from fwsim.errors import ConfigError, ShapeError, choice
 from fwsim.rules.base import SpikeRule, Values
 from fwsim.rules.moments import poisson_moments
-from fwsim.rules.parameters import as_tensors, batch_shape
+from fwsim.rules.parameters import as_tensors, batch_shape, own
 from fwsim.rules.propagate import relaxation_rates, transition
 from fwsim.rules.rates import RateDynamics
 from fwsim.rules.sampling import sample_poisson
 from fwsim.rules.symbols import structure
+from fwsim.units import WORDS, si
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,17 +84,20 @@ def steady_state(
 
 
 def _rate(name: str, value: Any) -> Tensor:
-    rate = _number(f"{name} rate", value, "Hz")
+    rate = _number(f"{name} rate", value, "rate")
     if not bool(((rate >= 0) & rate.isfinite()).all()):
         raise ConfigError(f"{name} rate {value!r} is not allowed; give a finite number of Hz, at least 0")
     return rate
 
 
-def _number(name: str, value: Any, unit: str) -> Tensor:
+def _number(name: str, value: Any, dimension: str) -> Tensor:
+    plain = si(name, value, dimension)
     try:
-        return torch.as_tensor(value, dtype=torch.float64, device="cpu")
+        return own(plain).to("cpu", torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ConfigError(f"{name} {value!r} is not a number; give a number of {unit} or a tensor") from error
+        raise ConfigError(
+            f"{name} {value!r} is not a number; give a number of {WORDS[dimension]} or a tensor"
+        ) from error
 
 
 def _check_forgetting(rule: SpikeRule) -> None:
@@ -112,7 +116,7 @@ def _period_map(rule: SpikeRule, pre: Tensor, post: Tensor, lag: Any) -> Callabl
     driven = structure(rule).reached_by_post
     if driven and not bool((pre == post).all()):
         raise ConfigError("train='regular' needs equal pre and post rates; use 'poisson' or 'mean_field'")
-    lag = _number("lag", lag, "s")
+    lag = _number("lag", lag, "time")
     if not bool(((lag >= 0) & (lag < period)).all()):
         raise ConfigError(f"lag={lag.tolist()} is not allowed; it must lie in [0, period) s")
     to_post, to_pre = transition(rule, lag.expand(period.shape), still=True), transition(rule, period - lag)

@@ -59,9 +59,13 @@ def presynaptic_rule(name: str, settings: Sequence[str]) -> PresynapticRule:
     return presynaptic[name](**{field: _value(text) for field, text in given.items()})
 
 
-def _value(text: str) -> float | tuple[float, ...] | str:
+def _value(text: str) -> float | str | tuple[float | str, ...]:
+    parts = tuple(_part(part.strip()) for part in text.split(",") if part.strip())
+    return parts[0] if len(parts) == 1 else parts
+
+
+def _part(text: str) -> float | str:
     try:
-        numbers = tuple(float(part) for part in text.split(",") if part.strip())
+        return float(text)
     except ValueError:
         return text
-    return numbers[0] if len(numbers) == 1 else numbers

@@ -14,6 +14,7 @@ from torch import Tensor
 from fwsim.errors import ConfigError, ShapeError, choice, number, whole
 from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.rules.parameters import batch_shape
+from fwsim.units import checked, si
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,13 +55,15 @@ class Population:
         if not isinstance(self.name, str) or not self.name:
             raise ConfigError(f"Population: name={self.name!r} is not allowed; give a text")
         whole(f"{self.name}: size", self.size, least=1)
-        number(f"{self.name}: tau", self.tau, unit="seconds", above=0)
-        number(f"{self.name}: refractory", self.refractory, unit="seconds", least=0)
-        number(f"{self.name}: noise", self.noise, unit="volts", least=0)
-        for field in ("threshold", "reset", "background"):
-            number(f"{self.name}: {field}", getattr(self, field), unit="volts")
+        self._check("time", tau={"above": 0}, refractory={"least": 0})
+        self._check("voltage", noise={"least": 0}, threshold={}, reset={}, background={})
         if not self.reset < self.threshold:
             raise ConfigError(f"{self.name}: reset={self.reset} V is not below threshold={self.threshold} V")
+
+    def _check(self, dimension: str, **bounds: dict[str, float]) -> None:
+        for field, limits in bounds.items():
+            value = checked(f"{self.name}: {field}", getattr(self, field), dimension, **limits)
+            object.__setattr__(self, field, value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +101,8 @@ class Connection:
 
     def __post_init__(self) -> None:
         where = f"{self.pre}→{self.post}"
-        efficacy = self.efficacy
+        efficacy = si(f"{where}: efficacy", self.efficacy, "voltage")
+        object.__setattr__(self, "efficacy", efficacy)
         if not isinstance(efficacy, (int, float)):
             efficacy = _matrix(where, efficacy)
             object.__setattr__(self, "efficacy", efficacy)
@@ -111,10 +115,10 @@ class Connection:
             object.__setattr__(self, "delay", tuple(self.delay))
         if isinstance(self.delay, tuple) and len(self.delay) != 2:
             raise ConfigError(f"{where}: delay={self.delay!r} is not allowed; give s, or (shortest, longest)")
-        low, high = self.delays
-        number(f"{where}: delay", low, unit="seconds", least=0)
-        number(f"{where}: delay", high, unit="seconds", least=low)
-        number(f"{where}: decay", self.decay, unit="seconds", least=0)
+        low = checked(f"{where}: delay", self.delays[0], "time", least=0)
+        high = checked(f"{where}: delay", self.delays[1], "time", least=low)
+        object.__setattr__(self, "delay", (low, high) if isinstance(self.delay, tuple) else low)
+        object.__setattr__(self, "decay", checked(f"{where}: decay", self.decay, "time", least=0))
         if self.synapse is not None and not isinstance(self.synapse, PresynapticRule | AssociativeRule):
             raise ConfigError(
                 f"{where}: synapse={type(self.synapse).__name__} has no response to spikes; give a presynaptic or "
@@ -168,7 +172,7 @@ class Circuit:
             raise ConfigError(
                 f"populations are named {list(self.names)}; give one or more, with different names"
             )
-        number("dt", self.dt, unit="seconds", above=0)
+        object.__setattr__(self, "dt", checked("dt", self.dt, "time", above=0))
         for each in self.connections:
             choice("pre", each.pre, self.names)
             choice("post", each.post, self.names)
@@ -269,8 +273,8 @@ class Circuit:
 
 def _matrix(where: str, efficacy: Any) -> np.ndarray:
     try:
-        return np.asarray(efficacy.detach().cpu() if isinstance(efficacy, Tensor) else efficacy, float)
-    except (TypeError, ValueError):
+        return np.array(efficacy.detach().cpu() if isinstance(efficacy, Tensor) else efficacy, float)
+    except (TypeError, ValueError, RuntimeError):
         raise ConfigError(f"{where}: efficacy={efficacy!r} is not allowed; give V, or [post, pre]") from None
 
 

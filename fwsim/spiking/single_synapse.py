@@ -11,8 +11,9 @@ from fwsim.errors import ConfigError, ShapeError
 from fwsim.progress import track
 from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.rules.parameters import batch_shape
-from fwsim.rules.respond import check_times
+from fwsim.rules.respond import check_times, spike_times
 from fwsim.spiking.backend import prepared
+from fwsim.units import checked
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +53,9 @@ def respond(
         Spikes are off the grid, negative or two in one step, or `post` is missing or superfluous.
     """
     _check_kind(rule, post)
-    trains = [pre] if post is None else [pre, post]
+    dt = checked("dt", dt, "time", above=0)
+    trains = [spike_times("pre", pre)] + ([] if post is None else [spike_times("post", post)])
+    pre = trains[0]
     for name, train in zip(("pre", "post"), trains):
         check_times(rule, name, train)
         _check_grid(name, train, dt)
@@ -87,8 +90,6 @@ def _check_kind(rule: object, post: Tensor | None) -> None:
 
 
 def _check_grid(name: str, times: Tensor, dt: float) -> None:
-    if not dt > 0:
-        raise ConfigError(f"dt={dt!r} is not allowed; it must be a positive number of seconds")
     steps = times.detach().double() / dt
     known = ~steps.isnan()
     rounding = OFF_GRID + torch.finfo(times.dtype).eps * steps

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from fwsim.errors import ConfigError, ShapeError, number, whole
+from fwsim.errors import ConfigError, ShapeError, whole
 from fwsim.spiking.circuit import Circuit
+from fwsim.units import checked, nearest_step, si
 
 
 @dataclass(frozen=True)
@@ -36,9 +37,11 @@ class Pulse:
     trials: Sequence[int] | None = None
 
     def __post_init__(self) -> None:
-        number("Pulse: amplitude", self.amplitude, unit="volts")
-        number("Pulse: start", self.start, unit="seconds", least=0)
-        number("Pulse: stop", self.stop, unit="seconds", above=self.start, infinite=True)
+        start = checked("Pulse: start", self.start, "time", least=0)
+        stop = checked("Pulse: stop", self.stop, "time", above=start, infinite=True)
+        amplitude = checked("Pulse: amplitude", self.amplitude, "voltage")
+        for field, value in (("amplitude", amplitude), ("start", start), ("stop", stop)):
+            object.__setattr__(self, field, value)
         if isinstance(self.populations, str):
             object.__setattr__(self, "populations", (self.populations,))
 
@@ -69,9 +72,9 @@ def stimulus(
     ConfigError
         An unknown population, or a trial that there is not.
     """
-    number("duration", duration, unit="seconds", least=0)
+    duration = checked("duration", duration, "time", least=0)
     whole("trials", trials, least=1)
-    steps = round(duration / circuit.dt)
+    steps = nearest_step(duration, circuit.dt)
     drive = np.zeros((trials, steps, len(circuit.populations)))
     for each in pulses:
         units = [
@@ -80,7 +83,9 @@ def stimulus(
         rows = list(range(trials) if each.trials is None else each.trials)
         if any(not 0 <= row < trials for row in rows):
             raise ConfigError(f"Pulse: trials={rows}; there are {trials}, counted from 0")
-        first, last = (min(steps, round(min(t, duration) / circuit.dt)) for t in (each.start, each.stop))
+        first, last = (
+            min(steps, nearest_step(min(t, duration), circuit.dt)) for t in (each.start, each.stop)
+        )
         drive[np.ix_(rows, range(first, last), units)] += each.amplitude
     return drive
 
@@ -94,6 +99,7 @@ def checked_drive(circuit: Circuit, drive: Any, trials: int | None, *, neurons: 
     units = {"populations": len(circuit.populations)} | ({"neurons": circuit.neurons} if neurons else {})
     if drive is None:
         drive = np.zeros((trials or circuit.trials or 1, 1, units["populations"]))
+    drive = si("drive", drive, "voltage")
     drive = np.asarray(drive.detach().cpu() if isinstance(drive, torch.Tensor) else drive)
     if drive.ndim != 3 or drive.shape[-1] not in units.values() or not drive.size:
         allowed = " or ".join(f"unit={size} {name}" for name, size in units.items())

@@ -319,7 +319,7 @@ ERRORS = [
     (lambda net: network(units=0), fw.ConfigError, "units=0"),
     (lambda net: network(inner_steps=-1), fw.ConfigError, "inner_steps=-1"),
     (lambda net: network(dt=0.0), fw.ConfigError, "dt=0.0"),
-    (lambda net: network(dt="1 s"), fw.ConfigError, "dt='1 s'"),
+    (lambda net: network(dt="1 Hz"), fw.ConfigError, "'Hz' is not a unit of time"),
     (lambda net: network(identity_scale=float("nan")), fw.ConfigError, "identity_scale=nan"),
     (lambda net: network(self_connections="no"), fw.ConfigError, "self_connections='no'"),
     (lambda net: network(None, learn="tau"), fw.ConfigError, "nothing to train"),

@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from fwsim.errors import ConfigError
+from fwsim.rules.parameters import own
+from fwsim.units import si
 
 Gain = Callable[[Tensor], Tensor]
 """Any function of fields `[batch, unit]` that gives rates `[batch, unit]`."""
@@ -122,11 +124,13 @@ def siegert(
         A parameter is not positive (`refractory` may be 0), or `reset` is not below `threshold`.
     """
     positive = {"tau": tau, "sd": sd}
-    values = {name: _positive("siegert", name, value) for name, value in positive.items()}
-    refractory = _number("siegert", "refractory", refractory)
+    dimensions = {"tau": "time", "sd": "voltage"}
+    values = {name: _positive("siegert", name, value, dimensions[name]) for name, value in positive.items()}
+    refractory = _number("siegert", "refractory", refractory, "time")
     if bool((torch.as_tensor(refractory) < 0).any()):
         raise ConfigError(f"siegert: refractory={refractory!r} is not allowed; it must be at least 0 s")
-    threshold, reset = _number("siegert", "threshold", threshold), _number("siegert", "reset", reset)
+    threshold = _number("siegert", "threshold", threshold, "voltage")
+    reset = _number("siegert", "reset", reset, "voltage")
     if not bool((torch.as_tensor(threshold - reset) > 0).all()):
         raise ConfigError(f"siegert: reset={reset!r} is not below threshold={threshold!r}; lower it")
     return Siegert(threshold=threshold, reset=reset, refractory=refractory, **values)
@@ -157,17 +161,18 @@ def _quadrature(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tenso
     return nodes.to(device, dtype), weights.to(device, dtype)
 
 
-def _positive(owner: str, name: str, value: Any) -> float | Tensor:
-    value = _number(owner, name, value)
+def _positive(owner: str, name: str, value: Any, dimension: str = "voltage") -> float | Tensor:
+    value = _number(owner, name, value, dimension)
     if not bool((torch.as_tensor(value) > 0).all()):
         raise ConfigError(f"{owner}: {name}={value!r} is not allowed; it must be positive")
     return value
 
 
-def _number(owner: str, name: str, value: Any) -> float | Tensor:
+def _number(owner: str, name: str, value: Any, dimension: str) -> float | Tensor:
+    value = si(f"{owner}: {name}", value, dimension)
     try:
-        value = value if isinstance(value, Tensor) else float(value)
-    except (TypeError, ValueError):
+        value = own(value) if isinstance(value, Tensor) or hasattr(value, "__array__") else float(value)
+    except (TypeError, ValueError, RuntimeError):
         raise ConfigError(f"{owner}: {name}={value!r} is not a number or a tensor") from None
     if not bool(torch.as_tensor(value).isfinite().all()):
         raise ConfigError(f"{owner}: {name}={value!r} is not allowed; it must be finite")

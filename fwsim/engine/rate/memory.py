@@ -10,6 +10,7 @@ from torch import Tensor
 from fwsim.engine.rate.exponential import decay_weights
 from fwsim.errors import ConfigError
 from fwsim.rules.hebbian import Hebbian
+from fwsim.units import checked
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +95,7 @@ def per_second(memory: Hebbian, dt: float) -> Hebbian:
     dt
         Seconds a step there.
     """
-    if not dt > 0:
-        raise ConfigError(f"dt={dt} is not allowed; it must be a positive number of seconds")
+    dt = checked("dt", dt, "time", above=0)
     if memory.eta_rate is not None:
         return memory
     tau, eta = torch.broadcast_tensors(memory.tau, memory.eta)

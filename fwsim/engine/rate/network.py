@@ -24,6 +24,8 @@ from fwsim.engine.state import State
 from fwsim.engine.transforms import stands_for_others
 from fwsim.errors import ConfigError, ShapeError, choice
 from fwsim.rules.hebbian import Hebbian
+from fwsim.rules.parameters import own
+from fwsim.units import si
 
 if TYPE_CHECKING:
     from fwsim.engine.rate.observer import RateObserver
@@ -104,25 +106,27 @@ class RateNetwork(nn.Module):
         self.kernel = kernel
         self.projections = _projections(projections)
         self.units = self.inputs = self.projections[0].units
-        checks.seconds("dt", dt)
+        self.dt = checks.seconds("dt", dt)
         if not callable(gain):
             raise ConfigError(
                 f"gain={gain!r} is not a function; use fwsim.relu, softplus(alpha), tanh, siegert(...)"
             )
-        self.dt, self.gain, self.memory = float(dt), gain, check(memory)
+        self.gain, self.memory = gain, check(memory)
         self.normalise, self.self_connections = normalisation(normalise), self_connections
         dtype = reduce(torch.promote_types, (each.weights.dtype for each in self.projections))
         self.weights = nn.ParameterList(_parameter(each.weights, dtype) for each in self.projections)
-        self.register_buffer("tau", self._per_unit("tau", tau, dtype, positive=True))
-        self.register_buffer("noise", self._per_unit("noise", noise, dtype, positive=False))
+        self.register_buffer("tau", self._per_unit("tau", si("tau", tau, "time"), dtype, positive=True))
+        self.register_buffer(
+            "noise", self._per_unit("noise", si("noise", noise, "voltage"), dtype, positive=False)
+        )
         self.batch = self._batch()
         if kernel == "numba":
             self.plan()
 
     def _per_unit(self, name: str, value: float | Tensor, dtype: torch.dtype, *, positive: bool) -> Tensor:
         try:
-            tensor = torch.as_tensor(value, dtype=dtype)
-        except (TypeError, ValueError):
+            tensor = own(value).detach().to(dtype)
+        except (TypeError, ValueError, RuntimeError):
             raise ConfigError(
                 f"{name}={value!r} is not a number or tensor; give SI numbers, e.g. 8*ms"
             ) from None

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fwsim.engine.rate.exponential import Relaxation, relaxation
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule, Values
-from fwsim.rules.parameters import batch_shape, replaced, without_zeros
+from fwsim.rules.parameters import batch_shape, own, replaced, without_zeros
 from fwsim.rules.rates import RateDynamics
 
 SHAPES: dict[str, Callable[[int, int], tuple[int, ...]]] = {
@@ -35,7 +34,8 @@ class Projection:
     Parameters
     ----------
     weights
-        W, `[post, pre]` or `[batch, post, pre]`: an array, a tensor, or an `nn.Parameter` to train.
+        W, `[post, pre]` or `[batch, post, pre]`: an array or a tensor, which is copied, or an `nn.Parameter` to
+        train, which stays the same object. A tensor that requires a gradient stays part of its graph.
     synapse
         A presynaptic rule with parameters of shape `[]`, `[unit]` or `[batch, unit]`, an associative rule with
         scalars or `[batch, timescale]`, or `None` for static synapses. Rates are in Hz for any rule.
@@ -51,15 +51,15 @@ class Projection:
     synapse: SpikeRule | None = None
 
     def __post_init__(self) -> None:
+        trained = isinstance(self.weights, nn.Parameter)  # a network that is given one trains that one
         try:
-            weights = (
-                self.weights
-                if isinstance(self.weights, Tensor)
-                else torch.as_tensor(np.asarray(self.weights))
-            )
+            weights = self.weights if trained else own(self.weights, dtype=None)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise ConfigError("Projection: weights are not numbers; give an array [post, pre]") from error
-        weights = weights if weights.is_floating_point() else weights.double()
+            raise ConfigError(
+                f"Projection: weights are not numbers ({error}); give a dense array [post, pre] of real numbers"
+            ) from error
+        if not weights.is_floating_point():
+            raise ConfigError(f"Projection: weights are {weights.dtype}; give real numbers")
         if weights.ndim not in (2, 3) or weights.shape[-1] != weights.shape[-2] or not weights.numel():
             raise ShapeError(
                 f"Projection: weights have shape {list(weights.shape)}; give [post, pre] or [batch, post, pre] "
