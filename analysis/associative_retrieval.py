@@ -18,7 +18,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import fwsim as fw
-from fwsim.study import COLOURS, figure
+from fwsim.study import COLOURS, configuration, figure
+from fwsim.study import points as swept_points
 
 # Test error in %, by model and units (Ba et al. 2016, table 1).
 PAPER = {
@@ -130,18 +131,13 @@ def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
 
 
 def points(recording: xr.Dataset) -> Iterator[tuple[dict, xr.Dataset]]:
-    """Every network and seed: its configuration and its recording, which keeps a dimension for the seed."""
-    base = json.loads(recording.attrs["experiment_configuration"])
+    """Every network and seed that ran: its configuration and its recording, with a dimension for the seed."""
     if "seed" not in recording.dims:
-        yield base, recording.expand_dims(seed=[recording.attrs["experiment_seed"]])
+        yield configuration(recording), recording.expand_dims(seed=[recording.attrs["experiment_seed"]])
         return
-    swept = [name for name in recording.coords if name in base]
-    dims = [name for name in swept if name in recording.dims]
-    for *index, seed in np.ndindex(*(recording.sizes[name] for name in [*dims, "seed"])):
-        point = recording.isel(dict(zip(dims, index, strict=True)) | {"seed": [seed]})
-        values = {name: point[name].values.item() for name in swept}
-        texts = {name: json.loads(value) for name, value in values.items() if str(value).startswith("[")}
-        yield base | values | texts, point.drop_vars([*swept, "failed", "point_seed"], errors="ignore")
+    for point in swept_points(recording):
+        if not point.failed:
+            yield configuration(point.recording), point.recording.expand_dims(seed=[point.seed])
 
 
 def of_seed(recording: xr.Dataset, config: dict) -> xr.Dataset:

@@ -17,6 +17,8 @@ import fwsim as fw
 from fwsim.recording import labelled
 from fwsim.study import COLOURS, configuration, figure
 
+SWEPT = ()  # of a sweep, each point is analysed by itself
+
 STILL = 1e-3
 """A state returns if it comes this close to where it was, relative to its length."""
 LONGEST_CYCLE = 16

@@ -16,6 +16,8 @@ import fwsim as fw
 from fwsim.recording import labelled
 from fwsim.study import COLOURS, configuration, figure
 
+SWEPT = ()  # of a sweep, each point is analysed by itself
+
 RETRIEVED = 0.9
 """An item counts as held if its overlap is at least this; theory's transition jumps from .97 to 0."""
 

@@ -38,6 +38,7 @@ PLAYERS = {
 AXES = ("size", "model", "seed")
 CAUGHT = 0.8  # a return of .8 is nine catches in ten
 ATTENDING = "fast_weights"
+SWEPT = AXES
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
@@ -73,24 +74,32 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     games = [behaviour(recording, size, config["paddle"]) for size in recording["size"].values]
     result = result.merge(xr.concat(games, "size"))
     if "attention" in recording and ATTENDING in recording["model"]:
-        result = result.merge(
-            xr.concat([attending(recording, size) for size in recording["size"].values], "size")
-        )
+        shown = [attending(recording, size) for size in recording["size"].values if len(ran(recording, size))]
+        result = result.merge(xr.concat(shown, "size")) if shown else result
     result.attrs = {"experiment_configuration": recording.attrs["experiment_configuration"]}
     return result
 
 
 def interval(values: xr.DataArray) -> xr.DataArray:
-    """Mean over seeds and the ends of its 95 % interval, by `of`; a single seed has no interval."""
+    """Mean over seeds that ran and the ends of its 95 % interval, by `of`; a single seed has no interval."""
+    for axis in ("size", "model"):
+        if axis in values.dims:
+            each = [interval(values.sel({axis: at})) for at in values[axis].values]
+            return xr.concat(each, values[axis]).transpose(
+                "of", *(dim for dim in values.dims if dim != "seed")
+            )
     values = values.transpose("seed", ...)
+    ran = values.dropna("seed", how="all")
+    values = ran if ran.sizes["seed"] else values
     found = bootstrap(values.values) if values.sizes["seed"] > 1 else np.stack([values.values[0]] * 3)
     kept = values.isel(seed=0, drop=True)
     return xr.DataArray(found, {"of": ["mean", "low", "high"], **kept.coords}, ("of", *kept.dims))
 
 
 def frames_needed(curve: xr.DataArray, frames: xr.DataArray) -> xr.DataArray:
-    """Frames seen when the curve first reaches `CAUGHT`; infinite if it never does."""
-    return frames.where(curve >= CAUGHT).min("epoch").fillna(np.inf)
+    """Frames seen when the curve first reaches `CAUGHT`; infinite if it never does, NaN if the agent failed."""
+    needed = frames.where(curve >= CAUGHT).min("epoch").fillna(np.inf)
+    return needed.where(curve.notnull().any("epoch"))
 
 
 def behaviour(recording: xr.Dataset, size: int, paddle: int) -> xr.Dataset:
@@ -111,6 +120,12 @@ def behaviour(recording: xr.Dataset, size: int, paddle: int) -> xr.Dataset:
     ).drop_vars("trial", errors="ignore")
 
 
+def ran(recording: xr.Dataset, size: int) -> np.ndarray:
+    """Places of the seeds at which fast weights ran on one game."""
+    played = recording["return"].sel(size=size, model=ATTENDING).notnull().any("trial")
+    return np.flatnonzero(played.values)
+
+
 def attending(recording: xr.Dataset, size: int) -> xr.Dataset:
     """Attention of the trained fast weights on one game: means over trials and seeds, and one episode."""
     visible = (
@@ -120,7 +135,7 @@ def attending(recording: xr.Dataset, size: int) -> xr.Dataset:
     game = (
         recording[names]
         .sel(size=size, model=ATTENDING)
-        .isel(time=slice(size - 1), past=slice(size - 1))
+        .isel(time=slice(size - 1), past=slice(size - 1), seed=ran(recording, size))
         .load()
     )
     weights = [
@@ -181,12 +196,16 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
             row = {
                 "N": int(size),
                 "agent": LABELS[str(model)],
-                "parameters": f"{int(at['parameters'].isel(seed=0)):,}",
+                "parameters": whole(at["parameters"].max("seed")),
             }
             row["return, all frames"] = with_range(at["speed"])
             row["best agent tested"] = with_range(at["final"])
             row[f"frames to {CAUGHT} (10⁶, median)"] = (
-                f"{float(needed) / 1e6:.2f}" if needed < np.inf else "never"
+                "never"
+                if np.isinf(needed)
+                else "failed"
+                if np.isnan(needed)
+                else f"{float(needed) / 1e6:.2f}"
             )
             for what in at["erased_return"]["erased"].values[1:]:
                 row[f"{what} erased"] = with_range(at["after_erasing"].sel(erased=what))
@@ -196,9 +215,16 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
     return rows
 
 
+def whole(value: xr.DataArray) -> str:
+    """Number of things, if any agent ran."""
+    return f"{int(value):,}" if np.isfinite(value) else "failed"
+
+
 def with_range(values: xr.DataArray) -> str:
     """Mean and interval as text."""
     mean, low, high = (float(values.sel(of=of)) for of in ("mean", "low", "high"))
+    if np.isnan(mean):
+        return "failed"
     return f"{mean:.2f} ({low:.2f} – {high:.2f})"
 
 
@@ -209,8 +235,9 @@ def plot(result: xr.Dataset) -> dict[str, Figure | FuncAnimation]:
         "catch_behaviour": plot_behaviour(result),
     }
     if "weight" in result:
-        drawn["catch_attention"] = plot_attention(result)
-        drawn["catch_episode"] = animate(result.isel(size=-1))
+        shown = result.dropna("size", subset=["visible"])
+        drawn["catch_attention"] = plot_attention(shown)
+        drawn["catch_episode"] = animate(shown.isel(size=-1))
     return drawn
 
 
@@ -222,7 +249,7 @@ def plot_learning(result: xr.Dataset) -> Figure:
     for panel, size in zip(axes[0], result["size"].values, strict=True):
         for model in result["model"].values:
             at = result.sel(size=size, model=model)
-            frames = at["frames_played"].isel(seed=0) / 1e6
+            frames = at["frames_played"].max("seed") / 1e6
             mean, low, high = (at["curve"].sel(of=of) for of in ("mean", "low", "high"))
             colour = COLOURS[SHADES[str(model)]]
             panel.plot(frames, mean, color=colour, label=LABELS[str(model)])

@@ -3,7 +3,8 @@
 Works on a run and on a sweep: whatever parameters were swept stay as dimensions. Shown are the strength of items
 against the time since they were stored, the overlap after one iteration and that of what is recalled from a noisy
 cue, with what theory expects as lines: the kernel, the noise of all other items, and the mean field of palimpsests;
-for one point or for up to six along the first parameter (the first value of the others).
+for one point or for up to six along the first parameter (the first value of the others). A memory with an infinite time
+constant never forgets, and has no theory here; a point that failed says so.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import fwsim as fw
 from fwsim.recording import labelled
 from fwsim.study import COLOURS, figure
 
+SWEPT = ("units", "spectrum", "tau", "eta", "shortest", "longest", "items", "wrong", "iterations", "seed")
 OWN = {"trial", "lag"}
 SHOWN = ("strength", "recognised", "recalled")
 RECOGNISED = 0.5
@@ -29,14 +31,13 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Mean curves with their errors, the fitted law, the area under the curve, and the span of recognition."""
     recording = recording.load()
     over = [dim for dim in ("trial", "seed") if dim in recording.dims]
-    count = np.prod([recording.sizes[dim] for dim in over])
     result = xr.Dataset(coords=recording.drop_dims(over).coords)
     for name in SHOWN:
-        mean, spread = recording[name].mean(over), recording[name].std(over, ddof=1) / count**0.5
+        mean, spread = recording[name].mean(over), error(recording[name], over)
         result[name] = labelled(mean, recording[name].attrs["long_name"])
         result[f"{name}_error"] = labelled(spread, f"standard error of the {name} items")
     for name in ("kernel", "expected_recognised", "time_constant", "write_strength", "units"):
-        values = recording[name].mean("seed") if "seed" in recording.dims else recording[name]
+        values = recording[name].mean("seed") if "seed" in recording[name].dims else recording[name]
         result[name] = labelled(values, recording[name].attrs["long_name"])
     result = result.merge(laws(result["strength"]))
     step = float(recording["lag"][1] - recording["lag"][0])
@@ -45,11 +46,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         result[f"{name}_area"] = labelled(area, f"area under the {name} at equal total strength", "s")
     span = (result["recognised"] >= RECOGNISED).cumprod("lag").sum("lag") * step
     result["span"] = labelled(span, f"time for which one iteration keeps an overlap of {RECOGNISED}", "s")
-    held = (recording["recalled"] >= RECALLED).sum("lag")
+    held = (recording["recalled"] >= RECALLED).sum("lag").where(recording["recalled"].notnull().any("lag"))
     result["held"] = labelled(held.mean(over), "items that are recalled")
-    result["held_error"] = labelled(
-        held.std(over, ddof=1) / count**0.5, "standard error of the items recalled"
-    )
+    result["held_error"] = labelled(error(held, over), "standard error of the items recalled")
     theory = [result["time_constant"], result["write_strength"], result["units"], step]
     result["expected_held"] = labelled(
         xr.apply_ufunc(
@@ -60,16 +59,27 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     return result
 
 
-def palimpsest(tau: np.ndarray, eta: np.ndarray, units: float, step: float) -> fw.theory.Spectrum:
-    """What theory needs to know of a memory; time scales that nothing is written to are left out."""
+def error(values: xr.DataArray, over: list[str]) -> xr.DataArray:
+    """Standard error of the mean over what there is; some may have failed."""
+    return values.std(over, ddof=1) / np.sqrt(values.notnull().sum(over).clip(1))
+
+
+def palimpsest(tau: np.ndarray, eta: np.ndarray, units: float, step: float) -> fw.theory.Spectrum | None:
+    """What theory needs to know of a memory; time scales that nothing is written to are left out.
+
+    None where there is no theory: the point failed, nothing is written, or something is never forgotten.
+    """
     written = eta > 0
+    if not (
+        written.any() and np.isfinite(tau[written]).all() and (tau[written] > 0).all() and np.isfinite(units)
+    ):
+        return None
     return fw.theory.Spectrum.from_tau(tau[written], eta[written], int(units), step)
 
 
 def expected_held(tau: np.ndarray, eta: np.ndarray, units: float, step: float) -> float:
-    if not np.isfinite(units):
-        return np.nan  # a point that failed
-    return float(fw.theory.palimpsest_capacity(palimpsest(tau, eta, units, step))) * units
+    memory = palimpsest(tau, eta, units, step)
+    return np.nan if memory is None else float(fw.theory.palimpsest_capacity(memory)) * units
 
 
 def laws(strength: xr.DataArray) -> xr.Dataset:
@@ -119,6 +129,7 @@ def table(result: xr.Dataset) -> list[dict]:
     own = ["lag", "trial", "timescale"]
     points = result[list(COLUMNS)].drop_dims(own, errors="ignore").expand_dims("run")
     points = points.to_dataframe().reset_index()
+    points["law"] = points["law"].replace("", "none").mask(points["held"].isna(), "failed")
     parameters = [name for name in points if name not in (*COLUMNS, "run")]
     return points[parameters + list(COLUMNS)].rename(columns=COLUMNS).to_dict("records")
 
@@ -139,8 +150,9 @@ def plot(result: xr.Dataset) -> Figure:
         axes, ("strength in the memory", "overlap after one iteration", "overlap recalled"), strict=True
     ):
         panel.set(xlabel="time since stored (s)", ylabel=label, xscale="log")
-    axes[0].set(yscale="log", ylim=(float(result["kernel"].where(result["kernel"] > 0).min()) / 2, None))
-    axes[0].set_ylim(bottom=max(axes[0].get_ylim()[0], 1e-3 * float(result["kernel"].max())))
+    kernel = result["kernel"].where(result["kernel"] > 0)
+    if bool(kernel.notnull().any()):
+        axes[0].set(yscale="log", ylim=(max(float(kernel.min()) / 2, 1e-3 * float(kernel.max())), None))
     if first:
         made.legend(
             *axes[2].get_legend_handles_labels(),
@@ -163,8 +175,12 @@ def expected_recalled(one: xr.Dataset) -> np.ndarray:
     """Overlap of the retrieval state of palimpsests at one point."""
     tau, eta, units = (one[name].values for name in ("time_constant", "write_strength", "units"))
     step = float(one["lag"][1] - one["lag"][0])
-    age = one["lag"].values / (step * units)
-    return fw.theory.palimpsest_overlap(age, palimpsest(tau, eta, units, step))
+    memory, lag = palimpsest(tau, eta, units, step), one["lag"].values
+    return (
+        np.full(len(lag), np.nan)
+        if memory is None
+        else fw.theory.palimpsest_overlap(lag / (step * units), memory)
+    )
 
 
 def curve(

@@ -25,6 +25,23 @@ PAPER = {
 }
 LABELS = {"fast_weights": "fast weights", "irnn": "IRNN", "lstm": "LSTM", "convnet": "ConvNet"}
 BLIND = {"integrating": "integrating blind (%)", "looking": "looking blind (%)", "all": "all blind (%)"}
+SWEPT = (
+    *(
+        "model",
+        "units",
+        "levels",
+        "store",
+        "clear",
+        "controls",
+        "sharing",
+        "inner_steps",
+        "tau",
+        "eta",
+        "maps",
+    ),
+    *("embedding", "dropout", "epochs", "learning_rate", "schedule", "clip", "weight_decay", "batch"),
+    *("training_images", "validation_images", "test_images", "seed"),
+)
 LAYOUT_OF_PAPER = {"levels": 2, "store": "whole", "clear": "whole", "sharing": "levels"}
 LAYOUT = ("glimpse", "level", "integrate", "part", "stored", "cleared")
 
@@ -119,8 +136,11 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
 
 
 def one(at: xr.Dataset) -> xr.Dataset:
-    """First of what was run, without the steps that longer layouts have."""
-    at = at.isel(dict.fromkeys(at["test_error"].dims, 0))
+    """First of what ran, without the steps that longer layouts have."""
+    dims = at["test_error"].dims
+    if dims:
+        places = np.argwhere(at["test_error"].notnull().values)[0]
+        at = at.isel(dict(zip(dims, places, strict=True)))
     steps = np.flatnonzero(at["integrate"].notnull())
     return at.isel({dim: steps for dim in ("time", "past") if dim in at.dims})
 

@@ -15,6 +15,8 @@ from matplotlib.figure import Figure
 from fwsim.measure import bootstrap
 from fwsim.study import COLOURS, Versions, configuration, figure
 
+SWEPT = ()  # of a sweep, each point is analysed by itself
+
 LABELS = {
     "linear": "without saturation",
     "one": "one time scale",

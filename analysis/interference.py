@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from fwsim.recording import labelled
 from fwsim.study import COLOURS, figure
 
+SWEPT = ()  # of a sweep, each point is analysed by itself
+
 COLOUR_OF = dict(
     zip(("short", "long", "two", "power law"), ("blue", "vermillion", "green", "purple"), strict=True)
 )

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from fwsim.recording import labelled
 from fwsim.study import COLOURS, configuration, figure
 
+SWEPT = ()  # of a sweep, each point is analysed by itself
+
 NAMES = {"tau_rec": "recovery τ_rec", "tau_facil": "facilitation τ_facil", "tau": "membrane τ"}
 MARKS = {"tau_rec": ("o-", "blue"), "tau_facil": ("s-", "vermillion"), "tau": ("^-", "green")}
 

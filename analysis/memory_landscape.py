@@ -19,6 +19,8 @@ from fwsim.engine.cell import Cell
 from fwsim.progress import track
 from fwsim.study import COLOURS, figure
 
+SWEPT = ()  # of a sweep, each point is analysed by itself
+
 RANDOM = 48
 """Random starts of every search, rectified normal states of the length of the recorded ones."""
 

@@ -16,6 +16,21 @@ from matplotlib.figure import Figure
 
 from fwsim.study import COLOURS, figure
 
+SWEPT = (
+    *(
+        "model",
+        "units",
+        "tau",
+        "eta",
+        "inner_steps",
+        "opening",
+        "embedding",
+        "steps",
+        "batch",
+        "learning_rate",
+    ),
+    *("test_sequences", "seed"),
+)
 RETURNED = 10.0  # % of answers that may be wrong where a network returns
 LABELS = {"fast_weights": "fast weights", "no_memory": "no memory (RNN + LN)", "lstm": "LSTM"}
 
@@ -26,6 +41,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     result = recording[["test_error", "level_error", "closings", "validation", "parameters"]].load()
     result["validation_error"] = described(100 * result["validation"], "validation error", "%")
     returned = (result["level_error"] < RETURNED).cumprod("inside").sum("inside") - 1
+    returned = returned.where(result["test_error"].notnull())
     result["deepest"] = described(returned, "levels inside up to which a network returns; −1 for none")
     result["chance"] = described(xr.DataArray(100 * (1 - 1 / config["symbols"])), "error of guessing", "%")
     result.attrs = {
@@ -64,20 +80,25 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each network: error over all closings, how deep it goes, error at each number of levels inside."""
     rows = []
     for name, at in points(result):
-        deepest = [f"{value:.0f}" for value in at["deepest"].values]
+        deepest = [written(value, 0) for value in at["deepest"].values]
         levels = at["level_error"].mean("seed")
         rows.append(
             {
                 "network": name,
-                "test error (%)": " ".join(f"{value:.2f}" for value in at["test_error"].values),
+                "test error (%)": " ".join(written(value, 2) for value in at["test_error"].values),
                 "returns from": " ".join(deepest),
                 **{
-                    f"{int(inside)} inside (%)": f"{float(levels.sel(inside=inside)):.1f}"
+                    f"{int(inside)} inside (%)": written(float(levels.sel(inside=inside)), 1)
                     for inside in levels.inside
                 },
             }
         )
     return rows
+
+
+def written(value: float, digits: int) -> str:
+    """Number as text, if the network ran."""
+    return f"{value:.{digits}f}" if np.isfinite(value) else "failed"
 
 
 def plot(result: xr.Dataset) -> dict[str, Figure]:

@@ -22,6 +22,7 @@ LABELS = {
     "subtractive": "subtractive",
 }
 GRID = ("normalise", "decay", "eta", "seed")
+SWEPT = GRID
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
@@ -30,9 +31,10 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     config = recording.attrs["experiment_configuration"]
     missing = [dim for dim in GRID if dim not in recording.dims]
     recording = recording.expand_dims(missing)
-    learned = recording["test_error"] < recording["plateau"] / 2
+    ran = recording["test_error"].notnull() | (recording["diverged"] == 1)  # the others failed
+    learned = (recording["test_error"] < recording["plateau"] / 2).where(ran)
     over = [dim for dim in recording["test_error"].dims if dim != "normalise"]
-    count = int(np.prod([recording.sizes[dim] for dim in over]))
+    count = ran.sum(over).clip(1).values  # where none ran there is no area either
     result = recording.copy()
     result["error"] = labelled(recording["test_error"].mean("seed"), "test error", "%")
     result["learned"] = labelled(learned.mean("seed"), "networks that have learned")
@@ -52,6 +54,9 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
     rows = []
     for place, name in enumerate(names(result)):
         at = result.isel(normalise=place)
+        if not bool(at.area.notnull()):
+            rows.append({"normalised by": name, "area (%)": "failed"})
+            continue
         rows.append(
             {
                 "normalised by": name,
@@ -81,7 +86,7 @@ def plot(result: xr.Dataset) -> Figure:
             if dim in result.coords:
                 ticks(range(result.sizes[dim]), [f"{value:g}" for value in result[dim].values])
         crossed = np.argwhere(
-            result["diverged"].isel(normalise=place).transpose("decay", "eta", "seed").values.all(-1)
+            (result["diverged"] == 1).isel(normalise=place).transpose("decay", "eta", "seed").values.all(-1)
         )
         for row, column in crossed:
             panel.text(column, row, "×", ha="center", va="center", color="white")

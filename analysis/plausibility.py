@@ -28,6 +28,8 @@ from fwsim.rules import AssociativeRule, PresynapticRule
 from fwsim.spiking import MEASUREMENTS, Measurement, Verdict, first_release, judge
 from fwsim.study import COLOURS, figure
 
+SWEPT = ()  # of a sweep, each point is analysed by itself
+
 Claim = tuple[str, str, float, str]
 """Component, quantity, value, unit."""
 BIN = 0.01

@@ -29,6 +29,8 @@ from matplotlib.patches import Patch
 from fwsim.recording import labelled
 from fwsim.study import COLOURS, configuration, figure
 
+SWEPT = ()  # of a sweep, each point is analysed by itself
+
 STATES = ("uniform", "stationary", "rotating")
 STATE_COLOURS = ("#BBBBBB", COLOURS["blue"], COLOURS["vermillion"])
 RESAMPLES = 10_000

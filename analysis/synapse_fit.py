@@ -15,6 +15,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from fwsim.fitting import choose
 from fwsim.study import COLOURS, figure
 
+SWEPT = ()  # of a sweep, each point is analysed by itself
+
 # Rossbroich et al. 2021, fitted to the other protocols of a set of seven: mean squared error of the one left out.
 PUBLISHED = {
     "Tsodyks–Markram, published": {

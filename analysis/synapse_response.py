@@ -23,6 +23,8 @@ from fwsim.recording import labelled
 from fwsim.rules import RULES, AssociativeRule
 from fwsim.study import COLOURS, Versions, configuration, figure
 
+SWEPT = ()  # of a sweep, each point is analysed by itself
+
 GRID = 1e-4  # s, of Brian2
 LINES = {"regular": "-", "poisson": "--", "mean_field": ":"}
 WIDTHS = (2.4, 1.5, 0.8)  # settings that coincide are seen one on the other

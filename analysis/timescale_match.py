@@ -15,6 +15,21 @@ from matplotlib.figure import Figure
 from fwsim.recording import labelled
 from fwsim.study import COLOURS, figure
 
+SWEPT = (
+    *(
+        "tau",
+        "eta",
+        "learn",
+        "delays",
+        "units",
+        "pairs",
+        "epochs",
+        "training_sequences",
+        "batch",
+        "learning_rate",
+    ),
+    "seed",
+)
 OWN = {"seed", "task_delay", "timescale", "epoch"}
 
 
@@ -24,7 +39,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     if "seed" not in recording.dims:
         recording = recording.expand_dims("seed")
     recording = recording.drop_vars(["failed", "point_seed"], errors="ignore")
-    solved = recording["test_error"] < recording["plateau"] / 2
+    ran = recording["test_error"].notnull()
+    solved = (recording["test_error"] < recording["plateau"] / 2).where(ran)
     result = recording[["test_error", "delay", "plateau", "tau_before", "tau_after", "eta_after"]]
     result["error"] = labelled(recording["test_error"].mean("seed"), "test error", "%")
     result["solved"] = labelled(solved.mean("seed"), "networks with less than half the error without binding")
@@ -52,14 +68,15 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
     rows = []
     for place in range(stacked.sizes["point"]):
         one = stacked.isel(point=place)
+        ran = bool(one.error.notnull())
         rows.append(
             {name: one[name].item() for name in parameters}
             | {
-                "delay (s)": float(one.delay),
-                "error (%)": f"{float(one.error):.1f}",
-                "from – to": f"{float(one.lowest):.1f} – {float(one.highest):.1f}",
-                "solved": f"{float(one.solved):.2f}",
-                "mean τ (s)": f"{float(one.tau_mean):.3g}",
+                "delay (s)": float(one.delay) if ran else "",
+                "error (%)": f"{float(one.error):.1f}" if ran else "failed",
+                "from – to": f"{float(one.lowest):.1f} – {float(one.highest):.1f}" if ran else "",
+                "solved": f"{float(one.solved):.2f}" if ran else "",
+                "mean τ (s)": f"{float(one.tau_mean):.3g}" if ran else "",
                 "τ (s)": " ".join(f"{tau:.3g}" for tau in one.after.values if np.isfinite(tau)),
             }
         )
@@ -67,8 +84,8 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
 
 
 def first_seed(values: xr.DataArray) -> xr.DataArray:
-    """What is the same for all seeds."""
-    return values.isel(seed=0) if "seed" in values.dims else values
+    """What is the same for all seeds that ran."""
+    return values.max("seed") if "seed" in values.dims else values
 
 
 def plot(result: xr.Dataset) -> dict[str, Figure]:

@@ -18,6 +18,8 @@ from fwsim.measure import bootstrap
 from fwsim.recording import labelled
 from fwsim.study import COLOURS, Versions, configuration, figure
 
+SWEPT = ()  # of a sweep, each point is analysed by itself
+
 POOLS = 5
 REGIMES = ("forgets", "holds", "lost")
 EVENT = 30.0

@@ -20,6 +20,7 @@ from fwsim.study import trust as trusted
 from fwsim.study.analysis import Report, save_report
 from fwsim.study.figures import COLOURS, figure, house_style
 from fwsim.study.runs import Run, find_run
+from fwsim.study.sweep_analysis import point_by_point
 
 KINDS = ("trajectory", "response", "rate", "recall", "lifetime")
 FUNCTION = "versions"
@@ -98,6 +99,8 @@ def compare(given: str | Path | Run, analysis: str | Path | None = None, *, trus
         )
     run.check(run.recording_path.name)
     recording = run.recording
+    if point_by_point(module, recording):
+        raise ConfigError(f"{path.name} takes one run at a time; compare a run of one point of {run.folder}")
     with files.running(path):
         result = agreement(module.versions(module.analyse(recording)))
         with house_style():

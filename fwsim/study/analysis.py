@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,12 @@ from fwsim.study import files, results
 from fwsim.study import trust as trusted
 from fwsim.study.figures import house_style, save_animation, save_figure
 from fwsim.study.runs import Run, find_run
+from fwsim.study.sweep_analysis import Figures, Made, analyse_points, point_by_point, with_failures
 
 log = logging.getLogger(__name__)
+
+NOTHING = "Mean of empty slice|Degrees of freedom <= 0|All-NaN"
+"""What numpy warns of where all values are missing."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +91,33 @@ def analyse(given: str | Path | Run, analysis: str | Path | None = None, *, trus
     run.check(run.recording_path.name)
     recording = run.recording
     log.info("%s: analysing with %s", run.folder, path)
+    made = _made(module, path, name, recording)
     with files.running(path):
-        result = _checked(module.analyse(recording), xr.Dataset, "analyse")
-        table = _table(module, result)
-        with house_style():
+        written = save_report(folder, made.result, made.table, made.figures, run.manifest.get("digests"))
+    return Report(made.result, made.table, tuple(written))
+
+
+def _made(module: ModuleType, path: Path, name: str, recording: xr.Dataset) -> Made:
+    """Result, table and figures of a run, or of a sweep as a whole or point by point, as the file says."""
+
+    def numbers(of: xr.Dataset) -> Made:
+        with files.running(path):
+            result = _checked(module.analyse(of), xr.Dataset, "analyse")
+            return Made(result, _table(module, result), {})
+
+    def figures(result: xr.Dataset) -> Figures:
+        with files.running(path), house_style():
             plotted = module.plot(result)
-        figures = plotted if isinstance(plotted, Mapping) else {name: plotted}
-        for each in figures.values():
-            _checked(each, Figure | Animation, "plot")
-        written = save_report(folder, result, table, figures, run.manifest.get("digests"))
-    return Report(result, table, tuple(written))
+            named = plotted if isinstance(plotted, Mapping) else {name: plotted}
+            return {key: _checked(each, Figure | Animation, "plot") for key, each in named.items()}
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", NOTHING, RuntimeWarning)  # the table says what is missing
+        if point_by_point(module, recording):
+            return analyse_points(recording, numbers, figures)
+        made = numbers(recording)
+        table = None if made.table is None else with_failures(made.table, recording)
+        return Made(made.result, table, figures(made.result))
 
 
 def configuration(recording: xr.Dataset) -> dict[str, Any]:

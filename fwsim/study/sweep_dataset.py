@@ -23,10 +23,12 @@ from fwsim.study.sweep_records import Failure, Stored
 from fwsim.study.sweep_take import single
 
 Ended = Sequence[tuple[Point, Stored | Failure]]
+Described = Mapping[str, Mapping[str, Any]]
+"""Attributes of the coordinate of each parameter."""
 
 
 def assemble(
-    path: Path, space: Space, experiment: Experiment, ended: Ended, attributes: Mapping[str, Any]
+    path: Path, space: Space, described: Described, ended: Ended, attributes: Mapping[str, Any]
 ) -> None:
     """Write the recordings of all points as one Zarr folder that `xarray.open_zarr` reads.
 
@@ -49,7 +51,7 @@ def assemble(
     taken = {renamed.get(name, name) for name in recorded} | {*space.parameters, *sweep_layout.ADDED}
     recordings = [each for _, each in stored]
     grids, every = sweep_layout.grids(recordings), sweep_layout.dimensions(recordings)
-    coordinates, valued, types = _write_axes(group, space, experiment), {}, {}
+    coordinates, valued, types = _write_axes(group, space, described), {}, {}
     for name, dims in every.items():
         having = [each for each in recordings if name in each.variables]
         attrs, coordinate = (having[0].variables[name][key] for key in ("attrs", "coordinate"))
@@ -132,14 +134,20 @@ def _missing(dtype: np.dtype) -> Any:
     return {"f": np.nan, "c": np.nan, "T": "", "M": "NaT", "m": "NaT"}.get(dtype.kind, 0)
 
 
-def _write_axes(group: zarr.Group, space: Space, experiment: Experiment) -> list[str]:
+def describe(experiment: Experiment, space: Space) -> Described:
+    """Unit and name of each parameter."""
+    fields = {name: experiment.config.model_fields[name] for name in space.parameters}
+    return {
+        name: {"units": unit_of(field) or "1", "long_name": str(field.description).rstrip(".")}
+        for name, field in fields.items()
+    }
+
+
+def _write_axes(group: zarr.Group, space: Space, described: Described) -> list[str]:
     """Write the parameters as coordinates, and return the names of those that change with another."""
     for axis, dimension in zip(space.axes, space.dimensions, strict=False):
         for column, name in enumerate(axis.names):
-            field = experiment.config.model_fields[name]
-            label = str(field.description).rstrip(".")
-            attrs = {"units": unit_of(field) or "1", "long_name": label}
-            _write(group, name, _labels([row[column] for row in axis.rows]), (dimension,), attrs)
+            _write(group, name, _labels([row[column] for row in axis.rows]), (dimension,), described[name])
     _write(group, "seed", _labels(space.seeds), ("seed",), {"units": "1", "long_name": "seed"})
     return [name for axis in space.axes for name in axis.names[1:]]
 

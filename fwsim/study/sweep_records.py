@@ -267,7 +267,7 @@ def _equal(one: Any, other: Any) -> bool:
 
 def _plain(values: np.ndarray) -> np.ndarray:
     """Texts of any kind as numpy's own."""
-    return values.astype(str) if values.dtype.kind in "OT" else values
+    return values.astype(object).astype(str) if values.dtype.kind in "OT" else values
 
 
 def _data(value: Any) -> Any:

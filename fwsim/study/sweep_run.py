@@ -34,7 +34,7 @@ from fwsim.study.experiment import Experiment, load_experiment
 from fwsim.study.runs import Run
 from fwsim.study.sweep_axes import Axis, Over, few_enough, frozen, parse_axes, parse_seeds
 from fwsim.study.sweep_cluster import connect
-from fwsim.study.sweep_dataset import Ended, assemble
+from fwsim.study.sweep_dataset import Ended, assemble, describe
 from fwsim.study.sweep_dispatch import LostClusterError, dispatch
 from fwsim.study.sweep_points import Point, Space, batches
 from fwsim.study.sweep_records import Failure, Stored
@@ -269,7 +269,8 @@ def _execute(
             if failed == total:
                 raise files.StudyError(f"all {total} points failed, the first with {_first_error(ended)}")
             shutil.rmtree(run.recording_path, ignore_errors=True)
-            assemble(run.recording_path, plan.space, experiment, ended, attributes(run))
+            described = describe(experiment, plan.space)
+            assemble(run.recording_path, plan.space, described, ended, attributes(run))
             run.finish(recording="whole", finished=now(), wall_time=time.monotonic() - began)
             if not failed:
                 shutil.rmtree(kept)

@@ -11,7 +11,7 @@ import xarray as xr
 from fwsim.study import experiment as experiments
 from fwsim.study import load_experiment, sweep_records
 from fwsim.study.sweep_axes import Axis
-from fwsim.study.sweep_dataset import assemble
+from fwsim.study.sweep_dataset import assemble, describe
 from fwsim.study.sweep_layout import ADDED, free_names
 from fwsim.study.sweep_points import Point, Space
 from fwsim.study.sweep_take import points
@@ -42,7 +42,8 @@ def test_every_field_of_every_experiment(path, tmp_path):
     sweep_records.write(tmp_path / "batches", made, recordings)
     kept = sweep_records.read(tmp_path / "batches")
     ended = [(each, kept[each.identity]) for each in made]
-    assemble(tmp_path / "swept", space, experiment, ended, {"experiment_configuration": "{}"})
+    described = describe(experiment, space)
+    assemble(tmp_path / "swept", space, described, ended, {"experiment_configuration": "{}"})
     swept = xr.open_zarr(tmp_path / "swept", consolidated=False).load()
     assert swept.sel({first: 2.0, "seed": 0}).found.dims == (f"{first}_recorded",)
     for name in others:

@@ -1,0 +1,159 @@
+"""Analysing a sweep point by point, with an analysis that takes one run at a time; points that fail are marked.
+
+An analysis file says by `SWEPT = ("tau", "seed")` over which fields it takes a sweep as a whole. A sweep over any other
+field is analysed at each point by itself; `SWEPT = ()` is an analysis of single runs. A file that says nothing is given
+the whole.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.animation import Animation
+from matplotlib.figure import Figure
+
+from fwsim.errors import FwsimError
+from fwsim.progress import track
+from fwsim.study import sweep_records
+from fwsim.study.files import StudyError
+from fwsim.study.sweep_axes import Axis, frozen
+from fwsim.study.sweep_dataset import assemble
+from fwsim.study.sweep_layout import LAYOUT
+from fwsim.study.sweep_points import Point, Space
+from fwsim.study.sweep_records import Failure
+from fwsim.study.sweep_take import SweptPoint, is_sweep, points, single
+
+FIGURES = 12  # most points whose figures are drawn, spread over the sweep
+FAILED = "failed"
+"""Column of a table that says which points failed, and why."""
+LOST = "the point failed"
+
+Figures = Mapping[str, Figure | Animation]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What an analysis made of a recording: numbers, table (None where it has none), figures by name."""
+
+    result: xr.Dataset
+    table: pd.DataFrame | None
+    figures: Figures
+
+
+def point_by_point(module: ModuleType, recording: xr.Dataset) -> bool:
+    """Whether an analysis file takes the points of this sweep one by one."""
+    declared = getattr(module, "SWEPT", None)
+    return declared is not None and is_sweep(recording) and not _swept(recording) <= set(declared)
+
+
+def analyse_points(
+    recording: xr.Dataset, analyse: Callable[[xr.Dataset], Made], plot: Callable[[xr.Dataset], Figures]
+) -> Made:
+    """Analyse every point of a sweep by itself and put the results together, as recordings are.
+
+    Parameters
+    ----------
+    recording
+        Of the sweep.
+    analyse
+        Result and table of one recording, without figures.
+    plot
+        Figures of one result, called for up to twelve points.
+
+    Raises
+    ------
+    StudyError
+        No point could be analysed.
+    """
+    every, several = points(recording), recording.sizes["seed"] > 1
+    drawn = set(np.linspace(0, len(every) - 1, FIGURES).round().astype(int).tolist())
+    ended: list[xr.Dataset | Failure] = []
+    tables: list[pd.DataFrame] = []
+    figures: dict[str, Figure | Animation] = {}
+    with track("analysing points", len(every)) as advance:
+        for place, point in enumerate(every):
+            try:
+                made = analyse(point.recording)
+                ended.append(made.result)
+                tables.append(_rows(point, made.table, several=several))
+                if place in drawn:
+                    named = plot(made.result).items()
+                    figures |= {f"{name}-{_label(point, place)}": each for name, each in named}
+            except FwsimError as error:
+                reason = LOST if point.failed else str(error)
+                tables.append(_rows(point, pd.DataFrame({FAILED: [reason]}), several=several))
+                if len(ended) == place:  # no result, and not only no figure
+                    ended.append(Failure(reason))
+            advance()
+    failures = [each for each in ended if isinstance(each, Failure)]
+    if len(failures) == len(every):
+        raise StudyError(f"no point of the sweep could be analysed, the first for: {failures[0].error}")
+    return Made(_together(recording, every, ended), _table(tables), figures)
+
+
+def with_failures(table: pd.DataFrame, recording: xr.Dataset) -> pd.DataFrame:
+    """Say in the table of an analysis of the whole which points failed: a row for each, with a column of their own."""
+    lost = [point for point in points(recording) if point.failed] if is_sweep(recording) else []
+    if not lost:
+        return table
+    return _table([table, pd.DataFrame({FAILED: list(map(str, lost))})])
+
+
+def _swept(recording: xr.Dataset) -> set[str]:
+    axes = json.loads(recording.attrs[LAYOUT])["axes"]
+    return {"seed", *(name for axis in axes for name in axis["names"])}
+
+
+def _label(point: SweptPoint, place: int) -> str:
+    """Part of a file's name that tells the points apart."""
+    text = re.sub(r"[^\w.+=-]+", "_", str(point).replace(", ", " "))
+    return text if len(text) < 60 else f"{text[:60]}_{place}"
+
+
+def _rows(point: SweptPoint, table: pd.DataFrame | None, *, several: bool) -> pd.DataFrame:
+    """Table of a point behind columns that say which point it is."""
+    values = {name: single(frozen(value)) for name, value in point.values.items()}
+    values |= {"seed": point.seed} if several else {}
+    rows = pd.DataFrame(index=range(1)) if table is None else table.reset_index(drop=True)
+    names = {name: name if name not in rows else f"{name}_swept" for name in values}
+    for place, (name, value) in enumerate(values.items()):
+        rows.insert(place, names[name], [value] * len(rows))
+    return rows
+
+
+def _table(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    together = pd.concat([each.astype(object) for each in tables], ignore_index=True)
+    if FAILED in together:
+        together[FAILED] = together.pop(FAILED)  # last
+    return together.where(together.notna(), "")
+
+
+def _together(
+    recording: xr.Dataset, every: list[SweptPoint], ended: list[xr.Dataset | Failure]
+) -> xr.Dataset:
+    """Results of all points as one dataset over the parameters."""
+    axes = [
+        Axis(tuple(axis["names"]), frozen(axis["rows"]))
+        for axis in json.loads(recording.attrs[LAYOUT])["axes"]
+    ]
+    space = Space(tuple(axes), tuple(int(seed) for seed in recording["seed"].values))
+    made = [Point(point.index, point.values, 0, str(place)) for place, point in enumerate(every)]
+    described = {name: recording[name].attrs for name in space.parameters}
+    kept = {key: value for key, value in recording.attrs.items() if key.startswith("experiment")}
+    with TemporaryDirectory(prefix="fwsim-") as folder:
+        batches, path = Path(folder, "batches"), Path(folder, "result.zarr")
+        sweep_records.write(batches, made, ended)
+        known = sweep_records.read(batches)
+        assemble(path, space, described, [(point, known[point.identity]) for point in made], kept)
+        result: Any = xr.open_zarr(path, consolidated=False).load()
+    return result.drop_vars("point_seed").drop_encoding()

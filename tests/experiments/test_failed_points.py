@@ -1,0 +1,67 @@
+"""Every analysis stands a sweep of which points failed: they are named, and the rest is there."""
+
+import numpy as np
+import pytest
+
+from fwsim import study
+from fwsim.study import experiment as experiments
+from fwsim.study import files, load_experiment
+from tests.experiments.lost import with_a_failed_point
+
+FOLDER = files.Path(experiments.__file__).parents[2]
+ANALYSES = sorted((FOLDER / "analysis").glob("*.py"))
+FORGETTING = {"units": 30, "items": 20, "lags": 12, "trials": 2}
+
+
+@pytest.mark.parametrize("path", ANALYSES, ids=lambda path: path.stem)
+def test_every_analysis_says_how_it_takes_a_sweep(path):
+    """Over these fields as a whole; over all others, point by point."""
+    declared = files.load(path, ("analyse", "plot")).SWEPT
+    if declared:
+        assert set(declared) <= {
+            *load_experiment(FOLDER / "experiments" / path.name).config.model_fields,
+            "seed",
+        }
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "field", "failed", "shown"),
+    [
+        ("forgetting", FORGETTING, "tau", [1.0], "exponential"),
+        ("normalisation", {}, "eta", 0.1, "layer norm"),
+        ("nested_brackets", {"steps": 20}, "tau", 3.0, "fast weights"),
+        ("timescale_match", {"epochs": 1}, "delays", [3], "5"),
+        ("interference", {}, "units", 99, "short"),  # point by point, as all others are
+    ],
+)
+def test_points_that_failed_are_named(tmp_path, name, config, field, failed, shown):
+    """The first point failed, and one of two seeds of the other."""
+    run = study.run(name, config, quick=True, folder=tmp_path / "run", device="cpu")
+    report = study.analyse(with_a_failed_point(run, tmp_path / "sweep", field, failed))
+    assert shown in report.table.to_csv()
+    lost = report.table["failed"][report.table["failed"] != ""]
+    assert len(lost) == 3
+    assert any(path.suffix == ".png" for path in report.files)
+
+
+def test_a_memory_that_never_forgets(tmp_path):
+    """The extremes that the experiment takes: no decay, decay at once, nothing written."""
+    for number, config in enumerate(({"tau": [np.inf]}, {"tau": [0.0]}, {"eta": [0.0]})):
+        run = study.run("forgetting", {**FORGETTING, **config}, folder=tmp_path / str(number))
+        (row,) = study.analyse(run).table.to_dict("records")
+        assert np.isnan(row["held in theory"])
+        assert row["held"] == (1 if number == 1 else 0 if number == 2 else pytest.approx(row["held"]))
+
+
+def test_a_sweep_over_what_is_recorded(tmp_path):
+    """`forgetting` records `units`: the axis keeps the name, and theory takes each point's."""
+    import fwsim as fw
+
+    config = {key: value for key, value in FORGETTING.items() if key != "units"}
+    swept = fw.sweep("forgetting", {"units": [20, 40]}, 2, config, workers=1, folder=tmp_path / "sweep")
+    assert swept.sel(units=40).strength.dims == ("seed", "trial", "lag")
+    np.testing.assert_array_equal(swept.units_recorded, [[20, 20], [40, 40]])
+    report = study.analyse(tmp_path / "sweep")
+    assert report.table["units"].tolist() == [20, 40]
+    held = report.result.expected_held.values
+    assert held[1] > held[0]
