@@ -105,7 +105,7 @@ def predicted(config: dict) -> xr.DataArray:
     elapsed = np.array(ends(config)) - 2 * WINDOW
     table = np.full((2, 2, 2), np.nan)
     for row, facilitating in enumerate((False, True)):
-        if facilitating and config["tau_rec"] > 0:
+        if facilitating and (config["tau_rec"] > 0 or config["tau_facil"] == 0):
             continue  # the theory below is for u alone, as in the paper
         weights, sent, left, mobility = goldstone(config, facilitating)
         frozen = config["mistuning"] ** 2 * (weights**2 @ sent**2)
@@ -191,6 +191,8 @@ def uniform_is_stable(coupling: float, background: float, config: dict) -> bool:
     U, tau_rec, tau, inhibition = (
         config[name] for name in ("depression_utilisation", "depression_tau_rec", "tau", "inhibition")
     )
+    if tau_rec == 0:
+        return coupling < 2  # nothing is depressed, and only the trace is left
     # r = b + J₀ x r with x = 1/(1 + U τ_rec r): the positive root of k r² + (1 − k b − J₀) r − b = 0.
     k = U * tau_rec
     p = 1 - k * background - inhibition

@@ -54,6 +54,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
 
 def preferred(release: np.ndarray, rate: np.ndarray) -> float:
     """Rate of the largest release; NaN where it lies at an end of the range."""
+    release, rate = release[rate > 0], rate[rate > 0]
+    if len(rate) < 3:
+        return math.nan
     best = int(np.argmax(release))
     if best in (0, len(rate) - 1) or not np.ptp(release) > 1e-9 * abs(release).max():
         return math.nan
@@ -64,6 +67,9 @@ def preferred(release: np.ndarray, rate: np.ndarray) -> float:
 
 def limiting(transmitted: np.ndarray, rate: np.ndarray) -> float:
     """Rate at which half of the largest transmission is reached, NaN where transmission does not saturate."""
+    transmitted, rate = transmitted[rate > 0], rate[rate > 0]
+    if len(rate) < 3:
+        return math.nan
     slope = np.gradient(np.log(np.maximum(transmitted, 1e-300)), np.log(rate))
     if slope[-1] > 0.2:
         return math.nan

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -37,14 +37,17 @@ QUICK = {
 }
 
 
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class Config(Base):
     """Sizes, decays and conditions."""
 
     units: tuple[int, ...] = (250, 500, 1000, 2000)
     "Numbers of units N of the sign networks that are held against theory."
-    epsilon: float = Field(default=4.10812, gt=0)
+    epsilon: Positive = 4.10812
     "Decay ε = √(2N/τ) in all of them, τ in steps; the optimum of theory is 4.108."
-    epsilons: tuple[float, ...] = (2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0)
+    epsilons: tuple[Positive, ...] = (2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0)
     "Decays that are compared."
     decay_units: int = Field(default=1000, ge=50)
     "Number of units of these networks."
@@ -66,9 +69,9 @@ class Config(Base):
     "η‖h‖²/‖z‖: what one write answers to its own pattern, over the input (ReLU units)."
     correlation: float = Field(default=0.02, ge=0, lt=1)
     "Correlation of any two patterns in the correlated condition."
-    tau_factors: tuple[float, ...] = (1 / 3, 3.0)
+    tau_factors: tuple[Positive, ...] = (1 / 3, 3.0)
     "Time constants of the condition with several, over the single one."
-    eta_factors: tuple[float, ...] = (1.0, 0.3)
+    eta_factors: tuple[Positive, ...] = (1.0, 0.3)
     "Their relative strengths of one write."
 
 

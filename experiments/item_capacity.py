@@ -61,7 +61,7 @@ class Config(Base):
     "From the beginning of one cue to that of the next."
     start: Seconds = 0.5
     "When the first cue begins."
-    delay: Seconds = 6.0
+    delay: Seconds = Field(default=6.0, gt=0)
     "How long the items are held after the last cue."
     U: float = Field(default=0.3, gt=0, le=1)
     "Utilisation that one spike adds."

@@ -63,8 +63,8 @@ class Config(Base):
     "Standard deviation of each weight, relative to the weight."
     noise: Hertz = 2.0
     "Standard deviation that noise alone gives to h."
-    delay: Seconds = 4.0
-    "How long the bump is watched."
+    delay: Seconds = Field(default=4.0, ge=0.4)
+    "How long the bump is watched, from 0.4 s on, as it takes its shape and place in these."
     step: Seconds = 0.002
     "Step of the first question."
     depression_units: int = Field(default=64, ge=8)

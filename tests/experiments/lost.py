@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fwsim.study import Run, load_experiment, runs, sweep_records
-from fwsim.study.execute import attributes
+from fwsim.study import Run, load_experiment, sweep_records
+from fwsim.study.execute import attributes, begin, now, origin
 from fwsim.study.sweep_axes import Axis
 from fwsim.study.sweep_dataset import assemble, describe
 from fwsim.study.sweep_points import Point
@@ -21,21 +21,21 @@ def with_a_failed_point(run: Run, folder: Path, field: str, failed: object, *, f
 
     Of the value of the run, the second seed failed.
     """
-    manifest, experiment = run.manifest, load_experiment(run.experiment, name=run.manifest["experiment"])
+    manifest, experiment = run.manifest, load_experiment(run.manifest["experiment"])
     own = manifest["configuration"][field]
     values = [failed, own] if first else [own, failed]
     plan = Plan((Axis((field,), tuple((value,) for value in values)),), (0, 1), 1e9, None)
     points = [Point(index, {}, 0, str(index)) for index in np.ndindex(plan.space.shape)]
     recording = run.recording.load()
     ended = [recording if point.index == (int(first), 0) else Failure("it failed") for point in points]
-    sweep = runs.create(
-        folder,
-        {**manifest, "sweep": asdict(plan), "points": 4, "failed": 3, "recording": "whole"},
-        {name: run.folder / name for name in ("experiment.py", "analysis.py")},
-        force=False,
-    )
-    sweep_records.write(folder / "batches", points, ended)
-    known = sweep_records.read(folder / "batches")
-    kept = [(point, known[point.identity]) for point in points]
-    assemble(sweep.recording_path, plan.space, describe(experiment, plan.space), kept, attributes(sweep))
+    entries = {
+        **origin(experiment.configure(manifest["configuration"]), 0, "cpu"),
+        **{"sweep": asdict(plan), "points": 4, "failed": 3},
+    }
+    with begin(experiment, folder, entries, force=False) as sweep:
+        sweep_records.write(folder / "batches", points, ended)
+        known = sweep_records.read(folder / "batches")
+        kept = [(point, known[point.identity]) for point in points]
+        assemble(sweep.recording_path, plan.space, describe(experiment, plan.space), kept, attributes(sweep))
+        sweep.finish(recording="whole", finished=now(), wall_time=0.0)
     return sweep
