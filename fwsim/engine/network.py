@@ -253,7 +253,8 @@ class FastWeightNetwork(nn.Module):
         kernel = load(chosen.kernel)
         drive = Drive(x, self.C, self.b)
         result = kernel.run(self.cell(), drive, state.hidden, trace, chunk=chosen.chunk, inner=inner)
-        hidden = result.hidden[:, -1] if x.shape[1] else state.hidden
+        # A copy, so that neither the output nor the next state changes when the other is changed in place.
+        hidden = result.hidden[:, -1].clone() if x.shape[1] else state.hidden
         return result, State(hidden, result.trace, state.step + x.shape[1])
 
     def observer(self, state: State, steps: int, record: Iterable[str]) -> FastWeightObserver:

@@ -273,7 +273,8 @@ class Circuit:
 
 def _matrix(where: str, efficacy: Any) -> np.ndarray:
     try:
-        return np.array(efficacy.detach().cpu() if isinstance(efficacy, Tensor) else efficacy, float)
+        plain = efficacy.detach().cpu().double().numpy() if isinstance(efficacy, Tensor) else efficacy
+        return np.array(plain, float)
     except (TypeError, ValueError, RuntimeError):
         raise ConfigError(f"{where}: efficacy={efficacy!r} is not allowed; give V, or [post, pre]") from None
 

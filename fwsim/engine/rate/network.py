@@ -291,7 +291,7 @@ def _projections(given: Any) -> tuple[Projection, ...]:
 def _parameter(weights: Tensor, dtype: torch.dtype) -> nn.Parameter:
     if isinstance(weights, nn.Parameter) and weights.dtype == dtype:
         return weights
-    return nn.Parameter(weights.detach().to(dtype), requires_grad=weights.requires_grad)
+    return nn.Parameter(weights.detach().to(dtype, copy=True), requires_grad=weights.requires_grad)
 
 
 def _tensors(value: Any) -> list[Tensor]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from torch.nn import functional
 
 from fwsim.engine.cell import EPSILON
 from fwsim.errors import ConfigError, choice
+from fwsim.rules.parameters import own
 
 Normalisation = Callable[[Tensor], Tensor]
 """Any function of fields `[batch, unit]` that gives fields `[batch, unit]`."""
@@ -61,7 +64,7 @@ def layer_norm(gain: Tensor | None = None, bias: Tensor | None = None) -> Layer:
     gain, bias
         `[unit]`; 1 and 0 by default.
     """
-    return Layer(gain, bias)
+    return Layer(_checked("layer_norm", "gain", gain), _checked("layer_norm", "bias", bias))
 
 
 def divisive(strength: float | Tensor = 1.0, floor: float | Tensor = 1.0) -> Divisive:
@@ -78,8 +81,8 @@ def divisive(strength: float | Tensor = 1.0, floor: float | Tensor = 1.0) -> Div
     floor
         What it is divided by without activity, in units of h, positive; alike.
     """
-    _check("divisive", strength=(strength, False), floor=(floor, True))
-    return Divisive(strength, floor)
+    floor = _checked("divisive", "floor", floor, above=0.0)
+    return Divisive(_checked("divisive", "strength", strength, least=0.0), floor)
 
 
 def subtractive(strength: float | Tensor = 1.0) -> Subtractive:
@@ -90,8 +93,7 @@ def subtractive(strength: float | Tensor = 1.0) -> Subtractive:
     strength
         Of the inhibition, at least 0; a number or `[batch, 1]`.
     """
-    _check("subtractive", strength=(strength, False))
-    return Subtractive(strength)
+    return Subtractive(_checked("subtractive", "strength", strength, least=0.0))
 
 
 NORMALISATIONS: dict[str, Callable[[], Normalisation]] = {
@@ -114,10 +116,17 @@ def _pool(field: Tensor) -> Tensor:
     return torch.relu(field).mean(-1, keepdim=True)
 
 
-def _check(owner: str, **values: tuple[float | Tensor, bool]) -> None:
-    for name, (value, positive) in values.items():
-        tensor = torch.as_tensor(value)
-        good = tensor > 0 if positive else tensor >= 0
-        if not bool((good & tensor.isfinite()).all()):
-            limit = "positive" if positive else "at least 0"
-            raise ConfigError(f"{owner}: {name}={value!r} is not allowed; it must be {limit} and finite")
+def _checked(owner: str, name: str, value: Any, *, above: float = -math.inf, least: float = -math.inf) -> Any:
+    """Give a number or a copy of an array within bounds; a tensor that requires a gradient stays the same."""
+    if value is None:
+        return None
+    try:
+        tensor = own(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise ConfigError(f"{owner}: {name}={value!r} is not a number or a tensor") from None
+    seen = tensor.detach()
+    if not bool(((seen > above) & (seen >= least) & seen.isfinite()).all()):
+        bounds = {"positive": above, "at least 0": least}
+        limit = "".join(f"{word} and " for word, bound in bounds.items() if math.isfinite(bound))
+        raise ConfigError(f"{owner}: {name}={value!r} is not allowed; it must be {limit}finite")
+    return tensor if tensor.ndim or isinstance(value, Tensor) else float(tensor)
