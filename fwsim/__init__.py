@@ -6,8 +6,8 @@ models in Brian2 (`fwsim.spiking`), and analyse the recorded attractor dynamics
 (`fwsim.measure`). Names load when first used, so importing fwsim is instant.
 """
 
-import lazy_loader
+from fwsim.names import attach
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -72,7 +72,7 @@ def test_hidden_states_and_states_are_apart(form):
     with torch.no_grad():
         hidden, state = net(torch.ones(1, 4, 1))
         before, expected = hidden.clone(), state.hidden.clone()
-        next_hidden, _ = net(torch.ones(1, 2, 1), state)
+        net(torch.ones(1, 2, 1), state)
         torch.testing.assert_close(state.hidden, expected, rtol=0, atol=0)
         state.hidden.mul_(3)
     torch.testing.assert_close(hidden, before, rtol=0, atol=0)

@@ -19,10 +19,11 @@ from fwsim.engine.state import State
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
 from fwsim.errors import ConfigError, ShapeError, choice, number
+from fwsim.names import KnownArguments
 from fwsim.rules.memory import MemoryRule
 
 
-class FastWeightNetwork(nn.Module):
+class FastWeightNetwork(KnownArguments, nn.Module):
     """A recurrent network whose memory matrix is written by its own states and read by an inner loop.
 
     Step t → t+1 with input x, hidden state h, memory A (A(0) = 0, h(0) = 0):

@@ -19,6 +19,7 @@ from fwsim.engine.observer import Block, Observer, arrays
 from fwsim.engine.state import State
 from fwsim.engine.transfer import arriving
 from fwsim.errors import ConfigError, RecordingError, ShapeError
+from fwsim.names import known_arguments
 from fwsim.progress import Progress, check_progress, followed
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Network(Protocol):
 Drive = Callable[[int, int], Tensor]
 
 
+@known_arguments
 def simulate(
     net: Network,
     drive: Tensor | Drive | None = None,

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from fwsim.engine.trace import Trace
 from fwsim.errors import ShapeError
+from fwsim.names import KnownArguments
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
-class State:
+class State(KnownArguments):
     """Where a network stopped, and goes on from, in any form of its memory.
 
     Parameters

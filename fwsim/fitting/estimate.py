@@ -17,6 +17,7 @@ from fwsim.fitting.noise import named
 from fwsim.fitting.optimise import Problem, maximise
 from fwsim.fitting.posterior import Posterior, curvature
 from fwsim.fitting.responses import Moments, Responses, gather
+from fwsim.names import known_arguments
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,7 @@ RIVAL = 20.0  # nats below the best within which another maximum may win in resa
 RESTARTS = 3  # rivals at most, the best included
 
 
+@known_arguments
 def fit(
     rule: R,
     responses: pd.DataFrame | xr.Dataset | Responses,

@@ -1,5 +1,5 @@
 """Numbers from a recording or from a map: pure functions, xarray out, xarray in where it is a recording."""
 
-import lazy_loader
+from fwsim.names import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fwsim.errors import ConfigError, choice, whole
+from fwsim.names import KnownArguments
 from fwsim.recording.schema import COORDINATES, VARIABLES
 from fwsim.units import quantity
 
@@ -16,7 +17,7 @@ REDUCTIONS = ("last", "mean", "max", "min")
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(KnownArguments):
     """One variable to record, and how finely.
 
     Parameters

@@ -1,5 +1,5 @@
 """What a synapse does: one file a rule, pure functions of state."""
 
-import lazy_loader
+from fwsim.names import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

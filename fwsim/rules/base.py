@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 
+from fwsim.names import KnownArguments
 from fwsim.rules.parameters import Parameter, batch_shape, declared, leaves, normalise, replaced
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ Values = dict[str, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class SpikeRule(ABC):
+class SpikeRule(KnownArguments, ABC):
     """A synapse that spikes change and that relaxes in between.
 
     To write a rule, give the four functions below. `drift` must be affine in the state with `rest` as

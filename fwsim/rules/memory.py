@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 
 from fwsim.errors import ConfigError
+from fwsim.names import KnownArguments
 from fwsim.rules.parameters import own
 from fwsim.units import si
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class MemoryRule(ABC):
+class MemoryRule(KnownArguments, ABC):
     """How a network's memory matrix is written and read.
 
     A memory is `[batch, timescale, post, pre]`; parameters are scalars, `[timescale]`

@@ -1,5 +1,5 @@
 """The rules and networks of fwsim in Brian2."""
 
-import lazy_loader
+from fwsim.names import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

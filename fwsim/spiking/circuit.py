@@ -12,13 +12,14 @@ import numpy as np
 from torch import Tensor
 
 from fwsim.errors import ConfigError, ShapeError, choice, number, whole
+from fwsim.names import KnownArguments
 from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.rules.parameters import batch_shape
 from fwsim.units import checked, si
 
 
 @dataclass(frozen=True, eq=False)
-class Population:
+class Population(KnownArguments):
     """Leaky integrate-and-fire neurons with equal parameters.
 
         τ dV/dt = −V + background + drive + synaptic input + noise √(2τ) ξ(t)
@@ -67,7 +68,7 @@ class Population:
 
 
 @dataclass(frozen=True, eq=False)
-class Connection:
+class Connection(KnownArguments):
     """Synapses from one population to another.
 
     A spike moves the postsynaptic potential by `efficacy` times what the synapse's rule releases; or, with
@@ -132,7 +133,7 @@ class Connection:
 
 
 @dataclass(frozen=True, eq=False)
-class Circuit:
+class Circuit(KnownArguments):
     """Populations and their connections: the one description of a spiking and of a rate network.
 
     Parameters

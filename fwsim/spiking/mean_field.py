@@ -15,6 +15,7 @@ from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.rate.projection import Projection
 from fwsim.engine.simulation import simulate
 from fwsim.errors import ConfigError
+from fwsim.names import known_arguments
 from fwsim.rules.base import PresynapticRule, Values
 from fwsim.rules.parameters import replaced
 from fwsim.rules.stochastic_release import StochasticRelease
@@ -70,6 +71,7 @@ class _Squared(PresynapticRule):
         return after, release * release
 
 
+@known_arguments
 def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     """Make the rate version of a circuit: mean-field equations of its populations, with plastic synapses.
 
@@ -131,6 +133,7 @@ def rate_drive(circuit: Circuit, drive: Any) -> Tensor:
     return torch.nn.functional.pad(values, (0, len(circuit.populations) + len(slow)))
 
 
+@known_arguments
 def simulate_rates(circuit: Circuit, drive: Any, *, every: int = 1, dt: float | None = None) -> xr.Dataset:
     """Run the rate version of a circuit.
 

@@ -15,6 +15,7 @@ from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.rate.projection import Projection
 from fwsim.engine.simulation import simulate
 from fwsim.errors import ConfigError, ShapeError
+from fwsim.names import known_arguments
 from fwsim.rules.base import AssociativeRule
 from fwsim.rules.hebbian import Hebbian
 from fwsim.spiking.circuit import Circuit, Connection, Population
@@ -48,6 +49,7 @@ class Tabulated:
         return torch.lerp(self.table[start], self.table[start + 1], place - index) * self.scale
 
 
+@known_arguments
 def resolved_network(circuit: Circuit, *, reduced: bool = True, dt: float | None = None) -> RateNetwork:
     """Make the rate version of a circuit in which one population learns from itself.
 
@@ -98,6 +100,7 @@ def resolved_network(circuit: Circuit, *, reduced: bool = True, dt: float | None
     return RateNetwork([Projection(between, learning.synapse), fixed], **options)
 
 
+@known_arguments
 def simulate_resolved(
     circuit: Circuit,
     drive: Any,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fwsim.errors import ConfigError, whole
+from fwsim.names import known_arguments
 from fwsim.progress import Progress, check_progress, followed
 from fwsim.recording.schema import BY_PROJECTION, BY_SYNAPSE, BY_UNIT, VARIABLES, Variable
 from fwsim.spiking.assembly import Assembly, build
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 BLOCK = 1000  # steps after which everything is handed over, so that Brian2 holds no more
 
 
+@known_arguments
 def simulate(
     circuit: Circuit,
     drive: Any = None,

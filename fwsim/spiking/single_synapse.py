@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from fwsim.errors import ConfigError, ShapeError
+from fwsim.names import known_arguments
 from fwsim.progress import track
 from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.rules.parameters import batch_shape
@@ -23,6 +24,7 @@ SHORT = 100_000
 OFF_GRID = 1e-6  # of a step; beyond what rounding of the times themselves amounts to
 
 
+@known_arguments
 def respond(
     rule: SpikeRule, pre: Tensor, post: Tensor | None = None, *, dt: float = 1e-4, seed: int = 0
 ) -> Tensor:

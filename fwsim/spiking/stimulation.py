@@ -10,12 +10,13 @@ import numpy as np
 import torch
 
 from fwsim.errors import ConfigError, ShapeError, whole
+from fwsim.names import KnownArguments, known_arguments
 from fwsim.spiking.circuit import Circuit
 from fwsim.units import checked, nearest_step, si
 
 
 @dataclass(frozen=True)
-class Pulse:
+class Pulse(KnownArguments):
     """A constant input for some time.
 
     Parameters
@@ -46,6 +47,7 @@ class Pulse:
             object.__setattr__(self, "populations", (self.populations,))
 
 
+@known_arguments
 def stimulus(
     circuit: Circuit, duration: float, pulses: Sequence[Pulse] = (), *, trials: int = 1
 ) -> np.ndarray:

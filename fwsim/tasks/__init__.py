@@ -1,5 +1,5 @@
 """What networks are asked to do: sequences, images, environments."""
 
-import lazy_loader
+from fwsim.names import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fwsim.errors import ConfigError
+from fwsim.names import known_arguments
 from fwsim.rules.parameters import own
 from fwsim.units import si
 
@@ -82,6 +83,7 @@ relu = Relu()
 tanh = Tanh()
 
 
+@known_arguments
 def softplus(alpha: float | Tensor = 1.0) -> Softplus:
     """Make the gain r = α ln(1 + e^{h/α}), which is max(h, 0) with a corner rounded over α.
 
@@ -93,6 +95,7 @@ def softplus(alpha: float | Tensor = 1.0) -> Softplus:
     return Softplus(_positive("softplus", "alpha", alpha))
 
 
+@known_arguments
 def siegert(
     *,
     tau: float | Tensor = 0.02,

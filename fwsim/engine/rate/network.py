@@ -23,6 +23,7 @@ from fwsim.engine.rate.step import Stepper
 from fwsim.engine.state import State
 from fwsim.engine.transforms import stands_for_others
 from fwsim.errors import ConfigError, ShapeError, choice
+from fwsim.names import KnownArguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.parameters import own
 from fwsim.units import si
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from fwsim.engine.rate.observer import RateObserver
 
 
-class RateNetwork(nn.Module):
+class RateNetwork(KnownArguments, nn.Module):
     """Leaky units that send rates through plastic projections, and a memory matrix if wanted.
 
         τ dh/dt   = −h + N[Σ_p W_p (e_p · r) + Σ_k A_k r + input],   r = gain(h)

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from fwsim.engine.cell import EPSILON
 from fwsim.errors import ConfigError, choice
+from fwsim.names import known_arguments
 from fwsim.rules.parameters import own
 
 Normalisation = Callable[[Tensor], Tensor]
@@ -54,6 +55,7 @@ class Subtractive:
         return field - self.strength * _pool(field)
 
 
+@known_arguments
 def layer_norm(gain: Tensor | None = None, bias: Tensor | None = None) -> Layer:
     """Make layer normalisation: fields of mean 0 and variance 1 over the units, times `gain`, plus `bias`.
 
@@ -67,6 +69,7 @@ def layer_norm(gain: Tensor | None = None, bias: Tensor | None = None) -> Layer:
     return Layer(_checked("layer_norm", "gain", gain), _checked("layer_norm", "bias", bias))
 
 
+@known_arguments
 def divisive(strength: float | Tensor = 1.0, floor: float | Tensor = 1.0) -> Divisive:
     """Make divisive global inhibition: F / (floor + strength · mean_j max(F_j, 0)).
 
@@ -85,6 +88,7 @@ def divisive(strength: float | Tensor = 1.0, floor: float | Tensor = 1.0) -> Div
     return Divisive(_checked("divisive", "strength", strength, least=0.0), floor)
 
 
+@known_arguments
 def subtractive(strength: float | Tensor = 1.0) -> Subtractive:
     """Make subtractive global inhibition: F − strength · mean_j max(F_j, 0).
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fwsim.engine.rate.exponential import Relaxation, relaxation
 from fwsim.errors import ConfigError, ShapeError
+from fwsim.names import KnownArguments
 from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule, Values
 from fwsim.rules.parameters import batch_shape, own, replaced, without_zeros
 from fwsim.rules.rates import RateDynamics
@@ -25,7 +26,7 @@ SHAPES: dict[str, Callable[[int, int], tuple[int, ...]]] = {
 
 
 @dataclass(frozen=True, eq=False)
-class Projection:
+class Projection(KnownArguments):
     """Connections between all units of a rate network, with one rule.
 
     Unit i receives Σ_j W_ij e_ij r_j with the efficacy e: the release of a presynaptic rule (that of unit j),

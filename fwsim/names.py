@@ -1,0 +1,88 @@
+"""Names that a user may misspell, in Python: the nearest legal one is offered."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from functools import cache, wraps
+from typing import Any, ParamSpec, Self, TypeVar
+
+import lazy_loader
+
+from fwsim.errors import ConfigError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class ArgumentError(ConfigError, TypeError):
+    """A keyword that a function or a class does not have."""
+
+
+class KnownArguments:
+    """A class whose unknown keywords are answered with the nearest legal one.
+
+    Its subclasses keep their own signature, since `__init__` stands before this `__new__` in their order of bases.
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Look at the names of keywords before `__init__` does."""
+        if kwargs:
+            _check(cls.__name__, cls.__init__, kwargs)
+        return super().__new__(cls)
+
+
+def known_arguments(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function answer unknown keywords with the nearest legal one."""
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        if kwargs:
+            _check(function.__name__, function, kwargs)
+        return function(*args, **kwargs)
+
+    return called
+
+
+def nearest(given: str, legal: Iterable[str]) -> str | None:
+    """Legal name next to a misspelled one; upper and lower case count as the same."""
+    names = {name.lower(): name for name in legal}
+    close = difflib.get_close_matches(given.lower(), names, n=1)
+    return names[close[0]] if close else None
+
+
+def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Load the public names of a package when they are first used, as its stub lists them; see `lazy_loader`."""
+    load, names, public = lazy_loader.attach_stub(package, file)
+
+    def get(name: str) -> Any:
+        if name in public or name.startswith("_"):
+            return load(name)
+        guess = nearest(name, public)
+        hint = f"did you mean {guess}?" if guess else f"dir({package}) lists what there is"
+        raise AttributeError(f"{package} has no {name}; {hint}", name=name, obj=sys.modules[package])
+
+    return get, names, public
+
+
+def _check(owner: str, function: Any, given: Iterable[str]) -> None:
+    legal = _keywords(function)
+    if legal is None:
+        return
+    for name in given:
+        if name not in legal:
+            guess = nearest(name, legal)
+            hint = f"did you mean {guess}? " if guess else ""
+            raise ArgumentError(f"{owner} has no {name}=; {hint}it takes {', '.join(legal) or 'nothing'}")
+
+
+@cache
+def _keywords(function: Any) -> tuple[str, ...] | None:
+    """Keywords that a function takes, `None` if it takes any."""
+    parameters = list(inspect.signature(function).parameters.values())
+    if any(each.kind is each.VAR_KEYWORD for each in parameters):
+        return None
+    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return tuple(each.name for each in parameters if each.kind in by_name and each.name != "self")

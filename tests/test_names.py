@@ -1,0 +1,87 @@
+"""Misspelled names in Python, and what the answer to them may not change."""
+
+import copy
+import inspect
+import pickle
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+
+import fwsim as fw
+from fwsim.names import ArgumentError, nearest
+
+MISTAKES = [
+    (lambda: fw.TsodyksMarkram(u=0.3), "TsodyksMarkram has no u=; did you mean U? it takes U, tau_rec, tau_facil"),
+    (lambda: fw.Hebbian(taus=1.0, eta=0.1), "Hebbian has no taus=; did you mean tau? it takes tau, eta, eta_rate"),
+    (lambda: fw.Delta(Beta=1.0), "did you mean beta?"),
+    (lambda: fw.FastWeightNetwork(1, 2, normalize="all"), "did you mean normalise?"),
+    (lambda: fw.RateNetwork([], taus=1.0), "did you mean tau?"),
+    (lambda: fw.Projection(weight=1.0), "did you mean weights?"),
+    (lambda: fw.Record("hidden", evry=2), "did you mean every?"),
+    (lambda: fw.spiking.Population("E", 2, treshold=1.0), "did you mean threshold?"),
+    (lambda: fw.spiking.Connection("E", "E", 1.0, delays=1.0), "did you mean delay?"),
+    (lambda: fw.spiking.Circuit([], DT=1.0), "did you mean dt?"),
+    (lambda: fw.spiking.Pulse(amplitud=1.0), "did you mean amplitude?"),
+    (lambda: fw.simulate(None, None, recrod="hidden"), "did you mean record?"),
+    (lambda: fw.spiking.simulate(None, sead=1), "did you mean seed?"),
+    (lambda: fw.spiking.respond(None, None, Dt=1), "did you mean dt?"),
+    (lambda: fw.fit(None, None, replicate=1), "did you mean replicates?"),
+    (lambda: fw.siegert(refactory=1), "did you mean refractory?"),
+    (lambda: fw.TsodyksMarkram(zzz=1), "has no zzz=; it takes U"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "message"), MISTAKES)
+def test_an_unknown_keyword_is_answered_with_the_nearest(call, message):
+    with pytest.raises(ArgumentError) as caught:
+        call()
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, TypeError)
+    assert isinstance(caught.value, fw.ConfigError)
+
+
+@pytest.mark.parametrize(
+    ("package", "name", "meant"),
+    [(fw, "Hebian", "Hebbian"), (fw, "tsodyksmarkram", "TsodyksMarkram"), (fw.measure, "overlp", "overlap"),
+     (fw.spiking, "Populaton", "Population"), (fw.rules, "Varella", "Varela"),
+     (fw.tasks, "CatchEnvironmen", "CatchEnvironment")],
+)  # fmt: skip
+def test_an_unknown_public_name_is_answered_with_the_nearest(package, name, meant):
+    with pytest.raises(AttributeError, match=rf"has no {name}; did you mean {meant}\?"):
+        getattr(package, name)
+    assert not hasattr(package, "nothing_like_it")
+    assert not hasattr(package, "__wrapped__")
+
+
+@dataclass(frozen=True, eq=False)
+class Own(fw.TsodyksMarkram):
+    """A rule that a user derives has it too."""
+
+    extra: float = 0.0
+
+
+def test_own_rules_have_it_too():
+    with pytest.raises(ArgumentError, match="Own has no extr=; did you mean extra"):
+        Own(extr=1.0)
+    assert Own(extra=2.0).extra == 2.0
+
+
+def test_signatures_copies_and_pickles_are_as_without():
+    assert list(inspect.signature(fw.TsodyksMarkram).parameters)[:2] == ["U", "tau_rec"]
+    assert list(inspect.signature(fw.FastWeightNetwork).parameters)[:2] == ["inputs", "units"]
+    assert "record" in inspect.signature(fw.simulate).parameters
+    rule = fw.TsodyksMarkram(U=0.25)
+    for twin in (pickle.loads(pickle.dumps(rule)), copy.deepcopy(rule), replace(rule, tau_rec=0.8)):
+        assert twin.U == 0.25
+    net = fw.FastWeightNetwork(1, 2, fw.Hebbian(tau=1.0, eta=0.1))
+    torch.testing.assert_close(pickle.loads(pickle.dumps(net)).W, net.W)
+    assert pickle.loads(pickle.dumps(fw.simulate)) is fw.simulate
+    with pytest.raises(TypeError, match="multiple values"):
+        fw.TsodyksMarkram(0.1, U=0.2)
+
+
+def test_upper_and_lower_case_count_as_the_same():
+    assert nearest("TAU_REC", ["tau_rec", "tau_facil"]) == "tau_rec"
+    assert nearest("zzz", ["tau_rec"]) is None
