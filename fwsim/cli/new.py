@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fwsim.errors import ConfigError
-from fwsim.study.arguments import ExperimentName
+from fwsim.study.arguments import ExperimentName, FilePath, Force
 
 
 def new(
@@ -15,6 +15,8 @@ def new(
     /,
     *,
     from_: Annotated[ExperimentName | None, Parameter(name="--from", show_default=False)] = None,
+    to: Annotated[FilePath | None, Parameter(show_default=False)] = None,
+    force: Force = False,
 ) -> None:
     """Copy an experiment and its analysis, to start your own.
 
@@ -24,12 +26,16 @@ def new(
         Of the new files.
     from_
         Experiment to copy, a name or a path; needed.
+    to
+        Folder for the folders experiments/ and analysis/, instead of the current one.
+    force
+        Replace files of that name, or hide another experiment of that name.
     """
     from fwsim.study.files import available, copy_pair
 
     if from_ is None:
         known = ", ".join(available("experiments"))
         raise ConfigError(f"new needs an experiment to copy: --from with a path or one of {known}")
-    for path in copy_pair(name, from_):
-        print(path)
-    print(f"next: fwsim run {name} --help")
+    made = copy_pair(name, from_, folder=to, force=force)
+    print(*made, sep="\n")
+    print(f"next: fwsim run {name if to is None else made[0]} --help")

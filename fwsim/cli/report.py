@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from fwsim.cli.trust import Trust, trusted
-from fwsim.study.arguments import NewPath, RunFolders
+from fwsim.study.arguments import Force, NewPath, RunFolders
 
 
 def report(
@@ -16,6 +16,7 @@ def report(
     *,
     to: Annotated[NewPath | None, Parameter(show_default=False)] = None,
     trust: Trust = False,
+    force: Force = False,
 ) -> None:
     """Write one self-contained HTML page about one or several runs. Executes their experiment.py and analysis.py.
 
@@ -27,8 +28,10 @@ def report(
         The file; by default report.html in the run's folder, or in this one for several.
     trust
         Execute the runs' own code also if it was changed, or if another user made them.
+    force
+        Replace a file that is there and no report.
     """
     from fwsim import study
 
     trust = all(trusted(run, trust) for run in runs)
-    print(study.write_report(runs, to, trust=trust))
+    print(study.write_report(runs, to, trust=trust, force=force))

@@ -11,7 +11,7 @@ from fwsim.cli.conclusion import conclude_run
 from fwsim.cli.trust import Trust, trusted
 from fwsim.cli.usage import EXAMPLES, asks_for_usage, experiment_first, print_usage
 from fwsim.distributed import processes
-from fwsim.study.arguments import Device, NewPath, RunFolder
+from fwsim.study.arguments import Device, Force, NewPath, RunFolder
 
 AGAIN = App(
     name="fwsim run --again",
@@ -62,6 +62,7 @@ def again(
     to: Annotated[NewPath | None, Parameter(show_default=False)] = None,
     device: Annotated[Device | None, Parameter(show_default=False)] = None,
     trust: Trust = False,
+    force: Force = False,
 ) -> Any:
     """Repeat a finished run or sweep from its own experiment, configuration and seed, and compare what was recorded.
 
@@ -77,10 +78,12 @@ def again(
         Another device than that of the run: auto, cpu, cuda, cuda:1.
     trust
         Execute the run's own code also if another user made the run.
+    force
+        Replace a run that is in the folder.
     """
     from fwsim import study
 
-    return study.again(run, folder=to, device=device, trust=trusted(run, trust))
+    return study.again(run, folder=to, device=device, trust=trusted(run, trust), force=force)
 
 
 def _again(tokens: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fwsim.distributed import processes
 from fwsim.errors import ConfigError
+from fwsim.paths import home_path
 from fwsim.recording import Difference, first_difference
 from fwsim.study import execute, files, runs
 from fwsim.study import trust as trusted
@@ -42,6 +43,7 @@ def again(
     folder: str | Path | None = None,
     device: str | None = None,
     trust: bool = False,
+    force: bool = False,
 ) -> Repetition:
     """Repeat a finished run or sweep from its own experiment, configuration, seed and device, and compare recordings.
 
@@ -55,6 +57,8 @@ def again(
         Another device than that of the run.
     trust
         Execute the run's copy of the experiment, and take over its analysis, also if another user made the run.
+    force
+        Replace a run that is in `folder`; never the one that is repeated.
 
     Raises
     ------
@@ -71,8 +75,10 @@ def again(
         raise ConfigError(f"{first.experiment} was changed since the run; run it anew instead")
     first.check(first.recording_path.name)
     trusted.check(first, trust=trust)
+    if folder is not None and home_path(folder, "folder").resolve() == first.folder.resolve():
+        raise ConfigError(f"{first.folder} is the run that is repeated; choose another place with --to")
     repeat = sweep_again if "sweep" in manifest else _run_again
-    second = repeat(first, folder=folder, device=device, trust=trust)
+    second = repeat(first, folder=folder, device=device, trust=trust, force=force)
     return processes().from_first(lambda: _compared(first, second))
 
 
@@ -80,7 +86,7 @@ def _compared(first: Run, second: Run) -> Repetition:
     return Repetition(second, first_difference(first.recording, second.recording), _changed(first, second))
 
 
-def _run_again(first: Run, *, folder: str | Path | None, device: str | None, trust: bool) -> Run:
+def _run_again(first: Run, *, folder: str | Path | None, device: str | None, trust: bool, force: bool) -> Run:
     manifest = first.manifest
     experiment = own_experiment(first, trust=trust)
     return execute.run(
@@ -89,6 +95,7 @@ def _run_again(first: Run, *, folder: str | Path | None, device: str | None, tru
         seed=manifest["seed"],
         device=device or manifest["device"],
         folder=folder,
+        force=force,
     )
 
 

@@ -81,6 +81,8 @@ ExperimentName = Annotated[str, Parameter(completer=experiments)]
 RunFolder = Annotated[str, Parameter(completer=runs)]
 """Folder of a run, or its name in `runs/`."""
 RunFolders = Annotated[list[str], Parameter(completer=runs)]
+Force = Annotated[bool, Parameter(negative="")]
+"""Whether what is there may be replaced."""
 Device = Annotated[str, Parameter(completer=_offer("auto", "cpu", "cuda"))]
 Noise = Annotated[str, Parameter(completer=_offer("gamma", "normal"))]
 Gain = Annotated[str, Parameter(completer=_offer("shared", "protocol"))]

@@ -22,6 +22,7 @@ import xarray as xr
 
 from fwsim.distributed import processes
 from fwsim.errors import ConfigError, FwsimError
+from fwsim.paths import home_path
 from fwsim.recording import can_resume, provenance
 from fwsim.study import files, places, runs
 from fwsim.study import trust as trusted
@@ -96,7 +97,7 @@ def run(
     together = processes()
     if folder is None:
         folder = together.from_first(lambda: runs.fresh_folder(experiment.name, seed))
-    context = Context(Path(folder), seed, pick_device(device))
+    context = Context(home_path(folder, "folder", new=True), seed, pick_device(device))
     entries = origin(config, seed, _shared(context.device))
     with ExitStack() as held:
         started = together.from_first(

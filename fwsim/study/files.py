@@ -15,6 +15,7 @@ from types import ModuleType
 
 import fwsim
 from fwsim.errors import ConfigError, FwsimError
+from fwsim.paths import home_path
 from fwsim.study.names import unknown
 from fwsim.study.writing import write_file
 
@@ -23,6 +24,7 @@ class StudyError(FwsimError):
     """An experiment or analysis file that failed while it was running."""
 
 
+NOUNS = {"experiments": "experiment", "analysis": "analysis"}
 PACKAGE = Path(fwsim.__file__).parent
 
 
@@ -53,15 +55,14 @@ def find(name: str | Path, kind: str = "experiments") -> Path:
     ConfigError
         There is none; the message names close matches.
     """
-    path = Path(name)
+    path = home_path(name, NOUNS[kind])
     if path.suffix == ".py" or len(path.parts) > 1:
         if not path.is_file():
             raise ConfigError(f"there is no file {path}; give a path, or a name from 'fwsim list'")
         return path.resolve()
     known = available(kind)
     if path.name not in known:
-        noun = {"experiments": "experiment", "analysis": "analysis"}[kind]
-        raise ConfigError(f"{unknown(noun, path.name, tuple(known))}; see 'fwsim list'")
+        raise ConfigError(f"{unknown(NOUNS[kind], path.name, tuple(known))}; see 'fwsim list'")
     return known[path.name]
 
 
@@ -156,13 +157,22 @@ def place_of(error: BaseException, path: Path) -> str:
     return f"{type(error).__name__}: {message}" + (f" (line {lines[-1]})" if lines else "")
 
 
-def copy_pair(name: str, source: str | Path) -> list[Path]:
-    """Copy an experiment and its analysis to `./experiments/<name>.py` and `./analysis/<name>.py`.
+def copy_pair(
+    name: str, source: str | Path, *, folder: str | Path | None = None, force: bool = False
+) -> list[Path]:
+    """Copy an experiment and its analysis to `experiments/<name>.py` and `analysis/<name>.py`.
+
+    Parameters
+    ----------
+    folder
+        In which these folders are, or are made; None for the current one.
+    force
+        Replace files that are there, and take the name of another experiment, which is then hidden in this folder.
 
     Raises
     ------
     ConfigError
-        The name is no identifier, or one of the files exists already.
+        The name is no identifier, one of the files exists already, or the name is that of an experiment elsewhere.
     """
     if not name.isidentifier() or keyword.iskeyword(name):
         raise ConfigError(
@@ -170,13 +180,26 @@ def copy_pair(name: str, source: str | Path) -> list[Path]:
         )
     experiment = find(source)
     analysis = find_analysis(experiment)
-    pairs = [(experiment, Path("experiments", f"{name}.py"))]
+    place = Path() if folder is None else home_path(folder, "folder")
+    pairs = [(experiment, place / "experiments" / f"{name}.py")]
     if analysis is not None:
-        pairs.append((analysis, Path("analysis", f"{name}.py")))
-    for _, target in pairs:
-        if os.path.lexists(target):
-            raise ConfigError(f"{target} exists already; choose another name or delete it first")
+        pairs.append((analysis, place / "analysis" / f"{name}.py"))
+    if not force:
+        _check_name(name, [target for _, target in pairs])
     for original, target in pairs:
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         write_file(target, original.read_bytes())
     return [target for _, target in pairs]
+
+
+def _check_name(name: str, targets: list[Path]) -> None:
+    """Refuse a name of files that are there, or of an experiment or analysis that would be hidden by the new one."""
+    for target in targets:
+        if os.path.lexists(target):
+            raise ConfigError(f"{target} exists already; choose another name, or replace it with --force")
+    for kind, noun in NOUNS.items():
+        if name in (known := available(kind)):
+            raise ConfigError(
+                f"{name} is the name of the {noun} {known[name]}, which would not be found beside yours; "
+                "choose another name, or give --force"
+            )

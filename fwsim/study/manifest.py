@@ -89,7 +89,14 @@ def read(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(writing.read_file(path, MOST))
         form = manifest["fwsim_run"]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)[:100]
+        raise ConfigError(
+            f"{path} is damaged and no JSON: {reason}; restore it from a copy, or run anew"
+        ) from None
+    except PermissionError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}; ask the owner for permission") from None
+    except (OSError, TypeError, KeyError):
         raise ConfigError(f"{folder} is not a run; give a folder with a {FILE} that fwsim wrote") from None
     if form not in FORMATS or isinstance(form, bool):
         raise ConfigError(

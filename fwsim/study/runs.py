@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fwsim.errors import ConfigError, RecordingError
+from fwsim.paths import home_path
 from fwsim.study import digests, locks, manifest, places
 from fwsim.study.names import unknown
 
@@ -173,7 +174,8 @@ def find_run(given: str | Path | Run) -> Run:
     """
     if isinstance(given, Run):
         return given
-    for folder in (Path(given), Path("runs") / given):
+    place = home_path(given, "run")
+    for folder in (place, Path("runs") / place):
         if folder.is_dir():
             run = Run(folder)
             run.manifest  # noqa: B018 - raises where this is no run

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from cyclopts import Parameter
 
-from fwsim.study.arguments import Device, FilePath, NewPath, Scheduler
+from fwsim.study.arguments import Device, FilePath, Force, NewPath, Scheduler
 
 if TYPE_CHECKING:
     from cyclopts.completion import CompletionContext
@@ -42,7 +42,7 @@ class Settings:
     quick: Annotated[bool, Parameter(negative="")] = False
     config: Annotated[FilePath | None, Parameter(show_default=False)] = None
     to: Annotated[NewPath | None, Parameter(show_default=False)] = None
-    force: Annotated[bool, Parameter(negative="")] = False
+    force: Force = False
 
     command: ClassVar[str] = "run"
     example: ClassVar[str] = "--seed 3"

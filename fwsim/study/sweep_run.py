@@ -17,6 +17,7 @@ from typing import Any
 import xarray as xr
 
 from fwsim.errors import ConfigError, RecordingError, whole
+from fwsim.paths import home_path
 from fwsim.progress import track
 from fwsim.study import files, places, runs, sweep_records
 from fwsim.study.config import Config
@@ -160,14 +161,19 @@ def sweep(
 
 
 def sweep_again(
-    first: Run, *, folder: str | Path | None = None, device: str | None = None, trust: bool = False
+    first: Run,
+    *,
+    folder: str | Path | None = None,
+    device: str | None = None,
+    trust: bool = False,
+    force: bool = False,
 ) -> Run:
     """Run a sweep anew at the same points, on this machine, from the sources that its folder keeps."""
     manifest = first.manifest
     experiment = own_experiment(first, trust=trust)
     config = experiment.configure(manifest["configuration"])
     plan, device = Plan.kept(manifest["sweep"]), device or manifest["device"]
-    return _start(experiment, plan, config, folder, (None, None, device, {}), force=False)
+    return _start(experiment, plan, config, folder, (None, None, device, {}), force=force)
 
 
 def _start(
@@ -180,7 +186,9 @@ def _start(
     force: bool,
 ) -> Run:
     """Run all points of a plan; `where` are scheduler, workers, device and options as `connect` takes them."""
-    folder = Path(folder) if folder else runs.fresh_folder(experiment.name, "sweep")
+    if folder is None:
+        folder = runs.fresh_folder(experiment.name, "sweep")
+    folder = home_path(folder, "folder", new=True)
     places.check_free(folder, force=force)
     todo = _batches(experiment, plan, config, files.fingerprint(experiment.path))
     entries = {"sweep": asdict(plan), "points": sum(map(len, todo)), "failed": 0}

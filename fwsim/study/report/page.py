@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 import fwsim
 from fwsim.errors import ConfigError
+from fwsim.paths import home_path, plain_file
 from fwsim.study import trust as trusted
 from fwsim.study.report.contents import Contents, Table, gather
 from fwsim.study.runs import Run, find_run
 from fwsim.study.writing import write_file
 
 HERE = Path(__file__).parent
+MARK = b'<meta name="generator" content="fwsim">'
 
 
 def write_report(
-    runs: str | Path | Run | Sequence[str | Path | Run], to: str | Path | None = None, *, trust: bool = False
+    runs: str | Path | Run | Sequence[str | Path | Run],
+    to: str | Path | None = None,
+    *,
+    trust: bool = False,
+    force: bool = False,
 ) -> Path:
     """Write an HTML page about runs: what was run, results, figures, provenance, how to repeat it.
 
@@ -33,6 +40,8 @@ def write_report(
         is replaced.
     trust
         Execute the runs' own code also if it was changed, or if another user made them.
+    force
+        Replace a file outside of the run that is no page of this kind.
 
     Returns
     -------
@@ -42,7 +51,7 @@ def write_report(
     Raises
     ------
     ConfigError
-        No such run, none at all, one that is not trusted, or `to` is no HTML file.
+        No such run, none at all, one that is not trusted, `to` is no HTML file, or a file that is no such page.
     StudyError
         An analysis failed.
     """
@@ -50,15 +59,28 @@ def write_report(
     if not given:
         raise ConfigError("a report needs a run; give its folder, see 'fwsim list'")
     found = [find_run(each) for each in given]
-    path = Path(to) if to else (found[0].folder if len(found) == 1 else Path()) / "report.html"
+    own = found[0].folder if len(found) == 1 else None
+    path = (own or Path()) / "report.html" if to is None else home_path(to, "to", new=True)
     if path.suffix not in (".html", ".htm"):
         raise ConfigError(f"{path} is no place for a report; give a file that ends in .html")
+    if path.is_dir() or not (force or path.parent == own or _replaceable(path)):
+        raise ConfigError(f"{path} exists; choose another place with --to, or replace it with --force")
     for run in found:
         trusted.check(run, trust=trust)
     gathered = [gather(run, f"run-{number}") for number, run in enumerate(found, 1)]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, render(gathered))
     return path
+
+
+def _replaceable(path: Path) -> bool:
+    """Whether nothing is there, or a page that was written here."""
+    if not os.path.lexists(path):
+        return True
+    try:
+        return MARK in plain_file(path)[:1000]
+    except ConfigError:
+        return False
 
 
 def render(runs: Sequence[Contents]) -> str:
