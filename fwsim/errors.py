@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Integral, Real
+from typing import Any
 
 
 class FwsimError(Exception):
@@ -72,16 +73,25 @@ def number(
     above: float = -math.inf,
     least: float = -math.inf,
     most: float = math.inf,
+    below: float = math.inf,
     infinite: bool = False,
 ) -> None:
     """Raise `ConfigError` unless `given` is a number within bounds, finite unless infinity is allowed, never NaN."""
-    value = float(given) if isinstance(given, Real) and not isinstance(given, bool) else math.nan
-    if above < value and least <= value <= most and (infinite or math.isfinite(value)):
+    value = _as_float(given) if isinstance(given, Real) and not isinstance(given, bool) else math.nan
+    inside = above < value and least <= value <= most and (value < below or below == math.inf)
+    if inside and (infinite or math.isfinite(value)):
         return
     bounds = [
         f"{word} {bound:g}"
-        for word, bound in (("above", above), ("at least", least), ("at most", most))
+        for word, bound in (("above", above), ("at least", least), ("at most", most), ("below", below))
         if math.isfinite(bound)
     ]
     kind = " ".join(filter(None, ["a number" if infinite else "a finite number", unit and f"of {unit}"]))
     raise ConfigError(f"{name}={given!r} is not allowed; it must be {kind} {' and '.join(bounds)}".rstrip())
+
+
+def _as_float(given: Any) -> float:
+    try:
+        return float(given)
+    except OverflowError:  # an integer of more than 308 digits
+        return math.inf if given > 0 else -math.inf

@@ -19,6 +19,9 @@ from scipy.special import erf
 from fwsim.errors import ConfigError, ShapeError, whole
 from fwsim.units import si
 
+ROUNDING = 1e-3
+"""By how much overlaps may be beyond 1, in half precision."""
+
 # --- time constants -------------------------------------------------------------------------------
 
 
@@ -59,6 +62,10 @@ def attention_span(tau: ArrayLike, eta: ArrayLike = 1.0, dt: float = 1.0) -> flo
     """
     step = _positive("dt", dt, "time")
     rate, eta = np.atleast_1d(step / _positive("tau", tau, "time")), _positive("eta", eta)
+    if not rate.size or not np.isfinite(eta).all():
+        raise ConfigError(
+            f"tau={np.asarray(tau).tolist()} and eta={eta.tolist()}: give one time scale or more, all finite"
+        )
     if not np.all(rate > 0):
         raise ConfigError(
             f"tau={np.asarray(tau).tolist()} never forgets, so its span is infinite; give finite ones"
@@ -134,6 +141,10 @@ class Spectrum:
             raise ShapeError(f"theta {theta.shape} and weight {weight.shape}: give [timescale] for both")
         if not np.all(np.isfinite(theta)):
             raise ConfigError("theta is infinite; without decay use hopfield_overlap")
+        if not theta.size or not np.all(np.isfinite(weight)):
+            raise ConfigError(
+                f"weight={weight.tolist()} is not allowed; give one finite number a time scale, one or more"
+            )
         pairs = np.multiply.outer(theta, theta) / np.add.outer(theta, theta)
         object.__setattr__(self, "theta", theta)
         object.__setattr__(self, "weight", weight / math.sqrt(weight @ pairs @ weight))
@@ -163,13 +174,13 @@ class Spectrum:
 def epsilon_from_tau(tau: ArrayLike, units: int, dt: float = 1.0) -> np.ndarray:
     """ε = √(2N dt/τ) of a network of `units` writing once per `dt` (s) with time constant `tau` (s)."""
     step = _checked_step(units, dt)
-    return np.sqrt(2.0 * units * step / _positive("tau", tau, "time"))[()]
+    return np.sqrt(2.0 * np.asarray(units) * step / _positive("tau", tau, "time"))[()]
 
 
 def tau_from_epsilon(epsilon: ArrayLike, units: int, dt: float = 1.0) -> np.ndarray:
     """Time constant τ = 2N dt/ε² (s) at which `units` units writing once per `dt` (s) have this ε."""
     step = _checked_step(units, dt)
-    return (2.0 * units * step / _positive("epsilon", epsilon) ** 2)[()]
+    return (2.0 * np.asarray(units) * step / _positive("epsilon", epsilon) ** 2)[()]
 
 
 def one_step_overlap(age: ArrayLike, epsilon: float | Spectrum) -> np.ndarray:
@@ -226,8 +237,11 @@ def palimpsest_information(epsilon: float | Spectrum) -> float:
 
 
 def binary_information(overlap: ArrayLike) -> np.ndarray:
-    """Bits that one unit of a recalled ±1 pattern carries about the stored one, 1 − H₂((1+m)/2)."""
-    wrong = (1 - np.clip(np.abs(_numbers("overlap", overlap)), 0.0, 1.0)) / 2
+    """Bits that one unit of a recalled ±1 pattern carries about the stored one, 1 − H₂((1+m)/2); NaN where m is."""
+    size = np.abs(_numbers("overlap", overlap))
+    if bool((size > 1 + ROUNDING).any()):
+        raise ConfigError(f"overlaps reach {np.nanmax(size):g}; cosines lie between -1 and 1")
+    wrong = (1 - np.clip(size, 0.0, 1.0)) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         entropy = -wrong * np.log2(wrong) - (1 - wrong) * np.log1p(-wrong) / math.log(2.0)
     return (1.0 - np.where(wrong == 0, 0.0, entropy))[()]
@@ -347,16 +361,21 @@ def _elementwise(function: Callable[[float], float], values: np.ndarray) -> np.n
 
 
 def _checked_step(units: ArrayLike, dt: ArrayLike) -> np.ndarray:
-    _positive("units", units)
+    if not np.isfinite(_positive("units", units)).all():
+        raise ConfigError(f"units={units!r} is not allowed; give a finite number of units")
     return _positive("dt", dt, "time")
 
 
 def _numbers(name: str, value: ArrayLike | Sequence[float], dimension: str = "number") -> np.ndarray:
+    """A copy, so that what the caller does to an array later changes nothing."""
     plain = si(name, value, dimension)
     try:
-        return np.array(plain, float)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{name}={value!r} is not a number or an array of numbers; give one") from error
+        given = np.asarray(plain)
+        if given.dtype.kind not in "biuf":
+            raise TypeError
+        return given.astype(float)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{name}={value!r} is not a real number or an array of them; give one") from error
 
 
 def _positive(name: str, value: ArrayLike | Sequence[float], dimension: str = "number") -> np.ndarray:

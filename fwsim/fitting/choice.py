@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fwsim.errors import ConfigError
+
 if TYPE_CHECKING:
     import xarray as xr
 
@@ -36,6 +38,10 @@ def choose(compared: xr.Dataset) -> xr.Dataset:
     """
     import xarray as xr
 
+    wanted = [name for name, _ in CRITERIA.values()] + ["held_out_error", "held_out_shape_error"]
+    missing = [name for name in wanted if name not in getattr(compared, "data_vars", ())]
+    if missing:
+        raise ConfigError(f"compared has no {', '.join(missing)}; give what fwsim.compare_rules returns")
     axes = [dim for dim in compared.held_out_error.dims if dim != "protocol"]
     flat = compared.stack(candidate=axes, create_index=False)
     labels = [", ".join(map(str, names)) for names in zip(*(flat[axis].values for axis in axes))]

@@ -313,5 +313,5 @@ def _dataset(names: list[str], data: Responses, columns: dict[str, Tensor]) -> x
     result["measured"] = axes[1:], moments.mean.numpy(), {"units": "1", "long_name": "mean response"}
     result["standard_error"] = axes[1:], error.numpy(), {"units": "1", "long_name": "its standard error"}
     result["pulse"] = "pulse", np.arange(moments.mean.shape[-1]), {"units": "1", "long_name": "pulse"}
-    result["time"] = axes[1:], data.times.numpy(), {"units": "s", "long_name": "time"}
+    result["time"] = axes[1:], data.times.numpy().copy(), {"units": "s", "long_name": "time"}
     return result.set_coords("time")

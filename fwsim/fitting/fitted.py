@@ -175,7 +175,7 @@ class Fit(Generic[R]):
         attrs = {"units": "1", "long_name": "response"}
         return xr.Dataset(
             {name: ("spike", values.numpy(), attrs) for name, values in columns.items()},
-            coords={"time": ("spike", train.numpy(), {"units": "s", "long_name": "time"})},
+            coords={"time": ("spike", train.numpy().copy(), {"units": "s", "long_name": "time"})},
             attrs={"level": level},
         )
 
@@ -205,13 +205,13 @@ class Fit(Generic[R]):
         dimensions = ("protocol", "pulse")
         return xr.Dataset(
             {
-                k: (dimensions, v.numpy(), {"units": "1", "long_name": text})
+                k: (dimensions, v.numpy().copy(), {"units": "1", "long_name": text})
                 for k, (v, text) in columns.items()
             },
             coords={
                 "protocol": np.array(data.protocols, dtype=object),
                 "pulse": ("pulse", np.arange(moments.mean.shape[-1]), {"units": "1", "long_name": "pulse"}),
-                "time": (dimensions, data.times.numpy(), {"units": "s", "long_name": "time"}),
+                "time": (dimensions, data.times.numpy().copy(), {"units": "s", "long_name": "time"}),
             },
         )
 

@@ -48,6 +48,13 @@ class Responses:
     protocol: Tensor
     weight: Tensor
 
+    def copied(self) -> Responses:
+        """The same in tensors of its own, so that what their owner does to the others later changes nothing."""
+        return Responses(
+            self.protocols,
+            *(each.detach().clone() for each in (self.times, self.amplitude, self.protocol, self.weight)),
+        )
+
     def clustered(self, intraclass_correlation: float) -> Responses:
         """The same where sweeps of a protocol go together, since they come from the same few cells.
 
@@ -171,7 +178,7 @@ def gather(table: pd.DataFrame | xr.Dataset | Responses) -> Responses:
         The table is not like this; the message names the first bad row.
     """
     if isinstance(table, Responses):
-        return table
+        return table.copied()
     frame = _columns(table)
     for name in ("pulse", "time_s", "amplitude"):
         frame[name] = _numbers(frame, name)

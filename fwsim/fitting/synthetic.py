@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fwsim.errors import ConfigError, number
-from fwsim.fitting.checks import check_count
+from fwsim.fitting.checks import as_times, check_count
 from fwsim.fitting.noise import named
 from fwsim.rules.base import PresynapticRule
 
@@ -72,8 +72,12 @@ def synthetic_table(
     generator = torch.Generator().manual_seed(seed)
     one = torch.ones((), dtype=torch.float64)
     rows: list[dict[str, Any]] = []
-    for protocol, times in trains.items():
-        mean = gain * rule.respond(torch.tensor(times, dtype=torch.float64))
+    for protocol, given in trains.items():
+        train = as_times(given)
+        if train.ndim != 1 or not bool((train.isfinite() & (train >= 0)).all()):
+            raise ConfigError(f"the train of {protocol!r} is {given!r}; give times in s from 0 on, [spike]")
+        times = train.tolist()
+        mean = gain * rule.respond(train)
         mean = mean.expand(sweeps, -1)
         amplitude = kind.sample(mean, kind.spread(mean, one * cv**2, one * 2.0, 1.0), generator)
         lost = torch.rand(mean.shape, generator=generator, dtype=torch.float64) < missing

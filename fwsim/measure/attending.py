@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from fwsim.errors import RecordingError
-from fwsim.measure.recorded import described, recorded, require_dims
+from fwsim.measure.recorded import described, recorded, require_entries
+from fwsim.recording.timing import in_steps
 
 
 def attention(run: xr.Dataset) -> xr.Dataset:
@@ -29,21 +30,23 @@ def attention(run: xr.Dataset) -> xr.Dataset:
         `concentration[trial, time, iteration]`, 1 − entropy/ln(number of past states): 0 for uniform, 1 for a single
         one; `lag[trial, time, iteration]` (s), mean time since the attended states;
         `peak[trial, time, iteration]`, the step attended to most. NaN (peak: −1) where there is nothing to attend to.
+        Where the recorded attention is NaN or infinite for any past state, all of this is NaN, weights too.
     """
     values = recorded(run, "attention")
-    require_dims(values, "trial", "time", "iteration", "past")
+    require_entries(values, "time", "iteration", "past")
     dt = _dt(run)
     steps = run["past"].values if "past" in run.coords else np.arange(values.sizes["past"]) + 1
     past, first = xr.DataArray(steps, dims="past"), int(steps[0])
-    step = np.round(values["time"] / dt)
+    step = xr.DataArray(np.round(in_steps(values["time"].values, dt)), dims="time")
     size: xr.DataArray = abs(values)
-    total = size.sum("past")
-    weight = size / total.where(total > 0)
+    total = size.sum("past", skipna=False)
+    known = np.isfinite(total)
+    weight = size / total.where(known & (total > 0))
     available = (past < step).sum("past")
     entropy = -(weight * np.log(weight.where(weight > 0, 1.0))).sum("past", skipna=False)
     spread = np.log(available.where(available > 1, math.e))
     summary = {
-        "weight": (weight.fillna(0.0), "1", "share of the attention"),
+        "weight": (xr.where(total == 0, 0.0, weight), "1", "share of the attention"),
         "span": (dt / (weight**2).sum("past", skipna=False), "s", "effective attention span"),
         "concentration": (
             xr.where(available > 1, 1 - entropy / spread, 1 + 0 * entropy),
@@ -55,7 +58,11 @@ def attention(run: xr.Dataset) -> xr.Dataset:
             "s",
             "mean lag of the attended states",
         ),
-        "peak": (xr.where(total > 0, first + size.argmax("past"), -1), "1", "step attended to most"),
+        "peak": (
+            xr.where(known & (total > 0), first + size.fillna(-1.0).argmax("past"), -1),
+            "1",
+            "step attended to most",
+        ),
     }
     order = ("trial", "time", "iteration", "past")
     return xr.Dataset(
@@ -69,4 +76,9 @@ def attention(run: xr.Dataset) -> xr.Dataset:
 def _dt(run: xr.Dataset) -> float:
     if not isinstance(run, xr.Dataset) or "dt" not in run.attrs:
         raise RecordingError("attention needs a recording with its step in run.attrs['dt'] (s)")
-    return float(run.attrs["dt"])
+    dt = run.attrs["dt"]
+    if not isinstance(dt, float | int | np.number) or not 0 < float(dt) < math.inf:
+        raise RecordingError(
+            f"the recording's step, run.attrs['dt']={dt!r}, is no positive number of seconds"
+        )
+    return float(dt)

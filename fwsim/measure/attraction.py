@@ -53,7 +53,7 @@ def basins(
     """
     starts = checked_states("starts", starts, step)
     tolerance = checked_search(starts, tolerance, same, iterations)
-    number("level", level, above=0, most=1)
+    number("level", level, above=0, below=1)
     with torch.no_grad():
         state, used = _iterate(step, starts, iterations, tolerance)
         period = _period(step, state, tolerance)
@@ -108,4 +108,5 @@ def _period(step: Step, state: Tensor, tolerance: float) -> Tensor:
 
 
 def _same(one: Tensor, other: Tensor, tolerance: float) -> Tensor:
-    return (one - other).norm(dim=-1) <= tolerance * (1 + other.norm(dim=-1))
+    apart, reach = (one - other).norm(dim=-1), tolerance * (1 + other.norm(dim=-1))
+    return (apart <= reach) & reach.isfinite()  # nothing is near infinity

@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 
 from fwsim.errors import ShapeError
-from fwsim.measure.recorded import recorded, require_dims
+from fwsim.measure.recorded import recorded, require_entries
+from fwsim.recording.timing import sampling_step
 
 WINDOW = 1.5
 """Wolff's S, ratio of the true to the integrated time constant that the window allows for."""
@@ -30,14 +31,15 @@ def autocorrelation_time(run: xr.Dataset | xr.DataArray) -> xr.Dataset:
     Dataset
         Over all dimensions but `time` and `trial`: `tau` (s), `error` (s, one standard error), `window` (s), and
         `resolved`: whether the window ended within half a trial; if not, `tau` is a lower bound.
-        NaN where nothing varies.
+        NaN where nothing varies, or a sample is NaN or infinite.
 
     Notes
     -----
     Wolff 2004, Comput. Phys. Commun. 156:143, eqs. 35, 42, 49, 52.
     """
     values = recorded(run, "hidden", "rate")
-    require_dims(values, "time")
+    require_entries(values, *values.dims)
+    require_entries(values, "time")
     dt = _step(values)
     values = values if "trial" in values.dims else values.expand_dims("trial")
     outputs = xr.apply_ufunc(
@@ -69,15 +71,15 @@ def _step(values: xr.DataArray) -> float:
         raise ShapeError(f"{values.sizes['time']} samples in time; an autocorrelation needs at least 8")
     if "time" not in values.coords:
         return 1.0
-    steps = np.diff(values["time"].values)
-    if not np.allclose(steps, steps[0], rtol=1e-6):
-        raise ShapeError("time is not evenly sampled; resample the recording first")
-    return float(steps[0])
+    return sampling_step(values["time"].values)
 
 
 def _time_scale(values: np.ndarray) -> tuple[float, float, float, bool]:
     """Time constant, error and window in samples, and whether they are resolved, from `[trial, time]`."""
     trials, length = values.shape
+    if not np.isfinite(values).all():
+        return np.nan, np.nan, np.nan, False
+    values = values / (np.abs(values).max() or 1.0)  # no square overflows
     centred = values - values.mean()
     variance = np.mean(centred**2)
     if not variance > 1e-24 * np.mean(values**2):

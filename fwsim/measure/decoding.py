@@ -9,8 +9,8 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.stats import binom
 
-from fwsim.errors import ConfigError, ShapeError, whole
-from fwsim.measure.recorded import described, plain, recorded, require_dims
+from fwsim.errors import ConfigError, ShapeError, number, whole
+from fwsim.measure.recorded import described, plain, recorded, require_entries
 from fwsim.progress import track
 
 STABLE = 0.5
@@ -58,9 +58,11 @@ def decode(
     Combrisson & Jerbi 2015, J. Neurosci. Methods 250:126.
     """
     values = recorded(run, "hidden", "rate")
-    require_dims(values, "trial", "time", "unit")
+    require_entries(values, "trial", "time", "unit")
     whole("folds", folds, least=2)
-    labels = plain(labels)
+    whole("seed", seed)
+    number("level", level, above=0, below=1)
+    labels = _labels(labels)
     if labels.shape != (values.sizes["trial"],):
         raise ShapeError(
             f"labels have shape {list(labels.shape)}; expected [trial] with {values.sizes['trial']} trials"
@@ -72,10 +74,32 @@ def decode(
             "give at least two labels, each in at least as many trials as there are folds"
         )
     states = values.transpose("trial", "time", "unit").values
+    bad = ~np.isfinite(states).all(-1)
+    if bad.any():
+        trial, time = np.argwhere(bad)[0]
+        raise ConfigError(
+            f"the states of {bad.any(1).sum()} trials are NaN or infinite somewhere (first: trial {trial}, sample "
+            f"{time}); leave those trials or samples out"
+        )
     accuracy = _cross_temporal(states, labels, folds, _classifier(classifier), seed)
     chance = float(counts.max() / counts.sum())
     threshold = float(binom.ppf(level, len(labels), chance) / len(labels))
     return _dataset(accuracy, chance, threshold, values)
+
+
+def _labels(labels: ArrayLike) -> np.ndarray:
+    """What each trial held: texts, truth values or numbers that are not NaN."""
+    found = plain(labels, "labels")
+    if found.dtype.kind == "O":
+        missing = any(each is None or each != each for each in found.ravel())
+        found = found if missing else found.astype(str)
+    else:
+        missing = found.dtype.kind in "fc" and bool(np.isnan(found).any())
+    if found.dtype.kind not in "biufUSOMm":
+        raise ConfigError(f"labels are {found.dtype}; give numbers, texts or truth values")
+    if missing:
+        raise ConfigError("labels are missing (NaN or None) in some trials; leave those trials out")
+    return found
 
 
 def _classifier(classifier: Any) -> Any:
@@ -85,7 +109,15 @@ def _classifier(classifier: Any) -> Any:
         raise ConfigError(
             "decode needs scikit-learn, which is not installed; pip install 'fwsim[decode]'"
         ) from error
-    return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto") if classifier is None else classifier
+    if classifier is None:
+        return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+    if not all(hasattr(classifier, name) for name in ("fit", "predict", "get_params")) or isinstance(
+        classifier, type
+    ):
+        raise ConfigError(
+            f"classifier={classifier!r} is none; give an instance of a classifier of scikit-learn"
+        )
+    return classifier
 
 
 def _cross_temporal(
@@ -102,11 +134,21 @@ def _cross_temporal(
         for train, test in split:
             unseen = states[test].reshape(-1, units)
             for t in range(times):
-                decoder = clone(classifier).fit(states[train, t], labels[train])
+                decoder = _trained(clone(classifier), states[train, t], labels[train])
                 guesses = decoder.predict(unseen).reshape(len(test), times)
                 right[t] += (guesses == labels[test, None]).sum(0)
                 advance()
     return right / trials
+
+
+def _trained(decoder: Any, states: np.ndarray, labels: np.ndarray) -> Any:
+    try:
+        return decoder.fit(states, labels)
+    except ValueError as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise ConfigError(
+            f"the classifier cannot be trained on {len(labels)} trials ({reason}); give more trials or another one"
+        ) from error
 
 
 def _dataset(accuracy: np.ndarray, chance: float, threshold: float, values: xr.DataArray) -> xr.Dataset:
@@ -122,7 +164,7 @@ def _dataset(accuracy: np.ndarray, chance: float, threshold: float, values: xr.D
     seen = np.where(stability < STABLE, "rotating", "stable")
     code = np.where(decodable, seen, np.where(before & after, "silent", "absent"))
 
-    time = values["time"].values if "time" in values.coords else np.arange(values.sizes["time"])
+    time = values["time"].values.copy() if "time" in values.coords else np.arange(values.sizes["time"])
     seconds = {"units": "s"}
     variables = {
         "accuracy": (("train_time", "test_time"), accuracy, "decoding accuracy"),

@@ -7,7 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, ShapeError, number, whole
+from fwsim.errors import ConfigError, FwsimError, ShapeError, number, whole
+
+PRECISIONS = (torch.float32, torch.float64)
+"""Of states: half precision has no linear algebra."""
 
 Step = Callable[[Tensor], Tensor]
 """A map or vector field `[batch, unit]` → `[batch, unit]` that treats every row alike and on its own."""
@@ -26,7 +29,9 @@ def pushforward(step: Step, states: Tensor, tangents: Tensor) -> tuple[Tensor, T
 
     def along(tangent: Tensor) -> tuple[Tensor, Tensor]:
         result = torch.func.jvp(step, (states,), (tangent,))
-        return result[0], result[1]
+        return result[0], result[1] + torch.zeros_like(
+            tangent
+        )  # a derivative that is 0 has no numbers of its own
 
     images, moved = torch.func.vmap(along, in_dims=-1, out_dims=(0, -1))(tangents)
     return images[0], moved
@@ -46,26 +51,48 @@ def checked_states(name: str, states: Tensor, step: Step) -> Tensor:
     """`states` without gradient, once they and their images are found to be `[batch, unit]` and finite."""
     if not callable(step):
         raise ConfigError(f"step is {step!r}; give a function [batch, unit] → [batch, unit]")
-    if not isinstance(states, Tensor) or states.ndim != 2 or not states.is_floating_point():
+    plain = isinstance(states, Tensor) and states.dtype in PRECISIONS and states.layout == torch.strided
+    if not plain or states.ndim != 2:
         given = (
-            f"{states.dtype} {list(states.shape)}"
+            f"{states.dtype} {list(states.shape)}{' (sparse)' * (states.layout != torch.strided)}"
             if isinstance(states, Tensor)
             else f"a {type(states).__name__}"
         )
-        raise ShapeError(f"{name} is {given}; give a floating-point torch tensor [batch, unit]")
+        raise ShapeError(
+            f"{name} is {given}; give a floating-point torch tensor [batch, unit], float64 or float32"
+        )
     if states.numel() == 0:
         raise ShapeError(f"{name} has shape {list(states.shape)}; give at least one state of one unit")
-    states = states.detach()
+    states = states.detach().clone()  # a step that works in place is to change none that the caller has
     with torch.no_grad():
-        images = step(states)
+        images = step(states.clone())
     if not isinstance(images, Tensor):
         raise ConfigError(f"step returns a {type(images).__name__}; it must return a tensor [batch, unit]")
     if images.shape != states.shape:
         raise ShapeError(
             f"step maps {list(states.shape)} to {list(images.shape)}; it must keep [batch, unit]"
         )
+    if images.dtype != states.dtype:
+        raise ShapeError(
+            f"step maps {states.dtype} to {images.dtype}; give {name} in the precision in which it computes"
+        )
     bad = ~(states.isfinite() & images.isfinite()).all(-1)
     if bad.any():
         row = int(bad.nonzero()[0, 0])
         raise ConfigError(f"{name}[{row}] or its image is NaN or infinite; give states where step is finite")
     return states
+
+
+def require_derivative(states: Tensor, step: Step) -> None:
+    """Raise `ConfigError` unless torch can differentiate a step at `states` that `checked_states` has checked."""
+    try:
+        with torch.no_grad():
+            jacobian(step, states[:1])
+    except FwsimError:
+        raise
+    except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        reason = (str(error).splitlines() or [""])[0][:120]
+        raise ConfigError(
+            f"step cannot be differentiated by torch.func ({type(error).__name__}: {reason}); "
+            "write it with functions of torch alone, no NumPy and no .item()"
+        ) from error

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from fwsim.errors import ConfigError, ShapeError
+from fwsim.errors import ConfigError, ShapeError, whole
 from fwsim.measure.recorded import described, numbers, recorded
 
 
@@ -66,7 +66,8 @@ def principal_components(
         total variance; `mean[..., unit]`; `projection[..., mode]`, the centred states along the components.
     """
     values = recorded(states, "hidden", "rate")
-    if not 1 <= count <= values.sizes.get("unit", 0):
+    whole("count", count, least=1)
+    if count > values.sizes.get("unit", 0):
         raise ConfigError(
             f"count={count} components of {values.sizes.get('unit', 0)} units; give 1 to that many"
         )
@@ -94,9 +95,15 @@ def principal_components(
 
 def _covariance(values: xr.DataArray, dim: str | tuple[str, ...]) -> tuple[xr.DataArray, xr.DataArray]:
     """Covariance `[..., unit, other]` and mean `[..., unit]` over the sample dimensions."""
+    if not isinstance(dim, str | tuple | list):
+        raise ShapeError(f"dim={dim!r} is no dimension; give the name of one, or several in a tuple")
     samples = [name for name in ((dim,) if isinstance(dim, str) else dim) if name in values.dims]
     if "unit" not in values.dims or not samples:
         raise ShapeError(f"states have dimensions {list(values.dims)}; they need 'unit' and one of {dim!r}")
+    if "unit" in samples or not values.sizes["unit"]:
+        raise ShapeError(
+            f"{values.sizes['unit']} units, with dim={dim!r}; units vary, samples are other dimensions"
+        )
     count = int(np.prod([values.sizes[name] for name in samples]))
     if count < 2:
         raise ShapeError(f"{count} sample along {samples}; a covariance needs at least two")
@@ -108,7 +115,9 @@ def _covariance(values: xr.DataArray, dim: str | tuple[str, ...]) -> tuple[xr.Da
 
 
 def _ratio(covariance: xr.DataArray) -> xr.DataArray:
-    return _trace(covariance) ** 2 / (covariance**2).sum(["unit", "other"], skipna=False)
+    size = abs(covariance).max(["unit", "other"], skipna=False)
+    scaled = covariance / size.where(size > 0)  # no square overflows, and 0/0 is NaN without a warning
+    return _trace(scaled) ** 2 / (scaled**2).sum(["unit", "other"], skipna=False)
 
 
 def _trace(covariance: xr.DataArray) -> xr.DataArray:

@@ -11,7 +11,13 @@ from torch import Tensor
 
 from fwsim.errors import choice
 from fwsim.measure.clusters import merged, representatives
-from fwsim.measure.differentiation import Step, checked_search, checked_states, jacobian
+from fwsim.measure.differentiation import (
+    Step,
+    checked_search,
+    checked_states,
+    jacobian,
+    require_derivative,
+)
 from fwsim.progress import track
 from fwsim.recording.labels import labelled_dataset
 
@@ -57,7 +63,8 @@ def fixed_points(
     Dataset
         Fixed points first, then slow points, the slowest first:
         `state[point, unit]`; `speed[point]`, |residual|, per step of a map and per second of a flow;
-        `eigenvalue[point, mode]` of the Jacobian of `step`, complex, the least stable first;
+        `eigenvalue[point, mode]` of the Jacobian of `step`, complex, the least stable first, NaN where the Jacobian is
+        not finite;
         `stable[point]`: a fixed point with all |eigenvalue| < 1 (map) or all real parts < 0 (flow);
         `index[point]`, number of modes that are not; `converged[point]`: a fixed point; `slow[point]`: a local
         minimum of the speed that is none (neither: the search ran out); `count[point]`, starts that ended
@@ -74,6 +81,7 @@ def fixed_points(
     """
     choice("kind", kind, ("map", "flow"))
     starts = checked_states("starts", starts, step)
+    require_derivative(starts, step)
     tolerance = checked_search(starts, tolerance, same, iterations)
 
     def residual(x: Tensor) -> Tensor:
@@ -124,8 +132,10 @@ def _search(residual: Step, starts: Tensor, iterations: int) -> _Search:
 def _step(residual: Step, search: _Search) -> _Search:
     """One Levenberg–Marquardt step: taken, and the damping lowered, only where the speed falls."""
     force = residual(search.state)
-    slope = jacobian(residual, search.state)
-    size = slope.flatten(1).norm(dim=-1)
+    slope = jacobian(residual, search.state).nan_to_num(
+        0.0, 0.0, 0.0
+    )  # no direction to go where there is no slope
+    size = slope.flatten(1).norm(dim=-1).nan_to_num(posinf=torch.finfo(slope.dtype).max ** 0.5)
     # Least squares on [J; √μ I] instead of JᵀJ + μ I: the condition number is not squared.
     scale = (search.damping.sqrt() * size / slope.shape[-1] ** 0.5).clamp_min(torch.finfo(size.dtype).tiny)
     ridge = scale[:, None, None] * torch.eye(slope.shape[-1], dtype=slope.dtype, device=slope.device)
@@ -161,7 +171,7 @@ def _dataset(
     eigenvalue = torch.cat([eigenvalues(jacobian(step, group)) for group in groups])
     growth = eigenvalue.abs() - 1 if kind == "map" else eigenvalue.real
     growth, by_growth = growth.sort(dim=-1, descending=True)
-    index = (growth >= 0).sum(-1)
+    index = (~(growth < 0)).sum(-1)  # a mode that is NaN is not stable
     converged = converged[points].cpu()
     per = "1" if kind == "map" else "1/s"
     values = {
@@ -196,4 +206,8 @@ def _dataset(
 
 def eigenvalues(matrices: Tensor) -> Tensor:
     """Eigenvalues `[batch, mode]`, complex; torch's routine gives up on matrices of low rank, as few items make."""
-    return torch.as_tensor(np.linalg.eigvals(matrices.detach().cpu().numpy()).astype(complex))
+    values = matrices.detach().cpu().numpy()
+    known = np.isfinite(values).all((-2, -1))
+    found = np.linalg.eigvals(np.where(known[..., None, None], values, 0.0)).astype(complex)
+    found[~known] = np.nan
+    return torch.as_tensor(found)

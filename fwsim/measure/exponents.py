@@ -9,7 +9,7 @@ import xarray as xr
 from torch import Tensor
 
 from fwsim.errors import DivergedError, number, whole
-from fwsim.measure.differentiation import Step, checked_states, pushforward
+from fwsim.measure.differentiation import Step, checked_states, pushforward, require_derivative
 from fwsim.progress import track
 from fwsim.units import checked
 
@@ -56,13 +56,14 @@ def lyapunov_exponents(
     Raises
     ------
     DivergedError
-        The state left the finite numbers.
+        The state, or how a small distance to it grows, left the finite numbers.
 
     Notes
     -----
     Benettin et al. 1980, Meccanica 15:9; Geist, Parlitz & Lauterborn 1990, Prog. Theor. Phys. 83:875.
     """
     state = checked_states("start", start, step)
+    require_derivative(state, step)
     trials, units = state.shape
     modes = units if modes is None else modes
     for name, count, least in (("modes", modes, 1), ("steps", steps, 1), ("transient", transient, 0)):
@@ -79,6 +80,8 @@ def lyapunov_exponents(
     with torch.no_grad(), track("Lyapunov exponents", transient + steps) as advance:
         for t in range(1 - transient, steps + 1):
             state, tangents = pushforward(step, state, tangents)
+            if not bool(tangents.isfinite().all()):
+                _require_finite(tangents.flatten(1), t + transient, "tangent")
             tangents, upper = torch.linalg.qr(tangents)
             if t > 0:
                 block = block + upper.diagonal(dim1=-2, dim2=-1).abs().log()
@@ -90,11 +93,11 @@ def lyapunov_exponents(
     return _summary(torch.stack(blocks).cpu(), torch.tensor(list(ends), dtype=torch.float64), dt)
 
 
-def _require_finite(state: Tensor, step: int) -> None:
+def _require_finite(state: Tensor, step: int, name: str = "state") -> None:
     bad = ~state.isfinite().all(-1)
     if bad.any():
         trial = int(bad.nonzero()[0, 0])
-        raise DivergedError(step, "state", trial, "start closer to the attractor or shorten the step")
+        raise DivergedError(step, name, trial, "start closer to the attractor or shorten the step")
 
 
 def _summary(logs: Tensor, ends: Tensor, dt: float) -> xr.Dataset:

@@ -11,8 +11,8 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from scipy.optimize import least_squares
 
-from fwsim.errors import ShapeError
-from fwsim.measure.recorded import numbers
+from fwsim.errors import ConfigError, ShapeError
+from fwsim.measure.recorded import computable, numbers, require_entries
 from fwsim.recording.labels import labelled_dataset
 
 Curve = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -60,9 +60,10 @@ def forgetting_curve(values: ArrayLike | xr.DataArray, lag: ArrayLike | None = N
     ----------
     values
         What is left, `[lag]`, for instance `retention(run, patterns).strength`; other dimensions of a DataArray
-        (trials) are averaged. Subtract what chance leaves first.
+        (trials) are averaged. Subtract what chance leaves first. A lag of which nothing is known (NaN in all trials) is
+        left out.
     lag
-        Times (s), `[lag]`; by default the coordinate of `values`.
+        Times (s) from 0 on, `[lag]`; by default the coordinate of `values`.
 
     Returns
     -------
@@ -75,19 +76,39 @@ def forgetting_curve(values: ArrayLike | xr.DataArray, lag: ArrayLike | None = N
         if "lag" not in values.dims:
             raise ShapeError(f"values have dimensions {list(values.dims)}; expected [lag]")
         lag = values["lag"].values if lag is None and "lag" in values.coords else lag
-        values = values.mean([dim for dim in values.dims if dim != "lag"]).values
+        values = _averaged(computable(values))
     if lag is None:
         raise ShapeError("the times of the values are not known; give lag=[lag] in s")
     times, left = numbers(lag, "lag").astype(float), numbers(values, "values").astype(float)
     if times.ndim != 1 or times.shape != left.shape:
         raise ShapeError(f"values {list(left.shape)} and lag {list(times.shape)}; expected [lag] for both")
-    valid = np.isfinite(left) & np.isfinite(times) & (times >= 0)
+    if not (np.isfinite(times) & (times >= 0)).all() or np.isinf(left).any():
+        raise ConfigError(
+            "lag is negative or not finite, or a value is infinite; give times from 0 on, and NaN for none"
+        )
+    valid = np.isfinite(left)
     times, left = times[valid], left[valid]
     most = max(law.size for law in LAWS.values())
     if len(np.unique(times)) < most + 3:
         raise ShapeError(f"{len(times)} finite values; telling the laws apart needs at least {most + 3} lags")
-    fits = {name: _fit(law, times, left) for name, law in LAWS.items()}
+    size = float(np.abs(left).max()) or 1.0  # no square overflows
+    fits = {name: _fit(law, times, left / size) for name, law in LAWS.items()}
+    for name, law in LAWS.items():
+        fits[name][: law.amplitudes] *= size
     return _comparison(fits, times, left)
+
+
+def _averaged(values: xr.DataArray) -> np.ndarray:
+    """Mean `[lag]` over all other dimensions; NaN where all of them are."""
+    require_entries(values, *values.dims)
+    others = [dim for dim in values.dims if dim != "lag"]
+    missing = values.isnull()
+    partly = missing.any(others) & ~missing.all(others)
+    if bool(partly.any()):
+        raise ConfigError(
+            f"values are NaN in some of {', '.join(map(str, others))} at {int(partly.sum())} lags; leave those out"
+        )
+    return values.mean(others, skipna=False).values
 
 
 def _fit(law: Law, lag: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -99,17 +120,20 @@ def _fit(law: Law, lag: np.ndarray, values: np.ndarray) -> np.ndarray:
     fits = [
         least_squares(error, np.log(start), x_scale="jac", max_nfev=2000) for start in law.starts(lag, values)
     ]
-    return np.exp(np.clip(min(fits, key=lambda fit: fit.cost).x, -50, 50))
+    best = min(fits, key=lambda fit: fit.cost if math.isfinite(fit.cost) else math.inf)
+    return np.exp(np.clip(best.x, -50, 50))
 
 
 def _comparison(fits: dict[str, np.ndarray], lag: np.ndarray, values: np.ndarray) -> xr.Dataset:
     count = len(lag)
     curves = np.array([law.curve(fits[name], lag) for name, law in LAWS.items()])
     # Data without noise are fitted to rounding by every law that nests the true one: level them there.
-    floor = count * (1e-7 * np.abs(values).max()) ** 2 + np.finfo(float).tiny
-    residual = np.maximum(np.sum((curves - values) ** 2, axis=1), floor)
+    size = float(np.abs(values).max()) or 1.0
+    floor = count * 1e-14
+    residual = np.maximum(np.sum(((curves - values) / size) ** 2, axis=1), floor)
     k = np.array([law.size + 1 for law in LAWS.values()])  # and the size of the errors
-    deviance = count * np.log(residual / count)
+    deviance = count * (np.log(residual / count) + 2 * math.log(size))
+    spread = np.sum(((values - values.mean()) / size) ** 2)
     aicc = deviance + 2 * k + 2 * k * (k + 1) / (count - k - 1)
     weight = np.exp((aicc.min() - aicc) / 2)
     terms = max(law.amplitudes for law in LAWS.values())
@@ -128,7 +152,7 @@ def _comparison(fits: dict[str, np.ndarray], lag: np.ndarray, values: np.ndarray
         "curve": (("law", "lag"), curves, "1", "fitted curve"),
         "r_squared": (
             ("law",),
-            1 - residual / np.sum((values - values.mean()) ** 2),
+            1 - residual / spread if spread > floor else np.full(len(residual), math.nan),
             "1",
             "explained variance",
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,8 @@ from fwsim.engine.cell import Cell
 from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.state import State
 from fwsim.errors import ConfigError, RecordingError, ShapeError
+from fwsim.measure.recorded import recorded, require_dims
+from fwsim.recording.timing import at_time
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -58,16 +61,16 @@ class InnerLoop:
             raise ShapeError(
                 f"x has shape {list(np.shape(x))}; give a tensor [input] with input={net.inputs}"
             )
-        batch = state.hidden.shape[0]
-        if not 0 <= trial < batch:
-            raise ConfigError(f"trial={trial!r} is not there; there are {batch}, counted from 0")
+        if not bool(x.isfinite().all()):
+            raise ConfigError("x is NaN or infinite somewhere; give finite numbers")
+        _require_trial(trial, state.hidden.shape[0])
         with torch.no_grad():
             before = net.write(state, state.hidden) if net.write_order == "before" and state.step else state
             memory = before.memory
             hidden = state.hidden[trial]
             matrix = torch.zeros_like(net.W) if memory is None else memory[trial].sum(0)
             sustained = net.W @ hidden + net.C @ x.to(net.C) + net.b
-        return cls(_changed(net.cell(), Tensor.detach), matrix.detach(), sustained.detach())
+        return cls(_changed(net.cell(), _kept), matrix.detach(), sustained.detach())
 
     @classmethod
     def at(cls, net: FastWeightNetwork, run: xr.Dataset, time: float, x: Tensor, trial: int = 0) -> InnerLoop:
@@ -75,9 +78,14 @@ class InnerLoop:
 
         The recording must hold `hidden` and `memory` at that time: `simulate(..., record=["hidden", "memory"])`.
         """
-        hidden = _sample(run, "hidden", time, trial)
-        memory = _sample(run, "memory", time, trial)
+        hidden = _sample(run, "hidden", time, trial, ("unit",))
+        memory = _sample(run, "memory", time, trial, ("post", "pre"))
         memory = memory if memory.ndim == 3 else memory[None]
+        units = {len(hidden), *memory.shape[1:]}
+        if units != {net.units}:
+            raise ShapeError(
+                f"the recording has {sorted(units)} units, the network {net.units}; they do not belong"
+            )
         state = State(hidden[None].to(net.W), memory[None].to(net.W), step=1)
         return cls.of(net, state, x)
 
@@ -87,17 +95,27 @@ def _changed(cell: Cell, change: Callable[[Tensor], Tensor]) -> Cell:
     return replace(cell, W=change(cell.W), gain=change(cell.gain), bias=change(cell.bias))
 
 
-def _sample(run: xr.Dataset, name: str, time: float, trial: int) -> Tensor:
+def _sample(run: xr.Dataset, name: str, time: float, trial: int, dims: tuple[str, ...]) -> Tensor:
+    """Values of a moment along `dims`, after time scales where there are any."""
     if name not in run:
         raise RecordingError(
             f"the recording has no {name!r}; record it: simulate(..., record=['hidden', 'memory'])"
         )
-    values = run[name]
-    axis = f"{name}_time" if f"{name}_time" in values.dims else "time"
-    steps = values[axis].values
-    nearest = int(abs(steps - time).argmin())
-    if abs(steps[nearest] - time) > 1e-6 * max(1.0, abs(time)):
-        raise RecordingError(
-            f"{name} was not recorded at {time:g} s; the nearest sample is at {float(steps[nearest]):g} s"
-        )
-    return torch.as_tensor(values.isel({axis: nearest, "trial": trial}).values)
+    values = recorded(run, name)
+    require_dims(values, "trial", "time", *dims)
+    _require_trial(trial, values.sizes["trial"])
+    moment = values.isel(time=at_time(values["time"].values, time, name), trial=trial)
+    sample = moment.transpose(*(("timescale",) if "timescale" in moment.dims else ()), *dims).values
+    if not np.isfinite(sample).all():
+        raise RecordingError(f"{name} is NaN or infinite at {time:g} s in trial {trial}; take another moment")
+    return torch.tensor(sample)
+
+
+def _require_trial(trial: int, trials: int) -> None:
+    if isinstance(trial, bool) or not isinstance(trial, Integral) or not 0 <= trial < trials:
+        raise ConfigError(f"trial={trial!r} is not there; there are {trials}, counted from 0")
+
+
+def _kept(tensor: Tensor) -> Tensor:
+    """A copy that later training leaves alone."""
+    return tensor.detach().clone()

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from fwsim.errors import ShapeError, number, whole
+from fwsim.measure.recorded import numbers
 
 
 def wilson(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -50,23 +51,25 @@ def bootstrap(
     Returns
     -------
     ndarray
-        Estimate, low, high along the first axis; the ends are NaN where no resampling gives a number. With few
-        repetitions the interval is no wider than their range.
+        Estimate, low, high along the first axis; all NaN where a repetition is NaN, and the ends also where no
+        resampling gives a number. With few repetitions the interval is no wider than their range.
 
     Raises
     ------
     ConfigError, ShapeError
         There is nothing to resample, or `level` or `draws` is not allowed.
     """
-    number("level", level, above=0, most=1)
+    number("level", level, above=0, below=1)
     whole("draws", draws, least=1)
-    repeated = np.asarray(values, float)
-    if not repeated.ndim or not len(repeated):
+    whole("seed", seed)
+    repeated = numbers(values, "values").astype(float)
+    if not repeated.ndim or not repeated.size:
         raise ShapeError(f"values have shape {list(repeated.shape)}; give one or more, [repetition, ...]")
     random = np.random.default_rng(seed)
     chosen = random.integers(len(repeated), size=(draws, len(repeated)))
     weights = np.apply_along_axis(np.bincount, 1, chosen, minlength=len(repeated)) / len(repeated)
-    means = np.tensordot(weights, repeated, 1)
+    with np.errstate(invalid="ignore"):  # infinity times 0 is NaN
+        means = np.tensordot(weights, repeated, 1)
     found = np.array([statistic(mean) for mean in means], float)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # all NaN

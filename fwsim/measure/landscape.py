@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, ShapeError
 from fwsim.measure.inner import InnerLoop
 
 
@@ -28,10 +28,12 @@ def energy(loop: InnerLoop, states: Tensor, previous: Tensor | None = None) -> T
     Returns
     -------
     Tensor
-        `[...]`.
+        `[...]`, NaN where a state is.
 
     Raises
     ------
+    ShapeError
+        States are no tensors `[..., unit]` of the loop's precision.
     ConfigError
         The loop normalises, or A is not symmetric: no Lyapunov function is known.
 
@@ -46,24 +48,38 @@ def energy(loop: InnerLoop, states: Tensor, previous: Tensor | None = None) -> T
             f"energy with normalise={loop.cell.normalise!r}: layer normalisation leaves no Lyapunov function; "
             "use normalise='none', or measure basins and fixed_points"
         )
+    previous = states if previous is None else previous
+    for name, given in (("states", states), ("previous", previous)):
+        _require_states(name, given, loop)
     asymmetry = (loop.matrix - loop.matrix.mT).abs().max()
-    if asymmetry > 1e-5 * loop.matrix.abs().max():
+    if not bool(asymmetry <= 1e-5 * loop.matrix.abs().max()):
         raise ConfigError(
             f"energy with a matrix that is not symmetric (|A − Aᵀ| up to {float(asymmetry):.2g}): no Lyapunov "
             "function is known; use basins and fixed_points"
         )
-    previous = states if previous is None else previous
     potential = _potential(states, loop.cell.activation) + _potential(previous, loop.cell.activation)
     field = ((states + previous) * loop.sustained).sum(-1)
     coupling = ((states @ loop.matrix) * previous).sum(-1)
     return (potential - field - coupling) / 2
 
 
+def _require_states(name: str, states: Tensor, loop: InnerLoop) -> None:
+    units, dtype = loop.matrix.shape[-1], loop.matrix.dtype
+    if isinstance(states, Tensor) and states.ndim and states.shape[-1] == units and states.dtype == dtype:
+        return
+    given = (
+        f"{states.dtype} {list(states.shape)}" if isinstance(states, Tensor) else f"a {type(states).__name__}"
+    )
+    raise ShapeError(
+        f"{name} is {given}; give a tensor [..., unit] with unit={units} in {dtype}, as the loop is"
+    )
+
+
 def _potential(states: Tensor, activation: str) -> Tensor:
     """Σ over units of ∫ f⁻¹; infinite where the activation cannot reach."""
     if activation == "relu":
-        return torch.where(states >= 0, states**2 / 2, torch.inf).sum(-1)
+        return torch.where(states < 0, torch.inf, states**2 / 2).sum(-1)
     if activation == "sign":
         return torch.zeros_like(states[..., 0])
     entropy = torch.special.xlogy(1 + states, 1 + states) + torch.special.xlogy(1 - states, 1 - states)
-    return (entropy / 2).sum(-1)
+    return torch.where(states.abs() > 1, torch.inf, entropy / 2).sum(-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -14,10 +15,15 @@ from fwsim.recording.schema import STREAMED, VARIABLES
 
 
 def recorded(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
-    """First of the variables `names` that a recording holds, its own time axis renamed to `time`.
+    """First of the variables `names` that a recording holds, its own time axis renamed to `time`, to compute with.
 
-    A DataArray is taken as the variable itself.
+    A DataArray is taken as the variable itself; see `computable`.
     """
+    return computable(held(run, *names))
+
+
+def held(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
+    """As `recorded`, in the type in which it is held."""
     if isinstance(run, xr.DataArray):
         return run
     if not isinstance(run, xr.Dataset):
@@ -25,9 +31,11 @@ def recorded(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
     name = next((name for name in names if name in run), None)
     if name is None:
         wanted = " or ".join(map(repr, names))
-        held = [key for key, kind in VARIABLES.items() if key in run and set(STREAMED) & set(kind.dimensions)]
+        there = [
+            key for key, kind in VARIABLES.items() if key in run and set(STREAMED) & set(kind.dimensions)
+        ]
         raise RecordingError(
-            f"the recording holds no {wanted} but {', '.join(map(repr, held)) or 'nothing'}; "
+            f"the recording holds no {wanted} but {', '.join(map(repr, there)) or 'nothing'}; "
             f"record it: simulate(..., record=[{names[0]!r}])"
         )
     values = run[name]
@@ -37,12 +45,32 @@ def recorded(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
     return clean.rename({own: "time"}) if own in clean.dims else clean
 
 
+def computable(values: xr.DataArray) -> xr.DataArray:
+    """Values in a type for sums of squares: half precision becomes single, integers and truth values double.
+
+    Raises
+    ------
+    ConfigError
+        They are no real numbers.
+    """
+    wider = _wider(values.dtype, str(values.name or "array"))
+    return values if wider == values.dtype else values.astype(wider)
+
+
+def _wider(dtype: np.dtype, name: str) -> np.dtype:
+    if dtype.kind not in "biuf":
+        raise ConfigError(f"{name} is {dtype}, not real numbers; give an array or tensor of real numbers")
+    return (
+        np.dtype(np.float32 if dtype.itemsize == 2 else dtype) if dtype.kind == "f" else np.dtype(np.float64)
+    )
+
+
 def with_dims(name: str, values: ArrayLike | xr.DataArray, *allowed: tuple[str, ...]) -> xr.DataArray:
     """`values` as a DataArray without coordinates; a plain array gets the dimensions that fit its axes."""
     if isinstance(values, xr.DataArray):
         if not any(set(values.dims) == set(dims) for dims in allowed):
             raise ShapeError(f"{name} has dimensions {list(values.dims)}; expected {_listed(allowed)}")
-        return values.drop_vars(list(values.coords))
+        return computable(values.drop_vars(list(values.coords)).rename(name))
     array = numbers(values, name)
     for dims in allowed:
         if array.ndim == len(dims):
@@ -52,20 +80,30 @@ def with_dims(name: str, values: ArrayLike | xr.DataArray, *allowed: tuple[str, 
 
 def plain(values: ArrayLike, name: str = "array") -> np.ndarray:
     """A numpy array of an array or tensor on any device; `name` is what an error calls it."""
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
+    given: Any = values
+    if hasattr(given, "detach"):
+        given = given.detach().cpu()
+        given = given.float() if str(given.dtype) == "torch.bfloat16" else given  # which NumPy has not
     try:
-        return np.asarray(values)
-    except ValueError as error:
-        raise ShapeError(f"{name} has rows of different lengths; give them all the same") from error
+        return np.asarray(given)
+    except (ValueError, TypeError) as error:
+        raise ShapeError(
+            f"{name} has rows of different lengths, or is no array; give them all the same"
+        ) from error
 
 
 def numbers(values: ArrayLike, name: str) -> np.ndarray:
-    """Like `plain`, of numbers only."""
+    """Like `plain`, of real numbers only, in a type to compute with; see `computable`."""
     array = plain(values, name)
-    if array.dtype.kind not in "biuf":
-        raise ConfigError(f"{name} is {array.dtype}, not numbers; give an array or tensor of numbers")
-    return array
+    return array.astype(_wider(array.dtype, name), copy=False)
+
+
+def lengths(vectors: xr.DataArray) -> xr.DataArray:
+    """√Σ x² over units, NaN where one is NaN or infinite; squares neither overflow nor vanish."""
+    largest = abs(vectors).max("unit", skipna=False)
+    scale = largest.where((largest > 0) & (largest < np.inf), 1.0)
+    size = scale * ((vectors / scale) ** 2).sum("unit", skipna=False) ** 0.5
+    return size.where(np.isfinite(largest))
 
 
 def require_dims(values: xr.DataArray, *dims: Hashable) -> None:
@@ -74,6 +112,16 @@ def require_dims(values: xr.DataArray, *dims: Hashable) -> None:
     if missing:
         raise ShapeError(
             f"{values.name or 'array'} has dimensions {list(values.dims)}; it needs {', '.join(missing)}"
+        )
+
+
+def require_entries(values: xr.DataArray, *dims: Hashable) -> None:
+    """Raise `ShapeError` unless `values` has all of these dimensions, none of them empty."""
+    require_dims(values, *dims)
+    empty = [str(dim) for dim in dims if not values.sizes[dim]]
+    if empty:
+        raise ShapeError(
+            f"{values.name or 'array'} is empty along {', '.join(empty)}; there is nothing to measure"
         )
 
 

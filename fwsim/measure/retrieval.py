@@ -9,7 +9,8 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from fwsim.errors import ConfigError, RecordingError, ShapeError, whole
-from fwsim.measure.recorded import described, numbers, recorded, with_dims
+from fwsim.measure.recorded import described, lengths, numbers, recorded, require_entries, with_dims
+from fwsim.recording.timing import distinct, slack
 from fwsim.theory import binary_information
 
 
@@ -35,9 +36,11 @@ def overlap(
     Returns
     -------
     DataArray
-        `overlap[..., pattern]` in place of the unit; 0 where the state or the pattern is zero.
+        `overlap[..., pattern]` in place of the unit; 0 where the state or the pattern is zero, NaN where the state is
+        NaN or infinite in any unit.
     """
     states = recorded(run, "hidden", "rate")
+    require_entries(states, "unit")
     patterns = _patterns(patterns, states)
     states = states.drop_vars("unit", errors="ignore")
     if centre is not None:
@@ -46,10 +49,18 @@ def overlap(
             raise ShapeError(
                 f"centre has {mean.sizes['unit']} units, the recording {states.sizes['unit']}; give [unit]"
             )
+        if not bool(np.isfinite(mean.values).all()):
+            raise ConfigError("centre is NaN or infinite somewhere; give finite numbers")
         states, patterns = states - mean, patterns - mean
-    size = np.sqrt((states**2).sum("unit")) * np.sqrt((patterns**2).sum("unit"))
-    cosine = xr.dot(states, patterns, dim="unit") / size.where(size > 0, 1.0)
+    states, patterns = _unit_sized(states), _unit_sized(patterns)
+    cosine = xr.dot(states, patterns, dim="unit")
     return described(cosine, "overlap", "1", "overlap")
+
+
+def _unit_sized(vectors: xr.DataArray) -> xr.DataArray:
+    """Vectors of length 1, or 0 where they are 0."""
+    size = lengths(vectors)
+    return vectors / size.where(size != 0, 1.0)
 
 
 def retention(
@@ -68,13 +79,15 @@ def retention(
         `[pattern, unit]` or `[trial, pattern, unit]`, in the order in which they were shown.
     shown
         Time (s) at which each was shown, `[pattern]`; by default one at every sample of `run.time`, from the first.
+        Times that differ by rounding alone are one lag.
 
     Returns
     -------
     Dataset
         Over `lag` (s): `overlap[trial, lag]`, mean cosine of the state with the patterns shown that long ago;
         `strength[trial, lag]`, mean of ξᵀAξ/|ξ|⁴, the weight with which the memory holds them (η λ^age for
-        orthogonal patterns on one time scale); `patterns[lag]`, number of pairs that were averaged.
+        orthogonal patterns on one time scale); `patterns[lag]`, number of pairs that were averaged. NaN where the
+        recording is NaN in one of these pairs.
     """
     if not isinstance(run, xr.Dataset) or not ({"hidden", "rate", "memory"} & set(run.variables)):
         raise RecordingError(
@@ -95,6 +108,10 @@ def retention(
     if shown.shape != (count,):
         raise ShapeError(
             f"shown has shape {list(shown.shape)} for {count} patterns; say when each was shown, [pattern]"
+        )
+    if not count or not bool(np.isfinite(shown).all()):
+        raise ConfigError(
+            f"shown={shown.tolist()} is not allowed; give a finite time in s for each of the patterns"
         )
     if "hidden" in run or "rate" in run:
         values = overlap(run, patterns)
@@ -126,7 +143,12 @@ def information(overlaps: ArrayLike | xr.DataArray, units: int) -> np.ndarray | 
     Returns
     -------
     array or DataArray
-        `[...]`, bits.
+        `[...]`, bits; NaN where an overlap is.
+
+    Raises
+    ------
+    ConfigError
+        An overlap is beyond ±1 by more than rounding.
     """
     if isinstance(overlaps, xr.DataArray):
         bits = xr.apply_ufunc(
@@ -136,6 +158,8 @@ def information(overlaps: ArrayLike | xr.DataArray, units: int) -> np.ndarray | 
     whole("units", units, least=1)
     # At overlap 1 the plug-in estimate has no bias: nothing is left to fluctuate.
     values = numbers(overlaps, "overlaps")
+    if not values.ndim:
+        raise ShapeError("overlaps are one number; give [..., pattern]")
     bias = np.where(np.abs(values) < 1 - 1 / units, 1 / (2 * math.log(2)), 0.0)
     return np.sum(units * binary_information(values) - bias, axis=-1)
 
@@ -156,7 +180,7 @@ def _patterns(patterns: ArrayLike | xr.DataArray, states: xr.DataArray) -> xr.Da
 
 
 def _strength(memory: xr.DataArray, patterns: ArrayLike | xr.DataArray) -> xr.DataArray:
-    memory = memory.sum("timescale") if "timescale" in memory.dims else memory
+    memory = memory.sum("timescale", skipna=False) if "timescale" in memory.dims else memory
     memory = memory.drop_vars(["post", "pre"], errors="ignore")
     patterns = _patterns(patterns, memory.rename(post="unit"))
     through = xr.dot(memory, patterns.rename(unit="pre"), dim="pre")
@@ -165,12 +189,21 @@ def _strength(memory: xr.DataArray, patterns: ArrayLike | xr.DataArray) -> xr.Da
 
 def _by_lag(values: xr.DataArray, shown: np.ndarray) -> tuple[xr.DataArray, xr.DataArray]:
     """Average `values[trial, time, pattern]` over pairs with the same time since the pattern was shown."""
+    values = values if "trial" in values.dims else values.expand_dims("trial")
     time = values["time"].values
-    lag = np.round(time[:, None] - shown, 9)  # 0.3 − 0.1 and 0.2 are the same lag
-    lags, place = np.unique(lag[lag >= 0], return_inverse=True)
-    pairs = values.transpose("trial", "time", "pattern").values[:, lag >= 0]
+    rounding = float(max(slack(time).max(), slack(shown).max()))
+    lag, place = distinct(time.astype(float)[:, None] - shown.astype(float), rounding)
+    first = int(np.searchsorted(lag, -rounding))
+    lags, later = np.maximum(lag[first:], 0.0), place >= first
+    if not len(lags):
+        raise ConfigError(
+            f"all patterns were shown after the recording ends, at {time.max():g} s; give shown in s"
+        )
+    place = place[later] - first
+    pairs = values.transpose("trial", "time", "pattern").values[:, later]
     counts = np.bincount(place, minlength=len(lags))
-    means = np.array([np.bincount(place, weights=trial, minlength=len(lags)) for trial in pairs]) / counts
+    sums = [np.bincount(place, weights=trial, minlength=len(lags)) for trial in pairs]
+    means = np.array(sums).reshape(len(pairs), len(lags)) / counts
     coords = {"lag": ("lag", lags, {"units": "s", "long_name": "time since the pattern was shown"})}
     if "trial" in values.coords:
         coords["trial"] = values.coords["trial"]

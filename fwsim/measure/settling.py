@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from fwsim.errors import ShapeError, number
-from fwsim.measure.recorded import described, recorded, require_dims
+from fwsim.measure.recorded import computable, described, held, lengths, require_entries
 
 
 def convergence(run: xr.Dataset | xr.DataArray, *, tolerance: float = 1e-3) -> xr.Dataset:
@@ -26,24 +26,30 @@ def convergence(run: xr.Dataset | xr.DataArray, *, tolerance: float = 1e-3) -> x
         `distance[..., iteration]`, |h_{s+1} − h_s|/|h_{s+1}| of each iteration (0/0 counts as 0);
         `iterations[...]`, the number after which the state has settled for good, NaN if not within those recorded;
         `settled[...]`; `rate[...]`, the factor by which an iteration shortens the next step, from the slope of
-        ln distance (below 1: contraction), NaN from fewer than two steps that are not rounding.
+        ln distance (below 1: contraction), NaN from fewer than two steps that are not rounding. A state that is NaN or
+        infinite has not settled, and its rate is NaN.
     """
     number("tolerance", tolerance, above=0)
-    path = recorded(run, "inner").drop_vars("iteration", errors="ignore")
-    require_dims(path, "iteration", "unit")
+    stored = held(run, "inner").drop_vars("iteration", errors="ignore")
+    path = computable(stored)
+    require_entries(path, "iteration", "unit")
     if path.sizes["iteration"] < 2:
         raise ShapeError("the recording has no inner iteration (inner_steps=0); there is nothing to converge")
     after = path.isel(iteration=slice(1, None))
-    moved = np.sqrt(((after - path.isel(iteration=slice(None, -1))) ** 2).sum("unit"))
-    length = np.sqrt((after**2).sum("unit"))
-    distance = moved / xr.where(length > 0, length, 1.0)
+    length = lengths(after)
+    distance = lengths(after - path.isel(iteration=slice(None, -1))) / length.where(length != 0, 1.0)
     distance = distance.assign_coords(iteration=np.arange(1, path.sizes["iteration"]))
 
-    late = (distance > tolerance) * distance["iteration"]
+    late = ~(distance <= tolerance) * distance["iteration"]  # NaN is late
     iterations = late.max("iteration")
     settled = iterations < distance.sizes["iteration"]
     rate = xr.apply_ufunc(
-        _contraction, distance, input_core_dims=[["iteration"]], dask="parallelized", output_dtypes=[float]
+        _contraction,
+        distance,
+        input_core_dims=[["iteration"]],
+        kwargs={"rounding": _rounding(stored.dtype)},
+        dask="parallelized",
+        output_dtypes=[float],
     )
     return xr.Dataset(
         {
@@ -56,9 +62,15 @@ def convergence(run: xr.Dataset | xr.DataArray, *, tolerance: float = 1e-3) -> x
     )
 
 
-def _contraction(distance: np.ndarray) -> np.ndarray:
-    """Exp of the least-squares slope of ln distance `[..., inner]`, over steps that are more than rounding."""
-    valid = distance > 100 * np.finfo(distance.dtype).eps
+def _rounding(stored: np.dtype) -> float:
+    """Distance below which states held in this type may differ by rounding alone."""
+    return 100 * float(np.finfo(stored if np.issubdtype(stored, np.floating) else np.float64).eps)
+
+
+def _contraction(distance: np.ndarray, rounding: float) -> np.ndarray:
+    """Exp of the least-squares slope of ln distance `[..., iteration]`, over steps that are more than rounding."""
+    known = np.isfinite(distance).all(-1)
+    valid = known[..., None] & (distance > rounding)
     logs = np.log(np.where(valid, distance, 1.0))
     s = np.arange(distance.shape[-1])
     count = valid.sum(-1, keepdims=True)

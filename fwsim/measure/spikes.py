@@ -10,6 +10,7 @@ import xarray as xr
 from fwsim.errors import ConfigError, whole
 from fwsim.measure.recorded import described
 from fwsim.recording.trains import Trains, trains_of
+from fwsim.units import checked
 
 Groups = Mapping[str, slice | Sequence[int]]
 """Name → units that belong together, as `Circuit.members`."""
@@ -42,14 +43,14 @@ def firing_rate(
         `[trial, time, unit]` in Hz at the ends of the bins, or `[trial, unit]`.
     """
     trains = trains_of(run, start, stop)
-    width = trains.stop - trains.start if bin is None else bin
+    width = trains.stop - trains.start if bin is None else checked("bin", bin, "time", above=0)
     rates = _averaged(trains.counts(width) / width, groups)
     coords = {"trial": np.arange(trains.trials), "unit": _labels(run, trains, groups)}
     if bin is None:
         values = xr.DataArray(rates[:, 0], dims=("trial", "unit"), coords=coords)
     else:
         values = xr.DataArray(
-            rates, dims=("trial", "time", "unit"), coords={**coords, "time": trains.times(bin)}
+            rates, dims=("trial", "time", "unit"), coords={**coords, "time": trains.times(width)}
         )
         values["time"].attrs = {"units": "s", "long_name": "time"}
     return described(values, "rate", "Hz", "firing rate")
@@ -106,7 +107,9 @@ def fano_factor(
         `[unit]`; NaN for units without spikes.
     """
     trains = trains_of(run, start, stop)
-    counts = trains.counts(window).reshape(-1, trains.units)
+    window = checked("window", window, "time", above=0)
+    binned = trains.counts(window, "window")
+    counts = binned.reshape(binned.shape[0] * binned.shape[1], trains.units)
     if len(counts) < 2:
         raise ConfigError(f"window={window:g} s leaves {len(counts)} window; shorten it, or give more trials")
     mean = counts.mean(0)
@@ -142,6 +145,7 @@ def synchrony(
     trains = trains_of(run, start, stop)
     counts = trains.counts(bin).astype(float)
     chosen: Groups = {"all": slice(None)} if groups is None else groups
+    _require_groups(chosen)
     found = []
     for name, units in chosen.items():
         part = _group(counts, name, units)
@@ -158,20 +162,30 @@ def synchrony(
 def _averaged(values: np.ndarray, groups: Groups | None) -> np.ndarray:
     if groups is None:
         return values
+    _require_groups(groups)
     return np.stack([_group(values, name, groups[name]).mean(-1) for name in groups], -1)
+
+
+def _require_groups(groups: Groups) -> None:
+    if not isinstance(groups, Mapping) or not groups:
+        raise ConfigError(f"groups={groups!r} is not allowed; give names and the units that belong to each")
 
 
 def _group(values: np.ndarray, name: str, units: slice | Sequence[int]) -> np.ndarray:
     """Counts `[..., unit]` of the units that belong together."""
     try:
-        return values[..., units]
-    except IndexError:
+        members = np.arange(values.shape[-1])[units]
+        negative = not isinstance(units, slice) and bool((np.asarray(units) < 0).any())
+    except (IndexError, TypeError, ValueError):
+        members, negative = np.array([]), False
+    if members.ndim != 1 or not len(members) or negative:
         raise ConfigError(
-            f"group {name!r} has units {units!r}; there are {values.shape[-1]}, counted from 0"
-        ) from None
+            f"group {name!r} has units {units!r}; give one or more of {values.shape[-1]}, counted from 0"
+        )
+    return values[..., members]
 
 
 def _labels(run: xr.Dataset, trains: Trains, groups: Groups | None) -> np.ndarray:
     if groups is not None:
         return np.array(list(groups))
-    return run["unit"].values if "unit" in run.coords else np.arange(trains.units)
+    return run["unit"].values.copy() if "unit" in run.coords else np.arange(trains.units)

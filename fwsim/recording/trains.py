@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
 from fwsim.errors import ConfigError, RecordingError
-from fwsim.units import checked, steps_from, steps_until
+from fwsim.recording.timing import bin_count, bin_of, slack, window
+from fwsim.units import checked
+
+MOST = 2**31
+"""Counts that are made at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,24 +30,26 @@ class Trains:
     start: float
     stop: float
 
-    def counts(self, bin: float) -> np.ndarray:
+    def counts(self, bin: float, name: str = "bin") -> np.ndarray:
         """Spikes in bins of equal length, `[trial, time, unit]`; a last incomplete bin is left out."""
-        bin = checked("bin", bin, "time", above=0)
-        bins = steps_until(self.stop - self.start, bin)
-        if bins < 1:
+        bin = checked(name, bin, "time", above=0)
+        bins = bin_count(self.start, self.stop, bin, name)
+        if bins * self.trials * self.units > MOST:
             raise ConfigError(
-                f"bin={bin:g} s is longer than the window of {self.stop - self.start:g} s; shorten it"
+                f"{name}={bin:g} s makes {bins} bins of {self.trials * self.units} trains; lengthen it"
             )
         # A spike in step t has time (t+1)·dt and belongs to the bin that ends there or later.
-        at = steps_from(self.time - self.start, bin) - 1
-        at, inside = at.clip(min=0), at < bins
+        at = bin_of(self.time, self.start, bin).clip(min=0)  # a spike at 0 belongs to the first
+        inside = at < bins
         flat = at[inside] * self.trials * self.units + self.train[inside]
         counted = np.bincount(flat, minlength=bins * self.trials * self.units)
         return counted.reshape(bins, self.trials, self.units).swapaxes(0, 1)
 
     def times(self, bin: float) -> np.ndarray:
         """Ends of the bins in s."""
-        return self.start + bin * np.arange(1, steps_until(self.stop - self.start, bin) + 1)
+        bin = checked("bin", bin, "time", above=0)
+        count = bin_count(self.start, self.stop, bin)
+        return np.round(self.start + bin * np.arange(1, count + 1), 12)
 
 
 def trains_of(run: xr.Dataset, start: float = 0.0, stop: float | None = None) -> Trains:
@@ -55,22 +62,54 @@ def trains_of(run: xr.Dataset, start: float = 0.0, stop: float | None = None) ->
             f"the recording holds no {', '.join(missing)}; record spike_time, spike_unit and spike_trial"
         )
     time, unit, trial = (np.asarray(run[name]) for name in ("spike_time", "spike_unit", "spike_trial"))
-    units = run.sizes.get("unit", int(unit.max(initial=-1)) + 1)
-    trials = run.sizes.get("trial", int(trial.max(initial=-1)) + 1)
-    if stop is None:
-        stop = _duration(run, float(time.max(initial=0.0)))
-    if not start < stop:
-        raise ConfigError(f"start={start:g} s must be before stop={stop:g} s")
+    for name, values, finite in (
+        ("spike_time", time, time.dtype.kind in "iuf" and bool((np.isfinite(time) & (time >= 0)).all())),
+        ("spike_unit", unit, unit.dtype.kind in "iu" and bool((unit >= 0).all())),
+        ("spike_trial", trial, trial.dtype.kind in "iu" and bool((trial >= 0).all())),
+    ):
+        if values.shape != time.shape or values.ndim != 1 or not (finite or not values.size):
+            raise RecordingError(
+                f"{name} is no list of spikes ({values.dtype} {list(values.shape)}); "
+                "give times in s from 0 on, and units and trials counted from 0, [spike] each"
+            )
+    units = _size(run, "unit", unit)
+    trials = _size(run, "trial", trial)
+    last = float(time.max(initial=0.0))
+    end = _duration(run, last)
+    step = run.attrs.get("dt", 0.0)
+    if last > end + max(step if isinstance(step, float) else 0.0, float(slack(np.asarray(end)))):
+        raise RecordingError(
+            f"the last spike is at {last:g} s, after the recording ends at {end:g} s; it is damaged"
+        )
+    start, stop = window(start, stop, end)
     # A window ends with its last moment and begins after its first, except at the beginning of the recording.
-    inside = ((time > start) | (start <= 0)) & (time <= stop + 1e-9)
-    train = trial[inside].astype(np.int64) * units + unit[inside]
+    inside = (time - start > slack(time)) | (start == 0)
+    inside &= time - stop <= slack(time)
+    train = trial[inside].astype(np.int64) * units + unit[inside].astype(np.int64)
     return Trains(time[inside], train, trials, units, start, stop)
+
+
+def _size(run: xr.Dataset, dimension: str, used: np.ndarray) -> int:
+    """Number of units or trials, of which spikes `used` some."""
+    most = int(used.max()) + 1 if used.size else 0
+    size = run.sizes.get(dimension, most)
+    if most > size:
+        raise RecordingError(
+            f"spike_{dimension} counts to {most - 1}, but the recording has {size} along {dimension!r}; it is damaged"
+        )
+    return size
 
 
 def _duration(run: xr.Dataset, last: float) -> float:
     """Length of a simulated or an imported recording in s; of any other, the time of its last spike."""
-    if "duration" in run.attrs:
-        return float(run.attrs["duration"])
-    if "steps" in run.attrs and "dt" in run.attrs:
-        return float(run.attrs["steps"] * run.attrs["dt"])
-    return last
+    attrs = run.attrs
+    try:
+        if "duration" in attrs:
+            length = float(attrs["duration"])
+        else:
+            length = float(attrs["steps"] * attrs["dt"]) if {"steps", "dt"} <= set(attrs) else last
+    except (TypeError, ValueError):
+        length = math.nan
+    if not 0 <= length < math.inf:
+        raise RecordingError("the recording says no length: its duration, or steps and dt, are no numbers")
+    return length

@@ -185,3 +185,32 @@ def test_what_is_no_path_is_refused(path):
 
 def test_one_protocol_may_be_named_without_a_list():
     assert gather(TABLE).only("20Hz").protocols == ("20Hz",)
+
+
+def test_fits_keep_numbers_of_their_own():
+    """What the caller does to responses, trains or results later changes no fit."""
+    rule = fw.TsodyksMarkram()
+    data = gather(fw.fitting.synthetic_table(rule, sweeps=5, seed=1))
+    fit = fw.fit(rule, data, starts=2, replicates=2)
+    before = fit.residuals()
+    for tensor in (data.times, data.amplitude, data.weight):
+        tensor.mul_(2)
+    train = np.array([0.1, 0.2])
+    bands = fit.bands(train)
+    train *= 2
+    assert bands.time.values.tolist() == [0.1, 0.2]
+    changed = fit.residuals()
+    changed.time.values *= 2
+    assert fit.residuals().identical(before)
+
+
+@pytest.mark.parametrize("train", [[-0.1, 0.1], [0.1, np.nan], [0.2, 0.1], [[0.1]], 0.1, "x", [1j], None])
+def test_trains_of_made_up_responses_that_are_none(train):
+    with pytest.raises((fw.ConfigError, fw.ShapeError)):
+        fw.fitting.synthetic_table(fw.TsodyksMarkram(), {"a": train}, sweeps=2)
+
+
+@pytest.mark.parametrize("compared", [None, {}, "x"])
+def test_a_choice_among_nothing(compared):
+    with pytest.raises(fw.ConfigError, match="compared has no inner_error"):
+        fw.fitting.choose(compared)

@@ -95,3 +95,107 @@ def test_errors():
     with pytest.raises(RecordingError, match="record spike_time"):
         firing_rate(xr.Dataset())
     assert fw.measure.firing_rate is firing_rate
+
+
+def spikes(times, units=2, trials=2, **changed):
+    zeros = np.zeros(len(times), int)
+    values = {"spike_time": np.asarray(times), "spike_unit": zeros, "spike_trial": zeros} | changed
+    return xr.Dataset(
+        {name: ("spike", value) for name, value in values.items()},
+        coords={"unit": np.arange(units), "trial": np.arange(trials)},
+        attrs={"duration": 1.0},
+    )
+
+
+MEASURES = {
+    "rate": firing_rate,
+    "cv": isi_cv,
+    "fano": lambda run, **window: fano_factor(run, 0.1, **window),
+    "synchrony": lambda run, **window: synchrony(run, 0.1, **window),
+}
+
+
+def test_spikes_at_edges_belong_to_the_bin_that_ends_there():
+    run = spikes([0.1, 0.2, 0.1 + 0.2, 0.3], 1, 1)
+    run.attrs["duration"] = 0.3
+    rate = firing_rate(run, 0.1)
+    assert rate.values.ravel().tolist() == [10, 10, 20]
+    assert rate.time.values.tolist() == [0.1, 0.2, 0.3]
+    every = firing_rate(spikes(np.arange(1, 11) / 10, 1, 1), 0.1)
+    assert every.values.ravel() == pytest.approx(10)
+    assert firing_rate(spikes([0.1 + 0.2], 1, 1), start=0.3).item() == 0
+    assert firing_rate(spikes([0.1 + 0.2], 1, 1), stop=0.3).item() == pytest.approx(1 / 0.3)
+    assert firing_rate(
+        spikes(np.float32([0.1, 0.2, 0.3, 0.7]), 1, 1), 0.1
+    ).values.ravel().tolist() == pytest.approx([10, 10, 10, 0, 0, 0, 10, 0, 0, 0])
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize(
+    "window",
+    [
+        *({"start": value} for value in (-0.1, np.nan, np.inf, "x", "5 mV", None, 1.0, True)),
+        *({"stop": value} for value in (-0.1, 0.0, np.nan, np.inf, 1.1, "x", True)),
+        {"start": 0.5, "stop": 0.5},
+        {"start": 0.6, "stop": 0.5},
+    ],
+    ids=str,
+)
+def test_windows_that_are_none(measure, window):
+    with pytest.raises(ConfigError, match=r"start|stop"):
+        MEASURES[measure](spikes([0.1, 0.4]), **window)
+
+
+@pytest.mark.parametrize("width", [0, -0.1, np.nan, np.inf, 1.1, "a", True, 1e-15])
+def test_widths_that_are_none(width):
+    run = spikes([0.1, 0.4])
+    for name, measure in (("bin", firing_rate), ("bin", synchrony), ("window", fano_factor)):
+        with pytest.raises(ConfigError, match=f"^{name}[=:]"):
+            measure(run, width)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.parametrize(
+    "run",
+    [
+        spikes([0.1, np.nan]),
+        spikes([-0.1, 0.2]),
+        spikes([0.1, np.inf]),
+        spikes([0.1, 1.5]),
+        spikes([0.1, 0.2], spike_unit=np.array([0, 2])),
+        spikes([0.1, 0.2], spike_unit=np.array([0, -1])),
+        spikes([0.1, 0.2], spike_trial=np.array([0.0, 1.0])),
+        spikes(["a", "b"]),
+        spikes([0.1]).assign_attrs(duration=np.nan),
+        spikes([0.1]).assign_attrs(duration="long"),
+    ],
+)
+def test_what_is_no_list_of_spikes(measure, run):
+    """None of them is counted for another unit, or dropped without a word."""
+    with pytest.raises(RecordingError):
+        MEASURES[measure](run)
+
+
+def test_times_with_units():
+    run = spikes([0.1, 0.4])
+    for one, other in ((firing_rate, {}), (synchrony, {"start": "200 ms"})):
+        xr.testing.assert_identical(one(run, "100 ms", **other), one(run, 0.1, **({"start": 0.2} if other else {})))
+    xr.testing.assert_identical(fano_factor(run, "100 ms"), fano_factor(run, 0.1))
+
+
+def test_a_recording_without_a_spike():
+    run = spikes([])
+    assert (firing_rate(run).values == 0).all()
+    assert isi_cv(run).isnull().all()
+    assert fano_factor(run, 0.1).isnull().all()
+    assert synchrony(run, 0.1).isnull().all()
+    assert firing_rate(spikes([0.5], spike_unit=np.array([1], np.uint16))).values[0].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("units", [[], [-1], [5], slice(5, 9), "x", [0.5], 0, None])
+def test_groups_without_units(units):
+    for measure in (firing_rate, lambda run, groups: synchrony(run, 0.1, groups=groups)):
+        with pytest.raises(ConfigError, match="group 'a'"):
+            measure(spikes([0.5]), groups={"a": units})
+        with pytest.raises(ConfigError, match="groups="):
+            measure(spikes([0.5]), groups={})
