@@ -34,7 +34,7 @@ def fit(
     rule
         Its name in lower case, needed: tsodyks_markram, varela, enhancement, linear_nonlinear.
     with_
-        Options and starting values of the rule, NAME=VALUE: readout=cloglog, a=0.4,0.3.
+        Options and starting values of the rule, NAME=VALUE: readout=cloglog, a=0.4,0.3, tau_facil=500ms.
     fixed
         Parameter that keeps its value: tau_trace.
     holdout

@@ -60,7 +60,7 @@ fwsim report runs/one runs/two --to ~/both.html""",
         "fit": """
 fwsim fit responses.csv --rule tsodyks_markram
 fwsim fit responses.csv --rule varela --holdout 20Hz    predict a protocol
-fwsim fit tables/ --rule varela --with readout=cloglog""",
+fwsim fit tables/ --rule tsodyks_markram --with tau_facil=500ms""",
         "checksum": """
 fwsim checksum runs/mine                one line a variable
 fwsim checksum runs/mine > mine.txt     to compare with that of a copy""",

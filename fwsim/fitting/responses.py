@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fwsim.errors import ConfigError
+from fwsim.paths import home_path
+from fwsim.tables import numeric, read_csv, short
 from fwsim.units import SYMBOLS
 
 if TYPE_CHECKING:
@@ -205,7 +207,8 @@ def read_table(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
     Parameters
     ----------
     path
-        A file, several, or a folder of them. Where there is no column `protocol`, the file's name is it.
+        A file, several, or a folder of them, with commas, semicolons (then also decimal commas) or tabs. Where there is
+        no column `protocol`, the file's name is it.
     """
     import pandas as pd
 
@@ -216,7 +219,7 @@ def read_table(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
         or not all(isinstance(p, (str, Path)) for p in several)
     ):
         raise ConfigError(f"path={path!r} is not allowed; give a CSV file, several, or a folder of them")
-    paths = [Path(part) for part in several]
+    paths = [home_path(part) for part in several]
     absent = [part for part in paths if not part.exists()]
     if absent:
         raise ConfigError(f"there is no file {absent[0]}; give CSV files of {', '.join(COLUMNS)}")
@@ -227,12 +230,7 @@ def read_table(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
         )
     frames = []
     for file in files:
-        try:
-            frame = pd.read_csv(file)
-        except (OSError, ValueError) as error:  # pandas' parsing errors are ValueErrors
-            raise ConfigError(
-                f"{file} cannot be read as CSV: {error}; give columns {', '.join(COLUMNS)}"
-            ) from error
+        frame = read_csv(file, lambda name: name in ("pulse", "amplitude") or name.startswith("time_"))
         frames.append(frame if "protocol" in frame else frame.assign(protocol=file.stem))
     return pd.concat(frames, ignore_index=True)
 
@@ -250,10 +248,10 @@ def _columns(table: Any) -> pd.DataFrame:
         raise ConfigError(
             f"responses are a {type(table).__name__}; give a DataFrame or Dataset with {', '.join(COLUMNS)}"
         )
-    frame = table.copy()
+    frame = table.rename(columns=lambda name: name.strip() if isinstance(name, str) else name)
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
-        raise ConfigError(f"the table has two columns {twice[0]!r}; leave one of them out")
+        raise ConfigError(f"the table has two columns {short(twice[0])}; leave one of them out")
     for symbol, factor in SYMBOLS["time"].items():
         if f"time_{symbol}" in frame and "time_s" not in frame:
             frame["time_s"] = _numbers(frame, f"time_{symbol}") * factor
@@ -264,20 +262,20 @@ def _columns(table: Any) -> pd.DataFrame:
         raise ConfigError(f"the table has no column {', '.join(missing)}; it must have {', '.join(COLUMNS)}")
     if not len(frame):
         raise ConfigError("the table has no rows; give one row for each response")
+    if frame["sweep"].dtype == object:  # numbers and names of several files, which have no common order
+        frame["sweep"] = frame["sweep"].map(str, na_action="ignore")
     return frame[list(COLUMNS)].reset_index(drop=True)
 
 
 def _numbers(frame: pd.DataFrame, name: str) -> pd.Series:
-    import pandas as pd
-
     if frame[name].dtype.kind in "cmMb":  # complex, time spans, dates, truth values
         raise ConfigError(f"column {name} holds {frame[name].dtype}; give real numbers")
-    numbers = pd.to_numeric(frame[name], errors="coerce")
+    numbers = numeric(frame[name])
     text = numbers.isna() & frame[name].notna()
     if text.any():
         row = int(text.to_numpy().argmax())
         raise ConfigError(
-            f"row {row}: {name}={frame[name].iloc[row]!r} is not a number; correct it or leave it empty"
+            f"row {row}: {name}={short(frame[name].iloc[row])} is not a number; correct it or leave it empty"
         )
     return numbers.astype("float64")
 
@@ -297,7 +295,7 @@ def _check(frame: pd.DataFrame) -> None:
     for name, bad, remedy in problems:
         if bad.any():
             row = int(bad.to_numpy().argmax())
-            raise ConfigError(f"row {row}: {name}={frame[name].iloc[row]} is not allowed; {remedy}")
+            raise ConfigError(f"row {row}: {name}={short(frame[name].iloc[row])} is not allowed; {remedy}")
     double = frame.duplicated(["protocol", "sweep", "pulse"])
     if double.any():
         first = frame[double].iloc[0]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fwsim.errors import ConfigError, RecordingError
+from fwsim.tables import numeric, read_csv, short
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -22,7 +24,7 @@ def read_spikes(path: str | PathLike[str], *, duration: float | None = None) -> 
     ----------
     path
         A file with a header: columns `unit` (a number or a name), `time_s` (from the start of the trial) and, if there
-        are several, `trial`. Other columns are ignored.
+        are several, `trial`. Other columns are ignored. With commas, semicolons (then also decimal commas) or tabs.
     duration
         Of every trial in s; `None`: until the last spike.
 
@@ -100,26 +102,22 @@ def to_neo(run: xr.Dataset) -> Any:
 
 
 def _table(path: str | PathLike[str]) -> Any:
-    import pandas as pd
-
     try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise RecordingError(
-            f"{path} cannot be read as a table ({error}); give a CSV file with a header"
-        ) from error
-    table = table.rename(columns=str.strip)
+        table = read_csv(os.fspath(path), lambda name: name == "time_s")
+    except ConfigError as error:
+        raise RecordingError(str(error)) from error
     if "trial" not in table:
         table["trial"] = 0
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise RecordingError(
-            f"{path} has columns {list(table)}; it needs unit, time_s and, if several, trial"
+            f"{path} has columns {short(list(table))}; it needs unit, time_s and, if several, trial"
         )
-    time = pd.to_numeric(table["time_s"], errors="coerce")
+    time = numeric(table["time_s"])
     bad = np.nonzero(~(np.isfinite(time) & (time >= 0)) | table[["unit", "trial"]].isna().any(axis=1))[0]
     if len(bad):
         raise RecordingError(
-            f"{path}, line {bad[0] + 2}: {table.iloc[bad[0]].to_dict()} is no spike; give unit, time_s ≥ 0, trial"
+            f"{path}, line {bad[0] + 2}: {short(table.iloc[bad[0]].to_dict())} is no spike; "
+            "give unit, time_s ≥ 0, trial"
         )
     return table.assign(time_s=time)

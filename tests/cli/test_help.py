@@ -9,6 +9,7 @@ import pytest
 from fwsim import cli
 from fwsim.cli.commands import GROUPS
 from fwsim.cli.usage import EXAMPLES
+from fwsim.rules.table import presynaptic_rule
 from fwsim.study import load_experiment, options
 from fwsim.study.settings import RunSettings, SweepSettings
 
@@ -46,6 +47,8 @@ def test_examples_use_options_that_there_are(line):
         assert "--help" in rest or parse(rest[1:])
     else:
         known = cli.AGAIN if rest[:1] == ["--again"] else cli.app
+        for setting in rest[rest.index("--with") + 1 :] if "--with" in rest else ():
+            presynaptic_rule(rest[rest.index("--rule") + 1], [setting])
         known.parse_args(rest[1:] if known is cli.AGAIN else [command, *rest], exit_on_error=False)
 
 
