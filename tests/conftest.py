@@ -58,8 +58,8 @@ def numpy_target():
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Say on how many inputs each fuzz test tried the code."""
+    """Say on how many inputs, or crash points, a test tried the code."""
     for report in (each for kind in ("passed", "failed") for each in terminalreporter.stats.get(kind, ())):
         for name, value in getattr(report, "user_properties", ()):
-            if name == "inputs tried" and report.when == "call":
-                terminalreporter.write_line(f"{report.nodeid}: {value} inputs tried")
+            if name.endswith(" tried") and report.when == "call":
+                terminalreporter.write_line(f"{report.nodeid}: {value} {name}")

@@ -13,6 +13,7 @@ from fwsim.errors import ConfigError
 
 LOCK = ".lock"
 PATIENCE = 1.0  # s; who looks whether a folder is held is in the way for microseconds
+PAUSE = 0.01  # s between two tries
 
 
 @contextmanager
@@ -34,12 +35,17 @@ def hold(folder: Path, name: str = LOCK, *, patience: float = PATIENCE) -> Itera
             before = _identity(folder)
             if os.path.lexists(path) and not stat.S_ISREG(path.lstat().st_mode):
                 raise ConfigError(f"{path} is a link or no plain file; remove it")
-            lock = FileLock(path, timeout=max(0.0, ends - time.monotonic()), poll_interval=0.01)
+            lock = FileLock(path, timeout=max(0.0, ends - time.monotonic()), poll_interval=PAUSE)
             lock.acquire()
         except Timeout:
             raise ConfigError(
                 f"{folder} is running in another process; wait for it, or stop it first"
             ) from None
+        except FileNotFoundError:  # it is being replaced, or gone
+            if time.monotonic() < ends:
+                time.sleep(PAUSE)
+                continue
+            raise ConfigError(f"{folder} is gone") from None
         except OSError as error:
             raise ConfigError(
                 f"{path} cannot be opened: {error.strerror or error}; mind the permissions"

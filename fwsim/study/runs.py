@@ -158,10 +158,11 @@ def fresh_folder(experiment: str, last: int | str) -> Path:
 def past_runs(root: Path = Path("runs")) -> list[Run]:
     """All runs below a folder, the last changed last."""
     found = []
-    for path in root.glob(f"[!.]*/{manifest.FILE}"):
-        with suppress(OSError):  # it has just gone
-            found.append((path.lstat().st_mtime, path))
-    return [Run(path.parent) for _, path in sorted(found)]
+    for folder in root.iterdir() if root.is_dir() else ():
+        with suppress(OSError):  # no run, or it has just gone
+            if not folder.name.startswith("."):
+                found.append(((folder / manifest.FILE).lstat().st_mtime, folder))
+    return [Run(folder) for _, folder in sorted(found)]
 
 
 def find_run(given: str | Path | Run) -> Run:

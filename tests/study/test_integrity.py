@@ -1,0 +1,317 @@
+"""A finished run is as it was left, or says what is not."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from fwsim.errors import ConfigError, FwsimError, RecordingError
+from fwsim.recording import checksums
+from fwsim.study import Run, again, analyse, compare, digests, manifest, results, run, write_report
+from fwsim.study.integrity import damage
+from tests.study.test_execute import write_experiment
+
+
+@pytest.fixture
+def done(toy):
+    found = run("trace", {"steps": 3}, folder="here")
+    analyse(found)
+    return found
+
+
+def flip(path, bit):
+    content = bytearray(path.read_bytes())
+    content[bit // 8 % len(content)] ^= 1 << bit % 8
+    path.write_bytes(content)
+
+
+def files(folder):
+    return sorted(each for each in folder.rglob("*") if each.is_file() and not each.name.endswith(".lock"))
+
+
+FLIPS = [1, pytest.param(20, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("flips", FLIPS)
+def test_no_flip_of_a_bit_goes_unnoticed(fwsim, done, flips, record_property):
+    whole, random, tried = checksums(done.recording), np.random.default_rng(flips), 0
+    for path in files(done.folder):
+        before = path.read_bytes()
+        for _ in range(flips if before else 0):
+            flip(path, int(random.integers(8 * len(before))))
+            if path.name in ("run.json", "digests.json") and json.loads(before) == _loaded(path):
+                path.write_bytes(before)  # a blank became another one
+                continue
+            tried += 1
+            code, out, err = fwsim("checksum", "here")
+            assert code, path
+            assert err.count("\n") == 1
+            assert path.name in out + err
+            try:
+                found = checksums(done.recording)
+            except FwsimError:
+                found = whole
+            assert found == whole
+            path.write_bytes(before)
+    assert fwsim("checksum", "here")[0] == 0
+    record_property("flips tried", tried)
+
+
+def _loaded(path):
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError:
+        return None
+
+
+def test_checksum_names_what_differs_is_missing_or_is_extra(fwsim, done):
+    code, values, _ = fwsim("checksum", "here")
+    assert code == 0
+    assert {line.split()[1] for line in values.splitlines()} == set(done.recording.variables)
+    (done.folder / "analysis.py").write_text("changed")
+    shutil.rmtree(done.folder / "recording.zarr" / "noise" / "c")
+    (done.folder / "results" / "table.csv").unlink()
+    (done.folder / "checkpoints" / "more").touch()
+    code, out, err = fwsim("checksum", "here")
+    assert code == 1
+    assert out.splitlines() == [
+        "analysis.py differs",
+        "checkpoints/more is extra",
+        "recording.zarr/noise/c/0 is missing",
+        "results/table.csv is missing",
+    ]
+    assert err == "fwsim: here: 4 files are not as the run left it; restore from a copy, or run again\n"
+
+
+def test_repetitions_print_the_same(fwsim, toy):
+    write_experiment(
+        toy,
+        "import time\nreturn xr.Dataset({'x': 1.0, 'epoch_time': ((), time.time(), {'long_name': 'wall time of it'})})",
+    )
+    printed = [
+        fwsim("run", "made", "--no-analyse", "--to", name) and fwsim("checksum", name)[1] for name in "ab"
+    ]
+    assert printed[0] == printed[1]
+    assert printed[0].endswith("  x\n")
+
+
+@pytest.mark.parametrize("use", [analyse, write_report, again])
+def test_what_was_recorded_is_checked_before_it_is_used(toy, done, use):
+    chunks = [done.recording_path / name / "c" / "0" for name in ("trace", "time")]
+    contents = [chunk.read_bytes() for chunk in chunks]
+    for chunk, content in zip(chunks, reversed(contents)):
+        chunk.write_bytes(content)  # each is whole, and in the place of the other
+    with pytest.raises(
+        RecordingError, match=r"here is not as the run left it: recording.zarr/time/c/0 differs and 1 more"
+    ):
+        use("here")
+
+
+def test_links_pipes_and_devices_are_no_chunks(done):
+    chunk = done.recording_path / "trace" / "c" / "0"
+    for replace in (
+        lambda: chunk.symlink_to("/dev/zero"),
+        lambda: os.mkfifo(chunk),
+        lambda: chunk.mkdir(),
+        lambda: chunk.symlink_to(done.recording_path / "noise" / "c" / "0"),
+    ):
+        chunk.unlink() if chunk.is_file() or chunk.is_symlink() or chunk.is_fifo() else shutil.rmtree(chunk)
+        replace()
+        with pytest.raises(RecordingError, match="recording.zarr/trace/c/0"):
+            _ = done.recording
+        assert damage(done)
+
+
+def test_large_recordings_are_looked_at_quickly(toy, monkeypatch):
+    write_experiment(toy, "return xr.Dataset({'noise': ('x', np.random.default_rng(0).random(3000))})")
+    done = run("made", folder="here")
+    monkeypatch.setattr(digests, "EASY", 1000)
+    monkeypatch.setattr(digests, "SMALL", 1000)
+    chunk = next(iter(sorted((done.recording_path / "noise").rglob("c/*"))))
+    flip(chunk, 8 * 5000)
+    assert done.differences("recording.zarr", quick=True) == []  # its own checksum tells, when it is read
+    assert done.differences("recording.zarr") == [f"{chunk.relative_to(done.folder)} differs"]
+    flip(done.recording_path / "noise" / "zarr.json", 100)
+    with pytest.raises(RecordingError, match=r"noise/zarr.json differs"):
+        _ = done.recording
+
+
+def test_runs_of_older_versions_have_no_digests(done):
+    entries = {**done.manifest, "fwsim_run": 1}
+    for name in ("sha256", "signature", "digests", "analysis_sha256"):
+        del entries[name]
+    (done.folder / "run.json").write_text(json.dumps(entries))
+    (done.folder / "digests.json").unlink()
+    assert done.state == "finished"
+    assert done.recording.sizes["time"] == 3
+    with pytest.raises(ConfigError, match=r"older fwsim.*--trust"):
+        analyse(done)
+    assert analyse(done, trust=True).table is not None
+
+
+def test_the_list_of_digests_cannot_be_left_out_or_exchanged(toy, done):
+    other = run("trace", {"steps": 4}, folder="other")
+    shutil.copy(other.folder / "digests.json", done.folder / "digests.json")
+    with pytest.raises(RecordingError, match=r"digests.json differs"):
+        _ = done.recording
+    (done.folder / "digests.json").unlink()
+    with pytest.raises(RecordingError, match=r"digests.json is damaged: No such file"):
+        _ = done.recording
+
+
+def test_an_analysis_is_whole_or_absent(toy, done, monkeypatch):
+    folder, of = done.folder / "results", done.manifest["digests"]
+    assert results.damage(folder, of) is None
+    (folder / "mine.txt").write_text("a note")
+    before = {each.name: each.read_bytes() for each in folder.iterdir()}
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    for place in ("fwsim.study.analysis.save_figure", "fwsim.study.digests.write"):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, stop)
+            with pytest.raises(KeyboardInterrupt):
+                analyse(done)
+        assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
+    assert not list(done.folder.glob(".results.*.part"))
+    analyse(done)
+    assert (folder / "mine.txt").read_text() == "a note"
+
+
+def test_a_report_notices_an_analysis_that_is_not_whole(toy, done):
+    (done.folder / "results" / "trace.svg").unlink()
+    assert "trace.svg is missing" in results.damage(done.folder / "results", done.manifest["digests"])
+    page = write_report(done)
+    assert "<svg" in page.read_text()
+    assert (done.folder / "results" / "trace.svg").exists()
+    shutil.copytree(done.folder / "results", done.folder / "results-old")
+    listed = done.folder / "results-old" / "digests.json"
+    listed.write_text(listed.read_text().replace(done.manifest["digests"], "0" * 64))
+    assert "damaged" in results.damage(done.folder / "results-old", done.manifest["digests"])
+    assert ">Old<" not in write_report(done).read_text()
+
+
+@pytest.mark.parametrize("name", ["../escaped", "a/b", ".hidden", ""])
+def test_names_of_figures_stay_in_their_folder(toy, done, name):
+    (toy / "analysis" / "other.py").write_text(
+        "import xarray as xr\nfrom matplotlib.figure import Figure\n"
+        f"def analyse(recording): return xr.Dataset()\ndef plot(result): return {{{name!r}: Figure()}}"
+    )
+    with pytest.raises(ConfigError, match="cannot be stored"):
+        analyse(done, "other")
+    assert not list(toy.rglob("escaped*"))
+    assert not (done.folder / "results-other").exists()
+
+
+def test_nothing_is_written_through_a_link(toy, done):
+    (toy / "victim").write_text("precious")
+    (toy / "away").mkdir()
+    for name in ("report.html", "run.json.part", ".run.json.part"):
+        (done.folder / name).unlink(missing_ok=True)
+        (done.folder / name).symlink_to(toy / "victim")
+    write_report(done)
+    done.update(error=None)
+    (toy / "analysis" / "mine.py").symlink_to(toy / "dangling")
+    from fwsim.study.files import copy_pair
+
+    with pytest.raises(ConfigError, match="exists already"):
+        copy_pair("mine", "trace")
+    shutil.rmtree(done.folder / "results")
+    (done.folder / "results").symlink_to(toy / "away")
+    with pytest.raises(RecordingError, match="results is a link"):
+        analyse(done)
+    write_experiment(
+        toy, "(context.folder / 'tables').symlink_to('../away')\ncontext.save_table('t', [{'a': 1}])"
+    )
+    with pytest.raises(RecordingError, match="tables is a link"):
+        run("made", folder="links")
+    assert (toy / "victim").read_text() == "precious"
+    assert not (toy / "dangling").exists()
+    assert not list((toy / "away").iterdir())
+
+
+def test_names_that_other_libraries_expand(toy):
+    for name in ("~", "memory:", "x#y?z*"):
+        done = run("trace", {"steps": 2}, folder=toy / name / "here")
+        assert done.recording.sizes["time"] == 2
+        assert (toy / name / "here" / "recording.zarr" / "zarr.json").is_file()
+    assert xr.open_zarr(toy / "~" / "here" / "recording.zarr", consolidated=False).sizes["time"] == 2
+
+
+def entries_of(done):
+    return json.loads((done.folder / "run.json").read_text())
+
+
+BROKEN = [None, 0, -1, 1e400, "", "x", [], {}, True, "../../up", [[]], 10**400]
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_manifests_with_wrong_fields(toy, done, sealed):
+    whole = entries_of(done)
+    for name in whole:
+        for value in ("missing", *BROKEN):
+            entries = {key: each for key, each in whole.items() if key != name or value != "missing"}
+            if value != "missing":
+                entries[name] = value
+            if sealed:
+                entries["sha256"] = manifest.digest(entries)
+            (done.folder / "run.json").write_text(json.dumps(entries))
+            for use in (
+                lambda: done.state,
+                lambda: done.recording,
+                lambda: again(done),
+                lambda: compare(done),
+            ):
+                try:
+                    use()
+                except FwsimError as error:
+                    assert "\n" not in str(error)
+                    assert len(str(error)) < 1000
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda path: path.write_text("[" * 100_000),
+        lambda path: path.write_text('{"fwsim_run": 2, "seed": ' + "9" * 5000 + "}"),
+        lambda path: path.write_text(
+            '{"fwsim_run": 2, "configuration": ' + '{"a":' * 50_000 + "1" + "}" * 50_001
+        ),
+        lambda path: path.write_bytes(b"\xff\xfe\x00"),
+        lambda path: path.write_text("null"),
+        lambda path: os.mkfifo(path),
+        lambda path: path.mkdir(),
+        lambda path: path.symlink_to("/dev/zero"),
+        lambda path: path.symlink_to("gone"),
+        lambda path: path.symlink_to("../good/run.json"),
+    ],
+)
+def test_manifests_that_are_none(fwsim, toy, make):
+    run("trace", {"steps": 2}, folder="runs/good")
+    shutil.copytree("runs/good", "runs/bad")
+    (toy / "runs" / "bad" / "run.json").unlink()
+    make(toy / "runs" / "bad" / "run.json")
+    for command in (
+        ["report"],
+        ["resume"],
+        ["analyse"],
+        ["checksum"],
+        ["run", "--again"],
+        ["compare"],
+        ["explore"],
+    ):
+        code, _, err = fwsim(*command, "runs/bad")
+        assert code in (1, 2)
+        assert err.startswith("fwsim: ")
+        assert err.count("\n") == 1
+        assert "unexpected" not in err
+    code, out, _ = fwsim("list")
+    assert code == 0
+    assert "finished" in out
+    assert "damaged" in out
+    with pytest.raises(ConfigError):
+        run("trace", {"steps": 2}, folder="runs/bad", force=True)

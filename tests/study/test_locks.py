@@ -1,0 +1,106 @@
+"""Who works in a folder, told without being in the way."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from fwsim.errors import ConfigError
+from fwsim.study import Interrupted, Run, locks, resume, run
+from tests.study.test_execute import write_experiment
+
+
+def test_looking_writes_nothing(toy):
+    done = run("trace", {"steps": 2}, folder="here")
+    done.update(state="running")
+    (toy / "here" / ".lock").unlink()
+    assert done.state == "interrupted"
+    assert not (toy / "here" / ".lock").exists()
+
+
+def test_looking_never_refuses_who_wants_to_work(tmp_path):
+    with locks.hold(tmp_path):
+        assert locks.is_held(tmp_path)
+    code = "import sys; from pathlib import Path; from fwsim.study import locks\nwhile True: locks.is_held(Path(sys.argv[1]))"
+    lookers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(2)]
+    try:
+        ends = time.monotonic() + 2
+        while time.monotonic() < ends:
+            with locks.hold(tmp_path):
+                assert locks.is_held(tmp_path)
+    finally:
+        for each in lookers:
+            each.kill()
+            each.wait()
+    assert not locks.is_held(tmp_path)
+
+
+def test_a_lock_is_never_taken_through_a_link(tmp_path):
+    (tmp_path / "victim").write_text("")
+    folder = tmp_path / "here"
+    folder.mkdir()
+    for target in (tmp_path / "victim", tmp_path / "not there"):
+        (folder / ".lock").symlink_to(target)
+        assert not locks.is_held(folder)
+        with pytest.raises(ConfigError, match=r"\.lock is a link"), locks.hold(folder):
+            pass
+        (folder / ".lock").unlink()
+    os.mkfifo(folder / ".lock")
+    with pytest.raises(ConfigError, match="no plain file"), locks.hold(folder):
+        pass
+    assert not (tmp_path / "not there").exists()
+
+
+def test_a_lock_goes_with_its_folder(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    with locks.hold(old):
+        os.rename(old, new)
+        old.mkdir()
+        assert locks.is_held(new)
+        assert not locks.is_held(old)
+
+
+def test_who_waited_for_a_folder_that_was_replaced_gets_the_new_one(tmp_path):
+    here, aside = tmp_path / "here", tmp_path / "aside"
+    here.mkdir()
+    with locks.hold(here):
+        found = []
+
+        def wait():
+            with locks.hold(here, patience=5):
+                found.append((here / "new").exists())
+
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        time.sleep(0.1)
+        os.rename(here, aside)
+        here.mkdir()
+        (here / "new").touch()
+    waiting.join()
+    assert found == [True]
+
+
+def test_both_resumes_of_a_pair_are_answered(toy):
+    write_experiment(
+        toy,
+        "import time\nif not context.resume:\n    raise KeyboardInterrupt\n"
+        "(context.folder / f'began{time.time_ns()}').touch()\ntime.sleep(0.5)\nreturn xr.Dataset()",
+    )
+    with pytest.raises(Interrupted):
+        run("made", folder="here")
+    command = [sys.executable, "-m", "fwsim.cli", "resume", "here", "--no-analyse"]
+    pair = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [each.communicate(timeout=60)[1] for each in pair]
+    assert sorted(each.returncode for each in pair) == [0, 2]
+    refused = said[0] or said[1]
+    assert "here is running in another process" in refused or "here is finished" in refused
+    assert refused.count("\n") == 1
+    done = Run(toy / "here")
+    assert len(list(done.folder.glob("began*"))) == 1
+    assert len(done.manifest["resumed"]) == 1
+    with pytest.raises(ConfigError, match="is finished"):
+        resume("here")

@@ -1,0 +1,21 @@
+"""Killed before any of its changes to the disk, a job leaves nothing half that calls itself whole, and goes on to the same bits."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+POINTS = [2, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]  # of each of eleven jobs
+
+
+@pytest.mark.parametrize("points", POINTS)
+def test_crash_points(tmp_path, points, record_property):
+    command = [sys.executable, "-W", "ignore", "-m", "tests.survival.crashes", str(tmp_path), str(points)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    jobs = [line.split() for line in done.stdout.splitlines()]
+    tried, killed = (sum(int(job[place]) for job in jobs) for place in (1, 2))
+    assert (len(jobs), tried) == (11, killed)
+    record_property("crash points tried", tried)
