@@ -233,7 +233,11 @@ def test_a_killed_run_counts_as_interrupted_and_a_live_one_as_running(toy):
 
 def test_manifests_that_are_not_ours(toy):
     (toy / "odd").mkdir()
-    for text, said in (("{}", "is not a run"), ("[", "is not a run"), ('{"fwsim_run": 99}', "has format 99")):
+    for text, said in (
+        ("{}", "is not a run"),
+        ("[", "is damaged and no JSON"),
+        ('{"fwsim_run": 99}', "has format 99"),
+    ):
         (toy / "odd" / "run.json").write_text(text)
         with pytest.raises(ConfigError, match=said):
             runs.find_run("odd")

@@ -10,7 +10,7 @@ import xarray as xr
 
 from fwsim.errors import ConfigError, FwsimError, RecordingError
 from fwsim.recording import checksums
-from fwsim.study import Run, again, analyse, compare, digests, manifest, results, run, write_report
+from fwsim.study import again, analyse, compare, digests, manifest, results, run, write_report
 from fwsim.study.integrity import damage
 from tests.study.test_execute import write_experiment
 
@@ -120,7 +120,7 @@ def test_links_pipes_and_devices_are_no_chunks(done):
     ):
         chunk.unlink() if chunk.is_file() or chunk.is_symlink() or chunk.is_fifo() else shutil.rmtree(chunk)
         replace()
-        with pytest.raises(RecordingError, match="recording.zarr/trace/c/0"):
+        with pytest.raises(RecordingError, match=r"recording\.zarr/trace/c/0"):
             _ = done.recording
         assert damage(done)
 
@@ -246,6 +246,14 @@ def entries_of(done):
     return json.loads((done.folder / "run.json").read_text())
 
 
+def _refused(use):
+    try:
+        use()
+    except FwsimError as error:
+        return str(error)
+    return ""
+
+
 BROKEN = [None, 0, -1, 1e400, "", "x", [], {}, True, "../../up", [[]], 10**400]
 
 
@@ -266,11 +274,9 @@ def test_manifests_with_wrong_fields(toy, done, sealed):
                 lambda: again(done),
                 lambda: compare(done),
             ):
-                try:
-                    use()
-                except FwsimError as error:
-                    assert "\n" not in str(error)
-                    assert len(str(error)) < 1000
+                said = _refused(use)
+                assert "\n" not in said
+                assert len(said) < 1000
 
 
 @pytest.mark.parametrize(

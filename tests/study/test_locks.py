@@ -24,7 +24,7 @@ def test_looking_writes_nothing(toy):
 def test_looking_never_refuses_who_wants_to_work(tmp_path):
     with locks.hold(tmp_path):
         assert locks.is_held(tmp_path)
-    code = "import sys; from pathlib import Path; from fwsim.study import locks\nwhile True: locks.is_held(Path(sys.argv[1]))"
+    code = "import sys, pathlib, fwsim.study.locks as locks\nwhile True: locks.is_held(pathlib.Path(sys.argv[1]))"
     lookers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(2)]
     try:
         ends = time.monotonic() + 2

@@ -21,7 +21,7 @@ import fwsim as fw
 import fwsim.engine.observation
 import fwsim.recording.folder
 from fwsim.recording import checksums
-from fwsim.study import Run, analyse, resume, resume_sweep, results, run, write_report
+from fwsim.study import Run, analyse, results, resume, resume_sweep, run, write_report
 from fwsim.study.files import copy_pair
 
 TOY = Path(__file__).parents[1] / "study" / "toy"

@@ -1,4 +1,4 @@
-"""Killed before any of its changes to the disk, a job leaves nothing half that calls itself whole, and goes on to the same bits."""
+"""Jobs that are killed before a change to the disk: nothing half calls itself whole, and they go on to the same bits."""
 
 import subprocess
 import sys
