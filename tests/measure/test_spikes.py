@@ -179,7 +179,9 @@ def test_what_is_no_list_of_spikes(measure, run):
 def test_times_with_units():
     run = spikes([0.1, 0.4])
     for one, other in ((firing_rate, {}), (synchrony, {"start": "200 ms"})):
-        xr.testing.assert_identical(one(run, "100 ms", **other), one(run, 0.1, **({"start": 0.2} if other else {})))
+        xr.testing.assert_identical(
+            one(run, "100 ms", **other), one(run, 0.1, **({"start": 0.2} if other else {}))
+        )
     xr.testing.assert_identical(fano_factor(run, "100 ms"), fano_factor(run, 0.1))
 
 
