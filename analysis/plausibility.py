@@ -24,7 +24,7 @@ from matplotlib.ticker import NullFormatter
 import fwsim as fw
 from fwsim.errors import RecordingError
 from fwsim.measure import firing_rate, isi_cv, synchrony
-from fwsim.rules import AssociativeRule, PresynapticRule
+from fwsim.rules import AssociativeRule, PresynapticRule, described_rule
 from fwsim.spiking import MEASUREMENTS, Measurement, Verdict, first_release, judge
 from fwsim.study import COLOURS, figure
 
@@ -67,7 +67,7 @@ def as_dataset(rows: Sequence[dict[str, object]], recording: xr.Dataset) -> xr.D
 
 def fitted(recording: xr.Dataset, sources: Sequence[Measurement]) -> Iterator[dict[str, object]]:
     """Judge the time constants that a synapse was fitted with, and whether their intervals leave it open."""
-    rule = rule_of(json.loads(recording.attrs["synapse"]))
+    rule = described_rule(said(recording, "synapse"))
     for name in recording.parameter.values[recording.parameter_unit.values == "s"]:
         kind = component_of(str(name), rule)
         one = recording.sel(parameter=name)
@@ -94,16 +94,22 @@ def component_of(name: str, rule: PresynapticRule) -> tuple[str, str]:
     return "excitatory synapse", "tau_facil" if facilitates else "tau_rec" if recovers else name
 
 
-def rule_of(given: dict[str, Any]) -> Any:
-    """The rule that its class and fields describe."""
-    return getattr(fw, given["rule"])(**{name: value for name, value in given.items() if name != "rule"})
+def said(recording: xr.Dataset, attribute: str) -> dict[str, Any]:
+    """What an attribute of the recording says in JSON."""
+    try:
+        found = json.loads(recording.attrs.get(attribute, "{}"))
+    except (TypeError, ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise RecordingError(f"the recording's attribute {attribute!r} is no JSON object; it is damaged")
+    return found
 
 
 def circuits(recording: xr.Dataset) -> dict[str, dict[str, Any]]:
     """The circuits that were run, by model."""
     if "circuits" in recording.attrs:
-        return json.loads(recording.attrs["circuits"])
-    described = json.loads(recording.attrs.get("configuration", "{}"))
+        return said(recording, "circuits")
+    described = said(recording, "configuration")
     if described.get("network") != "Circuit":
         raise RecordingError(
             "the recording does not say what circuit was run; analyse a run of working_memory, hebbian_memory or "
@@ -122,7 +128,7 @@ def synapses(circuit: dict[str, Any]) -> Iterator[Claim]:
         if given is None:
             yield component, "potential", strength, "V"
             continue
-        rule = rule_of(given)
+        rule = described_rule(given)
         if isinstance(rule, PresynapticRule):
             yield component, "first release", first_release(rule), "1"
             yield component, "potential", strength * first_release(rule), "V"

@@ -12,5 +12,6 @@ from .product import Product as Product
 from .steady_state import SteadyState as SteadyState
 from .stochastic_release import StochasticRelease as StochasticRelease
 from .table import RULES as RULES
+from .table import described_rule as described_rule
 from .tsodyks_markram import TsodyksMarkram as TsodyksMarkram
 from .varela import Varela as Varela

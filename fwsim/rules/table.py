@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from typing import Any
 
-from fwsim.errors import ConfigError, choice
-from fwsim.rules.base import PresynapticRule, SpikeRule
+from fwsim.errors import ConfigError, RecordingError, choice
+from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.rules.bcpnn import BCPNN
 from fwsim.rules.benna_fusi import BennaFusi
 from fwsim.rules.delta import Delta
@@ -15,6 +17,8 @@ from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.hebbian_traces import HebbianTraces
 from fwsim.rules.linear_nonlinear import LinearNonlinear
 from fwsim.rules.memory import MemoryRule
+from fwsim.rules.product import Product
+from fwsim.rules.stochastic_release import StochasticRelease
 from fwsim.rules.tsodyks_markram import TsodyksMarkram
 from fwsim.rules.varela import Varela
 
@@ -57,6 +61,69 @@ def presynaptic_rule(name: str, settings: Sequence[str]) -> PresynapticRule:
                 f"{setting!r} is no setting of {name}; write NAME=VALUE with {', '.join(known)}"
             )
     return presynaptic[name](**{field: _value(text) for field, text in given.items()})
+
+
+def described_rule(given: Any) -> SpikeRule | MemoryRule:
+    """Make the rule that its class and fields describe, as recordings say which synapses a circuit had.
+
+    What a recording says is data: it chooses among the rules of the table, and fills in their parameters.
+
+    Parameters
+    ----------
+    given
+        `{"rule": class, field: value, …}`; a value is a number, numbers in lists, a truth value, the name of an option
+        or `None`. Random release, a product: the rules inside are described alike.
+
+    Raises
+    ------
+    RecordingError
+        It describes no rule that fwsim has.
+    ConfigError, ShapeError
+        A value is not allowed.
+    """
+    named = given.get("rule") if isinstance(given, Mapping) else None
+    if isinstance(named, Mapping):  # of random release, whose field has the name that else says the class
+        return StochasticRelease(
+            _of_table(PresynapticRule, named), **_fields(StochasticRelease, given, "rule")
+        )
+    if named == Product.__name__:
+        weight = _of_table(AssociativeRule, given.get("weight"))
+        return Product(weight, _of_table(PresynapticRule, given.get("release")))
+    return _of_table(object, given)
+
+
+def _of_table(kind: type, given: Any) -> Any:
+    """A rule of a kind, with plain values for its fields."""
+    name = given.get("rule") if isinstance(given, Mapping) else given
+    kinds = {rule.__name__: rule for rule in RULES.values() if issubclass(rule, kind)}
+    if not isinstance(given, Mapping) or not isinstance(name, str) or name not in kinds:
+        raise RecordingError(
+            f"a rule is described as {_short(name)}; the rules that can be read are {', '.join(kinds)}"
+        )
+    return kinds[name](**_fields(kinds[name], given, "rule"))
+
+
+def _fields(rule: type, given: Mapping[str, Any], but: str) -> dict[str, Any]:
+    """Values of all of a rule's fields but one, all of them plain."""
+    values = {field: value for field, value in given.items() if field != but}
+    known = [f.name for f in fields(rule)]
+    for field, value in values.items():
+        if field not in known or not _is_plain(value):
+            raise RecordingError(
+                f"{rule.__name__} is described with {_short(field)} = {_short(value)}; it has {', '.join(known)}, "
+                "all of them numbers or names of options"
+            )
+    return values
+
+
+def _is_plain(value: Any, depth: int = 2) -> bool:
+    if isinstance(value, list):
+        return depth > 0 and all(_is_plain(part, depth - 1) for part in value)
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _short(value: Any) -> str:
+    return textwrap.shorten(repr(value), 60, placeholder="…")
 
 
 def _value(text: str) -> float | str | tuple[float | str, ...]:

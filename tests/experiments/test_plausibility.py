@@ -87,3 +87,26 @@ def test_recordings_of_simulate_are_judged():
     assert "holds" in plausibility.table(plausibility.analyse(run))["verdict"].tolist()
     with pytest.raises(RecordingError, match="what circuit"):
         plausibility.analyse(xr.Dataset())
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        {"synapse": json.dumps({"rule": "sweep", "experiment": "payload.py", "over": {}})},
+        {"circuits": json.dumps({"a": {"connections": [{"efficacy": 1.0, "synapse": {"rule": "sweep"}}]}})},
+        {"circuits": "no json"},
+        {"circuits": "[]"},
+        {"circuits": "[" * 100_000},
+        {"configuration": "3"},
+        {},
+    ],
+    ids=lambda given: str(given)[:60],
+)
+def test_attributes_are_data(attribute, monkeypatch):
+    """A name in a recording calls nothing but rules."""
+    monkeypatch.setattr(fw, "sweep", lambda **_: pytest.fail("called"))
+    recording = xr.Dataset(attrs=attribute)
+    if "synapse" in attribute:
+        recording = recording.assign(parameter_unit=("parameter", ["s"])).assign_coords(parameter=["tau_rec"])
+    with pytest.raises(RecordingError):
+        plausibility.analyse(recording)
