@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fwsim.engine.observer import Block, Observer, at, locate
+from fwsim.engine.products import matmul
 from fwsim.engine.state import State
 from fwsim.engine.trace import Trace
 from fwsim.errors import DivergedError
@@ -165,7 +166,7 @@ class FastWeightObserver(Observer):
         )
         lag = present[:, None] - 1 - torch.arange(past.shape[1], device=past.device)
         weight = rule.kernel(lag.clamp(min=0).flatten(), self.net.dt).unflatten(-1, lag.shape) * (lag >= 0)
-        products = torch.einsum("btsi,bpi->btsp", inner, past)
+        products = matmul(inner.flatten(1, 2), past.mT).unflatten(1, inner.shape[1:3])
         attention = products * weight.to(products.dtype)[..., None, :]
         return torch.nn.functional.pad(attention, (0, self.steps - past.shape[1]))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import cast
 
 import numpy as np
@@ -107,15 +107,14 @@ class RecursiveNetwork(nn.Module):
         checks.sequence("x", x, self.inputs)
         if x.shape[1] != len(self.stored):
             raise ConfigError(f"x has {x.shape[1]} steps, the network {len(self.stored)}; give as many")
-        drives = self._drives(x)
-        like = drives[0]
-        fits = like.device.type == "cpu" and like.dtype == self._sets()[0].W.dtype in COMPILED
+        fits = x.device.type == "cpu" and x.dtype == self._sets()[0].W.dtype in COMPILED
         compiled = fits and self.kernel == "auto" and not transformed()
-        hidden = (self._compiled if compiled else self._plain)(drives, blocked).transpose(0, 1)
+        hidden = (self._compiled if compiled else self._plain)(x, blocked).transpose(0, 1)
         return hidden, hidden[:, [step for step, stored in enumerate(self.stored) if stored]]
 
-    def _plain(self, drives: list[Tensor], blocked: Container[int]) -> Tensor:
+    def _plain(self, x: Tensor, blocked: Container[int]) -> Tensor:
         """Hidden states `[time, batch, unit]`, in plain torch."""
+        drives = self._drives(x, nn.functional.linear)
         cells = [network.cell() for network in self._sets()]
         weights = self._weights(drives[0])
         memory = drives[0].new_zeros(len(drives[0]), 0, self.units)
@@ -133,10 +132,12 @@ class RecursiveNetwork(nn.Module):
                 hidden = None
         return torch.stack(states)
 
-    def _compiled(self, drives: list[Tensor], blocked: Container[int]) -> Tensor:
+    def _compiled(self, x: Tensor, blocked: Container[int]) -> Tensor:
         """Hidden states `[time, batch, unit]`, by the kernel."""
+        from fwsim.engine.kernels.numba_weights import project
         from fwsim.engine.schedule import ScheduledRun, Step
 
+        drives = self._drives(x, project)
         networks = self._sets()
         stored = np.flatnonzero(self.stored)
         steps = [
@@ -192,8 +193,8 @@ class RecursiveNetwork(nn.Module):
         flat = torch.cat([kernel[each] for each in ages]).to(like, non_blocking=True)
         return flat.split([len(each) for each in ages])
 
-    def _drives(self, x: Tensor) -> list[Tensor]:
-        """Input of every step, C x + b with its own weights: `[time]` of `[batch, unit]`."""
+    def _drives(self, x: Tensor, project: Callable[[Tensor, Tensor, Tensor], Tensor]) -> list[Tensor]:
+        """Input of every step, C x + b with its own weights by `project`: `[time]` of `[batch, unit]`."""
         drives: dict[int, Tensor] = {}
         each = x.unbind(
             1
@@ -201,7 +202,7 @@ class RecursiveNetwork(nn.Module):
         for kind, network in enumerate(self._sets()):
             steps = [step for step, other in enumerate(self.weights) if other == kind]
             inputs = torch.stack([each[step] for step in steps], dim=1)
-            part = nn.functional.linear(inputs, network.C, network.b)
+            part = project(inputs, network.C, network.b)
             drives.update(zip(steps, part.unbind(1), strict=True))
         return [drives[step] for step in range(len(self.weights))]
 

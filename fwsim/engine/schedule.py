@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fwsim.engine.kernels.numba_matrices import outer_products, product
 from fwsim.engine.kernels.numba_schedule import Kept, settle, unsettle
 from fwsim.engine.transforms import once_differentiable
 
@@ -64,13 +65,14 @@ class ScheduledRun(torch.autograd.Function):
         scale = drive.new_empty(inner_steps, *sizes[:2])
         attention = drive.new_empty(inner_steps, *sizes[:2], most)
         kept = Kept(*(each.numpy() for each in (states, normal, scale, attention)))
-        gains, biases, transposed = gain.numpy(), bias.numpy(), W.mT.unbind()
+        gains, biases, transposed = gain.numpy(), bias.numpy(), W.mT.contiguous().unbind()
+        zeros = W.new_zeros(W.shape[1])
         hidden = states[inner_steps]
         drives, each = drive.unbind(), hidden.unbind()
         for time, step in enumerate(steps):
             z = drives[time]
             if step.continues:
-                z = torch.addmm(z, each[time - 1], transposed[step.weights])
+                z = z + product(each[time - 1], transposed[step.weights], zeros)
             norm = gains[step.weights], biases[step.weights]
             settle(z.numpy(), kept, time, step.stored, step.kappa, *norm)
         ctx.steps = steps
@@ -88,13 +90,13 @@ class ScheduledRun(torch.autograd.Function):
         room = [d_hidden.new_empty(d_hidden.shape[2]).numpy() for _ in range(2)]
         kept = Kept(*(each.numpy() for each in (states, normal, scale, attention)))
         dh, dz, dg, db, gains = (each.numpy() for each in (d_hidden, d_drive, d_gain, d_bias, gain))
-        weights = W.unbind()
+        weights, zeros = W.contiguous().unbind(), W.new_zeros(W.shape[1])
         for time in reversed(range(len(ctx.steps))):
             step = ctx.steps[time]
             k = step.weights
             unsettle(dz[time], dh, dg[k], db[k], *room, kept, time, step.stored, step.kappa, gains[k])
             if step.continues:
-                d_hidden[time - 1].addmm_(d_drive[time], weights[k])
+                d_hidden[time - 1] += product(d_drive[time], weights[k], zeros)
         return None, None, d_drive, _of_weights(ctx.steps, d_drive, states[-1], W), d_gain, d_bias
 
 
@@ -105,5 +107,5 @@ def _of_weights(steps: Sequence[Step], d_drive: Tensor, hidden: Tensor, W: Tenso
         times = [time for time, step in enumerate(steps) if step.continues and step.weights == number]
         if times:
             after, before = d_drive[times].flatten(0, 1), hidden[[time - 1 for time in times]].flatten(0, 1)
-            gradient[number] = after.T @ before
+            gradient[number] = outer_products(after, before, after[:0], before[:0])
     return gradient

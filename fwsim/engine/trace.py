@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fwsim.engine.cell import Read
+from fwsim.engine.products import matmul
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.memory import MemoryRule
 
@@ -125,8 +126,8 @@ class Trace:
         lag = torch.arange(past - 1, -1, -1, device=self.history.device)
         decay, strength = self.rule.decay(self.dt), self.rule.strength(self.dt)
         weight = (strength[..., None] * decay[..., None] ** lag).to(self.history.dtype)
-        states = self.history[:, None]
-        outer = (weight[..., None] * states).mT @ states
+        states = self.history[:, None].expand(-1, decay.shape[-1], -1, -1)
+        outer = matmul((weight[..., None] * states).mT, states)
         return outer if matrix is None else self._left()[..., None, None] * matrix + outer
 
     def masked(self) -> Trace:

@@ -77,17 +77,24 @@ multiply_shared: Any = intrinsic(_product(shared=True))
 multiply: Any = intrinsic(_product(shared=False))
 
 
-def multiplier(module: Any, kind: ir.VectorType, *, shared: bool) -> Any:
-    """Return the module's function that multiplies; all steps are in numbers."""
+def multiplier(module: Any, kind: ir.VectorType, *, shared: bool, ordered: bool = False) -> Any:
+    """Return the module's function that multiplies; all steps are in numbers.
+
+    An `ordered` product adds up every row in the same order, however many rows there are: where rows are shared out
+    among threads, the number of threads then changes no bit. Otherwise a few rows have several partial sums each.
+    """
     pointer = kind.element.as_pointer()
     kinds = dict.fromkeys(("out", "matrix", "vector"), pointer) | dict.fromkeys(SIZES, I64)
-    name = f"fwsim_multiply_{'shared' if shared else 'lanes'}_{kind.count}"
-    return in_blocks(module, name, kinds, "rows", partial(_multiply_rows, kind, shared))
+    name = f"fwsim_multiply_{'shared' if shared else 'lanes'}{'_ordered' if ordered else ''}_{kind.count}"
+    return in_blocks(module, name, kinds, "rows", partial(_multiply_rows, kind, shared, ordered))
 
 
-def _multiply_rows(kind: Any, shared: bool, builder: Any, given: dict, rows: int, first: Any) -> None:
+def _multiply_rows(
+    kind: Any, shared: bool, ordered: bool, builder: Any, given: dict, rows: int, first: Any
+) -> None:
     """Emit the product of rows `first …`, with all partial sums in registers."""
-    align, chains = {ir.FloatType(): 4, ir.DoubleType(): 8}[kind.element], max(1, LATENCY // rows)
+    align = {ir.FloatType(): 4, ir.DoubleType(): 8}[kind.element]
+    chains = 1 if ordered else max(1, LATENCY // rows)
     zero = ir.Constant(kind, [0.0] * kind.count)
     sums = [[cgutils.alloca_once(builder, kind) for _ in range(rows)] for _ in range(chains)]
     for partials in sums:

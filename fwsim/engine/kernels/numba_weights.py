@@ -1,7 +1,6 @@
-"""What the slow weights do outside of the kernels that run one entry after the other: C x + b, and their gradients.
+"""What the slow weights do outside of the kernels that run one batch element after the other: C x + b, and gradients.
 
-MKL, which torch is built with, keeps its fastest code for Intel's processors. There it has the products; elsewhere
-those of `numba_matrices` are faster.
+No product here is left to BLAS, whose last bits depend on the number of threads (see `numba_matrices`).
 """
 
 from __future__ import annotations
@@ -9,24 +8,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from llvmlite import binding as llvm
 from torch import Tensor
-from torch.nn.functional import linear
 
-from fwsim.engine.kernels import gradients
 from fwsim.engine.kernels.numba_matrices import outer_products, product
 from fwsim.engine.transforms import once_differentiable
-
-# Multiplications, and inputs, from which on products of our own are faster than a slow BLAS.
-LEAST = 2**21, 16
-AMD = ("znver", "bdver", "btver", "amdfam")  # what LLVM calls their processors
-FAST_BLAS = torch.backends.mkl.is_available() and not llvm.get_host_cpu_name().startswith(AMD)
 
 
 def of_weights(d_drive: Tensor, states: Tensor, hidden: Tensor) -> Tensor:
     """See `gradients.of_weights`, whose numbers these are."""
-    if FAST_BLAS:
-        return gradients.of_weights(d_drive, states, hidden.detach())
     units = states.shape[2]
     before = hidden.detach().clone(memory_format=torch.contiguous_format)
     before[1:] -= states[:-1, -1]
@@ -36,9 +25,6 @@ def of_weights(d_drive: Tensor, states: Tensor, hidden: Tensor) -> Tensor:
 
 def project(x: Tensor, C: Tensor, b: Tensor) -> Tensor:
     """Return C x + b, `[batch, time, unit]`; see `Drive`. Gradients can be taken once, not twice."""
-    multiplications, inputs = LEAST
-    if FAST_BLAS or x.numel() * C.shape[0] < multiplications or C.shape[1] < inputs:
-        return linear(x, C, b)
     if torch.is_grad_enabled() and any(each.requires_grad for each in (x, C, b)):
         return Projection.apply(x, C, b)
     return _project(x, C, b)
