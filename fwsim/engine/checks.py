@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -83,6 +85,57 @@ def is_state(state: Any) -> None:
         raise ConfigError(
             f"state is a {type(state).__name__}; give a fwsim.State: net.initial_state(batch), or what a run returned"
         )
+
+
+def state(
+    given: Any,
+    hidden: tuple[int, int],
+    *,
+    memory: tuple[int, ...] | None = None,
+    variables: Mapping[str, tuple[int, ...]] = MappingProxyType({}),
+) -> State:
+    """Return a state if it fits a network, in whatever form it carries its memory.
+
+    Parameters
+    ----------
+    given
+        What the user handed in.
+    hidden, memory, variables
+        Shapes that it must have; `None` for a network without memory.
+
+    Raises
+    ------
+    ConfigError
+        It is no state, or one of another kind of network.
+    ShapeError
+        It is one of another size.
+    """
+    is_state(given)
+    if tuple(given.hidden.shape) != hidden:
+        raise ShapeError(
+            f"state.hidden has shape {list(given.hidden.shape)}; expected [batch, unit] = {list(hidden)}"
+        )
+    if (memory is None) != (given.stored is None) or given.variables.keys() != variables.keys():
+        raise ConfigError(
+            f"the state is of another kind of network: it carries {_carried(given.stored, given.variables)}, this "
+            f"network {_carried(memory, variables)}; use net.initial_state(batch)"
+        )
+    if given.stored is not None and tuple(given.stored.shape) != memory:
+        axes = "[batch, timescale, post, pre]" if len(memory or ()) == 4 else "[batch, unit]"
+        raise ShapeError(
+            f"state.memory has shape {list(given.stored.shape)}; expected {axes} = {list(memory or ())}"
+        )
+    for name, shape in variables.items():
+        if tuple(given.variables[name].shape) != shape:
+            raise ShapeError(
+                f"state.variables[{name!r}] has shape {list(given.variables[name].shape)}; expected {list(shape)}"
+            )
+    return given
+
+
+def _carried(memory: Any, variables: Iterable[str]) -> str:
+    """Name what a state or a network carries beside its hidden state."""
+    return ", ".join([*(["a memory"] if memory is not None else []), *variables]) or "no memory"
 
 
 def device(name: str | torch.device) -> torch.device:

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.observer import Block, Observer, at, locate
 from fwsim.engine.state import State
 from fwsim.engine.transforms import transformed
-from fwsim.errors import ConfigError, choice
+from fwsim.errors import choice
 from fwsim.rules.memory import MemoryRule
 
 
@@ -42,7 +42,7 @@ class Control(nn.Module, ABC):
         """Run a sequence `[batch, time, input]` → hidden `[batch, time, unit]`, and the state after it."""
         checks.sequence("x", x, self.inputs)
         checks.alike("x", x, next(self.parameters()))
-        state = self.initial_state(x.shape[0]) if state is None else state
+        state = self.initial_state(x.shape[0]) if state is None else self.check_state(state, x.shape[0])
         return self.run(x, state) if x.shape[1] else (x.new_zeros(x.shape[0], 0, self.units), state)
 
     @abstractmethod
@@ -53,9 +53,17 @@ class Control(nn.Module, ABC):
         """Rest: the hidden state is 0."""
         return State(next(self.parameters()).new_zeros(batch, self.units))
 
+    def check_state(self, state: State, batch: int) -> State:
+        """Raise unless a state fits this network and this batch size."""
+        rest = self.initial_state(batch)
+        memory = None if rest.stored is None else tuple(rest.stored.shape)
+        checks.state(state, (batch, self.units), memory=memory)
+        checks.alike("state.hidden", state.hidden, rest.hidden)
+        return state
+
     def observer(self, state: State, steps: int, record: Iterable[str]) -> Observer:
         """Return a run that can be recorded; see `Observer`."""
-        return ControlObserver(self, state, steps)
+        return ControlObserver(self, self.check_state(state, len(state.hidden)), steps)
 
     def recordable(self) -> tuple[str, ...]:
         """Names of the variables that can be recorded."""
@@ -75,12 +83,8 @@ class GatedControl(Control):
         return State(zero, zero)
 
     def cell(self, state: State) -> Tensor:
-        """Return the cell of a state, or raise `ConfigError` for one of another kind of network."""
-        if not isinstance(state.stored, Tensor):
-            raise ConfigError(
-                "the state of an LSTM has its cell as memory; use initial_state or a state it returned"
-            )
-        return state.stored
+        """Return the cell of a state."""
+        return cast(Tensor, state.stored)
 
 
 class LSTM(GatedControl):

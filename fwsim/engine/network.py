@@ -359,29 +359,24 @@ class FastWeightNetwork(KnownArguments, nn.Module):
     def _check_input(self, x: Tensor) -> None:
         checks.sequence("x", x, self.inputs)
         checks.alike("x", x, self.W)
+        self._check_batch("x", x.shape[0])
+
+    def _check_batch(self, name: str, batch: int) -> None:
         needed = None if self.memory is None else self.memory.batch
-        if needed not in (None, 1, x.shape[0]):
+        if needed not in (None, 1, batch):
             raise ShapeError(
-                f"x has batch {x.shape[0]}, the memory's parameters are for {needed} batch entries; give as many"
+                f"{name} has batch {batch}, the memory's parameters are for {needed} batch entries; give as many"
             )
 
     def _check_state(self, state: State, batch: int | None = None) -> State:
         """Raise unless a state fits this network, and the batch size where there is an input."""
-        checks.is_state(state)
-        checks.pattern(
-            "state.hidden", state.hidden, state.hidden.shape[0] if batch is None else batch, self.W
-        )
-        if (self.memory is None) != (state.stored is None) or state.variables:
-            raise ConfigError(
-                "the state is of another kind of network (memory or variables differ); use net.initial_state(batch)"
-            )
-        if self.memory is not None and isinstance(state.stored, Tensor):
-            expected = (state.hidden.shape[0], self.memory.timescales, self.units, self.units)
-            if tuple(state.stored.shape) != expected:
-                raise ShapeError(
-                    f"state.memory has shape {list(state.stored.shape)}; "
-                    f"expected [batch, timescale, post, pre] = {list(expected)}"
-                )
+        batch = len(state.hidden) if batch is None and isinstance(state, State) else batch or 0
+        sizes = None if self.memory is None else (batch, self.memory.timescales, self.units, self.units)
+        checks.state(state, (batch, self.units), memory=sizes)
+        checks.pattern("state.hidden", state.hidden, batch, self.W)
+        self._check_batch("the state", batch)
+        if isinstance(state.stored, Tensor):
+            checks.alike("state.memory", state.stored, self.W)
         return state
 
     def _repr_html_(self) -> str:

@@ -43,6 +43,12 @@ class Trace:
     history: Tensor
     self_connections: bool = True
 
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of the memory as a matrix, `[batch, timescale, post, pre]`."""
+        batch, _, units = self.history.shape
+        return batch, self.rule.timescales, units, units
+
     def written(self, state: Tensor) -> Trace:
         """Append `state [batch, unit]` to the history."""
         return replace(self, history=torch.cat([self.history, state[:, None]], dim=1))

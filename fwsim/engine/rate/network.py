@@ -243,19 +243,10 @@ class RateNetwork(KnownArguments, nn.Module):
 
     def check_state(self, state: State, batch: int) -> State:
         """Raise unless a state fits this network and this batch size."""
-        checks.is_state(state)
-        if tuple(state.hidden.shape) != (batch, self.units):
-            raise ShapeError(
-                f"state.hidden has shape {list(state.hidden.shape)}; "
-                f"expected [batch, unit] = [{batch}, {self.units}]"
-            )
-        expected = self.initial_state(batch).variables
-        for name, value in expected.items():
-            given = state.variables.get(name)
-            if given is None or given.shape != value.shape:
-                shape = "nothing" if given is None else list(given.shape)
-                raise ShapeError(f"state.variables[{name!r}] is {shape}; expected shape {list(value.shape)}")
-        return state
+        rest = self.initial_state(batch)
+        shapes = {name: tuple(value.shape) for name, value in rest.variables.items()}
+        memory = None if rest.stored is None else tuple(rest.stored.shape)
+        return checks.state(state, (batch, self.units), memory=memory, variables=shapes)
 
     def _repr_html_(self) -> str:
         from fwsim.engine.display import rate_network_html
