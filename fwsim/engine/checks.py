@@ -135,7 +135,7 @@ def state(
 
 def _carried(memory: Any, variables: Iterable[str]) -> str:
     """Name what a state or a network carries beside its hidden state."""
-    return ", ".join([*(["a memory"] if memory is not None else []), *variables]) or "no memory"
+    return ", ".join([*(["a memory"] if memory is not None else []), *variables]) or "nothing"
 
 
 def device(name: str | torch.device) -> torch.device:

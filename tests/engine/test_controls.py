@@ -100,7 +100,7 @@ def test_wrong_inputs_and_states_are_refused(model):
     with pytest.raises(fw.ShapeError, match=r"torch\.float64"):
         net(inputs().double())
     if model != "deep_rnn":
-        with pytest.raises(fw.ConfigError, match="it carries no memory, this network a memory"):
+        with pytest.raises(fw.ConfigError, match="it carries nothing, this network a memory"):
             net(inputs(), made("no_memory").initial_state(3))
     with pytest.raises(fw.ConfigError, match="normalise"):
         DeepTransitionRNN(2, 3, normalise="all")
