@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fwsim.errors import ConfigError
 
-DELAY = 2.0  # s; shorter work shows nothing
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
 
+DELAY = 2.0  # s; shorter work shows nothing
+EVERY = 0.2  # s between two pictures of a bar in a notebook
+COLUMNS = 100  # width of a bar in a notebook
 
 Progress = Callable[[int, int], None] | bool | None
-"""What users give: `None` for a bar on a terminal, `False` for nothing, or a function `(done, total)`."""
+"""What users give: `None` for a bar (on a terminal, in a notebook), `False` for none, or a function `(done, total)`."""
 
 
 class Advance(Protocol):
@@ -34,7 +39,7 @@ def track(title: str, total: int, *, show: bool | None = None) -> Iterator[Advan
     total
         Number of steps.
     show
-        `None`: on a terminal only. `False`: never.
+        `None`: on a terminal or in a notebook. `False`: never.
 
     Examples
     --------
@@ -51,7 +56,7 @@ def track(title: str, total: int, *, show: bool | None = None) -> Iterator[Advan
     from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
-    if show is None and not console.is_terminal:
+    if show is None and not (console.is_terminal or console.is_jupyter):
         yield lambda steps=1, **figures: None
         return
 
@@ -62,7 +67,13 @@ def track(title: str, total: int, *, show: bool | None = None) -> Iterator[Advan
         TimeRemainingColumn(),
         TextColumn("{task.fields[figures]}"),
     )
+    notebook = console.is_jupyter
+    if notebook:
+        console = Console(
+            file=io.StringIO(), width=COLUMNS, force_jupyter=False, force_terminal=False, color_system=None
+        )
     bar = Bar(*columns, console=console, transient=True)
+    shown: Any = _Cell(bar) if notebook else bar
     task = bar.add_task(title, total=total, figures="")
     began = time.monotonic()
     started = False
@@ -70,7 +81,7 @@ def track(title: str, total: int, *, show: bool | None = None) -> Iterator[Advan
     def advance(steps: int = 1, **figures: object) -> None:
         nonlocal started
         if not started and time.monotonic() - began > DELAY:
-            bar.start()
+            shown.start()
             started = True
         text = "  ".join(
             f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
@@ -79,12 +90,41 @@ def track(title: str, total: int, *, show: bool | None = None) -> Iterator[Advan
         bar.advance(task, steps)
         if figures:
             bar.update(task, figures=text)
+        if started and notebook:
+            shown.refresh()
 
     try:
         yield advance
     finally:
         if started:
-            bar.stop()
+            shown.stop()
+
+
+class _Cell:
+    """A bar below a cell of a notebook, as text that is replaced; rich would need ipywidgets, which few have."""
+
+    def __init__(self, bar: Bar) -> None:
+        self.bar, self.drawn = bar, 0.0
+        self.handle: Any = None
+
+    def start(self) -> None:
+        from IPython.display import display
+
+        self.handle = display({"text/plain": self._text()}, raw=True, display_id=True)
+
+    def refresh(self) -> None:
+        if self.handle is not None and time.monotonic() - self.drawn > EVERY:
+            self.drawn = time.monotonic()
+            self.handle.update({"text/plain": self._text()}, raw=True)
+
+    def stop(self) -> None:
+        if self.handle is not None:
+            self.handle.update({"text/plain": ""}, raw=True)
+
+    def _text(self) -> str:
+        with self.bar.console.capture() as capture:
+            self.bar.console.print(self.bar.get_renderable())
+        return capture.get().rstrip()
 
 
 @contextmanager

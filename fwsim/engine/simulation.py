@@ -93,7 +93,7 @@ def simulate(
     device
         Where to run; `None`: where the network is.
     progress
-        `None`: a bar on a terminal; `False`: nothing; or a function `(done, total)`.
+        `None`: a bar on a terminal or in a notebook; `False`: nothing; or a function `(done, total)`.
 
     Returns
     -------

@@ -70,7 +70,7 @@ def compare_rules(
     fixed
         Parameters that keep their value, by the name of the rule here.
     progress
-        Progress bar: `None` on a terminal only, `False` never.
+        Progress bar: `None` on a terminal or in a notebook, `False` never.
 
     Returns
     -------

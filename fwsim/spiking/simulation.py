@@ -73,7 +73,7 @@ def simulate(
     seed
         Of synapses, delays, initial potentials and noise. Results differ between Brian2's targets.
     progress
-        `None`: a bar on a terminal; `False`: nothing; or a function `(done, total)`.
+        `None`: a bar on a terminal or in a notebook; `False`: nothing; or a function `(done, total)`.
 
     Returns
     -------

@@ -37,7 +37,7 @@ class Context:
     resume
         Go on from the checkpoints that are in the folder.
     show
-        Progress bars: None on a terminal only, False never.
+        Progress bars: None on a terminal or in a notebook, False never.
     """
 
     folder: Path
