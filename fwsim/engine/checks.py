@@ -35,11 +35,27 @@ def sequence(name: str, x: Any, channels: int, axis: str = "input") -> None:
         raise ShapeError(
             f"{name} has shape {list(x.shape)}; expected [batch, time, {axis}] with {axis}={channels}"
         )
+    _plain(name, x)
     # One pass: the sum is finite unless an entry is not, or unless it overflows.
     if _seen(x) and not math.isfinite(x.detach().sum().item()) and not bool(x.detach().isfinite().all()):
         batch, time, channel = (~x.detach().isfinite()).nonzero()[0].tolist()
         raise ConfigError(
             f"{name} is NaN or infinite at batch {batch}, time {time}, {axis} {channel}; it must be finite"
+        )
+
+
+def _plain(name: str, x: Tensor) -> None:
+    """Raise unless a tensor is dense and of real numbers."""
+    if x.is_complex() or x.layout != torch.strided or x.is_quantized:
+        kind = x.dtype if x.layout == torch.strided else x.layout
+        raise ConfigError(f"{name} is {kind}; give a dense tensor of real numbers")
+
+
+def recordable(like: Tensor) -> None:
+    """Raise `ConfigError` unless a network computes in a precision that NumPy, and so a recording, has."""
+    if like.dtype not in (torch.float16, torch.float32, torch.float64):
+        raise ConfigError(
+            f"the network is {like.dtype}, which recordings do not have; use network.float() or .double()"
         )
 
 
@@ -70,6 +86,7 @@ def pattern(name: str, value: Any, batch: int, like: Tensor) -> None:
     """Raise unless `value` is a finite tensor `[batch, unit]` of the dtype and device of `like [unit, unit]`."""
     if not isinstance(value, Tensor):
         raise ConfigError(f"{name} is a {type(value).__name__}; give a torch tensor [batch, unit]")
+    _plain(name, value)
     expected = (batch, like.shape[0])
     if tuple(value.shape) != expected:
         raise ShapeError(f"{name} has shape {list(value.shape)}; expected [batch, unit] = {list(expected)}")

@@ -125,6 +125,7 @@ def simulate(
         moved: Any = copy.deepcopy(net)
         net = moved.to(device)
         like = next(net.parameters())
+    checks.recordable(like)
     source, batch, steps = _source(net, like, drive, steps, state)
     records = as_records(record, net.recordable())
     state = net.initial_state(batch) if state is None else state

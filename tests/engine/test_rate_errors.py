@@ -84,3 +84,56 @@ def test_a_state_of_another_network_is_refused():
         plastic(torch.zeros(1, 3, 2, dtype=DOUBLE), fw.RateNetwork(ZEROS, tau=0.01).initial_state(1))
     with pytest.raises(fw.ShapeError, match="hidden"):
         plastic(torch.zeros(1, 3, 2, dtype=DOUBLE), plastic.initial_state(2))
+
+
+NUMBERS = torch.eye(2)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [NUMBERS.to_sparse(), NUMBERS + 0j, np.eye(2) * 1j, [["a", "b"], ["c", "d"]], np.array([["1"]]), None, "weights",
+     [[1.0, 2.0], [3.0]], {1.0}],
+    ids=str,
+)  # fmt: skip
+def test_weights_that_are_no_dense_real_numbers_are_refused_in_one_line(weights):
+    with pytest.raises(fw.ConfigError, match=r"give a dense array \[post, pre\] of real numbers") as caught:
+        fw.Projection(weights)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.bool, torch.float16, torch.float64])
+def test_weights_of_any_real_type_are_taken(dtype):
+    assert fw.Projection(NUMBERS.to(dtype)).weights.is_floating_point()
+    assert fw.Projection(np.eye(2, dtype="f4")).weights.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    "value", [NUMBERS[0] + 0j, NUMBERS[0].to_sparse(), "0.1 V", np.array(["a", "b"]), None, {}], ids=str
+)
+def test_time_constants_that_are_no_real_numbers_are_refused_in_one_line(value):
+    for make in (
+        lambda: fw.RateNetwork(fw.Projection(NUMBERS), tau=value),
+        lambda: fw.TsodyksMarkram(tau_rec=value),
+        lambda: fw.Hebbian(tau=value, eta=0.1),
+    ):
+        with pytest.raises(fw.ConfigError) as caught:
+            make()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "drive", [torch.ones(1, 3, 2) + 0j, torch.ones(1, 3, 2).to_sparse()], ids=["complex", "sparse"]
+)
+def test_drives_that_are_no_dense_real_numbers_are_refused_in_one_line(drive):
+    for net in (fw.RateNetwork(fw.Projection(NUMBERS), tau=0.1), fw.FastWeightNetwork(2, 2)):
+        for run in (net, lambda x, net=net: fw.simulate(net, x, progress=False)):
+            with pytest.raises(fw.ConfigError, match="give a dense tensor of real numbers"):
+                run(drive)
+
+
+def test_a_precision_that_recordings_lack_is_named():
+    net = fw.FastWeightNetwork(2, 2).bfloat16()
+    with pytest.raises(
+        fw.ConfigError, match=r"torch.bfloat16, which recordings do not have; use network.float\(\)"
+    ):
+        fw.simulate(net, torch.ones(1, 3, 2), progress=False)
