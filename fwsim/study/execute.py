@@ -236,11 +236,11 @@ def watch(run: Run, experiment: Experiment) -> Iterator[None]:
     StudyError
         The experiment failed; errors of fwsim pass as they are.
     """
-    run.update(state="running", error=None, digests=None)
-    manifest = run.manifest
-    log.info("%s: %s, seed %s, %s", run.folder, experiment.name, manifest["seed"], manifest["device"])
     began = time.monotonic()
     try:
+        run.update(state="running", error=None, digests=None)
+        manifest = run.manifest
+        log.info("%s: %s, seed %s, %s", run.folder, experiment.name, manifest["seed"], manifest["device"])
         yield
         log.info("%s: finished after %.1f s", run.folder, time.monotonic() - began)
     except KeyboardInterrupt:
@@ -257,26 +257,32 @@ def watch(run: Run, experiment: Experiment) -> Iterator[None]:
 def _failure(run: Run, experiment: Experiment, error: Exception) -> Exception:
     """Keep why a run failed, as far as the disk has room, and return what is to be raised."""
     reason, where = files.place_of(error, experiment.path), run.folder / "error.txt"
-    kept = True
-    try:
-        write_file(where, traceback.format_exc())
-        run.update(state="failed", error=reason, finished=now())
-    except OSError:
-        kept = False
-    if _is_full(error) or not kept:
+    failures: list[Exception] = [error]
+    for keep in (
+        lambda: run.update(state="failed", error=reason, finished=now()),
+        lambda: write_file(where, "".join(traceback.format_exception(error))),
+    ):
+        try:
+            keep()
+        except OSError as refused:
+            failures.append(refused)
+    if any(map(_is_full, failures)):
         return files.StudyError(
             f"{run.folder}: {reason}; make room on the disk, then go on with: fwsim resume {run.folder}"
         )
     if isinstance(error, FwsimError):
         return error
-    return files.StudyError(f"{experiment.name} failed: {reason}; the traceback is in {where}")
+    hint = f"the traceback is in {where}" if len(failures) == 1 else f"{where} cannot be written"
+    return files.StudyError(f"{experiment.name} failed: {reason}; {hint}")
 
 
 def _is_full(error: BaseException | None) -> bool:
     """Whether an error, or what caused it, is that a disk is full."""
-    while error is not None:
+    seen: list[BaseException] = []
+    while error is not None and error not in seen:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
+        seen.append(error)
         error = error.__cause__ or error.__context__
     return False
 

@@ -112,6 +112,48 @@ def test_errors_of_fwsim_pass_as_they_are(toy):
     assert Run(toy / "bad").state == "failed"
 
 
+FULL = "raise OSError(28, 'No space left on device')"
+
+
+@pytest.mark.parametrize(
+    "body", [FULL, f"try:\n    {FULL}\nexcept OSError as error:\n    raise ValueError('x') from error"]
+)
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_full_disk_names_folder_and_remedy(toy, monkeypatch, body, writable):
+    write_experiment(
+        toy, f"if not context.resume:\n    {body.replace(chr(10), chr(10) + '    ')}\nreturn xr.Dataset()"
+    )
+    write = fw.study.writing.write_file
+
+    def refuse(path, content):
+        if path.name == "error.txt" or b"failed" in (
+            content if isinstance(content, bytes) else content.encode()
+        ):
+            raise OSError(28, "No space left on device", str(path))
+        write(path, content)
+
+    with monkeypatch.context() as patch:
+        if not writable:
+            patch.setattr("fwsim.study.execute.write_file", refuse)
+            patch.setattr("fwsim.study.manifest.writing.write_file", refuse)
+        with pytest.raises(
+            StudyError, match=r"bad: .*; make room on the disk, then go on with: fwsim resume bad"
+        ):
+            run("made", folder="bad")
+    assert Run(toy / "bad").state == ("failed" if writable else "interrupted")
+    assert resume("bad").state == "finished"
+
+
+def test_why_a_run_failed_is_said_also_where_nothing_can_be_written(toy, monkeypatch):
+    def refuse(path, content):
+        raise OSError(30, "Read-only file system", str(path))
+
+    write_experiment(toy, "raise ValueError('the reason')")
+    monkeypatch.setattr("fwsim.study.execute.write_file", refuse)
+    with pytest.raises(StudyError, match=r"ValueError: the reason .*bad/error.txt cannot be written"):
+        run("made", folder="bad")
+
+
 @pytest.mark.parametrize(
     ("body", "error", "said"),
     [

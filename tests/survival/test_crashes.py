@@ -1,4 +1,4 @@
-"""Jobs that are killed before a change to the disk: nothing half calls itself whole, and they go on to the same bits."""
+"""Jobs that are killed before a change to the disk: nothing half calls itself whole, and all go on to the same bits."""
 
 import subprocess
 import sys
