@@ -199,7 +199,7 @@ def test_idx_files(fuzz, tmp_path):
     good = b"\0\0\x08\x02\0\0\0\x02\0\0\0\x03abcdef"
     assert not refused(lambda: check(good))
     fuzz(check, damaged(good), 100)
-    fuzz(check, damaged(gzip.compress(good)), 100)
+    fuzz(check, damaged(gzip.compress(good, mtime=0)), 100)
 
 
 def test_checkpoints_of_training(fuzz, tmp_path):
