@@ -42,6 +42,10 @@ class Block:
     state: dict[str, Tensor]
 
 
+GROWING = ("history", "past")
+"""What of a state grows with time, along its second axis."""
+
+
 class Observer(ABC):
     """One run of a network, made by the network's `observer(state, steps)`.
 
@@ -108,7 +112,14 @@ class Observer(ABC):
         return arrays | {"step": torch.tensor(self.state.step)}
 
     def resume(self, kept: Mapping[str, np.ndarray]) -> None:
-        """Take up the `arrays` of a `checkpoint`, which an observer of the same network and run made."""
+        """Take up the `arrays` of a `checkpoint`, which an observer of the same network and run made.
+
+        Raises
+        ------
+        ValueError, KeyError
+            They are of another network.
+        """
+        _check_kept(kept, self.checkpoint())
         like, stored = self.state.hidden, self.state.stored
         arrays = {name: torch.from_numpy(value).to(like.device) for name, value in kept.items()}
         if isinstance(stored, Trace):
@@ -117,6 +128,21 @@ class Observer(ABC):
             stored = arrays["memory"]
         variables = {name: arrays[f"variable/{name}"] for name in self.state.variables}
         self.state = State(arrays["hidden"], stored, int(kept["step"]), variables)
+
+
+def _check_kept(kept: Mapping[str, np.ndarray], begun: Mapping[str, Tensor]) -> None:
+    """Raise unless what was kept has the names, types and shapes that the run begins with."""
+    for name, value in kept.items():
+        like = begun.get("hidden" if name == "matrix" else name)
+        if like is None:
+            raise ValueError(f"{name} is not of this run")
+        given, expected = list(value.shape), list(like.shape)
+        if name in GROWING:
+            given[1:2] = expected[1:2]
+        if name == "matrix":  # the run may begin without one
+            given, expected = [given[0], *given[-2:]], [expected[0], expected[1], expected[1]]
+        if given != expected or value.dtype != arrays({name: like})[name].dtype:
+            raise ValueError(f"{name} is {value.dtype} {list(value.shape)}, the run has {expected}")
 
 
 def arrays(tensors: Mapping[str, Tensor]) -> dict[str, np.ndarray]:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
-from fwsim.batches import moved
 from fwsim.engine import checks
+from fwsim.engine.drives import as_drive
 from fwsim.engine.observer import Block, Observer, arrays
 from fwsim.engine.state import State
 from fwsim.engine.transfer import arriving
@@ -53,7 +54,7 @@ Drive = Callable[[int, int], Tensor]
 @known_arguments
 def simulate(
     net: Network,
-    drive: Tensor | Drive | None = None,
+    drive: ArrayLike | Tensor | Drive | None = None,
     *,
     steps: int | None = None,
     state: State | None = None,
@@ -61,6 +62,7 @@ def simulate(
     every: int = 1,
     to: str | PathLike[str] | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     seed: int = 0,
     device: str | torch.device | None = None,
     progress: Progress = None,
@@ -72,7 +74,9 @@ def simulate(
     net
         The network; it is not changed.
     drive
-        Input `[batch, time, input]`, of a rate network `[batch, time, unit]`; or, with `steps`, a pure function
+        Input `[batch, time, input]`, of a rate network `[batch, time, unit]`: a tensor, an array, lists, a DataArray
+        with dimensions of these names, or a DataFrame `[time, input]` for one trial; numbers of any dtype, converted
+        to that of the network (which a call `net(x)` wants to be given). Or, with `steps`, a pure function
         `(start, stop) → [batch, time, input]` for runs longer than memory; or, with `steps`, `None` for no input.
     steps
         Number of steps, where `drive` does not say.
@@ -84,10 +88,12 @@ def simulate(
     every
         Keep every k-th step, unless a `Record` says otherwise.
     to
-        Folder to write as Zarr, which must not exist; the result is then opened lazily.
+        Folder to write as Zarr, which must not exist; the result is then opened lazily. `~` is the home folder.
     resume
         Go on with an interrupted run in `to`, if there is one, from its last checkpoint; the recording becomes
         that of an uninterrupted run, bit for bit on a CPU. A finished one is opened.
+    overwrite
+        Replace the recording that is in `to`, once the new one is whole; anything else there is refused.
     seed
         Seed of the run's random streams, such as the noise of a rate network; kept with the recording.
     device
@@ -111,6 +117,7 @@ def simulate(
         The path exists, or holds another run than is to go on, or cannot be written.
     """
     from fwsim.recording import Extent, Recorder, as_records, finished, provenance
+    from fwsim.recording.recorder import destination
 
     if not hasattr(net, "observer"):
         raise ConfigError(
@@ -120,12 +127,15 @@ def simulate(
     check_progress(progress)
     if state is not None:
         checks.is_state(state)
+    path = destination(to, resume=resume, overwrite=overwrite)
     like = next(net.parameters())
+    checks.recordable(like)
     if device is not None and checks.device(device) != like.device:
         moved: Any = copy.deepcopy(net)
         net = moved.to(device)
         like = next(net.parameters())
-    checks.recordable(like)
+    if drive is not None and not callable(drive):
+        drive = as_drive("drive", drive, like, net.inputs, getattr(net, "input_axis", "input"))
     source, batch, steps = _source(net, like, drive, steps, state)
     records = as_records(record, net.recordable())
     state = net.initial_state(batch) if state is None else state
@@ -133,9 +143,9 @@ def simulate(
     observer = net.observer(state, steps, list(dict.fromkeys(each.variable for each in records)))
     observer.seed(seed)
     attributes = provenance(observer.configuration(), seed=seed, device=str(like.device), dtype=dtype)
-    if to is not None:
+    if path is not None:
         attributes["inputs_sha256"] = _fingerprint(net, observer, drive)
-    if resume and to is not None and (done := finished(to, attributes)) is not None:
+    if resume and path is not None and (done := finished(path, attributes)) is not None:
         return done
     recorder = Recorder(
         records,
@@ -143,16 +153,15 @@ def simulate(
         coordinates=observer.coordinates(),
         attributes=attributes,
         variables=observer.variables(),
-        to=to,
+        to=path,
         resume=resume,
+        overwrite=overwrite,
     )
-    if recorder.resumed:
-        observer.resume(recorder.resumed)
-    try:
+    with recorder:
+        if recorder.resumed:
+            recorder.take_up(observer.resume)
         _run(observer, recorder, source, (observer.state.step - state.step, steps), progress)
-    finally:
-        recorder.wait()
-    return recorder.finish(observer.final())
+        return recorder.finish(observer.final())
 
 
 def _run(
@@ -206,33 +215,33 @@ def load_state(run: xr.Dataset) -> State:
 
 
 def _source(
-    net: Network, like: Tensor, drive: Tensor | Drive | None, steps: int | None, state: State | None
+    net: Network, like: Tensor, drive: Any, steps: int | None, state: State | None
 ) -> tuple[Drive, int, int]:
     """Bring every kind of drive into the form of a function; also batch and number of steps."""
     axis = getattr(net, "input_axis", "input")
-    if drive is not None and not callable(drive):
-        checks.sequence("drive", drive, net.inputs, axis)
     if isinstance(drive, Tensor):
         if steps is not None and steps != drive.shape[1]:
             raise ConfigError(f"steps={steps}, but drive has {drive.shape[1]} time steps; leave steps out")
-        whole = drive.to(like)
-        return lambda start, stop: whole[:, start:stop], drive.shape[0], drive.shape[1]
+        return lambda start, stop: drive[:, start:stop], drive.shape[0], drive.shape[1]
     if steps is None:
         raise ConfigError("steps is not given and the drive has no length; give steps=, a number of steps")
     checks.counts(steps=(steps, 0))
     if drive is None:
         batch = _batch(net, state)
         return lambda start, stop: like.new_zeros(batch, stop - start, net.inputs), batch, steps
-    function, first = drive, drive(0, min(1, steps))
-    checks.sequence("drive(0, 1)", first, net.inputs, axis)
+    function = drive
+    # What a function returns is copied: it may fill the same array each time.
+    first = as_drive(
+        f"drive(0, {min(1, steps)})", function(0, min(1, steps)), like, net.inputs, axis, copy=True
+    )
 
     def source(start: int, stop: int) -> Tensor:
-        x = function(start, stop)
-        checks.sequence(f"drive({start}, {stop})", x, net.inputs, axis)
+        name = f"drive({start}, {stop})"
+        x = as_drive(name, function(start, stop), like, net.inputs, axis, copy=True)
         if x.shape[:2] != (first.shape[0], stop - start):
             expected = [first.shape[0], stop - start, net.inputs]
             raise ShapeError(f"drive({start}, {stop}) has shape {list(x.shape)}; expected {expected}")
-        return moved(x.to(like.dtype), like.device)
+        return x
 
     return source, first.shape[0], steps
 
@@ -243,7 +252,7 @@ def _batch(net: Network, state: State | None) -> int:
     return getattr(net, "batch", None) or getattr(getattr(net, "memory", None), "batch", None) or 1
 
 
-def _fingerprint(net: Network, observer: Observer, drive: Tensor | Drive | None) -> str:
+def _fingerprint(net: Network, observer: Observer, drive: Any) -> str:
     """SHA-256 of the numbers that a run begins with: weights, state, and a drive that is a tensor."""
     weights: dict[str, Tensor] = getattr(net, "state_dict", dict)()
     tensors = weights | ({"drive": drive} if isinstance(drive, Tensor) else {})

@@ -3,64 +3,84 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from fwsim.errors import RecordingError
+from fwsim.paths import local_path
+from fwsim.recording import plain_files
+from fwsim.recording.digests import LIST, Journal, digest
 
 FILE = "checkpoint.npz"
-DIGEST = "sha256"
+LARGEST = 2**40  # bytes; as large as a state may be
 
 
-def write(folder: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Replace the checkpoint of a recording, in one step."""
+def write(folder: Path, arrays: Mapping[str, np.ndarray], journal: Journal) -> None:
+    """Replace the checkpoint of a recording, in one step, after its journal has taken the digest."""
     draft = folder / f"{FILE}.partial"
     with draft.open("wb") as file:
-        np.savez(file, **arrays, **{DIGEST: _digest(arrays)})  # type: ignore[arg-type]
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    with draft.open("rb") as file:
+        journal.announce(FILE, hashlib.file_digest(file, "sha256").hexdigest())
     os.replace(draft, folder / FILE)
 
 
-def read(folder: Path) -> dict[str, np.ndarray]:
+def read(folder: Path, allowed: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Arrays of a recording's checkpoint; none where there is no checkpoint.
+
+    Parameters
+    ----------
+    folder
+        Of the recording.
+    allowed
+        Digests of the contents that the file may have.
 
     Raises
     ------
     RecordingError
-        The file is damaged.
+        The file is damaged, or not one that the run wrote.
     """
     path = folder / FILE
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
+    content = plain_files.read(path, LARGEST)
+    with understood(folder):
+        if digest(content) not in allowed:
+            raise ValueError("its checksum is not that of what was written")
+        with zipfile.ZipFile(io.BytesIO(content)) as parts:
+            if any(part.compress_type != zipfile.ZIP_STORED for part in parts.infolist()):
+                raise ValueError("it is compressed")
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+
+
+@contextmanager
+def understood(folder: Path) -> Iterator[None]:
+    """Turn whatever a checkpoint of another version, or a damaged one, makes the code raise into one line."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        if not np.array_equal(arrays.pop(DIGEST), _digest(arrays)):
-            raise ValueError("its checksum is another")
-        return arrays
-    except Exception as error:  # whatever a hostile or broken file makes the libraries raise
+        yield
+    except RecordingError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or "empty"
         raise RecordingError(
-            f"{path} is damaged ({type(error).__name__}); delete it, and the run starts over"
+            f"{folder / FILE} is damaged or of another version ({type(error).__name__}: {reason}); delete it, and the "
+            "run starts over"
         ) from error
 
 
 def can_resume(folder: str | os.PathLike[str]) -> bool:
     """Whether a recording was interrupted and has a checkpoint to go on from."""
-    return (Path(folder) / FILE).is_file()
+    path = local_path(folder)
+    return (path / FILE).is_file() and not (path / LIST).exists()
 
 
 def remove(folder: Path) -> None:
     """Drop the checkpoint of a recording that is finished."""
     (folder / FILE).unlink(missing_ok=True)
-
-
-def _digest(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """SHA-256 of names, types, shapes and values, so that what is read is what was written."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(f"{name} {array.dtype} {np.shape(arrays[name])}".encode())
-        digest.update(array.data)
-    return np.frombuffer(digest.digest(), np.uint8)

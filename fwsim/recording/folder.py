@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,12 +14,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.codecs import BloscCodec, Crc32cCodec
 
 from fwsim.errors import RecordingError
-from fwsim.recording import checkpoints
+from fwsim.recording import arrays, checkpoints
+from fwsim.recording.digests import Journal
+from fwsim.recording.interrupted import check_interrupted, kept_of
 from fwsim.recording.layout import Layout, along
-from fwsim.recording.reading import check_interrupted, open_recording
+from fwsim.recording.places import Place, draft_of
+from fwsim.recording.reading import open_recording
+from fwsim.recording.stores import JournalStore
 
 CHUNK_BYTES = 2**20
 CHUNK_EVENTS = 2**14
@@ -33,31 +34,37 @@ class ZarrStore:
 
     Arrays are declared in full at the start and chunks appear in order, each by an atomic
     rename, so what is valid after a kill can be read off the chunks that are there. The folder
-    itself appears when all is declared, and `wall_time` last at the end: without it the run was
-    interrupted. A checkpoint, which goes when the run ends, holds what the chunks do not.
+    itself appears when all is declared, and the list of digests last at the end: without it the run
+    was interrupted. A checkpoint, which goes when the run ends, holds what the chunks do not. A
+    recording that takes the place of another one is written beside it until it is whole.
 
     Parameters
     ----------
-    path
-        The folder, declared by `create` or found by `resume`.
+    place
+        The folder, and the one that it is written in.
+    journal
+        Of that one, held by this writer alone.
     layouts
         What is written to it.
     """
 
-    def __init__(self, path: Path, layouts: Mapping[str, Layout]) -> None:
-        self.path = path
-        self._group = zarr.open_group(path, mode="r+", zarr_format=3, use_consolidated=False)
+    def __init__(self, place: Place, journal: Journal, layouts: Mapping[str, Layout]) -> None:
+        self._place, self._journal = place, journal
+        self._group = zarr.open_group(
+            JournalStore(place.written, journal), mode="r+", zarr_format=3, use_consolidated=False
+        )
         self._buffers = {
             name: _Buffer(_array(self._group, name), each.axis) for name, each in layouts.items()
         }
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fwsim-recording")
         self._pending: Future[None] | None = None
         self._due = time.monotonic()
+        self._closed = False
 
     @classmethod
     def create(
         cls,
-        path: Path,
+        place: Place,
         layouts: Mapping[str, Layout],
         coordinates: Mapping[str, xr.Variable],
         attributes: Mapping[str, str | int | float],
@@ -69,46 +76,44 @@ class ZarrStore:
         RecordingError
             The path exists, or cannot be written.
         """
-        draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        with _one_line(path):
-            if os.path.lexists(path):
-                raise RecordingError(
-                    f"{path} exists already; choose another path or remove it (resume=True goes on with an "
-                    "interrupted run)"
-                )
-            try:
-                draft.mkdir(parents=True)
-                group = zarr.create_group(draft, zarr_format=3)
-                for name, each in layouts.items():
-                    _declare(group, name, each)
-                for name, coordinate in coordinates.items():
-                    _save(group, name, coordinate)
-                group.attrs.update(attributes)
-                os.rename(draft, path)
-            finally:
-                shutil.rmtree(draft, ignore_errors=True)
-            return cls(path, layouts)
+        with _one_line(place.path), draft_of(place.path) as draft:
+            journal = Journal(draft)
+            group = zarr.create_group(JournalStore(draft, journal), zarr_format=3)
+            for name, each in layouts.items():
+                _declare(group, name, each)
+            for name, coordinate in coordinates.items():
+                arrays.save(group, name, coordinate, chunk_shape)
+            group.attrs.update(attributes)
+            os.rename(draft, place.written)
+            journal.folder = place.written
+            return cls(place, journal, layouts)
 
     @classmethod
     def resume(
-        cls, path: Path, layouts: Mapping[str, Layout], attributes: Mapping[str, str | int | float]
+        cls, place: Place, layouts: Mapping[str, Layout], attributes: Mapping[str, str | int | float]
     ) -> tuple[ZarrStore, dict[str, np.ndarray]]:
         """Go on with an interrupted recording; also what its last checkpoint kept, empty without one.
 
         Raises
         ------
         RecordingError
-            It is finished, damaged, of another run, or no recording.
+            It is finished, damaged, of another run, no recording, or being written by another run.
         """
+        path = place.path
         check_interrupted(path, layouts, attributes)
-        kept = checkpoints.read(path)
         with _one_line(path):
-            for partial in path.rglob("*.partial"):
-                partial.unlink()
-            store = cls(path, layouts)
-        for name, buffer in store._buffers.items():
-            if kept:
-                buffer.restore(int(kept[f"begin/{name}"]), kept[f"buffer/{name}"])
+            journal = Journal(path, new=False)
+            try:
+                kept, whole = kept_of(path, layouts)
+                journal.take_up(whole)
+                for partial in path.rglob("*.partial"):
+                    partial.unlink()
+                store = cls(place, journal, layouts)
+                for name, buffer in store._buffers.items() if kept else ():
+                    buffer.restore(int(kept[f"begin/{name}"]), kept[f"buffer/{name}"])
+            except BaseException:
+                journal.close()
+                raise
         return store, kept
 
     def append(self, name: str, values: np.ndarray) -> None:
@@ -130,7 +135,7 @@ class ZarrStore:
             kept[f"begin/{name}"], kept[f"buffer/{name}"] = np.array(buffer.begin), buffer.filled()
 
         def write() -> None:
-            checkpoints.write(self.path, kept)
+            checkpoints.write(self._place.written, kept, self._journal)
             now = time.monotonic()
             self._due = now + PAUSE * (now - began)
 
@@ -144,12 +149,28 @@ class ZarrStore:
             self._write(buffer)
         self.wait()
         self._writer.shutdown()
-        with _one_line(self.path):
+        with _one_line(self._place.path):
             for name, variable in extra.items():
-                _save(self._group, name, variable)
+                arrays.save(self._group, name, variable, chunk_shape)
             self._group.attrs.update(attributes)
-            checkpoints.remove(self.path)
-        return open_recording(self.path)
+            self._journal.files.pop(checkpoints.FILE, None)
+            self._journal.finish()
+            checkpoints.remove(self._place.written)
+            self._place.settle()
+        self._closed = True
+        return open_recording(self._place.path)
+
+    def close(self) -> None:
+        """Let another run go on here after this one was stopped; what was to replace a recording goes."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self.wait()
+        finally:
+            self._writer.shutdown()
+            self._journal.close()
+            self._place.abandon()
 
     def _write(self, buffer: _Buffer) -> None:
         """Hand the buffer over; at most one chunk waits, so that memory stays bounded."""
@@ -159,7 +180,7 @@ class ZarrStore:
     def wait(self) -> None:
         """Wait for what is being written in the background."""
         if self._pending is not None:
-            with _one_line(self.path):
+            with _one_line(self._place.path):
                 self._pending.result()
 
 
@@ -232,50 +253,13 @@ def _declare(group: zarr.Group, name: str, each: Layout) -> zarr.Array:
     chunks = chunk_shape(each.shape, each.dtype.itemsize, each.axis)
     if each.steps is None:
         chunks = (*chunks[: each.axis], CHUNK_EVENTS, *chunks[each.axis + 1 :])
-    return _create(group, name, each.shape, chunks, each.dtype, each.dimensions, each.attributes)
-
-
-def _save(group: zarr.Group, name: str, variable: xr.Variable) -> None:
-    """Store a whole variable, chunk by chunk; one that an interrupted end left there is replaced."""
-    chunks = chunk_shape(variable.shape, variable.dtype.itemsize, 0) if variable.ndim else ()
-    array = _create(
-        group, name, variable.shape, chunks, variable.dtype, tuple(map(str, variable.dims)), variable.attrs
-    )
-    if not variable.ndim:
-        array[...] = variable.values
-    elif variable.size:
-        for begin in range(0, variable.shape[0], chunks[0]):
-            array[begin : begin + chunks[0]] = variable.values[begin : begin + chunks[0]]
+    return arrays.create(group, name, each.shape, chunks, each.dtype, each.dimensions, each.attributes)
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array:
     """Array to write to; a chunk of nothing but the fill value must exist, since its presence makes it valid."""
     array: Any = group[name]
     return array.with_config({"write_empty_chunks": True})
-
-
-def _create(
-    group: zarr.Group,
-    name: str,
-    shape: tuple[int, ...],
-    chunks: tuple[int, ...],
-    dtype: np.dtype,
-    dimensions: tuple[str, ...],
-    attributes: Mapping[str, Any],
-) -> zarr.Array:
-    return group.create_array(
-        name,
-        shape=shape,
-        chunks=chunks,
-        dtype=dtype,
-        dimension_names=dimensions,
-        attributes=dict(attributes),
-        fill_value=math.nan if dtype.kind == "f" else 0,
-        compressors=[BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec()],
-        chunk_key_encoding={"name": "default", "separator": "."},  # one file a chunk and no folders
-        config={"write_empty_chunks": True},
-        overwrite=True,
-    )
 
 
 @contextmanager

@@ -44,6 +44,9 @@ class MemoryStore:
     def wait(self) -> None:
         """Nothing is written in the background."""
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def finish(
         self, extra: Mapping[str, xr.Variable], attributes: Mapping[str, str | int | float]
     ) -> xr.Dataset:

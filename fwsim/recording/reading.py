@@ -2,66 +2,65 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import dask.array
 import numpy as np
 import xarray as xr
-import zarr
 
 from fwsim.errors import RecordingError
-from fwsim.recording import glance  # noqa: F401  # registers what recordings show in a notebook
-from fwsim.recording.layout import Layout
+from fwsim.paths import local_path
+from fwsim.recording import (
+    digests,
+    glance,  # noqa: F401  # registers what recordings show in a notebook
+)
+from fwsim.recording.arrays import restored
 from fwsim.recording.older import RENAMED, up_to_date
+from fwsim.recording.plain_files import REMEDY, damaged, read_object
 from fwsim.recording.schema import SCHEMA
-
-CODECS = ("BytesCodec", "BloscCodec", "Crc32cCodec")
-
-# What a file may declare before anything is allocated; ours have chunks of 1 MiB.
-LARGEST_CHUNK = 64 * 2**20  # bytes
-MOST_CHUNKS = 2**20  # of one sample
+from fwsim.recording.stored import Stored
 
 OF_THE_PROCESS = ("versions", "commit", "command", "started")
 """Attributes in which a run and its continuation may differ."""
 
+AT_THE_END = ("wall_time", "valid_steps")
+"""Attributes that a run gets when it ends."""
+
 
 def open_recording(path: str | PathLike[str]) -> xr.Dataset:
-    """Open a recorded run lazily.
+    """Open a recording lazily: of a run or a sweep, written while it ran or at its end.
 
     Parameters
     ----------
     path
-        Folder written with `to=`.
+        Folder written with `to=`, or an experiment's `recording.zarr`.
 
     Returns
     -------
     Dataset
-        Variables are read chunk by chunk when needed. Of an interrupted run (no attribute
-        `wall_time`, no final state) it holds the first `valid_steps` of `steps` steps, which are
-        those whose chunks are all there.
+        Variables are read chunk by chunk when needed, and every file is held against its checksum then. Of an
+        interrupted run (no attribute `wall_time`, no final state) it holds the first `valid_steps` of `steps` steps,
+        which are those whose chunks are all there.
 
     Raises
     ------
     RecordingError
-        Not a recording, one of another schema, or a damaged one. Damage inside a chunk is
-        found by its checksum when it is read.
+        Not a recording, one of a later schema, or a damaged one. What is damaged, moved or replaced later is found
+        when it is read.
     """
-    path = Path(path)
-    attributes = _attributes(path)
-    _check_schema(path, attributes)
+    root = local_path(path)
+    head = Head.of(root)
     try:
-        group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
-        return up_to_date(_dataset(_arrays(path, group, "wall_time" in attributes), attributes))
+        return up_to_date(_dataset(head))
     except RecordingError:
         raise
     except Exception as error:  # whatever a hostile or broken file makes the libraries raise
-        raise _damaged(path, error) from error
+        raise damaged(root, error) from error
 
 
 def finished(path: str | PathLike[str], attributes: Mapping[str, Any]) -> xr.Dataset | None:
@@ -72,232 +71,188 @@ def finished(path: str | PathLike[str], attributes: Mapping[str, Any]) -> xr.Dat
     RecordingError
         What is there is another run, or no recording.
     """
-    path = Path(path)
-    if not path.exists():
+    root = local_path(path)
+    if not root.exists():
         return None
-    check_same_run(path, attributes)
-    return open_recording(path) if "wall_time" in _attributes(path) else None
+    head = Head.of(root)
+    head.check_same_run(attributes)
+    return open_recording(root) if head.finished else None
 
 
-def check_interrupted(path: Path, layouts: Mapping[str, Layout], attributes: Mapping[str, Any]) -> None:
-    """Refuse what is not an interrupted recording of the run with these attributes.
+@dataclass(frozen=True)
+class Head:
+    """What a recording says of itself, before any array is looked at.
 
-    Raises
-    ------
-    RecordingError
-        It is finished, damaged, of another run, or no recording.
+    Parameters
+    ----------
+    path
+        Its folder.
+    attributes
+        Of the whole recording.
+    known
+        Digests of its files; `None` in schema 1.
     """
-    stored = _attributes(path)
-    _check_schema(path, stored)
-    if "wall_time" in stored:
-        raise RecordingError(f"{path} is finished; open it, or choose another path")
-    if stored["fwsim_schema"] != SCHEMA:
-        raise RecordingError(
-            f"{path} was begun in schema {stored['fwsim_schema']}, and this fwsim writes {SCHEMA}; go on with the "
-            "version that began it, or choose another path"
-        )
-    check_same_run(path, attributes)
-    try:
-        group = zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False)
-        for name, each in layouts.items():
-            stored = _Stored(path / name, group[name])
-            shape = [size for axis, size in enumerate(stored.array.shape) if axis != each.axis or each.steps]
-            expected = [size for axis, size in enumerate(each.shape) if axis != each.axis or each.steps]
-            if (stored.dimensions, stored.dtype, shape) != (each.dimensions, each.dtype, expected):
-                raise RecordingError(f"{path} was begun with another record of {name}; give the same")
-    except RecordingError:
-        raise
-    except KeyError as error:
-        raise RecordingError(
-            f"{path} was begun with another record of {error.args[0]}: none; give the same, or another path"
-        ) from None
-    except Exception as error:
-        raise _damaged(path, error) from error
 
+    path: Path
+    attributes: dict[str, Any]
+    known: digests.Known | None
 
-def check_same_run(path: Path, attributes: Mapping[str, Any]) -> None:
-    """Refuse a recording of a run with other attributes than these.
+    @classmethod
+    def of(cls, path: Path) -> Head:
+        """Read it.
 
-    Raises
-    ------
-    RecordingError
-        They differ, or there is no recording.
-    """
-    stored = _attributes(path)
-    _check_schema(path, stored)
-    for name, value in attributes.items():
-        if name not in OF_THE_PROCESS and stored.get(name) != value:
-            short = f": {stored.get(name)!r}, now {value!r}" if len(str(value)) < 40 else ""
+        Raises
+        ------
+        RecordingError
+            It is no recording, one of a later schema, or damaged.
+        """
+        if not (path / "zarr.json").is_file() or (path / "zarr.json").is_symlink():
             raise RecordingError(
-                f"{path} was recorded with another {name}{short}; give the same, or another path"
+                f"{path} is not a recording; give the folder that a run was written to (an experiment's recording.zarr)"
             )
-
-
-def _attributes(path: Path) -> dict[str, Any]:
-    if not (path / "zarr.json").is_file():
-        raise RecordingError(
-            f"{path} is not a recording; give the folder that a run was written to (an experiment's recording.zarr)"
-        )
-    try:
-        return dict(zarr.open_group(path, mode="r", zarr_format=3, use_consolidated=False).attrs)
-    except Exception as error:
-        raise _damaged(path, error) from error
-
-
-class _Stored:
-    """A Zarr array that is valid along its streamed axis as far as its chunks are there."""
-
-    def __init__(self, path: Path, array: Any) -> None:
-        self.name, self.path, self.array = path.name, path, array
-        self.dtype, self.ndim, self.chunks = array.dtype, array.ndim, array.chunks
-        self.dimensions = tuple(array.metadata.dimension_names or ())
-        codecs = tuple(type(codec).__name__ for codec in array.metadata.codecs)
-        if self.dtype.kind not in "iuf" or len(self.dimensions) != self.ndim or codecs != CODECS:
+        metadata, content = read_object(path / "zarr.json")
+        attributes = metadata.get("attributes", {})
+        if (metadata.get("zarr_format"), metadata.get("node_type")) != (3, "group"):
+            raise RecordingError(f"{path} is not a recording (a group of Zarr format 3); open it with xarray")
+        if not isinstance(attributes, dict):
+            raise RecordingError(f"{path} is damaged: its attributes are no JSON object; {REMEDY}")
+        schema = _schema(path, attributes)
+        known = digests.known(path)
+        if known is None and schema > 1:
             raise RecordingError(
-                f"{path} was not written by a run (type, dimensions or codecs); open it with xarray"
+                f"{path} was not written by a run, or has lost its {digests.LIST}: there are no checksums; restore it, "
+                "or open it with xarray"
             )
-        if math.prod(self.chunks) * self.dtype.itemsize > LARGEST_CHUNK:
+        if known is not None and digests.digest(content) not in known.files.get("zarr.json", ()):
             raise RecordingError(
-                f"{path} declares chunks of {self.chunks}, larger than a run writes; do not trust it"
+                f"{path} is damaged: the checksum of zarr.json is not that of what was written; {REMEDY}"
             )
-        self.axis = self._streamed_axis()
-        self.shape = self._valid_shape()
+        if known is not None and not known.finished:
+            attributes = {name: value for name, value in attributes.items() if name not in AT_THE_END}
+        return cls(path, {**attributes, "fwsim_schema": schema}, known)
 
     @property
-    def streamed(self) -> str | None:
-        """The dimension along which it grew."""
-        return None if self.axis is None else self.dimensions[self.axis]
+    def schema(self) -> int:
+        """Number of its schema."""
+        return int(self.attributes["fwsim_schema"])
 
     @property
-    def complete(self) -> bool:
-        return self.shape == self.array.shape
+    def finished(self) -> bool:
+        """Whether the run came to its end; `wall_time` says so in schema 1, and of streamed runs alone."""
+        return "wall_time" in self.attributes if self.known is None else self.known.finished
 
-    def __getitem__(self, key: Any) -> np.ndarray:
-        try:
-            return self.array[key]
-        except Exception as error:
-            raise _damaged(self.path, error) from error
+    def check_same_run(self, attributes: Mapping[str, Any]) -> None:
+        """Refuse a recording of a run with other attributes than these.
 
-    def read(self) -> np.ndarray:
-        """All that is valid of one dimension, chunk by chunk, so that it is in memory only once."""
-        values, chunk = np.empty(self.shape, self.dtype), self.chunks[0]
-        for begin in range(0, len(values), chunk):
-            values[begin : begin + chunk] = self[begin : min(begin + chunk, len(values))]
-        return values
+        Raises
+        ------
+        RecordingError
+            They differ.
+        """
+        for name, value in attributes.items():
+            stored = self.attributes.get(name)
+            if name not in OF_THE_PROCESS and stored != value:
+                short = f": {stored!r}, now {value!r}" if len(str(value)) < 40 else ""
+                raise RecordingError(
+                    f"{self.path} was recorded with another {name}{short}; give the same, or another path"
+                )
 
-    def variable(self) -> xr.Variable:
-        """The array as a lazy variable; coordinates and single numbers are read at once."""
-        attributes = dict(self.array.attrs)
-        if self.ndim == 0:
-            return xr.Variable((), np.asarray(self[()]), attributes)
-        if self.dimensions == (self.name,):
-            return xr.Variable(self.dimensions, self.read(), attributes)
-        meta = np.empty((0,) * self.ndim, self.dtype)
-        data = dask.array.from_array(self, chunks=self.chunks, name=False, meta=meta)
-        return xr.Variable(self.dimensions, data, attributes)
+    def arrays(self) -> dict[str, Stored]:
+        """All arrays, in the order in which they were made.
 
-    def _streamed_axis(self) -> int | None:
-        for axis, dimension in enumerate(self.dimensions):
-            if dimension != self.name and dimension in ("time", "spike", f"{self.name}_time"):
-                return axis
-        return None
-
-    def _valid_shape(self) -> tuple[int, ...]:
-        """The shape as far as there are chunks, along the streamed axis or else the first."""
-        shape: tuple[int, ...] = self.array.shape
-        axis = self.axis or 0
-        counts = [math.ceil(size / chunk) for size, chunk in zip(shape, self.chunks)]
-        others = counts[:axis] + counts[axis + 1 :]
-        if math.prod(others) > MOST_CHUNKS:
-            raise RecordingError(
-                f"{self.path} declares shape {shape}, larger than a run writes; do not trust it"
+        Raises
+        ------
+        RecordingError
+            One of them is damaged, or not what a run writes.
+        """
+        if self.known is None:
+            names = sorted(e.name for e in os.scandir(self.path) if e.is_dir(follow_symlinks=False))
+            return {name: Stored(self.path / name, None) for name in names}
+        names = [name.split("/")[0] for name in self.known.files if name.count("/") == 1]
+        files: dict[str, dict[str, tuple[str, ...]]] = {name: {} for name in names}
+        for name, allowed in self.known.files.items():
+            folder, _, key = name.partition("/")
+            if key:
+                files[folder][key] = allowed
+        last = self.known.last
+        return {
+            name: Stored(
+                self.path / name, each, finished=self.finished, last=last.partition("/") if last else None
             )
-        if math.prod(shape) == 0:
-            return shape
-        present = {entry.name for entry in os.scandir(self.path)}
-        if not shape:
-            return shape if self._key(()) in present else (0,)
-
-        def there(position: int) -> bool:
-            places = itertools.product(*map(range, others))
-            return all(self._key((*p[:axis], position, *p[axis:])) in present for p in places)
-
-        chunks = next(position for position in itertools.count() if not there(position))
-        valid = min(shape[axis], chunks * self.chunks[axis])
-        return (*shape[:axis], valid, *shape[axis + 1 :])
-
-    def _key(self, position: tuple[int, ...]) -> str:
-        return self.array.metadata.encode_chunk_key(position)
+            for name, each in files.items()
+            if not (last == f"{name}/zarr.json" and len(each) == len(each["zarr.json"]) == 1)
+        }
 
 
-def _arrays(path: Path, group: zarr.Group, finished: bool) -> dict[str, _Stored]:
-    """All arrays; of an unfinished run those that were there from the start, since the others may be half written."""
-    folders = [entry.name for entry in os.scandir(path) if entry.is_dir()]
-    if finished:
-        return {name: _Stored(path / name, group[name]) for name in folders}
-    begun = {
-        name: _Stored(path / name, group[name]) for name in folders if (path / name / "zarr.json").exists()
-    }
-    dimensions = {
-        dimension for stored in begun.values() if stored.streamed for dimension in stored.dimensions
-    }
-    return {name: stored for name, stored in begun.items() if stored.streamed or name in dimensions}
-
-
-def _dataset(kept: dict[str, _Stored], attributes: dict[str, Any]) -> xr.Dataset:
-    finished = "wall_time" in attributes
+def _dataset(head: Head) -> xr.Dataset:
+    kept = head.arrays()
+    by_xarray = head.known is None and any(each.declared.by_xarray for each in kept.values())
+    if head.finished or by_xarray:
+        for stored in kept.values():
+            if not by_xarray:
+                stored.check_complete()
+        return _coordinated({name: each.variable() for name, each in kept.items()}, head.attributes)
+    # Of an unfinished run only what was there from the start counts, since the others may be half written.
+    dimensions = {name for stored in kept.values() if stored.streamed for name in stored.dimensions}
+    kept = {name: stored for name, stored in kept.items() if stored.streamed or name in dimensions}
     for stored in kept.values():
-        if stored.axis is None and not stored.complete:
-            raise RecordingError(
-                f"{stored.path} is damaged: chunks are missing; restore it from a copy or run again"
-            )
+        if stored.axis is None:
+            stored.check_complete()
     growing = [stored for stored in kept.values() if stored.streamed]
-    limit = min((_first_missing(stored, kept, finished) for stored in growing), default=math.inf)
+    limit = min((_first_missing(stored, kept) for stored in growing), default=math.inf)
     valid = {}
     if limit < math.inf:
         for dimension in {stored.streamed for stored in growing}:
             valid[dimension] = slice(0, int(np.searchsorted(_times(dimension, kept), limit)))
     variables = {name: stored.variable().isel(valid, missing_dims="ignore") for name, stored in kept.items()}
-    return xr.Dataset(variables, attrs={**attributes, "valid_steps": _steps_before(limit, attributes)})
+    attributes = {**head.attributes, "valid_steps": _steps_before(limit, head.attributes)}
+    return _coordinated(variables, attributes)
 
 
-def _times(dimension: str | None, kept: dict[str, _Stored]) -> np.ndarray:
+def _coordinated(variables: dict[str, xr.Variable], attributes: Mapping[str, Any]) -> xr.Dataset:
+    """Dataset whose coordinates are those that were coordinates before it was stored."""
+    attributes = dict(attributes)
+    told = [attributes.pop("coordinates", "")]
+    for variable in variables.values():
+        told.append(variable.attrs.pop("coordinates", ""))
+        variable.attrs.pop("_FillValue", None)
+    names = {name for each in told if isinstance(each, str) for name in each.split()}
+    run = xr.Dataset({name: restored(each) for name, each in variables.items()}, attrs=attributes)
+    return run.set_coords(names & set(variables))
+
+
+def _times(dimension: str | None, kept: dict[str, Stored]) -> np.ndarray:
     """Times of the samples along a streamed dimension, s."""
     stored = kept["spike_time" if dimension == "spike" else str(dimension)]
     return stored.read()
 
 
-def _first_missing(stored: _Stored, kept: dict[str, _Stored], finished: bool) -> float:
+def _first_missing(stored: Stored, kept: dict[str, Stored]) -> float:
     """Time of the first sample that may be missing, s."""
     length = stored.shape[stored.axis or 0]
     if stored.streamed != "spike":
         return math.inf if stored.complete else float(_times(stored.streamed, kept)[length])
-    if finished and stored.complete:
-        return math.inf
     # Spikes of an unfinished run end anywhere: the last one that is there may have lost its neighbours.
     times = _times("spike", kept)[:length]
     return float(times[-1]) if len(times) else -math.inf
 
 
-def _steps_before(limit: float, attributes: dict[str, Any]) -> int:
+def _steps_before(limit: float, attributes: Mapping[str, Any]) -> int:
     if limit == math.inf:
         return int(attributes["steps"])
     steps = math.ceil(max(limit, 0.0) / attributes["dt"] - 1e-6) - 1 - attributes["first_step"]
     return max(0, steps)
 
 
-def _check_schema(path: Path, attributes: dict[str, Any]) -> None:
-    schema = attributes.get("fwsim_schema")
+def _schema(path: Path, attributes: Mapping[str, Any]) -> int:
+    """Number of the schema; recordings that experiments made themselves did not say it in schema 1."""
+    schema = attributes.get("fwsim_schema", 1 if "experiment_configuration" in attributes else None)
     if schema is None:
         raise RecordingError(
             f"{path} is not a recording by fwsim (no fwsim_schema); open it with xarray instead"
         )
     if type(schema) is not int or schema not in (*RENAMED, SCHEMA):
         raise RecordingError(
-            f"{path} has schema {schema!r} and this fwsim reads 1 to {SCHEMA}; use the version that wrote it"
+            f"{path} has schema {schema!r:.40} and this fwsim reads 1 to {SCHEMA}; use the version that wrote it"
         )
-
-
-def _damaged(path: Path, error: Exception) -> RecordingError:
-    reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return RecordingError(f"{path} is damaged: {reason}; restore it from a copy or run again")
+    return schema

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
@@ -12,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from fwsim.errors import ConfigError, RecordingError, ShapeError, choice
+from fwsim.paths import local_path
 from fwsim.recording.extent import Extent
 from fwsim.recording.layout import Layout, layout
 from fwsim.recording.memory import MemoryStore, check_memory
@@ -42,6 +44,8 @@ class Recorder:
         Folder to write, which must not exist yet. `None`: keep in memory.
     resume
         Go on with an interrupted recording of the same run that is in `to`, if there is one.
+    overwrite
+        Replace a recording that is in `to`, once the new one is whole.
 
     Attributes
     ----------
@@ -78,11 +82,9 @@ class Recorder:
         variables: Mapping[str, Variable] | None = None,
         to: str | PathLike[str] | None = None,
         resume: bool = False,
+        overwrite: bool = False,
     ) -> None:
-        if resume and to is None:
-            raise ConfigError(
-                "resume=True has nothing to go on with; give to=, the folder of the interrupted run"
-            )
+        path = self._path = destination(to, resume=resume, overwrite=overwrite)
         self._began = time.monotonic()
         self._extent = extent
         self._variables = {**VARIABLES, **(variables or {})}
@@ -107,7 +109,7 @@ class Recorder:
             "first_step": extent.first_step,
         }
         self.resumed: dict[str, np.ndarray] = {}
-        self._store = self._opened(to, resume, axes, described)
+        self._store = self._opened(path, resume, overwrite, axes, described)
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -159,6 +161,30 @@ class Recorder:
         """Wait for what is being written in the background, also where a run was stopped."""
         self._store.wait()
 
+    def close(self) -> None:
+        """Let go of the folder after a run was stopped, so that it can be gone on with; `finish` does it too."""
+        self._store.close()
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def take_up(self, resume: Callable[[Mapping[str, np.ndarray]], None]) -> None:
+        """Hand the state of the last checkpoint to what goes on from it.
+
+        Raises
+        ------
+        RecordingError
+            The checkpoint is of another version, and does not fit.
+        """
+        from fwsim.recording import checkpoints
+
+        assert self._path is not None
+        with checkpoints.understood(self._path):
+            resume(self.resumed)
+
     def finish(self, state: Mapping[str, np.ndarray | int] | None = None) -> xr.Dataset:
         """Store the final state and give the recording.
 
@@ -193,28 +219,42 @@ class Recorder:
 
     def _opened(
         self,
-        to: str | PathLike[str] | None,
+        path: Path | None,
         resume: bool,
+        overwrite: bool,
         axes: dict[str, xr.Variable],
         described: dict[str, str | int | float],
     ) -> MemoryStore | ZarrStore:
         layouts = {each.name: each for each in self._layouts}
-        if to is None:
+        if path is None:
             return MemoryStore(layouts, axes, described)
+        from fwsim.recording import checkpoints
         from fwsim.recording.folder import ZarrStore
+        from fwsim.recording.places import Place
 
-        path = Path(to)
-        if not (resume and path.exists()):
-            return ZarrStore.create(path, layouts, axes, described)
-        store, kept = ZarrStore.resume(path, layouts, described)
+        if not (resume and os.path.lexists(path)):
+            return ZarrStore.create(Place.of(path, overwrite=overwrite), layouts, axes, described)
+        store, kept = ZarrStore.resume(Place(path, path), layouts, described)
         if not kept:
             return store
+        try:
+            with checkpoints.understood(path):
+                self._take_up(kept)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def _take_up(self, kept: Mapping[str, np.ndarray]) -> None:
+        """Go on from what a checkpoint kept."""
+        counts = {name: int(count) for name, count in _under("count", kept).items()}
+        if counts.keys() != self._given.keys():
+            raise ValueError(f"it counts samples of {', '.join(counts) or 'nothing'}")
         self.resumed = _under("state", kept)
         self._began -= float(kept["elapsed"])
-        self._counts = {name: int(count) for name, count in _under("count", kept).items()}
+        self._counts = counts
         for name, stream in self._streams.items():
             stream.resume(_under(f"open/{name}", kept))
-        return store
 
     def _unfinished(self) -> dict[str, np.ndarray]:
         """What a resumed recorder needs besides the store's buffers."""
@@ -250,19 +290,50 @@ class Recorder:
 
     def _coordinate(self, dimension: str, size: int) -> xr.Variable:
         meaning = COORDINATES.get(dimension, Variable((dimension,), "1", dimension.replace("_", " ")))
-        values = np.asarray(self._values.get(dimension, np.arange(size)), dtype=meaning.dtype)
+        values = np.array(self._values.get(dimension, np.arange(size)), dtype=meaning.dtype)
         if values.shape != (size,):
             raise ShapeError(f"coordinate {dimension} has shape {list(values.shape)}; give {[size]}")
         return xr.Variable(dimension, values, meaning.attributes)
 
     def _final(self, name: str, value: np.ndarray | int) -> xr.Variable:
         choice("state", name, tuple(self._variables))
-        variable, values = self._variables[name], np.asarray(value)
+        variable, values = self._variables[name], np.array(value)
         dimensions = tuple(d for d in variable.dimensions if d not in STREAMED)
         if values.ndim != len(dimensions):
             raise ShapeError(f"final {name} has shape {list(values.shape)}; give [{', '.join(dimensions)}]")
         attributes = {**variable.attributes, "long_name": f"final {variable.long_name}"}
         return xr.Variable(dimensions, values, attributes)
+
+
+def destination(to: str | PathLike[str] | None, *, resume: bool, overwrite: bool) -> Path | None:
+    """Absolute path of the folder to write, checked before any work is done; `None` where nothing is written.
+
+    Raises
+    ------
+    ConfigError
+        It is no path on this machine, or the options contradict each other.
+    RecordingError
+        Something is there already.
+    """
+    for name, given in (("resume", resume), ("overwrite", overwrite)):
+        if not isinstance(given, bool):
+            raise ConfigError(f"{name}={given!r} is not allowed; give True or False")
+    if resume and overwrite:
+        raise ConfigError("resume=True goes on with what is there and overwrite=True replaces it; give one")
+    if to is None:
+        if resume or overwrite:
+            raise ConfigError(
+                "resume=True has nothing to go on with; give to=, the folder of the interrupted run"
+                if resume
+                else "overwrite=True has nothing to replace; give to=, the folder of a recording"
+            )
+        return None
+    path = local_path(to, "to", new=True)
+    if not resume:
+        from fwsim.recording.places import Place
+
+        Place.of(path, overwrite=overwrite)
+    return path
 
 
 def _check_names(layouts: Sequence[Layout]) -> None:

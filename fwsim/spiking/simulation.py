@@ -40,6 +40,7 @@ def simulate(
     every: int = 1,
     to: str | PathLike[str] | None = None,
     resume: bool = False,
+    overwrite: bool = False,
     seed: int = 0,
     progress: Progress = None,
 ) -> xr.Dataset:
@@ -70,6 +71,8 @@ def simulate(
         Folder to write while running, which must not exist yet; `None` keeps the recording in memory.
     resume
         Go on with an interrupted run in `to`, if there is one, as `fwsim.simulate` does.
+    overwrite
+        Replace the recording that is in `to`, once the new one is whole; anything else there is refused.
     seed
         Of synapses, delays, initial potentials and noise. Results differ between Brian2's targets.
     progress
@@ -88,9 +91,11 @@ def simulate(
         A potential became NaN or infinite.
     """
     from fwsim.recording import Extent, Recorder, as_records, finished, provenance
+    from fwsim.recording.recorder import destination
 
     whole("seed", seed)
     check_progress(progress)
+    path = destination(to, resume=resume, overwrite=overwrite)
     feed, signal, steps = _source(circuit, drive, hold, steps, trials)
     records = as_records(record, recordable(circuit))
     if [each.variable for each in records].count("rate") > 1:
@@ -103,7 +108,7 @@ def simulate(
         attributes = provenance(circuit.configuration(), seed=seed, device="cpu", dtype="float64")
         attributes["brian2_target"] = b.prefs.codegen.target
         attributes["inputs_sha256"] = hashlib.sha256(np.ascontiguousarray(signal).data).hexdigest()
-        if resume and to is not None and (ended := finished(to, attributes)) is not None:
+        if resume and path is not None and (ended := finished(path, attributes)) is not None:
             return ended
         assembly = build(circuit, signal, hold=hold, seed=seed)
         recorder = Recorder(
@@ -111,19 +116,18 @@ def simulate(
             Extent(steps, circuit.dt, sizes, every, "float32"),
             attributes=attributes,
             variables=_variables(circuit),
-            to=to,
+            to=path,
             resume=resume,
+            overwrite=overwrite,
         )
-        if feed is not None:
-            _call_every(b, assembly, 1, feed.into(assembly), order=-1)
-        sampler = Sampler(assembly, recorder, steps)
-        if recorder.resumed:
-            sampler.resume(recorder.resumed)
-        try:
+        with recorder:
+            if feed is not None:
+                _call_every(b, assembly, 1, feed.into(assembly), order=-1)
+            sampler = Sampler(assembly, recorder, steps)
+            if recorder.resumed:
+                recorder.take_up(sampler.resume)
             _run(b, assembly, sampler, steps, progress)
-        finally:
-            recorder.wait()
-    return recorder.finish({"potential": by_trial(assembly, np.array(assembly.neurons.v))})
+            return recorder.finish({"potential": by_trial(assembly, np.array(assembly.neurons.v))})
 
 
 def _source(

@@ -85,12 +85,6 @@ class Run:
         self.check(self.recording_path.name, quick=True)
         from fwsim.recording import open_recording
 
-        if self.manifest.get("recording") == "whole":
-            import xarray as xr
-
-            from fwsim.recording.older import up_to_date
-
-            return up_to_date(xr.open_zarr(self.recording_path.absolute(), consolidated=False))
         return open_recording(self.recording_path)
 
     def differences(self, part: str = "", *, quick: bool = False) -> list[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
@@ -14,6 +12,8 @@ from typing import Any
 import numpy as np
 import zarr
 
+from fwsim.recording import arrays
+from fwsim.recording.whole import writing
 from fwsim.study import sweep_layout
 from fwsim.study.config import unit_of
 from fwsim.study.experiment import Experiment
@@ -40,9 +40,13 @@ def assemble(
     values is as long as the longest. A variable has all dimensions that it has at any point, and length one along those
     that a point lacks. What a point lacks is NaN (and empty for texts).
     """
-    draft = path.with_name(path.name + ".part")
-    shutil.rmtree(draft, ignore_errors=True)
-    group = zarr.open_group(draft, mode="w", zarr_format=3)
+    with writing(path) as group:
+        _assemble(group, space, described, ended, attributes)
+
+
+def _assemble(
+    group: zarr.Group, space: Space, described: Described, ended: Ended, attributes: Mapping[str, Any]
+) -> None:
     stored = [(point, each) for point, each in ended if isinstance(each, Stored)]
     recorded = sweep_layout.recorded_names(each for _, each in stored)
     renamed = sweep_layout.free_names(recorded, space.parameters)
@@ -76,7 +80,7 @@ def assemble(
             types[own] = recorded_type.str
         array = _create(group, own, layout, (*space.dimensions, *dims), attrs)
         for where, block in _blocks(name, dims, stored, grids, space, layout):
-            array[where] = block
+            array[where] = arrays.numbers(block)
     shared = _shared([each.attributes for each in recordings])
     details = [sweep_layout.details(each, every, grids, shared) for each in recordings]
     _write_points(group, space, ended)
@@ -85,8 +89,9 @@ def assemble(
             group, space, [(point, each) for (point, _), each in zip(stored, details, strict=True)]
         )
     layout_of_all = sweep_layout.common_layout(space.axes, renamed, valued, types)
-    group.attrs.update({**shared, **attributes, LAYOUT: layout_of_all, "coordinates": " ".join(coordinates)})
-    os.replace(draft, path)
+    group.attrs.update(
+        {**arrays.plain(shared), **attributes, LAYOUT: layout_of_all, "coordinates": " ".join(coordinates)}
+    )
 
 
 def _same(name: str, having: Sequence[Stored]) -> np.ndarray | None:
@@ -194,20 +199,13 @@ def _write(
 ) -> None:
     dtype = np.dtype(np.dtypes.StringDType()) if values.dtype.kind in "UT" else values.dtype
     layout = Layout(values.shape, chunks(values.shape, dtype.itemsize), dtype)
-    _create(group, name, layout, dims, attrs)[...] = values.astype(dtype)
+    _create(group, name, layout, dims, attrs)[...] = arrays.numbers(values.astype(dtype))
 
 
 def _create(
     group: zarr.Group, name: str, layout: Layout, dims: tuple[str, ...], attrs: Mapping[str, Any]
 ) -> zarr.Array:
-    return group.create_array(
-        name,
-        shape=layout.shape,
-        dtype=layout.dtype,
-        chunks=layout.chunks,
-        dimension_names=dims,
-        attributes=dict(attrs),
-    )
+    return arrays.create(group, name, layout.shape, layout.chunks, layout.dtype, dims, attrs)
 
 
 def _shared(attributes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

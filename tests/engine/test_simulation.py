@@ -1,6 +1,7 @@
 """Recordings of the engine: schema, attention, memory, streams, states, errors."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import xarray as xr
@@ -180,7 +181,30 @@ def test_progress_is_called():
         ({"drive": lambda start, stop: torch.zeros(1, 1, 4), "steps": 3}, fw.ShapeError, "drive"),
         ({"drive": inputs() / 0}, fw.ConfigError, "NaN"),
         ({"drive": inputs(), "every": 0}, fw.ConfigError, "every"),
-        ({"drive": inputs().numpy()}, fw.ConfigError, "drive is a ndarray"),
+        ({"drive": inputs() + 0j}, fw.ConfigError, "drive is torch.complex128; give real"),
+        ({"drive": inputs().to_sparse()}, fw.ConfigError, "layout torch.sparse_coo"),
+        ({"drive": inputs().numpy() + 0j}, fw.ConfigError, "complex128, not real numbers"),
+        ({"drive": inputs().numpy().astype(str)}, fw.ConfigError, "not real numbers"),
+        ({"drive": inputs().numpy().astype(object)}, fw.ConfigError, "object, not real numbers"),
+        ({"drive": "x", "steps": 3}, fw.ConfigError, "drive is a str"),
+        ({"drive": [[[1.0, 2.0]], [[1.0]]]}, fw.ShapeError, "different lengths"),
+        ({"drive": inputs().numpy()[0]}, fw.ShapeError, "input=4"),
+        ({"drive": np.ma.masked_less(inputs().numpy(), 0)}, fw.ConfigError, "masked"),
+        ({"drive": xr.Dataset()}, fw.ConfigError, "give one of its variables"),
+        (
+            {"drive": xr.DataArray(inputs().numpy(), dims=("time", "trial", "input"))},
+            fw.ShapeError,
+            r"dimensions \(time, trial, input\); give \(trial, time, input\)",
+        ),
+        ({"drive": pd.DataFrame({name: ["x"] for name in "abcd"})}, fw.ConfigError, "not real numbers"),
+        ({"drive": inputs(), "overwrite": True}, fw.ConfigError, "nothing to replace"),
+        ({"drive": inputs(), "to": "x", "overwrite": 1}, fw.ConfigError, "overwrite=1"),
+        ({"drive": inputs(), "to": "x", "overwrite": True, "resume": True}, fw.ConfigError, "give one"),
+        ({"drive": inputs(), "to": "s3://bucket/x"}, fw.ConfigError, "not on this machine"),
+        ({"drive": inputs(), "to": "a::b"}, fw.ConfigError, "not on this machine"),
+        ({"drive": inputs(), "to": ""}, fw.ConfigError, "is no path"),
+        ({"drive": inputs(), "to": "."}, fw.ConfigError, "current folder"),
+        ({"drive": inputs(), "to": 3}, fw.ConfigError, "is no path"),
         ({"drive": lambda start, stop: None, "steps": 3}, fw.ConfigError, "NoneType"),
         ({"drive": inputs(), "device": "gpu"}, fw.ConfigError, "device='gpu'"),
         ({"drive": inputs(), "device": "cuda:7"}, fw.ConfigError, "cuda:7"),

@@ -136,14 +136,30 @@ def check_prefix(part, whole):
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_a_missing_chunk_ends_what_is_valid(tmp_path):
-    whole = record(tmp_path / "run.zarr").load()
-    (tmp_path / "run.zarr" / "hidden" / "c.0.2.0").unlink()
+def test_what_was_not_written_ends_what_is_valid_and_what_was_lost_is_an_error(tmp_path):
+    whole = record()
+    recorder = record(tmp_path / "run.zarr", until=300)
+    recorder.close()
+    path = tmp_path / "run.zarr" / "hidden"
+    length = zarr.open_array(path).chunks[1] * 2
+    journal = tmp_path / "run.zarr" / "journal.sha256"
+    later = sorted(path.glob("c.*"), key=lambda each: int(each.name.split(".")[2]))[2:]
+    for (
+        chunk
+    ) in later:  # as if the run had been killed before it wrote the third chunk, and after it announced it
+        chunk.unlink()
+    lines = [line for line in journal.read_text().splitlines() if "hidden/c" not in line or line[-3] in "01"]
+    announced = next(
+        line for line in journal.read_text().splitlines() if line.endswith(f"hidden/{later[0].name}")
+    )
+    journal.write_text("\n".join([*lines, announced, announced[:30]]))
     part = open_recording(tmp_path / "run.zarr")
-    length = zarr.open_array(tmp_path / "run.zarr" / "hidden").chunks[1] * 2
     assert part.valid_steps == length
     np.testing.assert_array_equal(part.hidden, whole.hidden[:, :length])
     np.testing.assert_array_equal(part.memory_time, whole.memory_time[: length // 10])
+    (path / "c.0.1.0").unlink()
+    with pytest.raises(RecordingError, match=r"hidden is damaged: 1 of its files are missing.*c\.0\.1\.0"):
+        open_recording(tmp_path / "run.zarr")
 
 
 PEAK = """

@@ -1,5 +1,6 @@
 """Whatever lies on the disk gives a recording or one clear line."""
 
+import itertools
 import json
 import shutil
 import time
@@ -136,34 +137,36 @@ def test_a_killed_start_is_no_recording(copy):
     refused(copy, "not a recording by fwsim")
 
 
-def test_a_killed_finish_has_no_final_state(copy):
-    attributes = json.loads((copy / "zarr.json").read_text())["attributes"]
-    del attributes["wall_time"]
-    change(copy / "zarr.json", attributes=attributes)
-    (copy / "final_hidden" / "zarr.json").unlink()
-    run = open_recording(copy)
-    assert not [name for name in run.variables if name.startswith("final_")]
-    assert "hidden" in run
-
-
-def test_a_finish_killed_at_a_coordinate_is_an_unfinished_run(tmp_path):
+@pytest.mark.parametrize("stop", [*range(0, 16, 2), 40])
+def test_a_killed_finish_is_an_unfinished_run_until_the_digests_are_listed(tmp_path, monkeypatch, stop):
+    """Killed at any file that `finish` writes, the run has all of its steps and no final state."""
     extent = Extent(3, 1.0, {"trial": 1, "unit": 2})
     recorder = Recorder(["hidden"], extent, to=tmp_path / "run.zarr")
     recorder.write("hidden", np.ones((1, 3, 2)))
-    recorder.finish({"memory": np.ones((1, 1, 2, 2))})
-    attributes = json.loads((tmp_path / "run.zarr" / "zarr.json").read_text())["attributes"]
-    del attributes["wall_time"]
-    change(tmp_path / "run.zarr" / "zarr.json", attributes=attributes)
-    (tmp_path / "run.zarr" / "post" / "c.0").unlink()
-    (tmp_path / "run.zarr" / "pre" / "zarr.json").unlink()
+    put, count = zarr.storage._local._put, itertools.count()
+
+    def killed(*given, **options):
+        if next(count) > stop:
+            raise RuntimeError("killed")
+        return put(*given, **options)
+
+    monkeypatch.setattr("zarr.storage._local._put", killed)
+    try:
+        recorder.finish({"memory": np.ones((1, 1, 2, 2))})
+    except RuntimeError:
+        recorder.close()
+    else:
+        assert (tmp_path / "run.zarr" / "digests" / "zarr.json").exists()
+        return
     run = open_recording(tmp_path / "run.zarr")
     assert set(run.variables) == {"hidden", "trial", "time", "unit"}
     assert run.valid_steps == 3
+    assert "wall_time" not in run.attrs
 
 
-def test_left_over_partial_files_do_not_count(copy):
+def test_a_chunk_that_is_a_left_over_is_missing(copy):
     (copy / "hidden" / "c.0.1.0").rename(copy / "hidden" / "c.0.1.d41d8cd9.partial")
-    assert open_recording(copy).valid_steps < 100
+    refused(copy, "hidden is damaged: 1 of its files")
 
 
 def fuzz(stored, folder_, data):

@@ -1,0 +1,109 @@
+"""Inputs of a run in whatever form a user has them: as the tensor that a network takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fwsim.batches import moved
+from fwsim.engine import checks
+from fwsim.errors import ConfigError, ShapeError
+
+ENDS = (("trial", "batch"), ("time", "step"), ("input", "unit", "channel"))
+"""How the names of the three axes of a DataArray may end."""
+
+
+def as_drive(name: str, given: Any, like: Tensor, channels: int, axis: str, *, copy: bool = False) -> Tensor:
+    """Tensor `[batch, time, channels]` of the dtype and device of `like`.
+
+    Parameters
+    ----------
+    name
+        What messages call it.
+    given
+        A tensor, an array, nested lists, an `xarray.DataArray` whose dimensions are named in this order, or a
+        `pandas.DataFrame [time, channels]` for a single trial; of whole numbers, truth values or floats of any width.
+    copy
+        Whether what the caller does to it later must not matter.
+
+    Raises
+    ------
+    ConfigError
+        It holds no numbers, or one that is NaN, infinite or too large for the network's dtype.
+    ShapeError
+        Its shape is another, or its dimensions have other names.
+    """
+    x = _dense(name, given) if isinstance(given, Tensor) else _from_array(name, given, axis)
+    checks.sequence(name, x, channels, axis)
+    converted = x.to(like.dtype, copy=copy)
+    if x.dtype != like.dtype and not bool(converted.isfinite().all()):
+        raise ConfigError(
+            f"{name} has numbers too large for {like.dtype}; scale them, or convert the network: net.double()"
+        )
+    return moved(converted, like.device)
+
+
+def _dense(name: str, given: Tensor) -> Tensor:
+    if given.layout is not torch.strided or given.is_quantized:
+        raise ConfigError(f"{name} is a tensor of layout {given.layout}; give a dense one: {name}.to_dense()")
+    if given.is_complex():
+        raise ConfigError(f"{name} is {given.dtype}; give real numbers")
+    return given.detach()
+
+
+def _from_array(name: str, given: Any, axis: str) -> Tensor:
+    values = _array(name, given, axis)
+    if values.dtype.kind not in "biuf":
+        raise ConfigError(f"{name} is {values.dtype}, not real numbers; give an array [batch, time, {axis}]")
+    if values.dtype.kind == "f" and values.dtype.itemsize in (2, 4):
+        kind: type = np.float32
+    else:
+        kind = np.float64
+    # A copy where torch could not use the memory: read-only, with negative strides, in another byte order.
+    values = np.require(values, kind, ["C", "W"])
+    return torch.from_numpy(values)
+
+
+def _array(name: str, given: Any, axis: str) -> np.ndarray:
+    module = type(given).__module__.partition(".")[0]
+    if module == "xarray":
+        return _labelled(name, given, axis)
+    if module == "pandas":
+        return _table(name, given, axis)
+    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
+        raise ConfigError(f"{name} has masked entries; fill them: {name}.filled(0)")
+    if not isinstance(given, (list, tuple)) and not hasattr(given, "__array__"):
+        raise ConfigError(
+            f"{name} is a {type(given).__name__}; give numbers [batch, time, {axis}] as a tensor, an array or lists"
+        )
+    try:
+        return np.asarray(given)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ShapeError(
+            f"{name} has rows of different lengths, or no numbers; give [batch, time, {axis}]"
+        ) from error
+
+
+def _labelled(name: str, given: Any, axis: str) -> np.ndarray:
+    """Values of a DataArray, whose dimensions say which is which."""
+    if not hasattr(given, "dims") or hasattr(given, "data_vars"):
+        raise ConfigError(f"{name} is a {type(given).__name__}; give one of its variables, a DataArray")
+    dims = [str(dim) for dim in given.dims]
+    unnamed = all(dim.startswith("dim_") for dim in dims)
+    if len(dims) == 3 and not unnamed and not all(map(str.endswith, dims, ENDS)):
+        raise ShapeError(
+            f"{name} has dimensions ({', '.join(dims)}); give (trial, time, {axis}) by these names in this order: "
+            f"transpose(...), rename(...)"
+        )
+    return np.asarray(given.values)
+
+
+def _table(name: str, given: Any, axis: str) -> np.ndarray:
+    """Values of a DataFrame, one trial."""
+    values = given.to_numpy()
+    if values.ndim != 2:
+        raise ShapeError(f"{name} is a {type(given).__name__}; give a DataFrame [time, {axis}] or an array")
+    return values[None]

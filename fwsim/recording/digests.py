@@ -1,0 +1,209 @@
+"""Which bytes every file of a recording has: written down before the file, checked whenever the file is read.
+
+While a recording is being written its journal takes a line for each file, in the form of `sha256sum`, before the file
+gets this content. At the end all digests are written as one list, which makes the recording a finished one, and the
+journal goes. The list is a group of the Zarr hierarchy, so that other programs find nothing foreign in the folder. A
+file is right if it has one of the contents that were announced for its place; so chunks that change places, or come
+from another recording, are noticed like any other damage.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from fwsim.errors import RecordingError
+from fwsim.recording import plain_files
+from fwsim.recording.plain_files import REMEDY
+
+GROUP, JOURNAL = "digests", "journal.sha256"
+LIST = f"{GROUP}/zarr.json"
+_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+
+
+def digest(content: bytes | memoryview) -> str:
+    """SHA-256 of a file's content."""
+    return hashlib.sha256(content).hexdigest()
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the files of a recording.
+
+    Parameters
+    ----------
+    files
+        Path within the recording → the contents it may have, by their digests; the last announced is last.
+    finished
+        Whether they are from the list of a finished recording.
+    """
+
+    files: dict[str, tuple[str, ...]]
+    finished: bool
+
+    @property
+    def last(self) -> str | None:
+        """The file that was announced last, which a kill may have kept from being written."""
+        return next(reversed(self.files), None) if not self.finished else None
+
+
+def known(folder: Path) -> Known | None:
+    """Digests of a recording, finished or not; `None` where there are none.
+
+    Raises
+    ------
+    RecordingError
+        They are damaged.
+    """
+    journal = _journal(folder) if os.path.lexists(folder / JOURNAL) else None
+    if not os.path.lexists(folder / GROUP):
+        return None if journal is None else Known(journal, finished=False)
+    listed = listed_digests(folder)
+    # Beside the list there is a journal only where something is added to a finished recording.
+    announced = journal or {}
+    return Known({name: (*announced.get(name, ()), one) for name, one in listed.items()}, finished=True)
+
+
+def listed_digests(folder: Path) -> dict[str, str]:
+    """Path → SHA-256 of every file of a finished recording but the list itself, as the list says.
+
+    Raises
+    ------
+    RecordingError
+        There is no list, or it is damaged.
+    """
+    path = folder / LIST
+    content, _ = plain_files.read_object(path)
+    attributes = content.get("attributes")
+    listed = attributes.get("sha256") if isinstance(attributes, dict) else None
+    if not isinstance(listed, dict) or attributes.get("sha256_of_list") != _of_list(listed):  # type: ignore[union-attr]
+        raise RecordingError(f"{path} is damaged: its checksum is another; {REMEDY}")
+    for name, one in listed.items():
+        if not _LINE.fullmatch(f"{one}  {name}") or not _inside(name):
+            raise RecordingError(f"{path} is damaged: {name!r} is no file of a recording; {REMEDY}")
+    return listed
+
+
+def seal(folder: Path, files: Mapping[str, str]) -> None:
+    """Write the list of digests, in one step; the recording is finished with it."""
+    attributes = {"sha256": dict(files), "sha256_of_list": _of_list(files)}
+    content = {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
+    (folder / GROUP).mkdir(exist_ok=True)
+    draft = folder / f"{LIST}.partial"
+    draft.write_text(json.dumps(content, indent=2))
+    os.replace(draft, folder / LIST)
+
+
+def being_written(folder: Path) -> bool:
+    """Whether a run is writing the recording now."""
+    try:
+        Journal(folder, new=False).close()
+    except RecordingError:
+        return os.path.lexists(folder / JOURNAL)
+    except OSError:
+        return False
+    return False
+
+
+@dataclass(eq=False)
+class Journal:
+    """The journal of a recording that is being written; whoever has it open is the only one who writes.
+
+    Parameters
+    ----------
+    folder
+        Of the recording; it may be renamed.
+    new
+        Whether it begins here.
+
+    Attributes
+    ----------
+    files
+        Path → digest that was announced last.
+
+    Raises
+    ------
+    RecordingError
+        Another process, or another call in this one, is writing the recording; or it came to its end.
+    """
+
+    folder: Path
+    new: bool = True
+    files: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        if self.new:
+            flags |= os.O_CREAT
+        try:
+            handle = os.open(self.folder / JOURNAL, flags, 0o666)
+        except FileNotFoundError:
+            raise RecordingError(f"{self.folder} is finished; open it, or choose another path") from None
+        self._file: IO[bytes] = os.fdopen(handle, "ab", buffering=0)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise RecordingError(
+                f"{self.folder} is being written by another run; wait for it, or stop it first"
+            ) from None
+
+    def announce(self, name: str, one: str) -> None:
+        """Write down that a file is going to have the content of this digest."""
+        self._file.write(f"{one}  {name}\n".encode())
+        self.files.pop(name, None)
+        self.files[name] = one
+
+    def forget(self, prefix: str) -> None:
+        """Leave out the files below a folder, which is removed."""
+        for name in [name for name in self.files if name.startswith(f"{prefix}/")]:
+            del self.files[name]
+
+    def take_up(self, files: Mapping[str, str]) -> None:
+        """Go on with files that are there; what a kill left of a last line goes."""
+        self.files = dict(files)
+        content = plain_files.read(self.folder / JOURNAL)
+        os.truncate(self._file.fileno(), content.rfind(b"\n") + 1)
+
+    def finish(self) -> None:
+        """Write the list of digests; the journal goes."""
+        seal(self.folder, self.files)
+        (self.folder / JOURNAL).unlink(missing_ok=True)
+        self.close()
+
+    def close(self) -> None:
+        """Let others write."""
+        self._file.close()
+
+
+def _journal(folder: Path) -> dict[str, tuple[str, ...]]:
+    path = folder / JOURNAL
+    try:
+        lines = (
+            plain_files.read(path).decode().split("\n")[:-1]
+        )  # the last one is empty, or was cut by a kill
+    except UnicodeDecodeError as error:
+        raise plain_files.damaged(path, error) from error
+    found: dict[str, tuple[str, ...]] = {}
+    for line in lines:
+        match = _LINE.fullmatch(line)
+        if match is None or not _inside(match[2]):
+            raise RecordingError(f"{path} is damaged: {line[:80]!r} is no line of it; {REMEDY}")
+        found[match[2]] = (*found.pop(match[2], ()), match[1])
+    return found
+
+
+def _inside(name: str) -> bool:
+    """Whether a path stays within the folder."""
+    return not name.startswith("/") and not {"", ".", ".."} & set(name.split("/"))
+
+
+def _of_list(files: Mapping[str, str]) -> str:
+    return digest("".join(f"{one}  {name}\n" for name, one in files.items()).encode())

@@ -1,0 +1,124 @@
+"""Where a recording is written: in a new folder, or beside the one that it replaces once it is whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from fwsim.errors import RecordingError
+from fwsim.recording import digests
+from fwsim.recording.plain_files import read_object
+
+DRAFT, REPLACED = ".part", ".replaced"
+"""Ends of the names of hidden folders beside a recording: what is being written, and what is being replaced."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a recording is to be.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    written
+        The folder in which it is written; another one where it replaces what is there.
+    """
+
+    path: Path
+    written: Path
+
+    @classmethod
+    def of(cls, path: Path, *, overwrite: bool = False) -> Place:
+        """Choose where to write.
+
+        Raises
+        ------
+        RecordingError
+            The path exists, and is not to be replaced or is no recording.
+        """
+        _clear(path)
+        if not os.path.lexists(path):
+            return cls(path, path)
+        if not overwrite:
+            raise RecordingError(
+                f"{path} exists already; choose another path or remove it (overwrite=True replaces a recording, "
+                "resume=True goes on with an interrupted run)"
+            )
+        if not is_recording(path):
+            raise RecordingError(
+                f"{path} exists and is no recording by fwsim, so overwrite=True leaves it; choose another path"
+            )
+        if digests.being_written(path):
+            raise RecordingError(f"{path} is being written by another run; wait for it, or stop it first")
+        return cls(path, _beside(path, DRAFT))
+
+    def settle(self) -> None:
+        """Put what was written into its place; what was there goes when the new one stands."""
+        if self.written == self.path:
+            return
+        old = _beside(self.path, REPLACED)
+        if os.path.lexists(self.path):
+            if not is_recording(self.path):
+                raise RecordingError(
+                    f"{self.path} is no recording any more and is left alone; the new one is {self.written}"
+                )
+            os.rename(self.path, old)
+        try:
+            os.rename(self.written, self.path)
+        except OSError:
+            os.rename(old, self.path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+    def abandon(self) -> None:
+        """Remove what was written beside a recording that stays."""
+        if self.written != self.path:
+            shutil.rmtree(self.written, ignore_errors=True)
+
+
+@contextmanager
+def draft_of(path: Path) -> Iterator[Path]:
+    """Hidden folder beside a path, to be renamed; it goes if it is still there at the end."""
+    draft = _beside(path, DRAFT)
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def is_recording(path: Path) -> bool:
+    """Whether fwsim wrote what is there, be it damaged or not."""
+    if path.is_symlink() or not path.is_dir():
+        return False
+    if any(os.path.lexists(path / name) for name in (digests.LIST, digests.JOURNAL)):
+        return True
+    try:
+        attributes = read_object(path / "zarr.json")[0].get("attributes")
+    except RecordingError:
+        return False
+    return isinstance(attributes, dict) and "fwsim_schema" in attributes
+
+
+def _beside(path: Path, kind: str) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}{kind}")
+
+
+def _clear(path: Path) -> None:
+    """Put back what a replacement that was killed had set aside, and remove what killed runs had begun to write."""
+    for kind in (REPLACED, DRAFT):
+        hidden = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{32}}{re.escape(kind)}")
+        for each in path.parent.glob(f".*{kind}"):
+            if not hidden.fullmatch(each.name) or not is_recording(each) or digests.being_written(each):
+                continue
+            if kind == REPLACED and not os.path.lexists(path):
+                os.rename(each, path)
+            else:
+                shutil.rmtree(each, ignore_errors=True)
