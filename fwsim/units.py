@@ -175,24 +175,13 @@ def nearest_step(time: float, dt: float) -> int:
 
 def steps_until(time: Any, dt: float) -> Any:
     """Number of steps of `dt` that have ended at a time; a time on a border counts as on it. Arrays too."""
-    found = _steps(time, dt, 1)
-    return found.astype(int) if found.ndim else int(found)
-
-
-def steps_from(time: Any, dt: float) -> Any:
-    """Number of steps of `dt` that have begun before a time; a time on a border counts as on it. Arrays too."""
-    found = -_steps(time, dt, -1)
-    return found.astype(int) if found.ndim else int(found)
-
-
-def _steps(time: Any, dt: float, sign: int) -> Any:
-    """Largest whole number of steps up to ±time, with allowance for the precision in which times are given."""
     import numpy as np
 
     times = np.asarray(time)
     precision = 2 * np.finfo(times.dtype).eps if times.dtype.kind == "f" else 0.0
-    count = sign * times.astype(float) / dt
-    return np.floor(count + NEAREST + precision * np.abs(count))
+    count = times.astype(float) / dt
+    found = np.floor(count + NEAREST + precision * np.abs(count))
+    return found.astype(int) if found.ndim else int(found)
 
 
 WORDS = {"time": "seconds", "rate": "hertz", "voltage": "volts"}

@@ -16,6 +16,8 @@ from fwsim.units import si
 if TYPE_CHECKING:
     from torch import Tensor
 
+ROUNDING = 8  # units in the last place by which two times may differ that are the same
+
 
 def respond(rule: SpikeRule, pre: Tensor, post: Tensor | None = None) -> Tensor:
     """What every presynaptic spike reads, beginning at rest; see the methods of the rules."""
@@ -30,8 +32,7 @@ def respond(rule: SpikeRule, pre: Tensor, post: Tensor | None = None) -> Tensor:
         check_times(rule, "post", post)
         shape = _broadcast(rule, pre, post)
         pre, post = pre.expand(*shape, pre.shape[-1]), post.expand(*shape, post.shape[-1])
-        merged = torch.cat([pre, post], -1)
-        times, order = torch.sort(merged, dim=-1, stable=True)  # NaN last; pre before post on ties
+        times, order = _in_order(torch.cat([pre, post], -1), pre.shape[-1])
         is_post = (order >= pre.shape[-1]).movedim(-1, 0)
         outputs, _ = run_events(rule, _intervals(times), is_post)
         outputs = torch.gather(outputs.movedim(0, -1), -1, torch.argsort(order, -1))[..., : pre.shape[-1]]
@@ -81,6 +82,21 @@ def run_events(
             outputs.append(output)
             advance()
     return (torch.stack(outputs) if outputs else torch.empty_like(intervals)), state
+
+
+def _in_order(merged: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Times of all spikes in order, NaN last, and where they were; the first `count` are presynaptic.
+
+    Spikes at the same time but for rounding, such as 0.3 and 0.1 + 0.2, are simultaneous: presynaptic ones come first.
+    """
+    times, order = torch.sort(merged, dim=-1, stable=True)
+    apart = torch.diff(times, dim=-1) > ROUNDING * torch.finfo(times.dtype).eps * times[..., 1:].abs()
+    begins = torch.cat(
+        [torch.ones_like(times[..., :1], dtype=torch.bool), apart | times[..., 1:].isnan()], -1
+    )
+    times = torch.where(begins, times, -torch.inf).cummax(-1).values
+    turn = torch.argsort(2 * begins.cumsum(-1) + (order >= count), dim=-1, stable=True)
+    return times, torch.gather(order, -1, turn)
 
 
 def _paired(intervals: Tensor, is_post: Tensor) -> Tensor:

@@ -44,6 +44,21 @@ def test_presynaptic_spike_comes_first_on_ties():
     )
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("tau", [0.0, 0.02])
+def test_rounding_of_times_does_not_decide_which_spike_comes_first(tau, dtype):
+    """0.1 + 0.2 is 0.30000000000000004."""
+    rule = fw.HebbianTraces(tau=2.0, eta=0.3, tau_pre=tau, tau_post=tau)
+    late, early = (torch.tensor(t, dtype=torch.float64) for t in (0.1 + 0.2, 0.3))
+    if dtype == torch.float32:
+        late = torch.nextafter(early.float(), torch.tensor(1.0))
+    expected = rule.respond(exact([0.3, 0.5]), exact([0.3]))
+    for pre, post in ((late, early), (early, late), (early, early)):
+        train = torch.stack([pre.to(dtype), torch.tensor(0.5, dtype=dtype)])
+        got = rule.respond(train, torch.stack([post.to(dtype), torch.tensor(torch.nan, dtype=dtype)]))
+        torch.testing.assert_close(got.double(), expected, rtol=1e-5, atol=0)
+
+
 def test_time_scales_add_up():
     generator = torch.Generator().manual_seed(0)
     pre, post = (poisson(10.0, 2.0, 4, generator) for _ in range(2))
