@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from fwsim.cli import terminal
 from fwsim.cli.trust import Trust, trusted
-from fwsim.study.arguments import AnalysisFile, RunFolder
+from fwsim.study.arguments import AnalysisFile, Force, NewPath, RunFolder
 
 
 def compare(
@@ -16,7 +16,9 @@ def compare(
     /,
     *,
     analysis: Annotated[AnalysisFile | None, Parameter(show_default=False)] = None,
+    to: Annotated[NewPath | None, Parameter(show_default=False)] = None,
     trust: Trust = False,
+    force: Force = False,
 ) -> None:
     """Compare the spiking and the tensor version of a run's model: errors of trajectories, rates, recall, lifetimes.
 
@@ -28,10 +30,14 @@ def compare(
         Its folder.
     analysis
         Another analysis than the run's own: a path or a name.
+    to
+        Another folder for the files, where the run's folder may not be written.
     trust
         Execute the run's own code also if it was changed, or if another user made the run.
+    force
+        Write into a folder --to that holds something else; files of the same names are replaced.
     """
     from fwsim import study
 
     trust = trusted(run, trust, "analysis.py") if analysis is None else trust
-    terminal.report(study.compare(run, analysis, trust=trust))
+    terminal.report(study.compare(run, analysis, to=to, trust=trust, force=force))

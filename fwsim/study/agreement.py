@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from fwsim.errors import ConfigError, choice
 from fwsim.measure import bootstrap
-from fwsim.study import files
+from fwsim.study import files, results
 from fwsim.study import trust as trusted
 from fwsim.study.analysis import Report, save_report
 from fwsim.study.figures import COLOURS, figure, house_style
@@ -65,7 +65,14 @@ class Versions:
         return self.kind in ("trajectory", "response")
 
 
-def compare(given: str | Path | Run, analysis: str | Path | None = None, *, trust: bool = False) -> Report:
+def compare(
+    given: str | Path | Run,
+    analysis: str | Path | None = None,
+    *,
+    to: str | Path | None = None,
+    trust: bool = False,
+    force: bool = False,
+) -> Report:
     """Compare both versions of a run's model; write numbers, table and figure into its folder `agreement`.
 
     Parameters
@@ -74,8 +81,12 @@ def compare(given: str | Path | Run, analysis: str | Path | None = None, *, trus
         The run, its folder, or the folder's name in `./runs`.
     analysis
         Another analysis than the run's own: a path or a name.
+    to
+        Another folder for the files, for a run whose folder may not be written.
     trust
         Execute the run's own analysis also if it was changed, or if another user made the run.
+    force
+        Write into a folder `to` that holds something else; only files of the same names are replaced.
 
     Raises
     ------
@@ -97,6 +108,7 @@ def compare(given: str | Path | Run, analysis: str | Path | None = None, *, trus
             f"{run.manifest['experiment']} is not compared: its analysis defines no {FUNCTION}(result); "
             "run one that has a spiking and a tensor version, e.g. working_memory or hebbian_memory"
         )
+    folder = results.place(run.folder / "agreement", to, force=force)
     run.check(run.recording_path.name)
     recording = run.recording
     if point_by_point(module, recording):
@@ -105,7 +117,6 @@ def compare(given: str | Path | Run, analysis: str | Path | None = None, *, trus
         result = agreement(module.versions(module.analyse(recording)))
         with house_style():
             figures = {"agreement": plot(result)}
-    folder = run.folder / "agreement"
     made = table(result)
     return Report(
         result, made, tuple(save_report(folder, result, made, figures, run.manifest.get("digests")))

@@ -54,7 +54,14 @@ class Report:
         return self.files[0].parent
 
 
-def analyse(given: str | Path | Run, analysis: str | Path | None = None, *, trust: bool = False) -> Report:
+def analyse(
+    given: str | Path | Run,
+    analysis: str | Path | None = None,
+    *,
+    to: str | Path | None = None,
+    trust: bool = False,
+    force: bool = False,
+) -> Report:
     """Analyse a run and write numbers, table and figures into its folder.
 
     Parameters
@@ -64,13 +71,17 @@ def analyse(given: str | Path | Run, analysis: str | Path | None = None, *, trus
     analysis
         Another analysis than the run's own: a path or a name. Its files go to
         `results-<name>` instead of `results`.
+    to
+        Another folder for the files, for a run whose folder may not be written.
     trust
         Execute the run's own analysis also if it was changed, or if another user made the run.
+    force
+        Write into a folder `to` that holds something else; only files of the same names are replaced.
 
     Raises
     ------
     ConfigError
-        No such run or analysis, it is not trusted, or the file lacks `analyse` or `plot`.
+        No such run or analysis, it is not trusted, the file lacks `analyse` or `plot`, or `to` holds something else.
     RecordingError
         The run has no recording, or is not as it was when it was finished.
     StudyError
@@ -87,6 +98,7 @@ def analyse(given: str | Path | Run, analysis: str | Path | None = None, *, trus
     else:
         path = files.find(analysis, "analysis")
         folder, name = run.folder / f"results-{path.stem}", path.stem
+    folder = results.place(folder, to, force=force)
     module = files.load(path, ("analyse", "plot"), source)
     run.check(run.recording_path.name)
     recording = run.recording

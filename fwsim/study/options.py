@@ -19,7 +19,7 @@ from fwsim.paths import plain_text
 from fwsim.study.config import Config, explain, readable, spread, unit_of
 from fwsim.study.experiment import Experiment
 from fwsim.study.names import unknown
-from fwsim.study.settings import Settings, SweepSettings
+from fwsim.study.settings import RunSettings, Settings, SweepSettings
 from fwsim.study.sweep_axes import parse_seeds
 from fwsim.study.usage import with_negative_values, wrong_use
 
@@ -34,7 +34,7 @@ def parse(experiment: Experiment, tokens: list[str], kind: type[S]) -> tuple[Con
     ConfigError
         An option, value, key or file is not allowed, or a field is named like a setting.
     """
-    reserved = {field.name for field in dataclasses.fields(kind)}
+    reserved = {field.name for field in dataclasses.fields(RunSettings)}
     taken = [name for name in experiment.config.model_fields if name in reserved]
     if taken:
         raise ConfigError(
@@ -82,6 +82,10 @@ def _app(experiment: Experiment, kind: type[Settings], defaults: Mapping[str, An
         name: _option(field, defaults.get(name, ...))
         for name, field in experiment.config.model_fields.items()
     }
+    for name in fields.keys() & {
+        setting.name for setting in dataclasses.fields(kind)
+    }:  # set by --over or --config
+        fields[name] = (Annotated[fields[name][0], Parameter(parse=False)], fields[name][1])
     options = create_model(experiment.config.__name__, __base__=experiment.config, **fields)
     app = App(
         name=f"fwsim {kind.command} {experiment.name}",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fwsim.errors import RecordingError
-from fwsim.study import digests, locks, writing
+from fwsim.errors import ConfigError, RecordingError
+from fwsim.paths import home_path
+from fwsim.study import digests, locks, manifest, writing
 
 LOCK = ".results.lock"
 PATIENCE = 60.0  # s that another process may take to draw its figures
@@ -33,6 +35,8 @@ def renewed(folder: Path, of: str | None = None) -> Iterator[Path]:
     """
     try:
         writing.make_folder(folder.parent)
+        if not os.access(folder.parent, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         with locks.hold(folder.parent, LOCK, patience=PATIENCE):
             draft, old = (
                 folder.with_name(f".{folder.name}.{what}{writing.DRAFT}") for what in ("new", "old")
@@ -47,8 +51,28 @@ def renewed(folder: Path, of: str | None = None) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise RecordingError(
-            f"{folder} cannot be written: {error.strerror or error}; make room or mind the permissions, and try again"
+            f"{folder} cannot be written: {error.strerror or error}; make room, mind the permissions, "
+            "or give another place with --to"
         ) from error
+
+
+def place(usual: Path, to: str | Path | None, *, force: bool) -> Path:
+    """Folder that an analysis writes into: the usual one, or another that users gave.
+
+    Raises
+    ------
+    ConfigError
+        The other one is a run, or holds something else than an analysis, and `force` is not given.
+    """
+    if to is None:
+        return usual
+    folder = home_path(to, "to", new=True)
+    if os.path.lexists(folder / manifest.FILE):
+        raise ConfigError(f"{folder} is a run; choose another place with --to")
+    empty = not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir()))
+    if not (empty or force or (folder / digests.FILE).is_file()):
+        raise ConfigError(f"{folder} exists; choose another place with --to, or replace it with --force")
+    return folder
 
 
 def damage(folder: Path, of: str | None = None) -> str | None:

@@ -70,6 +70,7 @@ def test_folders_that_may_not_be_written(fwsim, toy):
         assert (code in (1, 2), out, err.count("\n")) == (True, "", 1), (line, err)
         assert named in err
         assert "ermission denied" in err
+        assert "--to" in err
         assert "FWSIM_DEBUG" not in err
         assert "PermissionError" not in err
     assert [answers[line][0] for line in READING] == [0, 0, 0]
@@ -131,6 +132,23 @@ def test_a_report_replaces_reports_only(fwsim, toy):
     assert fwsim("report", "here")[0] == fwsim("report", "here")[0] == 0
     (toy / "folder.html").mkdir()
     assert fwsim("report", "here", "--to", "folder.html", "--force")[0] == 2
+
+
+def test_analyses_elsewhere(fwsim, toy, monkeypatch):
+    monkeypatch.setenv("HOME", str(toy))
+    fwsim("run", "trace", "--quick", "--no-analyse", "--to", "here")
+    code, out, _ = fwsim("analyse", "here", "--to=~/figures")
+    assert (code, f"{toy}/figures/table.csv" in out) == (0, True)
+    assert fwsim("analyse", "here", "--to", "figures")[0] == 0  # its own, again
+    assert not (toy / "here" / "results").exists()
+    (toy / "thesis").mkdir()
+    (toy / "thesis" / "table.csv").write_text("years of work")
+    assert fwsim("analyse", "here", "--to", "thesis")[2] == (
+        "fwsim: thesis exists; choose another place with --to, or replace it with --force\n"
+    )
+    assert (toy / "thesis" / "table.csv").read_text() == "years of work"
+    code, _, err = fwsim("analyse", "here", "--to", "here", "--force")
+    assert (code, err) == (2, "fwsim: here is a run; choose another place with --to\n")
 
 
 def test_repeating_a_run_in_a_place_that_is_taken(fwsim, toy):

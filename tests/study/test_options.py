@@ -7,7 +7,7 @@ import pytest
 
 from fwsim.errors import ConfigError
 from fwsim.study import load_experiment, options
-from fwsim.study.settings import RunSettings
+from fwsim.study.settings import RunSettings, SweepSettings
 
 parse = partial(options.parse, kind=RunSettings)
 
@@ -170,6 +170,22 @@ def test_fields_named_like_settings_are_refused(toy):
     )
     with pytest.raises(ConfigError, match="field 'seed' is also an option"):
         parse(load_experiment("clash"), [])
+
+
+def test_a_sweep_has_options_that_a_field_may_be_called_like(toy, capsys):
+    (toy / "experiments" / "seedy.py").write_text(
+        "import fwsim as fw\nclass Config(fw.study.Config):\n    seeds: int = 4\n    'Seeds of its own.'\n"
+        "    workers: int = 1\n    'Its own.'\ndef run(config, context): pass\n"
+    )
+    (toy / "values.toml").write_text("seeds = 7")
+    seedy = load_experiment("seedy")
+    config, settings = options.parse(
+        seedy, ["--seeds", "0,1", "--over", "seeds=5,6", "--config", "values.toml"], SweepSettings
+    )
+    assert (config.seeds, config.workers, settings.seeds, settings.over) == (7, 1, "0,1", ("seeds=5,6",))
+    assert options.parse(seedy, ["--help"], SweepSettings) is None
+    assert "Seeds of its own" not in capsys.readouterr().out
+    assert parse(seedy, ["--seeds", "9"])[0].seeds == 9
 
 
 def test_help_shows_question_fields_units_defaults_and_examples(trace, capsys):
