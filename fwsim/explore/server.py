@@ -1,9 +1,13 @@
-"""Serving the page to browsers on this machine, and to nobody else."""
+"""Serving the page to one user's browser on this machine, and to nobody else."""
 
 from __future__ import annotations
 
+import secrets
+import tempfile
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,32 +40,50 @@ def serve(run: str | Path, *, port: int = 0, browser: bool = True) -> None:
     RecordingError
         There is nothing to look at.
     """
-    server = start(run, port=port)
-    address = f"http://{ADDRESS}:{server.port}/"
+    token = secrets.token_urlsafe(32)
+    server = start(run, port=port, token=token)
+    address = f"http://{ADDRESS}:{server.port}/?token={token}"
     print(f"exploring {run}: {address} (Ctrl-C ends)", flush=True)
-    if browser:
-        server.io_loop.add_callback(webbrowser.open, address)
-    try:
-        server.run_until_shutdown()
-    except KeyboardInterrupt:
-        server.stop()
+    with _forwarding(address) as page:
+        if browser:
+            server.io_loop.add_callback(webbrowser.open, page.as_uri())
+        try:
+            server.run_until_shutdown()
+        except KeyboardInterrupt:
+            server.stop()
 
 
-def start(run: str | Path, *, port: int = 0) -> BaseServer:
-    """Server of the page of a recording, listening but not yet running; `serve` says more."""
+@contextmanager
+def _forwarding(address: str) -> Iterator[Path]:
+    """Page that leads to an address and that only this user can read: all users see what a browser is called with."""
+    with tempfile.TemporaryDirectory(prefix="fwsim-") as folder:
+        page = Path(folder) / "explore.html"
+        link = escape(address)
+        page.write_text(
+            f'<meta http-equiv="refresh" content="0; url={link}"><meta name="referrer" content="no-referrer">'
+            f'<a href="{link}">explore</a>'
+        )
+        yield page
+
+
+def start(run: str | Path, *, port: int = 0, token: str) -> BaseServer:
+    """Server of the page of a recording, listening but not yet running; `serve` says more.
+
+    Whoever does not know the `token` is refused: the first address has it (`/?token=…`), then a cookie.
+    """
     recording = find_recording(run)
     open_scene(recording)  # raises before anything listens
     try:
         from bokeh.application import Application
         from bokeh.application.handlers.function import FunctionHandler
         from bokeh.server.server import BaseServer
-        from bokeh.server.tornado import BokehTornado
         from bokeh.server.util import bind_sockets
         from tornado.httpserver import HTTPServer
         from tornado.ioloop import IOLoop
     except ImportError:
         remedy = f"{pip()} install {package('explore')}"
         raise ConfigError(f"fwsim explore needs bokeh, which is not installed; {remedy}") from None
+    from fwsim.explore.guard import guarded
     from fwsim.explore.page import build
 
     title = str(run)
@@ -72,9 +94,7 @@ def start(run: str | Path, *, port: int = 0) -> BaseServer:
         raise ConfigError(
             f"port={port} cannot be used: {error}; choose another, or 0 for a free one"
         ) from None
-    pages = BokehTornado(
-        Application(FunctionHandler(fill)), extra_websocket_origins=[f"{ADDRESS}:{port}", f"localhost:{port}"]
-    )
+    pages = guarded(Application(FunctionHandler(fill)), [f"{ADDRESS}:{port}", f"localhost:{port}"], token)
     http = HTTPServer(pages)
     http.add_sockets(sockets)
     server = BaseServer(IOLoop.current(), pages, http)

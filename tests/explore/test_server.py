@@ -1,6 +1,7 @@
 """The server: one page, all its parts from this machine, and from no other."""
 
 import asyncio
+import os
 import queue
 import re
 import resource
@@ -9,13 +10,17 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from pathlib import Path
 from shutil import which
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pytest
 
 import fwsim as fw
 from tests.explore import recordings
 
+TOKEN = "a-token_of-this-test"
 bokeh = pytest.importorskip("bokeh", reason="the explorer needs the extra 'explore'")
 
 
@@ -39,7 +44,7 @@ def serving():
 
         def work():
             asyncio.set_event_loop(asyncio.new_event_loop())
-            server = start(path)
+            server = start(path, token=TOKEN)
             found.put(server)
             server.io_loop.start()
             server.io_loop.close()
@@ -59,7 +64,7 @@ def serving():
 
 def test_the_page_takes_everything_from_this_machine(runs, serving):
     port = serving(runs / "fast.zarr")
-    page = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30).read().decode()
+    page = urllib.request.urlopen(f"http://127.0.0.1:{port}/?token={TOKEN}", timeout=30).read().decode()
     parts = re.findall(r"(?:src|href)=[\"']([^\"']+)", page)
     assert any("bokeh.min.js" in part for part in parts)
     assert all(not part.startswith(("http:", "https:", "//")) or "127.0.0.1" in part for part in parts)
@@ -72,14 +77,156 @@ def test_it_listens_on_the_loopback_address_only(runs, serving):
         socket.create_connection(("127.0.0.2", port), timeout=5)
 
 
+def asked(port, path="/", **headers):
+    """Status, headers and body of a request as it is sent; what has an underscore in its name has a hyphen."""
+    given = {"Host": f"127.0.0.1:{port}", "Connection": "close"}
+    given |= {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = [
+        f"GET {path} HTTP/1.1",
+        *(f"{name}: {value}" for name, value in given.items() if value is not None),
+    ]
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        connection.settimeout(30)
+        answer = b""
+        while not re.match(rb"HTTP/1.1 101 [^\0]*\r\n\r\n", answer) and (part := connection.recv(1 << 16)):
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), head.decode(), body.decode(errors="replace")
+
+
+def page_of(port):
+    """The cookie that the first page sets, and Bokeh's own token of a session."""
+    status, head, body = asked(port, f"/?token={TOKEN}")
+    assert status == 200
+    cookie = re.search(r"Set-Cookie: (fwsim-explore-\d+=[^;]+); Path=/; HttpOnly; SameSite=Strict", head)[1]
+    return cookie, re.search(r'"token":"([^"]+)"', body)[1]
+
+
+def websocket(port, session, **headers):
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec_WebSocket_Version": "13",
+        "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    return asked(port, "/ws", Sec_WebSocket_Protocol=f"bokeh, {session}", **upgrade, **headers)[0]
+
+
+def test_the_token_opens_the_page_and_a_cookie_the_rest(runs, serving):
+    port = serving(runs / "fast.zarr")
+    cookie, session = page_of(port)
+    script = "/static/js/bokeh.min.js"
+    assert asked(port, script, Cookie=cookie)[0] == 200
+    assert asked(port, "/", Cookie=cookie)[0] == 200
+    for path in ("/", script, "/ws", "/metadata", "/autoload.js", "/absent"):
+        for wrong in ({}, {"Cookie": cookie[:-1]}, {"Cookie": "fwsim-explore-1=" + TOKEN}, {"Cookie": "x"}):
+            status, head, body = asked(port, path, **wrong)
+            assert (status, body.count("\n")) == (403, 1)
+            assert "Set-Cookie" not in head
+            assert TOKEN not in head + body
+    for path in (
+        "/?token=",
+        f"/?token={TOKEN[:-1]}",
+        f"/?token={TOKEN}x",
+        "/?token=%00",
+        "/?token=%c3%a4",
+        "/?Token=" + TOKEN,
+    ):
+        assert asked(port, path)[0] == 403
+    origin = f"http://127.0.0.1:{port}"
+    assert websocket(port, session, Cookie=cookie, Origin=origin) == 101
+    assert websocket(port, session, Origin=origin) == 403
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example:{port}", "evil.example", "127.0.0.1", "127.0.0.1:1", "127.0.0.2:{port}", "", None]
+)
+def test_an_address_that_is_another_name_of_this_machine_is_refused(runs, serving, host):
+    """A page of evil.example whose name comes to mean 127.0.0.1 has no host and no origin that this server has."""
+    port = serving(runs / "fast.zarr")
+    cookie, session = page_of(port)
+    host = host if host is None else host.format(port=port)
+    status, head, body = asked(port, f"/?token={TOKEN}", Host=host, Cookie=cookie)
+    assert status in (400, 403)  # HTTP has no request without a host
+    assert "Set-Cookie" not in head
+    assert "bokeh" not in body.lower()
+    assert websocket(port, session, Host=host, Origin=f"http://{host}", Cookie=cookie) in (400, 403)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.example",
+        "http://evil.example:{port}",
+        "null",
+        "https://127.0.0.1:{port}",
+        "http://127.0.0.1:1",
+        "",
+    ],
+)
+def test_another_origin_is_refused(runs, serving, origin):
+    port = serving(runs / "fast.zarr")
+    cookie, session = page_of(port)
+    assert websocket(port, session, Origin=origin.format(port=port), Cookie=cookie) == 403
+    assert asked(port, "/", Origin=origin.format(port=port), Cookie=cookie)[0] == 403
+    assert asked(port, "/", Origin=f"http://127.0.0.1:{port}", Cookie=cookie)[0] == 200
+    assert asked(port, f"/?token={TOKEN}", Host=f"LOCALHOST:{port}")[0] == 200
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root to be somebody else")
+def test_another_user_of_the_machine_gets_nothing(runs, serving):
+    """Not from the server, and not from what can be seen of this process."""
+    port = serving(runs / "fast.zarr")
+    script = (
+        "import sys, urllib.error, urllib.request\n"
+        "try: print(urllib.request.urlopen(sys.argv[1], timeout=30).status)\n"
+        "except urllib.error.HTTPError as error: print(error.code)"
+    )
+    call = ["/usr/bin/env", "python3", "-c", script, f"http://127.0.0.1:{port}/"]
+    other = subprocess.run(
+        call, user=65534, group=65534, extra_groups=[], capture_output=True, text=True, cwd="/"
+    )
+    assert other.stdout == "403\n"
+    assert TOKEN not in Path("/proc/self/cmdline").read_text()
+
+
+def test_the_browser_is_called_with_a_page_that_only_this_user_reads(runs, monkeypatch, capsys):
+    """Arguments of processes can be seen by everybody."""
+    from bokeh.server.server import BaseServer
+
+    from fwsim.explore import server
+
+    opened = []
+    monkeypatch.setattr(server.webbrowser, "open", opened.append)
+
+    def run(self):
+        self.io_loop.call_later(0.1, self.io_loop.stop)
+        self.io_loop.start()
+        page = Path(url2pathname(urlparse(opened[0]).path))
+        found.append((page, page.parent.stat().st_mode & 0o077, page.read_text()))
+        raise KeyboardInterrupt
+
+    found = []
+    monkeypatch.setattr(BaseServer, "run_until_shutdown", run)
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    server.serve(runs / "fast.zarr")
+    printed = re.search(r"http://127\.0\.0\.1:\d+/\?token=[\w-]{40,}", capsys.readouterr().out)[0]
+    ((page, others, text),) = found
+    assert others == 0
+    assert printed in text
+    assert "token" not in opened[0]
+    assert not page.exists()
+
+
 def test_what_cannot_be_served_is_refused_in_one_line(tmp_path, runs):
     from fwsim.explore.server import start
 
     with pytest.raises(fw.ConfigError):
-        start(tmp_path / "absent")
+        start(tmp_path / "absent", token=TOKEN)
     taken = socket.create_server(("127.0.0.1", 0))
     with pytest.raises(fw.ConfigError, match="choose another"):
-        start(runs / "fast.zarr", port=taken.getsockname()[1])
+        start(runs / "fast.zarr", port=taken.getsockname()[1], token=TOKEN)
     taken.close()
 
 
@@ -120,7 +267,7 @@ def test_keys_step_in_a_browser_and_nothing_is_in_the_console(runs, serving, nam
         page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: said.append(str(error)))
         page.on("request", lambda request: hosts.add(request.url.split("/")[2].split(":")[0]))
-        page.goto(f"http://127.0.0.1:{serving(runs / name)}/")
+        page.goto(f"http://127.0.0.1:{serving(runs / name)}/?token={TOKEN}")
         page.wait_for_function("window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle")
 
         def value(of):
