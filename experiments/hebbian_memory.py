@@ -169,7 +169,7 @@ def network(config: Config, memory: Memory, context: Context, number: int) -> xr
                 hold=HOLD,
                 record=["rate"],
                 every=bin_steps(config),
-                seed=context.seed_of(f"noise {number} {load}") % 2**31,
+                seed=context.seed_of(f"noise {number} {load}", bits=31),
                 progress=False,
             )["rate"],
         )
@@ -347,7 +347,7 @@ def raster(config: Config, context: Context) -> xr.Dataset:
         circuit(config, config.memories[0]),
         shown(config, trials)[:1],
         hold=HOLD,
-        seed=context.seed_of(f"noise 0 {config.load}") % 2**31,
+        seed=context.seed_of(f"noise 0 {config.load}", bits=31),
         progress=False,
     )
     kept = run[list(spiking.EVENTS)].drop_vars(["trial", "unit"], errors="ignore")

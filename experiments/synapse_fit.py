@@ -158,7 +158,7 @@ def responses(config: Config, context: Context) -> object:
     """Read or draw the table."""
     if config.data == "simulated":
         return fw.fitting.synthetic_table(
-            SIMULATED, sweeps=40, gain=6.7, cv=0.65, seed=context.seed_of("responses") % 2**31
+            SIMULATED, sweeps=40, gain=6.7, cv=0.65, seed=context.seed_of("responses", bits=31)
         )
     if config.data:
         return fw.fitting.read_table(config.data)

@@ -222,7 +222,7 @@ def regime(config: Config, model: Model, context: Context, advance: fw.progress.
     drive = spiking.stimulus(net, duration, pulses, trials=len(config.backgrounds))
     networks = []
     for number in range(config.networks):
-        networks.append(spikes(config, net, drive, context.seed_of(f"regimes {number}")))
+        networks.append(spikes(config, net, drive, context.seed_of(f"regimes {number}", bits=31)))
         advance()
     rates = averaged(config, net, drive)
     advance()
@@ -236,7 +236,7 @@ def spikes(config: Config, net: Circuit, drive: np.ndarray, seed: int) -> xr.Dat
     """Rates of the populations in the spiking network, and u and x where synapses are plastic."""
     names = ["rate", *(name for name in ("u", "x") if net.rules)]
     every = round(config.bin / net.dt)
-    run = spiking.simulate(net, drive, record=names, every=every, seed=seed % 2**31, progress=False)
+    run = spiking.simulate(net, drive, record=names, every=every, seed=seed, progress=False)
     return tidy(spiking.pooled(run, net)[names])
 
 
@@ -280,7 +280,7 @@ def read_out(
     """Responses of several networks, `[network, ping_delay, unit]`."""
     found = []
     for number in range(config.networks):
-        rate = spikes(config, net, drive, context.seed_of(f"pings {number}"))["rate"]
+        rate = spikes(config, net, drive, context.seed_of(f"pings {number}", bits=31))["rate"]
         found.append(responses(config, rate).rename(trial="ping_delay"))
         advance()
     return xr.concat(found, "network")
@@ -367,7 +367,7 @@ def raster(config: Config, context: Context, each: int = 60) -> xr.Dataset:
         drive,
         record=[*spiking.EVENTS, "rate", "u", "x"],
         every=round(config.bin / net.dt),
-        seed=context.seed_of("raster") % 2**31,
+        seed=context.seed_of("raster", bits=31),
         progress=False,
     )
     shown = np.concatenate([np.arange(net.neurons)[members][:each] for members in net.members.values()])

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 import lazy_loader
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, FwsimError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,17 +54,33 @@ def nearest(given: str, legal: Iterable[str]) -> str | None:
 
 
 def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """Load the public names of a package when they are first used, as its stub lists them; see `lazy_loader`."""
+    """Load the public names of a package when they are first used, as its stub lists them; see `lazy_loader`.
+
+    Where another package that a name needs cannot be imported, it raises `ConfigError`, one line with the remedy.
+    """
     load, names, public = lazy_loader.attach_stub(package, file)
 
     def get(name: str) -> Any:
         if name in public or name.startswith("_"):
-            return load(name)
+            return _loaded(load, package, name)
         guess = nearest(name, public)
         hint = f"did you mean {guess}?" if guess else f"dir({package}) lists what there is"
         raise AttributeError(f"{package} has no {name}; {hint}", name=name, obj=sys.modules[package])
 
     return get, names, public
+
+
+def _loaded(load: Callable[[str], Any], package: str, name: str) -> Any:
+    try:
+        return load(name)
+    except FwsimError:
+        raise
+    except Exception as error:
+        from fwsim.requirements import culprit, failure
+
+        if (module := culprit(error)) is None:
+            raise
+        raise ConfigError(failure(module, f"{package}.{name}", error)) from error
 
 
 def _check(owner: str, function: Any, given: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ from torch import nn
 
 from fwsim.distributed import Processes
 from fwsim.errors import choice, number, whole
+from fwsim.requirements import required
 
 SCHEDULES = ("onecycle", "constant")
 PRECISIONS = ("32-true", "64-true", "16-true", "bf16-true", "16-mixed", "bf16-mixed")
@@ -62,6 +63,7 @@ def on_devices(
     model: nn.Module, training: Training, device: torch.device, together: Processes
 ) -> tuple[Any, Any, Any]:
     """Return fabric, and the model and its optimiser under fabric's precision and devices."""
+    required("lightning_fabric", "training")
     from lightning_fabric import Fabric
 
     device = together.device(device)

@@ -13,4 +13,4 @@ def doctor() -> int:
     terminal.table(
         "", ("what", "state", "found", "to mend it"), [(c.name, c.state, c.detail, c.remedy) for c in found]
     )
-    return 1 if any(check.state == "missing" for check in found) else 0
+    return 1 if any(check.state in ("missing", "broken") for check in found) else 0

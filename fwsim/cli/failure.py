@@ -12,6 +12,7 @@ from cyclopts import CycloptsError
 
 from fwsim.distributed import processes
 from fwsim.errors import ConfigError, FwsimError
+from fwsim.requirements import culprit, failure
 
 LONGEST = 600  # characters of a message; what is quoted in it may be a whole file
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -35,6 +36,8 @@ def explain(error: Exception) -> tuple[str, int]:
         return wrong_use(error), 2
     if isinstance(error, FwsimError):
         return str(error), 2 if isinstance(error, ConfigError) else 1
+    if module := culprit(error):
+        return failure(module, "this command", error), 1
     if isinstance(error, OSError) and error.strerror:
         return _system(error), 1
     return f"unexpected {type(error).__name__}: {error}; FWSIM_DEBUG=1 shows where, please report it", 1

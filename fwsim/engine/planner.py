@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache, partial
-from importlib.util import find_spec
+from functools import lru_cache, partial
 
 import torch
 
 from fwsim.engine.kernels import numba_cost, triton_cost
 from fwsim.engine.transforms import transformed
 from fwsim.errors import ConfigError, choice
+from fwsim.requirements import obstacle
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.memory import MemoryRule
 
@@ -167,12 +167,8 @@ def _obstacle(kernel: str, rule: MemoryRule | None, dtype: torch.dtype, device: 
         return "under torch.func or forward-mode differentiation"
     if device != home(kernel) and not (kernel == "triton" and _interpreted()):
         return f"the device {device!r}"
-    return None if _installed(kernel) else f"without {kernel} installed"
-
-
-@cache
-def _installed(package: str) -> bool:
-    return find_spec(package) is not None
+    missing = obstacle(kernel)
+    return missing and f"without {kernel}, which {missing}"
 
 
 def _interpreted() -> bool:

@@ -22,6 +22,7 @@ from fwsim.engine.transfer import arriving
 from fwsim.errors import ConfigError, RecordingError, ShapeError
 from fwsim.names import known_arguments
 from fwsim.progress import Progress, check_progress, followed
+from fwsim.seeds import check_seed
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -123,7 +124,7 @@ def simulate(
         raise ConfigError(
             f"net is a {type(net).__name__}; give a FastWeightNetwork, a RateNetwork or their like"
         )
-    checks.counts(seed=(seed, 0))
+    check_seed(seed)
     check_progress(progress)
     if state is not None:
         checks.is_state(state)

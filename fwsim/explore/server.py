@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from fwsim.errors import ConfigError
 from fwsim.explore.scene import find_recording, open_scene
-from fwsim.study.doctor import package, pip
+from fwsim.requirements import required
 
 if TYPE_CHECKING:
     from bokeh.server.server import BaseServer
@@ -73,16 +73,14 @@ def start(run: str | Path, *, port: int = 0, token: str) -> BaseServer:
     """
     recording = find_recording(run)
     open_scene(recording)  # raises before anything listens
-    try:
-        from bokeh.application import Application
-        from bokeh.application.handlers.function import FunctionHandler
-        from bokeh.server.server import BaseServer
-        from bokeh.server.util import bind_sockets
-        from tornado.httpserver import HTTPServer
-        from tornado.ioloop import IOLoop
-    except ImportError:
-        remedy = f"{pip()} install {package('explore')}"
-        raise ConfigError(f"fwsim explore needs bokeh, which is not installed; {remedy}") from None
+    required("bokeh.server.server", "fwsim explore", extra="explore")
+    from bokeh.application import Application
+    from bokeh.application.handlers.function import FunctionHandler
+    from bokeh.server.server import BaseServer
+    from bokeh.server.util import bind_sockets
+    from tornado.httpserver import HTTPServer
+    from tornado.ioloop import IOLoop
+
     from fwsim.explore.guard import guarded
     from fwsim.explore.page import build
 

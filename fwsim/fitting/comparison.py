@@ -23,6 +23,7 @@ from fwsim.fitting.responses import Responses, gather
 from fwsim.progress import track
 from fwsim.rules.base import PresynapticRule
 from fwsim.rules.parameters import declared
+from fwsim.seeds import check_seed, torch_generator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +90,7 @@ def compare_rules(
         Fewer than three protocols, no rule, none that gives positive responses, or anything that `fwsim.fit` refuses.
     """
     check_count("starts", starts, 1)
-    check_count("seed", seed, 0)
+    check_seed(seed)
     named = _named(rules)
     if fixed is not None and not isinstance(fixed, Mapping):
         raise ConfigError(
@@ -223,7 +224,7 @@ def noise_floor(responses: pd.DataFrame | xr.Dataset | Responses) -> pd.DataFram
 def _leave_out(problem: Problem, data: Responses, folds: Folds, starts: int, seed: int) -> dict[str, Tensor]:
     """All numbers of one rule."""
     moments = data.moments()
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch_generator(seed)
     ends, values = climb_all(problem, moments.keep(folds.kept), starts, generator)
     each, best = torch.arange(len(ends)), values.argmax(1)
     z, value = ends[each, best], values[each, best]

@@ -18,6 +18,7 @@ from fwsim.fitting.optimise import Problem, maximise
 from fwsim.fitting.posterior import Posterior, curvature
 from fwsim.fitting.responses import Moments, Responses, gather
 from fwsim.names import known_arguments
+from fwsim.seeds import check_seed, torch_generator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,10 +89,10 @@ def fit(
     check_level(level)
     check_count("starts", starts, 1)
     check_count("replicates", replicates, 2)
-    check_count("seed", seed, 0)
+    check_seed(seed)
     data = gather(responses).clustered(intraclass_correlation)
     problem = problem_of(rule, data, noise, gain, fixed, bounds)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch_generator(seed)
     ends, values = climb_all(problem, data.moments()[None], starts, generator)
     order = values[0].argsort(descending=True)
     ends, values = ends[0, order], values[0, order]

@@ -16,6 +16,7 @@ from fwsim.fitting.optimise import Problem
 from fwsim.fitting.posterior import Interval, Posterior, curvature, percentile_intervals, undetermined
 from fwsim.fitting.responses import Responses, gather
 from fwsim.fitting.sampling import Chains, sample
+from fwsim.seeds import check_seed, torch_generator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,7 +156,7 @@ class Fit(Generic[R]):
 
         level = self.level if level is None else level
         check_level(level)
-        check_count("seed", seed, 0)
+        check_seed(seed)
         train = as_times(times)
         if train.ndim != 1 or not len(train):
             raise ShapeError(
@@ -166,7 +167,7 @@ class Fit(Generic[R]):
         means = gain * at.rule_at(self.replicates).respond(train.expand(len(gain), -1))
         dispersion, exponent = (part[:, None] for part in at.noise_at(self.replicates))
         spread = noise.spread(means, dispersion, exponent, self.problem.size)
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch_generator(seed)
         single = noise.sample(means.repeat(DRAWS, 1), spread.repeat(DRAWS, 1), generator)
         ends = torch.tensor([0.5 - level / 2, 0.5 + level / 2], dtype=torch.float64)
         columns = {"mean": self.predict(train)}
@@ -240,7 +241,7 @@ class Fit(Generic[R]):
         Stat. Comput. 16:239; Pauli, Racugno & Ventura 2011, Statist. Sinica 21:149 (power of the likelihood).
         """
         check_count("steps", steps, 100)
-        check_count("seed", seed, 0)
+        check_seed(seed)
         bend = curvature(self.problem, self.responses, self.posterior.mode)
         return sample(self.problem, self.responses, self.posterior, bend, steps, seed)
 

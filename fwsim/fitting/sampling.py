@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError
 from fwsim.fitting.coordinates import Coordinates
 from fwsim.fitting.posterior import Curvature, Interval, Posterior, percentile_intervals
 from fwsim.progress import track
+from fwsim.requirements import required
+from fwsim.seeds import torch_generator
 
 if TYPE_CHECKING:
     from fwsim.fitting.optimise import Problem
@@ -55,7 +56,7 @@ def sample(
     problem: Problem, responses: Responses, posterior: Posterior, bend: Curvature, steps: int, seed: int
 ) -> Chains:
     """Walk from around the mode; see `Fit.sample_posterior`."""
-    emcee = _emcee()
+    emcee = required("emcee", "sample_posterior", extra="mcmc")
     at, moments = problem.at, responses.moments()[None]
     low, high = at.low, at.high
 
@@ -65,7 +66,7 @@ def sample(
         value = problem.log_likelihood(problem.mean(z.clamp(low, high)), z, moments)
         return torch.where(inside, bend.weight * value, -torch.inf).numpy()
 
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch_generator(seed)
     moving = int(torch.randint(2**31, (), generator=generator))  # emcee's kind takes 32 bits
     walkers = 4 * len(posterior.mode)
     sampler = emcee.EnsembleSampler(
@@ -100,13 +101,3 @@ def _around(posterior: Posterior, walkers: int, generator: torch.Generator) -> T
     normal = torch.randn(walkers, len(low), generator=generator, dtype=torch.float64).clamp(-3, 3)
     inside = low + (posterior.mode + sd * normal - low).abs()
     return high - (high - inside).abs()
-
-
-def _emcee() -> Any:
-    try:
-        import emcee
-    except ImportError as error:
-        raise ConfigError(
-            "sample_posterior needs emcee, which is not installed; pip install 'fwsim[mcmc]'"
-        ) from error
-    return emcee

@@ -11,6 +11,7 @@ from fwsim.errors import ConfigError, number
 from fwsim.fitting.checks import as_times, check_count
 from fwsim.fitting.noise import named
 from fwsim.rules.base import PresynapticRule
+from fwsim.seeds import check_seed, torch_generator
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,14 +63,14 @@ def synthetic_table(
     if not isinstance(trains, Mapping) or not trains:
         raise ConfigError(f"trains are {trains!r}; give a dict of protocols and their spike times in s")
     check_count("sweeps", sweeps, 1)
-    check_count("seed", seed, 0)
+    check_seed(seed)
     number("cv", cv, above=0)
     number("gain", gain, above=0)
     number("missing", missing, least=0)
     if missing >= 1:
         raise ConfigError(f"missing={missing!r} is not allowed; give a fraction from 0 to below 1")
     kind = named(noise)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch_generator(seed)
     one = torch.ones((), dtype=torch.float64)
     rows: list[dict[str, Any]] = []
     for protocol, given in trains.items():

@@ -12,6 +12,8 @@ from scipy.stats import binom
 from fwsim.errors import ConfigError, ShapeError, number, whole
 from fwsim.measure.recorded import described, plain, recorded, require_entries
 from fwsim.progress import track
+from fwsim.requirements import required
+from fwsim.seeds import check_seed, folded
 
 STABLE = 0.5
 """A code is stable if decoders from other times keep at least this part of what the present one gains over chance."""
@@ -60,7 +62,7 @@ def decode(
     values = recorded(run, "hidden", "rate")
     require_entries(values, "trial", "time", "unit")
     whole("folds", folds, least=2)
-    whole("seed", seed)
+    check_seed(seed)
     number("level", level, above=0, below=1)
     labels = _labels(labels)
     if labels.shape != (values.sizes["trial"],):
@@ -103,14 +105,9 @@ def _labels(labels: ArrayLike) -> np.ndarray:
 
 
 def _classifier(classifier: Any) -> Any:
-    try:
-        from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-    except ImportError as error:
-        raise ConfigError(
-            "decode needs scikit-learn, which is not installed; pip install 'fwsim[decode]'"
-        ) from error
+    module = required("sklearn.discriminant_analysis", "decode", extra="decode")
     if classifier is None:
-        return LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+        return module.LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
     if not all(hasattr(classifier, name) for name in ("fit", "predict", "get_params")) or isinstance(
         classifier, type
     ):
@@ -129,7 +126,7 @@ def _cross_temporal(
 
     trials, times, units = states.shape
     right = np.zeros((times, times))
-    split = list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels))
+    split = list(StratifiedKFold(folds, shuffle=True, random_state=folded(seed)).split(labels, labels))
     with track("decoding", times * folds) as advance:
         for train, test in split:
             unseen = states[test].reshape(-1, units)

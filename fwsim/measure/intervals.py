@@ -12,6 +12,7 @@ from scipy.special import ndtri
 
 from fwsim.errors import ShapeError, number, whole
 from fwsim.measure.recorded import numbers
+from fwsim.seeds import check_seed, numpy_generator
 
 
 def wilson(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
@@ -61,11 +62,11 @@ def bootstrap(
     """
     number("level", level, above=0, below=1)
     whole("draws", draws, least=1)
-    whole("seed", seed)
+    check_seed(seed)
     repeated = numbers(values, "values").astype(float)
     if not repeated.ndim or not repeated.size:
         raise ShapeError(f"values have shape {list(repeated.shape)}; give one or more, [repetition, ...]")
-    random = np.random.default_rng(seed)
+    random = numpy_generator(seed)
     chosen = random.integers(len(repeated), size=(draws, len(repeated)))
     weights = np.apply_along_axis(np.bincount, 1, chosen, minlength=len(repeated)) / len(repeated)
     with np.errstate(invalid="ignore"):  # infinity times 0 is NaN

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from fwsim.errors import RecordingError
+from fwsim.requirements import required
 
 
 def write_netcdf(run: xr.Dataset, path: str | PathLike[str]) -> None:
@@ -29,6 +30,7 @@ def write_netcdf(run: xr.Dataset, path: str | PathLike[str]) -> None:
     path = Path(path)
     if path.exists():
         raise RecordingError(f"{path} exists already; choose another path or remove it")
+    required("h5netcdf", "a NetCDF file")
     half = [name for name, variable in run.variables.items() if variable.dtype == np.float16]
     part = path.with_name(f".{path.name}.part")
     try:

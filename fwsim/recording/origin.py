@@ -54,7 +54,7 @@ def provenance(
         ) from error
     return {
         "configuration": described,
-        "seed": seed,
+        "seed": int(seed),
         "device": str(device),
         "dtype": str(dtype),
         "versions": _versions(),

@@ -16,6 +16,7 @@ import torch
 from sympy.printing.str import StrPrinter
 
 from fwsim.errors import ConfigError
+from fwsim.requirements import required
 from fwsim.rules.base import SpikeRule
 from fwsim.rules.brian2_relaxation import relaxation
 from fwsim.rules.parameters import as_tensors, batch_shape, leaves
@@ -63,8 +64,7 @@ class Brian2Code:
 
     def initialise(self, group: Any) -> None:
         """Put a Brian2 group at rest, with the parameters of the rule."""
-        import brian2
-
+        brian2 = required("brian2", "Brian2Code.initialise")
         for name, value in self.initial.items():
             unit = getattr(brian2, self.units[name]) if name in self.units else 1
             setattr(group, name, value * unit)

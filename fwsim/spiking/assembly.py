@@ -13,6 +13,7 @@ from fwsim.recording.memory import machine_memory
 from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.rules.brian2_code import Brian2Code
 from fwsim.rules.parameters import replaced
+from fwsim.seeds import check_seed, numpy_generator
 from fwsim.spiking.backend import brian2
 from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.stimulation import checked_drive
@@ -130,6 +131,7 @@ def build(
     ConfigError, ShapeError
         The drive does not fit, the machine's memory does not suffice, or Brian2 is missing.
     """
+    check_seed(seed)
     b = brian2()
     drive = checked_drive(circuit, drive, trials, neurons=True)
     trials = len(drive)
@@ -195,7 +197,7 @@ def _initialise(b: Any, circuit: Circuit, neurons: Any, trials: int, slow: list[
     neurons.leak = np.exp(-circuit.dt / tau)
     neurons.kick = per_neuron("noise") * np.sqrt(-np.expm1(-2 * circuit.dt / tau)) * b.volt
     neurons.pause = np.round(per_neuron("refractory") / circuit.dt).astype(int)
-    neurons.v = np.random.default_rng([seed, 2]).uniform(size=len(theta)) * theta * b.volt
+    neurons.v = numpy_generator(seed, 2).uniform(size=len(theta)) * theta * b.volt
     for k, decay in enumerate(slow):
         setattr(neurons, f"spread{k}", _spread(tau, decay, circuit.dt))
 

@@ -1,17 +1,29 @@
-"""Brian2, imported when needed, and the code generation that this machine allows."""
+"""Brian2, imported when needed, and set for a call as fwsim's networks need it, whatever the user has set."""
 
 from __future__ import annotations
 
 import gc
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
+from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-from fwsim.errors import ConfigError
+from fwsim.requirements import required
+from fwsim.seeds import folded
+from fwsim.spiking.random_state import kept_random_state
+
+PREFERENCES = {
+    "core.network.default_schedule": ["start", "groups", "thresholds", "synapses", "resets", "end"],
+    "core.default_float_dtype": np.float64,
+    "core.default_integer_dtype": np.int32,
+    "legacy.refractory_timing": False,
+}
+"""What decides the numbers of a run: order of events, and precision. Users may have changed it for their own models."""
 
 
 def brian2() -> ModuleType:
@@ -20,15 +32,9 @@ def brian2() -> ModuleType:
     Raises
     ------
     ConfigError
-        It is not installed.
+        It is not installed, or cannot be imported.
     """
-    try:
-        import brian2 as module
-    except ImportError as error:
-        raise ConfigError(
-            f"fwsim.spiking needs Brian2, which cannot be imported ({error}); install it: pip install brian2"
-        ) from error
-    return module
+    return required("brian2", "fwsim.spiking")
 
 
 @contextmanager
@@ -36,20 +42,47 @@ def prepared(seed: int, *, short: bool = False) -> Iterator[ModuleType]:
     """Give Brian2 with its random streams seeded and a code generation target that works.
 
     The target is Brian2's preference `codegen.target`; `"auto"` becomes numpy for a `short` run, which compiling would
-    only delay; else Cython, or numpy where nothing can be compiled, with one warning. Preference and numpy's global
-    random state are put back afterwards.
+    only delay; else Cython, or numpy where nothing can be compiled, with one warning. The device is the one that runs
+    in this process. Device, preferences and random state are put back afterwards.
     """
+    seed = folded(seed)
     module = brian2()
     gc.collect()  # the objects of an earlier network refer to each other, and may fill gigabytes
-    chosen, state = module.prefs.codegen.target, np.random.get_state()  # noqa: NPY002  # what Brian2 draws from
-    if chosen == "auto":
-        module.prefs.codegen.target = "cython" if not short and _compiles(module) else "numpy"
-    module.seed(seed)
-    try:
+    with ExitStack() as stack:
+        stack.enter_context(_runtime_device(module))
+        stack.enter_context(kept_random_state())
+        for name, value in PREFERENCES.items():
+            stack.enter_context(_preference(module, name, value))
+        if module.prefs["codegen.target"] == "auto":
+            target = "cython" if not short and _compiles(module) else "numpy"
+            stack.enter_context(_preference(module, "codegen.target", target))
+        module.seed(seed)
         yield module
+
+
+@contextmanager
+def _runtime_device(module: ModuleType) -> Iterator[None]:
+    """Have objects made for the device that runs at once; standalone devices write code that runs later.
+
+    `set_device` and `reset_device` would change clock and run time of both devices.
+    """
+    devices: Any = import_module("brian2.devices.device")
+    chosen = devices.active_device
+    devices.active_device = module.all_devices["runtime"]
+    try:
+        yield
     finally:
-        module.prefs.codegen.target = chosen
-        np.random.set_state(state)  # noqa: NPY002
+        devices.active_device = chosen
+
+
+@contextmanager
+def _preference(module: ModuleType, name: str, value: Any) -> Iterator[None]:
+    chosen = module.prefs[name]
+    module.prefs[name] = value
+    try:
+        yield
+    finally:
+        module.prefs[name] = chosen
 
 
 @cache

@@ -13,6 +13,7 @@ from fwsim.errors import ConfigError, whole
 from fwsim.names import known_arguments
 from fwsim.progress import Progress, check_progress, followed
 from fwsim.recording.schema import BY_PROJECTION, BY_SYNAPSE, BY_UNIT, VARIABLES, Variable
+from fwsim.seeds import check_seed
 from fwsim.spiking.assembly import Assembly, build
 from fwsim.spiking.backend import prepared
 from fwsim.spiking.circuit import Circuit
@@ -93,7 +94,7 @@ def simulate(
     from fwsim.recording import Extent, Recorder, as_records, finished, provenance
     from fwsim.recording.recorder import destination
 
-    whole("seed", seed)
+    check_seed(seed)
     check_progress(progress)
     path = destination(to, resume=resume, overwrite=overwrite)
     feed, signal, steps = _source(circuit, drive, hold, steps, trials)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fwsim.spiking.backend import brian2
+from fwsim.spiking.random_state import random_state, set_random_state
 
 
 def capture(network: Any) -> dict[str, np.ndarray]:
@@ -18,7 +18,7 @@ def capture(network: Any) -> dict[str, np.ndarray]:
     """
     state = {each.name: _changing(each) for each in _owners(network)}
     arrays: list[np.ndarray] = []
-    text = json.dumps(_listed([state, brian2().get_device().get_random_state()], arrays))
+    text = json.dumps(_listed([state, random_state()], arrays))
     found = {str(number): array for number, array in enumerate(arrays)}
     return found | {"structure": np.frombuffer(text.encode(), np.uint8)}
 
@@ -29,7 +29,7 @@ def restore(network: Any, snapshot: Mapping[str, np.ndarray], time: float) -> No
     state, random = _arranged(structure, snapshot)
     for each in _owners(network):
         each._restore_from_full_state(state[each.name])
-    brian2().get_device().set_random_state(random)
+    set_random_state(random)
     network.t_ = time
 
 

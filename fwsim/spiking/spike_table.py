@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fwsim.errors import ConfigError, RecordingError
+from fwsim.requirements import required
 from fwsim.tables import numeric, read_csv, short
 
 if TYPE_CHECKING:
@@ -76,10 +77,7 @@ def to_neo(run: xr.Dataset) -> Any:
     RecordingError
         The recording holds no spikes.
     """
-    try:
-        import neo
-    except ImportError as error:
-        raise ConfigError("to_neo needs Neo; install it: pip install 'fwsim[neo]'") from error
+    neo = required("neo", "to_neo", extra="neo")
     from fwsim.recording.trains import trains_of
 
     trains = trains_of(run)

@@ -8,6 +8,7 @@ import numpy as np
 
 from fwsim.rules.base import AssociativeRule, SpikeRule
 from fwsim.rules.stochastic_release import StochasticRelease
+from fwsim.seeds import numpy_generator
 from fwsim.spiking.circuit import Circuit, Connection
 
 DRAWS = 4_000_000  # pairs at once
@@ -44,7 +45,7 @@ class Wiring:
 
 def wirings(circuit: Circuit, seed: int) -> list[Wiring]:
     """Draw the synapses of a circuit; the same seed gives the same synapses."""
-    random = np.random.default_rng([seed, 1])
+    random = numpy_generator(seed, 1)
     groups: dict[tuple, list[tuple[np.ndarray, ...]]] = {}
     rules: dict[int, SpikeRule | None] = {}
     for each in circuit.connections:

@@ -16,6 +16,7 @@ from fwsim.distributed import processes
 from fwsim.engine import checks
 from fwsim.errors import whole
 from fwsim.progress import Advance, track
+from fwsim.seeds import check_seed
 from fwsim.study.writing import make_folder, write_file
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Context:
     show: bool | None = None
 
     def __post_init__(self) -> None:
-        whole("seed", self.seed)
+        check_seed(self.seed)
         object.__setattr__(self, "folder", Path(self.folder))
         if isinstance(self.device, str):
             object.__setattr__(self, "device", pick_device(self.device))
@@ -62,11 +63,15 @@ class Context:
         """Where a long run streams its recording: `simulate(..., to=context.recording, resume=context.resume)`."""
         return self.folder / "recording.zarr"
 
-    def seed_of(self, name: str) -> int:
-        """Seed of the stream `name`: the same for the same run seed, independent of all other names."""
+    def seed_of(self, name: str, *, bits: int = 63) -> int:
+        """Seed of the stream `name`: the same for the same run seed, independent of all other names.
+
+        With fewer `bits`, the last ones of it, for programs that take no larger seeds.
+        """
+        whole("bits", bits, least=1)
         key = np.frombuffer(sha256(name.encode()).digest(), dtype=np.uint32)
-        state = np.random.SeedSequence([self.seed, *key.tolist()]).generate_state(1, np.uint64)
-        return int(state[0] >> np.uint64(1))  # 63 bits fit every generator's signed integer
+        state = np.random.SeedSequence([int(self.seed), *key.tolist()]).generate_state(1, np.uint64)
+        return int(state[0] >> np.uint64(1)) % 2**bits  # 63 bits fit a signed integer
 
     def generator(self, name: str) -> torch.Generator:
         """Random stream `name`, on the CPU so that every device sees the same numbers."""

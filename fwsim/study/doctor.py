@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import platform
 import shlex
 import shutil
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 from packaging.requirements import Requirement
 
 import fwsim
+from fwsim.requirements import bare, fits, package, pip, remedy, requirements, version
+from fwsim.study.imports import Imports
 
 SCARCE = 0.5  # GiB
 
@@ -32,7 +30,7 @@ class Check:
     name
         What it is.
     state
-        `"ok"`, `"missing"` (needed) or `"absent"` (only some things need it).
+        `"ok"`, `"missing"` (needed), `"absent"` (only some things need it) or `"broken"` (there, but fails to import).
     detail
         Version or what was found.
     remedy
@@ -46,74 +44,71 @@ class Check:
 
 
 def checks() -> list[Check]:
-    """Look at Python, dependencies, compiler, threads, GPU and disk."""
+    """Look at Python, dependencies, compiler, threads, GPU and disk; every package that is there is imported."""
+    wanted = _wanted()
+    modules = _modules(asked.name for asked, _ in wanted if fits(asked))
+    imports = Imports(modules.values())
+    rest = [_compiler(), _disk()]
+    failed = imports.failures()
     return [
         Check("python", "ok", platform.python_version()),
-        Check("fwsim", "ok", fwsim.__version__),
-        *_dependencies(),
-        _compiler(),
-        _threads(),
-        *_gpu(),
-        _disk(),
+        _itself(),
+        *(_dependency(asked, extra, failed.get(modules.get(asked.name, ""), "")) for asked, extra in wanted),
+        *([] if "torch" in failed or "torch" not in modules.values() else [_threads(), *_gpu(failed)]),
+        *rest,
     ]
 
 
-def _dependencies() -> Iterator[Check]:
-    """Every dependency of the installed package, those of extras as absent where they are."""
-    seen = set()
-    for text in metadata.requires("fwsim") or ():
-        requirement = Requirement(text)
-        extra = _extra(requirement)
-        if requirement.name in seen or not _applies(requirement, extra):
-            continue
-        seen.add(requirement.name)
-        yield _dependency(requirement, extra)
-
-
-def _dependency(requirement: Requirement, extra: str) -> Check:
-    bare = f"{requirement.name}{requirement.specifier}"
-    remedy = f"{pip()} install {package(extra) if extra else shlex.quote(bare)}"
-    name = f"{requirement.name} [{extra}]" if extra else requirement.name
-    missing = "absent" if extra else "missing"
+def _itself() -> Check:
     try:
-        version = metadata.version(requirement.name)
+        metadata.version("fwsim")
     except metadata.PackageNotFoundError:
-        return Check(name, missing, "not installed", remedy)
-    if not requirement.specifier.contains(version, prereleases=True):
-        return Check(
-            name, missing, f"{version}, but fwsim needs {requirement.specifier}", f"{pip()} install '{bare}'"
+        here = Path(fwsim.__file__).parents[1]
+        detail = f"{fwsim.__version__} in {here}, not installed, so what it needs is not known"
+        return Check("fwsim", "missing", detail, f"{pip()} install -e {shlex.quote(str(here))}")
+    return Check("fwsim", "ok", fwsim.__version__)
+
+
+def _wanted() -> list[tuple[Requirement, str]]:
+    """Every dependency once, the bounds of all its mentions together."""
+    found: dict[str, tuple[Requirement, str]] = {}
+    for asked, extra in requirements():
+        if asked.name not in found:
+            found[asked.name] = (asked, extra)
+        elif found[asked.name][1] == extra:
+            found[asked.name][0].specifier &= asked.specifier
+    return list(found.values())
+
+
+def _dependency(asked: Requirement, extra: str, failure: str = "") -> Check:
+    """A package; those of extras are absent where they are not there."""
+    name = f"{asked.name} [{extra}]" if extra else asked.name
+    missing, found = "absent" if extra else "missing", version(asked)
+    if found is None:
+        what = package(extra) if extra else shlex.quote(bare(asked))
+        return Check(name, missing, "not installed", f"{pip()} install {what}")
+    if not fits(asked):
+        mend = f"{pip()} install {shlex.quote(bare(asked))}"
+        return Check(name, missing, f"{found}, but fwsim needs {asked.specifier}", mend)
+    if failure:
+        return Check(name, "broken", f"{found} {failure}", remedy(asked.name, installed=True))
+    return Check(name, "ok", found)
+
+
+def _modules(names: Iterable[str]) -> dict[str, str]:
+    """Name under which each distribution is imported."""
+    offered: dict[str, list[str]] = {}
+    for module, owners in metadata.packages_distributions().items():
+        for owner in owners:
+            offered.setdefault(owner.lower().replace("_", "-"), []).append(module)
+    found = {}
+    for name in names:
+        plain, choices = (
+            name.lower().replace("-", "_"),
+            sorted(offered.get(name.lower().replace("_", "-"), [])),
         )
-    return Check(name, "ok", version)
-
-
-def pip() -> str:
-    """Name the pip of the Python that runs."""
-    beside = Path(sys.executable).with_name("pip")
-    return "pip" if shutil.which("pip") == str(beside) else f"{sys.executable} -m pip"
-
-
-def package(extra: str) -> str:
-    """What pip takes to add an extra to fwsim, from where it was installed: a checkout, a file, or an index."""
-    described = json.loads(metadata.distribution("fwsim").read_text("direct_url.json") or "{}")
-    url = described.get("url")
-    if not url:
-        return shlex.quote(f"fwsim[{extra}]")
-    if described.get("dir_info", {}).get("editable"):
-        return f"-e {shlex.quote(f'{url2pathname(urlparse(url).path)}[{extra}]')}"
-    return shlex.quote(f"fwsim[{extra}] @ {url}")
-
-
-def _extra(requirement: Requirement) -> str:
-    """Name of the extra that asks for a requirement; empty for the core."""
-    for extra in metadata.metadata("fwsim").get_all("Provides-Extra") or ():
-        marker = requirement.marker
-        if marker and f'extra == "{extra}"' in str(marker):
-            return extra
-    return ""
-
-
-def _applies(requirement: Requirement, extra: str) -> bool:
-    return requirement.marker is None or requirement.marker.evaluate({"extra": extra})
+        found[name] = next((each for each in choices if each.lower() == plain), next(iter(choices), plain))
+    return found
 
 
 def _compiler() -> Check:
@@ -134,7 +129,7 @@ def _threads() -> Check:
     )
 
 
-def _gpu() -> Iterator[Check]:
+def _gpu(failed: Mapping[str, str]) -> Iterator[Check]:
     import torch
 
     if torch.cuda.is_available():
@@ -144,14 +139,14 @@ def _gpu() -> Iterator[Check]:
             yield Check(
                 f"cuda:{index}", "ok", f"{properties.name}, {memory:.0f} GiB, CUDA {torch.version.cuda}"
             )
-        if importlib.util.find_spec("triton") is None:
-            remedy = f"{pip()} install {package('gpu')}"
-            yield Check("GPU kernels", "absent", "triton is not installed", remedy)
+        if importlib.util.find_spec("triton") is None or "triton" in failed:
+            why = f"triton {failed.get('triton', 'is not installed')}"
+            yield Check("GPU kernels", "absent", why, f"{pip()} install {package('gpu')}")
         else:
             yield Check("GPU kernels", "ok", f"triton {metadata.version('triton')}")
     elif shutil.which("nvidia-smi"):
-        remedy = f"{pip()} install torch --index-url https://download.pytorch.org/whl/cu128"
-        yield Check("CUDA", "absent", f"a GPU is there, but torch {torch.__version__} cannot use it", remedy)
+        mend = f"{pip()} install torch --index-url https://download.pytorch.org/whl/cu128"
+        yield Check("CUDA", "absent", f"a GPU is there, but torch {torch.__version__} cannot use it", mend)
     else:
         yield Check("CUDA", "absent", "no GPU; everything runs on the CPU")
 

@@ -17,6 +17,7 @@ import torch
 
 from fwsim.distributed import processes
 from fwsim.errors import ConfigError, whole
+from fwsim.requirements import required
 from fwsim.study.context import pick_device
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def connect(
         if local <= 1:
             yield None
             return
+    required("distributed", "a sweep over several processes")
     with _quiet():
         if scheduler is None:
             yield from _local(local)
@@ -132,7 +134,7 @@ def _running(address: str, workers: int | None) -> Iterator[Client]:
 def _slurm(workers: int | None, options: Mapping[str, Any]) -> Iterator[Client]:
     if workers is None:
         raise ConfigError("say how many Slurm workers may run at a time with workers (--workers 8)")
-    cluster_class = _jobqueue().SLURMCluster
+    cluster_class = required("dask_jobqueue", "scheduler='slurm'", extra="slurm").SLURMCluster
     from distributed import Client
 
     try:
@@ -152,14 +154,6 @@ def slurm_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Options of `SLURMCluster` with one worker a job unless said otherwise, each with one thread."""
     cores = options.get("cores", 1)
     return {"cores": cores, "processes": cores, "python": sys.executable, **options}
-
-
-def _jobqueue() -> ModuleType:
-    try:
-        import dask_jobqueue
-    except ImportError:
-        raise ConfigError("scheduler='slurm' needs dask-jobqueue; pip install 'fwsim[slurm]'") from None
-    return dask_jobqueue
 
 
 @contextmanager

@@ -2,20 +2,24 @@
 
     gymnasium.make("fwsim.tasks.environments:fwsim/Catch-v0", size=24, visible=5)
 
-imports and makes one at once. Needs the extra `rl`.
+imports and makes one at once. Needs the extra `rl`, else importing it raises `ConfigError`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
-from gymnasium import spaces
 
 from fwsim.errors import ConfigError, choice
+from fwsim.requirements import required
+from fwsim.seeds import check_seed, torch_generator
 from fwsim.tasks.catch import Catch
+
+required("gymnasium", "fwsim.tasks.environments", extra="rl")
+import gymnasium  # noqa: E402
+from gymnasium import spaces  # noqa: E402
 
 CELL = 8  # pixels of a rendered picture for one of the game
 
@@ -51,11 +55,11 @@ class CatchEnvironment(gymnasium.Env[np.ndarray, np.int64]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         """Start an episode and return its first screen; `options` are not used by this game."""
+        if seed is not None:
+            check_seed(seed)
         super().reset(seed=seed)
         if seed is not None or self._generator is None:
-            self._generator = torch.Generator().manual_seed(
-                int(self.np_random.integers(2**63)) if seed is None else seed
-            )
+            self._generator = torch_generator(int(self.np_random.integers(2**63)) if seed is None else seed)
         self._positions = self.game.start(1, self._generator)
         return self._screen(), {}
 

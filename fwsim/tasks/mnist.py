@@ -9,6 +9,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from fwsim.errors import ConfigError
+from fwsim.requirements import required
 from fwsim.tasks.idx import read_idx
 
 VARIABLE = "FWSIM_MNIST"
@@ -81,8 +82,7 @@ def _find(folder: Path, name: str) -> Path:
 
 
 def _downloaded() -> Path:
-    import pooch
-
+    pooch = required("pooch", "downloading MNIST")
     store = pooch.create(path=pooch.os_cache("fwsim") / "mnist", base_url=SOURCE, registry=CHECKSUMS)
     try:
         for name in CHECKSUMS:

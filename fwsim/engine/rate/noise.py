@@ -26,6 +26,6 @@ def standard_normal(seed: int, start: int, stop: int, shape: tuple[int, ...], li
 
 
 def _chunk(seed: int, index: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    state = np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0]
+    state = np.random.SeedSequence([int(seed), index]).generate_state(1, np.uint64)[0]
     generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
     return torch.randn(CHUNK, *shape, generator=generator, dtype=dtype)

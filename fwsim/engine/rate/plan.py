@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import torch
 
 from fwsim.errors import ConfigError
+from fwsim.requirements import obstacle
 from fwsim.rules.base import AssociativeRule
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def _obstacle(net: RateNetwork) -> str | None:
         return f"the device {like.device.type!r}"
     if like.dtype not in (torch.float32, torch.float64):
         return str(like.dtype)
-    if find_spec("numba") is None:
-        return "without numba installed"
+    if missing := obstacle("numba"):
+        return f"without numba, which {missing}"
     from fwsim.engine.rate import compiled, rowwise
 
     if type(net.gain) not in rowwise.GAINS:
