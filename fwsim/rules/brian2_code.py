@@ -7,8 +7,12 @@ one, so that no integrator is involved. Variables are therefore stale between ev
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import reduce
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 import sympy
@@ -37,6 +41,8 @@ class Brian2Code:
     `neurons.resetter["spike"].when = "after_thresholds"`. An associative rule lives on the synapse. Call
     `initialise` on the group before the run.
 
+    Names in Brian2 begin with the prefix, or with `syn_` without one, so that none is a name that Brian2 keeps.
+
     Parameters
     ----------
     model
@@ -46,28 +52,35 @@ class Brian2Code:
         named `output` holds what the spike reads: append e.g. `v_post += J*release`.
     output
         `"release"` or `"weight"`, with the prefix.
+    last_event
+        Name of the variable that holds when the state was last brought up to date.
     initial
-        Variable or parameter → value in SI units, a number or one for each member of the group.
+        Variable or parameter, by its name in Brian2 → value in SI units, a number or one for each member of the group.
     units
-        Parameter → name of its Brian2 unit, where it has one.
+        Parameter, by its name in Brian2 → name of its unit, where it has one.
     variables
         Variable of the rule → its name in Brian2.
+    functions
+        Name → maker of a function that the code calls and Brian2 does not have.
     """
 
     model: str
     on_pre: str
     on_post: str | None
     output: str
+    last_event: str
     initial: dict[str, float | np.ndarray]
     units: dict[str, str]
     variables: dict[str, str]
+    functions: dict[str, Callable[[], Any]] = field(default_factory=dict)
 
     def initialise(self, group: Any) -> None:
-        """Put a Brian2 group at rest, with the parameters of the rule."""
+        """Put a Brian2 group at rest, with the parameters of the rule and the functions that its code calls."""
         brian2 = required("brian2", "Brian2Code.initialise")
         for name, value in self.initial.items():
             unit = getattr(brian2, self.units[name]) if name in self.units else 1
             setattr(group, name, value * unit)
+        group.namespace.update({name: make() for name, make in self.functions.items()})
 
 
 def brian2_code(rule: SpikeRule, *, prefix: str = "") -> Brian2Code:
@@ -75,8 +88,8 @@ def brian2_code(rule: SpikeRule, *, prefix: str = "") -> Brian2Code:
     if prefix and not prefix.isidentifier():
         raise ConfigError(f"prefix={prefix!r} cannot begin a name; give letters, digits and _ as in 'ee_'")
     kind = structure(rule)
-    write = Writer(kind, prefix)
     output = f"{prefix}{rule.output}"
+    write = Writer(kind, prefix or "syn_", output)
     on_pre = [
         *relaxation(rule, kind, write, settle=True),
         f"{output} = {write.now(kind.pre[1])}",
@@ -87,30 +100,42 @@ def brian2_code(rule: SpikeRule, *, prefix: str = "") -> Brian2Code:
     for name, value in write.constants.items():
         initial[name] = _plain(value, batch_shape(rule))
         declarations.append(f"{name} : 1 (constant)")
-    variables = [*map(write.name, kind.names), output]
-    declarations += [f"{name} : 1" for name in variables] + [f"{prefix}last_event : second"]
+    variables = {name: write.names[name] for name in kind.names}
+    declarations += [f"{name} : 1" for name in (*variables.values(), output)]
+    declarations.append(f"{write.last_event} : second")
     return Brian2Code(
         model="\n".join(declarations),
         on_pre="\n".join(on_pre),
         on_post="\n".join(on_post) if kind.reached_by_post else None,
         output=output,
+        last_event=write.last_event,
         initial=initial,
         units=units,
-        variables={name: write.name(name) for name in kind.names},
+        variables=variables,
     )
 
 
 class Writer(StrPrinter):
-    """Expressions as Brian2 code.
+    """Expressions as Brian2 code, every name of the rule translated to one that Brian2 takes.
 
-    Brian2 keeps the endings `_pre` and `_post` for itself, so `tau_pre` is written `pre_tau`.
+    `names` has the translations, which begin with the start and no `_`. What begins with the `prefix`, the start and a
+    `_`, is the code's own, so that both stay apart.
     """
 
-    def __init__(self, kind: Structure, prefix: str) -> None:
+    def __init__(self, kind: Structure, start: str, output: str) -> None:
         super().__init__()
-        self.prefix = prefix
+        self.prefix = f"{start}_"
+        self.last_event = f"{self.prefix}last_event"
         self.constants: dict[str, torch.Tensor] = {}
-        self.current = {s: sympy.Symbol(f"{name}_now", real=True) for name, s in kind.state.items()}
+        self._texts: dict[Any, str] = {}
+        symbols = {name: symbol for name, symbol, _ in leaves(kind.rule)} | dict(kind.state)
+        self.names = _translated(symbols, start, output)
+        for name, symbol in symbols.items():
+            self._texts[symbol] = self.names[name]
+        self.current = {
+            symbol: self.symbol(f"{self.prefix}{self.names[name].removeprefix(start)}_now")
+            for name, symbol in kind.state.items()
+        }
 
     def __call__(self, expression: Any) -> str:
         """Write an expression."""
@@ -129,15 +154,19 @@ class Writer(StrPrinter):
         self.constants[name] = value
         return name
 
-    def name(self, name: str) -> str:
-        """Name of a variable or parameter in Brian2."""
-        for side in ("pre", "post"):
-            if name.endswith(f"_{side}"):
-                name = f"{side}_{name.removesuffix(f'_{side}')}"
-        return self.prefix + name
+    def symbol(self, text: str) -> sympy.Dummy:
+        """Make a symbol, other than all of the rule, for a variable of the code."""
+        made = sympy.Dummy(real=True)
+        self._texts[made] = text
+        return made
 
     def _print_Symbol(self, expr: Any) -> str:  # noqa: N802
-        return self.name(expr.name)
+        return self._texts[expr]
+
+    _print_Dummy = _print_Symbol  # noqa: N815
+
+    def _print_Exp1(self, expr: Any) -> str:  # noqa: N802
+        return repr(math.e)
 
     def _print_Min(self, expr: Any) -> str:  # noqa: N802
         return reduce(lambda least, part: f"clip({least}, -inf, {part})", map(self._print, expr.args))
@@ -149,9 +178,31 @@ class Writer(StrPrinter):
         return repr(float(expr))
 
 
+def _translated(names: Iterable[str], start: str, output: str) -> dict[str, str]:
+    """A name in Brian2 for each name of a rule, all of them different, and none the output's.
+
+    Brian2 takes ASCII, and keeps the endings `_pre` and `_post` (so `tau_pre` is written `pre_tau`) and `_`.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        plain = re.sub("[^A-Za-z0-9_]", lambda each: f"u{ord(each[0]):x}", name)
+        for side in ("pre", "post"):
+            if plain.endswith(f"_{side}"):
+                plain = f"{side}_{plain.removesuffix(f'_{side}')}"
+        text = start + re.sub("^_+", lambda each: "u" * len(each[0]), plain)
+        if text.endswith(("_pre", "_post", "_")):
+            text += "0"
+        found[name] = next(
+            each
+            for each in chain([text], (f"{text}_{k}" for k in count(2)))
+            if each != output and each not in found.values()
+        )
+    return found
+
+
 def _assignments(after: dict[str, Any], write: Writer) -> list[str]:
-    lines = [f"{write.name(name)} = {write.now(value)}" for name, value in after.items()]
-    return [*lines, f"{write.name('last_event')} = t"]
+    lines = [f"{write.names[name]} = {write.now(value)}" for name, value in after.items()]
+    return [*lines, f"{write.last_event} = t"]
 
 
 def _parameters(rule: SpikeRule, write: Writer) -> tuple[dict[str, Any], dict[str, str], list[str]]:
@@ -160,14 +211,14 @@ def _parameters(rule: SpikeRule, write: Writer) -> tuple[dict[str, Any], dict[st
     shape = batch_shape(rule)
     initial, units, declarations = {}, {}, []
     for original, value, spec in leaves(numeric):
-        name = write.name(original)
+        name = write.names[original]
         flags = "constant" if value.ndim else "shared, constant"
         declarations.append(f"{name} : {UNITS[spec.unit]} ({flags})")
         initial[name] = _plain(value, shape)
         if spec.unit != "1":
             units[name] = UNITS[spec.unit]
     for original, value in numeric.rest().items():
-        initial[write.name(original)] = _plain(torch.as_tensor(value, dtype=torch.float64), shape)
+        initial[write.names[original]] = _plain(torch.as_tensor(value, dtype=torch.float64), shape)
     return initial, units, declarations
 
 

@@ -38,7 +38,7 @@ def relaxation(rule: SpikeRule, kind: Structure, write: Writer, *, settle: bool)
     With `settle`, instant variables have relaxed even after no time, as between simultaneous spikes of one side.
     """
     slopes = drift_slopes(rule)
-    lines = [f"{write.prefix}elapsed = t - {write.prefix}last_event"]
+    lines = [f"{write.prefix}elapsed = t - {write.last_event}"]
     for index, component in enumerate(kind.components, 1):
         elapsed = f"{write.prefix}elapsed"
         time, clock = _settled(index, component, slopes, write) if settle else (elapsed, [])
@@ -67,7 +67,7 @@ def _settled(index: int, names: list[str], slopes: dict, write: Writer) -> tuple
 def _chain_line(kind: Structure, name: str, routes: dict, slopes: dict, chains: _Chains) -> str:
     """Over every route to a variable the decays of what lies on it; of one and two in the rule's own parameters."""
     write = chains.write
-    elapsed = sympy.Symbol(chains.time.removeprefix(write.prefix), real=True)
+    elapsed = write.symbol(chains.time)
     rate = {j: -kind.jacobian.get((j, j), sympy.S.Zero) for j in kind.names}
     value, further = kind.rest[name], []
     for (i, j), ways in routes.items():

@@ -83,11 +83,13 @@ class StochasticRelease(PresynapticRule):
 
     def brian2(self, *, prefix: str = "") -> Brian2Code:
         """The rule in Brian2, with a draw for every site; a release outside [0, 1] counts as the nearer end."""
+        from fwsim.rules.brian2_binomial import NAME, released_sites
+
         code = super().brian2(prefix=prefix)
-        draws = " + ".join([f"int(rand() < {code.output})"] * self.sites)
-        noise = f" + {self.cv!r}*sqrt({prefix}quanta)*randn()" if self.cv else ""
-        drawn = f"{prefix}quanta = {draws}\n{code.output} = ({prefix}quanta{noise})/{self.sites}"
-        return replace(code, on_pre=f"{code.on_pre}\n{drawn}")
+        release = code.output
+        noise = f" + {self.cv!r}*sqrt({release})*randn()" if self.cv else ""
+        drawn = f"{release} = {NAME}({self.sites}, {release})\n{release} = ({release}{noise})/{self.sites}"
+        return replace(code, on_pre=f"{code.on_pre}\n{drawn}", functions={NAME: released_sites})
 
 
 def sample_release(probability: Tensor, sites: int, cv: float, generator: torch.Generator) -> Tensor:

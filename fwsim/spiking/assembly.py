@@ -57,15 +57,12 @@ class Carrier:
         Neurons (presynaptic rules) or synapses (associative rules).
     code
         The rule as it is written there.
-    prefix
-        What its names begin with.
     """
 
     place: int
     rule: SpikeRule
     group: Any
     code: Brian2Code
-    prefix: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +140,7 @@ def build(
     synapses = [_synapses(b, circuit, each, neurons, trials, index) for index, each in enumerate(drawn)]
     spikes = b.SpikeMonitor(neurons, name="spikes")
     network = b.Network(neurons, spikes, *synapses)
-    carriers = [Carrier(place, rules[place], neurons, code[place], prefix(place)) for place in rules]
+    carriers = [Carrier(place, rules[place], neurons, code[place]) for place in rules]
     carriers += [
         Carrier(_place(circuit, each.rule), each.rule, group, each.rule.brian2())
         for each, group in zip(drawn, synapses)

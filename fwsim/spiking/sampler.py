@@ -157,7 +157,7 @@ class Sampler:
 
         now = (done - 1) * self._assembly.circuit.dt  # Brian2 dates a spike at the beginning of its step
         state = {name: read(written) for name, written in carrier.code.variables.items()}
-        return carrier.rule.propagate(state, now - read(f"{carrier.prefix}last_event"))
+        return carrier.rule.propagate(state, now - read(carrier.code.last_event))
 
 
 def by_trial(assembly: Assembly, values: np.ndarray) -> np.ndarray:

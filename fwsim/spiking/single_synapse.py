@@ -13,6 +13,7 @@ from fwsim.progress import track
 from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.rules.parameters import batch_shape
 from fwsim.rules.respond import check_times, spike_times
+from fwsim.seeds import check_seed
 from fwsim.spiking.backend import prepared
 from fwsim.units import checked
 
@@ -56,6 +57,7 @@ def respond(
     """
     _check_kind(rule, post)
     dt = checked("dt", dt, "time", above=0)
+    check_seed(seed)
     trains = [spike_times("pre", pre)] + ([] if post is None else [spike_times("post", post)])
     pre = trains[0]
     for name, train in zip(("pre", "post"), trains):
@@ -144,7 +146,7 @@ def _run(b: Any, rule: SpikeRule, steps: list[np.ndarray], dt: float, last: int)
             advance()
 
         network = b.Network(*{id(g): g for g in (*groups, target)}.values(), synapses, collect)
-        network.run((last + 1) * clock_dt)
+        network.run((last + 1) * clock_dt, namespace={})
     return read
 
 

@@ -26,6 +26,7 @@ from fwsim.errors import ConfigError, ShapeError, choice
 from fwsim.names import KnownArguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.parameters import own
+from fwsim.seeds import check_seed
 from fwsim.units import si
 
 if TYPE_CHECKING:
@@ -215,6 +216,7 @@ class RateNetwork(KnownArguments, nn.Module):
         state
             After the last step.
         """
+        check_seed(seed)
         checks.sequence("drive", drive, self.units, "unit")
         checks.alike("drive", drive, self.weights[0])
         state = (

@@ -1,0 +1,60 @@
+"""Binomial numbers in Brian2, whose own need a number of sites and a probability that are fixed beforehand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fwsim.requirements import required
+
+NAME = "released_sites"
+
+CYTHON = f"""
+cdef double _{NAME}(int sites, double p, int _idx):
+    cdef int site, released = 0
+    for site in range(sites):
+        if _rand(_idx) < p:
+            released += 1
+    return released
+"""
+
+CPP = f"""
+inline double _{NAME}(const int sites, const double p, const int _idx)
+{{
+    int released = 0;
+    for (int site = 0; site < sites; site++)
+        if (_rand(_idx) < p)
+            released++;
+    return released;
+}}
+"""
+
+
+def released_sites() -> Any:
+    """Brian2's function `released_sites(n, p)`: how many of n sites release, each with probability p.
+
+    A probability outside [0, 1] counts as the nearer end.
+    """
+    required("brian2", "StochasticRelease")
+    from brian2.core.functions import DEFAULT_FUNCTIONS, Function
+
+    function = Function(
+        pyfunc=lambda sites, p: _drawn(sites, p, 1),
+        arg_units=[1, 1],
+        return_unit=1,
+        arg_types=["integer", "float"],
+        stateless=False,
+        auto_vectorise=True,
+    )
+    rand = {"_rand": DEFAULT_FUNCTIONS["rand"]}
+    function.implementations.add_implementation("numpy", _drawn)
+    function.implementations.add_implementation("cython", CYTHON, dependencies=rand, name=f"_{NAME}")
+    function.implementations.add_implementation("cpp", CPP, dependencies=rand, name=f"_{NAME}")
+    return function
+
+
+def _drawn(sites: Any, p: Any, index: Any) -> np.ndarray:
+    size = len(index) if np.ndim(index) else int(index)
+    chance = np.broadcast_to(np.where(p > 0, np.minimum(p, 1.0), 0.0), size)
+    return np.random.binomial(int(sites), chance).astype(float)  # noqa: NPY002  # the stream that Brian2 seeds
