@@ -190,8 +190,13 @@ def _structure(signature: Hashable) -> Structure:
 
 
 def _check_complete(kind: Structure) -> None:
-    """Raise unless every function of a rule gives all variables of its state."""
+    """Raise unless names are of one thing each, and every function of a rule gives all variables of its state."""
     owner, rule, state = type(kind.rule).__name__, kind.rule, kind.state
+    parameters = [name for name, _, _ in leaves(rule)]
+    for name in parameters:
+        if name in state or parameters.count(name) > 1:
+            both = "both a parameter and a variable" if name in state else "the name of two parameters"
+            raise ConfigError(f"{owner}: {name!r} is {both}; rename one")
     pair = rule.at_pre(state)
     if not isinstance(pair, tuple) or len(pair) != 2:
         raise ConfigError(
