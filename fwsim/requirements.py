@@ -52,19 +52,19 @@ def required(module: str, purpose: str, *, extra: str = "") -> ModuleType:
 
 @cache
 def obstacle(module: str) -> str | None:
-    """Why something that can be done without cannot be imported; `None` if it can.
+    """Why something that can be done without cannot be imported, and the remedy; `None` if it can.
 
     Warns, once a process, where it is installed.
     """
     try:
         import_module(module)
     except Exception as error:
-        if (why := reason(error, module)) != MISSING:
-            mend = remedy(_distribution(module), installed=True)
-            warnings.warn(
-                f"{module} {why}, so fwsim does without, more slowly; {mend}", RuntimeWarning, stacklevel=2
-            )
-        return why
+        why = reason(error, module)
+        mend = remedy(_distribution(module), installed=why != MISSING)
+        if why != MISSING:
+            lost = f"{module} {why}, so fwsim does without, more slowly; {mend}"
+            warnings.warn(lost, RuntimeWarning, stacklevel=2)
+        return f"{why} ({mend})"
     return None
 
 

@@ -18,7 +18,7 @@ def write_netcdf(run: xr.Dataset, path: str | PathLike[str]) -> None:
     Parameters
     ----------
     run
-        Any recording; float16, which NetCDF does not have, becomes float32.
+        Any recording; what NetCDF does not have changes: float16 becomes float32, integers beyond 64 bits text.
     path
         File to write, which must not exist yet; it appears when it is complete.
 
@@ -33,8 +33,12 @@ def write_netcdf(run: xr.Dataset, path: str | PathLike[str]) -> None:
     required("h5netcdf", "a NetCDF file")
     half = [name for name, variable in run.variables.items() if variable.dtype == np.float16]
     part = path.with_name(f".{path.name}.part")
+    large = {
+        name: str(value) for name, value in run.attrs.items() if isinstance(value, int) and value >= 2**63
+    }
+    stored = run.assign({name: run[name].astype(np.float32) for name in half}).assign_attrs(large)
     try:
-        run.assign({name: run[name].astype(np.float32) for name in half}).to_netcdf(part, engine="h5netcdf")
+        stored.to_netcdf(part, engine="h5netcdf")
         part.rename(path)
     except OSError as error:
         part.unlink(missing_ok=True)

@@ -41,7 +41,8 @@ class Imports:
 
     def failures(self) -> dict[str, str]:
         """Reason for each module that cannot be imported, when all have been tried."""
-        found, left = {}, self._modules
+        found: dict[str, str] = {}
+        left = self._modules
         while left:
             try:
                 text, _ = self._process.communicate(timeout=LIMIT)

@@ -86,5 +86,5 @@ def test_to_neo(table):
 
 def test_without_neo(table, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "neo", None)
-    with pytest.raises(ConfigError, match=r"fwsim\[neo\]"):
+    with pytest.raises(ConfigError, match=r"to_neo needs neo, which is not installed; .*pip install "):
         to_neo(read_spikes(table))

@@ -1,0 +1,81 @@
+"""Packages that cannot be imported, for whatever reason: one line with the remedy, wherever they are needed."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TIMES = "__import__('torch').tensor([[0.1, 0.2]])"
+SPIKES = "('spike_time', 'spike_unit', 'spike_trial')"
+RUN = f"xarray.Dataset({{name: ('spike', [0]) for name in {SPIKES}}}, attrs={{'duration': 1.0}})"
+HIDDEN = "xarray.DataArray(numpy.random.randn(20, 3, 4), dims=('trial', 'time', 'unit'))"
+CALLS = {
+    "brian2": (
+        f"fw.spiking.respond(fw.TsodyksMarkram(), {TIMES}, dt=0.1)",
+        "fw.spiking.build(fw.spiking.Circuit([fw.spiking.Population('E', 2)]))",
+        "fw.spiking.simulate(fw.spiking.Circuit([fw.spiking.Population('E', 2)]), steps=3)",
+    ),
+    "neo": (f"fw.spiking.to_neo({RUN})",),
+    "sklearn": (f"fw.measure.decode({HIDDEN}, numpy.arange(20) % 2)",),
+    "scipy": ("fw.theory.palimpsest_capacity(0.1)", "fw.measure.bootstrap([1.0])"),
+    "h5netcdf": (f"__import__('fwsim.recording').recording.write_netcdf({RUN}, 'run.nc')",),
+    "gymnasium": ("__import__('fwsim.tasks.environments')",),
+    "dask_jobqueue": ("fw.study.sweep('forgetting', {'tau': [2.0, 3.0]}, scheduler='slurm', workers=1)",),
+    "numba": ("fw.FastWeightNetwork(1, 2, fw.Hebbian(tau=2.0, eta=0.1), kernel='numba').plan(2, 2)",),
+}
+REASONS = {
+    "ImportError('libfoo.so\\n is missing')": "cannot be imported (ImportError: libfoo.so is missing)",
+    "AttributeError('ndarray has no ptp')": "cannot be imported (AttributeError: ndarray has no ptp)",
+    "ModuleNotFoundError('No module named x', name='x')": "cannot be imported (ModuleNotFoundError: No module named x)",
+}
+
+
+def tried(code, folder):
+    """What is printed of an error by code that has broken packages in front of its path."""
+    script = f"import numpy, xarray, fwsim as fw\ntry:\n    {code}\nexcept fw.ConfigError as error:\n    print(error)\n"
+    script = f"import sys; sys.path.insert(0, {str(folder)!r})\n" + script
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=folder)
+
+
+@pytest.mark.parametrize("module", CALLS)
+def test_a_failing_import_is_one_line_with_the_remedy(module, tmp_path):
+    for (error, reason), code in zip(list(REASONS.items()) * 2, CALLS[module]):
+        (tmp_path / f"{module}.py").write_text(f"raise {error}")
+        done = tried(code, tmp_path)
+        assert reason in done.stdout, done.stderr
+        assert len(done.stdout.splitlines()) == 1
+        assert "pip install" in done.stdout
+
+
+def test_what_can_be_done_without_is_done_without_and_said(tmp_path):
+    (tmp_path / "numba.py").write_text("raise RuntimeError('needs another numpy')")
+    code = "print(fw.FastWeightNetwork(1, 2, fw.Hebbian(tau=2.0, eta=0.1)).plan(2, 2).kernel)"
+    done = tried(code, tmp_path)
+    assert done.stdout == "reference\n"
+    assert done.stderr.count("numba cannot be imported (RuntimeError: needs another numpy)") == 1
+
+
+def test_a_command_says_so_too(tmp_path):
+    (tmp_path / "xarray.py").write_text("raise RuntimeError('broken')")
+    before = f"import sys; sys.path.insert(0, {str(tmp_path)!r})"
+    code = f"{before}; from fwsim.cli import main; main(['analyse', 'runs/none'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"fwsim: .* needs xarray, which cannot be imported \(RuntimeError: broken\); .*\n", done.stderr
+    )
+
+
+def test_no_page_or_message_installs_by_a_name_that_no_index_has():
+    """fwsim is on no index: an extra is installed from where fwsim came, as `fwsim doctor` says."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "fwsim").rglob("*.py")]
+    wrong = re.compile(
+        r"pip install [^\n`]*(?<![\w/.-])['\"]?fwsim(\[\w+\])?['\"]?(?!\S* @)(?=[\s`'\".;,)]|$)"
+    )
+    found = [
+        f"{page.relative_to(ROOT)}: {hit[0]}" for page in pages for hit in wrong.finditer(page.read_text())
+    ]
+    assert not found
