@@ -135,7 +135,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         plan(
             memory,
             form=form,
-            kernel=kernel,
+            kernel="reference" if kernel == "auto" else kernel,  # the choice may load a compiler, and can wait
             batch=1,
             time=1,
             units=units,
