@@ -135,7 +135,9 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         plan(
             memory,
             form=form,
-            kernel="reference" if kernel == "auto" else kernel,  # the choice may load a compiler, and can wait
+            kernel="reference"
+            if kernel == "auto"
+            else kernel,  # the choice may load a compiler, and can wait
             batch=1,
             time=1,
             units=units,
