@@ -124,7 +124,7 @@ def restored(variable: xr.Variable) -> xr.Variable:
         for name in ("units", "calendar"):
             attributes.pop(name, None)
         return xr.Variable(variable.dims, variable.data.view("M8[ns]"), attributes)
-    if attributes.get("dtype") == SPANS:
+    if (attributes.get("units"), attributes.get("dtype")) == ("nanoseconds", SPANS):
         for name in ("units", "dtype"):
             attributes.pop(name, None)
         return xr.Variable(variable.dims, variable.data.view("m8[ns]"), attributes)

@@ -30,10 +30,11 @@ def read(path: Path, most: int = LARGEST) -> bytes:
         ) from None
     except OSError as error:
         raise RecordingError(f"{path} cannot be read: {error.strerror}; {REMEDY}") from error
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(handle)
+        raise RecordingError(f"{path} is damaged: it is no plain file; {REMEDY}")
     with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise RecordingError(f"{path} is damaged: it is no plain file; {REMEDY}")
         if status.st_size > most:
             raise RecordingError(
                 f"{path} has {status.st_size} bytes, more than a run writes; do not trust it"

@@ -191,7 +191,8 @@ def _dataset(head: Head) -> xr.Dataset:
         for stored in kept.values():
             if not by_xarray:
                 stored.check_complete()
-        return _coordinated({name: each.variable() for name, each in kept.items()}, head.attributes)
+        run = _coordinated({name: each.variable() for name, each in kept.items()}, head.attributes)
+        return xr.decode_cf(run, mask_and_scale=False, decode_coords=False) if by_xarray else run
     # Of an unfinished run only what was there from the start counts, since the others may be half written.
     dimensions = {name for stored in kept.values() if stored.streamed for name in stored.dimensions}
     kept = {name: stored for name, stored in kept.items() if stored.streamed or name in dimensions}
