@@ -1,6 +1,7 @@
 """The server: one page, all its parts from this machine, and from no other."""
 
 import asyncio
+import http.client
 import os
 import queue
 import re
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 from shutil import which
 from urllib.parse import urlparse
@@ -79,20 +81,18 @@ def test_it_listens_on_the_loopback_address_only(runs, serving):
 
 def asked(port, path="/", **headers):
     """Status, headers and body of a request as it is sent; what has an underscore in its name has a hyphen."""
-    given = {"Host": f"127.0.0.1:{port}", "Connection": "close"}
+    given = {"Host": f"127.0.0.1:{port}"}
     given |= {name.replace("_", "-"): value for name, value in headers.items()}
-    lines = [
-        f"GET {path} HTTP/1.1",
-        *(f"{name}: {value}" for name, value in given.items() if value is not None),
-    ]
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
-        connection.sendall("\r\n".join([*lines, "", ""]).encode())
-        connection.settimeout(30)
-        answer = b""
-        while not re.match(rb"HTTP/1.1 101 [^\0]*\r\n\r\n", answer) and (part := connection.recv(1 << 16)):
-            answer += part
-    head, _, body = answer.partition(b"\r\n\r\n")
-    return int(head.split()[1]), head.decode(), body.decode(errors="replace")
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    with closing(connection):
+        connection.putrequest("GET", path, skip_host=True)
+        for name, value in given.items():
+            if value is not None:
+                connection.putheader(name, value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        body = b"" if answer.status == 101 else answer.read()
+    return answer.status, str(answer.headers), body.decode(errors="replace")
 
 
 def page_of(port):
@@ -139,39 +139,42 @@ def test_the_token_opens_the_page_and_a_cookie_the_rest(runs, serving):
     assert websocket(port, session, Origin=origin) == 403
 
 
-@pytest.mark.parametrize(
-    "host", ["evil.example:{port}", "evil.example", "127.0.0.1", "127.0.0.1:1", "127.0.0.2:{port}", "", None]
-)
-def test_an_address_that_is_another_name_of_this_machine_is_refused(runs, serving, host):
+def test_an_address_that_is_another_name_of_this_machine_is_refused(runs, serving):
     """A page of evil.example whose name comes to mean 127.0.0.1 has no host and no origin that this server has."""
     port = serving(runs / "fast.zarr")
     cookie, session = page_of(port)
-    host = host if host is None else host.format(port=port)
-    status, head, body = asked(port, f"/?token={TOKEN}", Host=host, Cookie=cookie)
-    assert status in (400, 403)  # HTTP has no request without a host
-    assert "Set-Cookie" not in head
-    assert "bokeh" not in body.lower()
-    assert websocket(port, session, Host=host, Origin=f"http://{host}", Cookie=cookie) in (400, 403)
-
-
-@pytest.mark.parametrize(
-    "origin",
-    [
-        "http://evil.example",
-        "http://evil.example:{port}",
-        "null",
-        "https://127.0.0.1:{port}",
-        "http://127.0.0.1:1",
+    for host in (
+        f"evil.example:{port}",
+        "evil.example",
+        "127.0.0.1",
+        "127.0.0.1:1",
+        f"127.0.0.2:{port}",
         "",
-    ],
-)
-def test_another_origin_is_refused(runs, serving, origin):
+        None,
+    ):
+        status, head, body = asked(port, f"/?token={TOKEN}", Host=host, Cookie=cookie)
+        assert status in (400, 403)  # HTTP has no request without a host
+        assert "Set-Cookie" not in head
+        assert "bokeh" not in body.lower()
+        assert websocket(port, session, Host=host, Origin=f"http://{host}", Cookie=cookie) in (400, 403)
+    assert asked(port, f"/?token={TOKEN}", Host=f"LOCALHOST:{port}")[0] == 200
+
+
+def test_another_origin_is_refused(runs, serving):
     port = serving(runs / "fast.zarr")
     cookie, session = page_of(port)
-    assert websocket(port, session, Origin=origin.format(port=port), Cookie=cookie) == 403
-    assert asked(port, "/", Origin=origin.format(port=port), Cookie=cookie)[0] == 403
-    assert asked(port, "/", Origin=f"http://127.0.0.1:{port}", Cookie=cookie)[0] == 200
-    assert asked(port, f"/?token={TOKEN}", Host=f"LOCALHOST:{port}")[0] == 200
+    own = f"http://127.0.0.1:{port}"
+    for origin in (
+        "http://evil.example",
+        f"http://evil.example:{port}",
+        "null",
+        f"https{own[4:]}",
+        own[:-1],
+        "",
+    ):
+        assert websocket(port, session, Origin=origin, Cookie=cookie) == 403
+        assert asked(port, "/", Origin=origin, Cookie=cookie)[0] == 403
+    assert asked(port, "/", Origin=own, Cookie=cookie)[0] == 200
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root to be somebody else")
