@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fwsim.cli import terminal
 from fwsim.distributed import processes
@@ -47,7 +48,16 @@ def conclude_sweep(folder: str | Path) -> None:
 
 @contextmanager
 def failures_are_concluded() -> Iterator[None]:
-    """Leave it to `conclude_sweep` to say how many points failed."""
+    """Leave it to `conclude_sweep` to say how many points failed; say in one line what else is warned of."""
+    show = warnings.showwarning
+
+    def in_one_line(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if category.__module__.startswith("fwsim."):
+            print(f"fwsim: {message}", file=sys.stderr)
+        else:
+            show(message, category, *where, **more)
+
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".* points failed", category=UserWarning)
+        warnings.showwarning = in_one_line
         yield

@@ -78,9 +78,10 @@ class SweepSettings(Settings):
     workers
         Processes on this machine (by default one a GPU, else one a core), or Slurm jobs.
     scheduler
-        Address of a running Dask cluster, such as tcp://host:8786, or slurm.
+        Address of a running Dask cluster, such as tls://host:8786, or slurm.
     cluster
-        Option of the Slurm jobs, KEY=VALUE: memory=8GB, walltime=02:00:00, queue=gpu.
+        Option of the Slurm jobs, KEY=VALUE: memory=8GB, walltime=02:00:00, queue=gpu; of a cluster with certificates,
+        tls_ca_file=FILE, tls_client_cert=FILE and tls_client_key=FILE.
     batch_size
         Most points that run as one batch; by default as many as fit, in at least eight batches.
     batch_memory

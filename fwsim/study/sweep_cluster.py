@@ -1,4 +1,8 @@
-"""Where the batches of a sweep run: processes of this machine, a running Dask cluster, or Slurm jobs."""
+"""Where the batches of a sweep run: processes of this machine, a running Dask cluster, or Slurm jobs.
+
+Who can connect to a scheduler or worker of Dask can run code as its user. So those that are started here take
+connections with the key of this sweep only (TLS). It stays in memory, or for Slurm in files that only the user reads.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,11 @@ import os
 import re
 import shutil
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +28,30 @@ from fwsim.requirements import required
 from fwsim.study.context import pick_device
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Security
 
 ADDRESS = re.compile(r"(\w+://)?[^\s/]+:\d+\Z")
 ANSWER = "10s"  # within which a running scheduler has to answer
+CREDENTIALS = ("tls_ca_file", "tls_client_cert", "tls_client_key")
+NO_PAGES: dict[str, list[str]] = {
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
+}
+"""Settings of Dask with which nothing is shown on its web servers."""
+
+
+class OpenClusterWarning(UserWarning):
+    """A sweep goes to a cluster that takes anybody's connection."""
 
 
 @contextmanager
 def connect(
-    scheduler: str | None, workers: int | None, device: str, options: Mapping[str, Any], batches: int
+    scheduler: str | None,
+    workers: int | None,
+    device: str,
+    options: Mapping[str, Any],
+    batches: int,
+    shared: Path = Path("."),
 ) -> Iterator[Client | None]:
     """Client of a Dask cluster; None where one worker of this machine is all that is needed.
 
@@ -42,9 +64,12 @@ def connect(
     device
         Of the workers.
     options
-        Of the Slurm jobs, as `dask_jobqueue.SLURMCluster` takes them.
+        Of the Slurm jobs, as `dask_jobqueue.SLURMCluster` takes them; of a running scheduler, `tls_ca_file`,
+        `tls_client_cert` and `tls_client_key`, the files of its certificates.
     batches
         To be run.
+    shared
+        A folder that all machines see, below which the keys of Slurm jobs are kept while they run.
 
     Raises
     ------
@@ -54,8 +79,12 @@ def connect(
     processes().refuse("a sweep", "start it without torchrun: it has one worker a GPU by itself")
     if workers is not None:
         whole("workers", workers, least=1)
-    if options and scheduler != "slurm":
-        raise ConfigError(f"cluster options ({', '.join(options)}) are for scheduler='slurm'; leave them out")
+    known = () if scheduler is None else CREDENTIALS
+    if scheduler != "slurm" and not set(options) <= set(known):
+        raise ConfigError(
+            f"cluster options ({', '.join(options)}) are for scheduler='slurm'; "
+            + (f"a running scheduler takes {', '.join(known)}" if known else "leave them out")
+        )
     local = 0
     if scheduler is None:
         local = min(devices(device) if workers is None else workers, batches)
@@ -67,9 +96,9 @@ def connect(
         if scheduler is None:
             yield from _local(local)
         elif scheduler == "slurm":
-            yield from _slurm(workers, options)
+            yield from _slurm(workers, options, shared)
         else:
-            yield from _running(scheduler, workers)
+            yield from _running(scheduler, workers, options)
 
 
 def devices(name: str) -> int:
@@ -95,14 +124,21 @@ def parse_options(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def _local(workers: int) -> Iterator[Client]:
+    import dask
     from distributed import Client, LocalCluster
 
     with (
         _main_left_alone(),
+        TemporaryDirectory(prefix="fwsim-sweep-", ignore_cleanup_errors=True) as scratch,
+        dask.config.set(NO_PAGES),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
-            dashboard_address="127.0.0.1:0",
+            host="127.0.0.1",
+            security=_own_key(),
+            local_directory=scratch,  # which nobody else can enter either
+            dashboard_address=None,
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
             silence_logs=logging.CRITICAL,
             preload="fwsim.study.sweep_preload",
         ) as cluster,
@@ -111,18 +147,42 @@ def _local(workers: int) -> Iterator[Client]:
         yield client
 
 
-def _running(address: str, workers: int | None) -> Iterator[Client]:
+def _own_key(folder: str | Path | None = None) -> Security:
+    """A key made for this sweep, without which no scheduler, worker or client takes part in it.
+
+    In memory, or in two files of the folder that only the user can read.
+    """
+    required("cryptography", "a sweep on several processes")
+    from distributed import Security
+
+    made = Security.temporary()
+    if folder is None:
+        return made
+    files = {"key": Path(folder, "key.pem"), "cert": Path(folder, "certificate.pem")}
+    for what, path in files.items():
+        with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(getattr(made, f"tls_client_{what}"))
+    roles = {
+        f"tls_{role}_{what}": str(path)
+        for role in ("client", "scheduler", "worker")
+        for what, path in files.items()
+    }
+    return Security(require_encryption=True, tls_ca_file=str(files["cert"]), **roles)
+
+
+def _running(address: str, workers: int | None, options: Mapping[str, Any]) -> Iterator[Client]:
     if not ADDRESS.match(address):
         raise ConfigError(
-            f"scheduler={address!r} is not known; give an address such as tcp://host:8786, or slurm"
+            f"scheduler={address!r} is not known; give an address such as tls://host:8786, or slurm"
         )
     if workers is not None:
         raise ConfigError(f"{address} has the workers it has; leave workers out")
     from distributed import Client
 
+    security = _credentials(address, options)
     try:
-        client = Client(address, timeout=ANSWER, set_as_default=False)
-    except (OSError, ValueError, ImportError) as error:
+        client = Client(address, timeout=ANSWER, set_as_default=False, security=security)
+    except (OSError, ValueError, TypeError, ImportError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ConfigError(
             f"no Dask scheduler answers at {address} ({reason}); start one with 'dask scheduler'"
@@ -131,29 +191,78 @@ def _running(address: str, workers: int | None) -> Iterator[Client]:
         yield client
 
 
-def _slurm(workers: int | None, options: Mapping[str, Any]) -> Iterator[Client]:
+def _credentials(address: str, options: Mapping[str, Any]) -> Security | None:
+    """Certificates for a scheduler that asks for them; one that does not is used with a warning."""
+    from distributed import Security
+
+    if not address.startswith("tls://"):
+        if options:
+            raise ConfigError(f"{address} takes no certificates; give its address as tls://host:8786")
+        warnings.warn(
+            f"{address} takes anybody's connection: who reaches it can run code as the user of its workers; "
+            "start it with certificates and use tls://",
+            OpenClusterWarning,
+            stacklevel=2,
+        )
+        return None
+    missing = [str(path) for path in options.values() if not Path(str(path)).is_file()]
+    if missing:
+        raise ConfigError(f"{missing[0]} is no file; give the files of the certificates")
+    security = Security(require_encryption=True, **options)
+    if None in [getattr(security, name) for name in CREDENTIALS]:
+        raise ConfigError(
+            f"{address} asks for certificates; give "
+            + " ".join(f"--cluster {name}=FILE" for name in CREDENTIALS)
+        )
+    return security
+
+
+def _slurm(workers: int | None, options: Mapping[str, Any], shared: Path) -> Iterator[Client]:
     if workers is None:
         raise ConfigError("say how many Slurm workers may run at a time with workers (--workers 8)")
     cluster_class = required("dask_jobqueue", "scheduler='slurm'", extra="slurm").SLURMCluster
+    import dask
     from distributed import Client
 
-    try:
-        cluster = cluster_class(**slurm_options(options))
-    except (TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"Slurm options do not fit: {reason}; pass them as --cluster memory=8GB") from None
-    with cluster:
-        if shutil.which("sbatch") is None:
-            raise ConfigError("there is no Slurm here (sbatch is not found); start the sweep on a login node")
-        cluster.scale(workers)
-        with Client(cluster, set_as_default=False) as client:
-            yield client
+    with (
+        TemporaryDirectory(prefix=".fwsim-keys-", dir=_nearest(shared), ignore_cleanup_errors=True) as keys,
+        dask.config.set(NO_PAGES),
+    ):
+        try:
+            cluster = cluster_class(**slurm_options(options, keys))
+        except (TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(
+                f"Slurm options do not fit: {reason}; pass them as --cluster memory=8GB"
+            ) from None
+        with cluster:
+            if shutil.which("sbatch") is None:
+                raise ConfigError(
+                    "there is no Slurm here (sbatch is not found); start the sweep on a login node"
+                )
+            cluster.scale(workers)
+            with Client(cluster, set_as_default=False) as client:
+                yield client
 
 
-def slurm_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of `SLURMCluster` with one worker a job unless said otherwise, each with one thread."""
+def _nearest(folder: Path) -> Path:
+    """The folder itself, or the first above it that exists."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
+
+
+def slurm_options(options: Mapping[str, Any], keys: str | Path | None = None) -> dict[str, Any]:
+    """Options of `SLURMCluster` with one worker a job unless said otherwise, each with one thread.
+
+    Connections are encrypted with a key of this sweep, of which the workers find a copy in the folder `keys`; Dask's
+    web page is off, and reached from this machine only if it is turned on.
+    """
     cores = options.get("cores", 1)
-    return {"cores": cores, "processes": cores, "python": sys.executable, **options}
+    defaults = {"cores": cores, "processes": cores, "python": sys.executable}
+    if "security" not in options:
+        defaults |= {"security": _own_key(keys)}
+    page = {"dashboard": False, "dashboard_address": "127.0.0.1:0", **options.get("scheduler_options", {})}
+    extra = ["--no-dashboard", *options.get("worker_extra_args", ())]
+    return {**defaults, **options, "scheduler_options": page, "worker_extra_args": extra}
 
 
 @contextmanager

@@ -113,9 +113,11 @@ def sweep(
     workers
         Number of processes on this machine, by default one a GPU, or else one a core; or of Slurm jobs.
     scheduler
-        Address of a running Dask cluster, or `"slurm"`.
+        Address of a running Dask cluster, such as `"tls://host:8786"`, or `"slurm"`. One without certificates
+        (`"tcp://…"`) lets everyone in who reaches it, which is warned of.
     cluster
-        Options of Slurm jobs, as `dask_jobqueue.SLURMCluster` takes them.
+        Options of Slurm jobs, as `dask_jobqueue.SLURMCluster` takes them; of a cluster with certificates, their files
+        `tls_ca_file`, `tls_client_cert` and `tls_client_key`.
     batch_size, batch_memory
         Most points, and most memory in bytes (or `"2 GB"`), of a batch; see `fwsim.study.sweep_points.batches`.
     folder
@@ -192,7 +194,7 @@ def _start(
     places.check_free(folder, force=force)
     todo = _batches(experiment, plan, config, files.fingerprint(experiment.path))
     entries = {"sweep": asdict(plan), "points": sum(map(len, todo)), "failed": 0}
-    with connect(*where, len(todo)) as client:
+    with connect(*where, len(todo), folder.parent) as client:
         entries = {**origin(config, plan.seeds[0], where[2]), **entries}
         with begin(experiment, folder, entries, force=force) as started:
             _execute(started, experiment, plan, todo, client)
@@ -238,7 +240,7 @@ def resume_sweep(
         plan, config = Plan.kept(manifest["sweep"]), experiment.configure(manifest["configuration"])
         device = device or manifest["device"]
         todo = _batches(experiment, plan, config, files.fingerprint(found.experiment))
-        with connect(scheduler, workers, device, cluster or {}, len(todo)) as client:
+        with connect(scheduler, workers, device, cluster or {}, len(todo), found.folder) as client:
             note_resumed(found, origin(config, manifest["seed"], device), trust=trust)
             if retry_failed:
                 found.update(state="interrupted", digests=None)

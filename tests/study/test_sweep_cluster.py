@@ -3,13 +3,16 @@
 import os
 import platform
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import xarray as xr
 
@@ -113,6 +116,80 @@ def test_two_processes_of_this_machine(toy, expected):
     xr.testing.assert_equal(Run(toy / "here").recording.load(), expected)
 
 
+INTRUDER = """
+import asyncio, os, sys, urllib.request
+from distributed import Security
+from distributed.comm import connect
+mine = Security.temporary()
+os.setgid(65534)
+os.setuid(65534)
+
+def look(port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/info/main/workers.html", timeout=5) as page:
+        return page.status
+
+async def ask(kind, port):
+    key = mine.get_connection_args("client") if kind == "tls" else {}
+    comm = await connect(f"{kind}://127.0.0.1:{port}", timeout=3, **key)
+    await comm.write({"op": "identity"})
+    return await comm.read()
+
+async def enter(kind, port):
+    way = asyncio.to_thread(look, port) if kind == "http" else ask(kind, port)
+    try:
+        return f"in by {kind}: {await asyncio.wait_for(way, 8)}"
+    except Exception:
+        return "out"
+
+async def enter_all():
+    return await asyncio.gather(*[enter(kind, port) for port in sys.argv[2:] for kind in ("tcp", "tls", "http")])
+
+for answer in asyncio.run(enter_all()):
+    print(answer)
+for folder in os.listdir(sys.argv[1]):
+    if folder.startswith("fwsim-sweep-"):
+        try:
+            print("entered", os.listdir(os.path.join(sys.argv[1], folder)))
+        except PermissionError:
+            print("shut")
+"""
+
+
+def listening(process):
+    """Ports of each of two workers and their client, once all have some."""
+    client = psutil.Process(process.pid)
+    family = [client, *client.children(recursive=True)]
+    ports = [
+        {str(each.laddr.port) for each in member.net_connections("inet") if each.status == psutil.CONN_LISTEN}
+        for member in family
+    ]
+    return sorted(set().union(*ports)) if sum(map(bool, ports)) == 3 else []
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be somebody else")
+def test_another_user_cannot_enter_a_sweep(toy, monkeypatch):
+    """Nobody connects to scheduler, workers or their web servers, and no key of the sweep can be read."""
+    monkeypatch.setenv("LEAK_PAUSE", "100")
+    scratch = Path(tempfile.mkdtemp())  # where others may look
+    scratch.chmod(0o755)
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    process = client(toy, "--workers=2")
+    try:
+        ports = listening(process)
+        while len(ports) < 3:  # a scheduler and two workers
+            assert process.poll() is None
+            time.sleep(0.2)
+            ports = listening(process)
+        command = [sys.executable, "-c", INTRUDER, str(scratch), *sorted(ports)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=100)
+        assert set(done.stdout.split("\n")) == {"out", "shut", ""}, done.stdout + done.stderr[-2000:]
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
 def test_workers_keep_what_a_point_frees(toy):
     """Twenty arrays of 4 MB a point would make 20,000 pages anew."""
@@ -140,8 +217,10 @@ def test_a_running_cluster_loses_a_worker_and_its_scheduler(toy, cluster, expect
     running.kill("scheduler")
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert err == (
-        "fwsim: the Dask scheduler is gone; what is finished is kept; go on with: fwsim resume here\n"
+    warned, gone = err.splitlines()
+    assert warned.startswith(f"fwsim: {running.address} takes anybody's connection")
+    assert (
+        gone == "fwsim: the Dask scheduler is gone; what is finished is kept; go on with: fwsim resume here"
     )
     stopped = Run(toy / "here")
     assert stopped.state == "interrupted"
@@ -229,6 +308,8 @@ def test_slurm_jobs(toy, tmp_path_factory, monkeypatch, expected):
     assert "#SBATCH -p long\n" in script
     assert "#SBATCH -t 00:10:00\n" in script
     assert "--nthreads 1 " in script
+    assert "--protocol tls:// --tls-ca-file " in script
+    assert not list(toy.glob(".fwsim-keys-*"))
 
 
 def test_slurm_options(monkeypatch, toy):
