@@ -40,7 +40,7 @@ def resume(
     workers
         Of a sweep: processes on this machine (by default one a GPU, else one a core), or Slurm jobs.
     scheduler
-        Of a sweep: address of a running Dask cluster, such as tcp://host:8786, or slurm.
+        Of a sweep: address of a running Dask cluster, such as tls://host:8786, or slurm.
     cluster
         Of a sweep: option of the Slurm jobs, KEY=VALUE: memory=8GB, walltime=02:00:00, queue=gpu.
     retry_failed
