@@ -63,7 +63,7 @@ CASES = [
     ("sweep trace --over order=1,2 --over st", ["steps="]),
     ("sweep trace --scheduler s", ["slurm"]),
     ("run --again ", ["runs/mine", "runs/with blank"]),
-    ("run --again runs/mine --", ["--to", "--device", "--trust", "--help"]),
+    ("run --again runs/mine --", ["--to", "--device", "--trust", "--force", "--help"]),
     ("resume runs/m", ["runs/mine"]),
     ("resume ru", ["runs/mine", "runs/with blank"]),
     ("compare runs/mine --analysis tr", [FILES, "trace"]),

@@ -53,6 +53,10 @@ def test_without_a_locale(greek):
     ):
         done = subprocess.run([*FWSIM, *tokens], capture_output=True, cwd=greek, env=environment, check=False)
         assert (done.returncode, done.stderr) == (0, b"")
+    for tokens in (["analyse", "here"], ["report", "here"]):
+        done = subprocess.run([*FWSIM, *tokens], capture_output=True, cwd=greek, env=environment, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+    assert "τ ≤ ∞" in (greek / "here" / "report.html").read_text("utf-8")
 
 
 def shell(line, cwd):

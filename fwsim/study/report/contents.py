@@ -117,7 +117,11 @@ def gather(run: Run, anchor: str) -> Contents:
     """Read a run's folder; analyse what has a recording and was not analysed."""
     manifest = run.manifest
     notes = list(_make_whole(run))
-    sources = {path.name: path.read_text() for path in (run.experiment, run.analysis) if path.is_file()}
+    sources = {
+        path.name: path.read_text("utf-8", "replace")
+        for path in (run.experiment, run.analysis)
+        if path.is_file()
+    }
     return Contents(
         anchor,
         run,
@@ -153,7 +157,7 @@ def _make_whole(run: Run) -> Iterator[str]:
 
 
 def _text(path: Path) -> str:
-    return path.read_text() if path.is_file() else ""
+    return path.read_text("utf-8", "replace") if path.is_file() else ""
 
 
 def _paragraphs(docstring: str) -> tuple[str, ...]:

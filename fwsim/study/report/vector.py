@@ -31,7 +31,7 @@ def inline(path: Path, prefix: str, label: str) -> str:
         pixels = path if path.suffix == ".gif" else path.with_suffix(".png")
         data = base64.b64encode(pixels.read_bytes()).decode()
         return f'<img alt="{label}" src="data:image/{pixels.suffix[1:]};base64,{data}">'
-    text = METADATA.sub("", PROLOG.sub("", path.read_text()))
+    text = METADATA.sub("", PROLOG.sub("", path.read_text("utf-8")))
     text = re.sub(r'\b(id|xlink:href|href)="(#?)(?!data:)', rf'\1="\2{prefix}', text)
     text = text.replace("url(#", f"url(#{prefix}")
     for colour, themed in INK.items():
