@@ -9,7 +9,7 @@ from mpmath import mp
 
 import fwsim as fw
 from fwsim.engine.rate.exponential import decay_weights
-from fwsim.rules.decays import chained
+from fwsim.rules.decays import _chained, chained
 from tests.rules.cases import exact
 
 GAPS = [0.0, 1e-17, 2e-16, 1e-12, 1e-8, 1e-5, 1e-3, 0.1, 3.0]
@@ -74,6 +74,21 @@ def test_it_broadcasts_and_works_under_function_transforms():
     for row, got in zip(rates.tolist(), hessian):
         wanted = [[(1 + (i == j)) * divided([*row, row[i], row[j]], 0.7) for j in range(3)] for i in range(3)]
         np.testing.assert_allclose(got, wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("gap", GAPS)
+def test_derivatives_of_two_decays_by_rates_and_interval_in_both_modes(gap):
+    """Broadcasting inputs, against the form that is differentiated as it stands."""
+    inputs = exact([3.0, 5.0]), exact([[3.0 * (1 + gap)]]), exact([0.05, 0.7])
+    assert torch.autograd.gradcheck(
+        lambda *given: chained(given[:2], given[2]), [each.requires_grad_() for each in inputs],
+        check_forward_ad=True, check_batched_grad=True, atol=1e-7,
+    )  # fmt: skip
+    for got, expected in zip(
+        torch.func.jacrev(lambda *g: chained(g[:2], g[2]), (0, 1, 2))(*inputs),
+        torch.func.jacrev(lambda *g: _chained(g[:2], g[2]), (0, 1, 2))(*inputs),
+    ):
+        torch.testing.assert_close(got, expected, rtol=1e-11, atol=0)
 
 
 def fourth_release(rec, inactivation, dtype=torch.float64):
