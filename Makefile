@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: setup demo test test-slow results bench bench-gpu docs lint clean
+.PHONY: setup demo test test-install test-slow results bench bench-gpu docs lint clean
 
 setup: $(READY)
 
@@ -15,12 +15,16 @@ $(READY): pyproject.toml constraints.txt setup.py
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt setuptools torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
+	@echo "fwsim is installed in $(VENV); now: source $(BIN)/activate"
 
 demo: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python demo.py  # the batches are small: a second thread would only wait
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-install: $(READY)  # in empty environments: PYTHONS="python3.11 python3.13", TORCH=torch==2.13.0
+	$(BIN)/python tests/install/environments.py $(if $(TORCH),--torch "$(TORCH)") $(PYTHONS)
 
 test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow

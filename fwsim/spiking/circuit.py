@@ -24,8 +24,8 @@ class Population(KnownArguments):
 
         τ dV/dt = −V + background + drive + synaptic input + noise √(2τ) ξ(t)
 
-    Potentials are relative to the resting potential. At `threshold` a neuron spikes and is held at `reset` for
-    the refractory period; what arrives meanwhile is lost.
+    Potentials are relative to the resting potential. Above `threshold` (V > θ, not V = θ) a neuron spikes and is held
+    at `reset` for the refractory period; what arrives meanwhile is lost.
 
     Parameters
     ----------
@@ -87,9 +87,11 @@ class Connection(KnownArguments):
         its state. Parameters are scalars or `[trial, 1]`, or (presynaptic rules) `[unit]` or `[trial, unit]` with
         the circuit's populations as units.
     delay
-        In s, or the bounds between which delays are drawn uniformly. Postsynaptic spikes reach the synapse at once.
+        In s, 0 by default, or the bounds between which delays are drawn uniformly. Postsynaptic spikes reach the
+        synapse at once.
     decay
-        Time constant of the synaptic current in s; 0 is an instantaneous jump.
+        Time constant of the synaptic current in s; 0 is an instantaneous jump. A jump lands at the beginning of the
+        step after that in which the spike arrives, and has decayed by exp(−dt/tau) when the threshold is tested.
     """
 
     pre: str

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Sequence
+from numbers import Integral
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fwsim.errors import ConfigError, RecordingError
+from fwsim.errors import ConfigError, RecordingError, whole
 from fwsim.requirements import required
 from fwsim.tables import numeric, read_csv, short
 
@@ -18,7 +21,12 @@ if TYPE_CHECKING:
 COLUMNS = ("unit", "time_s", "trial")
 
 
-def read_spikes(path: str | PathLike[str], *, duration: float | None = None) -> xr.Dataset:
+Names = int | Sequence[Any] | np.ndarray | None
+
+
+def read_spikes(
+    path: str | PathLike[str], *, duration: float | None = None, trials: Names = None, units: Names = None
+) -> xr.Dataset:
     """Read recorded spike trains from a CSV table, one row a spike.
 
     Parameters
@@ -28,6 +36,9 @@ def read_spikes(path: str | PathLike[str], *, duration: float | None = None) -> 
         are several, `trial`. Other columns are ignored. With commas, semicolons (then also decimal commas) or tabs.
     duration
         Of every trial in s; `None`: until the last spike.
+    trials, units
+        Which there were, since those without a spike are in no row: their names, or their number n where they are
+        called 0 … n−1. `None`: those with a spike.
 
     Returns
     -------
@@ -40,7 +51,12 @@ def read_spikes(path: str | PathLike[str], *, duration: float | None = None) -> 
     RecordingError
         No such file, or not such a table.
     ConfigError
-        A spike is later than `duration`.
+        A spike is later than `duration`, or of a trial or unit that is not among those given.
+
+    Warns
+    -----
+    UserWarning
+        Trials have numbers with gaps, and `trials` is not given.
     """
     import xarray as xr
 
@@ -53,8 +69,8 @@ def read_spikes(path: str | PathLike[str], *, duration: float | None = None) -> 
         raise ConfigError(
             f"duration={duration} s ends before the last spike at {last:g} s; raise it or leave it out"
         )
-    units, unit = np.unique(table["unit"].to_numpy(), return_inverse=True)
-    trials, trial = np.unique(table["trial"].to_numpy(), return_inverse=True)
+    unit_names, unit = _counted("units", table["unit"].to_numpy(), units)
+    trial_names, trial = _counted("trials", table["trial"].to_numpy(), trials)
     order = np.lexsort((unit, trial, time))
     values = {"spike_time": time, "spike_unit": unit, "spike_trial": trial}
     return xr.Dataset(
@@ -62,9 +78,37 @@ def read_spikes(path: str | PathLike[str], *, duration: float | None = None) -> 
             name: ("spike", value[order].astype(VARIABLES[name].dtype), VARIABLES[name].attributes)
             for name, value in values.items()
         },
-        coords={"unit": units, "trial": trials},
+        coords={"unit": unit_names, "trial": trial_names},
         attrs={"fwsim_schema": SCHEMA, "duration": last if duration is None else float(duration)},
     )
+
+
+def _counted(what: str, found: np.ndarray, given: Names) -> tuple[np.ndarray, np.ndarray]:
+    """Names of all trials or units, and which of them each spike belongs to."""
+    if given is None:
+        names, index = np.unique(found, return_inverse=True)
+        if what == "trials" and names.dtype.kind in "iu" and len(names) and np.ptp(names) >= len(names):
+            warnings.warn(
+                f"the table has spikes in {len(names)} trials with numbers from {names[0]} to {names[-1]}, so some are "
+                "left out; if they had no spike, say which there were with trials=, or rates and variances are wrong",
+                UserWarning,
+                stacklevel=3,
+            )
+        return names, index
+    if isinstance(given, Integral) or np.ndim(given) == 0:
+        whole(what, given, least=1)
+        names = np.arange(int(given))
+    else:
+        names = np.asarray(given)
+    place = {name: index for index, name in enumerate(names.tolist())}
+    if len(place) < len(names):
+        raise ConfigError(f"{what}={short(names.tolist())} has one twice; name each once")
+    missing = [name for name in dict.fromkeys(found.tolist()) if name not in place]
+    if missing:
+        raise ConfigError(
+            f"{what}={given!r} does not have {missing[0]!r}, which spikes; give the names of all"
+        )
+    return names, np.array([place[name] for name in found.tolist()], dtype=np.int64)
 
 
 def to_neo(run: xr.Dataset) -> Any:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fwsim.errors import ConfigError, RecordingError
-from fwsim.measure import firing_rate, isi_cv
-from fwsim.spiking import read_spikes, to_neo
+from fwsim.measure import fano_factor, firing_rate, isi_cv
+from fwsim.spiking import Circuit, Population, read_spikes, simulate, to_neo
 
 TABLE = """unit,time_s,trial,depth
 b,0.2,first,1
@@ -46,6 +46,55 @@ def test_trials_may_be_left_out(tmp_path):
     run = read_spikes(path)
     assert run.sizes == {"spike": 2, "unit": 2, "trial": 1}
     assert run.unit.values.tolist() == [3, 7]
+
+
+def test_trials_and_units_without_spikes_are_there_when_they_are_given(tmp_path):
+    path = tmp_path / "silent.csv"
+    rows = [f"a,{trial},{0.1 * k:.1f}" for trial in range(0, 10, 2) for k in range(1, 5)]
+    path.write_text("unit,trial,time_s\n" + "\n".join(rows) + "\n")
+    for trials in (10, range(10), np.arange(10)):
+        run = read_spikes(path, duration=1.0, trials=trials, units=["a", "b"])
+        assert dict(run.sizes) == {"spike": 20, "unit": 2, "trial": 10}
+        assert float(firing_rate(run).sel(unit="a").mean()) == 2
+        assert firing_rate(run).sel(unit="b").values.tolist() == [0] * 10
+        counts = [4, 0] * 5
+        assert float(fano_factor(run, 1.0)[0]) == pytest.approx(np.var(counts, ddof=1) / 2)
+    with pytest.warns(UserWarning, match="5 trials with numbers from 0 to 8, so some are left out"):
+        read_spikes(path)
+    assert read_spikes(path, trials=range(0, 10, 2)).sizes["trial"] == 5
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"trials": 3}, "trials=3 does not have 'first'"),
+        ({"trials": ["first"]}, "does not have 'second', which spikes"),
+        ({"units": ["a", "b", "a"]}, "has one twice"),
+        ({"units": 0}, "units=0 is not allowed"),
+        ({"units": 1.5}, "units=1.5 is not allowed"),
+        ({"units": True}, "units=True is not allowed"),
+        ({"units": "ab"}, "units='ab' is not allowed"),
+    ],
+)
+def test_spikes_of_what_is_not_there_are_refused(table, given, message):
+    with pytest.raises(ConfigError, match=message):
+        read_spikes(table, **given)
+
+
+def test_a_table_without_spikes(tmp_path):
+    path = tmp_path / "none.csv"
+    path.write_text("unit,trial,time_s\n")
+    run = read_spikes(path, duration=2.0, trials=3, units=2)
+    assert firing_rate(run).values.tolist() == [[0, 0]] * 3
+
+
+def test_silent_neurons_and_trials_of_a_simulation_count():
+    circuit = Circuit([Population("E", 4), Population("I", 1, background=0.03)])
+    run = simulate(circuit, steps=1000, trials=3, progress=False)
+    rate = firing_rate(run)
+    assert rate.shape == (3, 5)
+    assert float(rate[:, :4].max()) == 0
+    assert len(to_neo(run).segments[0].spiketrains) == 5
 
 
 @pytest.mark.parametrize(
