@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from numbers import Integral
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -95,9 +94,9 @@ def _counted(what: str, found: np.ndarray, given: Names) -> tuple[np.ndarray, np
                 stacklevel=3,
             )
         return names, index
-    if isinstance(given, Integral) or np.ndim(given) == 0:
+    if np.ndim(given) == 0:
         whole(what, given, least=1)
-        names = np.arange(int(given))
+        names = np.arange(given)
     else:
         names = np.asarray(given)
     place = {name: index for index, name in enumerate(names.tolist())}

@@ -1,7 +1,7 @@
 """Install fwsim as users do, in empty environments outside of the checkout, and use it: `make test-install`.
 
-For every Python: the newest and the lowest admitted versions of what fwsim needs, from a wheel and from source. One line
-for each environment, which is removed afterwards. `--torch torch==2.13.0` fixes torch, whose newest may be
+For every Python: the newest and the lowest admitted versions of what fwsim needs, from a wheel and from source. One
+line for each environment, which is removed afterwards. `--torch torch==2.13.0` fixes torch, whose newest may be
 several GB for CUDA.
 """
 
