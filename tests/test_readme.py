@@ -19,6 +19,15 @@ def test_example_runs(code, capsys):
     assert capsys.readouterr().out.strip()
 
 
+def test_the_example_of_attractors_finds_them(capsys):
+    exec(compile(BLOCKS[2], "README.md", "exec"), {})
+    lines = sorted(capsys.readouterr().out.splitlines())
+    assert [line.split(", reached")[0] for line in lines] == [
+        "overlap +1.00, stable: True",
+        "overlap -1.00, stable: True",
+    ]
+
+
 def test_commands_exist():
     from fwsim.cli import app
 

@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from fwsim.errors import choice
+from fwsim.errors import ConfigError, choice, whole
 from fwsim.measure.clusters import merged, representatives
 from fwsim.measure.differentiation import (
     Step,
@@ -36,6 +36,7 @@ def fixed_points(
     tolerance: float | None = None,
     same: float = 1e-3,
     iterations: int = 200,
+    settle: int = 0,
 ) -> xr.Dataset:
     """Find fixed points from many starts at once by a damped Gauss–Newton (Levenberg–Marquardt) search.
 
@@ -57,6 +58,9 @@ def fixed_points(
         Points closer than this, relative to 1 + |x|, are one.
     iterations
         Most steps of the search.
+    settle
+        Steps of the map that every start takes before the search. Without any, a search goes to what is near, which
+        for random starts often is a saddle; with some hundred, starts find the attractors whose basins they are in.
 
     Returns
     -------
@@ -73,7 +77,8 @@ def fixed_points(
     Raises
     ------
     ShapeError, ConfigError
-        `starts` is not `[batch, unit]`, or not finite, or `step` does not keep its shape.
+        `starts` is not `[batch, unit]`, or not finite, or `step` does not keep its shape; a flow is to settle; or
+        starts become infinite while they settle.
 
     Notes
     -----
@@ -83,6 +88,8 @@ def fixed_points(
     starts = checked_states("starts", starts, step)
     require_derivative(starts, step)
     tolerance = checked_search(starts, tolerance, same, iterations)
+    whole("settle", settle, least=0)
+    starts = _settled(step, starts, settle, kind)
 
     def residual(x: Tensor) -> Tensor:
         return step(x) - x if kind == "map" else step(x)
@@ -99,6 +106,20 @@ def fixed_points(
     converged = speed <= tolerance * (1 + state.norm(dim=-1))
     slow = flat & ~converged
     return _dataset(step, state, speed, converged, slow, kind, same)
+
+
+@torch.no_grad()
+def _settled(step: Step, starts: Tensor, steps: int, kind: str) -> Tensor:
+    """Starts after some steps of the map."""
+    if steps and kind == "flow":
+        raise ConfigError(
+            "settle is for maps; of a flow, give states that an integrator has reached as starts"
+        )
+    for _ in range(steps):
+        starts = step(starts)
+    if not bool(starts.isfinite().all()):
+        raise ConfigError(f"starts become NaN or infinite within settle={steps} steps; take fewer")
+    return starts
 
 
 @dataclass(frozen=True, eq=False)

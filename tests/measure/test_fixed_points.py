@@ -200,3 +200,33 @@ def test_maps_with_trainable_parameters():
 def test_an_unknown_kind_is_refused():
     with pytest.raises(ConfigError, match="'map', 'flow'"):
         fw.measure.fixed_points(lambda x: x, torch.zeros(1, 1), kind="ode")
+
+
+def test_starts_settle_into_attractors_before_the_search():
+    """Of x ← tanh(2x), 0 is unstable; starts near it find it, unless they may leave first."""
+    starts = torch.tensor([[-1e-3], [1e-3], [2e-3]], dtype=torch.float64)
+    step = lambda x: torch.tanh(2 * x)  # noqa: E731
+    at_once = fw.measure.fixed_points(step, starts)
+    assert at_once.stable.values.tolist() == [False]
+    settled = fw.measure.fixed_points(step, starts, settle=60)
+    assert settled.stable.values.tolist() == [True, True]
+    np.testing.assert_allclose(sorted(settled.state.values[:, 0]), [-0.9575040240772687, 0.9575040240772687])
+    assert sorted(settled["count"].values) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"settle": -1}, "settle=-1"),
+        ({"settle": 1.5}, "settle=1.5"),
+        ({"settle": 10, "kind": "flow"}, "settle is for maps"),
+    ],
+)
+def test_settling_that_cannot_be(options, said):
+    with pytest.raises(fw.ConfigError, match=said):
+        fw.measure.fixed_points(torch.tanh, torch.ones(2, 3, dtype=torch.float64), **options)
+
+
+def test_starts_that_leave_while_they_settle_are_named():
+    with pytest.raises(fw.ConfigError, match="become NaN or infinite within settle=2000"):
+        fw.measure.fixed_points(lambda x: 2 * x, torch.ones(2, 3, dtype=torch.float64), settle=2000)
