@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import html
+import io
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,10 @@ from fwsim.study.experiment import load_experiment
 from fwsim.study.report import origins
 from fwsim.study.report.vector import inline
 from fwsim.study.runs import Run
+from fwsim.study.writing import read_file
 
+MOST_TABLE = 10_000_000
+"""Bytes of a table that a page can show."""
 MANY = 10
 """Values of a setting beyond which only the first and the last are shown."""
 PLAUSIBILITY = "plausibility"
@@ -53,6 +58,8 @@ class Analysed:
     title: str
     table: Table | None
     figures: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    """What is not shown, and why."""
 
 
 @dataclass(frozen=True)
@@ -205,28 +212,45 @@ def _said(value: Any) -> str:
 def _analysed(run: Run, anchor: str) -> Iterator[Analysed]:
     folders = [run.folder / "results", run.folder / "agreement", *sorted(run.folder.glob("results-*"))]
     of = run.manifest.get("digests")
-    for number, folder in enumerate(each for each in folders if results.damage(each, of) is None):
+    for number, folder in enumerate(each for each in folders if os.path.lexists(each)):
         title = TITLES.get(folder.name, folder.name.removeprefix("results-").replace("_", " ").capitalize())
-        figures = sorted((*folder.glob("*.svg"), *folder.glob("*.gif")))
-        table = folder / "table.csv"
-        yield Analysed(
-            title,
-            read_table(table) if table.is_file() else None,
-            tuple(
-                inline(
-                    path,
-                    f"{anchor}-{number}-{place}-",
-                    html.escape(f"{title}: {path.stem.replace('_', ' ')}"),
-                )
-                for place, path in enumerate(figures)
-            ),
-        )
+        if wrong := results.damage(folder, of):
+            yield Analysed(
+                title, None, (), (f"It is not shown, since it is not whole ({wrong}); analyse again.",)
+            )
+            continue
+        table, figures, notes = None, [], []
+        if os.path.lexists(folder / "table.csv"):
+            try:
+                table = read_table(folder / "table.csv")
+            except RecordingError as error:
+                notes.append(f"The table is not shown: {error}.")
+        for place, path in enumerate(sorted((*folder.glob("*.svg"), *folder.glob("*.gif")))):
+            label = html.escape(f"{title}: {path.stem.replace('_', ' ')}")
+            try:
+                figures.append(inline(path, f"{anchor}-{number}-{place}-", label))
+            except RecordingError as error:
+                notes.append(f"The figure {path.name} is not shown: {error}.")
+        yield Analysed(title, table, tuple(figures), tuple(notes))
 
 
 def read_table(path: Path) -> Table:
-    """Table of an analysis, numbers with four digits."""
-    with path.open(newline="") as file:
-        columns, *rows = csv.reader(file)
+    """Table of an analysis, numbers with four digits.
+
+    Raises
+    ------
+    RecordingError
+        It is no plain file, no text, or empty.
+    """
+    try:
+        text = read_file(path, MOST_TABLE).decode()
+        columns, *rows = csv.reader(io.StringIO(text, newline=""))
+    except OSError as error:
+        raise RecordingError(f"{path.name} cannot be read ({error.strerror or error})") from None
+    except UnicodeDecodeError:
+        raise RecordingError(f"{path.name} is no text in UTF-8") from None
+    except (ValueError, csv.Error):
+        raise RecordingError(f"{path.name} is empty or no table") from None
     return Table(tuple(columns), tuple(tuple(map(_rounded, row)) for row in rows))
 
 

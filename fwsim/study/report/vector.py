@@ -1,4 +1,4 @@
-"""Figures as SVG that sits in a page: no outside references, and readable on light and dark."""
+"""Figures as elements of a page: SVG without outside references, readable on light and dark, and pixels."""
 
 from __future__ import annotations
 
@@ -6,12 +6,20 @@ import base64
 import re
 from pathlib import Path
 
+from fwsim.errors import RecordingError
+from fwsim.study.report.svg import Cleaned, written
+from fwsim.study.writing import read_file
+
 LARGEST = 2_000_000
 """Bytes of an SVG above which its PNG is taken: rasters of 10⁵ spikes."""
-PROLOG = re.compile(r"^.*?(?=<svg)", re.S)
-METADATA = re.compile(r"<metadata>.*?</metadata>", re.S)
+MOST = 100_000_000
+"""Bytes of any figure."""
+KINDS = {".gif": (b"GIF87a", b"GIF89a"), ".png": (b"\x89PNG\r\n\x1a\n",)}
 SCALE = 1.1, 2.0
 """Least and largest width on the page in pixels a point: a phone scrolls rather than shrink what is to be read."""
+POINTS = {"pt": 1.0, "px": 0.75, "": 0.75, "in": 72.0, "mm": 72 / 25.4, "cm": 72 / 2.54, "pc": 12.0}
+USUAL = 400.0
+"""Points of a figure that does not say how wide it is."""
 INK = {"#000000": "currentColor", "#ffffff": "var(--paper)"}
 
 
@@ -25,24 +33,58 @@ def inline(path: Path, prefix: str, label: str) -> str:
     prefix
         Put before its identifiers, which several figures of a page share otherwise.
     label
-        What it shows, for those who do not see it.
+        What it shows, for those who do not see it, as HTML has it.
+
+    Raises
+    ------
+    RecordingError
+        It is no plain file, or no figure of its kind; why, without the file's name.
     """
-    if path.suffix == ".gif" or path.stat().st_size > LARGEST:
-        pixels = path if path.suffix == ".gif" else path.with_suffix(".png")
-        data = base64.b64encode(pixels.read_bytes()).decode()
-        return f'<img alt="{label}" src="data:image/{pixels.suffix[1:]};base64,{data}">'
-    text = METADATA.sub("", PROLOG.sub("", path.read_text("utf-8")))
-    text = re.sub(r'\b(id|xlink:href|href)="(#?)(?!data:)', rf'\1="\2{prefix}', text)
-    text = text.replace("url(#", f"url(#{prefix}")
+    content = _content(path)
+    if path.suffix == ".gif":
+        return _pixels(path, content, label)
+    if len(content) > LARGEST:
+        pixels = path.with_suffix(".png")
+        return _pixels(pixels, _content(pixels), label)
+    figure = Cleaned(content, prefix)
+    inside = figure.inside
     for colour, themed in INK.items():
-        text = re.sub(rf"\b(fill|stroke): {colour}", rf"\1: {themed}", text)
-    return _fluid(text, label)
+        inside = re.sub(rf"\b(fill|stroke): {colour}", rf"\1: {themed}", inside)
+    return _fluid(figure.root, inside, prefix, label)
 
 
-def _fluid(text: str, label: str) -> str:
+def _content(path: Path) -> bytes:
+    try:
+        return read_file(path, MOST)
+    except OSError as error:
+        reason = "it is a link" if path.is_symlink() else error.strerror or str(error)
+        raise RecordingError(f"{path.name} cannot be read: {reason}") from None
+
+
+def _pixels(path: Path, content: bytes, label: str) -> str:
+    if not content.startswith(KINDS[path.suffix]):
+        raise RecordingError(f"{path.name} is no {path.suffix[1:].upper()}")
+    data = base64.b64encode(content).decode()
+    return f'<img alt="{label}" src="data:image/{path.suffix[1:]};base64,{data}">'
+
+
+def _fluid(root: dict[str, str], inside: str, prefix: str, label: str) -> str:
     """Let the page decide the width, up to a multiple of that in print."""
-    opening, rest = text.split(">", 1)
-    width = float(re.search(r'\bwidth="([\d.]+)pt"', opening)[1])  # type: ignore[index]
-    low, high = (width * scale for scale in SCALE)
-    opening = re.sub(r'\s(width|height)="[\d.]+pt"', "", opening)
-    return f'{opening} role="img" aria-label="{label}" style="min-width: {low:.0f}px; max-width: {high:.0f}px">{rest}'
+    width, height = (_points(root.pop(name, "")) for name in ("width", "height"))
+    root.pop("id", None)
+    box = root.get("viewBox", "").replace(",", " ").split()
+    if width is None:
+        width = _points(box[2]) if len(box) == 4 else None
+    elif not box and height is not None:
+        root["viewBox"] = f"0 0 {width / POINTS['px']:g} {height / POINTS['px']:g}"
+    low, high = ((width or USUAL) * scale for scale in SCALE)
+    style = f"{root.pop('style', '')}; min-width: {low:.0f}px; max-width: {high:.0f}px".lstrip("; ")
+    attributes = {"id": f"{prefix}svg", "xmlns": "http://www.w3.org/2000/svg", **root, "role": "img"}
+    return f'<svg{written(attributes)} aria-label="{label}" style="{style}">{inside}</svg>'
+
+
+def _points(length: str) -> float | None:
+    """A length in points, `None` where it is none: percentages, nothing, 0."""
+    found = re.match(r"\s*(\d+\.?\d*|\.\d+)\s*(pt|px|in|mm|cm|pc|)\s*\Z", length)
+    value = float(found[1]) * POINTS[found[2]] if found else 0.0
+    return value if 0 < value < 1e6 else None
