@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
+from io import BytesIO
 from math import prod
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from torch import Tensor
@@ -15,6 +17,10 @@ from fwsim.errors import ConfigError
 from fwsim.paths import plain_file
 
 BYTES = 0x08  # the header's code for unsigned bytes, the only type of the MNIST files
+MOST = 2**30
+"""Values of a file, so that no header and no compression fills the memory."""
+DENSEST = 1032
+"""Bytes that deflate packs into one at most."""
 
 
 def read_idx(path: str | Path) -> Tensor:
@@ -39,30 +45,48 @@ def read_idx(path: str | Path) -> Tensor:
         No such file, or not a whole IDX file of bytes.
     """
     path = Path(path)
-    content = _content(path)
-    if len(content) < 4 or content[:2] != b"\0\0":
+    content = plain_file(path, "IDX file", most=MOST + 4 + 4 * 255)
+    packed = content[:2] == b"\x1f\x8b"
+    try:
+        with gzip.GzipFile(fileobj=BytesIO(content)) if packed else BytesIO(content) as file:
+            shape = _shape(path, file)
+            # What claims more than there can be is refused before room is made for it.
+            most = DENSEST * len(content) if packed else len(content) - file.tell()
+            if prod(shape) > most:
+                raise _other_size(path, f"at most {most}" if packed else str(most), shape)
+            if prod(shape) > MOST:
+                raise ConfigError(f"{path} declares the shape {_said(shape)}; at most {MOST} values are read")
+            values = bytearray(prod(shape))
+            found = file.readinto(values)
+            if found < len(values) or file.read(1):
+                raise _other_size(path, str(found) if found < len(values) else "more", shape)
+    except (EOFError, OSError, zlib.error) as error:  # gzip's BadGzipFile is an OSError
+        raise ConfigError(f"{path} is damaged ({error}); fetch it again") from None
+    return torch.frombuffer(values, dtype=torch.uint8).reshape(shape)
+
+
+def _shape(path: Path, file: BinaryIO) -> tuple[int, ...]:
+    """Sizes of the dimensions that the header declares."""
+    start = file.read(4)
+    if len(start) < 4 or start[:2] != b"\0\0":
         raise ConfigError(f"{path} is no IDX file; it must begin with two zero bytes")
-    kind, dimensions = content[2], content[3]
+    kind, dimensions = start[2], start[3]
     if kind != BYTES:
         raise ConfigError(f"{path} holds values of type {kind:#04x}; only unsigned bytes (0x08) are read")
-    start = 4 + 4 * dimensions
-    if dimensions == 0 or len(content) < start:
+    sizes = file.read(4 * dimensions)
+    if dimensions == 0 or len(sizes) < 4 * dimensions:
         raise ConfigError(f"{path} ends within its header of {dimensions} dimensions; fetch it again")
-    shape = struct.unpack(f">{dimensions}I", content[4:start])
-    if len(content) - start != prod(shape):
-        raise ConfigError(
-            f"{path} has {len(content) - start} values for the shape {list(shape)} in its header; fetch it again"
-        )
+    shape = struct.unpack(f">{dimensions}I", sizes)
     if prod(shape) == 0:
-        raise ConfigError(f"{path} is empty: its shape is {list(shape)}; fetch it again")
-    return torch.frombuffer(bytearray(content[start:]), dtype=torch.uint8).reshape(shape)
+        raise ConfigError(f"{path} is empty: its shape is {_said(shape)}; fetch it again")
+    return shape
 
 
-def _content(path: Path) -> bytes:
-    content = plain_file(path, "IDX file")
-    try:
-        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except OSError as error:  # gzip's BadGzipFile is one
-        raise ConfigError(f"{path} cannot be read ({error.strerror or error}); give another path") from None
-    except (EOFError, zlib.error) as error:
-        raise ConfigError(f"{path} is damaged ({error}); fetch it again") from None
+def _other_size(path: Path, found: str, shape: tuple[int, ...]) -> ConfigError:
+    return ConfigError(
+        f"{path} has {found} values for the shape {_said(shape)} in its header; fetch it again"
+    )
+
+
+def _said(shape: tuple[int, ...]) -> str:
+    return str(list(shape)) if len(shape) <= 8 else f"{[*shape[:8]]} and {len(shape) - 8} more"

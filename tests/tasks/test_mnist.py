@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import struct
+import tracemalloc
 
 import pytest
 import torch
@@ -62,12 +63,45 @@ def test_bytes_above_127_and_many_dimensions(tmp_path):
         (b"\x00\x00\x08\x04" + b"\xff" * 16, "0 values for the shape"),
         (b"\x00\x00\x08\x01\x00\x00\x00\x00", "is empty"),
         (gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x01a", mtime=0)[:-6], "damaged"),
+        (b"\x00\x00\x08\x01\x00\x00\x00\x05abcdef", "6 values|more values"),
+        (gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x05abc"), "3 values for the shape"),
+        (gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x05abcdef"), "more values for the shape"),
+        (gzip.compress(b"\x00\x00\x08\x04" + b"\xff" * 16), "at most .* values for the shape"),
+        (gzip.compress(b"\x00\x00\x08\xff" + b"\xff" * 1020), "at most .* and 247 more"),
+        (b"\x1f\x8b", "damaged"),
+        (gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x01a")[:-8] + b"\0" * 8, "damaged"),
     ],
 )
 def test_damaged_files(tmp_path, content, said):
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(fw.ConfigError, match=said):
         read_idx(tmp_path / "file")
+
+
+def test_a_file_unpacks_to_what_its_header_declares_and_no_further(tmp_path):
+    """Ten bytes are declared, and a hundred megabytes follow."""
+    (tmp_path / "file").write_bytes(
+        gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x0a" + bytes(100_000_000), 1)
+    )
+    tracemalloc.start()
+    with pytest.raises(fw.ConfigError, match="more values for the shape"):
+        read_idx(tmp_path / "file")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+def test_sizes_beyond_what_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("fwsim.tasks.idx.MOST", 5)
+    (tmp_path / "file").write_bytes(idx(torch.zeros(2, 3, dtype=torch.long)))
+    with pytest.raises(fw.ConfigError, match=r"declares the shape \[2, 3\]; at most 5|may have"):
+        read_idx(tmp_path / "file")
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "/dev/random", "."])
+def test_devices_and_folders(place):
+    with pytest.raises(fw.ConfigError, match="plain file|folder"):
+        read_idx(place)
 
 
 def test_folders_that_do_not_fit(tmp_path):
