@@ -8,7 +8,6 @@ import zlib
 from io import BytesIO
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
 
 import torch
 from torch import Tensor
@@ -65,7 +64,7 @@ def read_idx(path: str | Path) -> Tensor:
     return torch.frombuffer(values, dtype=torch.uint8).reshape(shape)
 
 
-def _shape(path: Path, file: BinaryIO) -> tuple[int, ...]:
+def _shape(path: Path, file: gzip.GzipFile | BytesIO) -> tuple[int, ...]:
     """Sizes of the dimensions that the header declares."""
     start = file.read(4)
     if len(start) < 4 or start[:2] != b"\0\0":

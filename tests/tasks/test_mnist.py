@@ -100,7 +100,7 @@ def test_sizes_beyond_what_is_read(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("place", ["/dev/zero", "/dev/random", "."])
 def test_devices_and_folders(place):
-    with pytest.raises(fw.ConfigError, match="plain file|folder"):
+    with pytest.raises(fw.ConfigError, match=r"plain file|folder"):
         read_idx(place)
 
 

@@ -55,7 +55,9 @@ class RateNetwork(KnownArguments, nn.Module):
     tau
         Membrane time constant in s: a number, `[unit]` or `[batch, unit]`.
     gain
-        `fwsim.relu`, `fwsim.softplus(alpha)`, `fwsim.tanh`, `fwsim.siegert(...)` or any function of a tensor.
+        `fwsim.relu`, `fwsim.softplus(alpha)`, `fwsim.tanh`, `fwsim.siegert(...)` or any function of a tensor. Where
+        synapses are plastic it must not be negative, as `tanh` can be: a negative rate takes spikes away, and resources
+        and release leave [0, 1].
     memory
         `Hebbian` with `eta_rate` in 1/s, or `None`.
     dt
