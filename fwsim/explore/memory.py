@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 
 from fwsim.explore.scene import Scene
 from fwsim.measure.recorded import recorded
+from fwsim.recording.glance import configured
 
 RECORDED = ("memory", "weight")
 LONGEST = 2000  # past states that are read
@@ -74,7 +74,7 @@ class Written:
     def of(cls, scene: Scene) -> Written | None:
         """Of a recording of every hidden state of such a network from rest; else `None`."""
         run = scene.run
-        made = json.loads(run.attrs.get("configuration", "{}"))
+        made = configured(run)
         rule = made.get("memory") or {}
         if made.get("network") != "FastWeightNetwork" or rule.get("rule") != "Hebbian" or "eta" not in rule:
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,9 @@ from fwsim.errors import RecordingError, choice
 from fwsim.explore.spikes import Spikes
 from fwsim.explore.states import States
 from fwsim.measure.recorded import recorded
+from fwsim.paths import local_path
 from fwsim.recording import open_recording
+from fwsim.recording.glance import configured
 from fwsim.study.runs import find_run
 
 SPIKING = "spikes"
@@ -53,7 +54,7 @@ class Scene:
 
 def find_recording(given: str | Path) -> xr.Dataset:
     """Recording of a run, or the one in a folder that `to=` wrote."""
-    path = Path(given)
+    path = local_path(given, "recording")
     return open_recording(path) if (path / "zarr.json").is_file() else find_run(given).recording
 
 
@@ -135,7 +136,7 @@ def _spikes(run: xr.Dataset, trial: int) -> Spikes:
 
 
 def _neurons(run: xr.Dataset) -> int:
-    populations = json.loads(run.attrs.get("configuration", "{}")).get("populations")
+    populations = configured(run).get("populations")
     return sum(each["size"] for each in populations) if populations else _largest(run["spike_unit"]) + 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
@@ -25,7 +25,7 @@ class Recording:
 
     def _repr_html_(self) -> str:
         run = self._run
-        configuration = json.loads(run.attrs.get("configuration", "{}"))
+        configuration = configured(run)
         variables = [
             (name, ", ".join(f"{dim} {size}" for dim, size in v.sizes.items()), v.attrs.get("units", ""),
              v.attrs.get("long_name", ""))
@@ -47,6 +47,15 @@ class Recording:
             notebook.panels(*panels) if panels else "",
             notebook.folded("configuration", notebook.table(("", "value"), plain)) if plain else "",
         )
+
+
+def configured(run: xr.Dataset) -> dict[str, Any]:
+    """What the run was made from, by its attribute `configuration`; empty where that is no JSON object."""
+    try:
+        found = json.loads(run.attrs.get("configuration", "{}"))
+    except (TypeError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def activity(run: xr.Dataset) -> notebook.Panel | None:

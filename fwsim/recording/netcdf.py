@@ -2,46 +2,58 @@
 
 from __future__ import annotations
 
+import os
+import uuid
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from fwsim.errors import RecordingError
-from fwsim.requirements import required
+from fwsim.errors import ConfigError, RecordingError
+from fwsim.paths import local_path
 
 
 def write_netcdf(run: xr.Dataset, path: str | PathLike[str]) -> None:
-    """Write a recording as one NetCDF 4 file.
+    """Write a recording as one NetCDF 4 file, with a checksum (Fletcher32) on every chunk that readers compare.
 
     Parameters
     ----------
     run
-        Any recording; what NetCDF does not have changes: float16 becomes float32, integers beyond 64 bits text.
+        Any recording; float16, which NetCDF does not have, becomes float32.
     path
         File to write, which must not exist yet; it appears when it is complete.
 
     Raises
     ------
+    ConfigError
+        It is no dataset, or no path on this machine.
     RecordingError
-        The path exists or cannot be written.
+        The path exists or cannot be written, or the recording is damaged.
     """
-    path = Path(path)
-    if path.exists():
-        raise RecordingError(f"{path} exists already; choose another path or remove it")
-    required("h5netcdf", "a NetCDF file")
+    if not isinstance(run, xr.Dataset):
+        raise ConfigError(f"run is a {type(run).__name__}; give a recording (xarray.Dataset)")
+    file = local_path(path, new=True)
+    if os.path.lexists(file):
+        raise RecordingError(f"{file} exists already; choose another path or remove it")
     half = [name for name, variable in run.variables.items() if variable.dtype == np.float16]
-    part = path.with_name(f".{path.name}.part")
-    large = {
-        name: str(value) for name, value in run.attrs.items() if isinstance(value, int) and value >= 2**63
-    }
-    stored = run.assign({name: run[name].astype(np.float32) for name in half}).assign_attrs(large)
+    stored = run.assign({name: run[name].astype(np.float32) for name in half}).drop_encoding()
+    part = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
     try:
-        stored.to_netcdf(part, engine="h5netcdf")
-        part.rename(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
+        stored.to_netcdf(part, engine="h5netcdf", encoding=_checksums(stored))
+        os.rename(part, file)
+    except (OSError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
         raise RecordingError(
-            f"{path} cannot be written: {error}; choose another folder or free some space"
+            f"{file} cannot be written: {reason}; choose another folder or free some space"
         ) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _checksums(run: xr.Dataset) -> dict[str, dict[str, bool]]:
+    """Encoding of what has chunks: numbers along at least one dimension."""
+    return {
+        str(name): {"fletcher32": True}
+        for name, variable in run.variables.items()
+        if variable.ndim and variable.size and variable.dtype.kind in "iufb"
+    }

@@ -23,7 +23,7 @@ from fwsim.recording.arrays import restored
 from fwsim.recording.older import RENAMED, up_to_date
 from fwsim.recording.plain_files import REMEDY, damaged, read_object
 from fwsim.recording.schema import SCHEMA
-from fwsim.recording.stored import Stored
+from fwsim.recording.stored import Stored as _Stored
 
 OF_THE_PROCESS = ("versions", "commit", "command", "started")
 """Attributes in which a run and its continuation may differ."""
@@ -157,7 +157,7 @@ class Head:
                     f"{self.path} was recorded with another {name}{short}; give the same, or another path"
                 )
 
-    def arrays(self) -> dict[str, Stored]:
+    def arrays(self) -> dict[str, _Stored]:
         """All arrays, in the order in which they were made.
 
         Raises
@@ -167,7 +167,7 @@ class Head:
         """
         if self.known is None:
             names = sorted(e.name for e in os.scandir(self.path) if e.is_dir(follow_symlinks=False))
-            return {name: Stored(self.path / name, None) for name in names}
+            return {name: _Stored(self.path / name, None) for name in names}
         names = [name.split("/")[0] for name in self.known.files if name.count("/") == 1]
         files: dict[str, dict[str, tuple[str, ...]]] = {name: {} for name in names}
         for name, allowed in self.known.files.items():
@@ -176,7 +176,7 @@ class Head:
                 files[folder][key] = allowed
         last = self.known.last
         return {
-            name: Stored(
+            name: _Stored(
                 self.path / name, each, finished=self.finished, last=last.partition("/") if last else None
             )
             for name, each in files.items()
@@ -222,13 +222,13 @@ def _coordinated(variables: dict[str, xr.Variable], attributes: Mapping[str, Any
     return run.set_coords(names & set(variables))
 
 
-def _times(dimension: str | None, kept: dict[str, Stored]) -> np.ndarray:
+def _times(dimension: str | None, kept: dict[str, _Stored]) -> np.ndarray:
     """Times of the samples along a streamed dimension, s."""
     stored = kept["spike_time" if dimension == "spike" else str(dimension)]
     return stored.read()
 
 
-def _first_missing(stored: Stored, kept: dict[str, Stored]) -> float:
+def _first_missing(stored: _Stored, kept: dict[str, _Stored]) -> float:
     """Time of the first sample that may be missing, s."""
     length = stored.shape[stored.axis or 0]
     if stored.streamed != "spike":

@@ -15,6 +15,7 @@ import torch
 from fwsim.distributed import processes
 from fwsim.engine import checks
 from fwsim.errors import whole
+from fwsim.paths import local_path
 from fwsim.progress import Advance, track
 from fwsim.seeds import check_seed
 from fwsim.study.writing import make_folder, write_file
@@ -49,7 +50,7 @@ class Context:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        object.__setattr__(self, "folder", Path(self.folder))
+        object.__setattr__(self, "folder", local_path(self.folder, "folder"))
         if isinstance(self.device, str):
             object.__setattr__(self, "device", pick_device(self.device))
 

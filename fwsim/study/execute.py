@@ -97,11 +97,12 @@ def run(
     together = processes()
     if folder is None:
         folder = together.from_first(lambda: runs.fresh_folder(experiment.name, seed))
-    context = Context(home_path(folder, "folder", new=True), seed, pick_device(device))
+    place = home_path(folder, "folder", new=True)
+    context = Context(place, seed, pick_device(device))
     entries = origin(config, seed, _shared(context.device))
     with ExitStack() as held:
         started = together.from_first(
-            lambda: held.enter_context(begin(experiment, context.folder, entries, force=force))
+            lambda: held.enter_context(begin(experiment, place, entries, force=force))
         )
         _execute(started, experiment, config, context)
     return started

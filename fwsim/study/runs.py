@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,9 +30,12 @@ class Run:
     """
 
     folder: Path
+    _place: Path = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))
+        # Messages show the folder as it was given; what is read and written stays when the current folder changes.
+        object.__setattr__(self, "_place", self.folder.absolute())
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -43,13 +46,13 @@ class Run:
         ConfigError
             The folder is no run, or `run.json` was damaged or changed.
         """
-        return manifest.read(self.folder)
+        return manifest.read(self._place)
 
     @property
     def state(self) -> str:
         """`"running"`, `"finished"`, `"failed"` or `"interrupted"`; a killed run counts as interrupted."""
         state = self.manifest["state"]
-        if state != "running" or locks.is_held(self.folder):
+        if state != "running" or locks.is_held(self._place):
             return state
         state = self.manifest["state"]  # it may have ended between the two looks
         return "interrupted" if state == "running" else state
@@ -67,7 +70,7 @@ class Run:
     @property
     def recording_path(self) -> Path:
         """Where the recording is."""
-        return self.folder / "recording.zarr"
+        return self._place / "recording.zarr"
 
     @property
     def recording(self) -> xr.Dataset:
@@ -99,10 +102,10 @@ class Run:
         expected = entries.get("digests")
         if entries["state"] != "finished" or expected is None:
             return []
-        listed = digests.read(self.folder)
+        listed = digests.read(self._place)
         if listed.digest != expected:
             return [f"{digests.FILE} differs"]
-        return list(digests.differences(self.folder, listed, part, quick=quick))
+        return list(digests.differences(self._place, listed, part, quick=quick))
 
     def check(self, part: str = "", *, quick: bool = False) -> None:
         """Refuse what is not as the run left it.
@@ -122,12 +125,12 @@ class Run:
 
     def update(self, **entries: Any) -> None:
         """Change entries of the manifest, in one step, so that it is never half written."""
-        manifest.write(self.folder, {**self.manifest, **entries})
+        manifest.write(self._place, {**self.manifest, **entries})
 
     def finish(self, **entries: Any) -> None:
         """Keep that the run is finished, with digests of all that it left; what it replaces goes."""
-        self.update(state="finished", digests=digests.write(self.folder).digest, **entries)
-        places.drop_replaced(self.folder, self.manifest.get("replaces", []))
+        self.update(state="finished", digests=digests.write(self._place).digest, **entries)
+        places.drop_replaced(self._place, self.manifest.get("replaces", []))
 
     def lock(self) -> AbstractContextManager[None]:
         """Hold the folder while working in it; the system lets go of it when the process dies.
@@ -137,7 +140,7 @@ class Run:
         ConfigError
             Another process holds it.
         """
-        return locks.hold(self.folder)
+        return locks.hold(self._place)
 
 
 def fresh_folder(experiment: str, last: int | str) -> Path:

@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 
 from fwsim.errors import FwsimError
 from fwsim.progress import track
+from fwsim.recording import open_recording
 from fwsim.study import sweep_records
 from fwsim.study.files import StudyError
 from fwsim.study.sweep_axes import Axis, frozen
@@ -155,5 +156,5 @@ def _together(
         sweep_records.write(batches, made, ended)
         known = sweep_records.read(batches)
         assemble(path, space, described, [(point, known[point.identity]) for point in made], kept)
-        result: Any = xr.open_zarr(path, consolidated=False).load()
+        result: Any = open_recording(path).load()
     return result.drop_vars("point_seed").drop_encoding()

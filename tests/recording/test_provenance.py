@@ -76,6 +76,21 @@ def test_netcdf_round_trip(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["run.nc"]
 
 
+def test_netcdf_readers_notice_damage(tmp_path):
+    run = record(steps=40)
+    write_netcdf(run, tmp_path / "run.nc")
+    content = bytearray((tmp_path / "run.nc").read_bytes())
+    place = content.find(np.ascontiguousarray(run.hidden.values[0, 0]).tobytes())
+    assert place > 0
+    content[place] ^= 1
+    (tmp_path / "run.nc").write_bytes(content)
+    with (
+        xr.open_dataset(tmp_path / "run.nc", engine="h5netcdf") as read,
+        pytest.raises(OSError, match="filter"),
+    ):
+        read.hidden.load()
+
+
 def test_netcdf_overwrites_nothing(tmp_path):
     (tmp_path / "run.nc").write_text("mine")
     with pytest.raises(RecordingError, match="exists"):

@@ -51,6 +51,20 @@ def test_the_recording_returns_as_it_was(toy):
     assert {name: stored.attrs[name] for name in again.attrs} == again.attrs
 
 
+def test_the_current_folder_may_change_while_it_runs_and_afterwards(toy, monkeypatch):
+    write_experiment(
+        toy,
+        "import os\nos.chdir('analysis')\n"
+        "return fw.simulate(fw.FastWeightNetwork(2, 3, None), np.ones((1, 4, 2)), to=context.recording)",
+    )
+    done = run("made", folder="here")
+    assert not list((toy / "analysis").glob("*.zarr"))
+    monkeypatch.chdir("/")
+    assert done.state == "finished"
+    assert bool(done.recording.hidden.notnull().all())
+    assert str(done.folder) == "here"
+
+
 def test_seeds_make_the_difference(toy):
     one, same, other = (run("trace", {"steps": 5}, seed=seed).recording.noise.values for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
