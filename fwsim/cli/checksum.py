@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from fwsim.study.arguments import RunFolder
 
 
@@ -29,6 +31,11 @@ def checksum(run: RunFolder, /) -> None:
         files = f"{len(damaged)} {'file is' if len(damaged) == 1 else 'files are'}"
         raise RecordingError(
             f"{found.folder}: {files} not as the run left it; restore from a copy, or run again"
+        )
+    if not found.manifest.get("digests"):
+        print(
+            f"fwsim: {found.folder} is {found.state} and lists no files, so none were compared",
+            file=sys.stderr,
         )
     for name, digest in sorted(checksums(found.recording).items()):
         print(f"{digest}  {name}")

@@ -147,7 +147,7 @@ def resume(given: str | Path | Run, *, device: str | None = None, trust: bool = 
     """
     together = processes()
     with ExitStack() as held:
-        found = together.from_first(lambda: held.enter_context(_reopen(given)))
+        found = together.from_first(lambda: held.enter_context(_reopen(given, trust)))
         manifest = found.manifest
         experiment = own_experiment(found, trust=trust)
         config = experiment.configure(manifest["configuration"])
@@ -167,12 +167,13 @@ def own_experiment(run: Run, *, trust: bool) -> Experiment:
 
 
 @contextmanager
-def _reopen(given: str | Path | Run) -> Iterator[Run]:
-    """Hold a run that can be resumed."""
+def _reopen(given: str | Path | Run, trust: bool) -> Iterator[Run]:
+    """Hold a run that can be resumed; what is refused stays as it is."""
     found = runs.find_run(given)
     if "sweep" in found.manifest:
         raise ConfigError(f"{found.folder} is a sweep; use resume_sweep, or 'fwsim resume'")
     refuse_finished(found)
+    trusted.check(found, found.experiment.name, trust=trust)
     with found.lock():
         refuse_finished(found)  # by another process, meanwhile
         yield found

@@ -22,7 +22,8 @@ STATES: tuple[str, ...] = get_args(State)
 
 Count = Annotated[int, Field(ge=0)]
 Texts = dict[str, str]
-Name = Annotated[str, Field(pattern=r"^[^/\\\x00\n]+$")]
+Name = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f\x7f]+$")]
+Time = Annotated[str, Field(pattern=r"^[0-9T:.+Z -]{1,40}$")]
 
 
 class _Strict(BaseModel):
@@ -42,7 +43,7 @@ class _Plan(_Strict):
 
 
 class _Resumed(_Strict):
-    started: str
+    started: Time
 
 
 class _Manifest(_Strict):
@@ -60,8 +61,8 @@ class _Manifest(_Strict):
     versions: Texts
     commit: str
     command: str
-    started: str
-    finished: str | None = None
+    started: Time
+    finished: Time | None = None
     error: str | None = None
     recording: Literal["whole", "streamed"] | None = None
     resumed: list[_Resumed] = []

@@ -133,11 +133,12 @@ def _publish(draft: Path, folder: Path, entries: Mapping[str, Any]) -> None:
         older = _replaced(folder, manifest.read(folder).get("replaces", []))
         aside = _free(folder.with_name(f"{folder.name}.replaced"))
         manifest.write(draft, {**entries, "replaces": [path.name for path in (*older, aside)]})
-        os.rename(folder, aside)
         try:
+            os.rename(folder, aside)
             os.rename(draft, folder)
         except BaseException:
-            os.rename(aside, folder)
+            if not os.path.lexists(folder):
+                os.rename(aside, folder)
             raise
 
 

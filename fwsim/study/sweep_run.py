@@ -20,6 +20,7 @@ from fwsim.errors import ConfigError, RecordingError, whole
 from fwsim.paths import home_path
 from fwsim.progress import track
 from fwsim.study import files, places, runs, sweep_records
+from fwsim.study import trust as trusted
 from fwsim.study.config import Config
 from fwsim.study.execute import (
     attributes,
@@ -233,6 +234,7 @@ def resume_sweep(
     if "sweep" not in found.manifest:
         raise ConfigError(f"{found.folder} is not a sweep; use resume")
     _refuse_finished(found, retry_failed)
+    trusted.check(found, found.experiment.name, trust=trust)
     with found.lock():
         _refuse_finished(found, retry_failed)  # by another process, meanwhile
         manifest = found.manifest

@@ -1,14 +1,14 @@
 """Code in a run's folder is executed if this user made the run and nothing was changed, or if the user says so."""
 
+import io
 import json
 import os
-import pty
 import shutil
-import subprocess
 import sys
 
 import pytest
 
+from fwsim import cli
 from fwsim.errors import ConfigError
 from fwsim.study import (
     Interrupted,
@@ -74,9 +74,11 @@ def test_a_run_of_others_is_resumed_when_it_is_trusted(toy, other_user):
     with pytest.raises(Interrupted):
         run("made", folder="here")
     other_user()
+    (toy / "here" / ".lock").unlink()
+    before = {each: each.stat().st_mtime_ns for each in (toy / "here").rglob("*")}
     with pytest.raises(UntrustedError):
         resume("here")
-    assert Run(toy / "here").state == "interrupted"
+    assert {each: each.stat().st_mtime_ns for each in (toy / "here").rglob("*")} == before
     assert resume("here", trust=True).state == "finished"
     assert manifest.is_own(toy / "here", Run(toy / "here").manifest)
 
@@ -169,25 +171,24 @@ def test_without_a_key_the_owner_of_the_folder_decides(toy, tmp_path, monkeypatc
             analyse("given")
 
 
+class Terminal(io.StringIO):
+    """What is typed, or shown."""
+
+    def isatty(self):
+        return True
+
+
 @pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("\n", 2), ("", 2)])
-def test_a_terminal_asks(toy, done, other_user, typed, code):
+def test_a_terminal_asks(toy, done, other_user, monkeypatch, typed, code):
     other_user()
-    here, there = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fwsim.cli", "analyse", "here"],
-        stdin=there,
-        stderr=there,
-        stdout=subprocess.PIPE,
-    )
-    os.close(there)
-    said = b""
-    while b"[y/N]" not in said:
-        said += os.read(here, 1000)
-    assert b"here holds code that another user" in said
-    os.write(here, typed.encode() or b"\x04")
-    assert process.wait(60) == code
-    process.stdout.close()
-    os.close(here)
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    monkeypatch.setattr(sys, "stderr", shown)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["analyse", "here"])
+    assert caught.value.code == code
+    assert "here holds code that another user" in shown.getvalue()
+    assert "[y/N]" in shown.getvalue()
     assert (done.folder / "results").exists() == (code == 0)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import fwsim as fw
-from fwsim import cli
+from fwsim import cli, study
 from fwsim.errors import FwsimError
 from fwsim.fitting import gather, read_table
 from fwsim.spiking import read_spikes
@@ -164,6 +164,26 @@ def test_configuration_files(fuzz, toy, capfd, name, good):
             assert tree(toy) == before
 
     fuzz(check, damaged(good), 60)
+
+
+def test_manifests_of_runs(fuzz, toy, capfd):
+    study.run("trace", {"steps": 2}, folder="runs/bad")
+    path = toy / "runs" / "bad" / "run.json"
+    good = path.read_bytes()
+
+    def check(content):
+        path.write_bytes(content)
+        before = tree(toy)
+        for command in (["list"], ["checksum", "bad"], ["resume", "bad"], ["compare", "bad"]):
+            with pytest.raises(SystemExit) as caught:
+                cli.main(command)
+            _, err = capfd.readouterr()
+            assert caught.value.code in (0, 1, 2)
+            assert err.count("\n") <= 1
+            assert "unexpected" not in err
+        assert tree(toy) == before
+
+    fuzz(check, damaged(good), 15)
 
 
 RESPONSES = b"protocol,sweep,pulse,time_s,amplitude\n" + b"".join(
