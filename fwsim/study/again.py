@@ -73,7 +73,6 @@ def again(
         raise ConfigError(f"{first.folder} is {first.state}; only finished runs can be repeated and compared")
     if files.fingerprint(first.experiment) != manifest["source_sha256"]:
         raise ConfigError(f"{first.experiment} was changed since the run; run it anew instead")
-    first.check(first.recording_path.name)
     trusted.check(first, trust=trust)
     if folder is not None and home_path(folder, "folder").resolve() == first.folder.resolve():
         raise ConfigError(f"{first.folder} is the run that is repeated; choose another place with --to")

@@ -109,7 +109,6 @@ def compare(
             "run one that has a spiking and a tensor version, e.g. working_memory or hebbian_memory"
         )
     folder = results.place(run.folder / "agreement", to, force=force)
-    run.check(run.recording_path.name)
     recording = run.recording
     if point_by_point(module, recording):
         raise ConfigError(f"{path.name} takes one run at a time; compare a run of one point of {run.folder}")

@@ -100,7 +100,6 @@ def analyse(
         folder, name = run.folder / f"results-{path.stem}", path.stem
     folder = results.place(folder, to, force=force)
     module = files.load(path, ("analyse", "plot"), source)
-    run.check(run.recording_path.name)
     recording = run.recording
     log.info("%s: analysing with %s", run.folder, path)
     made = _made(module, path, name, recording)

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from fwsim.errors import RecordingError
+from fwsim.recording import digests as recorded
 from fwsim.study import locks, manifest, writing
 
 FILE = "digests.json"
 MOST = 2**30  # bytes of the list
 LATER = re.compile(r"(results(-[^/]*)?|agreement|report\.html|batches|\.process-[^/]*)(/|$)")
 """What is not of the run itself or has digests of its own: analyses, reports, batches of a sweep, processes at work."""
-EASY = 2**26  # bytes that are read in less than 0.1 s
-SMALL = 2**16  # bytes of a file that is read to look quickly
 
 
 @dataclass(frozen=True)
@@ -100,35 +99,57 @@ def read(folder: Path) -> Listed:
     raise RecordingError(f"{path} is damaged: {reason}; restore it from a copy, or run or analyse again")
 
 
-def differences(folder: Path, listed: Listed, part: str = "", *, quick: bool = False) -> Iterator[str]:
+def differences(folder: Path, listed: Listed, part: str = "", *, deep: bool = False) -> Iterator[str]:
     """What is other than it was, file by file: `"experiment.py differs"`.
 
     Parameters
     ----------
     part
         A file or folder in it, to look at alone.
-    quick
-        Where there is more than `EASY`, read small files and the metadata of arrays only; of others, compare the size.
+    deep
+        Read recordings too. They have a list of their own, with which each of their files is compared when it is read;
+        so it is enough otherwise that this list is the right one.
     """
     wanted = {name: each for name, each in listed.files.items() if _within(name, part)}
-    quick = quick and sum(each.size for each in wanted.values()) > EASY
-    there = {name for name in _files(folder) if _within(name, part)}
-    for name in sorted({*wanted, *there}):
+    for name in sorted({*wanted, *_files(folder, part)}):
+        if name not in wanted:
+            yield f"{name} is extra"
+        elif not os.path.lexists(folder / name):
+            yield f"{name} is missing"
+        elif not _same(folder / name, wanted[name]):
+            yield f"{name} differs"
+        elif deep and name.endswith(f"/{recorded.LIST}"):
+            yield from _recording_differences(folder, name.removesuffix(f"/{recorded.LIST}"))
+
+
+def _recording_differences(folder: Path, inside: str) -> Iterator[str]:
+    """What of a recording is other than its own list says."""
+    listed = recorded.listed_digests(folder / inside)
+    there = set(_walk(folder, f"{inside}/")) - {f"{inside}/{recorded.LIST}"}
+    for name in sorted({f"{inside}/{each}" for each in listed} | there):
         if name not in there:
             yield f"{name} is missing"
-        elif name not in wanted:
+        elif name.removeprefix(f"{inside}/") not in listed:
             yield f"{name} is extra"
-        elif not _same(folder / name, wanted[name], quick):
+        elif _sha256(folder / name) != listed[name.removeprefix(f"{inside}/")]:
             yield f"{name} differs"
 
 
-def _same(path: Path, expected: Entry, quick: bool) -> bool:
+def _same(path: Path, expected: Entry) -> bool:
+    return _read(path) == expected
+
+
+def _sha256(path: Path) -> str | None:
+    """That of a plain file."""
+    found = _read(path)
+    return found.sha256 if found and found.size >= 0 else None
+
+
+def _read(path: Path) -> Entry | None:
     try:
-        if quick and expected.size > SMALL and path.name != "zarr.json":
-            return path.lstat().st_size == expected.size
-        return _entry(path) == expected
+        return _entry(path)
     except OSError:
-        return False
+        return None
 
 
 def _within(name: str, part: str) -> bool:
@@ -146,16 +167,29 @@ def _entry(path: Path) -> Entry:
         return Entry(found.st_size, hashlib.file_digest(file, "sha256").hexdigest())
 
 
-def _files(folder: Path, inside: str = "") -> Iterator[str]:
-    """Names of all files that belong to a run, relative to its folder; links are not followed."""
+def _files(folder: Path, part: str = "") -> Iterator[str]:
+    """Names of all files that belong to a run, relative to its folder; of a finished recording, its list alone."""
+    if part and (os.path.islink(folder / part) or not (folder / part).is_dir()):
+        yield from [part] if os.path.lexists(folder / part) else []
+    elif part and os.path.lexists(folder / part / recorded.LIST):
+        yield f"{part}/{recorded.LIST}"
+    else:
+        yield from _walk(folder, f"{part}/" if part else "", shallow=True)
+
+
+def _walk(folder: Path, inside: str, *, shallow: bool = False) -> Iterator[str]:
+    """Names of all files below a folder; links are not followed."""
     with os.scandir(folder / inside) as entries:
         for entry in entries:
             name = f"{inside}{entry.name}"
-            if _belongs(name, entry.name):
-                if entry.is_dir(follow_symlinks=False):
-                    yield from _files(folder, f"{name}/")
-                else:
-                    yield name
+            if not _belongs(name, entry.name):
+                continue
+            if not entry.is_dir(follow_symlinks=False):
+                yield name
+            elif shallow:
+                yield from _files(folder, name)
+            else:
+                yield from _walk(folder, f"{name}/")
 
 
 def _belongs(name: str, last: str) -> bool:

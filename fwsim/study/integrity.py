@@ -11,7 +11,7 @@ from fwsim.study.runs import Run
 
 def damage(run: Run) -> list[str]:
     """What is other than it was, file by file, of a finished run and of its analyses; nothing is executed."""
-    found = run.differences()
+    found = run.differences(deep=True)
     analyses = [
         run.folder / "agreement",
         *sorted(run.folder.glob("results")),

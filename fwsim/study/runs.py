@@ -85,12 +85,12 @@ class Run:
             raise RecordingError(
                 f"{self.folder} has no recording (state: {self.state}); 'fwsim resume {self.folder}' goes on with it"
             )
-        self.check(self.recording_path.name, quick=True)
+        self.check(self.recording_path.name)
         from fwsim.recording import open_recording
 
         return open_recording(self.recording_path)
 
-    def differences(self, part: str = "", *, quick: bool = False) -> list[str]:
+    def differences(self, part: str = "", *, deep: bool = False) -> list[str]:
         """What is other than the run left it when it was finished, file by file; see `fwsim.study.digests`.
 
         Raises
@@ -105,17 +105,17 @@ class Run:
         listed = digests.read(self._place)
         if listed.digest != expected:
             return [f"{digests.FILE} differs"]
-        return list(digests.differences(self._place, listed, part, quick=quick))
+        return list(digests.differences(self._place, listed, part, deep=deep))
 
-    def check(self, part: str = "", *, quick: bool = False) -> None:
-        """Refuse what is not as the run left it.
+    def check(self, part: str = "") -> None:
+        """Refuse what is not as the run left it; files of a recording are compared when they are read.
 
         Raises
         ------
         RecordingError
             Something was damaged or changed; the message names the first, and the command that names all.
         """
-        found = self.differences(part, quick=quick)
+        found = self.differences(part)
         if found:
             raise RecordingError(
                 f"{self.folder} is not as the run left it: {found[0]}"

@@ -340,7 +340,7 @@ def crash(name: str, folder: Path, points: int) -> tuple[int, int, int]:
     shutil.copytree(before, folder / "whole")
     total = counted(folder / "whole", job)
     assert child(folder / "whole", lambda: compared(job, file)) == 0
-    chosen = sorted({1 + number * total // points for number in range(points)})
+    chosen = sorted({1 + (2 * number + 1) * total // (2 * points) for number in range(points)})
     killed = 0
     for point in chosen:
         place = folder / str(point)
