@@ -161,10 +161,6 @@ def _make_whole(run: Run) -> Iterator[str]:
         analyse(run, PLAUSIBILITY)
     if f"def {agreement.FUNCTION}(" in _text(run.analysis) and results.damage(run.folder / "agreement", of):
         yield f"Its spiking and its tensor version were not compared. Compare them with: fwsim compare {run.folder}"
-    for folder in sorted(run.folder.glob("results-*")):
-        if damage := results.damage(folder, of):
-            name = folder.name.removeprefix("results-")
-            yield f"Left out: {damage}. Analyse again with: fwsim analyse {run.folder} --analysis {name}"
 
 
 def _text(path: Path) -> str:
