@@ -91,3 +91,19 @@ def test_inputs_are_not_changed():
     for value, expected in zip([state.hidden, *state.variables.values()], kept):
         torch.testing.assert_close(value, expected, rtol=0, atol=0)
     assert bool((drive == 1).all())
+
+
+def test_a_state_has_its_own_numbers():
+    hidden, memory, u = torch.zeros(2, 8), torch.zeros(2, 1, 8, 8), torch.zeros(2, 1, 8)
+    state = fw.State(hidden, memory, 3, {"u": u})
+    for each in (hidden, memory, u):
+        each += 1
+    assert not state.hidden.any()
+    assert not state.memory.any()
+    assert not state.variables["u"].any()
+
+
+def test_gradients_pass_through_a_state():
+    hidden = torch.ones(2, 8, requires_grad=True)
+    fw.State(hidden).hidden.sum().backward()
+    assert torch.equal(hidden.grad, torch.ones(2, 8))

@@ -44,10 +44,12 @@ class State(KnownArguments):
     ) -> None:
         if hidden.ndim != 2:
             raise ShapeError(f"hidden has shape {list(hidden.shape)}; expected [batch, unit]")
-        object.__setattr__(self, "hidden", hidden)
-        object.__setattr__(self, "stored", memory)
+        # Copies, through which gradients pass: what is done to a tensor later is not to reach the state.
+        object.__setattr__(self, "hidden", hidden.clone())
+        object.__setattr__(self, "stored", memory.clone() if isinstance(memory, Tensor) else memory)
         object.__setattr__(self, "step", step)
-        object.__setattr__(self, "variables", dict(variables))  # which can be copied and pickled
+        own = {name: value.clone() for name, value in variables.items()}
+        object.__setattr__(self, "variables", own)  # a dictionary, which can be copied and pickled
 
     @property
     def memory(self) -> Tensor | None:
