@@ -101,6 +101,19 @@ def seal(folder: Path, files: Mapping[str, str]) -> None:
     os.replace(draft, folder / LIST)
 
 
+def stamp(folder: Path) -> tuple[object, ...]:
+    """What is other once a file was announced, or the recording finished."""
+    found: list[object] = []
+    for name in (JOURNAL, LIST):
+        try:
+            status = os.lstat(folder / name)
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns))
+    return tuple(found)
+
+
 def being_written(folder: Path) -> bool:
     """Whether a run is writing the recording now."""
     try:
@@ -157,7 +170,9 @@ class Journal:
 
     def announce(self, name: str, one: str) -> None:
         """Write down that a file is going to have the content of this digest."""
-        self._file.write(f"{one}  {name}\n".encode())
+        line = f"{one}  {name}\n".encode()
+        while line:  # a full disk takes a part first, and refuses the rest
+            line = line[self._file.write(line) :]
         self.files.pop(name, None)
         self.files[name] = one
 

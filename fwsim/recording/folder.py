@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +19,7 @@ from fwsim.recording import arrays, checkpoints
 from fwsim.recording.digests import Journal
 from fwsim.recording.interrupted import check_interrupted, kept_of
 from fwsim.recording.layout import Layout, along
-from fwsim.recording.places import Place, draft_of
+from fwsim.recording.places import Place, draft_of, publish
 from fwsim.recording.reading import open_recording
 from fwsim.recording.stores import JournalStore
 
@@ -84,7 +83,7 @@ class ZarrStore:
             for name, coordinate in coordinates.items():
                 arrays.save(group, name, coordinate, chunk_shape)
             group.attrs.update(attributes)
-            os.rename(draft, place.written)
+            publish(draft, place)
             journal.folder = place.written
             return cls(place, journal, layouts)
 

@@ -94,6 +94,24 @@ def draft_of(path: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def publish(draft: Path, place: Place) -> None:
+    """Rename a draft to where it is written.
+
+    Raises
+    ------
+    RecordingError
+        Something is there, since another run has begun meanwhile.
+    """
+    try:
+        os.rename(draft, place.written)
+    except OSError as error:
+        if os.path.lexists(place.written):
+            raise RecordingError(
+                f"{place.path} was begun by another run meanwhile; wait for it, or choose another path"
+            ) from error
+        raise
+
+
 def is_recording(path: Path) -> bool:
     """Whether fwsim wrote what is there, be it damaged or not."""
     if path.is_symlink() or not path.is_dir():

@@ -28,6 +28,9 @@ from fwsim.recording.stored import Stored as _Stored
 OF_THE_PROCESS = ("versions", "commit", "command", "started")
 """Attributes in which a run and its continuation may differ."""
 
+ATTEMPTS = 20
+"""To read a recording between two files that a run writes, which readers do not hold up."""
+
 AT_THE_END = ("wall_time", "valid_steps")
 """Attributes that a run gets when it ends."""
 
@@ -54,6 +57,17 @@ def open_recording(path: str | PathLike[str]) -> xr.Dataset:
         when it is read.
     """
     root = local_path(path)
+    for _ in range(ATTEMPTS):
+        before = digests.stamp(root)
+        try:
+            return _opened(root)
+        except RecordingError:
+            if digests.stamp(root) == before:
+                raise
+    return _opened(root)
+
+
+def _opened(root: Path) -> xr.Dataset:
     head = Head.of(root)
     try:
         return up_to_date(_dataset(head))

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,24 @@ def test_an_interrupted_run_is_a_prefix(tmp_path, until):
     check_prefix(part, whole)
     assert part.valid_steps <= until
     assert until < 100 or part.valid_steps > until - 100
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_recording_can_be_opened_while_it_is_written(tmp_path):
+    """Readers hold nobody up, and see a prefix at every moment."""
+    done = []
+    writer = threading.Thread(target=lambda: done.append(record(tmp_path / "run.zarr")))
+    writer.start()
+    seen, whole = set(), record()
+    while writer.is_alive():
+        if (tmp_path / "run.zarr").exists():
+            part = open_recording(tmp_path / "run.zarr")
+            seen.add(int(part.valid_steps))
+            np.testing.assert_array_equal(part.hidden, whole.hidden[:, : part.sizes["time"]])
+            np.testing.assert_array_equal(part.spike_time, whole.spike_time[: part.sizes["spike"]])
+    writer.join()
+    assert done[0].valid_steps == 503
+    assert seen
 
 
 def check_prefix(part, whole):

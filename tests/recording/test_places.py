@@ -186,6 +186,23 @@ def test_a_checkpoint_that_does_not_fit_is_one_line(tmp_path, change):
     assert simulate(net, x, tmp_path / "cut", resume=True)[0].valid_steps == STEPS
 
 
+def test_of_two_runs_that_begin_together_one_is_told_so(tmp_path, monkeypatch):
+    net, x = network(ONE), inputs(time=5)
+    make = fw.recording.folder.arrays.save
+
+    def late(group, *given):
+        if not (tmp_path / "run").exists():
+            monkeypatch.setattr("fwsim.recording.folder.arrays.save", make)
+            fw.simulate(net, x, to=tmp_path / "run", resume=True)
+        make(group, *given)
+
+    monkeypatch.setattr("fwsim.recording.folder.arrays.save", late)
+    with pytest.raises(RecordingError, match="was begun by another run meanwhile; wait for it"):
+        fw.simulate(net, x, to=tmp_path / "run", resume=True)
+    assert open_recording(tmp_path / "run").valid_steps == 5
+    assert not hidden_in(tmp_path)
+
+
 def test_what_is_a_recording(tmp_path):
     fw.simulate(network(ONE), inputs(time=5), to=tmp_path / "run")
     assert is_recording(tmp_path / "run")
