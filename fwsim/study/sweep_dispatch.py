@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fwsim.errors import FwsimError
 from fwsim.progress import Advance
@@ -21,9 +22,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LOOK = 0.02  # s between two looks at what has ended
+BEAT = 5.0  # s between two questions whether scheduler and workers are there
+PATIENCE = 60.0  # s without an answer, or without any worker, after which a cluster is given up
+
 
 class LostClusterError(StudyError):
-    """The scheduler went away during a sweep; what was finished is kept."""
+    """The scheduler or all workers went away during a sweep; what was finished is kept."""
 
 
 def dispatch(tasks: Sequence[Task], client: Client | None, advance: Advance) -> None:
@@ -41,7 +46,8 @@ def dispatch(tasks: Sequence[Task], client: Client | None, advance: Advance) -> 
     Raises
     ------
     LostClusterError
-        The scheduler died.
+        The scheduler died, has not answered for a minute, or has had no worker for a minute; workers that wait in a
+        queue, as Slurm's, are waited for.
     ConfigError, StudyError
         A worker cannot run any point.
     """
@@ -63,6 +69,7 @@ def _there(tasks: Sequence[Task], client: Client) -> Iterator[tuple[Task, int]]:
     from distributed import KilledWorker, as_completed
 
     given: dict[Future, Task] = {}
+    watch = Watch(client)
 
     def submit(task: Task) -> Future:
         future = client.submit(work_apart, task, key=f"batch-{uuid.uuid4().hex}", pure=False)
@@ -71,10 +78,14 @@ def _there(tasks: Sequence[Task], client: Client) -> Iterator[tuple[Task, int]]:
 
     try:
         futures = as_completed([submit(task) for task in tasks], loop=client.loop)
-        for future in futures:
+        while given:
+            while not futures.has_ready():
+                watch.look()
+                time.sleep(LOOK)
+            future = next(futures)
             task = given.pop(future)
             try:
-                yield task, future.result()
+                yield task, future.result(timeout=PATIENCE)
             except KilledWorker as error:
                 if len(task.points) == 1:
                     _record_death(task, error)
@@ -87,16 +98,76 @@ def _there(tasks: Sequence[Task], client: Client) -> Iterator[tuple[Task, int]]:
                 half = len(task.points) // 2
                 for points in (task.points[:half], task.points[half:]):
                     futures.add(submit(replace(task, points=points)))
-            except (CancelledError, OSError, TimeoutError) as error:
-                raise LostClusterError("the Dask scheduler is gone; what is finished is kept") from error
+            except TimeoutError as error:
+                watch.lost = True
+                raise LostClusterError(silent()) from error
+            except (CancelledError, OSError) as error:
+                raise LostClusterError(GONE) from error
             except FwsimError:
                 raise
             except Exception as error:
                 reason = " ".join(f"{type(error).__name__}: {error}".split())
                 raise StudyError(f"a worker cannot take batches: {reason}") from error
     finally:
-        if client.status == "running":
+        if client.status == "running" and not watch.lost:
             client.cancel(list(given), force=True)
+
+
+GONE = "the Dask scheduler is gone; what is finished is kept"
+
+
+def silent() -> str:
+    """What is said of a scheduler that does not answer."""
+    return f"the Dask scheduler has not answered for {PATIENCE:.0f} s; what is finished is kept"
+
+
+class Watch:
+    """Asks a cluster now and then whether it is there.
+
+    Parameters
+    ----------
+    client
+        Of the cluster.
+    """
+
+    def __init__(self, client: Client) -> None:
+        from distributed import LocalCluster
+
+        self.client = client
+        self.queued = not isinstance(client.cluster, LocalCluster | None)
+        self.asked = self.worked = time.monotonic()
+        self.lost = False
+
+    def look(self) -> None:
+        """Ask, if that was long enough ago.
+
+        Raises
+        ------
+        LostClusterError
+            The scheduler does not answer, or has no worker, for a minute.
+        """
+        if time.monotonic() - self.asked < BEAT:
+            return
+        self.lost = True
+        try:
+            workers = self.client.sync(_workers, self.client, callback_timeout=PATIENCE)
+        except TimeoutError:
+            raise LostClusterError(silent()) from None
+        except (CancelledError, OSError) as error:
+            raise LostClusterError(GONE) from error
+        self.lost = False
+        self.asked = time.monotonic()
+        if workers or self.queued:
+            self.worked = self.asked
+        elif self.asked - self.worked > PATIENCE:
+            raise LostClusterError(
+                f"the cluster has had no worker for {PATIENCE:.0f} s; what is finished is kept"
+            )
+
+
+async def _workers(client: Any) -> dict[str, int]:
+    """Cores of every worker."""
+    return await client.scheduler.ncores()
 
 
 def _record_death(task: Task, error: Exception) -> None:

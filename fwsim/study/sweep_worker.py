@@ -87,7 +87,13 @@ def work(task: Task) -> int:
         device = worker_device(task.device)
         contexts = _contexts(task, device)
         ended = attempt(experiment, task.points, contexts)
-    sweep_records.write(task.batches, task.points, ended)
+    try:
+        sweep_records.write(task.batches, task.points, ended)
+    except OSError as error:
+        raise RecordingError(
+            f"{task.batches} cannot be written: {error.strerror or error}; make room or mind the permissions there, "
+            f"then: fwsim resume {task.folder}"
+        ) from None
     _remove_streamed(task, contexts)  # now in the batch
     return sum(isinstance(each, Failure) for each in ended)
 

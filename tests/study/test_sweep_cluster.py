@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import xarray as xr
 
 import fwsim as fw
 from fwsim.errors import ConfigError
-from fwsim.study import Run, resume_sweep, sweep_cluster
+from fwsim.study import Run, StudyError, resume_sweep, sweep_cluster
 from fwsim.study.sweep_run import finished_points
 from tests.study.test_execute import write_experiment
 
@@ -226,6 +227,39 @@ def test_a_running_cluster_loses_a_worker_and_its_scheduler(toy, cluster, expect
     assert stopped.state == "interrupted"
     assert 6 <= finished_points(stopped) < 16
     xr.testing.assert_equal(resume_sweep("here", workers=1).load(), expected)
+
+
+@pytest.mark.parametrize(
+    ("patience", "done", "said"),
+    [
+        (10.0, lambda cluster: cluster.kill("worker 0"), "the cluster has had no worker for 10 s"),
+        (
+            3.0,
+            lambda cluster: cluster.processes["scheduler"].send_signal(signal.SIGSTOP),
+            "the Dask scheduler has not answered for 3 s",
+        ),
+    ],
+    ids=["no worker", "no answer"],
+)
+@pytest.mark.filterwarnings("ignore:.*takes anybody's connection")
+def test_a_cluster_that_is_silent_is_named(toy, cluster, monkeypatch, patience, done, said):
+    """The sweep can go on afterwards."""
+    monkeypatch.setattr("fwsim.study.sweep_dispatch.BEAT", 0.5)
+    running = cluster(workers=1)
+
+    def silence():
+        while not list((toy / "here" / "batches").glob("[!.]*")):
+            time.sleep(0.05)
+        monkeypatch.setattr("fwsim.study.sweep_dispatch.PATIENCE", patience)  # the start may take longer
+        done(running)
+
+    silencing = threading.Thread(target=silence, daemon=True)
+    silencing.start()
+    with pytest.raises(StudyError, match=rf"{said}; what is finished is kept; go on with: fwsim resume here"):
+        fw.sweep("leak", OVER, 2, batch_size=2, folder="here", scheduler=running.address)
+    silencing.join()
+    assert Run(toy / "here").state == "interrupted"
+    assert finished_points(Run(toy / "here")) >= 2
 
 
 def test_the_client_dies(toy, expected):
