@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-POINTS = [1, pytest.param(75, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]  # of each of eleven jobs, or all that it has
+POINTS = [1, pytest.param(75, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
+"""Of each of eleven jobs; of those that have fewer, all."""
 
 
 @pytest.mark.parametrize("points", POINTS)
