@@ -11,10 +11,12 @@ import logging
 import os
 import re
 import shutil
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
@@ -127,24 +129,71 @@ def _local(workers: int) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
-    with (
-        _main_left_alone(),
-        TemporaryDirectory(prefix="fwsim-sweep-", ignore_cleanup_errors=True) as scratch,
-        dask.config.set(NO_PAGES),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            host="127.0.0.1",
-            security=_own_key(),
-            local_directory=scratch,  # which nobody else can enter either
-            dashboard_address=None,
-            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
-            silence_logs=logging.CRITICAL,
-            preload="fwsim.study.sweep_preload",
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
+    with _main_left_alone(), dask.config.set(NO_PAGES), _undisturbed_at_the_ends() as started:
+        scratch = started(TemporaryDirectory(prefix="fwsim-sweep-", ignore_cleanup_errors=True))
+        cluster = started(
+            LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                security=_own_key(),
+                local_directory=scratch,  # which nobody else can enter either
+                dashboard_address=None,
+                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+                silence_logs=logging.CRITICAL,
+                preload="fwsim.study.sweep_preload",
+            )
+        )
+        client = started(Client(cluster, set_as_default=False))
+        started.ready()
         yield client
+
+
+class _Ends(ExitStack):
+    """What starts and ends without Ctrl-C in between, which Dask does not stand; it is heeded once that is done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handler: Any = None
+        self.pressed = False
+
+    def __call__(self, entered: Any) -> Any:
+        """Enter a context, as `enter_context` does."""
+        return self.enter_context(entered)
+
+    def hold(self) -> None:
+        """From now on, keep Ctrl-C for later."""
+        if self.handler is None and threading.current_thread() is threading.main_thread():
+            self.handler = signal.signal(signal.SIGINT, self._press)
+
+    def ready(self) -> None:
+        """Let Ctrl-C interrupt again, and now if it was pressed meanwhile."""
+        if self.handler is not None:
+            signal.signal(signal.SIGINT, self.handler)
+            self.handler = None
+        if self.pressed:
+            self.pressed = False
+            raise KeyboardInterrupt
+
+    def _press(self, *_: object) -> None:
+        self.pressed = True
+
+
+@contextmanager
+def _undisturbed_at_the_ends() -> Iterator[_Ends]:
+    ends = _Ends()
+    ends.hold()
+    try:
+        with ends:
+            try:
+                yield ends
+            finally:
+                ends.hold()
+    except KeyboardInterrupt:
+        ends.pressed = False  # once is enough
+        raise
+    finally:
+        ends.ready()
 
 
 def _own_key(folder: str | Path | None = None) -> Security:
