@@ -14,6 +14,11 @@ from fwsim.tasks import LabelledImages, load_mnist, read_idx
 FILES = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 
 
+def packed(content):
+    """Compressed without the time of day, so that all processes that collect tests see the same names."""
+    return gzip.compress(content, mtime=0)
+
+
 def idx(values):
     """An IDX file of bytes, written from the format's description and not from the reader."""
     header = (
@@ -28,7 +33,7 @@ def write(folder, images=None, labels=None, compress=False):
     for name in FILES:
         content = idx(images if "images" in name else labels)
         path = folder / (f"{name}.gz" if compress else name)
-        path.write_bytes(gzip.compress(content) if compress else content)
+        path.write_bytes(packed(content) if compress else content)
     return images, labels
 
 
@@ -62,14 +67,14 @@ def test_bytes_above_127_and_many_dimensions(tmp_path):
         (b"\x00\x00\x08\x01\x00\x00\x00\x05abc", "3 values for the shape"),
         (b"\x00\x00\x08\x04" + b"\xff" * 16, "0 values for the shape"),
         (b"\x00\x00\x08\x01\x00\x00\x00\x00", "is empty"),
-        (gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x01a", mtime=0)[:-6], "damaged"),
+        (packed(b"\x00\x00\x08\x01\x00\x00\x00\x01a")[:-6], "damaged"),
         (b"\x00\x00\x08\x01\x00\x00\x00\x05abcdef", "6 values|more values"),
-        (gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x05abc"), "3 values for the shape"),
-        (gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x05abcdef"), "more values for the shape"),
-        (gzip.compress(b"\x00\x00\x08\x04" + b"\xff" * 16), "at most .* values for the shape"),
-        (gzip.compress(b"\x00\x00\x08\xff" + b"\xff" * 1020), "at most .* and 247 more"),
+        (packed(b"\x00\x00\x08\x01\x00\x00\x00\x05abc"), "3 values for the shape"),
+        (packed(b"\x00\x00\x08\x01\x00\x00\x00\x05abcdef"), "more values for the shape"),
+        (packed(b"\x00\x00\x08\x04" + b"\xff" * 16), "at most .* values for the shape"),
+        (packed(b"\x00\x00\x08\xff" + b"\xff" * 1020), "at most .* and 247 more"),
         (b"\x1f\x8b", "damaged"),
-        (gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x01a")[:-8] + b"\0" * 8, "damaged"),
+        (packed(b"\x00\x00\x08\x01\x00\x00\x00\x01a")[:-8] + b"\0" * 8, "damaged"),
     ],
 )
 def test_damaged_files(tmp_path, content, said):
@@ -80,9 +85,7 @@ def test_damaged_files(tmp_path, content, said):
 
 def test_a_file_unpacks_to_what_its_header_declares_and_no_further(tmp_path):
     """Ten bytes are declared, and a hundred megabytes follow."""
-    (tmp_path / "file").write_bytes(
-        gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x0a" + bytes(100_000_000), 1)
-    )
+    (tmp_path / "file").write_bytes(packed(b"\x00\x00\x08\x01\x00\x00\x00\x0a" + bytes(100_000_000), 1))
     tracemalloc.start()
     with pytest.raises(fw.ConfigError, match="more values for the shape"):
         read_idx(tmp_path / "file")
