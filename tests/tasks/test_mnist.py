@@ -85,7 +85,9 @@ def test_damaged_files(tmp_path, content, said):
 
 def test_a_file_unpacks_to_what_its_header_declares_and_no_further(tmp_path):
     """Ten bytes are declared, and a hundred megabytes follow."""
-    (tmp_path / "file").write_bytes(packed(b"\x00\x00\x08\x01\x00\x00\x00\x0a" + bytes(100_000_000), 1))
+    (tmp_path / "file").write_bytes(
+        gzip.compress(b"\x00\x00\x08\x01\x00\x00\x00\x0a" + bytes(100_000_000), 1)
+    )
     tracemalloc.start()
     with pytest.raises(fw.ConfigError, match="more values for the shape"):
         read_idx(tmp_path / "file")
