@@ -9,7 +9,6 @@ from another recording, are noticed like any other damage.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -152,7 +151,7 @@ class Journal:
     files: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        flags = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_APPEND | plain_files.GUARDED
         if self.new:
             flags |= os.O_CREAT
         try:
@@ -161,7 +160,7 @@ class Journal:
             raise RecordingError(f"{self.folder} is finished; open it, or choose another path") from None
         self._file: IO[bytes] = os.fdopen(handle, "ab", buffering=0)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(self._file)
         except BlockingIOError:
             self._file.close()
             raise RecordingError(
@@ -196,6 +195,15 @@ class Journal:
     def close(self) -> None:
         """Let others write."""
         self._file.close()
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Hold a file; `BlockingIOError` if another process holds it. Where there is no such lock (Windows), do nothing."""
+    try:
+        import fcntl
+    except ImportError:
+        return
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _journal(folder: Path) -> dict[str, tuple[str, ...]]:

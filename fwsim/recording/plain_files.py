@@ -10,6 +10,8 @@ from typing import Any
 
 from fwsim.errors import RecordingError
 
+GUARDED = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+"""How files are opened: no link is followed, no pipe waited for (as far as the system knows of such things)."""
 LARGEST = 2**28  # bytes of a file of metadata or of digests
 REMEDY = "restore it from a copy or run again"
 
@@ -23,7 +25,7 @@ def read(path: Path, most: int = LARGEST) -> bytes:
         The file is not there, is no plain file, is larger than `most` bytes, or cannot be read.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDONLY | GUARDED)
     except (FileNotFoundError, NotADirectoryError):
         raise RecordingError(
             f"{path} is missing: the recording was moved, deleted or damaged; {REMEDY}"
