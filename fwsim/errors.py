@@ -6,13 +6,21 @@ import math
 from numbers import Integral, Real
 from typing import Any
 
+LONGEST = 600  # characters of a message; what is quoted in it may be a whole file
+
 
 class FwsimError(Exception):
     """Base of all errors that fwsim raises on purpose; its message is one line."""
 
     def __str__(self) -> str:
-        """Keep to one line what a message quotes."""
-        return " ".join(super().__str__().split())
+        """Keep to one line of some length what a message quotes."""
+        return one_line(super().__str__())
+
+
+def one_line(text: str) -> str:
+    """Text as one line of `LONGEST` characters at most, whose end, which says what to do, is kept."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST * 2 // 3]} … {line[-LONGEST // 3 + 3 :]}"
 
 
 class ConfigError(FwsimError, ValueError):

@@ -57,9 +57,25 @@ def numpy_target():
     brian2.prefs.codegen.target = target
 
 
+def pytest_addoption(parser):
+    """How many inputs to try on each door of `tests/survival`, in place of the tests' own numbers."""
+    parser.addoption("--inputs", type=int, default=None, help="inputs at random of each door")
+
+
 def pytest_terminal_summary(terminalreporter):
-    """Say on how many inputs, or crash points, a test tried the code."""
-    for report in (each for kind in ("passed", "failed") for each in terminalreporter.stats.get(kind, ())):
-        for name, value in getattr(report, "user_properties", ()):
-            if name.endswith(" tried") and report.when == "call":
-                terminalreporter.write_line(f"{report.nodeid}: {value} {name}")
+    """Say on how many inputs, or crash points, a test tried the code, and what came of inputs at random."""
+    from tests.survival.fuzzing import table
+
+    ended = (each for kind in ("passed", "failed") for each in terminalreporter.stats.get(kind, ()))
+    properties = [
+        (report.nodeid, *each)
+        for report in ended
+        if report.when == "call"
+        for each in report.user_properties
+    ]
+    for test, name, value in properties:
+        if name.endswith(" tried"):
+            terminalreporter.write_line(f"{test}: {value} {name}")
+    fuzzed = [value for _, name, value in properties if name == "fuzzed"]
+    for line in table(fuzzed) if fuzzed else ():
+        terminalreporter.write_line(line)

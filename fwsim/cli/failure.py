@@ -11,10 +11,9 @@ from pathlib import Path
 from cyclopts import CycloptsError
 
 from fwsim.distributed import processes
-from fwsim.errors import ConfigError, FwsimError
+from fwsim.errors import ConfigError, FwsimError, one_line
 from fwsim.requirements import culprit, failure
 
-LONGEST = 600  # characters of a message; what is quoted in it may be a whole file
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 PLAIN = {
@@ -65,9 +64,7 @@ def fail(message: str, code: int) -> int:
     """Say it, and in which of several processes; return the exit code."""
     here = processes()
     name = f"fwsim, process {here.rank} of {here.count}:" if here.several else "fwsim:"
-    line = " ".join(message.split())
-    if len(line) > LONGEST:
-        line = f"{line[: LONGEST * 2 // 3]} … {line[-LONGEST // 3 :]}"  # what to do is said at the end
+    line = one_line(message)
     if sys.stderr is not None:  # else print would take standard output
         print(name, line, file=sys.stderr)
     return code
