@@ -61,7 +61,10 @@ class Stored:
             raise self._lost(lost)
         self._files = files
         store = CheckedStore(path, files, self.declared.bounded)
-        self._array: Any = zarr.open_array(store, mode="r", zarr_format=3)
+        try:
+            self._array: Any = zarr.open_array(store, mode="r", zarr_format=3)
+        except (TypeError, ValueError, KeyError) as error:  # options of codecs that there are not
+            raise damaged(path, error) from error
         self.ndim, self.chunks, self.dimensions = (
             len(self.declared.shape),
             self.declared.chunks,

@@ -77,7 +77,8 @@ def typed(random):
                 line[at] = f"{line[at]}={word}" if line[at].startswith("--") else word
             case _:
                 line += [OPTIONS[random.integers(len(OPTIONS))], word]
-    return line if "sweep" not in line or line[line.index("--workers") :][1:2] == ["1"] else ["list", *line]
+    alone = any(pair == ("--workers", "1") for pair in zip(line, line[1:]))
+    return line if alone or "sweep" not in line else ["list", *line]
 
 
 def test_command_lines(fuzz, place):
