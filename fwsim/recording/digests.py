@@ -184,7 +184,8 @@ class Journal:
         """Go on with files that are there; what a kill left of a last line goes."""
         self.files = dict(files)
         content = plain_files.read(self.folder / JOURNAL)
-        os.truncate(self._file.fileno(), content.rfind(b"\n") + 1)
+        if (end := content.rfind(b"\n") + 1) < len(content):
+            os.truncate(self._file.fileno(), end)
 
     def finish(self) -> None:
         """Write the list of digests; the journal goes."""

@@ -1,6 +1,7 @@
 """Recordings with a file that is damaged, lost, exchanged, or no file: the same values, or one line that says so."""
 
 import json
+import re
 from hashlib import sha256
 
 import pytest
@@ -125,7 +126,8 @@ def test_runs_and_sweeps(fuzz, toy):
     analyse(run("trace", {"steps": 3}, folder="run"))
     fw.sweep("leak", {"tau": [1.0, 2.0]}, 1, {"steps": 3}, workers=1, folder="sweep")
     right = {name: checksums(fw.study.Run(name).recording) for name in ("run", "sweep")}
-    page = fw.study.write_report("run").read_text()
+    fw.study.write_report("run")
+    page = shown(toy / "run")
     (toy / "run" / "report.html").unlink()
     result = (toy / "run" / "results" / "table.csv").read_bytes()
     work = toy / "work"
@@ -144,15 +146,19 @@ def test_runs_and_sweeps(fuzz, toy):
         watch.command(["list"], work)
         if random.integers(8) == 0:
             if watch.command(["report", "work", "--trust"], work).value and name == "run":
-                shown = (work / "report.html").read_text()
-                told = "analyse" in shown and where.parts[len(work.parts)] == "results"
-                if shown.replace("work", "run") != page.replace("work", "run") and not told:
+                if shown(work) != page:
                     watch.fault("silent values", f"another report by {where.relative_to(work)}")
         elif random.integers(8) == 0 and name == "run" and watch.command(["analyse", "work", "--trust"], work).value:
             if where.name != "analysis.py" and (work / "results" / "table.csv").read_bytes() != result:
                 watch.fault("silent values", f"another result by {where.relative_to(work)}")
 
     fuzz("folders of runs and sweeps", attempt, 100, 4000)
+
+
+def shown(folder):
+    """What a report says, wherever the run is; matplotlib numbers the parts of a figure at random."""
+    page = (folder / "report.html").read_text().replace(folder.name, "run")
+    return re.sub(r"-[mp][0-9a-f]{10}", "", page)
 
 
 def contents(folder):
