@@ -220,6 +220,7 @@ class Watch:
     refused: int = 0
     faults: dict[str, list[str]] = field(default_factory=lambda: {name: [] for name in FAULTS})
     about: str = ""
+    bytes: int = BYTES
 
     def fault(self, kind: str, what: str) -> None:
         """Note what must not happen."""
@@ -288,7 +289,7 @@ class Watch:
             signal.setitimer(signal.ITIMER_REAL, left, others[1])
         if took >= SECONDS:
             self.fault("hangs", f"{took:.0f} s")
-        if _memory() - memory > BYTES:
+        if _memory() - memory > self.bytes:
             self.fault("over 2 GB", f"{(_memory() - memory) / 2**30:.1f} GiB")
 
 
