@@ -68,10 +68,7 @@ def pytest_terminal_summary(terminalreporter):
 
     ended = (each for kind in ("passed", "failed") for each in terminalreporter.stats.get(kind, ()))
     properties = [
-        (report.nodeid, *each)
-        for report in ended
-        if report.when == "call"
-        for each in report.user_properties
+        (report.nodeid, *each) for report in ended if report.when == "call" for each in report.user_properties
     ]
     for test, name, value in properties:
         if name.endswith(" tried"):

@@ -32,10 +32,11 @@ def checksum(run: RunFolder, /) -> None:
         raise RecordingError(
             f"{found.folder}: {files} not as the run left it; restore from a copy, or run again"
         )
+    values = checksums(found.recording)
     if not found.manifest.get("digests"):
         print(
             f"fwsim: {found.folder} is {found.state} and lists no files, so none were compared",
             file=sys.stderr,
         )
-    for name, digest in sorted(checksums(found.recording).items()):
+    for name, digest in sorted(values.items()):
         print(f"{digest}  {name}")

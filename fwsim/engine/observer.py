@@ -143,7 +143,9 @@ def _check_kept(kept: Mapping[str, np.ndarray], begun: Mapping[str, Tensor]) -> 
             given, expected = [given[0], *given[-2:]], [expected[0], expected[1], expected[1]]
         if given != expected or value.dtype != arrays({name: like})[name].dtype:
             raise ValueError(f"{name} is {value.dtype} {list(value.shape)}, the run has {expected}")
-    if "history" in kept and "matrix" not in kept:  # then no state was folded: every step since is in the history
+    if (
+        "history" in kept and "matrix" not in kept
+    ):  # then no state was folded: every step since is in the history
         steps = int(kept["step"]) - int(begun["step"])
         if "matrix" in begun or kept["history"].shape[1] != begun["history"].shape[1] + steps:
             raise ValueError("matrix is missing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def again(
     if files.fingerprint(first.experiment) != manifest["source_sha256"]:
         raise ConfigError(f"{first.experiment} was changed since the run; run it anew instead")
     trusted.check(first, trust=trust)
-    if folder is not None and home_path(folder, "folder").resolve() == first.folder.resolve():
+    if folder is not None and os.path.realpath(home_path(folder, "folder")) == os.path.realpath(first.folder):
         raise ConfigError(f"{first.folder} is the run that is repeated; choose another place with --to")
     repeat = sweep_again if "sweep" in manifest else _run_again
     second = repeat(first, folder=folder, device=device, trust=trust, force=force)

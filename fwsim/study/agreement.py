@@ -98,7 +98,7 @@ def compare(
         The analysis failed.
     """
     run = find_run(given)
-    path, source = run.analysis.resolve(), None
+    path, source = run.analysis.absolute(), None
     if analysis is not None:
         path = files.find(analysis, "analysis")
     elif path.is_file():

@@ -89,7 +89,7 @@ def analyse(
     """
     run, source = find_run(given), None
     if analysis is None:
-        path, folder, name = run.analysis.resolve(), run.folder / "results", run.manifest["experiment"]
+        path, folder, name = run.analysis.absolute(), run.folder / "results", run.manifest["experiment"]
         if not path.is_file():
             raise ConfigError(
                 f"{run.folder} has no analysis; write analysis/{name}.py and name it with --analysis"

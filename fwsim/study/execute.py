@@ -162,7 +162,7 @@ def resume(given: str | Path | Run, *, device: str | None = None, trust: bool = 
 def own_experiment(run: Run, *, trust: bool) -> Experiment:
     """Experiment of which a run keeps a copy; see `fwsim.study.trust`."""
     source = trusted.source(run, run.experiment.name, trust=trust)
-    path = run.experiment.resolve()
+    path = run.experiment.absolute()
     return from_module(files.load(path, ("Config", "run"), source), path, run.manifest["experiment"])
 
 

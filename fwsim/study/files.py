@@ -15,7 +15,7 @@ from types import ModuleType
 
 import fwsim
 from fwsim.errors import ConfigError, FwsimError
-from fwsim.paths import home_path
+from fwsim.paths import home_path, plain_file
 from fwsim.study.names import unknown
 from fwsim.study.writing import write_file
 
@@ -95,7 +95,7 @@ def question(text: str) -> str:
 
 def fingerprint(path: Path) -> str:
     """SHA-256 of a file's source."""
-    return sha256(path.read_bytes())
+    return sha256(plain_file(path))
 
 
 def sha256(source: bytes) -> str:

@@ -33,7 +33,7 @@ def check_free(folder: Path, *, force: bool) -> None:
     """
     if folder.is_symlink():
         raise ConfigError(f"{folder} is a link; give the folder itself, or another place with --to")
-    if folder.resolve() in (here := Path.cwd().resolve(), *here.parents):
+    if Path(os.path.realpath(folder)) in (here := Path.cwd().resolve(), *here.parents):
         raise ConfigError(f"{folder} is the current folder or above it; choose another place with --to")
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return

@@ -89,7 +89,8 @@ def connect(
         )
     local = 0
     if scheduler is None:
-        local = min(devices(device) if workers is None else workers, batches)
+        here = devices(device)  # refuses a device that there is not before anything is made
+        local = min(here if workers is None else workers, batches)
         if local <= 1:
             yield None
             return

@@ -66,9 +66,9 @@ def test_finished_runs_and_sweeps(fuzz, toy):
         for values in (found, opened):
             if values not in (None, right[name]):
                 watch.fault("silent values", f"other values by {file}")
-        if name == "run" and random.integers(5) == 0:
-            if watch.command(["report", "work", "--trust"], work).value and shown(work) != page:
-                watch.fault("silent values", f"another report by {file}")
+        reports = name == "run" and random.integers(5) == 0
+        if reports and watch.command(["report", "work", "--trust"], work).value and shown(work) != page:
+            watch.fault("silent values", f"another report by {file}")
         if file.endswith(".py") and watch.command(["report", "work"], work).refused is None:
             watch.fault("silent values", f"{file} is executed")
 
@@ -81,7 +81,9 @@ def test_interrupted_recordings(fuzz, small, tmp_path):  # noqa: F811
 
     def attempt(random, watch):
         file = flips(random, tmp_path / "good", tmp_path / "work")
-        end = watch.call(lambda: checksums(simulated(tmp_path / "work", resume=True)), tmp_path / "work").value
+        end = watch.call(
+            lambda: checksums(simulated(tmp_path / "work", resume=True)), tmp_path / "work"
+        ).value
         if end not in (None, right):
             watch.fault("silent values", f"goes on to other values by {file}")
 

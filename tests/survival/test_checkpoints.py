@@ -1,4 +1,4 @@
-"""Checkpoints of recordings, trainings and sweeps that are damaged, or hold other things: no other result comes of them.
+"""Checkpoints of recordings, trainings and sweeps damaged or with other content: the result is the same, or none.
 
 A checkpoint whose digest is right is believed as far as it fits: other names, shapes and types are refused.
 """
@@ -12,7 +12,7 @@ from torch import nn
 
 import fwsim as fw
 from fwsim.checkpoint_files import load_checkpoint, save
-from fwsim.recording import checkpoints, checksums, digests, open_recording
+from fwsim.recording import checkpoints, checksums, digests
 from fwsim.study import manifest, resume_sweep
 from fwsim.training import Training, train
 from tests.survival.fuzzing import changed, damaged, disturbed, fresh, reshaped

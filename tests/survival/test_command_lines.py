@@ -1,12 +1,15 @@
 """Whatever is typed, and whatever lies in a file of a configuration, gives a result or one clear line."""
 
 import json
+import os
 import shutil
+from itertools import pairwise
 
 import pytest
 
+import fwsim as fw
 from fwsim.study import run
-from tests.survival.fuzzing import changed, damaged, retyped
+from tests.survival.fuzzing import OTHERS, changed, damaged, retyped
 
 GOOD = [
     ["run", "trace", "--no-analyse", "--to", "new", "--steps", "2"],
@@ -33,16 +36,18 @@ OPTIONS = [
 WORDS = [
     "-1", "0", "2", "1e400", "nan", "inf", "3mV", "100ms", "", "é", "a" * 300, "{}", "[1", "\t", "\n", "1,2", "=", "$x",
     "%s", "*", "~", "~nobody", ".", "..", "here", "swept", "trace", "leak", "tau=1:2:lin3", "tau=1,x", "tau=", "=1",
-    "tau=1:2:log0", "tau=1:1000000000:lin1000000000", "eta=nan", "s3://a/b", "a::b", "given.toml", "run.json", "/dev/zero",
-    "/dev/null", "/etc/passwd", "pipe", "here/recording.zarr", "9" * 5000, "\u202e", "\ud800", "[red]x[/]",
+    "tau=1:2:log0", "tau=1:1000000000:lin1000000000", "eta=nan",
+    "s3://a/b", "a::b", "given.toml", "run.json", "device",
+    OTHERS, "pipe", "here/recording.zarr", "9" * 5000, "\u202e", "\ud800", "[red]x[/]",
 ]  # fmt: skip
 
 
 @pytest.fixture
-def place(toy, monkeypatch):
-    """Folder of a user with a run, a sweep and a pipe, an experiment whose length is bounded, and no server."""
-    import fwsim as fw
-
+def place(toy, monkeypatch, tmp_path_factory):
+    """Folder of a user with a run, a sweep, a pipe and a device, and an experiment whose length is bounded."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    os.mkfifo(toy / "pipe")
+    (toy / "device").symlink_to("/dev/zero")
     trace = toy / "experiments" / "trace.py"
     text = trace.read_text().replace("gt=0", "gt=0, le=50").replace("time.sleep(config.pause)", "pass")
     trace.write_text(text)
@@ -63,7 +68,9 @@ def cleaned(folder, kept):
 def typed(random):
     """A line for the command line: a good one with words that are other, more, fewer, or in another order."""
     line = list(GOOD[random.integers(len(GOOD))])
-    fixed = 1 if line and line[0] in ("sweep", *SLOW) else 0  # the number of workers stays: others start processes
+    fixed = (
+        1 if line and line[0] in ("sweep", *SLOW) else 0
+    )  # the number of workers stays: others start processes
     for _ in range(int(random.integers(1, 4))):
         at = int(random.integers(fixed, len(line) + 1)) if len(line) >= fixed else 0
         words = OPTIONS if random.integers(2) else WORDS
@@ -77,7 +84,7 @@ def typed(random):
                 line[at] = f"{line[at]}={word}" if line[at].startswith("--") else word
             case _:
                 line += [OPTIONS[random.integers(len(OPTIONS))], word]
-    alone = any(pair == ("--workers", "1") for pair in zip(line, line[1:]))
+    alone = any(pair == ("--workers", "1") for pair in pairwise(line))
     return line if alone or "sweep" not in line else ["list", *line]
 
 

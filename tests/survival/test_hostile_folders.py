@@ -1,4 +1,4 @@
-"""Folders that somebody made on purpose: nothing of them is executed, waited for, unpacked without bound, or removed."""
+"""Folders that somebody made on purpose: nothing in them is executed, waited for, unpacked without bound, or lost."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import xarray as xr
 import fwsim as fw
 from fwsim.recording import digests, open_recording
 from fwsim.study import Run, manifest, run, signatures
-from tests.survival.fuzzing import Watch, bounded_addresses, fresh, tree
+from tests.survival.fuzzing import OTHERS, Watch, bounded_addresses, fresh, tree
 from tests.survival.test_recordings import resealed
 
 COMMANDS = [
@@ -59,13 +59,19 @@ class Payload:
         return open, ("unpickled", "w")
 
 
-def old_store(folder, codec):
-    """A store of Zarr format 2 whose only chunk would be decoded by a codec of numcodecs, written by hand."""
+def old_store(folder):
+    """A store of Zarr format 2 whose only chunk would be unpickled, written by hand."""
     (folder / "trace").mkdir(parents=True)
-    attributes = {"fwsim_schema": 1, "experiment_configuration": "{}", "steps": 1, "dt": 1.0, "wall_time": 0.0}
+    attributes = {
+        "fwsim_schema": 1,
+        "experiment_configuration": "{}",
+        "steps": 1,
+        "dt": 1.0,
+        "wall_time": 0.0,
+    }
     array = {
         "zarr_format": 2, "shape": [1], "chunks": [1], "dtype": "|O", "compressor": None, "fill_value": None,
-        "order": "C", "filters": [{"id": "vlen-utf8"}, codec] if codec["id"] != "zlib" else [codec],
+        "order": "C", "filters": [{"id": "vlen-utf8"}, {"id": "pickle", "protocol": 5}],
     }  # fmt: skip
     (folder / ".zgroup").write_text('{"zarr_format": 2}')
     (folder / ".zattrs").write_text(json.dumps(attributes))
@@ -78,18 +84,14 @@ def old_store(folder, codec):
 @pytest.mark.parametrize("beside", [False, True])
 def test_stores_of_format_2_are_refused_before_anything_is_decoded(toy, here, monkeypatch, state, beside):
     decoded = []
-    codec = {"id": "pickle", "protocol": 5}
-    for name in ("Pickle", "VLenUTF8", "JSON", "MsgPack"):
-        monkeypatch.setattr(
-            getattr(numcodecs, name), "decode", lambda *given, **_: decoded.append(given), raising=False
-        ) if hasattr(numcodecs, name) else None
+    monkeypatch.setattr(numcodecs.Pickle, "decode", lambda *given, **_: decoded.append(given))
     store = here / "recording.zarr"
     if not beside:  # else the files of format 2 lie beside those of format 3, which zarr may prefer
         shutil.rmtree(store)
-        old_store(store, codec)
+        old_store(store)
     else:
         draft = toy / "old"
-        old_store(draft, codec)
+        old_store(draft)
         shutil.copytree(draft, store, dirs_exist_ok=True)
     entries = manifest.read(here)
     if state == "finished":
@@ -97,7 +99,9 @@ def test_stores_of_format_2_are_refused_before_anything_is_decoded(toy, here, mo
     elif state == "interrupted":
         manifest.write(here, {**entries, "state": "interrupted", "digests": None})
     else:
-        plain = {name: value for name, value in entries.items() if name not in ("digests", "sha256", "signature")}
+        plain = {
+            name: value for name, value in entries.items() if name not in ("digests", "sha256", "signature")
+        }
         (here / "run.json").write_text(json.dumps({**plain, "fwsim_run": 1}))
     watch = Watch()
     watch.call(lambda: open_recording(store).load())
@@ -117,7 +121,7 @@ KINDS = {
     "pipe": os.mkfifo,
     "device": lambda path: path.symlink_to("/dev/zero"),
     "link to itself": lambda path: path.symlink_to(path.name),
-    "link to a secret": lambda path: path.symlink_to("/etc/passwd"),
+    "link to a secret": lambda path: path.symlink_to(OTHERS),
     "folder": os.mkdir,
 }
 
@@ -135,7 +139,7 @@ def test_what_is_no_file_is_refused_at_once(toy, here, kind):
             said = watch.command([*tokens, "--trust"] if tokens[0] not in ("checksum", "list") else tokens)
             if tokens[0] == "checksum":
                 assert said.refused, watch.about
-            assert "root:" not in str(said)
+            assert "Linux version" not in str(said)
         watch.call(lambda: Run("there").recording.load())
     silent(watch)
 
@@ -175,7 +179,9 @@ def test_sizes_that_are_only_declared_take_no_memory(here, shape):
             silent(watch)
 
 
-@pytest.mark.parametrize("content", ['{"name": "npm"}', "[]", "{}", '{"fwsim_run": 2}', '{"fwsim_run": 1, "state": "x"}'])
+@pytest.mark.parametrize(
+    "content", ['{"name": "npm"}', "[]", "{}", '{"fwsim_run": 2}', '{"fwsim_run": 1, "state": "x"}']
+)
 def test_folders_with_a_run_json_of_others_are_not_replaced(toy, content):
     precious = toy / "precious"
     precious.mkdir()

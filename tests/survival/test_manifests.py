@@ -32,7 +32,9 @@ def place(toy):
     text = trace.read_text().replace("gt=0", "gt=0, le=50").replace("time.sleep(config.pause)", "pass")
     trace.write_text(text)
     text = leak.read_text().replace("steps: int = 20", "steps: Annotated[int, Field(ge=1, le=50)] = 20")
-    text = text.replace("import numpy", "from typing import Annotated\nfrom pydantic import Field\nimport numpy")
+    text = text.replace(
+        "import numpy", "from typing import Annotated\nfrom pydantic import Field\nimport numpy"
+    )
     leak.write_text(text.replace("os._exit(9)", "raise ValueError"))
     analyse(run("trace", {"steps": 2}, folder="good/run"))
     fw.sweep("leak", {"tau": [1.0, 2.0]}, 1, {"steps": 2}, workers=1, folder="good/sweep")
