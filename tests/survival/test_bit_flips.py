@@ -72,7 +72,7 @@ def test_finished_runs_and_sweeps(fuzz, toy):
         if file.endswith(".py") and watch.command(["report", "work"], work).refused is None:
             watch.fault("silent values", f"{file} is executed")
 
-    fuzz("bit flips: finished runs and sweeps", attempt, 60, 500)
+    fuzz("bit flips: finished runs and sweeps", attempt, 40, 500)
 
 
 def test_interrupted_recordings(fuzz, small, tmp_path):  # noqa: F811
@@ -107,7 +107,7 @@ def test_interrupted_sweeps(fuzz, toy, monkeypatch):
         if resumed.refused is None and checksums(fw.study.Run("work").recording) != right:
             watch.fault("silent values", f"ends with other values by {file}")
 
-    fuzz("bit flips: interrupted sweeps", attempt, 10, 150)
+    fuzz("bit flips: interrupted sweeps", attempt, 6, 150)
 
 
 def _interrupt(*_, **__):

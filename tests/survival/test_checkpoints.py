@@ -37,7 +37,7 @@ def test_checkpoints_of_recordings(fuzz, small, tmp_path):  # noqa: F811
         if end not in (None, right):
             watch.fault("silent values", "goes on to other values")
 
-    fuzz("checkpoints of recordings", attempt, 80, 4000)
+    fuzz("checkpoints of recordings", attempt, 50, 4000)
 
 
 def trained(folder, *, resume=False, stop=3):
@@ -101,7 +101,7 @@ def test_checkpoints_of_trainings(fuzz, tmp_path):
         if end not in (None, right) and not believed:
             watch.fault("silent values", "goes on to other weights")
 
-    fuzz("checkpoints of trainings", attempt, 150, 5000)
+    fuzz("checkpoints of trainings", attempt, 100, 5000)
 
 
 def test_batches_of_sweeps(fuzz, toy, monkeypatch):
@@ -130,4 +130,4 @@ def test_batches_of_sweeps(fuzz, toy, monkeypatch):
         if end != right:
             watch.fault("silent values", f"the sweep ends with other values: {manifest.read(work)['state']}")
 
-    fuzz("batches of sweeps", attempt, 25, 2000)
+    fuzz("batches of sweeps", attempt, 12, 2000)

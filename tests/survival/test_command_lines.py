@@ -95,7 +95,7 @@ def test_command_lines(fuzz, place):
         watch.command(typed(random), place)
         cleaned(place, kept)
 
-    fuzz("command lines", attempt, 100, 6000)
+    fuzz("command lines", attempt, 80, 5000)
 
 
 TOML = 'steps = 3\ntau = "200 ms"\ntaus = [0.5, 10.0]\norder = 2\noffset = true\n'
@@ -119,4 +119,4 @@ def test_configurations(fuzz, place):
         watch.command(["run", "trace", "--config", name, "--no-analyse", "--to", "new"], place)
         cleaned(place, kept)
 
-    fuzz("configurations", attempt, 100, 8000)
+    fuzz("configurations", attempt, 40, 6000)

@@ -125,7 +125,5 @@ def test_a_folder_is_disturbed_in_all_ways(folder, tmp_path):
         elif path.exists():
             kind = "file" if path.is_file() else "folder" if path.is_dir() else "pipe"
         seen.add(kind)
-    assert seen == {
-        (name, kind) for name in ("a.json", "b") for kind in ("gone", "link", "file", "folder", "pipe")
-    }
+    assert seen == {"gone", "link", "file", "folder", "pipe"}
     assert len(tree(folder)) == 2

@@ -99,7 +99,7 @@ def test_recordings(fuzz, small, tmp_path):
         if found.value not in (None, right) and not believed:
             watch.fault("silent values", "other values")
 
-    fuzz("recordings: streamed", attempt, 150, 5000)
+    fuzz("recordings: streamed", attempt, 100, 5000)
 
 
 def test_interrupted_recordings(fuzz, small, tmp_path):
@@ -121,7 +121,7 @@ def test_interrupted_recordings(fuzz, small, tmp_path):
         if end not in (None, right) and not believed:
             watch.fault("silent values", "goes on to other values")
 
-    fuzz("recordings: interrupted", attempt, 80, 3000)
+    fuzz("recordings: interrupted", attempt, 50, 3000)
 
 
 def test_runs_and_sweeps(fuzz, toy):
@@ -155,7 +155,7 @@ def test_runs_and_sweeps(fuzz, toy):
         if command == "analyse" and (work / "results" / "table.csv").read_bytes() != result:
             watch.fault("silent values", f"another result by {where.relative_to(work)}")
 
-    fuzz("folders of runs and sweeps", attempt, 100, 4000)
+    fuzz("folders of runs and sweeps", attempt, 50, 4000)
 
 
 def shown(folder):

@@ -25,7 +25,7 @@ def test_tables_of_responses(fuzz, tmp_path):
 
     file.write_text(RESPONSES)
     gather(read_table([file]))
-    fuzz("tables of responses", attempt, 300, 20_000)
+    fuzz("tables of responses", attempt, 200, 20_000)
 
 
 def test_tables_of_spikes(fuzz, tmp_path):
