@@ -226,7 +226,7 @@ def _journal(folder: Path) -> dict[str, tuple[str, ...]]:
 
 def _inside(name: str) -> bool:
     """Whether a path stays within the folder."""
-    return not name.startswith("/") and not {"", ".", ".."} & set(name.split("/"))
+    return not name.startswith("/") and "\0" not in name and not {"", ".", ".."} & set(name.split("/"))
 
 
 def _of_list(files: Mapping[str, str]) -> str:

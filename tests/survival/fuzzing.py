@@ -188,7 +188,9 @@ def reshaped(random: Generator, arrays: dict[str, np.ndarray]) -> dict[str, np.n
 
 def disturbed(random: Generator, folder: Path, names: str = "*") -> Path:
     """Damage one file of a folder, or put something else in its place, and return where."""
-    files = sorted(each for each in folder.rglob(names) if _is_plain(each) and each.name != ".lock")
+    files = sorted(
+        each for each in folder.rglob(names) if _is_plain(each) and not each.name.endswith(".lock")
+    )
     path = files[random.integers(len(files))]
     content = path.read_bytes()
     match random.integers(14):
@@ -220,7 +222,7 @@ def tree(folder: Path) -> dict[str, tuple[int, int, int]]:
     found = {}
     for root, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            if name != ".lock":
+            if not name.endswith(".lock"):
                 each = os.lstat(path := os.path.join(root, name))
                 # What is written beside a file and goes again changes the time of the folder alone.
                 found[path] = (
