@@ -30,7 +30,7 @@ USES = {
     "forward": lambda seed: NOISY(torch.zeros(1, 5, 2), seed=seed)[0].detach(),
     "context": lambda seed: torch.randn(4, generator=Context(".", seed).generator("x")),
 }
-LARGE = (2**31, 2**32 + 1, 2**63 - 1, 2**64 - 1, 2**64 + 1, 2**70 + 1, np.int64(3))
+LARGE = (2**32 + 1, 2**63 - 1, 2**64 + 1, np.int64(3))
 
 
 @pytest.mark.parametrize("use", USES)

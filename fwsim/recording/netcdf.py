@@ -11,6 +11,7 @@ import xarray as xr
 
 from fwsim.errors import ConfigError, RecordingError
 from fwsim.paths import local_path
+from fwsim.requirements import required
 
 
 def write_netcdf(run: xr.Dataset, path: str | PathLike[str]) -> None:
@@ -19,14 +20,14 @@ def write_netcdf(run: xr.Dataset, path: str | PathLike[str]) -> None:
     Parameters
     ----------
     run
-        Any recording; float16, which NetCDF does not have, becomes float32.
+        Any recording; what NetCDF does not have changes: float16 becomes float32, integers beyond 64 bits text.
     path
         File to write, which must not exist yet; it appears when it is complete.
 
     Raises
     ------
     ConfigError
-        It is no dataset, or no path on this machine.
+        It is no dataset, or no path on this machine; or h5netcdf cannot be imported.
     RecordingError
         The path exists or cannot be written, or the recording is damaged.
     """
@@ -35,8 +36,13 @@ def write_netcdf(run: xr.Dataset, path: str | PathLike[str]) -> None:
     file = local_path(path, new=True)
     if os.path.lexists(file):
         raise RecordingError(f"{file} exists already; choose another path or remove it")
+    required("h5netcdf", "a NetCDF file")
     half = [name for name, variable in run.variables.items() if variable.dtype == np.float16]
-    stored = run.assign({name: run[name].astype(np.float32) for name in half}).drop_encoding()
+    large = {
+        name: str(value) for name, value in run.attrs.items() if isinstance(value, int) and value >= 2**63
+    }
+    stored = run.assign({name: run[name].astype(np.float32) for name in half})
+    stored = stored.assign_attrs(large).drop_encoding()
     part = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
     try:
         stored.to_netcdf(part, engine="h5netcdf", encoding=_checksums(stored))

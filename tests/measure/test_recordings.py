@@ -347,7 +347,7 @@ def test_decoding_refuses_too_few_trials_and_says_what_to_install(monkeypatch):
     with pytest.raises(ShapeError, match="trial"):
         fw.measure.decode(states, labels[:-1])
     monkeypatch.setitem(__import__("sys").modules, "sklearn.discriminant_analysis", None)
-    with pytest.raises(ConfigError, match=r"fwsim\[decode\]"):
+    with pytest.raises(ConfigError, match="decode needs scikit-learn, which cannot be imported"):
         fw.measure.decode(states, labels)
 
 

@@ -20,6 +20,8 @@ KEPT = (
     "gamma", "beta", "Min", "Abs", "_pre", "None_", "state", "variables",
 )  # fmt: skip
 
+QUICK = ("N", "t", "delay", "Hz", "exp", "refractory", "release", "a_now", "_x", "w_pre", "τ", "E")
+
 
 def rule_with(parameter: str, variable: str) -> PresynapticRule:
     """Depletion, with names of choice."""
@@ -45,7 +47,9 @@ def rule_with(parameter: str, variable: str) -> PresynapticRule:
     return cls()
 
 
-@pytest.mark.parametrize("name", KEPT)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in KEPT]
+)
 def test_any_name_gives_the_same_response_in_brian2(name):
     for rule in (rule_with(name, "v"), rule_with("a", name)):
         torch.testing.assert_close(fw.spiking.respond(rule, TIMES), rule.respond(TIMES), rtol=1e-12, atol=0)
