@@ -324,7 +324,7 @@ def test_recordings_that_xarray_wrote_for_schema_1_still_open(tmp_path):
     for name in old.variables:
         np.testing.assert_array_equal(np.asarray(new[name]), np.asarray(old[name]), err_msg=name)
     shutil.rmtree(tmp_path / "old.zarr")
-        with pytest.raises(RecordingError, match=r"old\.zarr.* is missing"):
+    with pytest.raises(RecordingError, match=r"old\.zarr.* is missing"):
         new.activity.load()
 
 
