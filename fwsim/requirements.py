@@ -126,10 +126,8 @@ def package(extra: str) -> str:
 
     fwsim is on no index, so that its name alone would not be found.
     """
-    try:
-        described = json.loads(metadata.distribution("fwsim").read_text("direct_url.json") or "{}")
-    except metadata.PackageNotFoundError:
-        described = {}
+    found = (each.read_text("direct_url.json") for each in metadata.distributions(name="fwsim"))
+    described = json.loads(next(filter(None, found), "{}"))  # what was built in a clone says nothing of it
     url = described.get("url", "")
     place = url2pathname(urlparse(url).path)
     if described.get("dir_info", {}).get("editable"):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fwsim.requirements import package
+
 ROOT = Path(__file__).parents[1]
 TIMES = "__import__('torch').tensor([[0.1, 0.2]])"
 SPIKES = "('spike_time', 'spike_unit', 'spike_trial')"
@@ -79,3 +81,13 @@ def test_no_page_or_message_installs_by_a_name_that_no_index_has():
         f"{page.relative_to(ROOT)}: {hit[0]}" for page in pages for hit in wrong.finditer(page.read_text())
     ]
     assert not found
+
+
+def test_metadata_that_a_build_leaves_in_the_clone_do_not_hide_the_installed_ones(tmp_path, monkeypatch):
+    left, installed = tmp_path / "clone/fwsim.egg-info", tmp_path / "site/fwsim-1.0.dist-info"
+    for folder, name in ((left, "PKG-INFO"), (installed, "METADATA")):
+        folder.mkdir(parents=True)
+        (folder / name).write_text("Metadata-Version: 2.1\nName: fwsim\nVersion: 1.0\n")
+    (installed / "direct_url.json").write_text('{"dir_info": {"editable": true}, "url": "file:///a%20b/clone"}')
+    monkeypatch.setattr(sys, "path", [str(left.parent), str(installed.parent)])
+    assert package("mcmc") == "-e '/a b/clone[mcmc]'"

@@ -1,11 +1,23 @@
 """The fixture that tries inputs at random on one door: some in every run of the tests, many with the marker slow."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from tests.survival.fuzzing import Watch, bounded_addresses
 
 SIZES = ["some", pytest.param("many", marks=[pytest.mark.slow, pytest.mark.timeout(4 * 3600)])]
+
+
+@pytest.fixture(autouse=True)
+def _no_modules_of_pipes():
+    """Forget experiments whose files became pipes: Hypothesis reads the files of all modules, and would wait."""
+    yield
+    for name, module in list(sys.modules.items()):
+        if name.startswith("fwsim_file_") and not Path(module.__file__).is_file():
+            del sys.modules[name]
 
 
 @pytest.fixture(params=SIZES)
