@@ -160,9 +160,9 @@ def test_runs_and_sweeps(fuzz, toy):
 
 
 def shown(folder):
-    """What a report says, wherever the run is; matplotlib numbers the parts of a figure at random."""
+    """What a report says, wherever the run is and whenever; matplotlib numbers the parts of a figure at random."""
     page = (folder / "report.html").read_text().replace(folder.name, "run")
-    return re.sub(r"-[mp][0-9a-f]{10}", "", page)
+    return re.sub(r"-[mp][0-9a-f]{10}|\d{4}-\d\d-\d\d \d\d:\d\d UTC", "", page)
 
 
 def contents(folder):
