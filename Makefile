@@ -4,53 +4,72 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+NATIVE := $(VENV)/.native
 
-.PHONY: setup demo test test-install test-slow results bench bench-gpu docs lint clean
+SANITIZED := build/sanitized
+NATIVE_TESTS ?= tests/engine/test_native_library.py
 
-setup: $(READY)
+.PHONY: setup demo test test-install test-sanitize test-slow results bench bench-gpu docs lint wheel clean
 
-$(READY): pyproject.toml constraints.txt setup.py
+setup: $(NATIVE)
+
+$(NATIVE): setup.py fwsim/engine/native/variants.py $(wildcard fwsim/engine/native/*.?pp) | $(READY)
+	$(BIN)/python setup.py --quiet build_ext --inplace
+	@touch $@
+
+$(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'fwsim needs Python 3.11 or newer'"
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt setuptools torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	FWSIM_NATIVE=none $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@
 	@echo "fwsim is installed in $(VENV); now: source $(BIN)/activate"
 
-demo: $(READY)
+demo: $(NATIVE)
 	OMP_NUM_THREADS=1 $(BIN)/python demo.py  # the batches are small: a second thread would only wait
 
-test: $(READY)
+test: $(NATIVE)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-install: $(READY)  # in empty environments: PYTHONS="python3.11 python3.13", TORCH=torch==2.13.0
+test-install: $(NATIVE)  # in empty environments: PYTHONS="python3.11 python3.13", TORCH=torch==2.13.0
 	$(BIN)/python tests/install/environments.py $(if $(TORCH),--torch "$(TORCH)") $(PYTHONS)
 
-test-slow: $(READY)
+test-sanitize: $(NATIVE)  # the native engine with checks of memory and of undefined behaviour
+	FWSIM_SANITIZE=1 $(BIN)/python setup.py --quiet build_ext --build-lib $(SANITIZED) --build-temp $(SANITIZED)/objects
+	OMP_NUM_THREADS=2 FWSIM_NATIVE_FOLDER=$(SANITIZED)/fwsim/engine/native \
+	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	  $(BIN)/python -m pytest -n0 -p no:cacheprovider $(NATIVE_TESTS)
+
+test-slow: $(NATIVE)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
-lint: $(READY)
+lint: $(NATIVE)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-results: $(READY)  # hours, from nothing; what is done is skipped
+results: $(NATIVE)  # hours, from nothing; what is done is skipped
 	OMP_NUM_THREADS=1 $(BIN)/python docs/results/regenerate.py $(PAGES)
 
-bench: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+bench: $(NATIVE)
+	FWSIM_NATIVE=none $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 bench-gpu:  # with the Python at hand, which needs torch, triton, numpy and lazy-loader
 	PYTHONPATH=. $(PYTHON) benchmarks/gpu_engine.py
 	PYTHONPATH=. $(PYTHON) benchmarks/gpu_training.py
 
-docs: $(READY)  # into docs/_build/html; a warning is an error
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+docs: $(NATIVE)  # into docs/_build/html; a warning is an error
+	FWSIM_NATIVE=none $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	@echo docs/_build/html/index.html
 
+wheel:  # into dist/; needs g++ or clang++, where it is installed nothing does
+	FWSIM_NATIVE=required $(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist .
+
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -f fwsim/engine/native/*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -126,15 +126,27 @@ def package(extra: str) -> str:
 
     fwsim is on no index, so that its name alone would not be found.
     """
-    found = (each.read_text("direct_url.json") for each in metadata.distributions(name="fwsim"))
-    described = json.loads(next(filter(None, found), "{}"))  # what was built in a clone says nothing of it
-    url = described.get("url", "")
-    place = url2pathname(urlparse(url).path)
-    if described.get("dir_info", {}).get("editable"):
-        return f"-e {shlex.quote(f'{place}[{extra}]')}"
-    if url and (not url.startswith("file:") or Path(place).exists()):
+    url, editable = _installed_from()
+    if editable:
+        return f"-e {shlex.quote(f'{url2pathname(urlparse(url).path)}[{extra}]')}"
+    if url:
         return shlex.quote(f"fwsim[{extra}] @ {url}")
     return " ".join(shlex.quote(bare(each)) for each, its in requirements() if its == extra)
+
+
+def origin() -> str | None:
+    """Return what pip takes to install fwsim again from where it was installed; `None` where that is not known."""
+    url, _ = _installed_from()
+    return shlex.quote(f"fwsim @ {url}") if url else None
+
+
+def _installed_from() -> tuple[str, bool]:
+    """Address that fwsim was installed from, empty if it is not known or gone; and whether as an editable clone."""
+    found = (each.read_text("direct_url.json") for each in metadata.distributions(name="fwsim"))
+    described = json.loads(next(filter(None, found), "{}"))  # what was built in a clone says nothing of it
+    url, editable = described.get("url", ""), bool(described.get("dir_info", {}).get("editable"))
+    there = not url.startswith("file:") or editable or Path(url2pathname(urlparse(url).path)).exists()
+    return (url, editable) if there else ("", False)
 
 
 def requirements() -> Iterator[tuple[Requirement, str]]:

@@ -54,7 +54,11 @@ def checks() -> list[Check]:
         Check("python", "ok", platform.python_version()),
         _itself(),
         *(_dependency(asked, extra, failed.get(modules.get(asked.name, ""), "")) for asked, extra in wanted),
-        *([] if "torch" in failed or "torch" not in modules.values() else [_threads(), *_gpu(failed)]),
+        *(
+            []
+            if "torch" in failed or "torch" not in modules.values()
+            else [_native(), _threads(), *_gpu(failed)]
+        ),
         *rest,
     ]
 
@@ -118,6 +122,15 @@ def _compiler() -> Check:
     return Check(
         "C++ compiler", "absent", "Brian2 runs on numpy, slowly", "apt install g++ (or conda install gxx)"
     )
+
+
+def _native() -> Check:
+    from fwsim.engine.native import library
+
+    variant, why = library.variant(), library.obstacle()
+    if variant is None or why:
+        return Check("native engine", "absent", f"{why}; plain torch serves, slowly", library.remedy())
+    return Check("native engine", "ok", f"compiled for {variant.name}")
 
 
 def _threads() -> Check:

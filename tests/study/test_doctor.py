@@ -97,7 +97,7 @@ def test_a_package_that_is_run_from_a_path_says_how_to_install_it(monkeypatch):
 def test_an_extra_is_added_from_where_fwsim_came(asked, monkeypatch, origin, taken):
     asked += ["numpy", "triton>=3; platform_system != 'none' and extra == 'gpu'", "neo; extra == 'neo'"]
     kept = SimpleNamespace(read_text=lambda name: origin and json.dumps(origin))
-    monkeypatch.setattr(requirements.metadata, "distribution", lambda name: kept)
+    monkeypatch.setattr(requirements.metadata, "distributions", lambda name: [kept])
     assert requirements.package("gpu") == taken
 
 
@@ -115,3 +115,13 @@ def test_no_compiler(monkeypatch):
     monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
     assert doctor._compiler().state == "absent"
     assert "g++" in doctor._compiler().remedy
+
+
+def test_a_native_engine_that_was_not_compiled_is_absent(monkeypatch):
+    from fwsim.engine.native import library
+
+    assert doctor._native().name == "native engine"
+    monkeypatch.setattr(library, "obstacle", lambda: "was not compiled")
+    found = doctor._native()
+    assert (found.state, "plain torch" in found.detail) == ("absent", True)
+    assert "build_ext" in found.remedy or "pip install" in found.remedy

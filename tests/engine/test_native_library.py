@@ -1,0 +1,110 @@
+"""The compiled engine: which variant is loaded, and what is said where there is none."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from fwsim import ConfigError
+from fwsim.engine.native import library, variants
+
+
+def forget():
+    for each in (library.library, library.obstacle, library.variant):
+        each.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    forget()
+    yield
+    forget()
+
+
+@pytest.fixture
+def compiled():
+    """File of the library in use."""
+    if why := library.obstacle():
+        pytest.skip(f"the native engine {why}")
+    file = library.variant().file
+    forget()
+    return file
+
+
+def test_registers_are_as_wide_as_the_variant_says(compiled):
+    assert library.library().fwsim_vector_bytes() == library.variant().vector_bytes
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [("AVX512", "avx512"), ("AVX2", "avx2"), ("DEFAULT", "baseline"), ("NO AVX", "baseline")],
+)
+def test_torch_says_which_variant(monkeypatch, tmp_path, capability, expected):
+    usable = variants.variants("x86_64")
+    for each in usable:
+        (tmp_path / each.file).touch()
+    monkeypatch.setattr(library, "variants", lambda: usable)
+    monkeypatch.setenv("FWSIM_NATIVE_FOLDER", str(tmp_path))
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: capability)
+    assert library.variant().name == expected
+
+
+def test_a_slower_variant_serves_where_the_fastest_was_not_compiled(monkeypatch, tmp_path):
+    (tmp_path / variants.BASELINE.file).touch()
+    monkeypatch.setattr(library, "variants", lambda: variants.variants("x86_64"))
+    monkeypatch.setenv("FWSIM_NATIVE_FOLDER", str(tmp_path))
+    monkeypatch.setattr("torch.backends.cpu.get_cpu_capability", lambda: "AVX512")
+    assert library.variant() == variants.BASELINE
+
+
+def test_each_machine_has_its_variants():
+    assert [each.name for each in variants.variants("x86_64")] == ["avx512", "avx2", "baseline"]
+    assert [each.name for each in variants.variants("arm64")] == ["neon"]
+    assert variants.variants("riscv64") == ()
+
+
+def test_a_missing_library_is_an_obstacle_with_a_remedy(monkeypatch, tmp_path):
+    monkeypatch.setenv("FWSIM_NATIVE_FOLDER", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    assert "not compiled" in library.obstacle()
+    with pytest.raises(ConfigError, match=r"not compiled.*apt install g\+\+"):
+        library.library()
+
+
+def test_a_library_that_does_not_load_is_named_once(compiled, monkeypatch, tmp_path):
+    (tmp_path / compiled).write_text("no library")
+    monkeypatch.setenv("FWSIM_NATIVE_FOLDER", str(tmp_path))
+    with pytest.warns(RuntimeWarning, match=r"cannot be loaded.*more slowly"):
+        library.obstacle()
+    library.obstacle()
+
+
+def test_a_library_older_than_its_sources_is_not_used(compiled, monkeypatch):
+    monkeypatch.setattr(library, "digest", lambda: "another")
+    with pytest.warns(RuntimeWarning, match=r"older than its sources.*build_ext"):
+        assert "older" in library.obstacle()
+
+
+def test_every_source_counts_for_the_digest(monkeypatch, tmp_path):
+    if not variants.sources():
+        pytest.skip("sources are in a checkout only")
+    for path in variants.sources():
+        shutil.copy(path, tmp_path)
+    monkeypatch.setattr(variants, "FOLDER", tmp_path)
+    found = {variants.digest()}
+    for path in variants.sources():
+        path.write_text(path.read_text() + "\n")
+        found.add(variants.digest())
+    assert len(found) == 1 + len(variants.sources())
+
+
+def test_torch_limits_the_instructions(compiled):
+    code = "from fwsim.engine.native.library import variant; print(variant().name)"
+    limited = os.environ | {"ATEN_CPU_CAPABILITY": "default"}
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=limited
+    )
+    assert found.stdout.strip() in ("baseline", "neon")
