@@ -146,7 +146,8 @@ def test_the_lstm_control_is_recorded_alike():
     torch.manual_seed(0)
     net, x = LSTM(4, 6), inputs().float()
     run = fw.simulate(net, x)
-    np.testing.assert_array_equal(run["hidden"], net(x)[0].detach())
+    with torch.no_grad():  # with gradients torch takes other code, whose last bits differ on some processors
+        np.testing.assert_array_equal(run["hidden"], net(x)[0])
 
 
 def test_divergence_names_step_and_trial():
