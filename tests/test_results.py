@@ -57,7 +57,7 @@ def test_every_command_is_understood():
     """Options, values and units of every run."""
     from fwsim.study.options import parse
     from fwsim.study.settings import RunSettings, SweepSettings
-    from fwsim.study.sweep_axes import parse_assignments, parse_axes
+    from fwsim.study.sweeps.axes import parse_assignments, parse_axes
 
     for entry in module.sources():
         for command in entry.commands:

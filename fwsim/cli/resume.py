@@ -50,7 +50,7 @@ def resume(
     """
     from fwsim import study
     from fwsim.study.runs import find_run
-    from fwsim.study.sweep_cluster import parse_options
+    from fwsim.study.sweeps.cluster import parse_options
 
     found = find_run(run)
     trust = trusted(run, trust)

@@ -18,8 +18,8 @@ def sweep(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=Tru
     from fwsim import study
     from fwsim.study.options import check_swept, parse
     from fwsim.study.settings import SweepSettings
-    from fwsim.study.sweep_axes import parse_assignments
-    from fwsim.study.sweep_cluster import parse_options
+    from fwsim.study.sweeps.axes import parse_assignments
+    from fwsim.study.sweeps.cluster import parse_options
 
     name, rest = experiment_first("sweep", tokens)
     experiment = study.load_experiment(name)

@@ -22,7 +22,7 @@ from .figures import house_style as house_style
 from .files import StudyError as StudyError
 from .report.page import write_report as write_report
 from .runs import Run as Run
-from .sweep_run import resume_sweep as resume_sweep
-from .sweep_run import sweep as sweep
-from .sweep_take import SweptPoint as SweptPoint
-from .sweep_take import points as points
+from .sweeps.run import resume_sweep as resume_sweep
+from .sweeps.run import sweep as sweep
+from .sweeps.take import SweptPoint as SweptPoint
+from .sweeps.take import points as points

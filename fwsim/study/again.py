@@ -14,7 +14,7 @@ from fwsim.study import execute, files, runs
 from fwsim.study import trust as trusted
 from fwsim.study.execute import own_experiment
 from fwsim.study.runs import Run
-from fwsim.study.sweep_run import sweep_again
+from fwsim.study.sweeps.run import sweep_again
 
 COMPARED = {"device": "none", "processes": 1, "commit": "none"}  # of the manifest, and what older ones mean
 

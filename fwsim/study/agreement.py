@@ -20,7 +20,7 @@ from fwsim.study import trust as trusted
 from fwsim.study.analysis import Report, save_report
 from fwsim.study.figures import COLOURS, figure, house_style
 from fwsim.study.runs import Run, find_run
-from fwsim.study.sweep_analysis import point_by_point
+from fwsim.study.sweeps.analysis import point_by_point
 
 KINDS = ("trajectory", "response", "rate", "recall", "lifetime")
 FUNCTION = "versions"

@@ -22,7 +22,7 @@ from fwsim.study import files, results
 from fwsim.study import trust as trusted
 from fwsim.study.figures import house_style, save_animation, save_figure
 from fwsim.study.runs import Run, find_run
-from fwsim.study.sweep_analysis import Figures, Made, analyse_points, point_by_point, with_failures
+from fwsim.study.sweeps.analysis import Figures, Made, analyse_points, point_by_point, with_failures
 
 log = logging.getLogger(__name__)
 

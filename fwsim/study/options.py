@@ -20,7 +20,7 @@ from fwsim.study.config import Config, explain, readable, spread, unit_of
 from fwsim.study.experiment import Experiment
 from fwsim.study.names import unknown
 from fwsim.study.settings import RunSettings, Settings, SweepSettings
-from fwsim.study.sweep_axes import parse_seeds
+from fwsim.study.sweeps.axes import parse_seeds
 from fwsim.study.usage import with_negative_values, wrong_use
 
 S = TypeVar("S", bound=Settings)

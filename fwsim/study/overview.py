@@ -40,7 +40,7 @@ def _state(run: Run) -> str:
     state = run.state
     if "sweep" not in run.manifest:
         return state
-    from fwsim.study.sweep_run import finished_points
+    from fwsim.study.sweeps.run import finished_points
 
     number, failed = run.manifest["points"], run.manifest["failed"]
     ended = f"{finished_points(run)} of {points(number)}" + (f", {failed} failed" if failed else "")

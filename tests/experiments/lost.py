@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fwsim.study import Run, load_experiment, sweep_records
+from fwsim.study import Run, load_experiment
 from fwsim.study.execute import attributes, begin, now, origin
-from fwsim.study.sweep_axes import Axis
-from fwsim.study.sweep_dataset import assemble, describe
-from fwsim.study.sweep_points import Point
-from fwsim.study.sweep_records import Failure
-from fwsim.study.sweep_run import Plan
+from fwsim.study.sweeps import records
+from fwsim.study.sweeps.axes import Axis
+from fwsim.study.sweeps.dataset import assemble, describe
+from fwsim.study.sweeps.points import Point
+from fwsim.study.sweeps.records import Failure
+from fwsim.study.sweeps.run import Plan
 
 
 def with_a_failed_point(run: Run, folder: Path, field: str, failed: object, *, first: bool = True) -> Run:
@@ -33,8 +34,8 @@ def with_a_failed_point(run: Run, folder: Path, field: str, failed: object, *, f
         **{"sweep": asdict(plan), "points": 4, "failed": 3},
     }
     with begin(experiment, folder, entries, force=False) as sweep:
-        sweep_records.write(folder / "batches", points, ended)
-        known = sweep_records.read(folder / "batches")
+        records.write(folder / "batches", points, ended)
+        known = records.read(folder / "batches")
         kept = [(point, known[point.identity]) for point in points]
         assemble(sweep.recording_path, plan.space, describe(experiment, plan.space), kept, attributes(sweep))
         sweep.finish(recording="whole", finished=now(), wall_time=0.0)

@@ -92,7 +92,7 @@ def test_interrupted_recordings(fuzz, small, tmp_path):  # noqa: F811
 
 
 def test_interrupted_sweeps(fuzz, toy, monkeypatch):
-    from fwsim.study import sweep_run
+    from fwsim.study.sweeps import run as sweep_run
 
     over = {"eta": [1.0, 2.0]}
     fw.sweep("leak", over, 1, {"steps": 4}, folder="whole", workers=1, batch_size=1)

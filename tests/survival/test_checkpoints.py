@@ -105,7 +105,7 @@ def test_checkpoints_of_trainings(fuzz, tmp_path):
 
 
 def test_batches_of_sweeps(fuzz, toy, monkeypatch):
-    from fwsim.study import sweep_run
+    from fwsim.study.sweeps import run as sweep_run
 
     over = {"eta": [1.0, 2.0, 3.0], "tau": [1.0, 2.0]}
     arguments = {"workers": 1, "batch_size": 2}

@@ -20,12 +20,12 @@ from fwsim.study import (
     resume,
     resume_sweep,
     run,
-    sweep_records,
 )
 from fwsim.study.runs import past_runs
-from fwsim.study.sweep_run import finished_points
-from fwsim.study.sweep_take import points
-from fwsim.study.sweep_worker import Task, work
+from fwsim.study.sweeps import records
+from fwsim.study.sweeps.run import finished_points
+from fwsim.study.sweeps.take import points
+from fwsim.study.sweeps.worker import Task, work
 
 OVER = {"tau": "100ms:10s:log3", "eta": [1.0, 2.0]}
 
@@ -191,7 +191,7 @@ def test_coordinates_that_differ_belong_to_the_parameters(toy):
 @pytest.mark.parametrize("chunk", [8.0, 200.0, 1e9])
 def test_large_variables_are_written_in_blocks(toy, monkeypatch, chunk):
     whole = sweep().load()
-    monkeypatch.setattr("fwsim.study.sweep_layout.CHUNK", chunk)
+    monkeypatch.setattr("fwsim.study.sweeps.layout.CHUNK", chunk)
     pieces = sweep(folder="pieces")
     assert (pieces["sum"].chunks == tuple((n,) for n in pieces["sum"].shape)) == (chunk > 1e8)
     xr.testing.assert_equal(pieces.load(), whole)
@@ -314,14 +314,14 @@ def test_workers_that_cannot_run_any_point(toy, changes, said):
 
 def interrupt_after(monkeypatch, batches):
     """Ctrl-C once a number of batches are kept."""
-    write, kept = sweep_records.write, []
+    write, kept = records.write, []
 
     def stop(*arguments):
         if len(kept) == batches:
             raise KeyboardInterrupt
         kept.append(write(*arguments))
 
-    monkeypatch.setattr(sweep_records, "write", stop)
+    monkeypatch.setattr(records, "write", stop)
 
 
 def test_an_interrupted_sweep_goes_on_with_what_is_missing(toy, monkeypatch):
@@ -364,7 +364,7 @@ def test_a_kill_while_the_dataset_is_put_together(toy, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("fwsim.study.sweep_dataset._write_points", die)
+        patch.setattr("fwsim.study.sweeps.dataset._write_points", die)
         with pytest.raises(Interrupted):
             sweep()
     with monkeypatch.context() as patch:
@@ -425,7 +425,7 @@ def test_bad_specifications_fail_before_anything_runs(toy, options, said):
 
 
 def test_a_cluster_that_does_not_answer(toy, monkeypatch):
-    monkeypatch.setattr("fwsim.study.sweep_cluster.ANSWER", "1s")
+    monkeypatch.setattr("fwsim.study.sweeps.cluster.ANSWER", "1s")
     with pytest.raises(ConfigError, match=r"no Dask scheduler answers at tcp://127.0.0.1:9 .*dask scheduler"):
         sweep(scheduler="tcp://127.0.0.1:9", workers=None)
     assert not (toy / "here").exists()

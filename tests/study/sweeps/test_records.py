@@ -11,7 +11,8 @@ import xarray as xr
 
 import fwsim as fw
 from fwsim.errors import RecordingError
-from fwsim.study import Interrupted, Run, overview, resume_sweep, runs, sweep_records
+from fwsim.study import Interrupted, Run, overview, resume_sweep, runs
+from fwsim.study.sweeps import records
 
 OVER = {"eta": [1.0, 2.0, 3.0]}
 
@@ -19,7 +20,7 @@ OVER = {"eta": [1.0, 2.0, 3.0]}
 @pytest.fixture
 def stopped(toy, monkeypatch):
     """A sweep of three batches, interrupted before its last one."""
-    write, kept = sweep_records.write, []
+    write, kept = records.write, []
 
     def stop(*arguments):
         if len(kept) == 2:
@@ -27,7 +28,7 @@ def stopped(toy, monkeypatch):
         kept.append(write(*arguments))
 
     with monkeypatch.context() as patch:
-        patch.setattr(sweep_records, "write", stop)
+        patch.setattr(records, "write", stop)
         with pytest.raises(Interrupted):
             fw.sweep("leak", OVER, batch_size=1, workers=1, folder="runs/here")
     return sorted((toy / "runs" / "here" / "batches").glob("[!.]*"))
@@ -86,7 +87,7 @@ def test_a_damaged_batch_is_done_again(toy, stopped, fwsim, how):
 
 def test_what_is_damaged_during_a_sweep_is_done_again(toy, monkeypatch):
     expected = fw.sweep("leak", OVER, workers=1, folder="expected").load()
-    write, damaged = sweep_records.write, []
+    write, damaged = records.write, []
 
     def bad(batches, points, ended):
         write(batches, points, ended)
@@ -94,20 +95,20 @@ def test_what_is_damaged_during_a_sweep_is_done_again(toy, monkeypatch):
             damaged.append(points)
             flip(next(batches.glob("[!.]*/0-0.npy")))
 
-    monkeypatch.setattr(sweep_records, "write", bad)
+    monkeypatch.setattr(records, "write", bad)
     found = fw.sweep("leak", OVER, batch_size=1, workers=1, folder="here").load()
     xr.testing.assert_equal(found, expected)
     assert len(damaged) == 2
 
 
 def test_a_disk_that_always_damages_is_named(toy, monkeypatch):
-    write = sweep_records.write
+    write = records.write
 
     def bad(batches, points, ended):
         write(batches, points, ended)
         flip(next(batches.glob("[!.]*/0-0.npy")))
 
-    monkeypatch.setattr(sweep_records, "write", bad)
+    monkeypatch.setattr(records, "write", bad)
     with pytest.raises(RecordingError, match="not as they were written, 3 times over; look after the disk"):
         fw.sweep("leak", OVER, workers=1, folder="here")
 
@@ -116,10 +117,10 @@ def test_failures_are_forgotten_and_the_rest_is_whole(toy):
     with pytest.warns(UserWarning, match="1 of 3"):
         fw.sweep("leak", OVER, config={"fails_above": 2.0}, batch_size=3, workers=1, folder="here")
     batches = toy / "here" / "batches"
-    assert len(sweep_records.read(batches)) == 3
-    sweep_records.forget_failures(batches)
-    assert sweep_records.discard_damaged(batches) == 0
-    assert len(sweep_records.read(batches)) == 2
+    assert len(records.read(batches)) == 3
+    records.forget_failures(batches)
+    assert records.discard_damaged(batches) == 0
+    assert len(records.read(batches)) == 2
 
 
 MANY = """

@@ -25,14 +25,14 @@ from matplotlib.figure import Figure
 from fwsim.errors import FwsimError
 from fwsim.progress import track
 from fwsim.recording import open_recording
-from fwsim.study import sweep_records
 from fwsim.study.files import StudyError
-from fwsim.study.sweep_axes import Axis, frozen
-from fwsim.study.sweep_dataset import assemble
-from fwsim.study.sweep_layout import LAYOUT
-from fwsim.study.sweep_points import Point, Space
-from fwsim.study.sweep_records import Failure
-from fwsim.study.sweep_take import SweptPoint, is_sweep, points, single
+from fwsim.study.sweeps import records
+from fwsim.study.sweeps.axes import Axis, frozen
+from fwsim.study.sweeps.dataset import assemble
+from fwsim.study.sweeps.layout import LAYOUT
+from fwsim.study.sweeps.points import Point, Space
+from fwsim.study.sweeps.records import Failure
+from fwsim.study.sweeps.take import SweptPoint, is_sweep, points, single
 
 FIGURES = 12  # most points whose figures are drawn, spread over the sweep
 FAILED = "failed"
@@ -153,8 +153,8 @@ def _together(
     kept = {key: value for key, value in recording.attrs.items() if key.startswith("experiment")}
     with TemporaryDirectory(prefix="fwsim-") as folder:
         batches, path = Path(folder, "batches"), Path(folder, "result.zarr")
-        sweep_records.write(batches, made, ended)
-        known = sweep_records.read(batches)
+        records.write(batches, made, ended)
+        known = records.read(batches)
         assemble(path, space, described, [(point, known[point.identity]) for point in made], kept)
         result: Any = open_recording(path).load()
     return result.drop_vars("point_seed").drop_encoding()

@@ -20,8 +20,9 @@ import xarray as xr
 
 import fwsim as fw
 from fwsim.errors import ConfigError
-from fwsim.study import Run, StudyError, resume_sweep, sweep_cluster
-from fwsim.study.sweep_run import finished_points
+from fwsim.study import Run, StudyError, resume_sweep
+from fwsim.study.sweeps.cluster import parse_options, slurm_options
+from fwsim.study.sweeps.run import finished_points
 from tests.study.test_execute import write_experiment
 
 OVER = {"tau": [1.0, 2.0], "eta": [1.0, 2.0, 3.0, 4.0]}
@@ -247,13 +248,13 @@ def test_a_running_cluster_loses_a_worker_and_its_scheduler(toy, cluster, expect
 @pytest.mark.filterwarnings("ignore:.*takes anybody's connection")
 def test_a_cluster_that_is_silent_is_named(toy, cluster, monkeypatch, patience, done, said):
     """The sweep can go on afterwards."""
-    monkeypatch.setattr("fwsim.study.sweep_dispatch.BEAT", 0.5)
+    monkeypatch.setattr("fwsim.study.sweeps.dispatch.BEAT", 0.5)
     running = cluster(workers=1)
 
     def silence():
         while not list((toy / "here" / "batches").glob("[!.]*")):
             time.sleep(0.05)
-        monkeypatch.setattr("fwsim.study.sweep_dispatch.PATIENCE", patience)  # the start may take longer
+        monkeypatch.setattr("fwsim.study.sweeps.dispatch.PATIENCE", patience)  # the start may take longer
         done(running)
 
     silencing = threading.Thread(target=silence, daemon=True)
@@ -353,9 +354,9 @@ def test_slurm_jobs(toy, tmp_path_factory, monkeypatch, expected):
 
 def test_slurm_options(monkeypatch, toy):
     pytest.importorskip("dask_jobqueue", reason="the extra 'slurm' is not installed")
-    options = sweep_cluster.parse_options(["memory=8GB", "cores=4", 'job_extra_directives=["--gres=gpu:4"]'])
+    options = parse_options(["memory=8GB", "cores=4", 'job_extra_directives=["--gres=gpu:4"]'])
     assert options == {"memory": "8GB", "cores": 4, "job_extra_directives": ["--gres=gpu:4"]}
-    assert sweep_cluster.slurm_options(options)["processes"] == 4  # one worker a device
+    assert slurm_options(options)["processes"] == 4  # one worker a device
     monkeypatch.setenv("PATH", "")
     for options, said in (
         ({"memory": "1GB"}, "there is no Slurm here"),
@@ -365,7 +366,7 @@ def test_slurm_options(monkeypatch, toy):
         with pytest.raises(ConfigError, match=said):
             fw.sweep("leak", OVER, scheduler="slurm", workers=1, cluster=options, folder="here")
     with pytest.raises(ConfigError, match="is not KEY=VALUE"):
-        sweep_cluster.parse_options(["memory"])
+        parse_options(["memory"])
     assert not (toy / "here").exists()
 
 

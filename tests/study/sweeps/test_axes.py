@@ -9,7 +9,7 @@ import pytest
 from fwsim.errors import ConfigError
 from fwsim.study import Config, load_experiment
 from fwsim.study.experiment import Experiment
-from fwsim.study.sweep_axes import (
+from fwsim.study.sweeps.axes import (
     LONGEST_SEED,
     MOST,
     Axis,

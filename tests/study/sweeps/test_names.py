@@ -1,6 +1,6 @@
 """A sweep over any field of any shipped experiment can be put together, whatever is recorded under its name.
 
-What is done with a name, whichever it is and whatever has it, is tested in `test_sweep_run`.
+What is done with a name, whichever it is and whatever has it, is tested in `test_run`.
 """
 
 from pathlib import Path
@@ -9,12 +9,13 @@ import pytest
 import xarray as xr
 
 from fwsim.study import experiment as experiments
-from fwsim.study import load_experiment, sweep_records
-from fwsim.study.sweep_axes import Axis
-from fwsim.study.sweep_dataset import assemble, describe
-from fwsim.study.sweep_layout import ADDED, free_names
-from fwsim.study.sweep_points import Point, Space
-from fwsim.study.sweep_take import points
+from fwsim.study import load_experiment
+from fwsim.study.sweeps import records
+from fwsim.study.sweeps.axes import Axis
+from fwsim.study.sweeps.dataset import assemble, describe
+from fwsim.study.sweeps.layout import ADDED, free_names
+from fwsim.study.sweeps.points import Point, Space
+from fwsim.study.sweeps.take import points
 
 SHIPPED = sorted((Path(experiments.__file__).parents[2] / "experiments").glob("*.py"))
 
@@ -39,8 +40,8 @@ def test_every_field_of_every_experiment(path, tmp_path):
         for size in (1, 2)
     ]
     made = [Point((row, 0), {}, row, str(row)) for row in range(2)]
-    sweep_records.write(tmp_path / "batches", made, recordings)
-    kept = sweep_records.read(tmp_path / "batches")
+    records.write(tmp_path / "batches", made, recordings)
+    kept = records.read(tmp_path / "batches")
     ended = [(each, kept[each.identity]) for each in made]
     described = describe(experiment, space)
     assemble(tmp_path / "swept", space, described, ended, {"experiment_configuration": "{}"})

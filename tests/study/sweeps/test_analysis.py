@@ -98,7 +98,7 @@ def test_fields_that_the_analysis_knows_are_given_as_a_whole(toy):
 
 
 def test_many_points_are_drawn_sparsely(toy, monkeypatch):
-    monkeypatch.setattr("fwsim.study.sweep_analysis.FIGURES", 2)
+    monkeypatch.setattr("fwsim.study.sweeps.analysis.FIGURES", 2)
     one_at_a_time(toy)
     swept({"tau": "0.1:0.5:lin5"}, steps=3)
     report = analyse("here")

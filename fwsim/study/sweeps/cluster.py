@@ -142,7 +142,7 @@ def _local(workers: int) -> Iterator[Client]:
                 dashboard_address=None,
                 scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
                 silence_logs=logging.CRITICAL,
-                preload="fwsim.study.sweep_preload",
+                preload="fwsim.study.sweeps.preload",
             )
         )
         client = started(Client(cluster, set_as_default=False))

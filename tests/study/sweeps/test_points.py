@@ -8,8 +8,8 @@ import fwsim
 from fwsim.errors import ConfigError
 from fwsim.study import Experiment, load_experiment, run
 from fwsim.study.experiment import Batching
-from fwsim.study.sweep_axes import Axis, parse_axes
-from fwsim.study.sweep_points import PARTS, WORTH, Point, Space, batches, point_seed
+from fwsim.study.sweeps.axes import Axis, parse_axes
+from fwsim.study.sweeps.points import PARTS, WORTH, Point, Space, batches, point_seed
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 import pytest
 
-from fwsim.study import Run, sweep_records
+from fwsim.study import Run
+from fwsim.study.sweeps import records
 
 SWEEP = ["sweep", "leak", "--over", "eta=1,2,3", "--workers", "1", "--to", "runs/here"]
 
@@ -41,7 +42,7 @@ def test_failures_are_summed_up_and_retried(fwsim, toy):
 
 
 def test_an_interrupted_sweep_is_listed_and_resumed(fwsim, toy, monkeypatch):
-    write, kept = sweep_records.write, []
+    write, kept = records.write, []
 
     def stop(*arguments):
         if kept:
@@ -49,7 +50,7 @@ def test_an_interrupted_sweep_is_listed_and_resumed(fwsim, toy, monkeypatch):
         kept.append(write(*arguments))
 
     with monkeypatch.context() as patch:
-        patch.setattr(sweep_records, "write", stop)
+        patch.setattr(records, "write", stop)
         code, _, err = fwsim(*SWEEP, "--batch-size", "1")
     assert (code, err) == (130, "fwsim: interrupted; go on with: fwsim resume runs/here\n")
     assert "interrupted: 1 of 3 points" in fwsim("list")[1]

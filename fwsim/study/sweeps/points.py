@@ -14,7 +14,7 @@ import fwsim
 from fwsim.errors import ConfigError
 from fwsim.recording.schema import SCHEMA
 from fwsim.study.experiment import Experiment
-from fwsim.study.sweep_axes import Axis
+from fwsim.study.sweeps.axes import Axis
 
 PARTS = 8  # batches that points are dealt into, so that workers share them and a kill loses an eighth …
 WORTH = 8e6  # … unless a batch then holds less than this many bytes, too little to be worth its overhead

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fwsim.study.sweep_points import Point
+from fwsim.study.sweeps.points import Point
 
 log = logging.getLogger(__name__)
 

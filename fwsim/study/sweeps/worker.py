@@ -18,11 +18,12 @@ import xarray as xr
 import fwsim
 from fwsim.allocator import keep_freed_memory
 from fwsim.errors import ConfigError, RecordingError
-from fwsim.study import files, sweep_records
+from fwsim.study import files
 from fwsim.study.context import Context, pick_device
 from fwsim.study.experiment import Experiment, from_module
-from fwsim.study.sweep_points import Point
-from fwsim.study.sweep_records import Failure
+from fwsim.study.sweeps import records
+from fwsim.study.sweeps.points import Point
+from fwsim.study.sweeps.records import Failure
 
 _ONE_AT_A_TIME = threading.Lock()  # a worker of several threads still has one device and one global generator
 
@@ -88,7 +89,7 @@ def work(task: Task) -> int:
         contexts = _contexts(task, device)
         ended = attempt(experiment, task.points, contexts)
     try:
-        sweep_records.write(task.batches, task.points, ended)
+        records.write(task.batches, task.points, ended)
     except OSError as error:
         raise RecordingError(
             f"{task.batches} cannot be written: {error.strerror or error}; make room or mind the permissions there, "

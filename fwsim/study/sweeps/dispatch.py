@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from fwsim.errors import FwsimError
 from fwsim.progress import Advance
-from fwsim.study import sweep_records
 from fwsim.study.files import StudyError
-from fwsim.study.sweep_records import Failure
-from fwsim.study.sweep_worker import Task, work, work_apart
+from fwsim.study.sweeps import records
+from fwsim.study.sweeps.records import Failure
+from fwsim.study.sweeps.worker import Task, work, work_apart
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -172,4 +172,4 @@ async def _workers(client: Any) -> dict[str, int]:
 
 def _record_death(task: Task, error: Exception) -> None:
     reason = f"its worker died {getattr(error, 'allowed_failures', 0) + 1} times, perhaps for lack of memory"
-    sweep_records.write(task.batches, task.points, [Failure(reason)])
+    records.write(task.batches, task.points, [Failure(reason)])

@@ -14,13 +14,13 @@ import zarr
 
 from fwsim.recording import arrays
 from fwsim.recording.whole import writing
-from fwsim.study import sweep_layout
 from fwsim.study.config import unit_of
 from fwsim.study.experiment import Experiment
-from fwsim.study.sweep_layout import DETAILS, LAYOUT, Grid, Layout, aligned, chunks, free_name
-from fwsim.study.sweep_points import Point, Space
-from fwsim.study.sweep_records import Failure, Stored
-from fwsim.study.sweep_take import single
+from fwsim.study.sweeps import layout as layouts
+from fwsim.study.sweeps.layout import DETAILS, LAYOUT, Grid, Layout, aligned, chunks, free_name
+from fwsim.study.sweeps.points import Point, Space
+from fwsim.study.sweeps.records import Failure, Stored
+from fwsim.study.sweeps.take import single
 
 Ended = Sequence[tuple[Point, Stored | Failure]]
 Described = Mapping[str, Mapping[str, Any]]
@@ -48,13 +48,13 @@ def _assemble(
     group: zarr.Group, space: Space, described: Described, ended: Ended, attributes: Mapping[str, Any]
 ) -> None:
     stored = [(point, each) for point, each in ended if isinstance(each, Stored)]
-    recorded = sweep_layout.recorded_names(each for _, each in stored)
-    renamed = sweep_layout.free_names(recorded, space.parameters)
+    recorded = layouts.recorded_names(each for _, each in stored)
+    renamed = layouts.free_names(recorded, space.parameters)
     if renamed:
         stored = [(point, each.renamed(renamed)) for point, each in stored]
-    taken = {renamed.get(name, name) for name in recorded} | {*space.parameters, *sweep_layout.ADDED}
+    taken = {renamed.get(name, name) for name in recorded} | {*space.parameters, *layouts.ADDED}
     recordings = [each for _, each in stored]
-    grids, every = sweep_layout.grids(recordings), sweep_layout.dimensions(recordings)
+    grids, every = layouts.grids(recordings), layouts.dimensions(recordings)
     coordinates, valued, types = _write_axes(group, space, described), {}, {}
     for name, dims in every.items():
         having = [each for each in recordings if name in each.variables]
@@ -72,23 +72,21 @@ def _assemble(
             if same is not None:
                 _write(group, own, same, dims, attrs)
                 continue
-        layout = sweep_layout.layout(
-            name, dims, having, grids, space.shape, complete=len(having) == len(ended)
-        )
-        recorded_type = sweep_layout.common(each.variables[name]["dtype"] for each in having)
+        layout = layouts.layout(name, dims, having, grids, space.shape, complete=len(having) == len(ended))
+        recorded_type = layouts.common(each.variables[name]["dtype"] for each in having)
         if recorded_type != layout.dtype:
             types[own] = recorded_type.str
         array = _create(group, own, layout, (*space.dimensions, *dims), attrs)
         for where, block in _blocks(name, dims, stored, grids, space, layout):
             array[where] = arrays.numbers(block)
     shared = _shared([each.attributes for each in recordings])
-    details = [sweep_layout.details(each, every, grids, shared) for each in recordings]
+    details = [layouts.details(each, every, grids, shared) for each in recordings]
     _write_points(group, space, ended)
     if any(details):
         _write_details(
             group, space, [(point, each) for (point, _), each in zip(stored, details, strict=True)]
         )
-    layout_of_all = sweep_layout.common_layout(space.axes, renamed, valued, types)
+    layout_of_all = layouts.common_layout(space.axes, renamed, valued, types)
     group.attrs.update(
         {**arrays.plain(shared), **attributes, LAYOUT: layout_of_all, "coordinates": " ".join(coordinates)}
     )

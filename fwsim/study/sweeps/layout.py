@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from fwsim.study.sweep_axes import Axis
-from fwsim.study.sweep_records import Stored
+from fwsim.study.sweeps.axes import Axis
+from fwsim.study.sweeps.records import Stored
 
 CHUNK = 16e6  # bytes of a chunk, unless one point's values alone are more
 DETAILS = "point_details"

@@ -19,7 +19,7 @@ import xarray as xr
 from fwsim.errors import ConfigError, RecordingError, whole
 from fwsim.paths import home_path
 from fwsim.progress import track
-from fwsim.study import files, places, runs, sweep_records
+from fwsim.study import files, places, runs
 from fwsim.study import trust as trusted
 from fwsim.study.config import Config
 from fwsim.study.execute import (
@@ -34,13 +34,14 @@ from fwsim.study.execute import (
 )
 from fwsim.study.experiment import Experiment, load_experiment
 from fwsim.study.runs import Run
-from fwsim.study.sweep_axes import Axis, Over, few_enough, frozen, parse_axes, parse_seeds
-from fwsim.study.sweep_cluster import connect
-from fwsim.study.sweep_dataset import Ended, assemble, describe
-from fwsim.study.sweep_dispatch import LostClusterError, dispatch
-from fwsim.study.sweep_points import Point, Space, batches
-from fwsim.study.sweep_records import Failure, Stored
-from fwsim.study.sweep_worker import Task
+from fwsim.study.sweeps import records
+from fwsim.study.sweeps.axes import Axis, Over, few_enough, frozen, parse_axes, parse_seeds
+from fwsim.study.sweeps.cluster import connect
+from fwsim.study.sweeps.dataset import Ended, assemble, describe
+from fwsim.study.sweeps.dispatch import LostClusterError, dispatch
+from fwsim.study.sweeps.points import Point, Space, batches
+from fwsim.study.sweeps.records import Failure, Stored
+from fwsim.study.sweeps.worker import Task
 
 ATTEMPTS = 4  # rounds: one to run, two to run again what the disk damaged meanwhile, one to look
 MEMORY = "1 GB"  # of one batch
@@ -120,7 +121,7 @@ def sweep(
         Options of Slurm jobs, as `dask_jobqueue.SLURMCluster` takes them; of a cluster with certificates, their files
         `tls_ca_file`, `tls_client_cert` and `tls_client_key`.
     batch_size, batch_memory
-        Most points, and most memory in bytes (or `"2 GB"`), of a batch; see `fwsim.study.sweep_points.batches`.
+        Most points, and most memory in bytes (or `"2 GB"`), of a batch; see `fwsim.study.sweeps.points.batches`.
     folder
         Where to; `runs/<experiment>-<date>-<time>-sweep` when not given. All workers must see it.
     force
@@ -246,7 +247,7 @@ def resume_sweep(
             note_resumed(found, origin(config, manifest["seed"], device), trust=trust)
             if retry_failed:
                 found.update(state="interrupted", digests=None)
-                sweep_records.forget_failures(_kept_batches(found))
+                records.forget_failures(_kept_batches(found))
             _execute(found, experiment, plan, todo, client)
     return _result(found)
 
@@ -260,9 +261,7 @@ def _refuse_finished(run: Run, retry_failed: bool) -> None:
 def finished_points(run: Run) -> int:
     """Number of points of a sweep that have ended, well or not."""
     manifest = run.manifest
-    return (
-        manifest["points"] if manifest["state"] == "finished" else len(sweep_records.read(_kept_batches(run)))
-    )
+    return manifest["points"] if manifest["state"] == "finished" else len(records.read(_kept_batches(run)))
 
 
 def _execute(
@@ -272,7 +271,7 @@ def _execute(
     kept = _kept_batches(run)
     try:
         with watch(run, experiment):
-            sweep_records.discard_drafts(kept)
+            records.discard_drafts(kept)
             began, total = time.monotonic(), sum(map(len, todo))
             known = _do_missing(run, experiment, todo, client)
             ended = [(point, known[point.identity]) for batch in todo for point in batch]
@@ -297,8 +296,8 @@ def _do_missing(
     """Run what is not kept, or not kept as it was written, and return how every point ended."""
     kept, total = _kept_batches(run), sum(map(len, todo))
     for _ in range(ATTEMPTS):
-        sweep_records.discard_damaged(kept)
-        known = sweep_records.read(kept)
+        records.discard_damaged(kept)
+        known = records.read(kept)
         missing = [[point for point in batch if point.identity not in known] for batch in todo]
         tasks = _tasks(run, experiment, [batch for batch in missing if batch])
         if not tasks:

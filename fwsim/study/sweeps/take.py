@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from fwsim.errors import RecordingError
-from fwsim.study.sweep_layout import ADDED, DETAILS, LAYOUT
+from fwsim.study.sweeps.layout import ADDED, DETAILS, LAYOUT
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,1 @@
+"""Sweeps: one experiment at many points, in batches and on workers, recorded as one labelled whole."""
