@@ -13,7 +13,7 @@ import torch
 import fwsim as fw
 from engine.report import arguments, publish
 from engine.rounds import alternate
-from fwsim.engine.controls import SequenceClassifier, core
+from fwsim.models import SequenceClassifier, core
 from fwsim.training import Training, train_classifier
 
 SEQUENCES, BATCH = 5_120, 128

@@ -17,7 +17,7 @@ import time
 import torch
 
 from engine.report import arguments, publish
-from fwsim.allocator import keep_freed_memory
+from fwsim._allocator import keep_freed_memory
 from fwsim.study import load_experiment
 from fwsim.tasks import GlimpseLayout
 

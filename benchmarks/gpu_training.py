@@ -18,7 +18,7 @@ from torch import nn
 
 import fwsim as fw
 from engine.report import arguments, publish
-from fwsim.engine.controls import SequenceClassifier, core
+from fwsim.models import SequenceClassifier, core
 from fwsim.training import cross_entropy, error_rate, shuffled
 
 SEQUENCES = {"training": 100_000, "validation": 10_000, "test": 20_000}

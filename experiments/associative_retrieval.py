@@ -25,7 +25,7 @@ from pydantic import Field
 from torch import Tensor
 
 import fwsim as fw
-from fwsim.engine.controls import SequenceClassifier, core, parameter_count
+from fwsim.models import SequenceClassifier, core, parameter_count
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 from fwsim.training import Training, error_rate, train_classifier

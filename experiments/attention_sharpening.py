@@ -25,8 +25,8 @@ from pydantic import Field
 from torch import Tensor
 
 import fwsim as fw
-from fwsim.engine.controls import SequenceClassifier
 from fwsim.engine.state import State
+from fwsim.models import SequenceClassifier
 from fwsim.progress import track
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds

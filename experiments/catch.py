@@ -25,18 +25,19 @@ from pydantic import Field
 from torch import Tensor
 
 import fwsim as fw
-from fwsim.actor_critic import (
+from fwsim.models import (
     ActorCritic,
     AdvantageActorCritic,
     Draws,
     Player,
+    core,
     draw,
     mean_return,
+    parameter_count,
     pick,
     play,
     watching,
 )
-from fwsim.engine.controls import core, parameter_count
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 from fwsim.training import Training, train

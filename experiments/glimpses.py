@@ -26,8 +26,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import fwsim as fw
-from fwsim.engine.controls import Core, core, parameter_count
 from fwsim.engine.recursive import RecursiveNetwork
+from fwsim.models import Core, core, parameter_count
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 from fwsim.tasks import GlimpseLayout, LabelledImages, load_mnist

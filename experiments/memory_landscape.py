@@ -20,7 +20,7 @@ from torch import Tensor
 
 import fwsim as fw
 from fwsim import study
-from fwsim.engine.controls import SequenceClassifier, core
+from fwsim.models import SequenceClassifier, core
 from fwsim.study import Config as Base
 from fwsim.study import Context
 from fwsim.tasks.retrieval import LETTERS

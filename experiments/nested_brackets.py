@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import fwsim as fw
-from fwsim.engine.controls import SequenceClassifier, core, parameter_count
+from fwsim.models import SequenceClassifier, core, parameter_count
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 from fwsim.tasks import BracketSequences, NestedBrackets

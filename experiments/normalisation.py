@@ -27,8 +27,8 @@ from torch import Tensor
 
 import fwsim as fw
 from fwsim.engine.cell import Cell
-from fwsim.engine.controls import SequenceClassifier
 from fwsim.engine.rate.normalisation import Normalisation
+from fwsim.models import SequenceClassifier
 from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context

@@ -27,7 +27,7 @@ from pydantic import Field
 from torch import Tensor
 
 import fwsim as fw
-from fwsim.engine.controls import SequenceClassifier
+from fwsim.models import SequenceClassifier
 from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds

@@ -1,10 +1,12 @@
 from . import fitting as fitting
 from . import measure as measure
+from . import models as models
 from . import rules as rules
 from . import spiking as spiking
 from . import study as study
 from . import tasks as tasks
 from . import theory as theory
+from . import training as training
 from .engine import FastWeightNetwork as FastWeightNetwork
 from .engine import Projection as Projection
 from .engine import RateNetwork as RateNetwork

@@ -10,7 +10,7 @@ import pytest
 SCRIPT = """
 import resource, sys, numpy as np
 if sys.argv[1] == "kept":
-    from fwsim.allocator import keep_freed_memory
+    from fwsim._allocator import keep_freed_memory
     keep_freed_memory()
 def use():
     for _ in range(20):

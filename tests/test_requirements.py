@@ -88,8 +88,6 @@ def test_metadata_that_a_build_leaves_in_the_clone_do_not_hide_the_installed_one
     for folder, name in ((left, "PKG-INFO"), (installed, "METADATA")):
         folder.mkdir(parents=True)
         (folder / name).write_text("Metadata-Version: 2.1\nName: fwsim\nVersion: 1.0\n")
-    (installed / "direct_url.json").write_text(
-        '{"dir_info": {"editable": true}, "url": "file:///a%20b/clone"}'
-    )
+    (installed / "direct_url.json").write_text('{"dir_info": {"editable": true}, "url": "file:///a%20b/clone"}')
     monkeypatch.setattr(sys, "path", [str(left.parent), str(installed.parent)])
     assert package("mcmc") == "-e '/a b/clone[mcmc]'"

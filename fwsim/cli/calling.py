@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import TextIO
 
-from fwsim.allocator import keep_freed_memory
+from fwsim._allocator import keep_freed_memory
 from fwsim.cli.commands import app
 from fwsim.cli.completion import COMMAND, WORDS, complete
 from fwsim.cli.failure import explain, fail, interruption, wants_traceback

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fwsim.cli import terminal
-from fwsim.distributed import processes
+from fwsim.training.processes import processes
 
 if TYPE_CHECKING:
     from fwsim.study import Run

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from cyclopts import CycloptsError
 
-from fwsim.distributed import processes
 from fwsim.errors import ConfigError, FwsimError, one_line
 from fwsim.requirements import culprit, failure
+from fwsim.training.processes import processes
 
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -10,8 +10,8 @@ from cyclopts import App, Parameter
 from fwsim.cli.conclusion import conclude_run
 from fwsim.cli.trust import Trust, trusted
 from fwsim.cli.usage import EXAMPLES, asks_for_usage, experiment_first, print_usage
-from fwsim.distributed import processes
 from fwsim.study.arguments import Device, Force, NewPath, RunFolder
+from fwsim.training.processes import processes
 
 AGAIN = App(
     name="fwsim run --again",

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fwsim.batches import moved
 from fwsim.engine import checks
+from fwsim.engine.transfer import to_device
 from fwsim.errors import ConfigError, ShapeError
 
 ENDS = (("trial", "batch"), ("time", "step"), ("input", "unit", "channel"))
@@ -43,7 +43,7 @@ def as_drive(name: str, given: Any, like: Tensor, channels: int, axis: str, *, c
         raise ConfigError(
             f"{name} has numbers too large for {like.dtype}; scale them, or convert the network: net.double()"
         )
-    return moved(converted, like.device)
+    return to_device(converted, like.device)
 
 
 def _dense(name: str, given: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Blocks of a run on their way to the recorder: from a GPU, each is copied while the next one is computed."""
+"""Copies between CPU and GPU that do not wait: inputs to a device, and blocks of a run to the recorder."""
 
 from __future__ import annotations
 
@@ -11,6 +11,13 @@ from torch import Tensor
 from fwsim.engine.observer import Block
 
 Arrival = Callable[[], Block]
+
+
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor to a device; from the CPU to a GPU it goes through pinned memory, so that nothing waits for it."""
+    pinned = device.type == "cuda" and values.device != device
+    source = values.pin_memory() if pinned and not values.is_cuda else values
+    return source.to(device, non_blocking=pinned)
 
 
 def arriving(blocks: Iterator[Block], device: torch.device) -> Iterator[Block]:

@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fwsim.distributed import processes
 from fwsim.errors import ConfigError
 from fwsim.paths import home_path
 from fwsim.recording import Difference, first_difference
@@ -15,6 +14,7 @@ from fwsim.study import trust as trusted
 from fwsim.study.execute import own_experiment
 from fwsim.study.runs import Run
 from fwsim.study.sweeps.run import sweep_again
+from fwsim.training.processes import processes
 
 COMPARED = {"device": "none", "processes": 1, "commit": "none"}  # of the manifest, and what older ones mean
 

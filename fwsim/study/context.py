@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from fwsim.distributed import processes
 from fwsim.engine import checks
 from fwsim.errors import whole
 from fwsim.paths import local_path
 from fwsim.progress import Advance, track
 from fwsim.seeds import check_seed
 from fwsim.study.writing import make_folder, write_file
+from fwsim.training.processes import processes
 
 if TYPE_CHECKING:
     import pandas as pd

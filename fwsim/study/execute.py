@@ -20,7 +20,6 @@ from typing import Any
 import torch
 import xarray as xr
 
-from fwsim.distributed import processes
 from fwsim.errors import ConfigError, FwsimError
 from fwsim.paths import home_path
 from fwsim.recording import can_resume, provenance
@@ -32,6 +31,7 @@ from fwsim.study.experiment import Experiment, from_module, load_experiment
 from fwsim.study.runs import Run
 from fwsim.study.store import save_recording
 from fwsim.study.writing import remove_drafts, write_file
+from fwsim.training.processes import processes
 
 log = logging.getLogger(__name__)
 

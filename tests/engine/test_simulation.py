@@ -141,7 +141,7 @@ def test_networks_without_memory_offer_no_memory():
 
 
 def test_the_lstm_control_is_recorded_alike():
-    from fwsim.engine.controls import LSTM
+    from fwsim.models import LSTM
 
     torch.manual_seed(0)
     net, x = LSTM(4, 6), inputs().float()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import fwsim as fw
-from fwsim.engine.controls import LSTM, DeepTransitionRNN
+from fwsim.models import LSTM, DeepTransitionRNN
 
 ETA = [0.3, 0.1, 0.05]
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 import fwsim as fw
-from fwsim.engine.controls import LSTM
 from fwsim.engine.observer import Block, at
 from fwsim.engine.transfer import arriving, one_late
+from fwsim.models import LSTM
 from fwsim.recording import first_difference
 from tests.engine.test_network import ONE, inputs, network
 from tests.engine.test_rate_graph import network as rate_network

@@ -8,8 +8,8 @@ import torch.autograd.forward_ad as forward_mode
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, stack_module_state, vmap
 
 import fwsim as fw
-from fwsim.engine.controls import CORES, core
 from fwsim.engine.recursive import RecursiveNetwork
+from fwsim.models import CORES, core
 
 INPUTS, UNITS, TIME = 3, 5, 3
 UNDERLYING = ("no_memory", "no_inner_loop", "irnn")  # which are fast-weight networks

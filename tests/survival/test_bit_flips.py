@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import fwsim as fw
-from fwsim.checkpoint_files import load_checkpoint
 from fwsim.errors import FwsimError
 from fwsim.recording import checksums
 from fwsim.study import analyse, resume_sweep, run
+from fwsim.training.checkpoints import load_checkpoint
 from tests.survival.fuzzing import flipped, fresh
 from tests.survival.test_checkpoints import trained
 from tests.survival.test_recordings import contents, interrupted, shown, simulated, small  # noqa: F401

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 import fwsim as fw
-from fwsim.checkpoint_files import load_checkpoint, save
 from fwsim.recording import checkpoints, checksums, digests
 from fwsim.study import manifest, resume_sweep
 from fwsim.training import Training, train
+from fwsim.training.checkpoints import load_checkpoint, save
 from tests.survival.fuzzing import changed, damaged, disturbed, fresh, reshaped
 from tests.survival.test_recordings import interrupted, simulated, small  # noqa: F401
 

@@ -139,5 +139,5 @@ def test_the_game_works_without_gymnasium():
     import subprocess
     import sys
 
-    code = "import sys; sys.modules['gymnasium'] = None; import fwsim; fwsim.tasks.Catch(); import fwsim.actor_critic"
+    code = "import sys; sys.modules['gymnasium'] = None; import fwsim; fwsim.tasks.Catch(); import fwsim.models.agents"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fwsim.distributed import processes
 from fwsim.errors import ConfigError, whole
 from fwsim.requirements import required
 from fwsim.study.context import pick_device
+from fwsim.training.processes import processes
 
 if TYPE_CHECKING:
     from distributed import Client, Security

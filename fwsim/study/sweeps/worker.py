@@ -16,7 +16,7 @@ import torch
 import xarray as xr
 
 import fwsim
-from fwsim.allocator import keep_freed_memory
+from fwsim._allocator import keep_freed_memory
 from fwsim.errors import ConfigError, RecordingError
 from fwsim.study import files
 from fwsim.study.context import Context, pick_device

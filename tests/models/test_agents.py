@@ -6,18 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fwsim as fw
-from fwsim.actor_critic import (
+from fwsim.models import (
+    CORES,
     ActorCritic,
     AdvantageActorCritic,
     Draws,
     advantages,
+    core,
     draw,
     mean_return,
     pick,
     play,
     watching,
 )
-from fwsim.engine.controls import CORES, core
 from fwsim.tasks import Catch
 from fwsim.training import Training, train
 
@@ -142,3 +143,10 @@ def test_a_small_game_is_learned_to_near_the_optimum():
 def test_bad_options(option, value):
     with pytest.raises(fw.ConfigError, match=option):
         AdvantageActorCritic(Catch(), **{option: value})
+
+
+def test_the_former_place_still_works_and_warns():
+    import fwsim.actor_critic
+
+    with pytest.warns(DeprecationWarning, match=r"use fwsim\.models\.play"):
+        assert fwsim.actor_critic.play is play

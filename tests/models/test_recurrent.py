@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import fwsim as fw
-from fwsim.engine.controls import CORES, DeepTransitionRNN, LayerNormLSTM, core, parameter_count
+from fwsim.models import CORES, DeepTransitionRNN, LayerNormLSTM, core, parameter_count
 
 INPUTS, UNITS = 4, 6
 

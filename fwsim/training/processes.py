@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fwsim.batches import mapped, tensors
 from fwsim.errors import ConfigError, FwsimError, ShapeError
+from fwsim.training.data import mapped, tensors
 
 if TYPE_CHECKING:
     import torch

@@ -16,12 +16,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fwsim.checkpoints import load_checkpoint
-from fwsim.distributed import Processes
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.study import Run
-from tests import together
-from tests.together import EXPERIMENT
+from fwsim.training import load_checkpoint
+from fwsim.training.processes import Processes
+from tests.training import together
+from tests.training.together import EXPERIMENT
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -94,7 +94,7 @@ def test_two_processes_do_what_one_does(tmp_path, device):
     one.mkdir()
     two.mkdir()
     together.main(one, device)
-    command = [*TORCHRUN, "-m", "tests.together", str(two), device]
+    command = [*TORCHRUN, "-m", "tests.training.together", str(two), device]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     alone = torch.load(one / "0.pt")

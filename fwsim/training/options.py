@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from fwsim.distributed import Processes
 from fwsim.errors import choice, number, whole
 from fwsim.requirements import required
+from fwsim.training.processes import Processes
 
 SCHEDULES = ("onecycle", "constant")
 PRECISIONS = ("32-true", "64-true", "16-true", "bf16-true", "16-mixed", "bf16-mixed")

@@ -32,15 +32,11 @@ def tensors(batch: Any) -> list[Tensor]:
 
 def moved(batch: T, device: torch.device) -> T:
     """A batch on a device; what a GPU gets from the CPU goes through pinned memory, so that nothing waits for it."""
+    from fwsim.engine.transfer import to_device
+
     if all(each.device == device for each in tensors(batch)):
         return batch
-    pinned = device.type == "cuda"
-
-    def move(each: Tensor) -> Tensor:
-        source = each.pin_memory() if pinned and not each.is_cuda else each
-        return source.to(device, non_blocking=pinned)
-
-    return mapped(move, batch)
+    return mapped(lambda each: to_device(each, device), batch)
 
 
 def _mapped(function: Callable[[Tensor], Tensor], batch: Any) -> Any:

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 import fwsim as fw
-from fwsim.training import UNREAD, Training, error_rate, load_checkpoint, shuffled, train, train_classifier
+from fwsim.training import Training, error_rate, load_checkpoint, shuffled, train, train_classifier
+from fwsim.training.loop import UNREAD
 
 
 def problem(seed=0, noise=0.0):

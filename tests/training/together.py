@@ -1,4 +1,4 @@
-"""What the processes of `tests/test_distributed.py` run: torchrun -m tests.together FOLDER DEVICE."""
+"""What the processes of `tests/training/test_processes.py` run: torchrun -m tests.training.together FOLDER DEVICE."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 import fwsim as fw
-from fwsim.distributed import processes
 from fwsim.training import Training, train
+from fwsim.training.processes import processes
 
 
 class Part(NamedTuple):

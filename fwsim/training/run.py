@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fwsim.checkpoint_files import check_weights, fitting_optimiser, load_checkpoint, load_weights, save
-from fwsim.distributed import Processes
 from fwsim.errors import ConfigError, RecordingError
+from fwsim.training.checkpoints import check_weights, fitting_optimiser, load_checkpoint, load_weights, save
+from fwsim.training.processes import Processes
 
 ROW = ("loss", "validation", "step_size", "wall_time")
 """What is kept of an epoch."""

@@ -15,24 +15,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from fwsim.batches import moved
-from fwsim.checkpoint_files import load_checkpoint as load_checkpoint  # what a run kept is looked for here
-from fwsim.checkpoint_files import load_weights as load_weights
-from fwsim.checkpoints import TrainingRun
-from fwsim.distributed import Processes, processes
 from fwsim.engine import checks
-from fwsim.errors import ConfigError, DivergedError, ShapeError, whole
+from fwsim.errors import ConfigError, DivergedError, whole
 from fwsim.paths import local_path
 from fwsim.progress import Advance, track
-from fwsim.training_setup import Training as Training
-from fwsim.training_setup import on_devices, schedule_of
+from fwsim.training.data import moved
+from fwsim.training.options import Training, on_devices, schedule_of
+from fwsim.training.processes import Processes, processes
+from fwsim.training.run import TrainingRun
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from fwsim.tasks import LabelledImages, Sequences
-
-    Examples = Sequences | LabelledImages
 
 UNREAD = {
     "cpu": 1,
@@ -160,103 +153,11 @@ def train(
     return _history(run, training)
 
 
-def train_classifier(
-    model: nn.Module,
-    examples: Examples,
-    validation: Examples | None,
-    training: Training,
-    order: Callable[[int], torch.Generator],
-    *,
-    batch: int = 128,
-    **options: Any,
-) -> xr.Dataset:
-    """Train a network that answers sequences or images with a class; see `train`, which takes the other options.
-
-    Parameters
-    ----------
-    model
-        What comes first in the examples, `tokens [sequence, time]` or `images`, → class scores `[example, class]`.
-    examples, validation
-        To train on, and to choose the best epoch; `None` keeps the last.
-    training
-        How.
-    order
-        Epoch number → generator that draws the order of the examples.
-    batch
-        Examples a training step.
-
-    Returns
-    -------
-    xarray.Dataset
-        As of `train`; the validation score is the fraction of wrong answers.
-    """
-    device = checks.device(options.get("device", "cpu"))
-    validate = None if validation is None else partial(error_rate, examples=validation, device=device)
-    batches = shuffled(examples, batch, order, device)
-    return train(
-        model,
-        cross_entropy,
-        batches,
-        math.ceil(len(examples.target) / batch),
-        validate,
-        training,
-        **options,
-    )
-
-
-def shuffled(
-    examples: Examples,
-    batch: int,
-    order: Callable[[int], torch.Generator],
-    device: str | torch.device = "cpu",
-) -> Batches:
-    """Epoch number → all examples in batches of `(inputs, target)`, in the order that `order(epoch)` draws.
-
-    The examples are moved to the device once and stay there: 8 bytes a token, 1 byte a pixel.
-    """
-    whole("batch", batch, least=1)
-    _require_examples(examples)
-    inputs, target = examples[0].to(device), examples.target.to(device)
-
-    def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        drawn = torch.randperm(len(target), generator=order(epoch)).to(device)
-        for rows in drawn.split(batch):
-            yield inputs[rows], target[rows]
-
-    return batches
-
-
-def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """Mean cross entropy of a classifier's scores on `(inputs, target)`."""
-    inputs, target = batch
-    return nn.functional.cross_entropy(model(inputs), target)
-
-
-@torch.no_grad()
-def error_rate(model: nn.Module, examples: Examples, device: str | torch.device = "cpu") -> float:
-    """Fraction of examples that a classifier answers wrongly; examples with a score that is NaN count as wrong."""
-    _require_examples(examples)
-    inputs, target = moved((examples[0], examples.target), checks.device(device))
-    parts = zip(inputs.split(2000), target.split(2000), strict=True)
-    wrong = [_wrong(model(part), answer).sum() for part, answer in parts]
-    return int(torch.stack(wrong).sum()) / len(examples.target)
-
-
-def _wrong(scores: Tensor, answer: Tensor) -> Tensor:
-    """Whether class scores `[example, class]` miss the answer `[example]`: the largest of NaN is no answer."""
-    return (scores.argmax(-1) != answer) | scores.isnan().any(-1)
-
-
 def _require_finite(model: nn.Module, step: int) -> None:
     """Raise `DivergedError` if the last step left parameters that are not finite: there may be no loss that tells."""
     for name, parameter in model.named_parameters():
         if not bool(parameter.isfinite().all()):
             raise DivergedError(step, name, 0, "lower learning_rate or clip")
-
-
-def _require_examples(examples: Examples) -> None:
-    if not len(examples.target):
-        raise ShapeError("there are no examples; give at least one")
 
 
 def _check_arguments(

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import fwsim as fw
-from fwsim.checkpoint_files import ENDING, load_checkpoint, load_weights, save
 from fwsim.training import Training, train
+from fwsim.training.checkpoints import ENDING, load_checkpoint, load_weights, save
 
 STEPS = 4
 

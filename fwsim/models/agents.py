@@ -1,0 +1,187 @@
+"""Agents with memory: how they choose, how they play, and the objective that `fwsim.training.train` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fwsim.engine.state import State
+from fwsim.errors import ConfigError
+from fwsim.models.recurrent import Core
+from fwsim.tasks.catch import Catch, Positions
+
+
+class ActorCritic(nn.Module):
+    """Screen → recurrent core → scores of the actions, and the return that is expected.
+
+    Parameters
+    ----------
+    core
+        Any network of `fwsim.models.recurrent.core`; its inputs are the pixels.
+    actions
+        Number of actions.
+    """
+
+    def __init__(self, core: Core, actions: int) -> None:
+        super().__init__()
+        self.core = core
+        self.policy = nn.Linear(core.units, actions)
+        self.value = nn.Linear(core.units, 1)
+
+    def forward(self, screens: Tensor) -> tuple[Tensor, Tensor]:
+        """Whole episodes `[episode, time, pixel]` → logits `[episode, time, action]` and values `[episode, time]`."""
+        hidden, _ = self.core(screens)
+        return self.policy(hidden), self.value(hidden)[..., 0]
+
+    def look(self, screens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Screens as in `forward`, from a state on (`None`: at rest) → logits, and the state after them."""
+        hidden, state = self.core(screens, state)
+        return self.policy(hidden), state
+
+
+class Draws(NamedTuple):
+    """All chance of a batch of episodes: how they start, and `chance [episode, time]` in [0, 1) that picks actions."""
+
+    start: Positions
+    chance: Tensor
+
+
+class Episodes(NamedTuple):
+    """What happened: `screens [episode, time, pixel]`, then `action` and its `reward`, both `[episode, time]`.
+
+    `paddle [episode, time]` is the paddle's column in the frame before the action.
+    """
+
+    screens: Tensor
+    action: Tensor
+    reward: Tensor
+    paddle: Tensor
+
+
+Player = Callable[[Positions, Tensor], Tensor]
+
+
+def draw(game: Catch, episodes: int, generator: torch.Generator, device: torch.device | str = "cpu") -> Draws:
+    """Draw the chance of a batch of episodes, on the CPU so that every device sees the same."""
+    start = game.start(episodes, generator, device)
+    return Draws(start, torch.rand(episodes, game.steps, generator=generator).to(device))
+
+
+@torch.no_grad()
+def play(player: Player, game: Catch, draws: Draws) -> Episodes:
+    """Play whole episodes, step by step.
+
+    Parameters
+    ----------
+    player
+        `(positions, chance [episode]) → action [episode]`. One that sees screens alone is made by `watching`.
+    game, draws
+        What is played, and its chance.
+    """
+    positions = draws.start
+    frames = []
+    for chance in draws.chance.unbind(1):
+        screen, paddle = game.screen(positions).flatten(1), positions.paddle
+        action = player(positions, chance)
+        positions = game.move(positions, action)
+        frames.append((screen, action, game.reward(positions), paddle))
+    return Episodes(*(torch.stack(each, dim=1) for each in zip(*frames, strict=True)))
+
+
+def watching(agent: ActorCritic, game: Catch) -> Player:
+    """Return a player that draws from an agent's policy, seeing the screens of one batch of episodes in turn.
+
+    What it will see once the screen is blank does not depend on what it does, so it looks at all of that at once.
+    """
+    state: State | None = None
+    ahead: Tensor
+
+    def act(positions: Positions, chance: Tensor) -> Tensor:
+        nonlocal state, ahead
+        row, screen = positions.row, game.screen(positions).flatten(1)[:, None]
+        if row < game.visible:
+            logits, state = agent.look(screen, state)
+            return pick(logits[:, 0], chance)
+        if row == game.visible:
+            ahead, _ = agent.look(screen.expand(-1, game.steps - row, -1), state)
+        return pick(ahead[:, row - game.visible], chance)
+
+    return act
+
+
+def pick(logits: Tensor, chance: Tensor) -> Tensor:
+    """Action `[...]` whose share of the probability, by `logits [..., action]`, holds `chance [...]`."""
+    below = logits.softmax(-1).cumsum(-1)[..., :-1]
+    return (chance[..., None] >= below).sum(-1)
+
+
+def mean_return(episodes: Episodes) -> float:
+    """Sum of the rewards of an episode, on average."""
+    return episodes.reward.sum(1).mean().item()
+
+
+@dataclass(frozen=True)
+class AdvantageActorCritic:
+    """Objective of a batch of episodes, `(agent, draws) → loss`, for `fwsim.training.train`.
+
+    The agent plays the episodes, then is asked again for all of their steps at once, this time with gradients:
+
+        loss = mean over steps of −log π(a) A + value_weight (R − V)² − entropy_weight H(π)
+
+    with advantages A = Σ_k (γ λ)^k δ(t+k), δ(t) = r(t) + γ V(t+1) − V(t), and targets R = A + V of the value.
+
+    Source: Mnih et al. 2016 (arXiv 1602.01783), synchronous; advantages after Schulman et al. 2016 (arXiv
+    1506.02438), λ = 1 being the return less the value.
+
+    Parameters
+    ----------
+    game
+        What is played.
+    discount
+        γ, of a step.
+    trace_decay
+        λ, how far advantages look before they trust the value.
+    value_weight, entropy_weight
+        Of the critic's squared error, and of the bonus for undecided policies.
+    """
+
+    game: Catch
+    discount: float = 1.0
+    trace_decay: float = 1.0
+    value_weight: float = 0.5
+    entropy_weight: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name in ("discount", "trace_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name}={getattr(self, name)} is not allowed; it must be from 0 to 1")
+        for name in ("value_weight", "entropy_weight"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name}={getattr(self, name)} is not allowed; it must be at least 0")
+
+    def __call__(self, agent: ActorCritic, draws: Draws) -> Tensor:
+        """Play, and return the loss."""
+        episodes = play(watching(agent, self.game), self.game, draws)
+        logits, value = agent(episodes.screens)
+        log_policy = logits.log_softmax(-1)
+        chosen = log_policy.gather(-1, episodes.action[..., None])[..., 0]
+        advantage = advantages(episodes.reward, value.detach(), self.discount, self.trace_decay)
+        critic = (advantage + value.detach() - value).square().mean()
+        entropy = -(log_policy.exp() * log_policy).sum(-1).mean()
+        return -(chosen * advantage).mean() + self.value_weight * critic - self.entropy_weight * entropy
+
+
+def advantages(reward: Tensor, value: Tensor, discount: float, trace_decay: float) -> Tensor:
+    """Generalised advantages of episodes that end: `reward`, `value` and the result are `[episode, time]`."""
+    after = torch.cat([value[:, 1:], torch.zeros_like(value[:, :1])], dim=1)
+    error = reward + discount * after - value
+    summed = torch.zeros_like(error[:, 0])
+    result = []
+    for step in reversed(error.unbind(1)):
+        summed = step + discount * trace_decay * summed
+        result.append(summed)
+    return torch.stack(result[::-1], dim=1)

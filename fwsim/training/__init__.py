@@ -1,0 +1,5 @@
+"""One training loop for every network, also in the several processes of torchrun, with checkpoints."""
+
+from fwsim.names import attach
+
+__getattr__, __dir__, __all__ = attach(__name__, __file__)
