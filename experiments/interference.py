@@ -25,7 +25,7 @@ from pydantic import Field
 from torch import Tensor
 
 import fwsim as fw
-from fwsim.rules.memory import MemoryRule
+from fwsim.rules import MemoryRule
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 

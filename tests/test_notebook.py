@@ -74,7 +74,7 @@ def test_the_values_that_are_shown_are_those_of_the_rule():
 def test_the_forgetting_that_is_drawn_is_the_kernel():
     from matplotlib.figure import Figure
 
-    from fwsim.rules.display import draw_forgetting
+    from fwsim.rules.derive.display import draw_forgetting
 
     axes = Figure().subplots()
     draw_forgetting(fw.Hebbian(tau=[0.5, 10.0], eta=[0.3, 0.05]), axes)

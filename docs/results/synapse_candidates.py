@@ -21,8 +21,8 @@ from torch import Tensor
 import fwsim as fw
 from fwsim.fitting import Responses, gather, read_table
 from fwsim.fitting.comparison import squared_error
-from fwsim.rules.base import PresynapticRule, Values
 from fwsim.rules.parameters import probability, time_constant
+from fwsim.rules.rule import PresynapticRule, Values
 
 TIMES = (0.05, 0.3, 7.0)  # s, of the literature
 CORRELATIONS = (0.0, 0.02)

@@ -20,7 +20,7 @@ from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
 from fwsim.errors import ConfigError, ShapeError, choice, number
 from fwsim.names import KnownArguments
-from fwsim.rules.memory import MemoryRule
+from fwsim.rules.memory_rule import MemoryRule
 
 
 class FastWeightNetwork(KnownArguments, nn.Module):

@@ -14,7 +14,7 @@ from fwsim.engine.transforms import transformed
 from fwsim.errors import ConfigError, choice
 from fwsim.requirements import obstacle
 from fwsim.rules.hebbian import Hebbian
-from fwsim.rules.memory import MemoryRule
+from fwsim.rules.memory_rule import MemoryRule
 
 FORMS = ("auto", "dense", "attention", "hybrid")
 KERNELS = ("auto", "reference", "numba", "triton")

@@ -16,7 +16,7 @@ from torch import Tensor
 from fwsim.engine.cell import Read
 from fwsim.engine.products import matmul
 from fwsim.rules.hebbian import Hebbian
-from fwsim.rules.memory import MemoryRule
+from fwsim.rules.memory_rule import MemoryRule
 
 
 @dataclass(frozen=True, eq=False)

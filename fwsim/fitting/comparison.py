@@ -21,8 +21,8 @@ from fwsim.fitting.optimise import Problem
 from fwsim.fitting.posterior import curvature
 from fwsim.fitting.responses import Responses, gather
 from fwsim.progress import track
-from fwsim.rules.base import PresynapticRule
 from fwsim.rules.parameters import declared
+from fwsim.rules.rule import PresynapticRule
 from fwsim.seeds import check_seed, torch_generator
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from fwsim.errors import ConfigError, ShapeError
-from fwsim.rules.base import PresynapticRule
+from fwsim.rules.derive.symbols import structure
 from fwsim.rules.parameters import Parameter, component_names, declared, leaves, replaced
+from fwsim.rules.rule import PresynapticRule
 from fwsim.rules.stochastic_release import StochasticRelease
-from fwsim.rules.symbols import structure
 
 R = TypeVar("R", bound=PresynapticRule)
 Bounds = Mapping[str, tuple[float, float]]

@@ -10,7 +10,7 @@ import torch
 from fwsim.errors import ConfigError, number
 from fwsim.fitting.checks import as_times, check_count
 from fwsim.fitting.noise import named
-from fwsim.rules.base import PresynapticRule
+from fwsim.rules.rule import PresynapticRule
 from fwsim.seeds import check_seed, torch_generator
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from fwsim.engine.observer import Block, Observer, at, locate
 from fwsim.engine.state import State
 from fwsim.engine.transforms import transformed
 from fwsim.errors import choice
-from fwsim.rules.memory import MemoryRule
+from fwsim.rules.memory_rule import MemoryRule
 
 
 class Control(nn.Module, ABC):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fwsim.rules.base import AssociativeRule, Values
 from fwsim.rules.functions import log
 from fwsim.rules.parameters import frequency, number, time_constant
+from fwsim.rules.rule import AssociativeRule, Values
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fwsim.errors import whole
-from fwsim.rules.base import AssociativeRule, Values
 from fwsim.rules.parameters import number, time_constant
+from fwsim.rules.rule import AssociativeRule, Values
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fwsim.errors import ConfigError
-from fwsim.rules.memory import MemoryRule, decay, parameter
+from fwsim.rules.memory_rule import MemoryRule, decay, parameter
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from fwsim.rules.base import PresynapticRule, Values
 from fwsim.rules.parameters import component_names, each, number, probability, same_length, time_constant
+from fwsim.rules.rule import PresynapticRule, Values
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import torch
 
 from fwsim.errors import ConfigError
 from fwsim.rules.decays import chained
-from fwsim.rules.memory import MemoryRule, decay, parameter
+from fwsim.rules.memory_rule import MemoryRule, decay, parameter
 from fwsim.rules.parameters import NEGLIGIBLE
 from fwsim.rules.power_law import fit_power_law, relative_error
 from fwsim.units import checked

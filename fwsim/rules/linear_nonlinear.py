@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fwsim.errors import choice
-from fwsim.rules.base import PresynapticRule, Values
 from fwsim.rules.functions import exp, minimum
 from fwsim.rules.parameters import component_names, each, number, same_length, time_constant
+from fwsim.rules.rule import PresynapticRule, Values
 
 READOUTS = ("logistic", "cloglog")
 SATURATED = 30.0  # where both read-outs are 1 in double precision; beyond, their derivatives would overflow

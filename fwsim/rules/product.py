@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fwsim.errors import ConfigError
-from fwsim.rules.base import AssociativeRule, PresynapticRule, Values
+from fwsim.rules.rule import AssociativeRule, PresynapticRule, Values
 from fwsim.rules.stochastic_release import StochasticRelease
 
 

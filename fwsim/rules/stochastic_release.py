@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from fwsim.errors import ConfigError, number, whole
-from fwsim.rules.base import PresynapticRule, Values
+from fwsim.rules.rule import PresynapticRule, Values
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from fwsim.rules.brian2_code import Brian2Code
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,16 +78,6 @@ class StochasticRelease(PresynapticRule):
         if generator is None:
             generator = torch.Generator(device=times.device).manual_seed(0)
         return sample_release(probability, self.sites, self.cv, generator)
-
-    def brian2(self, *, prefix: str = "") -> Brian2Code:
-        """The rule in Brian2, with a draw for every site; a release outside [0, 1] counts as the nearer end."""
-        from fwsim.rules.brian2_binomial import NAME, released_sites
-
-        code = super().brian2(prefix=prefix)
-        release = code.output
-        noise = f" + {self.cv!r}*sqrt({release})*randn()" if self.cv else ""
-        drawn = f"{release} = {NAME}({self.sites}, {release})\n{release} = ({release}{noise})/{self.sites}"
-        return replace(code, on_pre=f"{code.on_pre}\n{drawn}", functions={NAME: released_sites})
 
 
 def sample_release(probability: Tensor, sites: int, cv: float, generator: torch.Generator) -> Tensor:

@@ -8,7 +8,6 @@ from dataclasses import fields
 from typing import Any
 
 from fwsim.errors import ConfigError, RecordingError, choice
-from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.rules.bcpnn import BCPNN
 from fwsim.rules.benna_fusi import BennaFusi
 from fwsim.rules.delta import Delta
@@ -16,8 +15,9 @@ from fwsim.rules.enhancement import Enhancement
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.hebbian_traces import HebbianTraces
 from fwsim.rules.linear_nonlinear import LinearNonlinear
-from fwsim.rules.memory import MemoryRule
+from fwsim.rules.memory_rule import MemoryRule
 from fwsim.rules.product import Product
+from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.rules.stochastic_release import StochasticRelease
 from fwsim.rules.tsodyks_markram import TsodyksMarkram
 from fwsim.rules.varela import Varela

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fwsim.errors import ConfigError, choice
-from fwsim.rules.base import PresynapticRule, Values
 from fwsim.rules.parameters import probability, time_constant
+from fwsim.rules.rule import PresynapticRule, Values
 
 CONVENTIONS = ("maass2002", "tm1998", "mongillo2008", "mixed")
 

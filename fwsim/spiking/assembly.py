@@ -10,9 +10,9 @@ import torch
 
 from fwsim.errors import ConfigError
 from fwsim.recording.memory import machine_memory
-from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
-from fwsim.rules.brian2_code import Brian2Code
+from fwsim.rules.derive.brian2_code import Brian2Code
 from fwsim.rules.parameters import replaced
+from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.seeds import check_seed, numpy_generator
 from fwsim.spiking.backend import brian2
 from fwsim.spiking.circuit import Circuit

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from fwsim.errors import ConfigError, ShapeError, choice, number, whole
 from fwsim.names import KnownArguments
-from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.rules.parameters import batch_shape
+from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.units import checked, si
 
 

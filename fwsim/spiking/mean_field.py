@@ -16,8 +16,8 @@ from fwsim.engine.rate.projection import Projection
 from fwsim.engine.simulation import simulate
 from fwsim.errors import ConfigError
 from fwsim.names import known_arguments
-from fwsim.rules.base import PresynapticRule, Values
 from fwsim.rules.parameters import replaced
+from fwsim.rules.rule import PresynapticRule, Values
 from fwsim.rules.stochastic_release import StochasticRelease
 from fwsim.spiking.circuit import Circuit, Connection
 from fwsim.spiking.stimulation import checked_drive

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fwsim.errors import ConfigError, number
-from fwsim.rules.base import PresynapticRule
+from fwsim.rules.rule import PresynapticRule
 
 if TYPE_CHECKING:
     import pandas as pd

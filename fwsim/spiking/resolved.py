@@ -16,8 +16,8 @@ from fwsim.engine.rate.projection import Projection
 from fwsim.engine.simulation import simulate
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.names import known_arguments
-from fwsim.rules.base import AssociativeRule
 from fwsim.rules.hebbian import Hebbian
+from fwsim.rules.rule import AssociativeRule
 from fwsim.spiking.circuit import Circuit, Connection, Population
 from fwsim.spiking.mean_field import GRID_SHIFT
 from fwsim.spiking.stimulation import checked_drive

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from fwsim.errors import DivergedError
-from fwsim.rules.base import AssociativeRule, PresynapticRule, Values
+from fwsim.rules.rule import AssociativeRule, PresynapticRule, Values
 from fwsim.spiking.assembly import Assembly, Carrier
 from fwsim.spiking.snapshot import capture, restore
 

@@ -10,9 +10,9 @@ import torch
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.names import known_arguments
 from fwsim.progress import track
-from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule
+from fwsim.rules.derive.respond import check_times, spike_times
 from fwsim.rules.parameters import batch_shape
-from fwsim.rules.respond import check_times, spike_times
+from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.seeds import check_seed
 from fwsim.spiking.backend import prepared
 from fwsim.units import checked

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fwsim.rules.base import AssociativeRule, SpikeRule
+from fwsim.rules.rule import AssociativeRule, SpikeRule
 from fwsim.rules.stochastic_release import StochasticRelease
 from fwsim.seeds import numpy_generator
 from fwsim.spiking.circuit import Circuit, Connection

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import fwsim as fw
 from fwsim.engine.kernels import native_code
 from fwsim.engine.rate import compiled
-from fwsim.rules.base import PresynapticRule
+from fwsim.rules.rule import PresynapticRule
 from tests.engine.rates import ASSOCIATIVE, DOUBLE, PRESYNAPTIC, TM, random
 
 RULES = PRESYNAPTIC | {

@@ -13,8 +13,8 @@ from fwsim.fitting import TRAINS, choose, gather, noise_floor, synthetic_table
 from fwsim.fitting.comparison import every_fold, labels, squared_error
 from fwsim.fitting.coordinates import Axis
 from fwsim.fitting.posterior import Interval, undetermined
-from fwsim.rules.base import PresynapticRule
 from fwsim.rules.parameters import number, time_constant
+from fwsim.rules.rule import PresynapticRule
 
 TM = fw.TsodyksMarkram(U=0.15, tau_rec=0.3, tau_facil=0.4)
 RULES = {"right": TM, "wrong": fw.Varela(f=0.5, tau_F=0.1, d=(), tau_D=())}

@@ -6,7 +6,7 @@ import torch
 
 import fwsim as fw
 from fwsim.rules import RULES
-from fwsim.rules.base import PresynapticRule, SpikeRule
+from fwsim.rules.rule import PresynapticRule, SpikeRule
 from tests.reference import synapses
 
 TM = {"U": 0.3, "tau_rec": 0.2, "tau_facil": 0.5}

@@ -8,7 +8,7 @@ import scipy.linalg
 import torch
 
 import fwsim as fw
-from fwsim.rules.respond import run_events
+from fwsim.rules.derive.respond import run_events
 from tests.reference import synapses
 from tests.rules.cases import exact
 

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fwsim as fw
-from fwsim.rules.base import AssociativeRule, PresynapticRule
+from fwsim.rules.derive.propagate import transition
+from fwsim.rules.derive.sampling import sample_poisson
+from fwsim.rules.derive.symbols import structure
 from fwsim.rules.parameters import as_tensors, leaves, replaced
-from fwsim.rules.propagate import transition
-from fwsim.rules.sampling import sample_poisson
-from fwsim.rules.symbols import structure
+from fwsim.rules.rule import AssociativeRule, PresynapticRule
 from tests.reference import synapses
 from tests.rules.cases import BY_HAND, CASES, IN_TABLE, SETTLING, exact, respond, settle, trains
 
@@ -27,7 +27,7 @@ PRE, POST = trains(3, 12, seed=1), trains(3, 15, seed=2)
 
 def visited(rule, seed=0):
     """A state [3] that spikes have led to."""
-    from fwsim.rules.respond import run_events
+    from fwsim.rules.derive.respond import run_events
 
     generator = torch.Generator().manual_seed(seed)
     intervals = 0.1 * torch.rand(20, 3, generator=generator, dtype=torch.float64)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import fwsim as fw
-from fwsim.rules.base import PresynapticRule
+from fwsim.rules.rule import PresynapticRule
 from tests.rules.cases import CASES, IN_TABLE, exact, trains
 
 pytestmark = pytest.mark.usefixtures("numpy_target")

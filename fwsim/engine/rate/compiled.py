@@ -30,8 +30,8 @@ from fwsim.engine.rate.memory import Matrix
 from fwsim.engine.rate.normalisation import Divisive, Layer, Normalisation, Subtractive
 from fwsim.engine.rate.rowwise import Program, Synapse, program, row
 from fwsim.engine.rate.step import Moment, Stepper
+from fwsim.rules.derive.symbols import structure
 from fwsim.rules.parameters import leaves
-from fwsim.rules.symbols import structure
 
 KINDS: dict[type, int] = {type(None): NONE, Layer: LAYER, Divisive: DIVISIVE, Subtractive: SUBTRACTIVE}
 """Normalisations, and their numbers in the kernel."""

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fwsim.rules.base import SpikeRule, Values
 from fwsim.rules.decays import chained
+from fwsim.rules.derive.propagate import chains, drift_parts
 from fwsim.rules.parameters import NEGLIGIBLE, batch_shape
-from fwsim.rules.propagate import chains, drift_parts
+from fwsim.rules.rule import SpikeRule, Values
 
 NODES, PANELS = 12, 25  # of the quadrature for variables that drive each other, whatever their time constants
 

@@ -18,7 +18,7 @@ from fwsim.engine.rate.state import carried, pack, plastic, together, unpack
 from fwsim.engine.rate.step import Moment, Stepper
 from fwsim.engine.state import State
 from fwsim.recording.schema import VARIABLES, Variable
-from fwsim.rules.base import Values
+from fwsim.rules.rule import Values
 
 if TYPE_CHECKING:
     from fwsim.engine.rate.compiled import CompiledRun

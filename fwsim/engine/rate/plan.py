@@ -9,7 +9,7 @@ import torch
 
 from fwsim.errors import ConfigError
 from fwsim.requirements import obstacle
-from fwsim.rules.base import AssociativeRule
+from fwsim.rules.rule import AssociativeRule
 
 if TYPE_CHECKING:
     from fwsim.engine.rate.network import RateNetwork

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from fwsim.engine.rate.exponential import Relaxation, relaxation
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.names import KnownArguments
-from fwsim.rules.base import AssociativeRule, PresynapticRule, SpikeRule, Values
+from fwsim.rules.derive.rates import RateDynamics
 from fwsim.rules.parameters import batch_shape, own, replaced, without_zeros
-from fwsim.rules.rates import RateDynamics
+from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
 
 SHAPES: dict[str, Callable[[int, int], tuple[int, ...]]] = {
     "pre": lambda batch, units: (batch, 1, units),

@@ -1,7 +1,7 @@
 """What a step of a rate network does unit by unit, as expressions over rows of numbers.
 
-The synapses' part is read off their rules (`fwsim.rules.symbols`), so that no rule is written a second time. A step has
-two such parts, between which the rates are sent through the projections:
+The synapses' part is read off their rules (`fwsim.rules.derive.symbols`), so that no rule is written a second time. A step
+has two such parts, between which the rates are sent through the projections:
 
 - `predict`, once the field is known: the fields at first order, the synapses up to second order (what they get ahead
   depends on nothing else), and what is sent then;
@@ -20,9 +20,9 @@ import sympy
 from fwsim.engine.kernels import native_code
 from fwsim.engine.kernels.native_code import Assignments
 from fwsim.engine.rate.gains import Relu, Softplus, Tanh
-from fwsim.rules.base import SpikeRule, Values
+from fwsim.rules.derive.symbols import Structure, structure
 from fwsim.rules.parameters import leaves
-from fwsim.rules.symbols import Structure, structure
+from fwsim.rules.rule import SpikeRule, Values
 
 FIELD, REACHED, KICK, RATE, AHEAD, HIDDEN = WORK = sympy.symbols(
     "field reached kick rate ahead hidden", real=True

@@ -10,7 +10,7 @@ from torch import Tensor
 from fwsim.engine.rate.projection import Projection, rest
 from fwsim.engine.rate.step import Moment
 from fwsim.engine.state import State
-from fwsim.rules.base import Values
+from fwsim.rules.rule import Values
 
 if TYPE_CHECKING:
     from fwsim.engine.rate.network import RateNetwork

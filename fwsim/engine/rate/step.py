@@ -13,7 +13,7 @@ from fwsim.engine.rate.gains import Gain
 from fwsim.engine.rate.memory import Matrix
 from fwsim.engine.rate.normalisation import Normalisation
 from fwsim.engine.rate.projection import Synapses, transmit
-from fwsim.rules.base import Values
+from fwsim.rules.rule import Values
 
 
 class Moment(NamedTuple):

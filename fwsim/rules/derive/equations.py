@@ -7,8 +7,9 @@ from typing import Any
 
 import sympy
 
-from fwsim.rules.base import SpikeRule
-from fwsim.rules.symbols import structure
+from fwsim.rules.derive.symbols import structure
+from fwsim.rules.derived import derives
+from fwsim.rules.rule import SpikeRule
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,15 @@ class Equations:
         return f"\\begin{{align*}}\n{body}\n\\end{{align*}}"
 
 
+@derives(SpikeRule)
+def latex(rule: SpikeRule) -> str:
+    """Equations of a rule as a LaTeX `align*` block."""
+    return equations(rule).latex()
+
+
+@derives(SpikeRule)
 def equations(rule: SpikeRule) -> Equations:
-    """Equations of a rule; see `SpikeRule.equations`."""
+    """Equations of a rule as sympy expressions; `print` shows them as text."""
     kind = structure(rule)
     symbols = kind.state
 

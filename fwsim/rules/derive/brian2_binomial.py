@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fwsim.requirements import required
+from fwsim.rules.derive.brian2_code import Brian2Code, brian2_code
+from fwsim.rules.derived import derives
+from fwsim.rules.stochastic_release import StochasticRelease
 
 NAME = "released_sites"
 
@@ -29,6 +33,16 @@ inline double _{NAME}(const int sites, const double p, const int _idx)
     return released;
 }}
 """
+
+
+@derives(StochasticRelease, name="brian2")
+def stochastic_brian2_code(rule: StochasticRelease, *, prefix: str = "") -> Brian2Code:
+    """The rule in Brian2, with a draw for every site; a release outside [0, 1] counts as the nearer end."""
+    code = brian2_code(rule, prefix=prefix)
+    release = code.output
+    noise = f" + {rule.cv!r}*sqrt({release})*randn()" if rule.cv else ""
+    drawn = f"{release} = {NAME}({rule.sites}, {release})\n{release} = ({release}{noise})/{rule.sites}"
+    return replace(code, on_pre=f"{code.on_pre}\n{drawn}", functions={NAME: released_sites})
 
 
 def released_sites() -> Any:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fwsim.errors import ConfigError
-from fwsim.rules.base import SpikeRule, Values
 from fwsim.rules.decays import chained
+from fwsim.rules.derive.symbols import Route, structure
+from fwsim.rules.derived import derives
 from fwsim.rules.parameters import NEGLIGIBLE, as_tensors
-from fwsim.rules.symbols import Route, structure
+from fwsim.rules.rule import SpikeRule, Values
 from fwsim.units import si
 
 if TYPE_CHECKING:
@@ -88,8 +89,9 @@ def transition(rule: SpikeRule, interval: Tensor, *, still: Tensor | bool = Fals
     return Transition(rest, chains(routes, slopes, interval, still=still), blocks)
 
 
+@derives(SpikeRule)
 def propagate(rule: SpikeRule, state: Values, interval: Any) -> Values:
-    """State after `interval` seconds without spikes; see `SpikeRule.propagate`."""
+    """State after `interval` seconds without spikes, exactly; shapes broadcast."""
     if state.keys() != rule.rest().keys():
         raise ConfigError(
             f"state has {', '.join(state) or 'nothing'}; {type(rule).__name__} needs {', '.join(rule.rest())}"

@@ -10,6 +10,7 @@ import torch
 
 from fwsim.errors import ConfigError
 from fwsim.names import KnownArguments
+from fwsim.rules.derived import Derived
 from fwsim.rules.parameters import own
 from fwsim.units import si
 
@@ -17,13 +18,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class MemoryRule(KnownArguments, ABC):
+class MemoryRule(KnownArguments, Derived, ABC):
     """How a network's memory matrix is written and read.
 
     A memory is `[batch, timescale, post, pre]`; parameters are scalars, `[timescale]`
     or `[batch, timescale]`. Rules know seconds only: the time between two writes, `dt`,
     belongs to the network and is handed in.
     """
+
+    underived = (
+        "it is written by network states and has no response to spikes; use an associative rule such as HebbianTraces, "
+        "whose reduced() is a memory rule"
+    )
 
     def values(self) -> dict[str, Tensor]:
         """Return the parameters that are given, by name."""
@@ -70,26 +76,12 @@ class MemoryRule(KnownArguments, ABC):
         """
         return torch.einsum("bkij,bj->bi", memory, state)
 
-    def respond(self, *args: object, **kwargs: object) -> Tensor:
-        """Refuse: a memory rule is written by states, not by spikes."""
-        raise ConfigError(
-            f"{type(self).__name__} is written by network states and has no response to spikes; "
-            "use an associative rule such as HebbianTraces, whose reduced() is a memory rule"
-        )
-
-    steady_state = propagate = rate_dynamics = reduced = brian2 = equations = latex = respond
-
     def with_values(self, **values: Tensor) -> Self:
         """Return the same rule with other parameter tensors, unchecked: for values that are valid by construction."""
         other = object.__new__(type(self))  # a network asks in every run, and copy.copy is slow
         vars(other).update(vars(self), **values)
         vars(other).pop("shape", None)
         return other
-
-    def _repr_html_(self) -> str:
-        from fwsim.rules.display import memory_rule_html
-
-        return memory_rule_html(self)
 
     def __repr__(self) -> str:
         """Show parameters as plain numbers."""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fwsim.rules.base import SpikeRule, Values
+from fwsim.rules.derive.symbols import structure
+from fwsim.rules.derived import derives
 from fwsim.rules.parameters import NEGLIGIBLE, without_zeros
-from fwsim.rules.symbols import structure
+from fwsim.rules.rule import SpikeRule, Values
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,8 +76,9 @@ class RateDynamics:
         return change
 
 
+@derives(SpikeRule)
 def rate_dynamics(rule: SpikeRule) -> RateDynamics:
-    """Rate dynamics of a rule; see `SpikeRule.rate_dynamics`."""
+    """Averaged dynamics of the whole state under rates instead of spikes."""
     kind = structure(rule)
     rule = without_zeros(rule)
     slopes = {

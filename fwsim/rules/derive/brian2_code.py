@@ -21,10 +21,11 @@ from sympy.printing.str import StrPrinter
 
 from fwsim.errors import ConfigError
 from fwsim.requirements import required
-from fwsim.rules.base import SpikeRule
-from fwsim.rules.brian2_relaxation import relaxation
+from fwsim.rules.derive.brian2_relaxation import relaxation
+from fwsim.rules.derive.symbols import Structure, structure
+from fwsim.rules.derived import derives
 from fwsim.rules.parameters import as_tensors, batch_shape, leaves
-from fwsim.rules.symbols import Structure, structure
+from fwsim.rules.rule import SpikeRule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,8 +84,15 @@ class Brian2Code:
         group.namespace.update({name: make() for name, make in self.functions.items()})
 
 
+@derives(SpikeRule, name="brian2")
 def brian2_code(rule: SpikeRule, *, prefix: str = "") -> Brian2Code:
-    """Brian2 code of a rule; see `SpikeRule.brian2`."""
+    """The rule in Brian2, propagated exactly from event to event.
+
+    Parameters
+    ----------
+    prefix
+        Put before every name, where a model has several rules.
+    """
     if prefix and not prefix.isidentifier():
         raise ConfigError(f"prefix={prefix!r} cannot begin a name; give letters, digits and _ as in 'ee_'")
     kind = structure(rule)

@@ -11,10 +11,11 @@ import torch
 from sympy.printing.mathml import mathml
 
 from fwsim import notebook
-from fwsim.rules.base import PresynapticRule, SpikeRule
-from fwsim.rules.equations import Equations
-from fwsim.rules.memory import MemoryRule
+from fwsim.rules.derive.equations import Equations
+from fwsim.rules.derived import derives
+from fwsim.rules.memory_rule import MemoryRule
 from fwsim.rules.parameters import declared
+from fwsim.rules.rule import PresynapticRule, SpikeRule
 from fwsim.rules.stochastic_release import StochasticRelease
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ ROWS = 4  # of a batch of parameters that are drawn
 UNITS = {"tau": "s", "eta_rate": "1/s"}  # of memory rules; the others are pure numbers
 
 
+@derives(SpikeRule, name="_repr_html_")
 def spike_rule_html(rule: SpikeRule) -> str:
     """Equations, parameters with units, and the response to a train of spikes."""
     units = {name: spec.unit for name, spec in declared(rule).items()}
@@ -47,6 +49,7 @@ def spike_rule_html(rule: SpikeRule) -> str:
     )
 
 
+@derives(MemoryRule, name="_repr_html_")
 def memory_rule_html(rule: MemoryRule) -> str:
     """What it writes, parameters with units, and what is left of one write as time passes."""
     rows = [(name, value, UNITS.get(name, "1")) for name, value in rule.values().items()]

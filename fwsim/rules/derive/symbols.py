@@ -11,9 +11,10 @@ from typing import Any
 import sympy
 
 from fwsim.errors import ConfigError
-from fwsim.rules.base import SpikeRule, Values
+from fwsim.rules.derived import derives
 from fwsim.rules.functions import SYMPY_NAMES
 from fwsim.rules.parameters import component_names, declared, leaves
+from fwsim.rules.rule import AssociativeRule, SpikeRule, Values
 
 Polynomial = dict[tuple[int, ...], Any]
 """Exponents of the state variables → coefficient."""
@@ -174,6 +175,12 @@ class Structure:
 @lru_cache(maxsize=1024)
 def _compiled(symbols: tuple, expressions: tuple) -> Callable[..., list]:
     return sympy.lambdify(symbols, list(expressions), modules=[SYMPY_NAMES, "math"])
+
+
+@derives(AssociativeRule)
+def places(rule: AssociativeRule) -> dict[str, str]:
+    """Where each variable lives, `"pre"`, `"post"` or `"synapse"`: derived from what changes it."""
+    return structure(rule).places()
 
 
 def structure(rule: SpikeRule) -> Structure:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fwsim.errors import ConfigError, ShapeError, choice
-from fwsim.rules.base import SpikeRule, Values
-from fwsim.rules.moments import poisson_moments
+from fwsim.rules.derive.moments import poisson_moments
+from fwsim.rules.derive.propagate import relaxation_rates, transition
+from fwsim.rules.derive.rates import RateDynamics
+from fwsim.rules.derive.sampling import sample_poisson
+from fwsim.rules.derive.symbols import structure
+from fwsim.rules.derived import derives
 from fwsim.rules.parameters import as_tensors, batch_shape, own
-from fwsim.rules.propagate import relaxation_rates, transition
-from fwsim.rules.rates import RateDynamics
-from fwsim.rules.sampling import sample_poisson
-from fwsim.rules.symbols import structure
+from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
 from fwsim.units import WORDS, si
 
 if TYPE_CHECKING:
@@ -53,10 +54,45 @@ class SteadyState:
         return self.release
 
 
-def steady_state(
-    rule: SpikeRule, pre: Any, post: Any, *, train: str = "regular", lag: Any = 0.0
+@derives(PresynapticRule, name="steady_state")
+def steady_release(rule: PresynapticRule, rate: Any, train: str = "regular") -> SteadyState:
+    """Release and state after a long train.
+
+    Parameters
+    ----------
+    rate
+        In Hz, at least 0: a number or a tensor that broadcasts against the parameters.
+    train
+        `"regular"`: fixed point of the exact map from spike to spike. `"poisson"`: exact where the
+        moments close, else sampled, with its error. `"mean_field"`: fixed point of the rate dynamics.
+
+    Raises
+    ------
+    ConfigError
+        Unknown train, negative rate, or a rule that has no steady state.
+    """
+    return _settled(rule, rate, 0.0, train, 0.0)
+
+
+@derives(AssociativeRule, name="steady_state")
+def steady_weight(
+    rule: AssociativeRule, pre: Any, post: Any, train: str = "regular", *, lag: Any = 0.0
 ) -> SteadyState:
-    """Release and state after long trains; see the methods of the rules."""
+    """Weight and state after long trains.
+
+    Parameters
+    ----------
+    pre, post
+        Rates in Hz; independent Poisson trains for `"poisson"`.
+    train
+        As for presynaptic rules. `"regular"` needs equal rates.
+    lag
+        Of a regular postsynaptic train behind the presynaptic one, in s, below one period.
+    """
+    return _settled(rule, pre, post, train, lag)
+
+
+def _settled(rule: SpikeRule, pre: Any, post: Any, train: str, lag: Any) -> SteadyState:
     choice("train", train, TRAINS)
     pre, post = _rate("pre", pre), _rate("post", post)
     tensors = as_tensors(rule)

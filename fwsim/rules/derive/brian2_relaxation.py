@@ -1,4 +1,4 @@
-"""Relaxation between spikes as Brian2 statements: the closed forms of `fwsim.rules.propagate`, written out."""
+"""Relaxation between spikes as Brian2 statements: the closed forms of `fwsim.rules.derive.propagate`, written out."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import sympy
 import torch
 
 from fwsim.errors import ConfigError
-from fwsim.rules.base import SpikeRule
 from fwsim.rules.decays import NEAR, TERMS
-from fwsim.rules.propagate import (
+from fwsim.rules.derive.propagate import (
     INSTANT,
     SETTLED,
     coinciding,
@@ -22,12 +21,13 @@ from fwsim.rules.propagate import (
     modes,
     without_instant,
 )
-from fwsim.rules.symbols import Route, Structure
+from fwsim.rules.derive.symbols import Route, Structure
+from fwsim.rules.rule import SpikeRule
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from fwsim.rules.brian2_code import Writer
+    from fwsim.rules.derive.brian2_code import Writer
 
 NOTHING = 1e-14  # of a product of drifts; it is left out
 

@@ -8,20 +8,27 @@ import sympy
 import torch
 
 from fwsim.errors import ConfigError
-from fwsim.rules.base import SpikeRule
+from fwsim.rules.derive.propagate import coinciding, drift_matrix, drift_slopes, modes
+from fwsim.rules.derive.symbols import Structure, structure
+from fwsim.rules.derived import derives
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.parameters import as_tensors
-from fwsim.rules.propagate import coinciding, drift_matrix, drift_slopes, modes
-from fwsim.rules.symbols import Structure, structure
+from fwsim.rules.rule import SpikeRule
 
 PRE, POST = sympy.symbols("r_pre r_post", real=True)
 
 
+@derives(SpikeRule)
 def reduced(rule: SpikeRule) -> Hebbian:
-    """Hebbian memory with one time scale for every mode of the weight; see `SpikeRule.reduced`.
+    """The memory rule that a rule becomes when its traces are fast: one time scale for every mode of the weight.
 
     The traces are put at their means under rates. What then drives the weight must be a multiple of
     r_pre r_post; the modes of the weight's own relaxation become the time scales.
+
+    Raises
+    ------
+    ConfigError
+        The weight does not follow products of rates linearly.
     """
     kind = structure(rule)
     reading, slow = _reading(kind)

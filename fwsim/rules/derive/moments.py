@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from fwsim.rules.base import SpikeRule
-from fwsim.rules.symbols import Polynomial, structure
+from fwsim.rules.derive.symbols import Polynomial, structure
+from fwsim.rules.rule import SpikeRule
 
 if TYPE_CHECKING:
     from torch import Tensor

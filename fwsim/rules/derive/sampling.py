@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from fwsim.progress import track
-from fwsim.rules.base import SpikeRule
-from fwsim.rules.propagate import relaxation_rates, transition
-from fwsim.rules.respond import run_events
+from fwsim.rules.derive.propagate import relaxation_rates, transition
+from fwsim.rules.derive.respond import run_events
+from fwsim.rules.rule import SpikeRule
 
 if TYPE_CHECKING:
     from torch import Tensor

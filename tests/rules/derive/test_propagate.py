@@ -11,10 +11,10 @@ from mpmath import mp
 
 import fwsim as fw
 from fwsim.fitting import synthetic_table
-from fwsim.rules.base import PresynapticRule
 from fwsim.rules.decays import chained
 from fwsim.rules.functions import exp, log, minimum
 from fwsim.rules.parameters import number, time_constant
+from fwsim.rules.rule import PresynapticRule
 from tests.rules.cases import exact
 
 

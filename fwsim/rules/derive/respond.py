@@ -8,9 +8,10 @@ import torch
 
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.progress import track
-from fwsim.rules.base import SpikeRule, Values
+from fwsim.rules.derive.propagate import transition
+from fwsim.rules.derived import derives
 from fwsim.rules.parameters import as_tensors, batch_shape
-from fwsim.rules.propagate import transition
+from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
 from fwsim.units import si
 
 if TYPE_CHECKING:
@@ -19,25 +20,65 @@ if TYPE_CHECKING:
 ROUNDING = 8  # units in the last place by which two times may differ that are the same
 
 
-def respond(rule: SpikeRule, pre: Tensor, post: Tensor | None = None) -> Tensor:
-    """What every presynaptic spike reads, beginning at rest; see the methods of the rules."""
-    pre = spike_times("times" if post is None else "pre", pre)
-    check_times(rule, "times" if post is None else "pre", pre)
-    if post is None:
-        events, is_post, padding = _expand(rule, pre), None, pre.isnan()
-        outputs, _ = run_events(rule, _intervals(events))
-        outputs = outputs.movedim(0, -1)
-    else:
-        post = spike_times("post", post)
-        check_times(rule, "post", post)
-        shape = _broadcast(rule, pre, post)
-        pre, post = pre.expand(*shape, pre.shape[-1]), post.expand(*shape, post.shape[-1])
-        times, order = _in_order(torch.cat([pre, post], -1), pre.shape[-1])
-        is_post = (order >= pre.shape[-1]).movedim(-1, 0)
-        outputs, _ = run_events(rule, _intervals(times), is_post)
-        outputs = torch.gather(outputs.movedim(0, -1), -1, torch.argsort(order, -1))[..., : pre.shape[-1]]
-        padding = pre.isnan()
-    return torch.where(padding, torch.full_like(outputs, torch.nan), outputs)
+@derives(PresynapticRule, name="respond")
+def release_at_spikes(rule: PresynapticRule, times: Tensor) -> Tensor:
+    """Release at every spike of a train that begins at rest: exact, without a time step.
+
+    Parameters
+    ----------
+    times
+        `[..., spike]` in s from any origin (only intervals count, so that times may be negative),
+        ascending, filled up with NaN. Its precision is kept: give float64 for exact work.
+
+    Returns
+    -------
+    Tensor
+        Release per spike, `[..., spike]`, NaN where `times` is. Gradients flow to the parameters.
+
+    Raises
+    ------
+    ShapeError
+        `times` is not floating point, or the parameters do not broadcast against its leading axes.
+    ConfigError
+        `times` is not ascending, or has NaN before a spike.
+    """
+    times = spike_times("times", times)
+    check_times(rule, "times", times)
+    outputs, _ = run_events(rule, _intervals(_expand(rule, times)))
+    return _padded_alike(times, outputs.movedim(0, -1))
+
+
+@derives(AssociativeRule, name="respond")
+def weight_at_spikes(rule: AssociativeRule, pre: Tensor, post: Tensor) -> Tensor:
+    """Weight that every presynaptic spike finds, beginning at rest: exact, without a time step.
+
+    Parameters
+    ----------
+    pre, post
+        Spike times of both sides, `[..., spike]` in s from one origin of any choice, ascending, filled
+        up with NaN; their leading axes broadcast. Of simultaneous spikes the presynaptic one comes first.
+
+    Returns
+    -------
+    Tensor
+        Weight before each presynaptic spike's own change, `[..., spike]`, NaN where `pre` is.
+    """
+    pre = spike_times("pre", pre)
+    check_times(rule, "pre", pre)
+    post = spike_times("post", post)
+    check_times(rule, "post", post)
+    shape = _broadcast(rule, pre, post)
+    pre, post = pre.expand(*shape, pre.shape[-1]), post.expand(*shape, post.shape[-1])
+    times, order = _in_order(torch.cat([pre, post], -1), pre.shape[-1])
+    is_post = (order >= pre.shape[-1]).movedim(-1, 0)
+    outputs, _ = run_events(rule, _intervals(times), is_post)
+    outputs = torch.gather(outputs.movedim(0, -1), -1, torch.argsort(order, -1))
+    return _padded_alike(pre, outputs[..., : pre.shape[-1]])
+
+
+def _padded_alike(times: Tensor, outputs: Tensor) -> Tensor:
+    """Outputs `[..., spike]`, NaN where the times are."""
+    return torch.where(times.isnan(), torch.full_like(outputs, torch.nan), outputs)
 
 
 def run_events(

@@ -1,0 +1,79 @@
+"""Methods of rules that follow from their functions, registered by the modules of `fwsim.rules.derive`.
+
+A derivation is a function of a rule, marked with `derives(kind)` for each kind of rule that has it. Its line in
+`Derived` says where it is found, so that nothing is loaded before it is asked for, and its line in the stub
+`derived.pyi` tells type checkers its arguments. The rules themselves know none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from types import MethodType
+from typing import Any
+
+from fwsim.errors import ConfigError
+
+
+class Derivation:
+    """A method of rules, loaded when it is first asked for.
+
+    Parameters
+    ----------
+    modules
+        Of `fwsim.rules.derive`, which register the functions that stand for it.
+    """
+
+    def __init__(self, *modules: str) -> None:
+        self.modules = modules
+        self.functions: dict[type, Callable[..., Any]] = {}  # by the kind of rule
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, rule: Any, owner: type) -> Callable[..., Any]:
+        """Return the function of the nearest kind among the rule's classes, bound to the rule if there is one."""
+        for module in self.modules:
+            import_module(f"fwsim.rules.derive.{module}")
+        function = next((self.functions[kind] for kind in owner.__mro__ if kind in self.functions), None)
+        if function is None:
+            return self._missing(owner)
+        return function if rule is None else MethodType(function, rule)
+
+    def _missing(self, owner: type) -> Callable[..., Any]:
+        """Stand for a derivation that a kind of rule does not have; `underived` of its class says why."""
+        reason = getattr(owner, "underived", None)
+        if reason is None or self.name.startswith("_"):
+            raise AttributeError(f"{owner.__name__} has no {self.name}", name=self.name)
+
+        def refuse(*_: object, **__: object) -> Any:
+            raise ConfigError(f"{owner.__name__} has no {self.name}: {reason}")
+
+        return refuse
+
+
+def derives(*kinds: type, name: str | None = None) -> Callable[[Any], Any]:
+    """Register a function of a rule as a method of these kinds of rule, under its own name or another."""
+
+    def register(function: Any) -> Any:
+        derivation = vars(Derived)[name or function.__name__]
+        derivation.functions |= dict.fromkeys(kinds, function)
+        return function
+
+    return register
+
+
+class Derived:
+    """What has the derivations: a base of every kind of rule."""
+
+    propagate = Derivation("propagate")
+    respond = Derivation("respond")
+    steady_state = Derivation("steady_state")
+    rate_dynamics = Derivation("rates")
+    reduced = Derivation("reduced")
+    equations = Derivation("equations")
+    latex = Derivation("equations")
+    places = Derivation("symbols")
+    brian2 = Derivation("brian2_code", "brian2_binomial")
+    _repr_html_ = Derivation("display")
