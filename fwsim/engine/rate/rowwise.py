@@ -1,7 +1,7 @@
 """What a step of a rate network does unit by unit, as expressions over rows of numbers.
 
-The synapses' part is read off their rules (`fwsim.rules.derive.symbols`), so that no rule is written a second time. A step
-has two such parts, between which the rates are sent through the projections:
+The synapses' part is read off their rules (`fwsim.rules.derive.symbols`), so that no rule is written a second time.
+A step has two such parts, between which the rates are sent through the projections:
 
 - `predict`, once the field is known: the fields at first order, the synapses up to second order (what they get ahead
   depends on nothing else), and what is sent then;
