@@ -105,8 +105,8 @@ class Config(Base):
 def run(config: Config, context: Context) -> xr.Dataset:
     """Train, test, record."""
     task = fw.tasks.AssociativeRetrieval(pairs=config.pairs, delay=config.delay)
-    torch.manual_seed(context.seed_of("weights"))
-    model = build(config, task)
+    with context.random_state("weights"):
+        model = build(config, task)
     training, validation, test = (
         task.sample(number, context.generator(name))
         for name, number in (

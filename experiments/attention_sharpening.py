@@ -121,10 +121,10 @@ def trained_network(
     """Train one network and record the inner loop of its query."""
     task = fw.tasks.AssociativeRetrieval(pairs=config.pairs)
     name = f"network {number}"  # the same sequences and first weights for every S
-    torch.manual_seed(context.seed_of(f"weights of {name}"))
     memory = fw.Hebbian(tau=config.tau, eta=config.eta)
-    net = fw.FastWeightNetwork(config.units, config.units, memory, inner_steps)
-    model = SequenceClassifier(net, task.tokens, task.classes, config.units)
+    with context.random_state(f"weights of {name}"):
+        net = fw.FastWeightNetwork(config.units, config.units, memory, inner_steps)
+        model = SequenceClassifier(net, task.tokens, task.classes, config.units)
     sequences = task.sample(config.training_sequences, context.generator(f"training of {name}"))
     validation = task.sample(2_000, context.generator(f"validation of {name}"))
     train_classifier(

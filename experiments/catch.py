@@ -116,11 +116,11 @@ def run(config: Config, context: Context) -> xr.Dataset:
 
 def build(config: Config, game: fw.tasks.Catch, context: Context) -> ActorCritic:
     """Make the agent."""
-    torch.manual_seed(context.seed_of("weights"))
     memory = fw.Hebbian(tau=list(config.tau), eta=list(config.eta))
-    return ActorCritic(
-        core(config.model, game.pixels, config.units, memory, config.inner_steps), game.actions
-    )
+    with context.random_state("weights"):
+        return ActorCritic(
+            core(config.model, game.pixels, config.units, memory, config.inner_steps), game.actions
+        )
 
 
 def learn(agent: ActorCritic, game: fw.tasks.Catch, config: Config, context: Context) -> xr.Dataset:

@@ -164,20 +164,20 @@ def run(config: Config, context: Context) -> xr.Dataset:
     layout = GlimpseLayout(
         training.images.shape[-1], 7, config.levels, config.store, config.clear, config.controls
     )
-    torch.manual_seed(context.seed_of("weights"))
-    model = build(config, layout, classes=int(training.target.max()) + 1)
-    history = train_classifier(
-        model,
-        training,
-        validation if config.validation_images else None,
-        Training(config.epochs, config.learning_rate, config.schedule, config.clip, config.weight_decay),
-        lambda epoch: context.generator(f"order {epoch}"),
-        batch=config.batch,
-        device=context.device,
-        checkpoints=context.checkpoints,
-        resume=context.resume,
-        progress=context.progress,
-    )
+    with context.random_state("weights"):  # of dropout too
+        model = build(config, layout, classes=int(training.target.max()) + 1)
+        history = train_classifier(
+            model,
+            training,
+            validation if config.validation_images else None,
+            Training(config.epochs, config.learning_rate, config.schedule, config.clip, config.weight_decay),
+            lambda epoch: context.generator(f"order {epoch}"),
+            batch=config.batch,
+            device=context.device,
+            checkpoints=context.checkpoints,
+            resume=context.resume,
+            progress=context.progress,
+        )
     recording = record(model, layout, test, config, context)
     recording["test_error"] = percent(error_rate(model, test, context.device), "test error")
     recording["parameters"] = described((), torch.tensor(parameter_count(model)), "trained parameters")

@@ -158,7 +158,7 @@ def network(config: Config, memory: Memory, context: Context, number: int) -> xr
     """Trials of all loads in one network, side by side, with the time course at the first load."""
     parts = []
     for load in (config.load, *config.other_loads):
-        random = np.random.default_rng(context.seed_of(f"patterns {number} {load}"))
+        random = context.numpy_generator(f"patterns {number} {load}")
         trials = drawn(config, load, random)
         drive = shown(config, trials)
         spikes = averages(
@@ -341,7 +341,7 @@ def averages(config: Config, rate: xr.DataArray) -> xr.Dataset:
 
 def raster(config: Config, context: Context) -> xr.Dataset:
     """Spikes of the first memory and network, one trial: a part of the latest pattern is cued."""
-    random = np.random.default_rng(context.seed_of(f"patterns 0 {config.load}"))
+    random = context.numpy_generator(f"patterns 0 {config.load}")
     trials = drawn(config, config.load, random)
     run = spiking.simulate(
         circuit(config, config.memories[0]),

@@ -76,10 +76,10 @@ class Config(Base):
 def run(config: Config, context: Context) -> xr.Dataset:
     """Train and test."""
     task = NestedBrackets(config.pairs, config.depth, config.symbols, config.opening)
-    torch.manual_seed(context.seed_of("weights"))
     memory = fw.Hebbian(tau=config.tau, eta=config.eta)
-    recurrent = core(config.model, config.embedding, config.units, memory, config.inner_steps)
-    model = SequenceClassifier(recurrent, task.tokens, task.classes, config.embedding)
+    with context.random_state("weights"):
+        recurrent = core(config.model, config.embedding, config.units, memory, config.inner_steps)
+        model = SequenceClassifier(recurrent, task.tokens, task.classes, config.embedding)
     validation = task.sample(1_000, context.generator("validation"))
     per_epoch = max(1, config.steps // EPOCHS)
 

@@ -20,7 +20,6 @@ from functools import partial
 from typing import Literal
 
 import numpy as np
-import torch
 import xarray as xr
 from pydantic import Field
 from torch import Tensor
@@ -94,8 +93,8 @@ class CircuitNetwork(fw.FastWeightNetwork):
 def run(config: Config, context: Context) -> xr.Dataset:
     """Train and test."""
     task = fw.tasks.AssociativeRetrieval(pairs=config.pairs)
-    torch.manual_seed(context.seed_of("weights"))
-    model = SequenceClassifier(network(config), task.tokens, task.classes, config.units)
+    with context.random_state("weights"):
+        model = SequenceClassifier(network(config), task.tokens, task.classes, config.units)
     training, validation, test = (
         task.sample(number, context.generator(name))
         for name, number in (

@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 import xarray as xr
 from pydantic import Field
 
@@ -212,7 +211,7 @@ def described(rule: fw.rules.PresynapticRule) -> dict[str, Any]:
 def details(fit: Fit) -> xr.Dataset:
     """Residuals, bootstrap and posterior of one fit to all protocols."""
     at, level = fit.problem.at, fit.level
-    draws = at.values(fit.posterior.sample(1000, torch.Generator().manual_seed(0)))
+    draws = at.values(fit.posterior.sample(1000))
     summary = fit.summary()
     columns = {
         "estimate": ("parameter", summary["value"].to_numpy(), about("estimate")),

@@ -64,8 +64,8 @@ class Config(Base):
 def run(config: Config, context: Context) -> xr.Dataset:
     """Train and test at every delay of the task."""
     tasks = [fw.tasks.AssociativeRetrieval(pairs=config.pairs, delay=delay) for delay in config.delays]
-    torch.manual_seed(context.seed_of("weights"))
-    model = network(config, max(task.tokens for task in tasks), tasks[0].classes)
+    with context.random_state("weights"):
+        model = network(config, max(task.tokens for task in tasks), tasks[0].classes)
     training = sampled(tasks, config.training_sequences // len(tasks), "training", context)
     validation = sampled(tasks, 1_000 // len(tasks), "validation", context)
 

@@ -1,12 +1,17 @@
 """From one seed, any integer of at least 0, to the random streams of torch, NumPy, Brian2 and scikit-learn.
 
 Brian2 and scikit-learn take 32 bits, and of more bits torch's generator on the CPU uses the last 32 only. So a seed
-below 2³² is handed on as it is, and a larger one folded by `numpy.random.SeedSequence`, for which all its bits count.
-NumPy's own generators take integers of any size.
+below 2³² is handed on as it is, and `numpy.random.SeedSequence`, for which all bits count, maps a larger one
+to 32 bits. NumPy's own generators take integers of any size.
+
+One seed gives many independent streams: `stream_seed` makes the seed of a stream from its name or number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +29,8 @@ def check_seed(seed: object) -> None:
     whole("seed", seed)
 
 
-def folded(seed: int) -> int:
-    """The seed below 2³², as Brian2 and scikit-learn take it.
+def seed_of_32_bits(seed: int) -> int:
+    """Seed below 2³² for generators that take no more bits, such as those of Brian2 and scikit-learn.
 
     Raises
     ------
@@ -36,6 +41,22 @@ def folded(seed: int) -> int:
     if int(seed) < 2**BITS:
         return int(seed)
     return int(np.random.SeedSequence(int(seed)).generate_state(1, np.uint32)[0])
+
+
+def stream_seed(seed: int, *stream: str | int) -> int:
+    """Seed of one of the streams of a seed, of 63 bits; streams of other names or numbers are independent of it.
+
+    Raises
+    ------
+    ConfigError
+        The seed is no integer of at least 0.
+    """
+    check_seed(seed)
+    key: list[int] = []
+    for each in stream:
+        key += _words(each) if isinstance(each, str) else [int(each)]
+    state = np.random.SeedSequence([int(seed), *key]).generate_state(1, np.uint64)
+    return int(state[0] >> np.uint64(1))  # 63 bits fit a signed integer
 
 
 def numpy_generator(seed: int, *stream: int) -> np.random.Generator:
@@ -50,8 +71,8 @@ def numpy_generator(seed: int, *stream: int) -> np.random.Generator:
     return np.random.default_rng([int(seed), *stream] if stream else int(seed))
 
 
-def torch_generator(seed: int, device: Any = "cpu") -> torch.Generator:
-    """Torch's generator of a seed.
+def torch_generator(seed: int, *stream: str | int, device: Any = "cpu") -> torch.Generator:
+    """Torch's generator of a seed, or of one of its streams.
 
     Raises
     ------
@@ -60,4 +81,26 @@ def torch_generator(seed: int, device: Any = "cpu") -> torch.Generator:
     """
     import torch
 
-    return torch.Generator(device=device).manual_seed(folded(seed))
+    own = stream_seed(seed, *stream) if stream else seed_of_32_bits(seed)
+    return torch.Generator(device=device).manual_seed(own)
+
+
+@contextmanager
+def torch_random_state(seed: int, device: Any = "cpu") -> Iterator[None]:
+    """Seed torch's global generators, of the CPU and of a GPU, and put them back afterwards.
+
+    For modules that have no argument for a generator: initial weights of layers, dropout.
+    """
+    import torch
+
+    gpu = torch.device(device).type == "cuda"
+    with torch.random.fork_rng(devices=[device] if gpu else []):
+        torch.default_generator.manual_seed(seed)
+        if gpu:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def _words(name: str) -> list[int]:
+    return np.frombuffer(sha256(name.encode()).digest(), dtype=np.uint32).tolist()

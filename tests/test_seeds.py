@@ -7,7 +7,7 @@ import xarray as xr
 
 import fwsim as fw
 from fwsim.fitting import synthetic_table
-from fwsim.seeds import folded, numpy_generator, torch_generator
+from fwsim.seeds import numpy_generator, seed_of_32_bits, stream_seed, torch_generator
 from fwsim.spiking import Circuit, Population
 from fwsim.study import Context
 
@@ -28,6 +28,8 @@ USES = {
     "synthetic": lambda seed: synthetic_table(RULE, {"a": [0.1, 0.2]}, sweeps=3, seed=seed).amplitude,
     "rates": lambda seed: fw.simulate(NOISY, steps=5, seed=seed, record="rate", progress=False).rate,
     "forward": lambda seed: NOISY(torch.zeros(1, 5, 2), seed=seed)[0].detach(),
+    "release": lambda seed: RANDOM.respond(TIMES, seed=seed),
+    "stream": lambda seed: torch.randn(4, generator=torch_generator(seed, "x", 1)),
     "context": lambda seed: torch.randn(4, generator=Context(".", seed).generator("x")),
 }
 LARGE = (2**32 + 1, 2**63 - 1, 2**64 + 1, np.int64(3))
@@ -50,7 +52,7 @@ def test_everything_else_is_refused_in_one_line(use, seed):
 
 
 def test_small_seeds_are_those_of_the_generators():
-    assert folded(2**32 - 1) == 2**32 - 1
+    assert seed_of_32_bits(2**32 - 1) == 2**32 - 1
     assert torch_generator(7).initial_seed() == 7
     assert numpy_generator(7).random() == np.random.default_rng(7).random()
     assert numpy_generator(7, 1).random() == np.random.default_rng([7, 1]).random()
@@ -75,3 +77,27 @@ def test_recordings_keep_them(tmp_path):
 def test_bits_of_a_stream():
     context = Context(".", 5)
     assert context.seed_of("noise", bits=31) == context.seed_of("noise") % 2**31
+
+
+def test_streams_of_a_seed():
+    assert Context(".", 5).seed_of("noise") == stream_seed(5, "noise")
+    assert len({stream_seed(5, *names) for names in ("a", "b", (0,), (1,), ("a", 1), ("b", 1))}) == 6
+
+
+def test_torch_is_seeded_for_a_while():
+    before = torch.get_rng_state()
+    with Context(".", 5).random_state("weights"):
+        inside = torch.rand(3)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(stream_seed(5, "weights"))
+    assert torch.equal(inside, torch.rand(3))
+    torch.set_rng_state(before)
+
+
+def test_sampled_steady_states_have_a_seed():
+    rule = fw.LinearNonlinear(a=1.0, tau_trace=0.01)
+    zero, again, other = (rule.steady_state(10.0, "poisson", seed=seed).release for seed in (0, 0, 1))
+    assert torch.equal(zero, again)
+    assert not torch.equal(zero, other)
+    with pytest.raises(fw.ConfigError, match="seed=-1"):
+        rule.steady_state(10.0, seed=-1)

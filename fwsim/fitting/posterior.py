@@ -12,6 +12,7 @@ from fwsim.fitting.checks import check_level
 from fwsim.fitting.coordinates import Axis, Coordinates
 from fwsim.fitting.optimise import Problem
 from fwsim.fitting.responses import Responses
+from fwsim.seeds import torch_generator
 
 FLAT = 1e-8  # curvature relative to the largest, below which a direction counts as free
 FREE_SD = 1e3  # its standard deviation in coordinates
@@ -56,9 +57,9 @@ class Posterior:
         sd = self.covariance.diagonal().sqrt()
         return natural(self.at, self._inside(self.mode - reach * sd), self._inside(self.mode + reach * sd))
 
-    def sample(self, count: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw coordinates `[draw, axis]`, cut at the bounds of the search."""
-        generator = generator or torch.Generator().manual_seed(0)
+    def sample(self, count: int, generator: torch.Generator | None = None, *, seed: int = 0) -> Tensor:
+        """Draw coordinates `[draw, axis]`, cut at the bounds of the search, from a generator or else from a seed."""
+        generator = generator or torch_generator(seed)
         values, vectors = torch.linalg.eigh(self.covariance)
         root = vectors * values.clamp(min=0).sqrt()
         normal = torch.randn(count, len(self.mode), generator=generator, dtype=torch.float64)

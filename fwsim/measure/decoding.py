@@ -13,7 +13,7 @@ from fwsim.errors import ConfigError, ShapeError, number, whole
 from fwsim.measure.recorded import described, plain, recorded, require_entries
 from fwsim.progress import track
 from fwsim.requirements import required
-from fwsim.seeds import check_seed, folded
+from fwsim.seeds import check_seed, seed_of_32_bits
 
 STABLE = 0.5
 """A code is stable if decoders from other times keep at least this part of what the present one gains over chance."""
@@ -126,7 +126,9 @@ def _cross_temporal(
 
     trials, times, units = states.shape
     right = np.zeros((times, times))
-    split = list(StratifiedKFold(folds, shuffle=True, random_state=folded(seed)).split(labels, labels))
+    split = list(
+        StratifiedKFold(folds, shuffle=True, random_state=seed_of_32_bits(seed)).split(labels, labels)
+    )
     with track("decoding", times * folds) as advance:
         for train, test in split:
             unseen = states[test].reshape(-1, units)

@@ -30,8 +30,10 @@ class Derived:
     @overload
     def respond(self: AssociativeRule, pre: Tensor, post: Tensor) -> Tensor: ...  # type: ignore[misc]
     @overload
-    def steady_state(self: PresynapticRule, rate: Any, train: str = "regular") -> SteadyState: ...  # type: ignore[misc]
+    def steady_state(  # type: ignore[misc]
+        self: PresynapticRule, rate: Any, train: str = "regular", *, seed: int = 0
+    ) -> SteadyState: ...
     @overload
     def steady_state(  # type: ignore[misc]
-        self: AssociativeRule, pre: Any, post: Any, train: str = "regular", *, lag: Any = 0.0
+        self: AssociativeRule, pre: Any, post: Any, train: str = "regular", *, lag: Any = 0.0, seed: int = 0
     ) -> SteadyState: ...

@@ -9,6 +9,7 @@ import torch
 
 from fwsim.errors import ConfigError, number, whole
 from fwsim.rules.rule import PresynapticRule, Values
+from fwsim.seeds import torch_generator
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,7 +59,7 @@ class StochasticRelease(PresynapticRule):
         """As the rule, whose release is the mean here: rates and steady states are those of the mean."""
         return self.rule.on_pre(state)
 
-    def respond(self, times: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
+    def respond(self, times: Tensor, *, generator: torch.Generator | None = None, seed: int = 0) -> Tensor:
         """One random response to each spike.
 
         Parameters
@@ -66,8 +67,9 @@ class StochasticRelease(PresynapticRule):
         times
             As for every rule.
         generator
-            Where randomness comes from; `None`: a new one with seed 0, so that equal calls give equal
-            results.
+            Source of randomness; `None`: a new one of `seed`, so that equal calls give equal results.
+        seed
+            Any integer of at least 0.
 
         Raises
         ------
@@ -75,8 +77,7 @@ class StochasticRelease(PresynapticRule):
             The rule's release leaves [0, 1], so that it is no probability.
         """
         probability = self.rule.respond(times)
-        if generator is None:
-            generator = torch.Generator(device=times.device).manual_seed(0)
+        generator = generator or torch_generator(seed, device=times.device)
         return sample_release(probability, self.sites, self.cv, generator)
 
 

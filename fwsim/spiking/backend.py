@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fwsim.requirements import required
-from fwsim.seeds import folded
+from fwsim.seeds import seed_of_32_bits
 from fwsim.spiking.random_state import kept_random_state
 
 PREFERENCES = {
@@ -45,7 +45,7 @@ def prepared(seed: int, *, short: bool = False) -> Iterator[ModuleType]:
     only delay; else Cython, or numpy where nothing can be compiled, with one warning. The device is the one that runs
     in this process. Device, preferences and random state are put back afterwards.
     """
-    seed = folded(seed)
+    seed = seed_of_32_bits(seed)
     module = brian2()
     gc.collect()  # the objects of an earlier network refer to each other, and may fill gigabytes
     with ExitStack() as stack:

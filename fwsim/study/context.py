@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from fwsim.engine import checks
 from fwsim.errors import whole
 from fwsim.paths import local_path
 from fwsim.progress import Advance, track
-from fwsim.seeds import check_seed
+from fwsim.seeds import check_seed, numpy_generator, stream_seed, torch_generator, torch_random_state
 from fwsim.study.writing import make_folder, write_file
 from fwsim.training.processes import processes
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 
@@ -70,13 +69,22 @@ class Context:
         With fewer `bits`, the last ones of it, for programs that take no larger seeds.
         """
         whole("bits", bits, least=1)
-        key = np.frombuffer(sha256(name.encode()).digest(), dtype=np.uint32)
-        state = np.random.SeedSequence([int(self.seed), *key.tolist()]).generate_state(1, np.uint64)
-        return int(state[0] >> np.uint64(1)) % 2**bits  # 63 bits fit a signed integer
+        return stream_seed(self.seed, name) % 2**bits
 
     def generator(self, name: str) -> torch.Generator:
         """Random stream `name`, on the CPU so that every device sees the same numbers."""
-        return torch.Generator().manual_seed(self.seed_of(name))
+        return torch_generator(self.seed, name)
+
+    def numpy_generator(self, name: str) -> np.random.Generator:
+        """Random stream `name` as a generator of NumPy."""
+        return numpy_generator(self.seed_of(name))
+
+    def random_state(self, name: str) -> AbstractContextManager[None]:
+        """Let torch's global generators be the stream `name` inside a `with`, and put them back afterwards.
+
+        For modules that have no argument for a generator: initial weights of layers, dropout.
+        """
+        return torch_random_state(self.seed_of(name), self.device)
 
     def progress(self, title: str, total: int) -> AbstractContextManager[Advance]:
         """Bar for `total` steps; yields the function that advances it."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from fwsim.engine.transforms import outside_transforms
+from fwsim.seeds import torch_generator
 
 CHUNK = 64  # steps drawn at once
 
@@ -26,6 +26,4 @@ def standard_normal(seed: int, start: int, stop: int, shape: tuple[int, ...], li
 
 
 def _chunk(seed: int, index: int, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    state = np.random.SeedSequence([int(seed), index]).generate_state(1, np.uint64)[0]
-    generator = torch.Generator().manual_seed(int(state >> np.uint64(1)))
-    return torch.randn(CHUNK, *shape, generator=generator, dtype=dtype)
+    return torch.randn(CHUNK, *shape, generator=torch_generator(seed, index), dtype=dtype)

@@ -11,6 +11,7 @@ from fwsim.progress import track
 from fwsim.rules.derive.propagate import relaxation_rates, transition
 from fwsim.rules.derive.respond import run_events
 from fwsim.rules.rule import SpikeRule
+from fwsim.seeds import torch_generator
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,7 +23,7 @@ RELAXED = 5.0  # longest time constants before averaging begins
 
 
 def sample_poisson(
-    rule: SpikeRule, pre: Tensor, post: Tensor, start: dict[str, Tensor]
+    rule: SpikeRule, pre: Tensor, post: Tensor, start: dict[str, Tensor], *, seed: int = 0
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Mean release, its standard error over 400 independent trains, and mean state.
 
@@ -34,8 +35,10 @@ def sample_poisson(
         Rates in Hz, of the shape of the result.
     start
         State to begin with, near the mean: that of the mean field.
+    seed
+        Of the trains.
     """
-    generator = torch.Generator().manual_seed(0)
+    generator = torch_generator(seed)
     total = pre + post
     slowest = torch.stack([rate.min() for rate in relaxation_rates(rule).values()]).min()
     warm_up = math.ceil(RELAXED * float(total.max() / slowest) / CHUNK)

@@ -17,6 +17,7 @@ from fwsim.rules.derive.symbols import structure
 from fwsim.rules.derived import derives
 from fwsim.rules.parameters import as_tensors, batch_shape, own
 from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
+from fwsim.seeds import check_seed
 from fwsim.units import WORDS, si
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class SteadyState:
 
 
 @derives(PresynapticRule, name="steady_state")
-def steady_release(rule: PresynapticRule, rate: Any, train: str = "regular") -> SteadyState:
+def steady_release(rule: PresynapticRule, rate: Any, train: str = "regular", *, seed: int = 0) -> SteadyState:
     """Release and state after a long train.
 
     Parameters
@@ -65,18 +66,20 @@ def steady_release(rule: PresynapticRule, rate: Any, train: str = "regular") -> 
     train
         `"regular"`: fixed point of the exact map from spike to spike. `"poisson"`: exact where the
         moments close, else sampled, with its error. `"mean_field"`: fixed point of the rate dynamics.
+    seed
+        Of trains that are sampled.
 
     Raises
     ------
     ConfigError
         Unknown train, negative rate, or a rule that has no steady state.
     """
-    return _settled(rule, rate, 0.0, train, 0.0)
+    return _settled(rule, rate, 0.0, train, 0.0, seed)
 
 
 @derives(AssociativeRule, name="steady_state")
 def steady_weight(
-    rule: AssociativeRule, pre: Any, post: Any, train: str = "regular", *, lag: Any = 0.0
+    rule: AssociativeRule, pre: Any, post: Any, train: str = "regular", *, lag: Any = 0.0, seed: int = 0
 ) -> SteadyState:
     """Weight and state after long trains.
 
@@ -88,11 +91,14 @@ def steady_weight(
         As for presynaptic rules. `"regular"` needs equal rates.
     lag
         Of a regular postsynaptic train behind the presynaptic one, in s, below one period.
+    seed
+        Of trains that are sampled.
     """
-    return _settled(rule, pre, post, train, lag)
+    return _settled(rule, pre, post, train, lag, seed)
 
 
-def _settled(rule: SpikeRule, pre: Any, post: Any, train: str, lag: Any) -> SteadyState:
+def _settled(rule: SpikeRule, pre: Any, post: Any, train: str, lag: Any, seed: int) -> SteadyState:
+    check_seed(seed)
     choice("train", train, TRAINS)
     pre, post = _rate("pre", pre), _rate("post", post)
     tensors = as_tensors(rule)
@@ -116,7 +122,7 @@ def _settled(rule: SpikeRule, pre: Any, post: Any, train: str, lag: Any) -> Stea
             break
         if bool((exact[1] <= ACCEPTED_TRUNCATION * exact[0].abs()).all()):
             return SteadyState(*exact)
-    return SteadyState(*sample_poisson(tensors, pre, post, mean_field.state))
+    return SteadyState(*sample_poisson(tensors, pre, post, mean_field.state, seed=seed))
 
 
 def _rate(name: str, value: Any) -> Tensor:
