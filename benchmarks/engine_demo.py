@@ -17,7 +17,7 @@ from fwsim.models import SequenceClassifier, core
 from fwsim.training import Training, train_classifier
 
 SEQUENCES, BATCH = 5_120, 128
-KERNELS = ("numba", "reference")
+KERNELS = ("native", "reference")
 
 
 def main() -> None:

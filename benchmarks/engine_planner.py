@@ -4,8 +4,8 @@
 
 Times every form and chunk over a grid of sizes, forward and training together, on one thread; fits the times of the
 planner's operations to them (non-negative least squares of relative errors: the numbers to put into
-`fwsim.engine.kernels.numba_cost`, for the kernels of one entry and of a vector of entries); and compares, on the
-benchmark's shapes, what the planner picks with the best.
+`fwsim.engine.native.cost`, for the layout of units and that of batch elements); and compares, on the benchmark's
+shapes, what the planner picks with the best.
 """
 
 from __future__ import annotations
@@ -24,14 +24,16 @@ import fwsim as fw
 from engine.report import arguments, publish
 from engine.rounds import alternate
 from engine.shapes import SHAPES, Shape
-from fwsim.engine.kernels import numba_run
-from fwsim.engine.kernels.codes import VECTOR_BYTES
-from fwsim.engine.kernels.numba_cost import CHUNKS, LANE_NANOSECONDS, NANOSECONDS, in_lanes, operations
+from fwsim.engine.native import run as native
+from fwsim.engine.native.cost import BATCH_NANOSECONDS, CHUNKS, NANOSECONDS, in_batch_layout, operations
+from fwsim.engine.native.sequence import lanes
 from fwsim.engine.planner import Plan
 
-Candidate = int | str | None  # a chunk, none for the attention form, or that form in lanes
-CANDIDATES: tuple[Candidate, ...] = ("lanes", None, 1, *CHUNKS)
-LANES = VECTOR_BYTES // 4
+Candidate = (
+    int | str | None
+)  # a chunk, none for the attention form, or that form in the layout of batch elements
+CANDIDATES: tuple[Candidate, ...] = ("batch", None, 1, *CHUNKS)
+LANES = lanes(4)
 GRID = [
     Shape(batch, time, units, inner_steps)
     for (batch, time), units, inner_steps in itertools.product(
@@ -45,8 +47,8 @@ def main() -> None:
     torch.set_num_threads(1)
     grid = GRID[::6] if options.quick else GRID
     fits = {
-        "one entry": fitted(grid, (None, 1, *CHUNKS), NANOSECONDS),
-        "lanes": fitted([shape for shape in grid if shape.batch >= LANES], ("lanes",), LANE_NANOSECONDS),
+        "units": fitted(grid, (None, 1, *CHUNKS), NANOSECONDS),
+        "batch": fitted([shape for shape in grid if shape.batch >= LANES], ("batch",), BATCH_NANOSECONDS),
     }
     rows = [
         compared(shape, timescales, 1 if options.quick else 5) for shape in SHAPES for timescales in (1, 3)
@@ -69,8 +71,8 @@ def fitted(
     for shape, timescales, candidate in itertools.product(grid, (1, 3), candidates):
         if candidate is None and shape.time > 200:
             continue
-        vectors = shape.batch / (LANES if candidate == "lanes" else 1)
-        found = counted(shape, timescales, None if candidate == "lanes" else candidate)
+        vectors = shape.batch / (LANES if candidate == "batch" else 1)
+        found = counted(shape, timescales, None if candidate == "batch" else candidate)
         counts.append([found[name] for name in wanted])
         times.append(1e9 * measured(shape, timescales, candidate) / vectors)
         runs.append(1 / vectors)
@@ -105,8 +107,8 @@ def measured(shape: Shape, timescales: int, candidate: Candidate, repeats: int =
 
 def trained(net: fw.FastWeightNetwork, x: torch.Tensor, candidate: Candidate) -> None:
     """Forward and backward."""
-    with mock.patch.object(numba_run, "in_lanes", return_value=candidate == "lanes"):
-        plan = Plan("", "numba", None if candidate == "lanes" else candidate, "")
+    with mock.patch.object(native, "in_batch_layout", return_value=candidate == "batch"):
+        plan = Plan("", "native", None if candidate == "batch" else candidate, "")
         hidden = net.run(x, plan=plan)[0].hidden
     torch.autograd.grad(hidden, net.W, hidden.detach())
 
@@ -120,9 +122,11 @@ def compared(shape: Shape, timescales: int, seconds: float) -> dict:
     """What the planner picks for a shape, and the best, in alternating rounds."""
     net, x = network(shape, timescales), shape.inputs()
     plan = net.plan(shape.batch, shape.time)
-    lanes = plan.chunk is None and in_lanes(shape.batch, shape.time, shape.units, shape.inner_steps, 0, 4)
-    picked: Candidate = "lanes" if lanes else plan.chunk
-    others = [each for each in CANDIDATES if each not in (None, "lanes") or shape.time <= 1000]
+    batch = plan.chunk is None and in_batch_layout(
+        shape.batch, shape.time, shape.units, shape.inner_steps, 0, 4
+    )
+    picked: Candidate = "batch" if batch else plan.chunk
+    others = [each for each in CANDIDATES if each not in (None, "batch") or shape.time <= 1000]
     works = {each: partial(trained, net, x, each) for each in dict.fromkeys([picked, *others])}
     timings = alternate(works, seconds)
     best = min(timings, key=lambda each: timings[each].ratio)

@@ -17,7 +17,7 @@ import torch
 
 from engine.report import arguments, publish
 from engine.shapes import SHAPES, TANH, Shape
-from fwsim.engine.kernels.numba_cost import operations
+from fwsim.engine.native.cost import operations
 from fwsim.engine.planner import Plan
 
 

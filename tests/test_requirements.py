@@ -14,6 +14,7 @@ TIMES = "__import__('torch').tensor([[0.1, 0.2]])"
 SPIKES = "('spike_time', 'spike_unit', 'spike_trial')"
 RUN = f"xarray.Dataset({{name: ('spike', [0]) for name in {SPIKES}}}, attrs={{'duration': 1.0}})"
 HIDDEN = "xarray.DataArray(numpy.random.randn(20, 3, 4), dims=('trial', 'time', 'unit'))"
+RATE_NETWORK = "fw.RateNetwork([fw.Projection(__import__('torch').ones(2, 2))], tau=1.0, gain=fw.tanh)"
 CALLS = {
     "brian2": (
         f"fw.spiking.respond(fw.TsodyksMarkram(), {TIMES}, dt=0.1)",
@@ -26,7 +27,7 @@ CALLS = {
     "h5netcdf": (f"__import__('fwsim.recording').recording.write_netcdf({RUN}, 'run.nc')",),
     "gymnasium": ("__import__('fwsim.tasks.environments')",),
     "dask_jobqueue": ("fw.study.sweep('forgetting', {'tau': [2.0, 3.0]}, scheduler='slurm', workers=1)",),
-    "numba": ("fw.FastWeightNetwork(1, 2, fw.Hebbian(tau=2.0, eta=0.1), kernel='numba').plan(2, 2)",),
+    "numba": (f"{RATE_NETWORK[:-1]}, kernel='numba').plan()",),
 }
 REASONS = {
     "ImportError('libfoo.so\\n is missing')": "cannot be imported (ImportError: libfoo.so is missing)",
@@ -54,7 +55,7 @@ def test_a_failing_import_is_one_line_with_the_remedy(module, tmp_path):
 
 def test_what_can_be_done_without_is_done_without_and_said(tmp_path):
     (tmp_path / "numba.py").write_text("raise RuntimeError('needs another numpy')")
-    code = "print(fw.FastWeightNetwork(1, 2, fw.Hebbian(tau=2.0, eta=0.1)).plan(2, 2).kernel)"
+    code = f"print({RATE_NETWORK}.plan().kernel)"
     done = tried(code, tmp_path)
     assert done.stdout == "reference\n"
     assert done.stderr.count("numba cannot be imported (RuntimeError: needs another numpy)") == 1
@@ -88,6 +89,8 @@ def test_metadata_that_a_build_leaves_in_the_clone_do_not_hide_the_installed_one
     for folder, name in ((left, "PKG-INFO"), (installed, "METADATA")):
         folder.mkdir(parents=True)
         (folder / name).write_text("Metadata-Version: 2.1\nName: fwsim\nVersion: 1.0\n")
-    (installed / "direct_url.json").write_text('{"dir_info": {"editable": true}, "url": "file:///a%20b/clone"}')
+    (installed / "direct_url.json").write_text(
+        '{"dir_info": {"editable": true}, "url": "file:///a%20b/clone"}'
+    )
     monkeypatch.setattr(sys, "path", [str(left.parent), str(installed.parent)])
     assert package("mcmc") == "-e '/a b/clone[mcmc]'"

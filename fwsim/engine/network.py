@@ -64,7 +64,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         `"dense"` keeps A as a matrix, `"attention"` keeps the past states, `"hybrid"` folds past states into
         the matrix in chunks; `"auto"` lets the planner choose.
     kernel
-        `"reference"` (plain torch, the truth), `"numba"` (compiled for the CPU), `"triton"` (for a GPU) or `"auto"`.
+        `"reference"` (plain torch), `"native"` (compiled for the CPU), `"triton"` (for a GPU) or `"auto"`.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Which form of the memory, and which kernel, a run uses: what `numba_cost` or `triton_cost` expects to be fastest."""
+"""Choose form and kernel of a run: what `native.cost` or `triton_cost` expects to be fastest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from functools import lru_cache, partial
 
 import torch
 
-from fwsim.engine.kernels import numba_cost, triton_cost
+from fwsim.engine.kernels import triton_cost
+from fwsim.engine.native import cost as native_cost
+from fwsim.engine.native import library
 from fwsim.engine.transforms import transformed
 from fwsim.errors import ConfigError, choice
 from fwsim.requirements import obstacle
@@ -17,14 +19,14 @@ from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.memory_rule import MemoryRule
 
 FORMS = ("auto", "dense", "attention", "hybrid")
-KERNELS = ("auto", "reference", "numba", "triton")
+KERNELS = ("auto", "reference", "native", "triton")
 
 RUNS = {
-    "numba": "Hebbian memory in float32 or float64 on the CPU",
+    "native": "Hebbian memory in float32 or float64 on the CPU",
     "triton": "Hebbian memory in float32, float64 or bfloat16 on a CUDA device",
 }
 DTYPES = {
-    "numba": (torch.float32, torch.float64),
+    "native": (torch.float32, torch.float64),
     "triton": (torch.float32, torch.float64, torch.bfloat16),
 }
 
@@ -116,8 +118,8 @@ def _choose(
     """Take the candidate with the lowest cost."""
     estimates: dict[str, Callable[..., float]] = {
         "triton": triton_cost.cost,
-        "numba": partial(numba_cost.cost, batch=batch, itemsize=itemsize),
-        "reference": numba_cost.cost,
+        "native": partial(native_cost.cost, batch=batch, itemsize=itemsize),
+        "reference": native_cost.cost,
     }
     costs = {
         (name, chunk): estimates[kernel](
@@ -126,7 +128,7 @@ def _choose(
         for name, chunk in _candidates(kernel, units)
         if form in ("auto", name)
     }
-    if form == "auto" and past > 2 * max(numba_cost.CHUNKS) + units:
+    if form == "auto" and past > 2 * max(native_cost.CHUNKS) + units:
         # one step after the other, attention would never fold, and slow down for ever
         costs.pop(("attention", None))
     name, chunk = min(costs, key=lambda candidate: costs[candidate])
@@ -136,7 +138,7 @@ def _choose(
     for (candidate, _), nanoseconds in costs.items():
         best[candidate] = min(nanoseconds, best.get(candidate, float("inf")))
     times = ", ".join(f"{candidate} {value / 1e3:.3g} µs" for candidate, value in best.items())
-    return Plan(name, kernel, chunk, f"estimated for a batch entry: {times}")
+    return Plan(name, kernel, chunk, f"estimated for a batch element: {times}")
 
 
 def home(kernel: str) -> str:
@@ -147,7 +149,7 @@ def home(kernel: str) -> str:
 def _kernel(rule: MemoryRule | None, kernel: str, dtype: torch.dtype, device: str) -> str:
     """Choose the kernel, or check the one that was asked for."""
     if kernel == "auto":
-        fastest = "triton" if device == "cuda" else "numba"
+        fastest = "triton" if device == "cuda" else "native"
         return "reference" if _obstacle(fastest, rule, dtype, device) else fastest
     obstacle = _obstacle(kernel, rule, dtype, device) if kernel in RUNS else None
     if obstacle:
@@ -167,6 +169,9 @@ def _obstacle(kernel: str, rule: MemoryRule | None, dtype: torch.dtype, device: 
         return "under torch.func or forward-mode differentiation"
     if device != home(kernel) and not (kernel == "triton" and _interpreted()):
         return f"the device {device!r}"
+    if kernel == "native":
+        missing = library.obstacle()
+        return missing and f"without the native engine, which {missing} ({library.remedy()})"
     missing = obstacle(kernel)
     return missing and f"without {kernel}, which {missing}"
 
@@ -178,5 +183,5 @@ def _interpreted() -> bool:
 
 def _candidates(kernel: str, units: int) -> list[tuple[str, int | None]]:
     """Forms and chunks to choose from; plain torch wants long chunks, since each step costs it the same."""
-    chunks = {"numba": numba_cost.CHUNKS, "triton": triton_cost.CHUNKS}.get(kernel, (max(2, units),))
+    chunks = {"native": native_cost.CHUNKS, "triton": triton_cost.CHUNKS}.get(kernel, (max(2, units),))
     return [("attention", None), ("dense", 1), *(("hybrid", chunk) for chunk in chunks)]

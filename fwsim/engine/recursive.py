@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fwsim.engine import checks
 from fwsim.engine.cell import Read
+from fwsim.engine.drive import Drive
+from fwsim.engine.native import library
 from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.transforms import transformed
 from fwsim.errors import ConfigError, choice
@@ -28,7 +29,7 @@ class RecursiveNetwork(nn.Module):
         h_0 = f(z),   h_{s+1} = f(LN[z + A h_s]),   A h = Σ_τ κ(age of τ) h(τ) [h(τ)ᵀ h]   over the stored states τ
 
     A state ages with every step, stored or not. The memory is kept in its attention form, since few states are stored.
-    On a CPU, in single and double precision, a compiled kernel runs the sequence and takes its gradient back.
+    On a CPU, in single and double precision, the compiled engine runs the sequence and its backward pass.
 
     Source: Ba et al. 2016, section 4.2 ("update fast weights and wipe out hidden state").
 
@@ -47,7 +48,7 @@ class RecursiveNetwork(nn.Module):
     dt
         Seconds a step.
     kernel
-        `"reference"` (plain torch, the truth, which can be differentiated twice) or `"auto"` (compiled where possible).
+        `"reference"` (plain torch, which can be differentiated twice) or `"auto"` (compiled where possible).
 
     Examples
     --------
@@ -108,13 +109,19 @@ class RecursiveNetwork(nn.Module):
         if x.shape[1] != len(self.stored):
             raise ConfigError(f"x has {x.shape[1]} steps, the network {len(self.stored)}; give as many")
         fits = x.device.type == "cpu" and x.dtype == self._sets()[0].W.dtype in COMPILED
-        compiled = fits and self.kernel == "auto" and not transformed()
-        hidden = (self._compiled if compiled else self._plain)(x, blocked).transpose(0, 1)
+        compiled = (
+            fits
+            and x.numel() > 0
+            and self.kernel == "auto"
+            and not transformed()
+            and library.obstacle() is None
+        )
+        hidden = (self._compiled if compiled else self._plain)(x, blocked)
         return hidden, hidden[:, [step for step, stored in enumerate(self.stored) if stored]]
 
     def _plain(self, x: Tensor, blocked: Container[int]) -> Tensor:
-        """Hidden states `[time, batch, unit]`, in plain torch."""
-        drives = self._drives(x, nn.functional.linear)
+        """Hidden states `[batch, time, unit]`, in plain torch."""
+        drives = self._drives(x)
         cells = [network.cell() for network in self._sets()]
         weights = self._weights(drives[0])
         memory = drives[0].new_zeros(len(drives[0]), 0, self.units)
@@ -130,27 +137,23 @@ class RecursiveNetwork(nn.Module):
                 memory = torch.cat([memory, hidden[:, None]], dim=1)
             if self.cleared[step]:
                 hidden = None
-        return torch.stack(states)
+        return torch.stack(states, dim=1)
 
     def _compiled(self, x: Tensor, blocked: Container[int]) -> Tensor:
-        """Hidden states `[time, batch, unit]`, by the kernel."""
-        from fwsim.engine.kernels.numba_weights import project
-        from fwsim.engine.schedule import ScheduledRun, Step
+        """Hidden states `[batch, time, unit]`, by the engine."""
+        from fwsim.engine.native.run import run_schedule
+        from fwsim.engine.native.sequence import Schedule
 
-        drives = self._drives(x, project)
-        networks = self._sets()
-        stored = np.flatnonzero(self.stored)
-        steps = [
-            Step(
-                kind,
-                step > 0 and not self.cleared[step - 1],
-                stored[:0] if step in blocked else stored[stored < step],
-                kappa.numpy(),
-            )
-            for step, (kind, kappa) in enumerate(zip(self.weights, self._weights(drives[0]), strict=True))
-        ]
-        parameters = (torch.stack([getattr(net, name) for net in networks]) for name in ("W", "gain", "bias"))
-        return ScheduledRun.apply(steps, networks[0].inner_steps, torch.stack(drives), *parameters)
+        written, steps = 0, []
+        for step, stores in enumerate(self.stored):
+            readable = 0 if step in blocked else written
+            continues = step > 0 and not self.cleared[step - 1]
+            steps.append((written if stores else -1, readable, continues, self.weights[step]))
+            written += stores
+        schedule = Schedule(*torch.tensor(steps, dtype=torch.int32, device="cpu").T.contiguous())
+        sets = self._sets()
+        drives = [Drive(x, network.C, network.b) for network in sets]
+        return run_schedule([network.cell() for network in sets], drives, self._kernel(x).flip(0), schedule)
 
     def attention(self, hidden: Tensor) -> Tensor:
         """Attention κ h(τ)·h(t) of each state to those stored before, 0 elsewhere.
@@ -193,16 +196,16 @@ class RecursiveNetwork(nn.Module):
         flat = torch.cat([kernel[each] for each in ages]).to(like, non_blocking=True)
         return flat.split([len(each) for each in ages])
 
-    def _drives(self, x: Tensor, project: Callable[[Tensor, Tensor, Tensor], Tensor]) -> list[Tensor]:
-        """Input of every step, C x + b with its own weights by `project`: `[time]` of `[batch, unit]`."""
+    def _drives(self, x: Tensor) -> list[Tensor]:
+        """Input of every step, C x + b with its own weights: `[time]` of `[batch, unit]`."""
         drives: dict[int, Tensor] = {}
         each = x.unbind(
             1
-        )  # on the way back one stack, where x[:, step] would fill a tensor like x for every step
+        )  # one stack in the backward pass, where x[:, step] would fill a tensor like x a step
         for kind, network in enumerate(self._sets()):
             steps = [step for step, other in enumerate(self.weights) if other == kind]
             inputs = torch.stack([each[step] for step in steps], dim=1)
-            part = project(inputs, network.C, network.b)
+            part = nn.functional.linear(inputs, network.C, network.b)
             drives.update(zip(steps, part.unbind(1), strict=True))
         return [drives[step] for step in range(len(self.weights))]
 

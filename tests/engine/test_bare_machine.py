@@ -26,7 +26,7 @@ task = AssociativeRetrieval(pairs=2)
 drawn = task.sample(4, torch.Generator().manual_seed(0))
 x = torch.nn.functional.one_hot(drawn.tokens, task.tokens).float()
 net = FastWeightNetwork(task.tokens, 8, fw.Hebbian(tau=20.0, eta=0.5), learn=("tau", "eta"))
-assert net.plan(4, 7).kernel == "reference"
+assert net.plan(4, 7).kernel in ("native", "reference")
 hidden, state = net(x)
 hidden.square().sum().backward()
 assert all(p.grad.isfinite().all() for p in (net.W, net.C, net.log_tau, net.log_eta))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import fwsim as fw
-from fwsim.engine.kernels.numba_cost import operations
+from fwsim.engine.native.cost import operations
 from fwsim.engine.planner import plan
 
 HEBBIAN = fw.Hebbian(tau=20.0, eta=0.5)
@@ -66,9 +66,9 @@ def test_what_is_asked_for_is_done():
 @pytest.mark.parametrize(
     ("changes", "kernel"),
     [
-        ({}, "numba"),
-        ({"rule": None}, "numba"),
-        ({"dtype": torch.float64}, "numba"),
+        ({}, "native"),
+        ({"rule": None}, "native"),
+        ({"dtype": torch.float64}, "native"),
         ({"dtype": torch.bfloat16}, "reference"),
         ({"device": "cuda"}, "triton"),
         ({"device": "cuda", "dtype": torch.bfloat16}, "triton"),
@@ -83,12 +83,14 @@ def test_refusals_say_the_remedy(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(fw.ConfigError, match=r"kernel='triton' cannot run the device 'cpu'.*kernel='auto'"):
         planned(kernel="triton")
-    with pytest.raises(fw.ConfigError, match=r"kernel='numba' cannot run the device 'cuda'.*kernel='auto'"):
-        planned(kernel="numba", device="cuda")
+    with pytest.raises(fw.ConfigError, match=r"kernel='native' cannot run the device 'cuda'.*kernel='auto'"):
+        planned(kernel="native", device="cuda")
     with pytest.raises(fw.ConfigError, match=r"form='fast' is unknown"):
         planned(form="fast")
     with pytest.raises(fw.ConfigError, match=r"kernel='jax' is unknown"):
         planned(kernel="jax")
+    with pytest.raises(fw.ConfigError, match=r"kernel='numba' is unknown; .*'native'"):
+        planned(kernel="numba")
 
 
 def test_a_plan_explains_itself():

@@ -5,6 +5,7 @@ import torch
 
 import fwsim as fw
 from fwsim.engine import recursive as recursive_module
+from fwsim.engine.native import run as native
 from fwsim.engine.recursive import RecursiveNetwork
 
 TIME, INPUTS, UNITS = 9, 5, 8
@@ -94,11 +95,13 @@ SCHEDULES = {
 }
 
 
+@pytest.mark.parametrize("layout", ["units", "batch"])
 @pytest.mark.parametrize("inner_steps", [1, 3])
 @pytest.mark.parametrize("blocked", [(), (5, 7)])
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_the_kernel_is_plain_torch(schedule, blocked, inner_steps):
+def test_the_kernel_is_plain_torch(schedule, blocked, inner_steps, layout, monkeypatch):
     """States, what was stored, and gradients of both, with respect to input and weights."""
+    monkeypatch.setattr(native, "in_batch_layout", lambda *sizes: layout == "batch")
     net = recursive(*SCHEDULES[schedule], [step % 3 // 2 for step in range(TIME)], inner_steps=inner_steps)
     with torch.no_grad():
         for parameter in net.parameters():
@@ -112,7 +115,7 @@ def test_the_kernel_is_plain_torch(schedule, blocked, inner_steps):
         loss = (hidden * torch.linspace(-1, 1, hidden.numel()).view_as(hidden)).sum() + stored.pow(3).sum()
         parts = torch.autograd.grad(loss, [x, *net.parameters()])
         results.append([hidden, stored, *parts])
-    assert "ScheduledRun" in graph(net(x, blocked)[0])
+    assert "SequenceFunction" in graph(net(x, blocked)[0])
     for given, wanted in zip(*results, strict=True):
         torch.testing.assert_close(given, wanted, rtol=1e-9, atol=1e-11)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import fwsim as fw
-from fwsim.engine.kernels import numba_run, numba_threads
+from fwsim.engine.native import run as native
 from fwsim.engine.products import matmul
 from fwsim.engine.recursive import RecursiveNetwork
 from tests.engine.comparison import network
@@ -55,14 +55,14 @@ def outcome(net, x, state=None):
 
 
 @pytest.mark.parametrize("inputs", [3, 20])
-@pytest.mark.parametrize("form", ["attention in lanes", "attention", "hybrid", "dense", "none"])
+@pytest.mark.parametrize("form", ["attention, batch", "attention", "hybrid", "dense", "none"])
 @pytest.mark.parametrize("dtype", PRECISIONS)
 @pytest.mark.parametrize(("batch", "time", "units"), SHAPES)
 def test_networks(batch, time, units, dtype, form, inputs, monkeypatch):
-    monkeypatch.setattr(numba_run, "in_lanes", lambda *sizes: form.endswith("lanes"))
+    monkeypatch.setattr(native, "in_batch_layout", lambda *sizes: form.endswith("batch"))
     torch.manual_seed(6)
-    memory = {} if form == "none" else {"form": form.split()[0], "learn": ("tau", "eta")}
-    net = network(units, 2 if memory else 0, 2, inputs=inputs, kernel="numba", dtype=dtype, **memory)
+    memory = {} if form == "none" else {"form": form.split(",")[0], "learn": ("tau", "eta")}
+    net = network(units, 2 if memory else 0, 2, inputs=inputs, kernel="native", dtype=dtype, **memory)
     x = torch.randn(batch, time, inputs, dtype=dtype, requires_grad=True)
     assert_same_bits(lambda: outcome(net, x))
 
@@ -71,17 +71,9 @@ def test_networks(batch, time, units, dtype, form, inputs, monkeypatch):
 @pytest.mark.parametrize("dtype", PRECISIONS)
 def test_a_run_that_goes_on_from_a_memory(dtype, form):
     torch.manual_seed(7)
-    net = network(64, 2, 1, inputs=20, form=form, kernel="numba", dtype=dtype)
+    net = network(64, 2, 1, inputs=20, form=form, kernel="native", dtype=dtype)
     x = torch.randn(1, 300, 20, dtype=dtype, requires_grad=True)
     assert_same_bits(lambda: outcome(net, x, net(x)[1]))
-
-
-@pytest.mark.parametrize("dtype", PRECISIONS)
-def test_plain_threads_in_place_of_openmp(dtype, monkeypatch):
-    monkeypatch.setattr(numba_threads, "_openmp", lambda: 0)
-    torch.manual_seed(8)
-    net, x = network(20, 1, 2, dtype=dtype), torch.randn(21, 9, 3, dtype=dtype, requires_grad=True)
-    assert_same_bits(lambda: outcome(net, x))
 
 
 @pytest.mark.parametrize("dtype", PRECISIONS)
@@ -125,7 +117,7 @@ def test_simulated_rate_networks(batch, units, plastic, dtype):
 @pytest.mark.parametrize("dtype", PRECISIONS)
 def test_recordings_of_the_inner_loop_and_of_attention(dtype):
     torch.manual_seed(11)
-    net = network(64, 2, 2, inputs=20, kernel="numba", dtype=dtype)
+    net = network(64, 2, 2, inputs=20, kernel="native", dtype=dtype)
     x = torch.randn(1, 400, 20, dtype=dtype)
 
     def compute():

@@ -127,7 +127,7 @@ def test_a_network_that_does_not_suit_is_refused_as_elsewhere():
     net = network("dense")
     with pytest.raises(fw.ShapeError, match="expected \\[batch, time, input\\]"):
         jacrev(lambda x: net(x)[0])(inputs()[0])
-    asked = network("dense", "numba")
+    asked = network("dense", "native")
     with pytest.raises(fw.ConfigError, match=r"under torch\.func .*use kernel='auto'"):
         jacrev(lambda x: asked(x)[0])(inputs())
 

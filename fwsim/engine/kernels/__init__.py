@@ -13,7 +13,11 @@ from fwsim.engine.drive import Drive
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
 
-MODULES = {"reference": "reference", "numba": "numba_run", "triton": "triton_run"}
+MODULES = {
+    "reference": "fwsim.engine.kernels.reference",
+    "native": "fwsim.engine.native.run",
+    "triton": "fwsim.engine.kernels.triton_run",
+}
 
 
 class Kernel(Protocol):
@@ -36,4 +40,4 @@ class Kernel(Protocol):
 @cache
 def load(kernel: str) -> Kernel:
     """Return the kernel of a name, and load what it needs only now."""
-    return cast("Kernel", import_module(f"{__name__}.{MODULES[kernel]}"))
+    return cast("Kernel", import_module(MODULES[kernel]))

@@ -23,7 +23,7 @@ NANOSECONDS = {
     "move": 1.36,
     "sum": 0.0424,
 }
-LANE_NANOSECONDS = {"step": 1870.0, "recurrent": 1.62, "history": 4.59}  # of a vector of batch entries
+BATCH_NANOSECONDS = {"step": 1870.0, "recurrent": 1.62, "history": 4.59}  # of a vector of batch entries
 
 
 def cost(
@@ -44,13 +44,13 @@ def cost(
     alone = sum(NANOSECONDS[name] * count for name, count in counts.items())
     if chunk is not None:
         return alone
-    together = sum(nanoseconds * counts[name] for name, nanoseconds in LANE_NANOSECONDS.items())
+    together = sum(nanoseconds * counts[name] for name, nanoseconds in BATCH_NANOSECONDS.items())
     vectors = -(-batch * itemsize // VECTOR_BYTES)
     return min(alone, together * vectors / max(1, batch))
 
 
 @lru_cache(maxsize=256)
-def in_lanes(batch: int, time: int, units: int, inner_steps: int, past: int, itemsize: int) -> bool:
+def in_batch_layout(batch: int, time: int, units: int, inner_steps: int, past: int, itemsize: int) -> bool:
     """Whether the attention form (or a network without memory) runs sooner with a lane for each batch entry."""
     estimate = partial(
         cost, chunk=None, time=time, units=units, inner_steps=inner_steps, timescales=1, past=past
