@@ -91,7 +91,7 @@ def hopfield_overlap(alpha: ArrayLike) -> np.ndarray:
 
 
 def hopfield_capacity() -> float:
-    """Largest load of a Hopfield network at T = 0: α_c = 0.1379, where the overlap is .967."""
+    """Largest load of a Hopfield network at T = 0: α_c = 0.1379, where the overlap is 0.967."""
     return _hopfield_load(_hopfield_edge()) ** 2 / 2
 
 
@@ -219,7 +219,7 @@ def palimpsest_capacity(epsilon: ArrayLike | Spectrum) -> np.ndarray:
 
 
 def palimpsest_optimum() -> tuple[float, float]:
-    """The ε of one time scale with the largest capacity, and that capacity: 4.10812 and .0489585."""
+    """The ε of one time scale with the largest capacity, and that capacity: 4.10812 and 0.0489585."""
     best = minimize_scalar(
         lambda one: -float(palimpsest_capacity(one)),
         bounds=(3.5, 5.0),

@@ -31,7 +31,7 @@ class Interval(NamedTuple):
 class Posterior:
     """Laplace's approximation: normal around the estimate on the coordinates of the fit, under a flat prior.
 
-    Responses of one sweep go together (neighbouring ones correlate at .6 in the recordings that this was
+    Responses of one sweep go together (neighbouring ones correlate at 0.6 in the recordings that this was
     made for), which the likelihood does not know. The covariance is therefore H⁻¹ J H⁻¹ instead of H⁻¹,
     with H the expected curvature and J the covariance of the scores of whole sweeps; the two agree where
     responses are independent. Source: Müller 2013, Econometrica 81:1805.

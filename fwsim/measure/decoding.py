@@ -51,7 +51,7 @@ def decode(
         `accuracy[train_time, test_time]`; `chance`, share of the most frequent label; `threshold`, the accuracy
         above which a time is decodable; `decodable[time]`; `stability[time]`, the gain over chance that decoders
         keep when moved between this time and the other decodable ones, over the gain here;
-        `code[time]`: `"stable"`; `"rotating"` (decodable, stability below .5); `"silent"` (not decodable here,
+        `code[time]`: `"stable"`; `"rotating"` (decodable, stability below 0.5); `"silent"` (not decodable here,
         but before and after: the memory is in something that was not recorded); `"absent"`.
 
     Notes

@@ -1,4 +1,4 @@
-"""What is kept of a run: records, their schema, streaming to memory or Zarr, provenance."""
+"""Recordings of runs: records, schema, streaming to memory or Zarr, provenance."""
 
 from fwsim.names import attach
 

@@ -1,4 +1,4 @@
-"""Arrays of a recording as they are written, whatever they belong to: the same chunks, codecs and checksums."""
+"""Writing of arrays: the same chunks, codecs and checksums for all recordings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def create(
     dimensions: tuple[str, ...],
     attributes: Mapping[str, Any],
 ) -> zarr.Array:
-    """Declare an array; every chunk of it is going to be a file, also one of nothing but the fill value."""
+    """Declare an array. Every chunk will be a file, even a chunk that contains only the fill value."""
     texts = dtype.kind == "T"
     if dtype.kind in "Mm":
         dtype, attributes = np.dtype(np.int64), {**attributes, **_told(dtype.kind)}
@@ -40,7 +40,7 @@ def create(
         dimension_names=dimensions,
         attributes=plain(attributes),
         fill_value="" if texts else math.nan if dtype.kind == "f" else 0,
-        # Texts are not compressed, so that a reader sees their number before it unpacks them.
+        # Texts are not compressed, so that a reader knows their number before it decodes them.
         compressors=[Crc32cCodec()]
         if texts
         else [BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"), Crc32cCodec()],
@@ -51,19 +51,19 @@ def create(
 
 
 def save(group: zarr.Group, name: str, variable: xr.Variable, chunked: Chunking) -> None:
-    """Store a whole variable, chunk by chunk; one that an interrupted end left there is replaced.
+    """Store a whole variable, chunk by chunk. Replace one that an interrupted run left.
 
     Parameters
     ----------
     group, name, variable
-        What is stored, and where.
+        The group to write to, the name and the values.
     chunked
-        Shape, bytes of a value and axis → shape of the chunks.
+        Function of shape, bytes of a value and axis that returns the shape of the chunks.
 
     Raises
     ------
     RecordingError
-        It holds neither numbers nor texts.
+        The variable contains neither numbers nor texts.
     """
     if not name or name.startswith((".", "__")) or "/" in name:
         raise RecordingError(f"a variable cannot be stored under the name {name!r}; use letters and digits")
@@ -81,12 +81,12 @@ def save(group: zarr.Group, name: str, variable: xr.Variable, chunked: Chunking)
 
 
 def storable(name: str, variable: xr.Variable) -> xr.Variable:
-    """Numbers as they are, texts of any length, moments and spans of time as whole nanoseconds.
+    """Convert a variable to a type that can be stored: numbers unchanged, times as whole nanoseconds.
 
     Raises
     ------
     RecordingError
-        It holds something else.
+        The variable has another type.
     """
     variable = variable.to_base_variable()
     attributes, kind = dict(variable.attrs), variable.dtype.kind
@@ -103,20 +103,20 @@ def storable(name: str, variable: xr.Variable) -> xr.Variable:
 
 
 def numbers(values: np.ndarray) -> np.ndarray:
-    """Values as an array holds them: moments and spans of time as whole nanoseconds, others as they are."""
+    """Values in the stored type: dates and time spans as whole nanoseconds, others unchanged."""
     kind = values.dtype.kind
     return values.astype(f"{kind}8[ns]").astype(np.int64) if kind in "Mm" else values
 
 
 def _told(kind: str) -> dict[str, str]:
-    """Attributes that say which times numbers are, as xarray reads them too."""
+    """Attributes that tell which times the numbers mean, in xarray's form."""
     if kind == "M":
         return {"units": DATES, "calendar": "proleptic_gregorian"}
     return {"units": "nanoseconds", "dtype": SPANS}
 
 
 def restored(variable: xr.Variable) -> xr.Variable:
-    """Moments and spans of time of what `storable` made whole numbers of."""
+    """Convert whole nanoseconds back to dates and time spans; the inverse of `storable`."""
     attributes = dict(variable.attrs)
     if variable.dtype != np.int64:
         return variable
@@ -132,5 +132,5 @@ def restored(variable: xr.Variable) -> xr.Variable:
 
 
 def plain(attributes: Mapping[Any, Any]) -> dict[str, Any]:
-    """Attributes as JSON has them."""
+    """Attributes as plain JSON values."""
     return {str(name): v.tolist() if hasattr(v, "tolist") else v for name, v in attributes.items()}

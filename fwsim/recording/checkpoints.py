@@ -1,4 +1,4 @@
-"""What an interrupted recording needs to go on, in one file of its folder: plain arrays, never code."""
+"""Checkpoint of an interrupted recording: one file of plain arrays, which is never executed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGEST = 2**40  # bytes; as large as a state may be
 
 
 def write(folder: Path, arrays: Mapping[str, np.ndarray], journal: Journal) -> None:
-    """Replace the checkpoint of a recording, in one step, after its journal has taken the digest."""
+    """Replace the checkpoint of a recording in one step, after the journal has recorded its digest."""
     draft = folder / f"{FILE}.partial"
     with draft.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
@@ -32,19 +32,19 @@ def write(folder: Path, arrays: Mapping[str, np.ndarray], journal: Journal) -> N
 
 
 def read(folder: Path, allowed: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Arrays of a recording's checkpoint; none where there is no checkpoint.
+    """Arrays of a recording's checkpoint; an empty dictionary if there is none.
 
     Parameters
     ----------
     folder
-        Of the recording.
+        Folder of the recording.
     allowed
-        Digests of the contents that the file may have.
+        Digests that the content of the file may have.
 
     Raises
     ------
     RecordingError
-        The file is damaged, or not one that the run wrote.
+        The file is damaged, or the run did not write it.
     """
     path = folder / FILE
     if not os.path.lexists(path):
@@ -62,7 +62,7 @@ def read(folder: Path, allowed: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 @contextmanager
 def understood(folder: Path) -> Iterator[None]:
-    """Turn whatever a checkpoint of another version, or a damaged one, makes the code raise into one line."""
+    """Convert any error that a damaged checkpoint, or one of another version, raises into one line."""
     try:
         yield
     except RecordingError:
@@ -76,11 +76,11 @@ def understood(folder: Path) -> Iterator[None]:
 
 
 def can_resume(folder: str | os.PathLike[str]) -> bool:
-    """Whether a recording was interrupted and has a checkpoint to go on from."""
+    """Whether a recording was interrupted and has a checkpoint from which it can continue."""
     path = local_path(folder)
     return (path / FILE).is_file() and not (path / LIST).exists()
 
 
 def remove(folder: Path) -> None:
-    """Drop the checkpoint of a recording that is finished."""
+    """Delete the checkpoint of a finished recording."""
     (folder / FILE).unlink(missing_ok=True)

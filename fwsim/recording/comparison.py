@@ -1,4 +1,4 @@
-"""Whether two recordings hold the same, and fingerprints to ask that of copies."""
+"""Comparison of two recordings, and fingerprints to compare copies."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ BLOCK_BYTES = 16 * 2**20
 
 @dataclass(frozen=True)
 class Difference:
-    """Where two recordings differ first.
+    """The first difference between two recordings.
 
     Parameters
     ----------
     variable
-        Its name.
+        Name of the variable.
     said
-        How, in a few words.
+        The difference in a few words.
     step
-        Sample along the streamed dimension, counted from 0; `None` where the variable has none, or differs as a whole.
+        Sample along the streamed dimension, counted from 0; `None` if there is none, or if the whole variable differs.
     time
-        That of the sample in s; `None` where it has none.
+        Time of that sample in s; `None` if it has none.
     """
 
     variable: str
@@ -37,16 +37,16 @@ class Difference:
     time: float | None = None
 
     def __str__(self) -> str:
-        """One line."""
+        """The difference in one line."""
         at = "" if self.step is None else f" at step {self.step}"
         return f"{self.variable} differs first{at}{'' if self.time is None else f' ({self.time:g} s)'}: {self.said}"
 
 
 def first_difference(one: xr.Dataset, other: xr.Dataset) -> Difference | None:
-    """Find the earliest value in which two recordings differ; `None` where they are equal.
+    """Find the first value in which two recordings differ; `None` if they are equal.
 
-    NaN equals NaN. Variables that measured wall time (by their `long_name`) are left out, as are attributes. Both
-    are read block by block.
+    NaN equals NaN. Attributes and variables with measured wall times (by their `long_name`) are not compared. Both
+    recordings are read block by block.
     """
     found = []
     for name in dict.fromkeys([*one.variables, *other.variables]):
@@ -60,7 +60,7 @@ def first_difference(one: xr.Dataset, other: xr.Dataset) -> Difference | None:
 def checksums(run: xr.Dataset) -> dict[str, str]:
     """SHA-256 of every variable: type, shape, and values with the streamed dimension first, read block by block.
 
-    Variables that measured wall time (by their `long_name`) are left out: repetitions differ in them.
+    Variables with measured wall times (by their `long_name`) are left out, because they differ between repetitions.
     """
     found = {}
     for name, variable in run.variables.items():
@@ -82,7 +82,7 @@ def _is_wall_time(variable: xr.DataArray | xr.Variable) -> bool:
 
 
 def _difference(name: str, one: xr.Dataset, other: xr.Dataset) -> list[Difference]:
-    """Return the first one in a variable, if there is any."""
+    """Return the first difference in a variable, if there is any."""
     mine, theirs = one[name].variable, other[name].variable
     if (mine.dims, mine.shape, mine.dtype) != (theirs.dims, theirs.shape, theirs.dtype):
         said = " and ".join(f"{each.dtype} {dict(each.sizes)}" for each in (mine, theirs))
@@ -104,7 +104,7 @@ def _difference(name: str, one: xr.Dataset, other: xr.Dataset) -> list[Differenc
 
 
 def _said(variable: xr.Variable, axis: int | None, place: tuple[int, ...], mine: object, its: object) -> str:
-    """Both values, and where they are along the other dimensions."""
+    """Both values, and their position along the other dimensions."""
     dims = list(variable.dims)
     if axis is not None:
         dims, place = dims[:axis] + dims[axis + 1 :], place[1:]
@@ -113,7 +113,7 @@ def _said(variable: xr.Variable, axis: int | None, place: tuple[int, ...], mine:
 
 
 def _streamed(variable: xr.Variable) -> int | None:
-    """Axis along which it grew."""
+    """Axis along which the variable was recorded."""
     for axis, dimension in enumerate(variable.dims):
         if dimension in STREAMED or str(dimension).endswith("_time"):
             return axis
@@ -121,7 +121,7 @@ def _streamed(variable: xr.Variable) -> int | None:
 
 
 def _blocks(variable: xr.Variable) -> Iterator[tuple[int, np.ndarray]]:
-    """Return parts of a variable and where they begin along the streamed dimension, which comes first."""
+    """Yield parts of a variable, and where they begin along the streamed dimension, which comes first."""
     axis = _streamed(variable)
     if axis is None or not variable.size:
         yield 0, np.asarray(variable.values)

@@ -1,4 +1,4 @@
-"""What the metadata of a stored array declares, checked against what a run writes before anything is decoded."""
+"""Metadata of a stored array, checked before anything is decoded."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import numpy as np
 
 from fwsim.errors import RecordingError
 
-# What a file may declare before anything is allocated; those of fwsim have 1 MiB, those of sweeps 16 MB.
+# Limits for the sizes that a file may declare. Chunks of fwsim have 1 MiB, those of sweeps 16 MB.
 LARGEST_CHUNK = 64 * 2**20  # bytes
 MOST_CHUNKS = 2**24
-ROOM = 2**16  # bytes that compression may add to a chunk
+ROOM = 2**16  # bytes by which a compressed chunk may exceed the uncompressed one
 
 NUMBERS, TEXTS = ("bytes", "blosc", "crc32c"), ("vlen-utf8", "crc32c")
 OLD_NUMBERS, OLD_TEXTS = ("bytes", "zstd"), ("vlen-utf8", "zstd")
-"""Codecs of today, and of the recordings of schema 1 that xarray wrote."""
+"""Codecs of the present version, and of recordings of schema 1, which xarray wrote."""
 
 TYPES = (
     "bool",
@@ -33,24 +33,24 @@ TYPES = (
 
 @dataclass(frozen=True)
 class Declared:
-    """An array as its metadata describe it.
+    """An array as described by its metadata.
 
     Parameters
     ----------
     path
-        Its folder.
+        Folder of the array.
     shape, chunks
-        Of the array, and of each chunk.
+        Shape of the array, and of each chunk.
     dtype
-        `None` of texts.
+        `None` for texts.
     dimensions
-        A name for each axis.
+        One name for each axis.
     codecs
         One of the allowed sequences.
     separator
-        Between the places in the names of chunks.
+        Character between the indices in the names of chunks.
     attributes
-        As stored; data, whatever they say.
+        Attributes as stored, not interpreted.
     """
 
     path: Path
@@ -69,7 +69,7 @@ class Declared:
         Raises
         ------
         RecordingError
-            They are no metadata of an array, or declare what no run writes.
+            They are not metadata of an array, or declare something that no run writes.
         """
         try:
             codecs = tuple(str(codec["name"]) for codec in metadata["codecs"])
@@ -117,39 +117,39 @@ class Declared:
 
     @property
     def itemsize(self) -> int:
-        """Bytes of a value; of a text those of its place in memory."""
+        """Bytes of a value; for a text, those of its pointer in memory."""
         return 16 if self.dtype is None else self.dtype.itemsize
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all values."""
+        """Bytes of all values together."""
         return math.prod(self.shape) * self.itemsize
 
     @property
     def counts(self) -> tuple[int, ...]:
-        """Chunks along each axis."""
+        """Number of chunks along each axis."""
         return tuple(-(-size // chunk) for size, chunk in zip(self.shape, self.chunks))
 
     @property
     def by_xarray(self) -> bool:
-        """Whether xarray wrote it, for fwsim of schema 1."""
+        """Whether xarray wrote the array, for fwsim with schema 1."""
         return self.codecs in (OLD_NUMBERS, OLD_TEXTS)
 
     def key(self, place: tuple[int, ...]) -> str:
-        """Name of the file of a chunk."""
+        """File name of a chunk."""
         return self.separator.join(("c", *map(str, place)))
 
     def chunk_names(self) -> Iterator[str]:
-        """Names of the files of all chunks."""
+        """File names of all chunks."""
         return (self.key(place) for place in itertools.product(*map(range, self.counts)))
 
     def bounded(self, key: str, content: bytes) -> None:
-        """Refuse a chunk that unpacks to another size than that of a chunk.
+        """Refuse a chunk that decodes to another size than declared.
 
         Raises
         ------
         RecordingError
-            It does, or says nothing of its size.
+            The size differs, or the chunk does not declare it.
         """
         if key.endswith("zarr.json"):
             return
@@ -167,7 +167,7 @@ class Declared:
             )
 
     def _texts(self, content: bytes) -> int:
-        """Number of texts in a chunk, which stands before them."""
+        """Number of texts in a chunk, which is stored before them."""
         if self.codecs == OLD_TEXTS:
             if not 0 <= _zstandard_size(content) <= LARGEST_CHUNK:
                 return -1
@@ -185,7 +185,7 @@ def _sizes(given: Any) -> tuple[int, ...]:
 
 
 def _dtype(given: Any) -> np.dtype | None:
-    """Type of the values; `None` of texts."""
+    """Type of the values; `None` for texts."""
     if given == "string":
         return None
     if given not in TYPES:
@@ -194,7 +194,7 @@ def _dtype(given: Any) -> np.dtype | None:
 
 
 def _zstandard_size(content: bytes) -> int:
-    """Bytes to which a frame of Zstandard unpacks, from its header (RFC 8878, 3.1.1.1); −1 where it does not say."""
+    """Uncompressed bytes of a Zstandard frame, from its header (RFC 8878, 3.1.1.1); −1 if it does not declare them."""
     if len(content) < 6 or content[:4] != b"\x28\xb5\x2f\xfd":
         return -1
     descriptor = content[4]

@@ -1,9 +1,10 @@
-"""Which bytes every file of a recording has: written down before the file, checked whenever the file is read.
+"""Digests of all files of a recording: recorded before a file is written, and checked whenever it is read.
 
-While a recording is being written its journal takes a line for each file, in the form of `sha256sum`, before the file
-gets this content. At the end all digests are written as one list, which makes the recording a finished one, and the
-journal goes. The list is a group of the Zarr hierarchy, so that other programs find nothing foreign in the folder. A
-file is right if it has one of the contents that were announced for its place; so chunks that change places, or come
+While a recording is being written, its journal receives one line for each file, in the format of `sha256sum`, before
+the file gets this content. At the end all digests are written as one list, which marks the recording as finished, and
+the journal is deleted. The list is a group of the Zarr hierarchy, so other programs find no unknown file in the folder.
+A file is valid if it has one of the contents that were announced for its path. So chunks that were exchanged, or come
+from another recording, are detected like any other damage.
 from another recording, are noticed like any other damage.
 """
 
@@ -34,14 +35,14 @@ def digest(content: bytes | memoryview) -> str:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of the files of a recording.
+    """The known digests of the files of a recording.
 
     Parameters
     ----------
     files
-        Path within the recording → the contents it may have, by their digests; the last announced is last.
+        Path within the recording → digests that the content may have; the most recently announced is last.
     finished
-        Whether they are from the list of a finished recording.
+        Whether the digests come from the list of a finished recording.
     """
 
     files: dict[str, tuple[str, ...]]
@@ -49,34 +50,34 @@ class Known:
 
     @property
     def last(self) -> str | None:
-        """The file that was announced last, which a kill may have kept from being written."""
+        """The file that was announced last. A kill may have prevented its writing."""
         return next(reversed(self.files), None) if not self.finished else None
 
 
 def known(folder: Path) -> Known | None:
-    """Digests of a recording, finished or not; `None` where there are none.
+    """Digests of a recording, finished or not; `None` if there are none.
 
     Raises
     ------
     RecordingError
-        They are damaged.
+        The digests are damaged.
     """
     journal = _journal(folder) if os.path.lexists(folder / JOURNAL) else None
     if not os.path.lexists(folder / GROUP):
         return None if journal is None else Known(journal, finished=False)
     listed = listed_digests(folder)
-    # Beside the list there is a journal only where something is added to a finished recording.
+    # A journal beside the list exists only while something is added to a finished recording.
     announced = journal or {}
     return Known({name: (*announced.get(name, ()), one) for name, one in listed.items()}, finished=True)
 
 
 def listed_digests(folder: Path) -> dict[str, str]:
-    """Path → SHA-256 of every file of a finished recording but the list itself, as the list says.
+    """Path → SHA-256 of every file of a finished recording except the list itself.
 
     Raises
     ------
     RecordingError
-        There is no list, or it is damaged.
+        The list is missing or damaged.
     """
     path = folder / LIST
     content, _ = plain_files.read_object(path)
@@ -91,7 +92,7 @@ def listed_digests(folder: Path) -> dict[str, str]:
 
 
 def seal(folder: Path, files: Mapping[str, str]) -> None:
-    """Write the list of digests, in one step; the recording is finished with it."""
+    """Write the list of digests in one step. This finishes the recording."""
     attributes = {"sha256": dict(files), "sha256_of_list": _of_list(files)}
     content = {"attributes": attributes, "zarr_format": 3, "node_type": "group"}
     (folder / GROUP).mkdir(exist_ok=True)
@@ -101,7 +102,7 @@ def seal(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def stamp(folder: Path) -> tuple[object, ...]:
-    """What is other once a file was announced, or the recording finished."""
+    """A value that changes when a file is announced, or when the recording is finished."""
     found: list[object] = []
     for name in (JOURNAL, LIST):
         try:
@@ -114,7 +115,7 @@ def stamp(folder: Path) -> tuple[object, ...]:
 
 
 def being_written(folder: Path) -> bool:
-    """Whether a run is writing the recording now."""
+    """Whether a run is writing the recording at this moment."""
     try:
         Journal(folder, new=False).close()
     except RecordingError:
@@ -126,14 +127,14 @@ def being_written(folder: Path) -> bool:
 
 @dataclass(eq=False)
 class Journal:
-    """The journal of a recording that is being written; whoever has it open is the only one who writes.
+    """The journal of a recording that is being written. Only the process that has it open may write.
 
     Parameters
     ----------
     folder
-        Of the recording; it may be renamed.
+        Folder of the recording; it may be renamed.
     new
-        Whether it begins here.
+        Whether the recording begins here.
 
     Attributes
     ----------
@@ -143,7 +144,7 @@ class Journal:
     Raises
     ------
     RecordingError
-        Another process, or another call in this one, is writing the recording; or it came to its end.
+        Another process, or another call in this process, is writing the recording; or it is finished.
     """
 
     folder: Path
@@ -168,38 +169,38 @@ class Journal:
             ) from None
 
     def announce(self, name: str, one: str) -> None:
-        """Write down that a file is going to have the content of this digest."""
+        """Announce that a file will have the content with this digest."""
         line = f"{one}  {name}\n".encode()
-        while line:  # a full disk takes a part first, and refuses the rest
+        while line:  # a full disk may accept a part and refuse the rest
             line = line[self._file.write(line) :]
         self.files.pop(name, None)
         self.files[name] = one
 
     def forget(self, prefix: str) -> None:
-        """Leave out the files below a folder, which is removed."""
+        """Remove the files below a deleted folder from the journal."""
         for name in [name for name in self.files if name.startswith(f"{prefix}/")]:
             del self.files[name]
 
     def take_up(self, files: Mapping[str, str]) -> None:
-        """Go on with files that are there; what a kill left of a last line goes."""
+        """Continue with existing files, and remove an incomplete last line that a kill left."""
         self.files = dict(files)
         content = plain_files.read(self.folder / JOURNAL)
         if (end := content.rfind(b"\n") + 1) < len(content):
             os.truncate(self._file.fileno(), end)
 
     def finish(self) -> None:
-        """Write the list of digests; the journal goes."""
+        """Write the list of digests and delete the journal."""
         seal(self.folder, self.files)
         (self.folder / JOURNAL).unlink(missing_ok=True)
         self.close()
 
     def close(self) -> None:
-        """Let others write."""
+        """Allow other processes to write."""
         self._file.close()
 
 
 def _lock(file: IO[bytes]) -> None:
-    """Hold a file; `BlockingIOError` if another process holds it. Where there is no such lock (Windows), do nothing."""
+    """Lock a file; `BlockingIOError` if another process has locked it. Without such locks (Windows) do nothing."""
     try:
         import fcntl
     except ImportError:
@@ -225,7 +226,7 @@ def _journal(folder: Path) -> dict[str, tuple[str, ...]]:
 
 
 def _inside(name: str) -> bool:
-    """Whether a path stays within the folder."""
+    """Whether a path is inside the folder."""
     return not name.startswith("/") and "\0" not in name and not {"", ".", ".."} & set(name.split("/"))
 
 

@@ -1,4 +1,4 @@
-"""How long and how wide a run is."""
+"""Size of a run in steps and along every dimension."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Extent:
     sizes
         Dimension → size, e.g. `{"trial": 8, "unit": 50, "post": 50, "pre": 50}`.
     every
-        Records that say nothing else keep every k-th step.
+        Default of `every` for records that do not set it.
     dtype
-        Records that say nothing else are kept in this type.
+        Default of the stored type for records that do not set it.
     first_step
-        Steps done before this run: times go on from there, and so does the pattern of `every`.
+        Steps that were computed before this run: times and the pattern of `every` continue from there.
     """
 
     steps: int
@@ -45,16 +45,16 @@ class Extent:
         object.__setattr__(self, "dt", checked("dt", self.dt, "time", above=0))
 
     def kept(self, every: int | None = None, start: float = -math.inf, stop: float = math.inf) -> range:
-        """Steps of this run, counted from 0, that are kept; arguments in s as in `Record`."""
+        """Steps of this run, counted from 0, that are recorded; arguments in s as in `Record`."""
         every = self.every if every is None else every
         low, high = self._step(start), self._step(stop)
         return range(low + -(self.first_step + low + 1) % every, high, every)
 
     def times(self, steps: range) -> np.ndarray:
-        """Time of each of the steps, s: that of step t is (t+1)·dt."""
+        """Time of each step in s: step t has the time (t+1)·dt."""
         first = self.first_step + 1
         times = np.arange(first + steps.start, first + steps.stop, steps.step, dtype=np.float64)
-        times *= self.dt  # in place: of a long run this is the largest array
+        times *= self.dt  # in place, since this is the largest array of a long run
         return times
 
     def _step(self, time: float) -> int:

@@ -1,4 +1,4 @@
-"""A recording that is written to a Zarr folder, chunk by chunk."""
+"""Writing of a recording to a Zarr folder, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ PAUSE = 20  # times as long as the last checkpoint took
 class ZarrStore:
     """Writes a Zarr folder (format 3) through one buffer of a chunk for each variable.
 
-    Arrays are declared in full at the start and chunks appear in order, each by an atomic
-    rename, so what is valid after a kill can be read off the chunks that are there. The folder
-    itself appears when all is declared, and the list of digests last at the end: without it the run
-    was interrupted. A checkpoint, which goes when the run ends, holds what the chunks do not. A
-    recording that takes the place of another one is written beside it until it is whole.
+    Arrays are declared in full at the start, and chunks appear in order, each by an atomic
+    rename. So the existing chunks show what is valid after a kill. The folder
+    itself appears when all arrays are declared. The list of digests appears last; without it the run
+    was interrupted. A checkpoint contains what is not in chunks yet, and is deleted when the run ends. A
+    recording that replaces another one is written beside it until it is complete.
 
     Parameters
     ----------
     place
-        The folder, and the one that it is written in.
+        The folder of the recording, and the one in which it is written.
     journal
-        Of that one, held by this writer alone.
+        Journal of that folder, open in this writer only.
     layouts
-        What is written to it.
+        Layouts of the recorded variables.
     """
 
     def __init__(self, place: Place, journal: Journal, layouts: Mapping[str, Layout]) -> None:
@@ -68,7 +68,7 @@ class ZarrStore:
         coordinates: Mapping[str, xr.Variable],
         attributes: Mapping[str, str | int | float],
     ) -> ZarrStore:
-        """Make the folder, whole or not at all.
+        """Create the folder completely or not at all.
 
         Raises
         ------
@@ -91,12 +91,12 @@ class ZarrStore:
     def resume(
         cls, place: Place, layouts: Mapping[str, Layout], attributes: Mapping[str, str | int | float]
     ) -> tuple[ZarrStore, dict[str, np.ndarray]]:
-        """Go on with an interrupted recording; also what its last checkpoint kept, empty without one.
+        """Continue an interrupted recording. Return it with the content of its last checkpoint, empty if there is none.
 
         Raises
         ------
         RecordingError
-            It is finished, damaged, of another run, no recording, or being written by another run.
+            The recording is finished, damaged, of another run, no recording, or being written by another run.
         """
         path = place.path
         check_interrupted(path, layouts, attributes)
@@ -116,7 +116,7 @@ class ZarrStore:
         return store, kept
 
     def append(self, name: str, values: np.ndarray) -> None:
-        """Add samples along the streamed axis; whole chunks are written in the background."""
+        """Add samples along the streamed axis. Complete chunks are written in the background."""
         buffer = self._buffers[name]
         while values.shape[buffer.axis]:
             values = buffer.fill(values)
@@ -124,7 +124,7 @@ class ZarrStore:
                 self._write(buffer)
 
     def checkpoint(self, content: Callable[[], Mapping[str, np.ndarray]]) -> None:
-        """Keep `content` and the buffers, after all chunks before, unless the last checkpoint is too recent."""
+        """Write `content` and the buffers as a checkpoint after all earlier chunks, unless the last one is too recent."""
         if time.monotonic() < self._due:
             return
         self.wait()
@@ -143,7 +143,7 @@ class ZarrStore:
     def finish(
         self, extra: Mapping[str, xr.Variable], attributes: Mapping[str, str | int | float]
     ) -> xr.Dataset:
-        """Add whole variables and last attributes, and open the recording."""
+        """Add whole variables and the last attributes, and open the recording."""
         for buffer in self._buffers.values():
             self._write(buffer)
         self.wait()
@@ -160,7 +160,7 @@ class ZarrStore:
         return open_recording(self._place.path)
 
     def close(self) -> None:
-        """Let another run go on here after this one was stopped; what was to replace a recording goes."""
+        """Allow another run to continue here after this one was stopped; an unfinished replacement is deleted."""
         if self._closed:
             return
         self._closed = True
@@ -172,12 +172,12 @@ class ZarrStore:
             self._place.abandon()
 
     def _write(self, buffer: _Buffer) -> None:
-        """Hand the buffer over; at most one chunk waits, so that memory stays bounded."""
+        """Write the buffer in the background. At most one chunk waits, so that memory is bounded."""
         self.wait()
         self._pending = self._writer.submit(buffer.take())
 
     def wait(self) -> None:
-        """Wait for what is being written in the background."""
+        """Wait until everything is written in the background."""
         if self._pending is not None:
             with _one_line(self._place.path):
                 self._pending.result()
@@ -193,12 +193,12 @@ class _Buffer:
         self._renew()
 
     def restore(self, begin: int, values: np.ndarray) -> None:
-        """Go on with a chunk that had been filled in part."""
+        """Continue with a chunk that was partly filled."""
         self.begin = begin
         self.fill(values)
 
     def filled(self) -> np.ndarray:
-        """Return a copy of what waits for the rest of its chunk."""
+        """Return a copy of the samples that do not fill a chunk yet."""
         return self._values[along(self.axis, 0, self._filled)].copy()
 
     def _renew(self) -> None:
@@ -212,7 +212,7 @@ class _Buffer:
         return self._filled == self._length
 
     def fill(self, values: np.ndarray) -> np.ndarray:
-        """Take as many samples as fit and return the others."""
+        """Take as many samples as fit, and return the others."""
         count = min(self._length - self._filled, values.shape[self.axis])
         self._values[along(self.axis, self._filled, self._filled + count)] = values[
             along(self.axis, 0, count)
@@ -238,7 +238,7 @@ class _Buffer:
 
 
 def chunk_shape(shape: tuple[int, ...], itemsize: int, axis: int) -> tuple[int, ...]:
-    """Chunks of at most `CHUNK_BYTES`: whole samples if they fit, else parts of a single one."""
+    """Chunks of at most `CHUNK_BYTES`: whole samples if they fit, otherwise parts of a single one."""
     chunk = [max(1, size) for size in shape]
     chunk[axis] = 1
     for i in range(len(chunk)):
@@ -256,7 +256,7 @@ def _declare(group: zarr.Group, name: str, each: Layout) -> zarr.Array:
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array:
-    """Array to write to; a chunk of nothing but the fill value must exist, since its presence makes it valid."""
+    """Array to write to. A chunk with only the fill value must exist too, since its presence marks it as valid."""
     array: Any = group[name]
     return array.with_config({"write_empty_chunks": True})
 

@@ -1,4 +1,4 @@
-"""A recording at a glance, in a notebook: `run.fwsim` beside what xarray shows of `run`."""
+"""Display of a recording in a notebook: `run.fwsim`, beside xarray's display of `run`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ACTIVITY = ("hidden", "rate", "potential")
 
 @xr.register_dataset_accessor("fwsim")
 class Recording:
-    """What was recorded: of which network, how much, in which units, with a figure of how it begins."""
+    """Contents of the recording: network, sizes and units, with a figure of its beginning."""
 
     def __init__(self, run: xr.Dataset) -> None:
         self._run = run
@@ -50,7 +50,7 @@ class Recording:
 
 
 def configured(run: xr.Dataset) -> dict[str, Any]:
-    """What the run was made from, by its attribute `configuration`; empty where that is no JSON object."""
+    """The configuration of the run, from its attribute; empty if that is no JSON object."""
     try:
         found = json.loads(run.attrs.get("configuration", "{}"))
     except (TypeError, ValueError, RecursionError):
@@ -98,7 +98,7 @@ def memory(run: xr.Dataset) -> notebook.Panel | None:
 
 
 def first(values: xr.DataArray, kept: str) -> xr.DataArray:
-    """First samples along time, and the first entry of every other dimension but `kept`."""
+    """First samples along time, and index 0 of every other dimension except `kept`."""
     time = next((dim for dim in values.dims if str(dim).endswith("time")), None)
     others: dict = {dim: 0 for dim in values.dims if dim not in (kept, time)}
     return values.isel(others | ({time: slice(SAMPLES)} if time is not None else {}))

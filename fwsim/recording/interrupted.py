@@ -1,4 +1,4 @@
-"""What of an interrupted recording is there to go on with: it is looked at before anything is changed."""
+"""Checks of an interrupted recording, before anything is changed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AGAIN = "restore it from a copy, or remove the folder and run again"
 
 
 def check_interrupted(path: Path, layouts: Mapping[str, Layout], attributes: Mapping[str, Any]) -> Head:
-    """Refuse what is not an interrupted recording of the run with these attributes.
+    """Refuse anything that is not an interrupted recording of the run with these attributes.
 
     Raises
     ------
@@ -51,14 +51,14 @@ def check_interrupted(path: Path, layouts: Mapping[str, Layout], attributes: Map
 
 
 def kept_of(path: Path, layouts: Mapping[str, Layout]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """What the last checkpoint of a recording kept, and the digests of its files, which are all read.
+    """Content of the last checkpoint of a recording, and the digests of its files, all of which are read.
 
-    Files that a run writes again when it goes on from there are left out: later chunks, and without a checkpoint all.
+    Files that the continued run writes again are left out: later chunks, and without a checkpoint all.
 
     Raises
     ------
     RecordingError
-        The checkpoint is damaged or of another run, or a file before it is damaged or missing.
+        The checkpoint is damaged or of another run, or a file that it needs is damaged or missing.
     """
     known = digests.known(path)
     if known is None or known.finished:
@@ -85,12 +85,12 @@ def kept_of(path: Path, layouts: Mapping[str, Layout]) -> tuple[dict[str, np.nda
 
 
 def _place(key: str, each: Layout) -> int:
-    """Place of a chunk along the streamed axis."""
+    """Index of a chunk along the streamed axis."""
     return int(key.split(".")[1 + each.axis])
 
 
 def _first_chunk(path: Path, kept: Mapping[str, np.ndarray], name: str, each: Layout) -> int:
-    """Number of the first chunk that is written again; `ValueError` or `KeyError` where the checkpoint does not fit."""
+    """Number of the first chunk that is written again; `ValueError` or `KeyError` if the checkpoint does not fit."""
     if not kept:
         return 0
     begin, buffer = int(kept[f"begin/{name}"]), kept[f"buffer/{name}"]

@@ -1,4 +1,4 @@
-"""Units and names on variables, as every recording and every result has them."""
+"""Units and names of variables, in every recording and every result."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Described = tuple[Sequence[str], Any, str, str]
 
 
 def labelled(values: xr.DataArray, long_name: str, units: str = "1") -> xr.DataArray:
-    """Give values the attributes that label an axis: what they are (`long_name`) and their SI `units`."""
+    """Add the attributes that label an axis: the meaning (`long_name`) and the SI `units`."""
     return values.assign_attrs(units=units, long_name=long_name)
 
 
@@ -21,14 +21,14 @@ def labelled_dataset(
     coords: Mapping[str, Any] | None = None,
     attrs: Mapping[Hashable, Any] | None = None,
 ) -> xr.Dataset:
-    """Make a dataset whose variables all say their unit and what they are.
+    """Make a dataset whose variables all have a unit and a meaning.
 
     Parameters
     ----------
     variables
         By name: dimensions, values, unit, label.
     coords, attrs
-        As of `xarray.Dataset`.
+        As in `xarray.Dataset`.
 
     Examples
     --------

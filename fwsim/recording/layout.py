@@ -1,4 +1,4 @@
-"""How what a record keeps lies in a recording: dimensions, shape, selection."""
+"""Layout of a record in a recording: dimensions, shape, selection."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Axis:
     Attributes
     ----------
     dimension
-        Of the stored array: that of the run, or its own (`memory_time`) where the record selects.
+        Name in the stored array: that of the run, or its own (`memory_time`) if the record selects.
     basis
-        The run's dimension that it is taken from.
+        Dimension of the run from which it is taken.
     size
-        Of the stored array; 0 of events, which grow.
+        Length in the stored array; 0 for events, whose number grows.
     """
 
     dimension: str
@@ -35,26 +35,26 @@ class Axis:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """How one record lies in a recording.
+    """Layout of one record in a recording.
 
     Attributes
     ----------
     record
-        What is kept.
+        The record.
     dtype, attributes
         Of the stored array.
     axes
-        Of the stored array.
+        Axes of the stored array.
     axis
-        The number of the streamed one.
+        Number of the streamed axis.
     steps
         Steps of the run that have a sample; `None` for events.
     taken
-        Steps of the run that are handed over: those with a sample, or all that a sample is reduced from.
+        Steps of the run that are passed on: those with a sample, or all from which a sample is computed.
     run_shape
-        Of what is handed over; -1 along `axis`.
+        Shape of what is passed on; -1 along `axis`.
     selection
-        Axis → indices to keep of what is handed over.
+        Axis → indices that are selected.
     """
 
     record: Record
@@ -69,27 +69,27 @@ class Layout:
 
     @property
     def name(self) -> str:
-        """What the recording calls it."""
+        """Name in the recording."""
         return self.record.called
 
     @property
     def dimensions(self) -> tuple[str, ...]:
-        """Of the stored array."""
+        """Dimensions of the stored array."""
         return tuple(axis.dimension for axis in self.axes)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the stored array; events start with none."""
+        """Shape of the stored array; for events 0 at the start."""
         return tuple(axis.size for axis in self.axes)
 
 
 def layout(record: Record, variable: Variable, extent: Extent) -> Layout:
-    """Lay out what `record` keeps of `variable` in a run of the given extent.
+    """Compute the layout of `record` for a `variable` in a run of the given extent.
 
     Raises
     ------
     ConfigError
-        The record selects what the variable or the run does not have.
+        The record selects something that the variable or the run does not have.
     """
     name = record.variable
     dimensions = tuple(d for d in variable.dimensions if d not in OPTIONAL or d in extent.sizes)
@@ -128,7 +128,7 @@ def layout(record: Record, variable: Variable, extent: Extent) -> Layout:
 
 
 def along(axis: int, begin: int, end: int | None) -> tuple[slice, ...]:
-    """Index that takes begin … end−1 along one axis and everything along those before it."""
+    """Index for begin … end−1 along one axis, and everything along the axes before it."""
     return (*(slice(None),) * axis, slice(begin, end))
 
 
@@ -153,7 +153,7 @@ def _steps(record: Record, extent: Extent, events: bool) -> range | None:
 
 
 def _taken(record: Record, steps: range | None, extent: Extent) -> range | None:
-    """All steps since the sample before, where they are reduced."""
+    """All steps since the previous sample, if they are reduced."""
     if not steps or record.reduce == "last":
         return steps
     return range(max(0, steps[0] + 1 - (record.every or extent.every)), steps[-1] + 1)
@@ -183,7 +183,7 @@ def _selection(record: Record, dimensions: tuple[str, ...], extent: Extent) -> d
 
 
 def _attributes(record: Record, variable: Variable, extent: Extent) -> dict[str, str]:
-    """Unit and name of what is kept."""
+    """Unit and name of the recorded values."""
     text = variable.long_name
     if record.statistic is not None:
         function = getattr(record.statistic, "__name__", "statistic")
@@ -194,7 +194,7 @@ def _attributes(record: Record, variable: Variable, extent: Extent) -> dict[str,
 
 
 def _of_statistic(record: Record, axes: tuple[Axis, ...], axis: int, dtype: np.dtype) -> tuple[Axis, ...]:
-    """Axes of what a statistic makes of two samples; those that it changed are its own, `<name>_0` …."""
+    """Axes after a statistic, found with two samples; new axes are called `<name>_0` …."""
     assert record.statistic is not None
     before = tuple(2 if i == axis else each.size for i, each in enumerate(axes))
     try:

@@ -1,4 +1,4 @@
-"""A recording that is kept in memory."""
+"""A recording in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fwsim.recording.layout import Layout, along
 
 
 class MemoryStore:
-    """Keeps everything in arrays that are allocated at the start."""
+    """Stores everything in arrays that are allocated at the start."""
 
     def __init__(
         self,
@@ -39,18 +39,18 @@ class MemoryStore:
         self._arrays[name][along(axis, begin, end)] = values
 
     def checkpoint(self, content: Callable[[], Mapping[str, np.ndarray]]) -> None:
-        """Keep nothing: what is in memory does not outlive its process."""
+        """Do nothing: data in memory do not survive the process."""
 
     def wait(self) -> None:
-        """Nothing is written in the background."""
+        """Do nothing: nothing is written in the background."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is no lock."""
 
     def finish(
         self, extra: Mapping[str, xr.Variable], attributes: Mapping[str, str | int | float]
     ) -> xr.Dataset:
-        """Add whole variables and last attributes, and give the recording."""
+        """Add whole variables and the last attributes, and return the recording."""
         variables = {
             name: xr.Variable(
                 each.dimensions,
@@ -76,5 +76,5 @@ def check_memory(layouts: Iterable[Layout]) -> None:
 
 
 def machine_memory() -> int:
-    """Bytes of memory that this machine has."""
+    """Bytes of memory of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,4 +1,4 @@
-"""A recording as one NetCDF file, for other programs."""
+"""Export of a recording to one NetCDF file, for other programs."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from fwsim.requirements import required
 
 
 def write_netcdf(run: xr.Dataset, path: str | PathLike[str]) -> None:
-    """Write a recording as one NetCDF 4 file, with a checksum (Fletcher32) on every chunk that readers compare.
+    """Write a recording as one NetCDF 4 file, with a checksum (Fletcher32) on every chunk, which readers check.
 
     Parameters
     ----------
     run
-        Any recording; what NetCDF does not have changes: float16 becomes float32, integers beyond 64 bits text.
+        Any recording. Types that NetCDF lacks are converted: float16 to float32, integers beyond 64 bits to text.
     path
         File to write, which must not exist yet; it appears when it is complete.
 
     Raises
     ------
     ConfigError
-        It is no dataset, or no path on this machine; or h5netcdf cannot be imported.
+        `run` is no dataset, `path` is no path on this machine, or h5netcdf cannot be imported.
     RecordingError
         The path exists or cannot be written, or the recording is damaged.
     """
@@ -57,7 +57,7 @@ def write_netcdf(run: xr.Dataset, path: str | PathLike[str]) -> None:
 
 
 def _checksums(run: xr.Dataset) -> dict[str, dict[str, bool]]:
-    """Encoding of what has chunks: numbers along at least one dimension."""
+    """Encoding of variables with chunks: numbers with at least one dimension."""
     return {
         str(name): {"fletcher32": True}
         for name, variable in run.variables.items()

@@ -1,4 +1,4 @@
-"""Recordings of an older schema, in the names of the present one."""
+"""Recordings of an older schema, with the names of the present one."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import xarray as xr
 from fwsim.recording.schema import SCHEMA
 
 RENAMED = {1: {"inner": "iteration"}}
-"""Schema → dimensions that have another name since."""
+"""Schema → old name of a dimension → present name."""
 
 
 def up_to_date(run: xr.Dataset) -> xr.Dataset:
-    """Give a recording of an older schema as one of the present schema; any other as it is.
+    """Convert a recording of an older schema to the names of the present one; return others unchanged.
 
-    A dimension whose new name is taken by another one of the recording gives that one the name of the first variable
-    along it, as a record with samples of its own has it: `settling_iteration`.
+    If the new name of a dimension is in use for another one, that one gets the name of the first variable
+    along it, as for a record with its own samples: `settling_iteration`.
     """
     schema = run.attrs.get("fwsim_schema")
     names = dict(RENAMED.get(schema, {})) if type(schema) is int else {}

@@ -1,4 +1,4 @@
-"""Where a recording comes from: enough to repeat the run, and nothing about the person."""
+"""Origin of a recording: enough to repeat the run, and nothing about the person."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def provenance(
     Parameters
     ----------
     configuration
-        All that the run was made from: strings, numbers, lists, arrays, dictionaries.
+        The configuration of the run: strings, numbers, lists, arrays, dictionaries.
     seed
-        The seed that every random stream was derived from.
+        The seed from which every random stream is derived.
     device, dtype
-        Where and in which precision it is computed.
+        Device and precision of the computation.
 
     Returns
     -------
@@ -44,7 +44,7 @@ def provenance(
     Raises
     ------
     ConfigError
-        The configuration holds something that is not data.
+        The configuration contains something that is not data.
     """
     try:
         described = json.dumps(configuration, default=_plain)
@@ -83,7 +83,7 @@ def _versions() -> str:
 
 @cache
 def _commit() -> str:
-    """Commit of the checkout that tracks this very file, not of one that merely contains it."""
+    """Commit of the checkout that tracks this file, not of one that merely contains it."""
     here = Path(__file__).resolve()
     try:
         _git(here.parent, "ls-files", "--error-unmatch", here.name)
@@ -102,6 +102,6 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def _anonymous(argument: str) -> str:
-    """Leave out the folders of absolute paths and the hosts of addresses."""
+    """Remove the folders of absolute paths and the hosts of addresses."""
     argument = re.sub(r"\w+://\S*", "<address>", argument)
     return re.sub(r"(^|[=,:\s])(?:~[^/\\\s]*|[A-Za-z]:)?[/\\](?:[^/\\=,:]*[/\\])*", r"\1", argument)

@@ -1,4 +1,4 @@
-"""Where a recording is written: in a new folder, or beside the one that it replaces once it is whole."""
+"""Place of a new recording: a new folder, or beside the recording that it will replace."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from fwsim.recording import digests
 from fwsim.recording.plain_files import read_object
 
 DRAFT, REPLACED = ".part", ".replaced"
-"""Ends of the names of hidden folders beside a recording: what is being written, and what is being replaced."""
+"""Suffixes of hidden folders beside a recording: one being written, and one being replaced."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a recording is to be.
+    """Where a recording will be.
 
     Parameters
     ----------
     path
-        The folder.
+        Final folder.
     written
-        The folder in which it is written; another one where it replaces what is there.
+        Folder in which it is written; a different one if it replaces a recording.
     """
 
     path: Path
@@ -41,7 +41,7 @@ class Place:
         Raises
         ------
         RecordingError
-            The path exists, and is not to be replaced or is no recording.
+            The path exists, and may not be replaced or is no recording.
         """
         _clear(path)
         if not os.path.lexists(path):
@@ -60,7 +60,7 @@ class Place:
         return cls(path, _beside(path, DRAFT))
 
     def settle(self) -> None:
-        """Put what was written into its place; what was there goes when the new one stands."""
+        """Move a finished recording to its final folder; a replaced one is deleted afterwards."""
         if self.written == self.path:
             return
         old = _beside(self.path, REPLACED)
@@ -78,14 +78,14 @@ class Place:
         shutil.rmtree(old, ignore_errors=True)
 
     def abandon(self) -> None:
-        """Remove what was written beside a recording that stays."""
+        """Delete an unfinished recording that was to replace another one."""
         if self.written != self.path:
             shutil.rmtree(self.written, ignore_errors=True)
 
 
 @contextmanager
 def draft_of(path: Path) -> Iterator[Path]:
-    """Hidden folder beside a path, to be renamed; it goes if it is still there at the end."""
+    """Hidden folder beside a path, to be renamed; it is deleted at the end if it still exists."""
     draft = _beside(path, DRAFT)
     try:
         draft.mkdir(parents=True)
@@ -95,12 +95,12 @@ def draft_of(path: Path) -> Iterator[Path]:
 
 
 def publish(draft: Path, place: Place) -> None:
-    """Rename a draft to where it is written.
+    """Rename a draft to its final folder.
 
     Raises
     ------
     RecordingError
-        Something is there, since another run has begun meanwhile.
+        The folder exists, because another run has begun meanwhile.
     """
     try:
         os.rename(draft, place.written)
@@ -113,7 +113,7 @@ def publish(draft: Path, place: Place) -> None:
 
 
 def is_recording(path: Path) -> bool:
-    """Whether fwsim wrote what is there, be it damaged or not."""
+    """Whether fwsim wrote the existing folder, damaged or not."""
     if path.is_symlink() or not path.is_dir():
         return False
     if any(os.path.lexists(path / name) for name in (digests.LIST, digests.JOURNAL)):
@@ -130,7 +130,7 @@ def _beside(path: Path, kind: str) -> Path:
 
 
 def _clear(path: Path) -> None:
-    """Put back what a replacement that was killed had set aside, and remove what killed runs had begun to write."""
+    """Restore a recording that a killed replacement moved aside, and delete unfinished ones of killed runs."""
     for kind in (REPLACED, DRAFT):
         hidden = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{32}}{re.escape(kind)}")
         for each in path.parent.glob(f".*{kind}"):

@@ -1,4 +1,4 @@
-"""Files that may be damaged or somebody else's: plain ones alone are read, up to a size, and JSON objects alone."""
+"""Safe reading of files from unknown sources: only plain files, with a limit of size, and only JSON objects."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 from fwsim.errors import RecordingError
 
 GUARDED = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
-"""How files are opened: no link is followed, no pipe waited for (as far as the system knows of such things)."""
+"""Flags for opening files: do not follow links and do not wait for pipes (as far as the system supports it)."""
 LARGEST = 2**28  # bytes of a file of metadata or of digests
 REMEDY = "restore it from a copy or run again"
 
 
 def read(path: Path, most: int = LARGEST) -> bytes:
-    """Content of a plain file; a pipe, a device or a link in its place is refused before anything is read.
+    """Content of a plain file. A pipe, a device or a link is refused before anything is read.
 
     Raises
     ------
     RecordingError
-        The file is not there, is no plain file, is larger than `most` bytes, or cannot be read.
+        The file is missing, no plain file, larger than `most` bytes, or cannot be read.
     """
     try:
         handle = os.open(path, os.O_RDONLY | GUARDED)
@@ -45,12 +45,12 @@ def read(path: Path, most: int = LARGEST) -> bytes:
 
 
 def read_object(path: Path) -> tuple[dict[str, Any], bytes]:
-    """JSON object that a file holds, and the file's content.
+    """The JSON object in a file, and the content of the file.
 
     Raises
     ------
     RecordingError
-        The file cannot be read, or holds something else.
+        The file cannot be read, or contains something else.
     """
     content = read(path)
     try:
@@ -63,7 +63,7 @@ def read_object(path: Path) -> tuple[dict[str, Any], bytes]:
 
 
 def damaged(path: Path, error: Exception) -> RecordingError:
-    """Say that what a file holds made a library fail."""
+    """Error for a file whose content made a library fail."""
     return RecordingError(f"{path} is damaged: {_reason(error)}; {REMEDY}")
 
 

@@ -1,4 +1,4 @@
-"""Opening a recording that this or another program left on disk."""
+"""Opening a recording on disk, written by fwsim or by another program."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from fwsim.recording.schema import SCHEMA
 from fwsim.recording.stored import Stored as _Stored
 
 OF_THE_PROCESS = ("versions", "commit", "command", "started")
-"""Attributes in which a run and its continuation may differ."""
+"""Attributes that may differ between a run and its continuation."""
 
 ATTEMPTS = 20
-"""To read a recording between two files that a run writes, which readers do not hold up."""
+"""Number of attempts to read a recording while a run is writing to it; readers do not block the run."""
 
 AT_THE_END = ("wall_time", "valid_steps")
-"""Attributes that a run gets when it ends."""
+"""Attributes that a run gets at its end."""
 
 
 def open_recording(path: str | PathLike[str]) -> xr.Dataset:
-    """Open a recording lazily: of a run or a sweep, written while it ran or at its end.
+    """Open a recording lazily: of a run or a sweep, streamed or written at its end.
 
     Parameters
     ----------
@@ -46,15 +46,15 @@ def open_recording(path: str | PathLike[str]) -> xr.Dataset:
     Returns
     -------
     Dataset
-        Variables are read chunk by chunk when needed, and every file is held against its checksum then. Of an
-        interrupted run (no attribute `wall_time`, no final state) it holds the first `valid_steps` of `steps` steps,
-        which are those whose chunks are all there.
+        Variables are read chunk by chunk when needed, and every file is compared with its checksum then. An
+        interrupted run (no attribute `wall_time`, no final state) contains the first `valid_steps` of `steps` steps,
+        for which all chunks exist.
 
     Raises
     ------
     RecordingError
-        Not a recording, one of a later schema, or a damaged one. What is damaged, moved or replaced later is found
-        when it is read.
+        Not a recording, one of a later schema, or a damaged one. Later damage is detected when the data
+        are read.
     """
     root = local_path(path)
     for _ in range(ATTEMPTS):
@@ -78,12 +78,12 @@ def _opened(root: Path) -> xr.Dataset:
 
 
 def finished(path: str | PathLike[str], attributes: Mapping[str, Any]) -> xr.Dataset | None:
-    """Recording of the run with these attributes, if it is there and came to its end.
+    """Recording of the run with these attributes, if it exists and is finished.
 
     Raises
     ------
     RecordingError
-        What is there is another run, or no recording.
+        The path contains another run, or no recording.
     """
     root = local_path(path)
     if not root.exists():
@@ -95,14 +95,14 @@ def finished(path: str | PathLike[str], attributes: Mapping[str, Any]) -> xr.Dat
 
 @dataclass(frozen=True)
 class Head:
-    """What a recording says of itself, before any array is looked at.
+    """Attributes and digests of a recording, before any array is read.
 
     Parameters
     ----------
     path
-        Its folder.
+        Folder of the recording.
     attributes
-        Of the whole recording.
+        Attributes of the whole recording.
     known
         Digests of its files; `None` in schema 1.
     """
@@ -113,7 +113,7 @@ class Head:
 
     @classmethod
     def of(cls, path: Path) -> Head:
-        """Read it.
+        """Read attributes and digests.
 
         Raises
         ------
@@ -152,16 +152,16 @@ class Head:
 
     @property
     def finished(self) -> bool:
-        """Whether the run came to its end; `wall_time` says so in schema 1, and of streamed runs alone."""
+        """Whether the run is finished. In schema 1 the attribute `wall_time` shows it, for streamed runs only."""
         return "wall_time" in self.attributes if self.known is None else self.known.finished
 
     def check_same_run(self, attributes: Mapping[str, Any]) -> None:
-        """Refuse a recording of a run with other attributes than these.
+        """Refuse a recording of a run with other attributes.
 
         Raises
         ------
         RecordingError
-            They differ.
+            An attribute differs.
         """
         for name, value in attributes.items():
             stored = self.attributes.get(name)
@@ -172,12 +172,12 @@ class Head:
                 )
 
     def arrays(self) -> dict[str, _Stored]:
-        """All arrays, in the order in which they were made.
+        """All arrays, in the order of their creation.
 
         Raises
         ------
         RecordingError
-            One of them is damaged, or not what a run writes.
+            An array is damaged, or no run writes such an array.
         """
         if self.known is None:
             names = sorted(e.name for e in os.scandir(self.path) if e.is_dir(follow_symlinks=False))
@@ -207,7 +207,7 @@ def _dataset(head: Head) -> xr.Dataset:
                 stored.check_complete()
         run = _coordinated({name: each.variable() for name, each in kept.items()}, head.attributes)
         return xr.decode_cf(run, mask_and_scale=False, decode_coords=False) if by_xarray else run
-    # Of an unfinished run only what was there from the start counts, since the others may be half written.
+    # Of an unfinished run only the arrays of its start are used, since the others may be incomplete.
     dimensions = {name for stored in kept.values() if stored.streamed for name in stored.dimensions}
     kept = {name: stored for name, stored in kept.items() if stored.streamed or name in dimensions}
     for stored in kept.values():
@@ -225,7 +225,7 @@ def _dataset(head: Head) -> xr.Dataset:
 
 
 def _coordinated(variables: dict[str, xr.Variable], attributes: Mapping[str, Any]) -> xr.Dataset:
-    """Dataset whose coordinates are those that were coordinates before it was stored."""
+    """Dataset with the coordinates that it had before it was stored."""
     attributes = dict(attributes)
     told = [attributes.pop("coordinates", "")]
     for variable in variables.values():
@@ -237,17 +237,17 @@ def _coordinated(variables: dict[str, xr.Variable], attributes: Mapping[str, Any
 
 
 def _times(dimension: str | None, kept: dict[str, _Stored]) -> np.ndarray:
-    """Times of the samples along a streamed dimension, s."""
+    """Times of the samples along a streamed dimension in s."""
     stored = kept["spike_time" if dimension == "spike" else str(dimension)]
     return stored.read()
 
 
 def _first_missing(stored: _Stored, kept: dict[str, _Stored]) -> float:
-    """Time of the first sample that may be missing, s."""
+    """Time of the first sample that may be missing, in s."""
     length = stored.shape[stored.axis or 0]
     if stored.streamed != "spike":
         return math.inf if stored.complete else float(_times(stored.streamed, kept)[length])
-    # Spikes of an unfinished run end anywhere: the last one that is there may have lost its neighbours.
+    # Spikes of an unfinished run may end anywhere: spikes at the time of the last one may be missing.
     times = _times("spike", kept)[:length]
     return float(times[-1]) if len(times) else -math.inf
 
@@ -260,7 +260,7 @@ def _steps_before(limit: float, attributes: Mapping[str, Any]) -> int:
 
 
 def _schema(path: Path, attributes: Mapping[str, Any]) -> int:
-    """Number of the schema; recordings that experiments made themselves did not say it in schema 1."""
+    """Number of the schema; experiments' own recordings had none in schema 1."""
     schema = attributes.get("fwsim_schema", 1 if "experiment_configuration" in attributes else None)
     if schema is None:
         raise RecordingError(

@@ -1,4 +1,4 @@
-"""What a user asks to be recorded."""
+"""Choice of what is recorded."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ class Record(KnownArguments):
     variable
         Name in the recording schema, e.g. `"hidden"` or `"memory"`.
     every
-        Keep steps k−1, 2k−1, … so that sample i has time (i+1)·k·dt. `None`: as the run.
+        Record steps k−1, 2k−1, …, so that sample i has the time (i+1)·k·dt. `None`: as in the run.
     dtype
-        `"float16"`, `"float32"` or `"float64"`. `None`: as the network.
+        `"float16"`, `"float32"` or `"float64"`. `None`: as in the network.
     units
-        Indices of the units to keep; for a memory they select both `post` and `pre`. `None`: all.
+        Indices of the recorded units; for a memory they select both `post` and `pre`. `None`: all.
     trials
-        Indices of the batch entries to keep. `None`: all.
+        Indices of the recorded batch elements. `None`: all.
     start, stop
-        Keep samples with start < time ≤ stop, in s or as text (`"200 ms"`). `None`: no bound.
+        Record samples with start < time ≤ stop, in s or as text (`"200 ms"`). `None`: no bound.
     statistic
-        Function of numpy arrays `[trial, sample, …] → [trial, sample, …]`, whose result is kept instead of the
-        states, e.g. `lambda h: h @ patterns.T`; it sees the selected units and trials. Its unit is taken to be
+        Function of numpy arrays `[trial, sample, …] → [trial, sample, …]`, whose result is recorded instead of the
+        states, e.g. `lambda h: h @ patterns.T`. It receives the selected units and trials. Its unit is assumed to be
         the variable's.
     reduce
-        What a sample keeps of the steps since the last one: the `"last"` of them, or their `"mean"`, `"max"` or
-        `"min"`, of the statistic where there is one. With `every=steps` it is that of the whole run.
+        How a sample summarises the steps since the previous one: the `"last"`, or their `"mean"`, `"max"` or
+        `"min"`, of the statistic if there is one. With `every=steps` it summarises the whole run.
     name
-        What the recording calls it, so that several statistics of a variable can be kept. `None`: the variable.
+        Name in the recording, so that several statistics of a variable can be recorded. `None`: the variable.
 
-    A selection that differs from the run's own samples, units or trials gives the variable
+    If samples, units or trials differ from those of the run, the variable gets
     its own dimension, named `<variable>_time`, `<variable>_unit`, `<variable>_trial` ….
 
     Raises
     ------
     ConfigError
-        A value that cannot select anything.
+        A value cannot select anything.
 
     Examples
     --------
@@ -94,12 +94,12 @@ class Record(KnownArguments):
 
     @property
     def called(self) -> str:
-        """What the recording calls it."""
+        """Name in the recording."""
         return self.variable if self.name is None else self.name
 
     @property
     def interval(self) -> tuple[float, float]:
-        """`start` and `stop` in s, infinite where there is no bound."""
+        """`start` and `stop` in s, infinite if there is no bound."""
         return (
             -math.inf if self.start is None else quantity(self.start, "time"),
             math.inf if self.stop is None else quantity(self.stop, "time"),
@@ -107,19 +107,19 @@ class Record(KnownArguments):
 
 
 def as_records(record: str | Record | Iterable[str | Record], available: Iterable[str]) -> tuple[Record, ...]:
-    """Bring whatever a user may pass as `record=` into one form.
+    """Convert any allowed value of `record=` to a tuple of records.
 
     Parameters
     ----------
     record
         A name, a `Record`, or several of either.
     available
-        The variables that the network can give.
+        Variables that the network can record.
 
     Raises
     ------
     ConfigError
-        A variable that is not available, or two records of one name.
+        A variable is not available, or two records have the same name.
     """
     given = record if isinstance(record, Iterable) and not isinstance(record, str) else [record]
     records = tuple(item if isinstance(item, Record) else Record(item) for item in given)
@@ -136,7 +136,7 @@ def as_records(record: str | Record | Iterable[str | Record], available: Iterabl
 
 
 def _check_name(name: object, variable: str) -> None:
-    """A name becomes a folder and a variable beside those of the schema."""
+    """Check a name: it becomes a folder and a variable beside those of the schema."""
     if not isinstance(name, str) or not name.isidentifier() or name.startswith("final_"):
         raise ConfigError(f"name={name!r} cannot name a record; use letters, digits and underscores")
     if name != variable and (name in VARIABLES or name in COORDINATES):

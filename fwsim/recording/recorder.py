@@ -1,4 +1,4 @@
-"""The streaming recorder that a simulation hands its samples to."""
+"""The streaming recorder, which receives the samples of a simulation."""
 
 from __future__ import annotations
 
@@ -26,39 +26,39 @@ if TYPE_CHECKING:
 
 
 class Recorder:
-    """Takes blocks of samples in order and becomes a Dataset.
+    """Takes blocks of samples in order, and returns a Dataset at the end.
 
     Parameters
     ----------
     records
-        What to keep (see `as_records`).
+        What to record (see `as_records`).
     extent
         Size of the run.
     coordinates
-        Dimension → values, where they are not 0, 1, 2 …; e.g. `{"timescale": tau}` in s.
+        Dimension → values, if they are not 0, 1, 2 …; e.g. `{"timescale": tau}` in s.
     attributes
         Strings and numbers about the run (see `provenance`).
     variables
-        Variables beside those of the schema, or in place of them.
+        Variables in addition to those of the schema, or instead of them.
     to
-        Folder to write, which must not exist yet. `None`: keep in memory.
+        Folder to write, which must not exist. `None`: record in memory.
     resume
-        Go on with an interrupted recording of the same run that is in `to`, if there is one.
+        Continue an interrupted recording of the same run in `to`, if there is one.
     overwrite
-        Replace a recording that is in `to`, once the new one is whole.
+        Replace a recording in `to`, after the new one is complete.
 
     Attributes
     ----------
     resumed
-        What the last `checkpoint` of the recording that goes on kept; empty where nothing does.
+        Content of the last `checkpoint` of a continued recording; otherwise empty.
 
     Raises
     ------
     ConfigError
-        A record that does not fit the run, an unknown variable, an attribute that is no string or number, or
-        nothing to resume.
+        A record does not fit the run, a variable is unknown, an attribute is neither a string nor a number, or there
+        is nothing to resume.
     RecordingError
-        The path exists, is not an interrupted recording of this run, or cannot be written; the memory does not suffice.
+        The path exists, is not an interrupted recording of this run, or cannot be written; or the memory is too small.
 
     Examples
     --------
@@ -117,7 +117,7 @@ class Recorder:
         return tuple(self._given)
 
     def wanted(self, variable: str, start: int, stop: int) -> range:
-        """Those of the steps start … stop−1 of this run at which `variable` is to be written."""
+        """Steps of this run, from start to stop−1, at which `variable` has to be written."""
         if variable not in self._given:
             return range(0)
         steps = self._given[variable]
@@ -133,14 +133,14 @@ class Recorder:
         variable
             A recorded variable.
         values
-            All trials and units at the wanted steps, e.g. `[trial, sample, unit]`; events `[spike]`.
+            All trials and units at the required steps, e.g. `[trial, sample, unit]`; for events `[spike]`.
 
         Raises
         ------
         ShapeError
-            The array has another shape, or more samples than are wanted.
+            The array has another shape, or more samples than required.
         RecordingError
-            The disk refuses, or a finite number does not fit the recorded dtype.
+            The disk cannot be written, or a finite number does not fit the recorded dtype.
         """
         choice("variable", variable, tuple(self._given))
         streams = [each for each in self._streams.values() if each.layout.record.variable == variable]
@@ -154,15 +154,15 @@ class Recorder:
             self._store.append(stream.layout.name, stream.keep(values, steps))
 
     def checkpoint(self, state: Callable[[], Mapping[str, np.ndarray]]) -> None:
-        """Offer what the run needs to go on from here, which is kept as often as costs little; in memory never."""
+        """Offer the state for a checkpoint, which is written as often as costs little; never for recordings in memory."""
         self._store.checkpoint(lambda: {**_prefixed("state", state()), **self._unfinished()})
 
     def wait(self) -> None:
-        """Wait for what is being written in the background, also where a run was stopped."""
+        """Wait until everything is written in the background, also after a run was stopped."""
         self._store.wait()
 
     def close(self) -> None:
-        """Let go of the folder after a run was stopped, so that it can be gone on with; `finish` does it too."""
+        """Release the folder after a run was stopped, so that another one can continue; `finish` does this too."""
         self._store.close()
 
     def __enter__(self) -> Recorder:
@@ -172,12 +172,12 @@ class Recorder:
         self.close()
 
     def take_up(self, resume: Callable[[Mapping[str, np.ndarray]], None]) -> None:
-        """Hand the state of the last checkpoint to what goes on from it.
+        """Pass the state of the last checkpoint to a continued run.
 
         Raises
         ------
         RecordingError
-            The checkpoint is of another version, and does not fit.
+            The checkpoint is of another version and does not fit.
         """
         from fwsim.recording import checkpoints
 
@@ -186,7 +186,7 @@ class Recorder:
             resume(self.resumed)
 
     def finish(self, state: Mapping[str, np.ndarray | int] | None = None) -> xr.Dataset:
-        """Store the final state and give the recording.
+        """Store the final state and return the recording.
 
         Parameters
         ----------
@@ -197,7 +197,7 @@ class Recorder:
         Raises
         ------
         RecordingError
-            A variable did not get all of its samples, or the disk refuses.
+            Samples of a variable are missing, or the disk cannot be written.
         """
         for name, given in self._given.items():
             if given is not None and self._counts[name] != len(given):
@@ -246,7 +246,7 @@ class Recorder:
         return store
 
     def _take_up(self, kept: Mapping[str, np.ndarray]) -> None:
-        """Go on from what a checkpoint kept."""
+        """Continue from the content of a checkpoint."""
         counts = {name: int(count) for name, count in _under("count", kept).items()}
         if counts.keys() != self._given.keys():
             raise ValueError(f"it counts samples of {', '.join(counts) or 'nothing'}")
@@ -257,7 +257,7 @@ class Recorder:
             stream.resume(_under(f"open/{name}", kept))
 
     def _unfinished(self) -> dict[str, np.ndarray]:
-        """What a resumed recorder needs besides the store's buffers."""
+        """State that a resumed recorder needs in addition to the store's buffers."""
         found = {"elapsed": np.array(time.monotonic() - self._began)}
         found |= {f"count/{name}": np.array(count) for name, count in self._counts.items()}
         for name, stream in self._streams.items():
@@ -265,7 +265,7 @@ class Recorder:
         return found
 
     def _steps_given(self, variable: str) -> range | None:
-        """Steps at which a variable is written: those of its only record, or all that several span."""
+        """Steps at which a variable is written: those of its only record, or all steps if there are several records."""
         taken = [each.taken for each in self._layouts if each.record.variable == variable]
         if len(taken) == 1 or taken[0] is None or all(each == taken[0] for each in taken):
             return taken[0]
@@ -306,14 +306,14 @@ class Recorder:
 
 
 def destination(to: str | PathLike[str] | None, *, resume: bool, overwrite: bool) -> Path | None:
-    """Absolute path of the folder to write, checked before any work is done; `None` where nothing is written.
+    """Absolute path of the folder to write, checked before any work is done; `None` for a recording in memory.
 
     Raises
     ------
     ConfigError
         It is no path on this machine, or the options contradict each other.
     RecordingError
-        Something is there already.
+        The path exists already.
     """
     for name, given in (("resume", resume), ("overwrite", overwrite)):
         if not isinstance(given, bool):
@@ -337,7 +337,7 @@ def destination(to: str | PathLike[str] | None, *, resume: bool, overwrite: bool
 
 
 def _check_names(layouts: Sequence[Layout]) -> None:
-    """Refuse a variable that is named like a dimension, which xarray would take for a coordinate."""
+    """Refuse a variable with the name of a dimension, since xarray would take it for a coordinate."""
     dimensions = {dimension for each in layouts for dimension in each.dimensions}
     for each in layouts:
         if each.name in dimensions:

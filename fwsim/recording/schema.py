@@ -1,8 +1,8 @@
 """The schema of recordings: variables, dimensions, units; the same for rate and spiking runs.
 
-Policy: adding a variable or an attribute keeps `SCHEMA`; anything that changes the meaning of
-what is already stored raises it by one; a reader opens older ones under the names of the present one (`older.py`)
-and refuses a number it does not know.
+Policy: a new variable or attribute does not change `SCHEMA`. A change in the meaning of
+stored data raises it by one. A reader opens older recordings with the present names (`older.py`)
+and refuses a number that it does not know.
 
 1 → 2: the dimension of the inner loop is `iteration`; it was `inner`, like the variable.
 """
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 SCHEMA = 2
 
 STREAMED = ("time", "spike")
-"""The dimensions along which a recording grows; a variable has exactly one of them."""
+"""The dimensions along which a recording grows. A variable has exactly one of them."""
 
 
 @dataclass(frozen=True)
 class Variable:
-    """What a recorded variable means.
+    """The meaning of a recorded variable.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Variable:
     long_name
         Label of an axis, without the unit.
     dtype
-        Storage type. `None`: that of the network.
+        Storage type. `None`: as in the network.
     """
 
     dimensions: tuple[str, ...]
@@ -40,14 +40,14 @@ class Variable:
 
     @property
     def attributes(self) -> dict[str, str]:
-        """The attributes that an array of this variable carries."""
+        """Attributes of an array of this variable."""
         return {"units": self.units, "long_name": self.long_name}
 
 
 BY_UNIT = ("trial", "time", "unit")
 BY_PROJECTION = ("trial", "time", "projection", "unit")
 BY_SYNAPSE = ("trial", "time", "projection", "post", "pre")
-"""Dimensions of what neurons, plastic presynaptic terminals and single synapses have."""
+"""Dimensions of neurons, of plastic presynaptic terminals, and of single synapses."""
 
 VARIABLES = {
     "hidden": Variable(BY_UNIT, "1", "hidden state"),
@@ -65,7 +65,7 @@ VARIABLES = {
 }
 
 OPTIONAL = ("timescale", "projection")
-"""Dimensions that a recorded variable goes without when the run does not have them."""
+"""Dimensions that a recorded variable lacks if the run does not have them."""
 
 COORDINATES = {
     "time": Variable(("time",), "s", "time", "float64"),

@@ -1,4 +1,4 @@
-"""An array of a recording: valid as far as its chunks are there, read with every chunk checked."""
+"""An array of a recording: valid as far as its chunks exist, with every chunk checked when it is read."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from fwsim.recording.plain_files import REMEDY, damaged, read_object
 from fwsim.recording.stores import CheckedStore
 
 SMALL, DENSEST = 2**26, 1000
-"""What is read at once, when a recording is opened, may be this large, or unpack to so many times its files."""
+"""Bytes that may be read at once when a recording is opened, and how many times its files they may decode to."""
 
 
 class Stored:
-    """A Zarr array that is valid along its streamed axis as far as its chunks are there.
+    """A Zarr array that is valid along its streamed axis as far as its chunks exist.
 
     Parameters
     ----------
     path
-        Its folder.
+        Folder of the array.
     files
-        Name → digests of the contents that each file of the folder may have; `None` where nothing is known (schema 1).
+        Name → digests that the content of each file may have; `None` if nothing is known (schema 1).
     finished
-        Whether all that is known has to be there.
+        Whether all known files have to exist.
     last
-        Folder, "/" and name of the file that was announced last, which may not have come to be.
+        Folder, "/" and name of the file that was announced last; it may not have been written.
 
     Raises
     ------
     RecordingError
-        It is not what a run writes, or a file of it is lost.
+        No run writes such an array, or one of its files is missing.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Stored:
         store = CheckedStore(path, files, self.declared.bounded)
         try:
             self._array: Any = zarr.open_array(store, mode="r", zarr_format=3)
-        except (TypeError, ValueError, KeyError) as error:  # options of codecs that there are not
+        except (TypeError, ValueError, KeyError) as error:  # unknown options of codecs
             raise damaged(path, error) from error
         self.ndim, self.chunks, self.dimensions = (
             len(self.declared.shape),
@@ -76,12 +76,12 @@ class Stored:
 
     @property
     def streamed(self) -> str | None:
-        """The dimension along which it grew."""
+        """The dimension along which the array was recorded."""
         return None if self.axis is None else self.dimensions[self.axis]
 
     @property
     def complete(self) -> bool:
-        """Whether all of its chunks are there."""
+        """Whether all chunks exist."""
         return self.shape == self.declared.shape and all(
             key in self._files and key in self._present for key in self.declared.chunk_names()
         )
@@ -103,7 +103,7 @@ class Stored:
             raise damaged(self.path, error) from error
 
     def read(self) -> np.ndarray:
-        """All that is valid of one dimension, chunk by chunk, so that it is in memory only once."""
+        """All valid values of one dimension, read chunk by chunk, so that they are in memory only once."""
         self._check_size()
         values, chunk = np.empty(self.shape, self.dtype), self.chunks[0]
         for begin in range(0, len(values), chunk):
@@ -136,7 +136,7 @@ class Stored:
         return None
 
     def _valid_shape(self) -> tuple[int, ...]:
-        """The shape as far as there are chunks, along the streamed axis; all of an array that does not grow."""
+        """The shape with the valid length along the streamed axis, or the whole shape of an array without one."""
         shape, axis = self.declared.shape, self.axis
         if axis is None or 0 in shape:
             return shape

@@ -1,4 +1,4 @@
-"""Zarr stores that write down the digest of every file before they write it, and check it whenever they read it."""
+"""Zarr stores that record the digest of every file before they write it, and check it whenever they read it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from fwsim.recording.plain_files import REMEDY
 
 
 class CheckedStore(LocalStore):
-    """Reads the files of one recording, each with the content that it is known to have.
+    """Reads the files of one recording, and checks that each has its known content.
 
     Parameters
     ----------
     root
         Folder of the recording, or of one of its arrays.
     files
-        Path within the folder → digests of the contents it may have; none where nothing is known of a file but that
-        it was there, as in recordings of schema 1. Other files do not exist for the store.
+        Path within the folder → digests that the content may have; none if only the existence of the file is known,
+        as in recordings of schema 1. Other files do not exist for the store.
     bounded
-        Called with the path and the content of each file that is read; raises where it would unpack to more than was
+        Called with path and content of each file that is read; raises an error if the file would decode to more than
         declared.
     """
 
@@ -49,7 +49,7 @@ class CheckedStore(LocalStore):
         Raises
         ------
         RecordingError
-            It is not there, or is not what was written.
+            The file is missing, or has another content than was written.
         """
         if key not in self._files:
             return None
@@ -91,7 +91,7 @@ class CheckedStore(LocalStore):
         return key in self._files
 
     def with_read_only(self, read_only: bool = False) -> CheckedStore:
-        """Return the store, which never writes."""
+        """Return the store itself, since it never writes."""
         return self
 
     @staticmethod
@@ -108,14 +108,14 @@ class CheckedStore(LocalStore):
 
 
 class JournalStore(LocalStore):
-    """Writes the files of a recording, each after its journal has taken the digest.
+    """Writes the files of a recording, each after the journal has recorded its digest.
 
     Parameters
     ----------
     root
         Folder of the recording.
     journal
-        Of the recording.
+        Journal of the recording.
     """
 
     def __init__(self, root: Path, journal: Journal) -> None:
@@ -128,7 +128,7 @@ class JournalStore(LocalStore):
         await super().set(key, value)
 
     async def set_if_not_exists(self, key: str, value: Buffer) -> None:
-        """Announce a file and write it, unless it is there."""
+        """Announce a file and write it, unless it exists."""
         if not (self.root / key).exists():
             await self.set(key, value)
 
@@ -147,7 +147,7 @@ class JournalStore(LocalStore):
 
 
 def _identity(root: Path) -> tuple[int, ...] | None:
-    """What tells a folder from another one that takes its place."""
+    """Identity of a folder, to detect that another one has replaced it."""
     try:
         status = os.stat(root / "zarr.json")
     except OSError:

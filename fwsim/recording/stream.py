@@ -1,4 +1,4 @@
-"""From the steps that a run hands over to the samples that a record keeps."""
+"""Conversion of the steps of a run to the samples of a record."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ FOLDS: dict[str, Any] = {"mean": np.add, "max": np.maximum, "min": np.minimum}
 
 
 class Stream:
-    """What one record makes of the steps of a run: select, statistic, reduce, convert.
+    """Applies one record to the steps of a run: selects, computes a statistic, reduces, converts.
 
     Parameters
     ----------
     layout
-        Of the record.
+        Layout of the record.
     """
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
-        self._open: np.ndarray | None = None  # the fold of the steps since the last sample, one long in time
+        self._open: np.ndarray | None = None  # the reduced steps since the last sample, one long in time
         self._steps_open = 0
 
     def keep(self, values: np.ndarray, steps: range | None) -> np.ndarray:
@@ -33,16 +33,16 @@ class Stream:
         Parameters
         ----------
         values
-            Of the run's variable at `steps`, `[trial, step, …]`; events `[spike]`.
+            Values of the run's variable at `steps`, `[trial, step, …]`; for events `[spike]`.
         steps
-            All steps that the record takes are among them, as far as they reach.
+            Includes all steps of the record up to the last of `steps`.
 
         Raises
         ------
         RecordingError
             A finite number does not fit the recorded dtype.
         ShapeError
-            The statistic gives another shape than for zeros.
+            The statistic returns another shape than for zeros.
         """
         each = self.layout
         if steps is not None:
@@ -62,16 +62,16 @@ class Stream:
             ) from error
 
     def unfinished(self) -> dict[str, np.ndarray]:
-        """What `resume` needs."""
+        """State that `resume` needs."""
         return {} if self._open is None else {"open": self._open, "steps_open": np.array(self._steps_open)}
 
     def resume(self, unfinished: Mapping[str, np.ndarray]) -> None:
-        """Go on from what another stream had not finished."""
+        """Continue with the unfinished sample of another stream."""
         if unfinished:
             self._open, self._steps_open = unfinished["open"], int(unfinished["steps_open"])
 
     def _taken(self, values: np.ndarray, steps: range) -> tuple[np.ndarray, range]:
-        """Those of the steps that this record takes."""
+        """Those of the steps that the record uses."""
         taken = between(self.layout.taken or range(0), steps.start, steps.stop)
         if taken == steps or not len(steps):
             return values, taken
@@ -91,7 +91,7 @@ class Stream:
         return result
 
     def _reduced(self, values: np.ndarray, steps: range) -> np.ndarray:
-        """One value for each sample that ends within the steps; those after the last are kept open."""
+        """One value for each sample that ends within the steps. Later steps wait for the next call."""
         axis, how = self.layout.axis, self.layout.record.reduce
         if not len(steps):
             return values

@@ -1,7 +1,7 @@
-"""Times counted in whole steps, so that no rounding decides on which side of an edge they lie.
+"""Times counted in whole steps, so that rounding never decides on which side of a boundary they are.
 
-0.1 + 0.2 is not 0.3 in floating point, and coordinates of time are rounded to 12 digits. What is a whole number of
-bins up to that much counts as one. (`fwsim.units.steps_until` allows a millionth of a step; a bin may have millions.)
+In floating point 0.1 + 0.2 is not 0.3, and time coordinates are rounded to 12 digits. So a number of bins that is whole
+up to this rounding counts as whole. (`fwsim.units.steps_until` allows a millionth of a step; a bin may have millions.)
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from fwsim.errors import ConfigError, RecordingError, ShapeError
 from fwsim.units import checked
 
 DIGITS = 2e-12
-"""Rounding of coordinates of time, and of differences of two, in s."""
+"""Rounding of time coordinates, and of differences of two of them, in s."""
 
 
 def in_steps(times: ArrayLike, step: float, start: float = 0.0) -> np.ndarray:
-    """Steps from a start to times, where a whole number but for rounding is a whole number."""
+    """Steps from a start to times; a whole number if it is whole except for rounding."""
     times = np.asarray(times)
     exact = (times.astype(float) - start) / step
     whole = np.round(exact)
@@ -28,7 +28,7 @@ def in_steps(times: ArrayLike, step: float, start: float = 0.0) -> np.ndarray:
 
 
 def slack(times: np.ndarray) -> np.ndarray:
-    """By how much times may differ that are the same but for rounding, in s."""
+    """Largest difference in s of times that are equal except for rounding."""
     eps = np.finfo(times.dtype if np.issubdtype(times.dtype, np.floating) else np.float64).eps
     return DIGITS + 8 * float(eps) * np.abs(times.astype(float))
 
@@ -39,7 +39,7 @@ def sampling_step(times: ArrayLike, name: str = "time") -> float:
     Raises
     ------
     ShapeError
-        They are not like this.
+        The times are not evenly spaced and ascending.
     """
     values = np.asarray(times)
     given = f"{name} has {values.size} values" if values.size < 2 or values.ndim != 1 else ""
@@ -53,12 +53,12 @@ def sampling_step(times: ArrayLike, name: str = "time") -> float:
 
 
 def window(start: Any, stop: Any, end: float) -> tuple[float, float]:
-    """A checked window within a recording from 0 to `end`, all in s; `stop=None` is the end.
+    """A checked window within a recording from 0 to `end`, all in s; `stop=None` means the end.
 
     Raises
     ------
     ConfigError
-        It is none: not two numbers, reversed, empty, or partly outside, where nothing was recorded.
+        Not two numbers, reversed, empty, or partly outside the recording.
     """
     start = checked("start", start, "time", least=0)
     stop = end if stop is None else checked("stop", stop, "time", least=0)
@@ -72,7 +72,7 @@ def window(start: Any, stop: Any, end: float) -> tuple[float, float]:
 
 
 def bin_count(start: float, stop: float, width: Any, name: str = "bin") -> int:
-    """Number of whole bins of `width` s in a window; a last incomplete one is left out.
+    """Number of whole bins of `width` s in a window; an incomplete last bin is left out.
 
     Raises
     ------
@@ -87,17 +87,17 @@ def bin_count(start: float, stop: float, width: Any, name: str = "bin") -> int:
 
 
 def bin_of(times: np.ndarray, start: float, width: float) -> np.ndarray:
-    """Bin that each time lies in, from 0: bins end with their last moment and begin after their first."""
+    """Index of the bin of each time, from 0. A bin includes its last moment, but not its first."""
     return np.ceil(in_steps(times, width, start)).astype(np.int64) - 1
 
 
 def at_time(times: ArrayLike, wanted: Any, name: str) -> int:
-    """Place of a time in ascending `times` [time], where they agree but for rounding.
+    """Index of a time in ascending `times` [time], if they agree except for rounding.
 
     Raises
     ------
     RecordingError
-        It is not among them.
+        The time is not among them.
     """
     wanted = checked("time", wanted, "time")
     values = np.asarray(times, float)
@@ -105,7 +105,7 @@ def at_time(times: ArrayLike, wanted: Any, name: str) -> int:
         raise RecordingError(f"{name} was recorded at no time")
     nearest = int(np.abs(values - wanted).argmin())
     apart = np.diff(values).min() if values.size > 1 else np.inf
-    allowed = min(1e-3 * apart, 1e-6 * max(1.0, abs(wanted)))  # of times that a person typed
+    allowed = min(1e-3 * apart, 1e-6 * max(1.0, abs(wanted)))  # for times that a person typed
     if abs(values[nearest] - wanted) > max(allowed, float(slack(np.asarray(wanted)))):
         raise RecordingError(
             f"{name} was not recorded at {wanted:g} s; the nearest sample is at {values[nearest]:g} s"
@@ -114,7 +114,7 @@ def at_time(times: ArrayLike, wanted: Any, name: str) -> int:
 
 
 def distinct(times: np.ndarray, rounding: float) -> tuple[np.ndarray, np.ndarray]:
-    """Ascending times that differ by more than rounding (s), and which of them each of `times` [...] is."""
+    """Ascending times that differ by more than rounding (s), and the index of the one that equals each of `times`."""
     order = np.argsort(times, axis=None, kind="stable")
     ascending = times.ravel()[order]
     new = np.diff(ascending, prepend=-np.inf) > rounding

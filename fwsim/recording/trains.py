@@ -1,4 +1,4 @@
-"""The spike trains that a recording holds."""
+"""The spike trains of a recording."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fwsim.recording.timing import bin_count, bin_of, slack, window
 from fwsim.units import checked
 
 MOST = 2**31
-"""Counts that are made at once."""
+"""Largest number of counts at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Trains:
     stop: float
 
     def counts(self, bin: float, name: str = "bin") -> np.ndarray:
-        """Spikes in bins of equal length, `[trial, time, unit]`; a last incomplete bin is left out."""
+        """Number of spikes in bins of equal length, `[trial, time, unit]`; an incomplete last bin is left out."""
         bin = checked(name, bin, "time", above=0)
         bins = bin_count(self.start, self.stop, bin, name)
         if bins * self.trials * self.units > MOST:
@@ -46,14 +46,14 @@ class Trains:
         return counted.reshape(bins, self.trials, self.units).swapaxes(0, 1)
 
     def times(self, bin: float) -> np.ndarray:
-        """Ends of the bins in s."""
+        """End of each bin in s."""
         bin = checked("bin", bin, "time", above=0)
         count = bin_count(self.start, self.stop, bin)
         return np.round(self.start + bin * np.arange(1, count + 1), 12)
 
 
 def trains_of(run: xr.Dataset, start: float = 0.0, stop: float | None = None) -> Trains:
-    """Spikes of a recording within a window in s, by default all of it."""
+    """Spikes of a recording within a window in s; by default all of them."""
     if not isinstance(run, xr.Dataset):
         raise ConfigError(f"run is a {type(run).__name__}; give a recording (xarray.Dataset) with spikes")
     missing = [name for name in ("spike_time", "spike_unit", "spike_trial") if name not in run]
@@ -82,7 +82,7 @@ def trains_of(run: xr.Dataset, start: float = 0.0, stop: float | None = None) ->
             f"the last spike is at {last:g} s, after the recording ends at {end:g} s; it is damaged"
         )
     start, stop = window(start, stop, end)
-    # A window ends with its last moment and begins after its first, except at the beginning of the recording.
+    # A window includes its last moment, but not its first, except at the beginning of the recording.
     inside = (time - start > slack(time)) | (start == 0)
     inside &= time - stop <= slack(time)
     train = trial[inside].astype(np.int64) * units + unit[inside].astype(np.int64)
@@ -90,7 +90,7 @@ def trains_of(run: xr.Dataset, start: float = 0.0, stop: float | None = None) ->
 
 
 def _size(run: xr.Dataset, dimension: str, used: np.ndarray) -> int:
-    """Number of units or trials, of which spikes `used` some."""
+    """Number of units or trials; `used` are the indices of those with spikes."""
     most = int(used.max()) + 1 if used.size else 0
     size = run.sizes.get(dimension, most)
     if most > size:
@@ -101,7 +101,7 @@ def _size(run: xr.Dataset, dimension: str, used: np.ndarray) -> int:
 
 
 def _duration(run: xr.Dataset, last: float) -> float:
-    """Length of a simulated or an imported recording in s; of any other, the time of its last spike."""
+    """Length of a simulated or imported recording in s; for any other, the time of its last spike."""
     attrs = run.attrs
     try:
         if "duration" in attrs:

@@ -1,4 +1,4 @@
-"""Recordings that are written as a whole: what an experiment returned, the dataset of a sweep, what is added later."""
+"""Recordings that are written in one piece: results of experiments, datasets of sweeps, and later additions."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from fwsim.recording.stores import JournalStore
 
 @contextmanager
 def writing(path: Path) -> Iterator[zarr.Group]:
-    """Group to write a recording into; at the end its digests are listed and the folder appears, whole or not at all.
+    """Group to write a recording to. At the end its digests are listed, and the folder appears complete or not at all.
 
-    Its attributes get `fwsim_schema`.
+    It gets the attribute `fwsim_schema`.
     """
     with draft_of(path) as draft:
         journal = Journal(draft)
@@ -40,14 +40,14 @@ def writing(path: Path) -> Iterator[zarr.Group]:
 
 
 def write_recording(recording: xr.Dataset, path: Path) -> None:
-    """Write a recording that is in memory, or another's lazy variables, to a new folder.
+    """Write a recording in memory, or lazy variables of another one, to a new folder.
 
     Raises
     ------
     RecordingError
-        It holds something that cannot be stored.
+        It contains something that cannot be stored.
     OSError
-        The disk refuses, or the path exists.
+        The disk cannot be written, or the path exists.
     """
     with writing(path) as group:
         _save_all(group, recording)
@@ -55,15 +55,15 @@ def write_recording(recording: xr.Dataset, path: Path) -> None:
 
 
 def complete(path: Path, added: xr.Dataset, attributes: Mapping[str, Any]) -> None:
-    """Add variables and attributes to a finished recording; it stays a whole one at every moment.
+    """Add variables and attributes to a finished recording, which remains complete at every moment.
 
-    What is there is not changed. The files are announced in a journal first, so that the attributes may be the old
-    or the new ones until the list of digests says which.
+    Existing variables are not changed. The files are announced in a journal first, so that the attributes may be the
+    old or the new ones until the list of digests decides.
 
     Raises
     ------
     RecordingError
-        What is there is no finished recording or damaged, or what is added cannot be stored.
+        The recording is unfinished or damaged, or the additions cannot be stored.
     """
     head = Head.of(path)
     if not head.finished or head.known is None:
@@ -93,5 +93,5 @@ def _attributes(recording: xr.Dataset) -> dict[str, Any]:
 
 
 def _coordinates(recording: xr.Dataset) -> str:
-    """Names of the coordinates that are not those of a dimension, as xarray reads them."""
+    """Names of the coordinates that are not those of a dimension, as in xarray."""
     return " ".join(sorted(str(name) for name in recording.coords if name not in recording.dims))
