@@ -1,4 +1,4 @@
-"""Numbers from a recording or from a map: pure functions, xarray out, xarray in where it is a recording."""
+"""Measures: numbers computed from a recording or a map, by pure functions. Recordings give xarray results."""
 
 from fwsim.names import attach
 

@@ -13,9 +13,9 @@ from fwsim.recording.timing import in_steps
 
 
 def attention(run: xr.Dataset) -> xr.Dataset:
-    """Describe how the inner loop weighs the past: on how much, how sharply, how far back.
+    """Describe how the inner loop weighs the past: how far back, how concentrated, and which states.
 
-    Weights are the recorded attention κ(t−τ) h(τ)·h_s without its sign, as shares of their sum over the past.
+    Weights are the recorded attention κ(t−τ) h(τ)·h_s without its sign, as a fraction of the sum over the past.
 
     Parameters
     ----------
@@ -25,12 +25,12 @@ def attention(run: xr.Dataset) -> xr.Dataset:
     Returns
     -------
     Dataset
-        `weight[trial, time, iteration, past]`, shares; `span[trial, time, iteration]` (s), the inverse participation
+        `weight[trial, time, iteration, past]`, fractions; `span[trial, time, iteration]` (s), the inverse participation
         number 1/Σ weight² times the step, comparable with `fwsim.theory.attention_span`;
         `concentration[trial, time, iteration]`, 1 − entropy/ln(number of past states): 0 for uniform, 1 for a single
         one; `lag[trial, time, iteration]` (s), mean time since the attended states;
-        `peak[trial, time, iteration]`, the step attended to most. NaN (peak: −1) where there is nothing to attend to.
-        Where the recorded attention is NaN or infinite for any past state, all of this is NaN, weights too.
+        `peak[trial, time, iteration]`, the step with most attention. NaN (peak: −1) if there is no past.
+        If the recorded attention is NaN or infinite for any past state, all values are NaN, weights too.
     """
     values = recorded(run, "attention")
     require_entries(values, "time", "iteration", "past")

@@ -1,4 +1,4 @@
-"""Which start ends at which attractor."""
+"""Basins: the attractor at which each starting state ends."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ def basins(
     same: float = 1e-2,
     level: float = 0.95,
 ) -> xr.Dataset:
-    """Iterate a map from many starts and see where each ends and how much of the starts each end draws in.
+    """Iterate a map from many starting states; find where each ends, and how large the basin of each attractor is.
 
     Parameters
     ----------
     step
-        The map, `[batch, unit]` → `[batch, unit]` in torch, the same for every row; of a flow, its integrator.
+        The map, `[batch, unit]` → `[batch, unit]` in torch, the same for every row; for a flow, its integrator.
     starts
-        `[start, unit]`. Volumes are shares of these: draw them from the distribution that is asked about.
+        `[start, unit]`. Volumes are fractions of these states: draw them from the distribution of interest.
     iterations
-        Most iterations.
+        Largest number of iterations.
     tolerance
-        A start has settled when one iteration moves it by less than this, relative to 1 + |x|; by default
+        A state has converged when one iteration changes it by less than this, relative to 1 + |x|; by default
         ε^0.6 of the dtype.
     same
         Ends closer than this, relative to 1 + |x|, are one attractor.
     level
-        Of the confidence intervals.
+        Probability of the confidence intervals.
 
     Returns
     -------
     Dataset
         `state[attractor, unit]`, the largest basin first; `volume[attractor]` with Wilson interval
-        `volume_low`, `volume_high`; `end[start]`, −1 where it did not settle; `iterations[start]` until it
-        settled; `period[start]`: 1 where it settled, 2 … 16 on a cycle, 0 where neither was seen.
+        `volume_low`, `volume_high`; `end[start]`, −1 if it did not converge; `iterations[start]` until it
+        converged; `period[start]`: 1 if it converged, 2 … 16 for a cycle, 0 if neither was found.
     """
     starts = checked_states("starts", starts, step)
     tolerance = checked_search(starts, tolerance, same, iterations)
@@ -80,7 +80,7 @@ def basins(
 
 
 def _iterate(step: Step, starts: Tensor, iterations: int, tolerance: float) -> tuple[Tensor, Tensor]:
-    """Iterate each row until it stands still; the states, and how many iterations each took."""
+    """Iterate each row until it stops changing; the states, and the number of iterations of each."""
     state = starts.clone()
     used = torch.zeros(len(starts), dtype=torch.long, device=starts.device)
     active = torch.arange(len(starts), device=starts.device)
@@ -98,7 +98,7 @@ def _iterate(step: Step, starts: Tensor, iterations: int, tolerance: float) -> t
 
 
 def _period(step: Step, state: Tensor, tolerance: float) -> Tensor:
-    """Smallest p for which p iterations bring a row back to where it is; 0 if none up to the longest cycle."""
+    """Smallest p for which p iterations return a row to its state; 0 if there is none up to the longest cycle."""
     period = torch.zeros(len(state), dtype=torch.long, device=state.device)
     after = state
     for p in range(1, LONGEST_CYCLE + 1):

@@ -1,4 +1,4 @@
-"""Merging of states that are the same point up to rounding."""
+"""Merging of states that are equal up to rounding."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 def merged(states: Tensor, group: Tensor, same: float) -> Tensor:
-    """Number, from 0, of the distinct point that each of `states [row, unit]` belongs to.
+    """Number, from 0, of the distinct point to which each of `states [row, unit]` belongs.
 
-    The first row of a point represents it: rows come in order of preference. Rows of different
+    The first row of a point represents it, so give rows in order of preference. Rows of different
     `group [row]` never merge; `same` is a distance relative to 1 + |state|.
     """
     owner = torch.full((len(states),), -1, dtype=torch.long, device=states.device)
@@ -24,7 +24,7 @@ def merged(states: Tensor, group: Tensor, same: float) -> Tensor:
 
 
 def representatives(owner: Tensor) -> Tensor:
-    """Row that represents each point, `[point]`, of the numbers that `merged` gave."""
+    """Row that represents each point, `[point]`, from the numbers that `merged` returns."""
     points = int(owner.max()) + 1 if owner.numel() else 0
     rows = torch.arange(len(owner), device=owner.device)
     first = torch.full((points,), len(owner), dtype=torch.long, device=owner.device)

@@ -1,4 +1,4 @@
-"""States made of several parts (activity, synapses, a memory matrix) as one vector and back."""
+"""States with several parts (activity, synapses, a memory matrix) as one vector, and back."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Parts = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Composite:
-    """Names and shapes of the parts of a state, in the order in which they are laid out.
+    """Names and shapes of the parts of a state, in the order in which the vector contains them.
 
     Parameters
     ----------
     shapes
-        Shape of each part without the batch, e.g. `{"rate": (10,), "u": (10,), "memory": (10, 10)}`.
+        Shape of each part without the batch axis, e.g. `{"rate": (10,), "u": (10,), "memory": (10, 10)}`.
 
     Examples
     --------
@@ -34,7 +34,7 @@ class Composite:
     shapes: Mapping[str, tuple[int, ...]]
 
     def flatten(self, parts: Mapping[str, Tensor]) -> Tensor:
-        """Lay out `{name: [batch, …]}` as `[batch, unit]`."""
+        """Join `{name: [batch, …]}` to `[batch, unit]`."""
         for name, shape in self.shapes.items():
             if name not in parts or tuple(parts[name].shape[1:]) != tuple(shape):
                 given = list(parts[name].shape) if name in parts else "missing"
@@ -42,7 +42,7 @@ class Composite:
         return torch.cat([parts[name].flatten(1) for name in self.shapes], dim=1)
 
     def split(self, states: Tensor) -> Parts:
-        """Read `[batch, unit]` as `{name: [batch, …]}`."""
+        """Split `[batch, unit]` into `{name: [batch, …]}`."""
         sizes = [math.prod(shape) for shape in self.shapes.values()]
         if states.shape[-1] != sum(sizes):
             raise ShapeError(

@@ -10,16 +10,16 @@ from fwsim.measure.recorded import recorded, require_entries
 from fwsim.recording.timing import sampling_step
 
 WINDOW = 1.5
-"""Wolff's S, ratio of the true to the integrated time constant that the window allows for."""
+"""Wolff's S: the assumed ratio of the true to the integrated time constant, which determines the window."""
 
 
 def autocorrelation_time(run: xr.Dataset | xr.DataArray) -> xr.Dataset:
     """Time constant of the autocorrelation, with its standard error, without fitting a curve.
 
-    The autocorrelation is summed over a window that Wolff's criterion makes as long as pays, corrected for the
-    bias of subtracting a measured mean, and given as the time constant of the exponential with the same sum.
-    Trials are pooled as repetitions of one stationary process: each is to be several time constants long, all of
-    them together many.
+    The autocorrelation is summed over a window whose length Wolff's criterion determines. The sum is corrected for the
+    bias of subtracting a measured mean, and returned as the time constant of the exponential with the same sum.
+    Trials are pooled as repetitions of one stationary process. Each should be several time constants long, and all
+    together many.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ def autocorrelation_time(run: xr.Dataset | xr.DataArray) -> xr.Dataset:
     -------
     Dataset
         Over all dimensions but `time` and `trial`: `tau` (s), `error` (s, one standard error), `window` (s), and
-        `resolved`: whether the window ended within half a trial; if not, `tau` is a lower bound.
-        NaN where nothing varies, or a sample is NaN or infinite.
+        `resolved`: whether the window ended within half a trial; otherwise `tau` is a lower bound.
+        NaN if nothing varies, or if a sample is NaN or infinite.
 
     Notes
     -----
@@ -106,6 +106,6 @@ def _time_scale(values: np.ndarray) -> tuple[float, float, float, bool]:
 
 
 def _exponential(half_sum: np.ndarray) -> np.ndarray:
-    """Time constant in samples of the exponential whose ½ + Σ_{t≥1} ρ(t) is `half_sum`; near 0 if uncorrelated."""
+    """Time constant in samples of the exponential for which ½ + Σ_{t≥1} ρ(t) is `half_sum`; near 0 if uncorrelated."""
     half_sum = np.maximum(half_sum, 0.5 + 1e-12)
     return 1 / np.log((half_sum + 0.5) / (half_sum - 0.5))

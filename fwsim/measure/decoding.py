@@ -1,4 +1,4 @@
-"""Decoding across time: is a memory held in a stable code, a rotating code, or out of sight?"""
+"""Decoding across time: whether a memory has a stable code, a rotating code, or none in the recorded activity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fwsim.requirements import required
 from fwsim.seeds import check_seed, seed_of_32_bits
 
 STABLE = 0.5
-"""A code is stable if decoders from other times keep at least this part of what the present one gains over chance."""
+"""A code is stable if decoders of other times have at least this fraction of the present decoder's gain over chance."""
 
 
 def decode(
@@ -28,31 +28,31 @@ def decode(
     seed: int = 0,
     level: float = 0.99,
 ) -> xr.Dataset:
-    """Train a linear decoder of a label at each time and test it at every time, on trials it has not seen.
+    """Train a linear decoder of a label at each time, and test it at every time on other trials.
 
     Parameters
     ----------
     run
         A recording with `hidden` or `rate`, or a DataArray with dimensions `trial`, `time`, `unit`.
     labels
-        What each trial held, `[trial]`.
+        What each trial stored, `[trial]`.
     folds
-        Folds of the stratified cross-validation.
+        Number of parts of the stratified cross-validation.
     classifier
         A scikit-learn classifier; by default linear discriminant analysis with shrinkage (Ledoit–Wolf).
     seed
-        Of the assignment of trials to folds.
+        Seed of the assignment of trials to these parts.
     level
-        Accuracy above this quantile of the binomial distribution of guessing counts as decodable.
+        A time is decodable if the accuracy exceeds this quantile of the binomial distribution of guesses.
 
     Returns
     -------
     Dataset
-        `accuracy[train_time, test_time]`; `chance`, share of the most frequent label; `threshold`, the accuracy
-        above which a time is decodable; `decodable[time]`; `stability[time]`, the gain over chance that decoders
-        keep when moved between this time and the other decodable ones, over the gain here;
-        `code[time]`: `"stable"`; `"rotating"` (decodable, stability below 0.5); `"silent"` (not decodable here,
-        but before and after: the memory is in something that was not recorded); `"absent"`.
+        `accuracy[train_time, test_time]`; `chance`, the fraction of the most frequent label; `threshold`, the accuracy
+        above which a time is decodable; `decodable[time]`; `stability[time]`, the gain over chance of decoders
+        between this time and the other decodable ones, as a fraction of the gain at this time;
+        `code[time]`: `"stable"`; `"rotating"` (decodable, stability below 0.5); `"silent"` (not decodable at this time,
+        but before and after: the memory is in variables that were not recorded); `"absent"`.
 
     Notes
     -----
@@ -90,7 +90,7 @@ def decode(
 
 
 def _labels(labels: ArrayLike) -> np.ndarray:
-    """What each trial held: texts, truth values or numbers that are not NaN."""
+    """What each trial stored: texts, truth values or numbers that are not NaN."""
     found = plain(labels, "labels")
     if found.dtype.kind == "O":
         missing = any(each is None or each != each for each in found.ravel())

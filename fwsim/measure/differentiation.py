@@ -1,4 +1,4 @@
-"""Derivatives of batched maps, and the check of what is handed to them."""
+"""Derivatives of batched maps, and checks of their arguments."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 from fwsim.errors import ConfigError, FwsimError, ShapeError, number, whole
 
 PRECISIONS = (torch.float32, torch.float64)
-"""Of states: half precision has no linear algebra."""
+"""Allowed types of states: linear algebra does not exist for half precision."""
 
 Step = Callable[[Tensor], Tensor]
-"""A map or vector field `[batch, unit]` → `[batch, unit]` that treats every row alike and on its own."""
+"""A map or vector field `[batch, unit]` → `[batch, unit]` that is applied to every row separately."""
 
 
 def jacobian(step: Step, states: Tensor) -> Tensor:
     """Jacobians `[batch, post, pre]` of a map at `states [batch, unit]`.
 
-    Since rows do not mix, the derivative of Σ_batch step(x) by x holds the Jacobian of every row.
+    Rows do not interact, so the derivative of Σ_batch step(x) by x contains the Jacobian of every row.
     """
     return torch.func.jacrev(lambda x: step(x).sum(0))(states).movedim(1, 0)
 
@@ -31,14 +31,14 @@ def pushforward(step: Step, states: Tensor, tangents: Tensor) -> tuple[Tensor, T
         result = torch.func.jvp(step, (states,), (tangent,))
         return result[0], result[1] + torch.zeros_like(
             tangent
-        )  # a derivative that is 0 has no numbers of its own
+        )  # torch returns None for a derivative that is 0
 
     images, moved = torch.func.vmap(along, in_dims=-1, out_dims=(0, -1))(tangents)
     return images[0], moved
 
 
 def checked_search(states: Tensor, tolerance: float | None, same: float, iterations: int) -> float:
-    """Tolerance of a search from `states`, by default ε^0.6 of their dtype, once all its bounds are sensible."""
+    """Tolerance of a search from `states`, by default ε^0.6 of their dtype, after a check of all its limits."""
     number("same", same, above=0)
     whole("iterations", iterations, least=1)
     if tolerance is None:
@@ -48,7 +48,7 @@ def checked_search(states: Tensor, tolerance: float | None, same: float, iterati
 
 
 def checked_states(name: str, states: Tensor, step: Step) -> Tensor:
-    """`states` without gradient, once they and their images are found to be `[batch, unit]` and finite."""
+    """`states` without gradient, after a check that they and their images are finite and `[batch, unit]`."""
     if not callable(step):
         raise ConfigError(f"step is {step!r}; give a function [batch, unit] → [batch, unit]")
     plain = isinstance(states, Tensor) and states.dtype in PRECISIONS and states.layout == torch.strided
@@ -63,7 +63,7 @@ def checked_states(name: str, states: Tensor, step: Step) -> Tensor:
         )
     if states.numel() == 0:
         raise ShapeError(f"{name} has shape {list(states.shape)}; give at least one state of one unit")
-    states = states.detach().clone()  # a step that works in place is to change none that the caller has
+    states = states.detach().clone()  # so that a step that works in place does not change the caller's tensor
     with torch.no_grad():
         images = step(states.clone())
     if not isinstance(images, Tensor):

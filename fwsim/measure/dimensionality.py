@@ -1,4 +1,4 @@
-"""How many dimensions the states use, and which."""
+"""Number of dimensions that states use, and their directions."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def participation_ratio(
         A recording with `hidden` or `rate`; a DataArray with dimension `unit`; or an array or tensor
         `[..., sample, unit]`. Dask-backed recordings are read in chunks.
     dim
-        Dimensions of a DataArray that are samples; the others are kept. `("trial", "time")` pools trials.
+        Dimensions of a DataArray that are samples; the others remain. `("trial", "time")` pools trials.
 
     Returns
     -------
     array or DataArray
-        `[...]`; NaN where the states do not vary, or one of them is NaN.
+        `[...]`; NaN if the states do not vary, or if one of them is NaN.
 
     Notes
     -----
-    From n samples at most n − 1 dimensions are seen: short recordings read too low.
+    From n samples at most n − 1 dimensions can be found, so short recordings give too small values.
     """
     if not isinstance(states, (xr.DataArray, xr.Dataset)):
         array = numbers(states, "states")
@@ -46,7 +46,7 @@ def participation_ratio(
 def principal_components(
     states: xr.DataArray | xr.Dataset, count: int = 3, dim: str | tuple[str, ...] = ("trial", "time")
 ) -> xr.Dataset:
-    """Directions of largest variance, and the states seen along them.
+    """Directions of largest variance, and the states along them.
 
     Parameters
     ----------
@@ -56,13 +56,13 @@ def principal_components(
     count
         Number of components.
     dim
-        Dimensions that are samples; dimensions that are missing are left out, others are kept.
+        Dimensions that are samples; missing dimensions are ignored, others remain.
 
     Returns
     -------
     Dataset
-        `component[..., mode, unit]`, unit vectors whose largest entry is positive;
-        `variance[..., mode]` in squared units of the state; `explained[..., mode]`, share of the
+        `component[..., mode, unit]`, unit vectors whose largest element is positive;
+        `variance[..., mode]` in squared units of the state; `explained[..., mode]`, the fraction of the
         total variance; `mean[..., unit]`; `projection[..., mode]`, the centred states along the components.
     """
     values = recorded(states, "hidden", "rate")

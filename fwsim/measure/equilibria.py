@@ -1,4 +1,4 @@
-"""Fixed points of maps and flows, and the slow points that are none."""
+"""Fixed points of maps and flows, and slow points."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from fwsim.progress import track
 from fwsim.recording.labels import labelled_dataset
 
 JACOBIAN_ENTRIES = 2**25
-"""Starts are searched in groups whose Jacobians have about this many entries together."""
+"""Starting states are searched in groups, whose Jacobians together have about this many elements."""
 
 FLAT = 1e-3
-"""A speed is at a local minimum where its gradient is this small a part of |J|·|residual|."""
+"""A speed is at a local minimum if its gradient is smaller than this fraction of |J|·|residual|."""
 
 
 def fixed_points(
@@ -38,47 +38,47 @@ def fixed_points(
     iterations: int = 200,
     settle: int = 0,
 ) -> xr.Dataset:
-    """Find fixed points from many starts at once by a damped Gauss–Newton (Levenberg–Marquardt) search.
+    """Find fixed points from many starting states at once by a damped Gauss–Newton (Levenberg–Marquardt) search.
 
-    The residual is step(x) − x for a map and step(x) for a flow. Where its length cannot fall further
-    but is not zero the search has found a slow point, which is kept apart.
+    The residual is step(x) − x for a map and step(x) for a flow. If its length is at a local minimum
+    but not zero, the search has found a slow point. Slow points are listed separately.
 
     Parameters
     ----------
     step
         The map x → step(x), or the vector field dx/dt = step(x), `[batch, unit]` → `[batch, unit]` in
-        torch, the same for every row. States of several parts are laid out by `fwsim.measure.Composite`.
+        torch, the same for every row. `fwsim.measure.Composite` joins states of several parts.
     starts
-        `[batch, unit]`; their dtype and device are used. Precision needs float64.
+        `[batch, unit]`; their dtype and device are used. Precise results need float64.
     kind
         `"map"` or `"flow"`.
     tolerance
         Largest speed, relative to 1 + |x|, of a fixed point; by default ε^0.6 of the dtype, 4e-10 in float64.
     same
-        Points closer than this, relative to 1 + |x|, are one.
+        Points closer than this, relative to 1 + |x|, count as one.
     iterations
-        Most steps of the search.
+        Largest number of steps of the search.
     settle
-        Steps of the map that every start takes before the search. Without any, a search goes to what is near, which
-        for random starts often is a saddle; with some hundred, starts find the attractors whose basins they are in.
+        Steps of the map before the search. Without any, a search finds points nearby, which
+        for random states are often saddles. After some hundred steps, it finds the attractors of their basins.
 
     Returns
     -------
     Dataset
         Fixed points first, then slow points, the slowest first:
         `state[point, unit]`; `speed[point]`, |residual|, per step of a map and per second of a flow;
-        `eigenvalue[point, mode]` of the Jacobian of `step`, complex, the least stable first, NaN where the Jacobian is
+        `eigenvalue[point, mode]` of the Jacobian of `step`, complex, the least stable first, NaN if the Jacobian is
         not finite;
         `stable[point]`: a fixed point with all |eigenvalue| < 1 (map) or all real parts < 0 (flow);
-        `index[point]`, number of modes that are not; `converged[point]`: a fixed point; `slow[point]`: a local
-        minimum of the speed that is none (neither: the search ran out); `count[point]`, starts that ended
-        there; `end[start]`, the point at which each start ended.
+        `index[point]`, the number of unstable modes; `converged[point]`: a fixed point; `slow[point]`: a local
+        minimum of the speed that is no fixed point (neither: the search reached its limit); `count[point]`, number of
+        starts that ended there; `end[start]`, the point at which each start ended.
 
     Raises
     ------
     ShapeError, ConfigError
-        `starts` is not `[batch, unit]`, or not finite, or `step` does not keep its shape; a flow is to settle; or
-        starts become infinite while they settle.
+        `starts` is not `[batch, unit]` or not finite; `step` does not preserve its shape; `settle` is given for a
+        flow; or states become infinite while they settle.
 
     Notes
     -----
@@ -110,7 +110,7 @@ def fixed_points(
 
 @torch.no_grad()
 def _settled(step: Step, starts: Tensor, steps: int, kind: str) -> Tensor:
-    """Starts after some steps of the map."""
+    """Starting states after some steps of the map."""
     if steps and kind == "flow":
         raise ConfigError(
             "settle is for maps; of a flow, give states that an integrator has reached as starts"
@@ -124,7 +124,7 @@ def _settled(step: Step, starts: Tensor, steps: int, kind: str) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class _Search:
-    """Rows of a search: state `[batch, unit]`, and `[batch]` speed, damping, whether the speed is flat there."""
+    """Rows of a search: state `[batch, unit]`; speed, damping, whether its gradient is 0, `[batch]`."""
 
     state: Tensor
     speed: Tensor
@@ -133,7 +133,7 @@ class _Search:
 
 
 def _search(residual: Step, starts: Tensor, iterations: int) -> _Search:
-    """Step all rows until none moves; those that have arrived are left out of the work."""
+    """Step all rows until none moves; rows that have converged are no longer computed."""
     speed = residual(starts).norm(dim=-1)
     search = _Search(
         starts.clone(), speed, torch.full_like(speed, 1e-2), torch.zeros_like(speed, dtype=torch.bool)
@@ -151,11 +151,11 @@ def _search(residual: Step, starts: Tensor, iterations: int) -> _Search:
 
 
 def _step(residual: Step, search: _Search) -> _Search:
-    """One Levenberg–Marquardt step: taken, and the damping lowered, only where the speed falls."""
+    """One Levenberg–Marquardt step, accepted only where it decreases the speed; then the damping decreases too."""
     force = residual(search.state)
     slope = jacobian(residual, search.state).nan_to_num(
         0.0, 0.0, 0.0
-    )  # no direction to go where there is no slope
+    )  # where the gradient is 0 there is no direction
     size = slope.flatten(1).norm(dim=-1).nan_to_num(posinf=torch.finfo(slope.dtype).max ** 0.5)
     # Least squares on [J; √μ I] instead of JᵀJ + μ I: the condition number is not squared.
     scale = (search.damping.sqrt() * size / slope.shape[-1] ** 0.5).clamp_min(torch.finfo(size.dtype).tiny)
@@ -176,7 +176,7 @@ def _step(residual: Step, search: _Search) -> _Search:
     )
 
 
-@torch.no_grad()  # the map may hold parameters that are being trained
+@torch.no_grad()  # the map may contain parameters that are trained
 def _dataset(
     step: Step, state: Tensor, speed: Tensor, converged: Tensor, slow: Tensor, kind: str, same: float
 ) -> xr.Dataset:
@@ -226,7 +226,7 @@ def _dataset(
 
 
 def eigenvalues(matrices: Tensor) -> Tensor:
-    """Eigenvalues `[batch, mode]`, complex; torch's routine gives up on matrices of low rank, as few items make."""
+    """Eigenvalues `[batch, mode]`, complex. torch's routine fails for some matrices of low rank, as few items give."""
     values = matrices.detach().cpu().numpy()
     known = np.isfinite(values).all((-2, -1))
     found = np.linalg.eigvals(np.where(known[..., None, None], values, 0.0)).astype(complex)

@@ -14,7 +14,7 @@ from fwsim.progress import track
 from fwsim.units import checked
 
 SAMPLES = 20
-"""The running estimate is kept this often, and the error is estimated from this many blocks."""
+"""The running estimate has this many samples, and the error is estimated from this many blocks."""
 
 
 def lyapunov_exponents(
@@ -38,25 +38,25 @@ def lyapunov_exponents(
     steps
         Number of steps that are averaged.
     dt
-        Seconds a step.
+        Seconds per step.
     modes
         Number of exponents, the largest first; all of them by default.
     transient
-        Steps that are done before averaging begins. In them the tangent vectors align already.
+        Steps before averaging begins, in which the tangent vectors align.
 
     Returns
     -------
     Dataset
-        `exponent[trial, mode]`, descending, per second (−∞ for a direction that is annihilated);
+        `exponent[trial, mode]`, descending, per second (−∞ for a direction that the map sets to zero);
         `error[trial, mode]`, its standard error from 20 blocks of the run;
-        `running[trial, sample, mode]`, the estimate after `time[sample]` seconds, to judge convergence by;
-        `dimension[trial]`, the Kaplan–Yorke dimension, NaN if it needs more modes.
+        `running[trial, sample, mode]`, the estimate after `time[sample]` seconds, to judge convergence;
+        `dimension[trial]`, the Kaplan–Yorke dimension; NaN if more modes are needed for it.
         With all modes, Σ exponent = ⟨log |det J|⟩/dt to rounding.
 
     Raises
     ------
     DivergedError
-        The state, or how a small distance to it grows, left the finite numbers.
+        The state, or the growth of a small distance to it, became infinite or NaN.
 
     Notes
     -----
@@ -101,7 +101,7 @@ def _require_finite(state: Tensor, step: int, name: str = "state") -> None:
 
 
 def _summary(logs: Tensor, ends: Tensor, dt: float) -> xr.Dataset:
-    """Describe sums of log growth `[sample, trial, mode]` over the steps between `ends [sample]`."""
+    """Dataset of sums of log growth `[sample, trial, mode]` over the steps between `ends [sample]`."""
     lengths = torch.diff(ends, prepend=torch.zeros(1, dtype=ends.dtype))[:, None, None]
     running = logs.cumsum(0) / (ends[:, None, None] * dt)
     exponent, order = running[-1].sort(dim=-1, descending=True)

@@ -1,4 +1,4 @@
-"""Which law forgetting follows."""
+"""Fits of laws of forgetting."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Curve = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Law:
-    """A curve of lag whose parameters are all positive; amplitudes come first, then time constants."""
+    """A function of lag whose parameters are all positive; amplitudes come first, then time constants."""
 
     curve: Curve
     amplitudes: int
@@ -33,7 +33,7 @@ class Law:
         return self.amplitudes + self.time_constants + self.exponents
 
     def starts(self, lag: np.ndarray, values: np.ndarray) -> list[np.ndarray]:
-        """Parameters to start fits from: time constants over the whole range of lags."""
+        """Initial parameters of the fits: time constants over the whole range of lags."""
         scale = float(np.abs(values).max()) or 1.0
         shortest, longest = float(lag[lag > 0].min()), float(lag.max())
         spread = np.geomspace(shortest / 2, 2 * longest, 5)
@@ -59,8 +59,8 @@ def forgetting_curve(values: ArrayLike | xr.DataArray, lag: ArrayLike | None = N
     Parameters
     ----------
     values
-        What is left, `[lag]`, for instance `retention(run, patterns).strength`; other dimensions of a DataArray
-        (trials) are averaged. Subtract what chance leaves first. A lag of which nothing is known (NaN in all trials) is
+        Remaining strength, `[lag]`, for instance `retention(run, patterns).strength`. Other dimensions of a DataArray
+        (trials) are averaged. Subtract the chance level first. A lag without data (NaN in all trials) is
         left out.
     lag
         Times (s) from 0 on, `[lag]`; by default the coordinate of `values`.
@@ -68,9 +68,9 @@ def forgetting_curve(values: ArrayLike | xr.DataArray, lag: ArrayLike | None = N
     Returns
     -------
     Dataset
-        Over `law`: `aicc`, corrected Akaike criterion, `bic`, and `weight`, Akaike weight, the law's share of the
-        evidence; `amplitude[law, term]`, `tau[law, term]` (s), longest first, `exponent[law]`, NaN where a law has
-        none; `curve[law, lag]`; `r_squared[law]`. The law with the smallest `aicc` is `attrs["best"]`.
+        Over `law`: `aicc`, corrected Akaike criterion, `bic`, and `weight`, Akaike weight, the fraction of the
+        evidence for the law; `amplitude[law, term]`, `tau[law, term]` (s), longest first, `exponent[law]`, NaN if a
+        law has none; `curve[law, lag]`; `r_squared[law]`. `attrs["best"]` is the law with the smallest `aicc`.
     """
     if isinstance(values, xr.DataArray):
         if "lag" not in values.dims:
@@ -99,7 +99,7 @@ def forgetting_curve(values: ArrayLike | xr.DataArray, lag: ArrayLike | None = N
 
 
 def _averaged(values: xr.DataArray) -> np.ndarray:
-    """Mean `[lag]` over all other dimensions; NaN where all of them are."""
+    """Mean `[lag]` over all other dimensions; NaN if all values are NaN."""
     require_entries(values, *values.dims)
     others = [dim for dim in values.dims if dim != "lag"]
     missing = values.isnull()
@@ -127,11 +127,11 @@ def _fit(law: Law, lag: np.ndarray, values: np.ndarray) -> np.ndarray:
 def _comparison(fits: dict[str, np.ndarray], lag: np.ndarray, values: np.ndarray) -> xr.Dataset:
     count = len(lag)
     curves = np.array([law.curve(fits[name], lag) for name, law in LAWS.items()])
-    # Data without noise are fitted to rounding by every law that nests the true one: level them there.
+    # Every law that contains the true one as a special case fits noiseless data to rounding: make them equal there.
     size = float(np.abs(values).max()) or 1.0
     floor = count * 1e-14
     residual = np.maximum(np.sum(((curves - values) / size) ** 2, axis=1), floor)
-    k = np.array([law.size + 1 for law in LAWS.values()])  # and the size of the errors
+    k = np.array([law.size + 1 for law in LAWS.values()])  # the parameters and the size of the errors
     deviance = count * (np.log(residual / count) + 2 * math.log(size))
     spread = np.sum(((values - values.mean()) / size) ** 2)
     aicc = deviance + 2 * k + 2 * k * (k + 1) / (count - k - 1)

@@ -1,4 +1,4 @@
-"""The inner loop of a network as an autonomous map: memory and input frozen at one moment."""
+"""The inner loop of a network as a map, with memory and input fixed at one moment."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class InnerLoop:
-    """The map h → f(LN[z + A h]) that a step iterates; call it on states `[batch, unit]`.
+    """The map h → f(LN[z + A h]) that a step iterates. Call it on states `[batch, unit]`.
 
     Parameters
     ----------
     cell
         Activation and normalisation.
     matrix
-        A, all time scales together, `[post, pre]`.
+        A, the sum of all time scales, `[post, pre]`.
     sustained
         z, `[unit]`.
     """
@@ -46,17 +46,17 @@ class InnerLoop:
 
     @property
     def start(self) -> Tensor:
-        """h_0, the state from which a step begins to iterate, `[1, unit]`."""
+        """h_0, the state before the first iteration, `[1, unit]`."""
         return self.cell.start(self.sustained[None])
 
     def double(self) -> InnerLoop:
-        """Return the same map in float64, in which fixed points and eigenvalues are found precisely."""
+        """Return the same map in float64, for precise fixed points and eigenvalues."""
         cell = _changed(self.cell, Tensor.double)
         return InnerLoop(cell, self.matrix.double(), self.sustained.double())
 
     @classmethod
     def of(cls, net: FastWeightNetwork, state: State, x: Tensor, trial: int = 0) -> InnerLoop:
-        """Return the inner loop that a step from `state` with input `x [input]` runs, in one trial."""
+        """Return the inner loop of a step from `state` with input `x [input]`, for one trial."""
         if np.shape(x) != (net.inputs,) or not isinstance(x, Tensor):
             raise ShapeError(
                 f"x has shape {list(np.shape(x))}; give a tensor [input] with input={net.inputs}"
@@ -74,9 +74,9 @@ class InnerLoop:
 
     @classmethod
     def at(cls, net: FastWeightNetwork, run: xr.Dataset, time: float, x: Tensor, trial: int = 0) -> InnerLoop:
-        """Return the inner loop that a step with input `x [input]` would run after the recorded `time` (s).
+        """Return the inner loop of a step with input `x [input]` after the recorded `time` (s).
 
-        The recording must hold `hidden` and `memory` at that time: `simulate(..., record=["hidden", "memory"])`.
+        The recording must contain `hidden` and `memory` at that time: `simulate(..., record=["hidden", "memory"])`.
         """
         hidden = _sample(run, "hidden", time, trial, ("unit",))
         memory = _sample(run, "memory", time, trial, ("post", "pre"))
@@ -96,7 +96,7 @@ def _changed(cell: Cell, change: Callable[[Tensor], Tensor]) -> Cell:
 
 
 def _sample(run: xr.Dataset, name: str, time: float, trial: int, dims: tuple[str, ...]) -> Tensor:
-    """Values of a moment along `dims`, after time scales where there are any."""
+    """Values at one time along `dims`, after time scales if there are any."""
     if name not in run:
         raise RecordingError(
             f"the recording has no {name!r}; record it: simulate(..., record=['hidden', 'memory'])"
@@ -117,5 +117,5 @@ def _require_trial(trial: int, trials: int) -> None:
 
 
 def _kept(tensor: Tensor) -> Tensor:
-    """A copy that later training leaves alone."""
+    """A copy that later training does not change."""
     return tensor.detach().clone()

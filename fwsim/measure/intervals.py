@@ -52,8 +52,8 @@ def bootstrap(
     Returns
     -------
     ndarray
-        Estimate, low, high along the first axis; all NaN where a repetition is NaN, and the ends also where no
-        resampling gives a number. With few repetitions the interval is no wider than their range.
+        Estimate, low, high along the first axis; all NaN if a repetition is NaN. The ends are NaN also if no
+        resampling gives a number. With few repetitions the interval is not wider than their range.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The energy of an inner loop, where it has one."""
+"""Energy of an inner loop, if it has one."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from fwsim.measure.inner import InnerLoop
 
 
 def energy(loop: InnerLoop, states: Tensor, previous: Tensor | None = None) -> Tensor:
-    """Energy that iterations of an inner loop never raise; it exists for symmetric A without normalisation.
+    """Energy that no iteration of the inner loop increases; it exists for symmetric A without normalisation.
 
     E(h, h′) = ½[G(h) + G(h′) − z·(h + h′) − hᵀA h′] with h′ the state one iteration earlier and G the sum over
-    units of ∫ f⁻¹: ½h² for relu, h artanh h + ½ ln(1−h²) for tanh, 0 for sign. It falls at every parallel
+    units of ∫ f⁻¹: ½h² for relu, h artanh h + ½ ln(1−h²) for tanh, 0 for sign. It decreases at every parallel
     update; E(h, h) = G(h) − z·h − ½hᵀA h is the energy of a fixed point and of updates one unit at a time.
 
     Parameters
     ----------
     loop
-        The frozen inner loop.
+        The inner loop with fixed memory and input.
     states
-        `[..., unit]`, values that the activation can take.
+        `[..., unit]`, with values that the activation can take.
     previous
-        States one iteration earlier, `[..., unit]`; the same as `states` by default.
+        States one iteration earlier, `[..., unit]`; by default the same as `states`.
 
     Returns
     -------
@@ -33,9 +33,9 @@ def energy(loop: InnerLoop, states: Tensor, previous: Tensor | None = None) -> T
     Raises
     ------
     ShapeError
-        States are no tensors `[..., unit]` of the loop's precision.
+        States are not tensors `[..., unit]` of the loop's precision.
     ConfigError
-        The loop normalises, or A is not symmetric: no Lyapunov function is known.
+        The loop has a normalisation, or A is not symmetric: no Lyapunov function is known.
 
     Notes
     -----
@@ -76,7 +76,7 @@ def _require_states(name: str, states: Tensor, loop: InnerLoop) -> None:
 
 
 def _potential(states: Tensor, activation: str) -> Tensor:
-    """Σ over units of ∫ f⁻¹; infinite where the activation cannot reach."""
+    """Σ over units of ∫ f⁻¹; infinite for values that the activation cannot take."""
     if activation == "relu":
         return torch.where(states < 0, torch.inf, states**2 / 2).sum(-1)
     if activation == "sign":

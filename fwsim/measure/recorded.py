@@ -1,4 +1,4 @@
-"""Access to the variables of a recording, whatever their own time axis and however they are stored."""
+"""Access to the variables of a recording, whatever their time axis and storage."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fwsim.recording.schema import STREAMED, VARIABLES
 
 
 def recorded(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
-    """First of the variables `names` that a recording holds, its own time axis renamed to `time`, to compute with.
+    """First of the variables `names` in a recording, ready to compute with; its own time axis is renamed to `time`.
 
     A DataArray is taken as the variable itself; see `computable`.
     """
@@ -23,7 +23,7 @@ def recorded(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
 
 
 def held(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
-    """As `recorded`, in the type in which it is held."""
+    """As `recorded`, in the stored type."""
     if isinstance(run, xr.DataArray):
         return run
     if not isinstance(run, xr.Dataset):
@@ -46,12 +46,12 @@ def held(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
 
 
 def computable(values: xr.DataArray) -> xr.DataArray:
-    """Values in a type for sums of squares: half precision becomes single, integers and truth values double.
+    """Values in a type for sums of squares: half precision becomes single, integers and truth values become double.
 
     Raises
     ------
     ConfigError
-        They are no real numbers.
+        They are not real numbers.
     """
     wider = _wider(values.dtype, str(values.name or "array"))
     return values if wider == values.dtype else values.astype(wider)
@@ -66,7 +66,7 @@ def _wider(dtype: np.dtype, name: str) -> np.dtype:
 
 
 def with_dims(name: str, values: ArrayLike | xr.DataArray, *allowed: tuple[str, ...]) -> xr.DataArray:
-    """`values` as a DataArray without coordinates; a plain array gets the dimensions that fit its axes."""
+    """`values` as a DataArray without coordinates. A plain array gets the dimensions that fit its axes."""
     if isinstance(values, xr.DataArray):
         if not any(set(values.dims) == set(dims) for dims in allowed):
             raise ShapeError(f"{name} has dimensions {list(values.dims)}; expected {_listed(allowed)}")
@@ -79,11 +79,11 @@ def with_dims(name: str, values: ArrayLike | xr.DataArray, *allowed: tuple[str, 
 
 
 def plain(values: ArrayLike, name: str = "array") -> np.ndarray:
-    """A numpy array of an array or tensor on any device; `name` is what an error calls it."""
+    """Convert an array or tensor on any device to a numpy array; errors use `name`."""
     given: Any = values
     if hasattr(given, "detach"):
         given = given.detach().cpu()
-        given = given.float() if str(given.dtype) == "torch.bfloat16" else given  # which NumPy has not
+        given = given.float() if str(given.dtype) == "torch.bfloat16" else given  # which NumPy lacks
     try:
         return np.asarray(given)
     except (ValueError, TypeError) as error:
@@ -93,13 +93,13 @@ def plain(values: ArrayLike, name: str = "array") -> np.ndarray:
 
 
 def numbers(values: ArrayLike, name: str) -> np.ndarray:
-    """Like `plain`, of real numbers only, in a type to compute with; see `computable`."""
+    """Like `plain`, for real numbers only, in a type to compute with; see `computable`."""
     array = plain(values, name)
     return array.astype(_wider(array.dtype, name), copy=False)
 
 
 def lengths(vectors: xr.DataArray) -> xr.DataArray:
-    """√Σ x² over units, NaN where one is NaN or infinite; squares neither overflow nor vanish."""
+    """√Σ x² over units; NaN if one is NaN or infinite. Squares neither overflow nor underflow."""
     largest = abs(vectors).max("unit", skipna=False)
     scale = largest.where((largest > 0) & (largest < np.inf), 1.0)
     size = scale * ((vectors / scale) ** 2).sum("unit", skipna=False) ** 0.5
@@ -126,7 +126,7 @@ def require_entries(values: xr.DataArray, *dims: Hashable) -> None:
 
 
 def described(values: xr.DataArray, name: str, units: str, long_name: str) -> xr.DataArray:
-    """`values` under a name, with the attributes that label an axis."""
+    """`values` with a name, and with the attributes that label an axis."""
     return labelled(values.rename(name), long_name, units)
 
 

@@ -1,4 +1,4 @@
-"""How well states and memories hold given patterns."""
+"""Overlap with patterns, retention of patterns, and stored information."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def overlap(
     patterns
         `[pattern, unit]` or `[trial, pattern, unit]`.
     centre
-        `[unit]`, taken from states and patterns first. States of rectified units share a mean that makes all
+        `[unit]`, subtracted from states and patterns first. States of rectified units share a mean, which makes all
         cosines large; `centre=run.hidden.mean(["trial", "time"])` removes it.
 
     Returns
     -------
     DataArray
-        `overlap[..., pattern]` in place of the unit; 0 where the state or the pattern is zero, NaN where the state is
+        `overlap[..., pattern]` without the unit; 0 if the state or the pattern is zero, NaN if the state is
         NaN or infinite in any unit.
     """
     states = recorded(run, "hidden", "rate")
@@ -58,7 +58,7 @@ def overlap(
 
 
 def _unit_sized(vectors: xr.DataArray) -> xr.DataArray:
-    """Vectors of length 1, or 0 where they are 0."""
+    """Vectors of length 1; zero vectors remain 0."""
     size = lengths(vectors)
     return vectors / size.where(size != 0, 1.0)
 
@@ -69,7 +69,7 @@ def retention(
     *,
     shown: ArrayLike | None = None,
 ) -> xr.Dataset:
-    """What is left of patterns a given time after they were shown, in the state and in the memory.
+    """Remaining strength of patterns in state and memory, by the time since they were shown.
 
     Parameters
     ----------
@@ -79,14 +79,14 @@ def retention(
         `[pattern, unit]` or `[trial, pattern, unit]`, in the order in which they were shown.
     shown
         Time (s) at which each was shown, `[pattern]`; by default one at every sample of `run.time`, from the first.
-        Times that differ by rounding alone are one lag.
+        Times that differ only by rounding count as one lag.
 
     Returns
     -------
     Dataset
         Over `lag` (s): `overlap[trial, lag]`, mean cosine of the state with the patterns shown that long ago;
-        `strength[trial, lag]`, mean of ξᵀAξ/|ξ|⁴, the weight with which the memory holds them (η λ^age for
-        orthogonal patterns on one time scale); `patterns[lag]`, number of pairs that were averaged. NaN where the
+        `strength[trial, lag]`, mean of ξᵀAξ/|ξ|⁴, the weight with which the memory stores them (η λ^age for
+        orthogonal patterns on one time scale); `patterns[lag]`, number of averaged pairs. NaN if the
         recording is NaN in one of these pairs.
     """
     if not isinstance(run, xr.Dataset) or not ({"hidden", "rate", "memory"} & set(run.variables)):
@@ -128,22 +128,22 @@ def retention(
 
 
 def information(overlaps: ArrayLike | xr.DataArray, units: int) -> np.ndarray | xr.DataArray:
-    """Bits stored: Σ over patterns of N [1 − H₂((1+m)/2)] from overlaps of recalled with stored ±1 patterns.
+    """Stored bits: Σ over patterns of N [1 − H₂((1+m)/2)] from overlaps of recalled with stored ±1 patterns.
 
-    The count from N units overestimates by 1/(2 ln 2) bits a pattern on average (Miller 1955), which is taken
-    off, so that chance contributes nothing; single values may therefore be slightly negative.
+    With N units this estimate is too large by 1/(2 ln 2) bits per pattern on average (Miller 1955). This is
+    subtracted, so that chance contributes nothing; single values may therefore be slightly negative.
 
     Parameters
     ----------
     overlaps
-        `[..., pattern]`, each of one recalled state; average the bits, not the overlaps, over repetitions.
+        `[..., pattern]`, each of one recalled state. Average the bits over repetitions, not the overlaps.
     units
         Number of units N of a pattern.
 
     Returns
     -------
     array or DataArray
-        `[...]`, bits; NaN where an overlap is.
+        `[...]`, bits; NaN if an overlap is NaN.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def information(overlaps: ArrayLike | xr.DataArray, units: int) -> np.ndarray | 
         )
         return described(bits, "information", "bit", "information stored")
     whole("units", units, least=1)
-    # At overlap 1 the plug-in estimate has no bias: nothing is left to fluctuate.
+    # At overlap 1 the estimate has no bias, because nothing fluctuates.
     values = numbers(overlaps, "overlaps")
     if not values.ndim:
         raise ShapeError("overlaps are one number; give [..., pattern]")

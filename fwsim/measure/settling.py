@@ -1,4 +1,4 @@
-"""How the inner loop settles."""
+"""Convergence of the inner loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fwsim.measure.recorded import computable, described, held, lengths, require
 
 
 def convergence(run: xr.Dataset | xr.DataArray, *, tolerance: float = 1e-3) -> xr.Dataset:
-    """Say whether, when and how fast the inner loop settles.
+    """Compute whether, when and how fast the inner loop converges.
 
     Parameters
     ----------
@@ -18,15 +18,15 @@ def convergence(run: xr.Dataset | xr.DataArray, *, tolerance: float = 1e-3) -> x
         A recording with `inner[trial, time, iteration, unit]`, or any DataArray with dimensions `iteration` and `unit`.
         Dask-backed recordings stay lazy.
     tolerance
-        An iteration that moves the state by less than this part of its length leaves it settled.
+        The loop has settled when an iteration changes the state by less than this fraction of its length.
 
     Returns
     -------
     Dataset
         `distance[..., iteration]`, |h_{s+1} − h_s|/|h_{s+1}| of each iteration (0/0 counts as 0);
-        `iterations[...]`, the number after which the state has settled for good, NaN if not within those recorded;
+        `iterations[...]`, the number after which the state remains settled, NaN if not within those recorded;
         `settled[...]`; `rate[...]`, the factor by which an iteration shortens the next step, from the slope of
-        ln distance (below 1: contraction), NaN from fewer than two steps that are not rounding. A state that is NaN or
+        ln distance (below 1: contraction), NaN with fewer than two steps larger than rounding. A state that is NaN or
         infinite has not settled, and its rate is NaN.
     """
     number("tolerance", tolerance, above=0)
@@ -40,7 +40,7 @@ def convergence(run: xr.Dataset | xr.DataArray, *, tolerance: float = 1e-3) -> x
     distance = lengths(after - path.isel(iteration=slice(None, -1))) / length.where(length != 0, 1.0)
     distance = distance.assign_coords(iteration=np.arange(1, path.sizes["iteration"]))
 
-    late = ~(distance <= tolerance) * distance["iteration"]  # NaN is late
+    late = ~(distance <= tolerance) * distance["iteration"]  # NaN counts as not settled
     iterations = late.max("iteration")
     settled = iterations < distance.sizes["iteration"]
     rate = xr.apply_ufunc(
@@ -63,12 +63,12 @@ def convergence(run: xr.Dataset | xr.DataArray, *, tolerance: float = 1e-3) -> x
 
 
 def _rounding(stored: np.dtype) -> float:
-    """Distance below which states held in this type may differ by rounding alone."""
+    """Distance below which stored states of this type may differ by rounding only."""
     return 100 * float(np.finfo(stored if np.issubdtype(stored, np.floating) else np.float64).eps)
 
 
 def _contraction(distance: np.ndarray, rounding: float) -> np.ndarray:
-    """Exp of the least-squares slope of ln distance `[..., iteration]`, over steps that are more than rounding."""
+    """Exp of the least-squares slope of ln distance `[..., iteration]`, over steps larger than rounding."""
     known = np.isfinite(distance).all(-1)
     valid = known[..., None] & (distance > rounding)
     logs = np.log(np.where(valid, distance, 1.0))

@@ -13,7 +13,7 @@ from fwsim.recording.trains import Trains, trains_of
 from fwsim.units import checked
 
 Groups = Mapping[str, slice | Sequence[int]]
-"""Name → units that belong together, as `Circuit.members`."""
+"""Name → units of one group, as in `Circuit.members`."""
 
 
 def firing_rate(
@@ -31,9 +31,9 @@ def firing_rate(
     run
         A recording with `spike_time`, `spike_unit`, `spike_trial`.
     bin
-        In s; `None`: the whole window.
+        Length of a bin in s; `None`: the whole window.
     groups
-        Units to average over, by name; `None`: each unit by itself.
+        Units to average over, by name; `None`: each unit separately.
     start, stop
         Window in s; `stop=None` is the end of the run.
 
@@ -64,9 +64,9 @@ def isi_cv(
     Parameters
     ----------
     run, start, stop
-        As for `firing_rate`.
+        As in `firing_rate`.
     spikes
-        Units with fewer in a trial get NaN.
+        Units with fewer spikes in a trial get NaN.
 
     Returns
     -------
@@ -97,9 +97,9 @@ def fano_factor(
     Parameters
     ----------
     run, start, stop
-        As for `firing_rate`.
+        As in `firing_rate`.
     window
-        In s. Windows of all trials are taken together.
+        Length in s. Windows of all trials are pooled.
 
     Returns
     -------
@@ -125,22 +125,22 @@ def synchrony(
     start: float = 0.0,
     stop: float | None = None,
 ) -> xr.DataArray:
-    """How much of the units' fluctuations they share: 0 if independent, 1 if identical.
+    """Fraction of the units' fluctuations that is shared: 0 if independent, 1 if identical.
 
-    (Var Σ n − Σ Var n) / ((Σ √Var n)² − Σ Var n) of the counts n in bins: the correlation of pairs, averaged with
-    the product of their standard deviations as weights.
+    (Var Σ n − Σ Var n) / ((Σ √Var n)² − Σ Var n) for the counts n in bins: the average correlation of pairs, with
+    the products of their standard deviations as weights.
 
     Parameters
     ----------
     run, groups, start, stop
-        As for `firing_rate`; without groups, all units are one.
+        As in `firing_rate`; without groups, all units are one group.
     bin
-        In s.
+        Length of a bin in s.
 
     Returns
     -------
     DataArray
-        `[trial, unit]` with groups as units; NaN where fewer than two units fluctuate.
+        `[trial, unit]` with groups as units; NaN if fewer than two units fluctuate.
     """
     trains = trains_of(run, start, stop)
     counts = trains.counts(bin).astype(float)
@@ -172,7 +172,7 @@ def _require_groups(groups: Groups) -> None:
 
 
 def _group(values: np.ndarray, name: str, units: slice | Sequence[int]) -> np.ndarray:
-    """Counts `[..., unit]` of the units that belong together."""
+    """Counts `[..., unit]` of the units of one group."""
     try:
         members = np.arange(values.shape[-1])[units]
         negative = not isinstance(units, slice) and bool((np.asarray(units) < 0).any())

@@ -124,7 +124,7 @@ class ZarrStore:
                 self._write(buffer)
 
     def checkpoint(self, content: Callable[[], Mapping[str, np.ndarray]]) -> None:
-        """Write `content` and the buffers as a checkpoint after all earlier chunks, unless the last one is too recent."""
+        """Write `content` and the buffers as a checkpoint after all earlier chunks, but not too often."""
         if time.monotonic() < self._due:
             return
         self.wait()

@@ -154,7 +154,7 @@ class Recorder:
             self._store.append(stream.layout.name, stream.keep(values, steps))
 
     def checkpoint(self, state: Callable[[], Mapping[str, np.ndarray]]) -> None:
-        """Offer the state for a checkpoint, which is written as often as costs little; never for recordings in memory."""
+        """Offer the state for a checkpoint. It is written as often as costs little, and never in memory."""
         self._store.checkpoint(lambda: {**_prefixed("state", state()), **self._unfinished()})
 
     def wait(self) -> None:
