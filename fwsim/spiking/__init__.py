@@ -1,4 +1,4 @@
-"""The rules and networks of fwsim in Brian2."""
+"""The rules and networks of fwsim as spiking networks in Brian2."""
 
 from fwsim.names import attach
 

@@ -19,7 +19,7 @@ from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.stimulation import checked_drive
 from fwsim.spiking.wiring import Wiring, wirings
 
-SYNAPSE_BYTES = 60  # that Brian2 needs for one synapse with a weight and a delay
+SYNAPSE_BYTES = 60  # memory of Brian2 for one synapse with a weight and a delay
 
 NEURONS = """
 v : volt
@@ -50,13 +50,13 @@ class Carrier:
     Parameters
     ----------
     place
-        Of the rule in `circuit.rules`.
+        Index of the rule in `circuit.rules`.
     rule
-        With parameters of one value for all, or `[trial, neuron]`.
+        The rule, with one parameter value for all, or with `[trial, neuron]`.
     group
         Neurons (presynaptic rules) or synapses (associative rules).
     code
-        The rule as it is written there.
+        Brian2 code of the rule.
     """
 
     place: int
@@ -72,7 +72,7 @@ class Assembly:
     Parameters
     ----------
     circuit, trials
-        What it was made from.
+        The circuit, and the number of trials.
     network
         The explicit `brian2.Network` of all other objects; add to it, then run it.
     neurons
@@ -83,7 +83,7 @@ class Assembly:
     spikes
         Monitor of all spikes.
     carriers
-        Where the state of each rule is, except what synapses of presynaptic rules keep for themselves.
+        Where the state of each rule is, except for presynaptic rules whose synapses have their own state.
     """
 
     circuit: Circuit
@@ -105,28 +105,28 @@ def build(
 ) -> Assembly:
     """Make the Brian2 network of a circuit.
 
-    One step is exact for a constant drive: potentials and currents are propagated as by Rotter & Diesmann 1999
-    (Biol. Cybern. 81:381), the noise as the Ornstein–Uhlenbeck process that it is. State of presynaptic rules lives
-    on the neuron, wherever it is still that of the spike when the spike arrives.
+    One step is exact for a constant drive: potentials and currents are propagated as in Rotter & Diesmann 1999 (Biol.
+    Cybern. 81:381), and the noise as the Ornstein–Uhlenbeck process that it is. The state of a presynaptic rule is
+    stored in the neuron, if it is still the state at the spike when the spike arrives.
 
     Parameters
     ----------
     circuit
-        The description.
+        The circuit.
     drive
-        Input beside the background in V, `[trial, time, unit]` with populations or neurons as units.
+        Input in addition to the background in V, `[trial, time, unit]` with populations or neurons as units.
     hold
-        Steps for which each sample of the drive is held.
+        Number of steps for which each sample of the drive stays constant.
     trials
-        Number of copies with the same synapses and independent noise, where `drive` does not say.
+        Number of copies with the same synapses and independent noise, if `drive` does not determine it.
     seed
-        Of synapses, delays and initial potentials, which are uniform between rest and threshold; noise follows
+        Seed of synapses, delays and initial potentials, which are uniform between rest and threshold; noise follows
         `brian2.seed`.
 
     Raises
     ------
     ConfigError, ShapeError
-        The drive does not fit, the machine's memory does not suffice, or Brian2 is missing.
+        The drive does not fit, the machine has too little memory, or Brian2 is missing.
     """
     check_seed(seed)
     b = brian2()
@@ -200,7 +200,7 @@ def _initialise(b: Any, circuit: Circuit, neurons: Any, trials: int, slow: list[
 
 
 def _spread(tau: np.ndarray, decay: float, dt: float) -> np.ndarray:
-    """What a current of 1 adds to the potential in a step."""
+    """Change of the potential in one step by a current of 1."""
     near = np.abs(tau - decay) < 1e-6 * tau
     apart = np.where(near, 1.0, tau - decay)
     exact = decay / apart * (np.exp(-dt / tau) - np.exp(-dt / decay))
@@ -235,7 +235,7 @@ def _synapses(b: Any, circuit: Circuit, each: Wiring, neurons: Any, trials: int,
 
 
 def _slow(circuit: Circuit) -> list[float]:
-    """Time constants of synaptic currents that are no jumps, s."""
+    """Time constants of synaptic currents, without jumps, in s."""
     return sorted({each.decay for each in circuit.connections if each.decay})
 
 
@@ -244,12 +244,12 @@ def _place(circuit: Circuit, rule: SpikeRule) -> int:
 
 
 def prefix(place: int) -> str:
-    """What the names of a rule's variables begin with on the neurons, by its place in the circuit."""
+    """Prefix of the names of a rule's variables in the neurons, by its index in the circuit."""
     return f"rule{place}_"
 
 
 def _rules(circuit: Circuit, trials: int) -> dict[int, PresynapticRule]:
-    """Presynaptic rules by their place, with parameters for every neuron where they are not equal for all."""
+    """Presynaptic rules by their index, with parameters for every neuron if they differ between neurons."""
     sizes = torch.tensor([each.size for each in circuit.populations])
 
     def spread(name: str, value: Any, spec: Any) -> Any:

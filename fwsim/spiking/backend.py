@@ -1,4 +1,4 @@
-"""Brian2, imported when needed, and set for a call as fwsim's networks need it, whatever the user has set."""
+"""Import of Brian2 when it is needed, with the settings that fwsim's networks need, whatever the user has set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PREFERENCES = {
     "core.default_integer_dtype": np.int32,
     "legacy.refractory_timing": False,
 }
-"""What decides the numbers of a run: order of events, and precision. Users may have changed it for their own models."""
+"""Preferences that change the numbers of a run (order of events, precision). Users may have changed them."""
 
 
 def brian2() -> ModuleType:
@@ -39,15 +39,15 @@ def brian2() -> ModuleType:
 
 @contextmanager
 def prepared(seed: int, *, short: bool = False) -> Iterator[ModuleType]:
-    """Give Brian2 with its random streams seeded and a code generation target that works.
+    """Return Brian2 with seeded random streams and a code generation target that works.
 
-    The target is Brian2's preference `codegen.target`; `"auto"` becomes numpy for a `short` run, which compiling would
-    only delay; else Cython, or numpy where nothing can be compiled, with one warning. The device is the one that runs
-    in this process. Device, preferences and random state are put back afterwards.
+    The target is Brian2's preference `codegen.target`. `"auto"` becomes numpy for a `short` run, for which
+    compilation takes longer than it saves; otherwise Cython, or numpy with one warning if nothing can be compiled.
+    The device is the one that runs in this process. Device, preferences and random state are restored afterwards.
     """
     seed = seed_of_32_bits(seed)
     module = brian2()
-    gc.collect()  # the objects of an earlier network refer to each other, and may fill gigabytes
+    gc.collect()  # objects of an earlier network refer to each other, and may take gigabytes
     with ExitStack() as stack:
         stack.enter_context(_runtime_device(module))
         stack.enter_context(kept_random_state())
@@ -62,7 +62,7 @@ def prepared(seed: int, *, short: bool = False) -> Iterator[ModuleType]:
 
 @contextmanager
 def _runtime_device(module: ModuleType) -> Iterator[None]:
-    """Have objects made for the device that runs at once; standalone devices write code that runs later.
+    """Make objects for the device that runs immediately; standalone devices write code that runs later.
 
     `set_device` and `reset_device` would change clock and run time of both devices.
     """
@@ -87,7 +87,7 @@ def _preference(module: ModuleType, name: str, value: Any) -> Iterator[None]:
 
 @cache
 def _compiles(module: ModuleType) -> bool:
-    """Try to compile, once a process; warn if it fails."""
+    """Try to compile, once per process; warn if it fails."""
     from brian2.codegen.runtime.cython_rt.cython_rt import CythonCodeObject
 
     module.BrianLogger.suppress_name("failed_compile_test")

@@ -1,4 +1,4 @@
-"""One description of a circuit, from which a spiking network and a rate network are made."""
+"""Description of a circuit, from which a spiking network and a rate network are made."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Population(KnownArguments):
 
         τ dV/dt = −V + background + drive + synaptic input + noise √(2τ) ξ(t)
 
-    Potentials are relative to the resting potential. Above `threshold` (V > θ, not V = θ) a neuron spikes and is held
-    at `reset` for the refractory period; what arrives meanwhile is lost.
+    Potentials are relative to the resting potential. A neuron above `threshold` (V > θ, not V = θ) spikes and stays
+    at `reset` for the refractory period; input during this time is lost.
 
     Parameters
     ----------
     name
-        What connections and stimuli call it.
+        Name for connections and stimuli.
     size
         Number of neurons.
     tau, refractory
@@ -38,9 +38,9 @@ class Population(KnownArguments):
     threshold, reset
         In V above rest.
     background
-        Potential in V that the constant external input alone leads to.
+        Potential in V that the constant external input alone would cause.
     noise
-        Standard deviation in V that external noise alone gives to the potential without threshold.
+        Standard deviation of the potential in V that external noise alone would cause without threshold.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Population(KnownArguments):
 class Connection(KnownArguments):
     """Synapses from one population to another.
 
-    A spike moves the postsynaptic potential by `efficacy` times what the synapse's rule releases; or, with
+    A spike changes the postsynaptic potential by `efficacy` times the release of the synapse's rule; or, with
     `decay`, causes an exponential current with the same charge.
 
     Parameters
@@ -79,19 +79,19 @@ class Connection(KnownArguments):
     pre, post
         Names of the populations.
     efficacy
-        In V, negative for inhibition; or a matrix `[post, pre]` over the neurons, with 0 where nothing connects.
+        In V, negative for inhibition; or a matrix `[post, pre]` over the neurons, with 0 for pairs without a synapse.
     probability
-        That a pair of neurons is connected (never a neuron with itself).
+        Probability that a pair of neurons is connected (never a neuron with itself).
     synapse
         A presynaptic or associative rule, `None` for static synapses. Connections with the same instance share
         its state. Parameters are scalars or `[trial, 1]`, or (presynaptic rules) `[unit]` or `[trial, unit]` with
         the circuit's populations as units.
     delay
-        In s, 0 by default, or the bounds between which delays are drawn uniformly. Postsynaptic spikes reach the
-        synapse at once.
+        In s, 0 by default; or the bounds between which delays are drawn uniformly. Postsynaptic spikes reach the
+        synapse without delay.
     decay
-        Time constant of the synaptic current in s; 0 is an instantaneous jump. A jump lands at the beginning of the
-        step after that in which the spike arrives, and has decayed by exp(−dt/tau) when the threshold is tested.
+        Time constant of the synaptic current in s; 0 is an instantaneous jump. A jump takes effect at the beginning of
+        the step after the one in which the spike arrives, and has decayed by exp(−dt/tau) when the threshold is tested.
     """
 
     pre: str
@@ -136,14 +136,14 @@ class Connection(KnownArguments):
 
 @dataclass(frozen=True, eq=False)
 class Circuit(KnownArguments):
-    """Populations and their connections: the one description of a spiking and of a rate network.
+    """Populations and their connections: one description for a spiking and for a rate network.
 
     Parameters
     ----------
     populations
-        In the order in which neurons are counted; in the rate version each is a unit.
+        In the order in which neurons are counted. In the rate version each population is a unit.
     connections
-        Between them; several from one population to another add up.
+        Connections between populations; several from one population to another add up.
     dt
         Time step in s.
 
@@ -193,24 +193,24 @@ class Circuit(KnownArguments):
         return sum(each.size for each in self.populations)
 
     def index(self, name: str) -> int:
-        """Place of a population."""
+        """Index of a population."""
         choice("population", name, self.names)
         return self.names.index(name)
 
     @cached_property
     def members(self) -> dict[str, slice]:
-        """Neurons of every population."""
+        """Indices of the neurons of every population."""
         ends = np.cumsum([each.size for each in self.populations]).tolist()
         return {each.name: slice(end - each.size, end) for each, end in zip(self.populations, ends)}
 
     @cached_property
     def rules(self) -> tuple[SpikeRule, ...]:
-        """Rules of the plastic connections, each instance once, in order of appearance."""
+        """Rules of the plastic connections, each instance once, in order of first use."""
         return tuple({id(each.synapse): each.synapse for each in self.connections if each.synapse}.values())
 
     @cached_property
     def trials(self) -> int | None:
-        """Number of trials that rules have parameters for, `None` where all are alike."""
+        """Number of trials for which rules have parameters, `None` if they are the same for all."""
         shapes = [batch_shape(rule) for rule in self.rules]
         found = {shape[0] for shape in shapes if len(shape) == 2 and shape[0] > 1}
         if len(found) > 1:
@@ -218,11 +218,11 @@ class Circuit(KnownArguments):
         return found.pop() if found else None
 
     def scaled(self, factor: float) -> Circuit:
-        """The circuit with `factor` times the neurons, each with as many inputs as before.
+        """The circuit with `factor` times as many neurons, each with as many inputs as before.
 
-        Mean and variance of every input stay, since efficacies and numbers of inputs do; what grows is the part of
-        its inputs that two neurons share, and the fluctuation of population rates (as 1/√size). Fewer inputs with
-        larger efficacies would keep the mean only.
+        Mean and variance of every input stay the same, since efficacies and numbers of inputs do. Two neurons share
+        more of their inputs, and population rates fluctuate more (as 1/√size). Fewer inputs with
+        larger efficacies would preserve only the mean.
 
         Raises
         ------
@@ -249,7 +249,7 @@ class Circuit(KnownArguments):
         return circuit_html(self)
 
     def configuration(self) -> dict[str, Any]:
-        """The circuit as plain data; of matrices the shape."""
+        """The circuit as plain data; matrices are replaced by their shape."""
         return {"network": "Circuit", **_plain(self)}
 
     def _check_sizes(self, each: Connection) -> None:

@@ -1,4 +1,4 @@
-"""What a circuit shows of itself in a notebook."""
+"""Notebook display of circuits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fwsim.spiking.circuit import Circuit
 
 
 def circuit_html(circuit: Circuit) -> str:
-    """Equations, populations, connections, their mean strength, and the rules of plastic synapses."""
+    """Equations, populations, connections with their mean strength, and the rules of plastic synapses."""
     populations = [
         (p.name, p.size, p.tau, p.refractory, p.threshold, p.reset, p.background, p.noise)
         for p in circuit.populations
@@ -39,7 +39,7 @@ def circuit_html(circuit: Circuit) -> str:
 
 
 def strengths(circuit: Circuit) -> np.ndarray:
-    """What a spike of every neuron of a population adds to one of another in the mean, V, `[post, pre]`."""
+    """Mean potential in V that one spike of every neuron of a population adds to a neuron of another, `[post, pre]`."""
     found = np.zeros((len(circuit.populations),) * 2)
     for each in circuit.connections:
         pre, post = circuit.index(each.pre), circuit.index(each.post)

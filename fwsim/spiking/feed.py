@@ -1,4 +1,4 @@
-"""A drive that is a function, handed to the neurons step by step, so that no run holds it whole."""
+"""A drive that is a function: it is passed to the neurons step by step, so that no run stores it as a whole."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from fwsim.spiking.assembly import Assembly
 from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.stimulation import checked_drive
 
-BLOCK = 1000  # steps that are asked for at once
+BLOCK = 1000  # steps for which the function is called at once
 
 
 class Feed:
-    """What a function drives the neurons of a circuit with.
+    """A function that drives the neurons of a circuit.
 
     Parameters
     ----------
     circuit
-        Whose populations or neurons are the units.
+        The circuit whose populations or neurons are the units.
     drive
-        `(start, stop)` → steps `start … stop−1` of the input beside the background in V, `[trial, time, unit]`.
+        `(start, stop)` → steps `start … stop−1` of the input in addition to the background in V, `[trial, time, unit]`.
     steps
         Number of steps of the run.
     trials
-        Number of trials; `None`: as many as the function gives.
+        Number of trials; `None`: as many as the function returns.
 
     Raises
     ------
     ConfigError, ShapeError
-        The first steps do not fit; later ones raise while the network runs.
+        The first steps do not fit; errors in later steps are raised while the network runs.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class Feed:
 
     @property
     def silence(self) -> np.ndarray:
-        """One sample of 0 a trial, `[trial, time, unit]`, from which the network is built."""
+        """One sample of 0 for each trial, `[trial, time, unit]`, from which the network is built."""
         return np.zeros((len(self._block), 1, len(self._circuit.populations)))
 
     def into(self, assembly: Assembly) -> Callable[[int], None]:
-        """Return what adds the drive of a step to the background of an assembly's neurons."""
+        """Return the operation that adds the drive of a step to the background of the neurons."""
         background = assembly.neurons.variables["background"].get_value()
         alone = background.copy()
         population = np.repeat(

@@ -1,4 +1,4 @@
-"""The rate network that a circuit stands for: every population a unit, with the Siegert gain."""
+"""Rate version of a circuit: every population is a unit, with the Siegert gain."""
 
 from __future__ import annotations
 
@@ -25,16 +25,14 @@ from fwsim.spiking.stimulation import checked_drive
 if TYPE_CHECKING:
     import xarray as xr
 
-GRID_SHIFT = (
-    0.5826  # −ζ(1/2)/√(2π): how far a walk in steps overshoots a barrier, in standard deviations of a step
-)
+GRID_SHIFT = 0.5826  # −ζ(1/2)/√(2π): mean overshoot of a random walk over a barrier, in SDs of a step
 
 
 @dataclass(frozen=True, eq=False)
 class MomentGain:
     """Rates of populations from mean and variance of their potentials; see `rate_network`.
 
-    Fields are `[means, variances, currents]`. Means give rates, variances give nothing, currents themselves.
+    Fields are `[means, variances, currents]`. Means give rates, variances give nothing, currents give themselves.
     """
 
     tau: Tensor
@@ -46,7 +44,7 @@ class MomentGain:
     grid: Tensor
 
     def __call__(self, h: Tensor) -> Tensor:
-        """Rates of fields."""
+        """Rates for given fields."""
         units = len(self.tau)
         mean, variance, currents = h[..., :units], h[..., units : 2 * units], h[..., 2 * units :]
         sd = torch.sqrt(self.noise.square() + variance.clamp(min=0))
@@ -56,7 +54,7 @@ class MomentGain:
 
 @dataclass(frozen=True, eq=False)
 class _Squared(PresynapticRule):
-    """A rule whose release counts by its square, as it does for the variance of a potential."""
+    """A rule whose release enters as its square, as in the variance of a potential."""
 
     rule: PresynapticRule
 
@@ -76,31 +74,31 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     """Make the rate version of a circuit: mean-field equations of its populations, with plastic synapses.
 
     Each population has a mean potential, which follows the rates of its inputs with τ, and a variance, which
-    follows them with τ/2 and efficacies squared (Campbell's theorem); both together give its rate by the Siegert
-    function. Slow currents are units between populations. Circuits are taken as large, sparse, asynchronous and
-    without delays; releases are their mean field.
+    follows them with τ/2 and squared efficacies (Campbell's theorem). Both together determine its rate by the Siegert
+    function. Slow currents are units between populations. The theory assumes large, sparse and asynchronous circuits
+    without delays, and releases in mean field.
 
     Parameters
     ----------
     circuit
-        The description; of associative rules there is no such version.
+        The circuit; associative rules have no such version.
     dt
-        Step in s; that of the circuit by default.
+        Step in s; by default that of the circuit.
 
     Returns
     -------
     RateNetwork
-        Its first units are the populations. Its inputs are made by `rate_drive`.
+        Its first units are the populations. `rate_drive` makes its inputs.
 
     Raises
     ------
     ConfigError
-        A rule is not presynaptic, or a population has no noise at all.
+        A rule is not presynaptic, or a population has no noise.
 
     Notes
     -----
-    Brunel 2000, J. Comput. Neurosci. 8:183, eqs. 4–5 and 21. Neurons are simulated in steps and see the threshold
-    at their ends only, which raises it by 0.5826 σ √(dt/τ) (Broadie, Glasserman & Kou 1997, Math. Finance 7:325).
+    Brunel 2000, J. Comput. Neurosci. 8:183, eqs. 4–5 and 21. Simulated neurons test the threshold only at the end
+    of a step. This raises its effect by 0.5826 σ √(dt/τ) (Broadie, Glasserman & Kou 1997, Math. Finance 7:325).
     """
     slow = sorted({(each.post, each.decay) for each in circuit.connections if each.decay})
     for each in circuit.populations:
@@ -140,16 +138,16 @@ def simulate_rates(circuit: Circuit, drive: Any, *, every: int = 1, dt: float | 
     Parameters
     ----------
     circuit, drive
-        As for `simulate`.
+        As in `simulate`.
     every
-        Keep every k-th step.
+        Record every k-th step.
     dt
-        Step in s, a multiple of the circuit's: of the drive, the first sample of each step is used.
+        Step in s, a multiple of the circuit's. Of the drive, the first sample of each step is used.
 
     Returns
     -------
     xarray.Dataset
-        `rate`, and of plastic circuits `release` and the variables of the rules, with populations as units and rules
+        `rate`, and for plastic circuits `release` and the variables of the rules, with populations as units and rules
         as projections.
     """
     network = rate_network(circuit, dt=dt)
@@ -178,7 +176,7 @@ def _variance_last(projection: Projection) -> bool:
 
 
 def _widened(rule: PresynapticRule, circuit: Circuit, units: int) -> PresynapticRule:
-    """Give parameters that differ between populations a value for the units behind them as well."""
+    """Repeat parameters that differ between populations for the units that belong to each population."""
 
     def widen(name: str, value: Any, spec: Any) -> Any:
         if not isinstance(value, Tensor) or not value.ndim or value.shape[-1] == 1:
@@ -189,7 +187,7 @@ def _widened(rule: PresynapticRule, circuit: Circuit, units: int) -> Presynaptic
 
 
 def _weights(circuit: Circuit, rule: Any, slow: list[tuple[str, float]]) -> tuple[Tensor, Tensor]:
-    """Contributions of the connections with one rule to means (or currents) and to variances, `[post, pre]`."""
+    """Contributions of the connections with one rule to means (or currents) and variances, `[post, pre]`."""
     units = len(circuit.populations)
     means = torch.zeros(2 * units + len(slow), 2 * units + len(slow), dtype=torch.float64)
     variances = torch.zeros_like(means)
@@ -206,7 +204,7 @@ def _weights(circuit: Circuit, rule: Any, slow: list[tuple[str, float]]) -> tupl
 
 
 def _inputs(circuit: Circuit, each: Connection) -> tuple[float, float]:
-    """Sum of the efficacies and of their squares over the inputs of one neuron, on average."""
+    """Average sum of the efficacies, and of their squares, over the inputs of one neuron."""
     pre, post = (circuit.populations[circuit.index(name)].size for name in (each.pre, each.post))
     if np.ndim(each.efficacy):
         return each.efficacy.sum() / post, np.square(each.efficacy).sum() / post
@@ -219,7 +217,7 @@ def _gain(circuit: Circuit) -> MomentGain:
         return torch.tensor([getattr(p, field) for p in circuit.populations], dtype=torch.float64)
 
     shift = GRID_SHIFT * math.sqrt(2.0) * torch.sqrt(circuit.dt / each("tau"))
-    # Refractory time is spent in whole steps.
+    # The refractory period is a whole number of steps.
     pause = torch.round(each("refractory") / circuit.dt) * circuit.dt
     return MomentGain(
         each("tau"), each("threshold"), each("reset"), pause, each("background"), each("noise"), shift

@@ -1,4 +1,4 @@
-"""What has been measured of synapses and firing, and where a model's values lie."""
+"""Published measurements of synapses and firing, and comparison of a model's values with them."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ AMONG, ABOVE, BELOW, NO_DATA = (
 
 @dataclass(frozen=True)
 class Measurement:
-    """A published value, or the range that was published.
+    """A published value, or a published range.
 
     Parameters
     ----------
     component, quantity
-        What was measured of what, for instance `"excitatory synapse"` and `"tau_facil"`.
+        What was measured, for instance `"excitatory synapse"` and `"tau_facil"`.
     low, high
-        In SI units; equal where one value was published.
+        In SI units; equal if one value was published.
     units
         SI unit, `"1"` for a pure number.
     preparation, source
-        In what, and by whom it was published.
+        The preparation and the publication.
     n, sd
-        Number of cells or synapses and their standard deviation, where the source at hand gives them.
+        Number of cells or synapses and their standard deviation, if the source at hand gives them.
     """
 
     component: str
@@ -110,14 +110,14 @@ MEASUREMENTS: tuple[Measurement, ...] = (
                 "prefrontal cortex in the delay; near-Poisson, 'often above 1', taken as 1 and more",
                 "Compte et al. 2003, J. Neurophysiol. 90:3441"),
 )  # fmt: skip
-"""Values as they are tabulated; most are means of classes without spread."""
+"""Tabulated values; most are means of classes without a spread."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Where a model's value lies among the measurements of the same component and quantity.
+    """Position of a model's value among the measurements of the same component and quantity.
 
-    `nearest` is the measurement closest to it, `None` where there is none.
+    `nearest` is the closest measurement, `None` if there is none.
     """
 
     component: str
@@ -135,24 +135,24 @@ def judge(
     units: str = "1",
     sources: Sequence[Measurement] = MEASUREMENTS,
 ) -> Verdict:
-    """Compare a value with what has been measured.
+    """Compare a value with the measurements.
 
     Parameters
     ----------
     component, quantity
         As in `Measurement`.
     value
-        In SI units; infinite where nothing limits it.
+        In SI units; infinite if nothing limits it.
     units
-        Of the value.
+        Unit of the value.
     sources
         Measurements to compare with; add your own with `measured_by`.
 
     Returns
     -------
     Verdict
-        "among the measured values" lies between the least and the largest that is tabulated, standard deviations
-        included.
+        "among the measured values" means between the smallest and the largest tabulated value, including standard
+        deviations.
     """
     number("value", value, infinite=True)
     same = [each for each in sources if (each.component, each.quantity) == (component, quantity)]
@@ -168,12 +168,12 @@ def judge(
 def measured_by(
     fit: Any, *, preparation: str, source: str, component: str = "excitatory synapse"
 ) -> list[Measurement]:
-    """Turn a fitted synapse into measurements, with the intervals of the fit.
+    """Convert a fitted synapse to measurements, with the intervals of the fit.
 
     Parameters
     ----------
     fit
-        A `Fit` from `fwsim.fit`; parameters that its data leave open are left out.
+        A `Fit` from `fwsim.fit`; parameters that its data do not determine are left out.
     preparation, source, component
         As in `Measurement`.
 
@@ -199,12 +199,12 @@ def measured_by(
 
 
 def first_release(rule: PresynapticRule) -> float:
-    """Release at rest, by which conventions compare (their U does not)."""
+    """Release from rest, which can be compared across conventions (U cannot)."""
     return float(rule.at_pre(rule.rest())[1])
 
 
 def measurements() -> pd.DataFrame:
-    """The table, one row a measurement; "not given" where the source at hand gives nothing."""
+    """The table of measurements, one row for each; "not given" if the source at hand does not say."""
     import pandas as pd
 
     rows = [

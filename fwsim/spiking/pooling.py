@@ -1,4 +1,4 @@
-"""From neurons to populations."""
+"""Averages of neurons over populations."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def pooled(run: xr.Dataset, circuit: Circuit) -> xr.Dataset:
-    """Average a recording of neurons over populations, which are the units of the circuit's rate version.
+    """Average a recording of neurons over populations, the units of the circuit's rate version.
 
     Parameters
     ----------
     run
         From `simulate`.
     circuit
-        What was run.
+        The circuit of the run.
 
     Returns
     -------
@@ -31,7 +31,7 @@ def pooled(run: xr.Dataset, circuit: Circuit) -> xr.Dataset:
     Raises
     ------
     ShapeError
-        The recording is of another circuit, or of selected units.
+        The recording belongs to another circuit, or contains only some units.
     """
     import xarray as xr
 

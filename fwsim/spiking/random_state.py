@@ -1,6 +1,6 @@
-"""The state of Brian2's random streams as plain data, to put back here or in another process.
+"""The state of Brian2's random streams as plain data, to restore it in this or another process.
 
-Compiled code draws from two buffers, which Brian2's own `get_random_state` describes by their addresses.
+Compiled code draws from two buffers. Brian2's own `get_random_state` describes these by their addresses.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ STREAMS = ("rand", "randn")
 
 
 def random_state() -> dict[str, Any]:
-    """State of NumPy's global stream, and what is left in the buffers: where they are read, and what they hold."""
+    """State of NumPy's global stream, and of the buffers: position and remaining numbers."""
     device = _device()
     found: dict[str, Any] = {"numpy": np.random.get_state()}  # noqa: NPY002  # what Brian2 draws from
     for name in STREAMS:
@@ -31,7 +31,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: Mapping[str, Any]) -> None:
-    """Put the streams back to a state."""
+    """Restore a state of the streams."""
     device = _device()
     np.random.set_state(state["numpy"])  # noqa: NPY002
     for name in STREAMS:
@@ -45,7 +45,7 @@ def set_random_state(state: Mapping[str, Any]) -> None:
 
 @contextmanager
 def kept_random_state() -> Iterator[None]:
-    """Put the streams back afterwards."""
+    """Restore the streams afterwards."""
     state = random_state()
     try:
         yield
@@ -58,13 +58,13 @@ def _device() -> Any:
 
 
 def _numbers(address: int) -> np.ndarray:
-    """A copy-free view of a buffer."""
+    """A view of a buffer, without copying."""
     from brian2.codegen.generators.cython_generator import _BUFFER_SIZE
 
     return np.ctypeslib.as_array((ctypes.c_double * _BUFFER_SIZE).from_address(address))
 
 
 def _given_away(numbers: np.ndarray) -> int:
-    """Address of an array that Python never frees: the compiled code does, as with the arrays that it makes itself."""
+    """Address of an array that Python never frees. The compiled code frees it, like arrays of its own."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(numbers))
     return numbers.ctypes.data

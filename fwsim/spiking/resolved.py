@@ -1,4 +1,4 @@
-"""The rate network of a circuit that learns: a unit for every neuron whose synapses are associative."""
+"""Rate network of a circuit that learns: one unit for every neuron with associative synapses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 POINTS = 10_001  # of a table of rates
 BELOW, ABOVE = 0.1, 0.6  # V, around the threshold, over which rates are tabulated
-UNSEEN = 1e-6  # pools count their rates in 1/UNSEEN Hz, so that a memory over all units does not see them
+UNSEEN = 1e-6  # rates of populations are in 1/UNSEEN Hz, so that they hardly change a memory over all units
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Tabulated:
     scale: Tensor
 
     def __call__(self, h: Tensor) -> Tensor:
-        """Rates of fields."""
+        """Rates for given fields."""
         last = POINTS - 1
         place = ((h - self.low) / self.width * last).clamp(0, last * (1 - 1e-6))
         index = place.long()
@@ -53,29 +53,29 @@ class Tabulated:
 def resolved_network(circuit: Circuit, *, reduced: bool = True, dt: float | None = None) -> RateNetwork:
     """Make the rate version of a circuit in which one population learns from itself.
 
-    Every neuron of that population is a unit, each other population is one more. What a neuron receives is its mean
-    input: fluctuations of the recurrent input are left out beside the external noise, and so are delays and the
-    time that synaptic currents take.
+    Every neuron of that population is a unit, and each other population is one more. The field of a neuron is its mean
+    input. Fluctuations of the recurrent input are neglected compared with the external noise. Delays and the
+    duration of synaptic currents are neglected too.
 
     Parameters
     ----------
     circuit
         With one connection that has an associative rule, from a population to itself with probability 1.
     reduced
-        With the memory rule that the synapse becomes with fast traces; else with the rates of the whole rule, which
-        may also saturate or be nonlinear.
+        Whether to use the memory rule of the synapse with fast traces. Otherwise the rate dynamics of the whole rule
+        are used, which may also saturate or be nonlinear.
     dt
-        Step in s; that of the circuit by default.
+        Step in s; by default that of the circuit.
 
     Returns
     -------
     RateNetwork
-        Its units are the neurons that learn, then the other populations, whose rates are counted in 10⁶ Hz.
+        Its units are the neurons that learn, then the other populations, with rates in 10⁶ Hz.
 
     Raises
     ------
     ConfigError
-        The circuit is another, has other plastic synapses, a population without noise, or the rule has no reduced form.
+        The circuit is of another kind, has other plastic synapses, a population without noise, or no reduced rule.
     """
     learning = _learning(circuit)
     pools = [each for each in circuit.populations if each.name != learning.pre]
@@ -110,18 +110,18 @@ def simulate_resolved(
     every: int = 1,
     reduced: bool = True,
 ) -> xr.Dataset:
-    """Run `resolved_network` under the drive of a circuit.
+    """Run `resolved_network` with the drive of a circuit.
 
     Parameters
     ----------
     circuit, reduced
-        As for `resolved_network`.
+        As in `resolved_network`.
     drive, hold
-        As for `simulate`; of the populations that are one unit, the mean drive counts.
+        As in `simulate`; a population that is one unit receives the mean drive.
     stride
-        Steps of the circuit that make one of the rate network.
+        Number of the circuit's steps in one step of the rate network.
     every
-        Keep every k-th step of the rate network.
+        Record every k-th step of the rate network.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def simulate_resolved(
 
 
 def _learning(circuit: Circuit) -> Connection:
-    """The connection that learns."""
+    """The plastic connection."""
     plastic = [each for each in circuit.connections if each.synapse is not None]
     if len(plastic) != 1 or not isinstance(plastic[0].synapse, AssociativeRule):
         raise ConfigError(
@@ -166,7 +166,7 @@ def _learning(circuit: Circuit) -> Connection:
 
 
 def _fixed(circuit: Circuit, learning: Connection, pools: list[Population]) -> Tensor:
-    """Weights of the static connections, `[post, pre]` in V/Hz: mean inputs."""
+    """Weights of the static connections, `[post, pre]` in V/Hz, for mean inputs."""
     size = circuit.populations[circuit.index(learning.pre)].size
     rows = {learning.pre: slice(0, size)}
     rows |= {each.name: slice(size + k, size + k + 1) for k, each in enumerate(pools)}
@@ -182,7 +182,7 @@ def _fixed(circuit: Circuit, learning: Connection, pools: list[Population]) -> T
 
 
 def _gain(circuit: Circuit, kinds: list[Population], neurons: int) -> Tabulated:
-    """Rates of all units from their mean potentials beside the background; thresholds as they are seen in steps."""
+    """Rates of all units from their mean potentials without background; thresholds are corrected for the time step."""
     tables, lows = [], []
     for each in kinds:
         shift = GRID_SHIFT * math.sqrt(2 * circuit.dt / each.tau) * each.noise
@@ -198,7 +198,7 @@ def _gain(circuit: Circuit, kinds: list[Population], neurons: int) -> Tabulated:
 
 
 def _by_unit(circuit: Circuit, drive: np.ndarray) -> np.ndarray:
-    """Bring a drive of populations or neurons to the units, `[trial, time, unit]`."""
+    """Convert a drive of populations or neurons to the units, `[trial, time, unit]`."""
     name = _learning(circuit).pre
     if drive.shape[-1] != circuit.neurons:
         drive = np.repeat(drive, [each.size for each in circuit.populations], -1)

@@ -1,4 +1,4 @@
-"""What is recorded of a circuit while Brian2 runs it."""
+"""Recording of a circuit while Brian2 runs it."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ EVENTS = ("spike_time", "spike_unit", "spike_trial")
 
 
 class Sampler:
-    """Hands what is wanted of a running assembly to its recorder.
+    """Passes the recorded variables of a running assembly to its recorder.
 
     Parameters
     ----------
     assembly
-        What runs.
+        The running assembly.
     recorder
-        Where samples go.
+        Receives the samples.
     steps
-        Length of the run.
+        Number of steps of the run.
 
     Attributes
     ----------
     stride
-        Steps between two moments at which something may be wanted; 0 where only spikes are.
+        Steps between two times at which something may be recorded; 0 if only spikes are.
     done
-        Steps after which everything was last handed over.
+        Number of steps when everything was last passed on.
     """
 
     def __init__(self, assembly: Assembly, recorder: Recorder, steps: int) -> None:
@@ -53,8 +53,8 @@ class Sampler:
         )
 
     def take(self, done: int) -> None:
-        """Sample after `done` steps, where that is wanted."""
-        if done <= self.done:  # the run goes on from here
+        """Sample after `done` steps, if anything is recorded then."""
+        if done <= self.done:  # the run continues from here
             return
         due = [name for name, steps in self._wanted.items() if done - 1 in steps]
         states = (
@@ -73,7 +73,7 @@ class Sampler:
             self._recorder.write(name, values[:, None])
 
     def flush(self, done: int) -> None:
-        """Hand over all spikes after `done` steps, so that Brian2 holds no more than those since the last time.
+        """Pass on all spikes after `done` steps, so that Brian2 stores only those since the last call.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class Sampler:
         self._recorder.checkpoint(self._checkpoint)
 
     def resume(self, kept: Mapping[str, np.ndarray]) -> None:
-        """Bring the assembly to where an interrupted run's last checkpoint was."""
+        """Restore the assembly to the last checkpoint of an interrupted run."""
         self.done, self._counts = int(kept["done"]), kept["counts"]
         restore(self._assembly.network, kept, self.done * self._assembly.circuit.dt)
 
@@ -101,7 +101,7 @@ class Sampler:
         return kept | capture(self._assembly.network)
 
     def _drain(self) -> None:
-        """Take the spikes out of Brian2's monitor; a spike belongs to the end of its step."""
+        """Take the spikes from Brian2's monitor; a spike has the time of the end of its step."""
         spikes, dt = self._assembly.spikes, self._assembly.circuit.dt
         index = np.array(spikes.variables["i"].get_value())
         if not len(index):
@@ -125,7 +125,7 @@ class Sampler:
         return by_trial(self._assembly, rates / (every * self._assembly.circuit.dt))
 
     def _states(self, done: int) -> dict[str, np.ndarray]:
-        """Variables of presynaptic rules and their release, brought up to now: `[trial, projection, unit]`."""
+        """Variables of presynaptic rules and their release at the present time: `[trial, projection, unit]`."""
         rows: list[dict[str, np.ndarray]] = [{} for _ in self._assembly.circuit.rules]
         for each in self._assembly.carriers:
             if isinstance(each.rule, PresynapticRule):
@@ -139,7 +139,7 @@ class Sampler:
         }
 
     def _weights(self, done: int) -> np.ndarray:
-        """Weights of associative rules, brought up to now: `[trial, projection, post, pre]`, NaN without synapse."""
+        """Weights of associative rules at the present time: `[trial, projection, post, pre]`, NaN without a synapse."""
         assembly, size = self._assembly, self._assembly.circuit.neurons
         found = np.full((assembly.trials, len(assembly.circuit.rules), size, size), np.nan)
         for each in assembly.carriers:
@@ -150,7 +150,7 @@ class Sampler:
         return found
 
     def _now(self, carrier: Carrier, shape: tuple[int, ...], done: int) -> Values:
-        """State of a rule after `done` steps; what Brian2 holds is that after the last event."""
+        """State of a rule after `done` steps; Brian2 stores the state after the last event."""
 
         def read(name: str) -> torch.Tensor:
             return torch.from_numpy(np.array(getattr(carrier.group, name))).reshape(shape)

@@ -1,4 +1,4 @@
-"""Run a circuit as spiking neurons and record it."""
+"""Running a circuit as spiking neurons, with recording."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from fwsim.recording import Record
 
-BLOCK = 1000  # steps after which everything is handed over, so that Brian2 holds no more
+BLOCK = 1000  # steps after which everything is passed on, so that Brian2 stores no more
 
 
 @known_arguments
@@ -45,49 +45,49 @@ def simulate(
     seed: int = 0,
     progress: Progress = None,
 ) -> xr.Dataset:
-    """Run a circuit in Brian2 and record it in the schema of `fwsim.simulate`.
+    """Run a circuit in Brian2 and record it with the schema of `fwsim.simulate`.
 
-    Trials are blocks of one network: the same synapses, other noise and initial potentials, and each its own drive.
+    Trials are blocks of one network: the same synapses, with different noise, initial potentials and drives.
 
     Parameters
     ----------
     circuit
-        The description.
+        The circuit.
     drive
-        Input beside the background in V, `[trial, time, unit]` with populations (see `stimulus`) or neurons as
-        units; with `steps` a function `(start, stop) → [trial, time, unit]` for runs longer than memory, or `None`.
+        Input in addition to the background in V, `[trial, time, unit]` with populations (see `stimulus`) or neurons as
+        units. For runs longer than memory, a function `(start, stop) → [trial, time, unit]`, with `steps`. Or `None`.
     hold
-        Steps for which each sample of the drive is held; 1 where that is a function.
+        Number of steps for which each sample of the drive stays constant; 1 for a function.
     steps
-        Number of steps, where `drive` does not say.
+        Number of steps, if `drive` does not determine it.
     trials
-        Number of trials, where `drive` does not say; 1 by default.
+        Number of trials, if `drive` does not determine it; 1 by default.
     record
-        `spike_time`, `spike_unit`, `spike_trial`; with neurons as units `rate` (spikes since the last sample, over the
-        time), `potential`, `release` and the variables of presynaptic rules (`u`, `x` …); `weight` of associative
-        rules, `[trial, time, projection, post, pre]`, NaN where there is no synapse.
+        `spike_time`, `spike_unit`, `spike_trial`; with neurons as units `rate` (spikes since the last sample, divided
+        by the time), `potential`, `release` and the variables of presynaptic rules (`u`, `x` …); `weight` of
+        associative rules, `[trial, time, projection, post, pre]`, NaN without a synapse.
     every
-        Records that say nothing else keep every k-th step.
+        Default of `every` for records that do not set it: record every k-th step.
     to
-        Folder to write while running, which must not exist yet; `None` keeps the recording in memory.
+        Folder to write during the run, which must not exist; `None` keeps the recording in memory.
     resume
-        Go on with an interrupted run in `to`, if there is one, as `fwsim.simulate` does.
+        Continue an interrupted run in `to`, if there is one, as in `fwsim.simulate`.
     overwrite
-        Replace the recording that is in `to`, once the new one is whole; anything else there is refused.
+        Replace a recording in `to`, after the new one is complete; anything else in `to` is refused.
     seed
-        Of synapses, delays, initial potentials and noise. Results differ between Brian2's targets.
+        Seed of synapses, delays, initial potentials and noise. Results differ between Brian2's targets.
     progress
-        `None`: a bar on a terminal or in a notebook; `False`: nothing; or a function `(done, total)`.
+        `None`: a bar on a terminal or in a notebook; `False`: none; or a function `(done, total)`.
 
     Returns
     -------
     xarray.Dataset
-        Sample t, and a spike in step t, have time (t+1)·dt. Population sizes are in its `configuration`.
+        Sample t, and a spike in step t, have the time (t+1)·dt. Population sizes are in the attribute `configuration`.
 
     Raises
     ------
     ConfigError, ShapeError, RecordingError
-        Before anything runs.
+        An argument is wrong; nothing has run.
     DivergedError
         A potential became NaN or infinite.
     """
@@ -134,7 +134,7 @@ def simulate(
 def _source(
     circuit: Circuit, drive: Any, hold: int, steps: int | None, trials: int | None
 ) -> tuple[Feed | None, np.ndarray, int]:
-    """What feeds a drive that is a function, the signal to build the network with, and the number of steps."""
+    """The feed of a drive that is a function, the signal to build the network with, and the number of steps."""
     whole("hold", hold, least=1)
     if steps is not None:
         whole("steps", steps, least=1)
@@ -153,7 +153,7 @@ def _source(
 
 
 def recordable(circuit: Circuit) -> tuple[str, ...]:
-    """Names of what can be recorded of a circuit."""
+    """Names of the variables of a circuit that can be recorded."""
     states = [name for rule in _presynaptic(circuit) for name in rule.rest()]
     release = ["release"] if _presynaptic(circuit) else []
     weight = ["weight"] if len(_presynaptic(circuit)) < len(circuit.rules) else []
@@ -165,7 +165,7 @@ def _presynaptic(circuit: Circuit) -> list[Any]:
 
 
 def _variables(circuit: Circuit) -> dict[str, Variable]:
-    """Meaning of what the schema does not have."""
+    """Meaning of variables that are not in the schema."""
     states = {name for rule in _presynaptic(circuit) for name in rule.rest()} - VARIABLES.keys()
     found = {name: Variable(BY_PROJECTION, "1", f"{name} of the synapse") for name in states}
     found["weight"] = Variable(BY_SYNAPSE, "1", "efficacy of the synapse")
@@ -200,7 +200,7 @@ def _run(
 
 
 def _call_every(b: Any, assembly: Assembly, stride: int, function: Callable[[int], None], order: int) -> None:
-    """Call a function with the number of steps done, every `stride` steps, before the next one."""
+    """Call a function with the number of finished steps, every `stride` steps, before the next one."""
     dt = assembly.circuit.dt
 
     @b.network_operation(dt=stride * dt * b.second, when="start", order=order)

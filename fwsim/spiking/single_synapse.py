@@ -1,4 +1,4 @@
-"""One synapse in Brian2, to hold against the same rule on tensors."""
+"""One synapse in Brian2, to compare with the same rule on tensors."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SHORT = 100_000
-"""Steps up to which a run is over before its code would be compiled."""
-OFF_GRID = 1e-6  # of a step; beyond what rounding of the times themselves amounts to
+"""A run of at most this many steps takes less time than compiling its code."""
+OFF_GRID = 1e-6  # of a step; larger than the rounding of the times
 
 
 @known_arguments
 def respond(
     rule: SpikeRule, pre: Tensor, post: Tensor | None = None, *, dt: float = 1e-4, seed: int = 0
 ) -> Tensor:
-    """Run the rule's Brian2 code on given spikes: the response that `rule.respond` computes on tensors.
+    """Run the rule's Brian2 code on given spikes: the same response as `rule.respond` computes on tensors.
 
     Parameters
     ----------
     rule
         Presynaptic or associative.
     pre
-        Presynaptic spikes `[..., spike]` in s from 0 on, where Brian2's clock begins (`rule.respond` takes
-        any origin), ascending, filled up with NaN, on the grid of `dt`.
+        Presynaptic spikes `[..., spike]` in s from 0 on, when Brian2's clock begins (`rule.respond` takes
+        any origin), ascending, padded with NaN, on the grid of `dt`.
     post
         Postsynaptic spikes alike, for associative rules.
     dt
         Time step of Brian2 in s. It does not change the result.
     seed
-        Of Brian2's random numbers, for rules that use them.
+        Seed of Brian2's random numbers, for rules that use them.
 
     Returns
     -------
     Tensor
-        Release or weight at every presynaptic spike, `[..., spike]`, NaN where `pre` is.
+        Release or weight at every presynaptic spike, `[..., spike]`, NaN where `pre` is NaN.
 
     Raises
     ------

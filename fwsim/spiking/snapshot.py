@@ -1,4 +1,4 @@
-"""The state of a running Brian2 network as plain arrays, random streams included, to go on from in another process."""
+"""State of a running Brian2 network as plain arrays, with random streams, to continue in another process."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from fwsim.spiking.random_state import random_state, set_random_state
 
 
 def capture(network: Any) -> dict[str, np.ndarray]:
-    """All that changes while the network runs; what is constant is made again from circuit and seed.
+    """All variables that change while the network runs; constants are made again from circuit and seed.
 
-    `Network.store` would keep the constants as well, and pickle them.
+    `Network.store` would store the constants as well, and pickle them.
     """
     state = {each.name: _changing(each) for each in _owners(network)}
     arrays: list[np.ndarray] = []
@@ -24,7 +24,7 @@ def capture(network: Any) -> dict[str, np.ndarray]:
 
 
 def restore(network: Any, snapshot: Mapping[str, np.ndarray], time: float) -> None:
-    """Bring a network that was made alike, and has not run, to the state of a snapshot, which was at `time` in s."""
+    """Restore a new network, made in the same way, to the state of a snapshot from `time` in s."""
     structure = json.loads(snapshot["structure"].tobytes().decode())
     state, random = _arranged(structure, snapshot)
     for each in _owners(network):
@@ -40,14 +40,14 @@ def _owners(network: Any) -> list[Any]:
 
 
 def _changing(owner: Any) -> dict[str, Any]:
-    """What `owner._full_state()` has of variables that are no constants."""
+    """Variables in `owner._full_state()` that are not constant."""
     full = owner._full_state()
     constant = {name for name in full if name in owner.variables and owner.variables[name].constant}
     return {name: value for name, value in full.items() if name not in constant}
 
 
 def _listed(value: Any, arrays: list[np.ndarray]) -> Any:
-    """The value as JSON, with arrays put aside."""
+    """The value as JSON, with arrays stored separately."""
     if isinstance(value, dict):
         return {name: _listed(part, arrays) for name, part in value.items()}
     if isinstance(value, (tuple, list)):
@@ -59,7 +59,7 @@ def _listed(value: Any, arrays: list[np.ndarray]) -> Any:
 
 
 def _arranged(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
-    """Undo `_listed`."""
+    """Inverse of `_listed`."""
     if isinstance(value, dict):
         if set(value) == {"array"}:
             return arrays[str(value["array"])]

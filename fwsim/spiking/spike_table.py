@@ -1,4 +1,4 @@
-"""Spike trains from a table and to Neo."""
+"""Spike trains from a table, and export to Neo."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Names = int | Sequence[Any] | np.ndarray | None
 def read_spikes(
     path: str | PathLike[str], *, duration: float | None = None, trials: Names = None, units: Names = None
 ) -> xr.Dataset:
-    """Read recorded spike trains from a CSV table, one row a spike.
+    """Read recorded spike trains from a CSV table with one row for each spike.
 
     Parameters
     ----------
@@ -34,9 +34,9 @@ def read_spikes(
         A file with a header: columns `unit` (a number or a name), `time_s` (from the start of the trial) and, if there
         are several, `trial`. Other columns are ignored. With commas, semicolons (then also decimal commas) or tabs.
     duration
-        Of every trial in s; `None`: until the last spike.
+        Length of every trial in s; `None`: until the last spike.
     trials, units
-        Which there were, since those without a spike are in no row: their names, or their number n where they are
+        All trials and units, since those without a spike have no row: their names, or their number n if they are
         called 0 … n−1. `None`: those with a spike.
 
     Returns
@@ -50,12 +50,12 @@ def read_spikes(
     RecordingError
         No such file, or not such a table.
     ConfigError
-        A spike is later than `duration`, or of a trial or unit that is not among those given.
+        A spike is later than `duration`, or belongs to a trial or unit that is not given.
 
     Warns
     -----
     UserWarning
-        Trials have numbers with gaps, and `trials` is not given.
+        Trial numbers have gaps, and `trials` is not given.
     """
     import xarray as xr
 
@@ -83,7 +83,7 @@ def read_spikes(
 
 
 def _counted(what: str, found: np.ndarray, given: Names) -> tuple[np.ndarray, np.ndarray]:
-    """Names of all trials or units, and which of them each spike belongs to."""
+    """Names of all trials or units, and the index of the one to which each spike belongs."""
     if given is None:
         names, index = np.unique(found, return_inverse=True)
         if what == "trials" and names.dtype.kind in "iu" and len(names) and np.ptp(names) >= len(names):
@@ -111,14 +111,14 @@ def _counted(what: str, found: np.ndarray, given: Names) -> tuple[np.ndarray, np
 
 
 def to_neo(run: xr.Dataset) -> Any:
-    """Convert the spikes of a recording to a `neo.Block`: a segment a trial, a `SpikeTrain` a unit.
+    """Convert the spikes of a recording to a `neo.Block`: a segment for each trial, a `SpikeTrain` for each unit.
 
     Raises
     ------
     ConfigError
         Neo is not installed.
     RecordingError
-        The recording holds no spikes.
+        The recording contains no spikes.
     """
     neo = required("neo", "to_neo", extra="neo")
     from fwsim.recording.trains import trains_of

@@ -24,11 +24,11 @@ class Pulse(KnownArguments):
     amplitude
         In V, added to the background.
     start, stop
-        In s; the input acts from `start` on and no longer at `stop`.
+        In s; the input acts from `start` on, and no longer at `stop`.
     populations
-        Names of the populations that get it; `None`: all.
+        Names of the populations that receive it; `None`: all.
     trials
-        Indices of the trials that get it; `None`: all.
+        Indices of the trials that receive it; `None`: all.
     """
 
     amplitude: float
@@ -51,16 +51,16 @@ class Pulse(KnownArguments):
 def stimulus(
     circuit: Circuit, duration: float, pulses: Sequence[Pulse] = (), *, trials: int = 1
 ) -> np.ndarray:
-    """Add up pulses to a drive, for the spiking and for the rate version of a circuit.
+    """Sum pulses to a drive, for the spiking and the rate version of a circuit.
 
     Parameters
     ----------
     circuit
-        Whose populations and time step.
+        The circuit, for its populations and time step.
     duration
         In s.
     pulses
-        What is added.
+        Pulses to add.
     trials
         Number of trials.
 
@@ -72,7 +72,7 @@ def stimulus(
     Raises
     ------
     ConfigError
-        An unknown population, or a trial that there is not.
+        An unknown population, or a trial that does not exist.
     """
     duration = checked("duration", duration, "time", least=0)
     whole("trials", trials, least=1)
@@ -93,7 +93,7 @@ def stimulus(
 
 
 def checked_drive(circuit: Circuit, drive: Any, trials: int | None, *, neurons: bool = False) -> np.ndarray:
-    """Bring a drive to `[trial, time, unit]`; without one, to a single sample of 0 a trial."""
+    """Convert a drive to `[trial, time, unit]`; without a drive, to a single sample of 0 for each trial."""
     if not isinstance(circuit, Circuit):
         raise ConfigError(f"circuit is a {type(circuit).__name__}; give a Circuit")
     if trials is not None:

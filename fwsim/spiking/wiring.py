@@ -1,4 +1,4 @@
-"""The synapses of a circuit, drawn pair by pair."""
+"""Synapses of a circuit, drawn pair by pair."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ DRAWS = 4_000_000  # pairs at once
 
 @dataclass(frozen=True, eq=False)
 class Wiring:
-    """Synapses that act alike; neurons are counted over the whole circuit.
+    """Synapses of one kind; neurons are counted over the whole circuit.
 
     Parameters
     ----------
     rule
         Their rule, `None` if static.
     own_state
-        Whether each synapse keeps the rule's state, rather than its presynaptic neuron.
+        Whether each synapse has its own state of the rule, instead of its presynaptic neuron.
     decay
         Time constant of their current in s, 0 for jumps.
     pre, post
         Neurons `[synapse]`.
     jump
-        Change in V of the postsynaptic potential or current at a release of 1, `[synapse]`.
+        Change in V of the postsynaptic potential or current for a release of 1, `[synapse]`.
     delay
         In s, `[synapse]`.
     """
@@ -59,9 +59,9 @@ def wirings(circuit: Circuit, seed: int) -> list[Wiring]:
 
 
 def _own_state(circuit: Circuit, each: Connection) -> bool:
-    """Tell whether the state of the presynaptic neuron would be the wrong one when a spike arrives.
+    """Whether the state of the presynaptic neuron may be the wrong one when a spike arrives.
 
-    It is what the spike released for as long as the neuron cannot spike again; random releases are each synapse's own.
+    It is right as long as the neuron cannot spike again. Random releases differ between synapses.
     """
     if each.synapse is None:
         return False
@@ -94,7 +94,7 @@ def _drawn(circuit: Circuit, each: Connection, random: np.random.Generator) -> t
 def _pairs(
     pre: int, post: int, probability: float, same: bool, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Connect every pair with the same probability: gaps between connected pairs are geometric."""
+    """Connect every pair with the same probability: gaps between connected pairs have a geometric distribution."""
     if probability == 1:
         chosen = np.arange(pre * post)
     else:
