@@ -150,7 +150,7 @@ def build(config: Config, task: fw.tasks.AssociativeRetrieval) -> SequenceClassi
 
 def trained_memory(net: fw.FastWeightNetwork) -> xr.Dataset:
     """Time constants and strengths of the memory after training, in the order they were given."""
-    values = {name: each.detach().cpu().double().numpy() for name, each in net.rule().values().items()}
+    values = {name: each.detach().cpu().double().numpy() for name, each in net.memory.values().items()}
     meanings = {
         "tau": ("trained_tau", "s", "time constants after training"),
         "eta": ("trained_eta", "1", "strengths of one write after training"),

@@ -156,7 +156,7 @@ def query(model: SequenceClassifier, sample: fw.tasks.Sequences, config: Config)
     age = torch.arange(past.shape[1] - 1, -1, -1, device=past.device)
     values = {
         "path": (("trial", "iteration", "unit"), path),
-        "attention": (("trial", "iteration", "past"), attention(path, past, net.rule().kernel(age, net.dt))),
+        "attention": (("trial", "iteration", "past"), attention(path, past, net.memory.kernel(age, net.dt))),
         "answer": (("trial", "iteration"), model.readout(path).argmax(-1)),
         "target": (("trial",), sample.target),
         "asked": (("trial",), sample.pair),
@@ -215,7 +215,7 @@ def recall(
         state = net.write(state, item)
     held = None if sustained is None else sustained.to(device)
     path = net.recall(state, cue, config.iterations, sustained=held)[1]
-    kernel = net.rule().kernel(torch.arange(config.items), net.dt)
+    kernel = net.memory.kernel(torch.arange(config.items), net.dt)
     values = {
         "path": (("trial", "iteration", "random_unit"), path),
         "attention": (("trial", "iteration", "item"), attention(path, items, kernel)),

@@ -173,9 +173,13 @@ def record(agent: ActorCritic, game: fw.tasks.Catch, draws: Draws, context: Cont
 
 ERASED = {
     "nothing": lambda state: state,
-    "hidden state": lambda state: fw.State(torch.zeros_like(state.hidden), state.memory),
-    "memory": lambda state: fw.State(
-        state.hidden, None if state.memory is None else torch.zeros_like(state.memory)
+    "hidden state": lambda state: fw.State(
+        torch.zeros_like(state.hidden), state.memory, variables=state.variables
+    ),
+    "memory": lambda state: fw.State(  # of an LSTM its cell
+        state.hidden,
+        None if state.memory is None else torch.zeros_like(state.memory),
+        variables={name: torch.zeros_like(value) for name, value in state.variables.items()},
     ),
 }
 

@@ -116,7 +116,7 @@ def recording(
     config: Config, net: fw.FastWeightNetwork, errors: list[float], history: xr.Dataset
 ) -> xr.Dataset:
     """Errors at the delays of the task, and the memory before and after training, shortest time constant first."""
-    rule = net.rule()
+    rule = net.memory
     tau, eta = rule.tau.detach().cpu().double(), rule.eta.detach().cpu().double().expand(rule.shape)
     order = tau.argsort()
     values = {

@@ -27,7 +27,7 @@ def fast_weight_html(net: FastWeightNetwork) -> str:
         ("write", net.write_order, ""),
         *_parameters(net),
     ]
-    rule = net.rule()
+    rule = net.memory
     return notebook.card(
         net,
         notebook.formula(type(net)),

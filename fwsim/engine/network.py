@@ -127,7 +127,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         self.b = nn.Parameter(torch.zeros(units))
         self.gain = nn.Parameter(torch.ones(units))
         self.bias = nn.Parameter(torch.zeros(units))
-        self.memory = memory = None if memory is None else _own(memory)
+        self._given_memory = memory = None if memory is None else _own(memory)
         if not isinstance(learn, Sequence):
             raise ConfigError(f"learn={learn!r} is not allowed; give names of the memory's parameters")
         self.learn = (learn,) if isinstance(learn, str) else tuple(learn)
@@ -163,15 +163,20 @@ class FastWeightNetwork(KnownArguments, nn.Module):
             if name not in self.learn:
                 self.register_buffer(f"memory_{name}", value)
 
-    def rule(self) -> MemoryRule | None:
-        """Return the memory rule with its present parameters, on the network's device."""
-        if self.memory is None:
+    @property
+    def memory(self) -> MemoryRule | None:
+        """The memory rule with its present parameters, trained ones included, on the network's device."""
+        if self._given_memory is None:
             return None
-        given = self.memory.values()
+        given = self._given_memory.values()
         values = {name: self._value(name) for name in given}
         if all(values[name] is given[name] for name in given):
-            return self.memory
-        return self.memory.with_values(**values)
+            return self._given_memory
+        return self._given_memory.with_values(**values)
+
+    def rule(self) -> MemoryRule | None:
+        """Return `memory`."""
+        return self.memory
 
     def _value(self, name: str) -> Tensor:
         """Present value of a parameter of the memory."""
@@ -195,7 +200,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
 
     def _plan(self, batch: int, time: int, past: int) -> Plan:
         return plan(
-            self.memory,
+            self._given_memory,
             form=self.form,
             kernel=self.kernel,
             batch=batch,
@@ -214,7 +219,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
 
     def _rest(self, batch: int) -> State:
         hidden = self.W.new_zeros(batch, self.units)
-        rule = self.rule()
+        rule = self.memory
         if rule is None:
             return State(hidden)
         nothing = hidden.new_empty(batch, 0, self.units)
@@ -347,7 +352,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
 
     def trace(self, state: State) -> Trace | None:
         """Return the state's memory as a trace of this network's rule."""
-        rule = self.rule()
+        rule = self.memory
         if rule is None:
             return None
         stored, empty = state.stored, state.hidden[:, None][:, :0]
@@ -364,7 +369,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         self._check_batch("x", x.shape[0])
 
     def _check_batch(self, name: str, batch: int) -> None:
-        needed = None if self.memory is None else self.memory.batch
+        needed = None if self._given_memory is None else self._given_memory.batch
         if needed not in (None, 1, batch):
             raise ShapeError(
                 f"{name} has batch {batch}, the memory's parameters are for {needed} batch entries; give as many"
@@ -373,7 +378,8 @@ class FastWeightNetwork(KnownArguments, nn.Module):
     def _check_state(self, state: State, batch: int | None = None) -> State:
         """Raise unless a state fits this network, and the batch size where there is an input."""
         batch = len(state.hidden) if batch is None and isinstance(state, State) else batch or 0
-        sizes = None if self.memory is None else (batch, self.memory.timescales, self.units, self.units)
+        memory = self._given_memory
+        sizes = None if memory is None else (batch, memory.timescales, self.units, self.units)
         checks.state(state, (batch, self.units), memory=sizes)
         checks.pattern("state.hidden", state.hidden, batch, self.W)
         self._check_batch("the state", batch)

@@ -70,7 +70,7 @@ class FastWeightObserver(Observer):
     def coordinates(self) -> dict[str, np.ndarray]:
         """Give the steps that can be attended to and the time constants in s (numbers, if trials differ in them)."""
         values = {"past": np.arange(self._first + 1, self._first + self.steps + 1)}
-        tau = getattr(self.net.rule(), "tau", None)
+        tau = getattr(self.net.memory, "tau", None)
         if isinstance(tau, Tensor) and tau.numel() == tau.shape[-1]:
             assert self.net.memory is not None
             values["timescale"] = (
@@ -80,7 +80,7 @@ class FastWeightObserver(Observer):
 
     def configuration(self) -> dict[str, Any]:
         """What the network was made from, as plain data."""
-        rule = self.net.rule()
+        rule = self.net.memory
         memory: dict[str, Any] | None = None
         if rule is not None:
             values = {name: value.tolist() for name, value in rule.values().items()}
@@ -157,7 +157,7 @@ class FastWeightObserver(Observer):
 
     def _attention(self, hidden: Tensor, inner: Tensor, steps: range) -> Tensor:
         """κ(t−τ) h(τ)·h_s for every step τ of the run, zero where it is not past: `[batch, sample, s, past]`."""
-        rule = self.net.rule()
+        rule = self.net.memory
         assert isinstance(rule, Hebbian)
         past = torch.cat([self._past, hidden], dim=1)
         # At step t (from 0) the state h(t+1) is computed; h(τ) is past for τ ≤ t and stands at index τ−1.

@@ -27,7 +27,7 @@ class State(KnownArguments):
         Number of steps done.
     variables
         What else the network carries, by its name in recordings: `u`, `x` … of plastic synapses,
-        `[batch, projection, unit]`.
+        `[batch, projection, unit]`; the `cell` of an LSTM, `[batch, unit]`.
     """
 
     hidden: Tensor

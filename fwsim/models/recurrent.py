@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from fwsim.engine.observer import Block, Observer, at, locate
 from fwsim.engine.state import State
 from fwsim.engine.transforms import transformed
 from fwsim.errors import choice
+from fwsim.recording.schema import BY_UNIT, Variable
 from fwsim.rules.memory_rule import MemoryRule
 
 
@@ -56,8 +57,8 @@ class Control(nn.Module, ABC):
     def check_state(self, state: State, batch: int) -> State:
         """Raise unless a state fits this network and this batch size."""
         rest = self.initial_state(batch)
-        memory = None if rest.stored is None else tuple(rest.stored.shape)
-        checks.state(state, (batch, self.units), memory=memory)
+        variables = {name: tuple(value.shape) for name, value in rest.variables.items()}
+        checks.state(state, (batch, self.units), variables=variables)
         checks.alike("state.hidden", state.hidden, rest.hidden)
         return state
 
@@ -75,16 +76,16 @@ class Control(nn.Module, ABC):
 
 
 class GatedControl(Control):
-    """A network whose state has a cell beside the hidden units, kept as the state's memory `[batch, unit]`."""
+    """A network whose state has a cell `[batch, unit]` beside the hidden units, under its variables."""
 
     def initial_state(self, batch: int) -> State:
         """Rest: hidden state and cell are 0."""
         zero = next(self.parameters()).new_zeros(batch, self.units)
-        return State(zero, zero)
+        return self.state(zero, zero, 0)
 
-    def cell(self, state: State) -> Tensor:
-        """Return the cell of a state."""
-        return cast(Tensor, state.stored)
+    def state(self, hidden: Tensor, cell: Tensor, step: int) -> State:
+        """Return the state with this hidden state and this cell, both `[batch, unit]`."""
+        return State(hidden, step=step, variables={"cell": cell})
 
 
 class LSTM(GatedControl):
@@ -98,20 +99,20 @@ class LSTM(GatedControl):
         """See `Control.run`."""
         if transformed():
             return self._plain(x, state)
-        before = state.hidden[None].contiguous(), self.cell(state)[None].contiguous()
+        before = state.hidden[None].contiguous(), state.variables["cell"][None].contiguous()
         hidden, (last, cell) = self.lstm(x, before)
-        return hidden, State(last[0], cell[0], state.step + x.shape[1])
+        return hidden, self.state(last[0], cell[0], state.step + x.shape[1])
 
     def _plain(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """The same step by step: torch's own has no rule for vmap."""
-        hidden, cell, states = state.hidden, self.cell(state), []
+        hidden, cell, states = state.hidden, state.variables["cell"], []
         from_input, from_hidden, *biases = (weight for _, weight in self.lstm.named_parameters())
         for drive in linear(x, from_input, biases[0] + biases[1]).unbind(1):
             take, forget, new, read = (drive + hidden @ from_hidden.T).chunk(4, dim=1)
             cell = forget.sigmoid() * cell + take.sigmoid() * new.tanh()
             hidden = read.sigmoid() * cell.tanh()
             states.append(hidden)
-        return torch.stack(states, dim=1), State(hidden, cell, state.step + x.shape[1])
+        return torch.stack(states, dim=1), self.state(hidden, cell, state.step + x.shape[1])
 
 
 class LayerNormLSTM(GatedControl):
@@ -139,7 +140,7 @@ class LayerNormLSTM(GatedControl):
 
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """See `Control.run`."""
-        hidden, cell = state.hidden, self.cell(state)
+        hidden, cell = state.hidden, state.variables["cell"]
         sizes = (4 * self.units,)
         # What does not depend on the state is computed for all steps at once: the loop is what takes time.
         driven = layer_norm(self.from_input(x), sizes, self.input_gain, self.bias).unbind(1)
@@ -151,7 +152,7 @@ class LayerNormLSTM(GatedControl):
             cell = forget * cell + write * new
             hidden = read * self.cell_norm(cell).tanh()
             states.append(hidden)
-        return torch.stack(states, dim=1), State(hidden, cell, state.step + x.shape[1])
+        return torch.stack(states, dim=1), self.state(hidden, cell, state.step + x.shape[1])
 
 
 class DeepTransitionRNN(Control):
@@ -230,6 +231,10 @@ class ControlObserver(Observer):
         """Dimension → size of the run."""
         return {"trial": self.state.hidden.shape[0], "unit": self.net.units}
 
+    def variables(self) -> dict[str, Variable]:
+        """Meaning of the cell of gated networks."""
+        return {"cell": Variable(BY_UNIT, "1", "cell")} if "cell" in self.state.variables else {}
+
     def configuration(self) -> dict[str, Any]:
         """What the network was made from, as plain data."""
         net = self.net
@@ -249,8 +254,9 @@ class ControlObserver(Observer):
         return Block(samples, hidden.sum().isfinite(), located, x.shape[1], self.checkpoint())
 
     def final(self) -> dict[str, np.ndarray | int]:
-        """Return the hidden state `[trial, unit]`, and the number of steps."""
-        return {"hidden": self.state.hidden.cpu().numpy(), "step": self.state.step}
+        """Return the hidden state `[trial, unit]`, the number of steps, and what else the network carries."""
+        carried = {name: value.cpu().numpy() for name, value in self.state.variables.items()}
+        return {"hidden": self.state.hidden.cpu().numpy(), "step": self.state.step, **carried}
 
 
 Core = FastWeightNetwork | Control

@@ -1,6 +1,7 @@
 """The fast-weight network: equations, forms, gradients, state, options, errors."""
 
 import copy
+import math
 import pickle
 
 import numpy as np
@@ -402,3 +403,14 @@ def test_a_state_can_be_copied_and_pickled():
     for other in (copy.deepcopy(state), pickle.loads(pickle.dumps(state))):
         assert torch.equal(other.memory, state.memory)
         assert other.step == 4
+
+
+def test_the_memory_is_the_trained_rule():
+    net = network(THREE, learn=("tau",))
+    with torch.no_grad():
+        net.log_tau.add_(1.0)
+    trained = [value * math.e for value in THREE["tau"]]
+    torch.testing.assert_close(net.memory.tau, torch.tensor(trained).double(), rtol=1e-6, atol=0)
+    assert net.memory.eta.tolist() == THREE["eta"]
+    assert f"memory={net.memory}" in repr(net)
+    assert f"tau=[{trained[0]:.5}"[:9] in repr(net)

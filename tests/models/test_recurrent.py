@@ -1,5 +1,6 @@
 """Controls against their equations, written out, and against the fast-weight network where they must be the same."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -41,7 +42,7 @@ def test_the_lstm_with_layer_normalisation_does_what_its_paper_says():
         expected.append(h)
     hidden, state = net(x)
     torch.testing.assert_close(hidden, torch.stack(expected, 1))
-    torch.testing.assert_close(state.memory, c)
+    torch.testing.assert_close(state.variables["cell"], c)
 
 
 @pytest.mark.parametrize("normalise", ["inner", "none"])
@@ -100,7 +101,20 @@ def test_wrong_inputs_and_states_are_refused(model):
     with pytest.raises(fw.ShapeError, match=r"torch\.float64"):
         net(inputs().double())
     if model != "deep_rnn":
-        with pytest.raises(fw.ConfigError, match="it carries nothing, this network a memory"):
+        with pytest.raises(fw.ConfigError, match="it carries nothing, this network cell"):
             net(inputs(), made("no_memory").initial_state(3))
     with pytest.raises(fw.ConfigError, match="normalise"):
         DeepTransitionRNN(2, 3, normalise="all")
+
+
+@pytest.mark.parametrize("model", ["lstm", "layer_norm_lstm", "deep_rnn"])
+def test_a_recorded_run_is_continued(model, tmp_path):
+    net, x = core(model, 3, 5, fw.Hebbian(tau=5.0, eta=0.5)), torch.randn(2, 9, 3)
+    whole = fw.simulate(net, x)
+    run = fw.simulate(net, x[:, :4], to=tmp_path / "run.zarr")
+    assert fw.load_state(run).memory is None
+    rest = fw.simulate(net, x[:, 4:], state=fw.load_state(fw.open_recording(tmp_path / "run.zarr")))
+    np.testing.assert_array_equal(np.concatenate([run["hidden"], rest["hidden"]], 1), whole["hidden"])
+    for name in [each for each in whole.data_vars if str(each).startswith("final_")]:
+        np.testing.assert_array_equal(rest[name], whole[name])
+    assert ("final_cell" in run) == ("lstm" in model)

@@ -51,7 +51,7 @@ def continuous(net: FastWeightNetwork, tau: float, dt: float) -> RateNetwork:
         raise ConfigError(f"activation={net.activation!r} has no continuous form; use 'relu' or 'tanh'")
     if net.inner_steps == 0:
         raise ConfigError("a network with inner_steps=0 never reads its memory; give it an inner loop")
-    rule = net.rule()
+    rule = net.memory
     memory = per_second(rule, net.dt) if isinstance(rule, Hebbian) else check(rule)
     plain = net.normalise == "none"
     return RateNetwork(
