@@ -1,6 +1,6 @@
 """The command `fwsim`: a module for each command; `commands` lists them.
 
-What takes time to load is loaded inside `main`, so that Ctrl-C is answered in one line from the first moment.
+Slow imports happen inside `main`, so that Ctrl-C is answered in one line from the first moment.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def __getattr__(name: str) -> Any:
 
 def main(tokens: Sequence[str] | None = None) -> None:
     """Run the command line and exit with 0, 1 (failure), 2 (wrong use) or 130 (Ctrl-C)."""
-    ours = tokens is None  # else a program has called, which goes on afterwards
+    ours = tokens is None  # otherwise a program has called, which continues afterwards
     before, sys.unraisablehook = sys.unraisablehook, _press_again
     try:
         from fwsim.cli.calling import call
@@ -50,7 +50,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
 
 
 def _press_again(unraisable: Any) -> None:
-    """Ctrl-C in a callback, where Python would print it and go on: press it again once the callback is over."""
+    """Ctrl-C in a callback, where Python would print it and continue: send it again when the callback is over."""
     if isinstance(unraisable.exc_value, KeyboardInterrupt):
         _thread.start_new_thread(_press, (0.01,))
     else:
@@ -63,7 +63,7 @@ def _press(seconds: float) -> None:
 
 
 def _interrupted(interrupt: KeyboardInterrupt) -> int:
-    """Say in one line how to go on, whatever else is pressed meanwhile."""
+    """Say in one line how to continue, even if Ctrl-C is pressed again meanwhile."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         run = _run_of(interrupt)
@@ -72,17 +72,15 @@ def _interrupted(interrupt: KeyboardInterrupt) -> int:
         if hasattr(failure, "fail"):
             return failure.fail(line, INTERRUPTED)
         if sys.stderr is not None:
-            print("fwsim:", line, file=sys.stderr)  # it was still being loaded
+            print("fwsim:", line, file=sys.stderr)  # this module was still being loaded
         return INTERRUPTED
     finally:
-        exec(
-            ""
-        )  # where Ctrl-C came while a text was executed, Python would end by the signal, not by the code
+        exec("")  # after Ctrl-C within executed text, Python would end by the signal and not with this code
         signal.signal(signal.SIGINT, before)
 
 
 def _run_of(error: BaseException | None) -> Any:
-    """Run that Ctrl-C has interrupted, also where it was pressed again while the run was put away."""
+    """The run that Ctrl-C has interrupted, even if it was pressed again while the run was being closed."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         if getattr(error, "run", None) is not None:

@@ -1,4 +1,4 @@
-"""`python -m fwsim.cli`: the command `fwsim` where it is not on the path."""
+"""`python -m fwsim.cli`: the command `fwsim` if it is not on the path."""
 
 from fwsim.cli import main
 

@@ -1,4 +1,4 @@
-"""A call of the command line: what it prints, and its exit code, whatever happens."""
+"""A call of the command line: output and exit code in every case."""
 
 from __future__ import annotations
 
@@ -36,24 +36,24 @@ def call(tokens: Sequence[str]) -> int:
         _flush(sys.stdout)
         return code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # a reader like head left early
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # a reader such as head ended early
         return 1
     except Exception as error:
         if interrupt := interruption(error):
-            raise interrupt from error  # what a library made of it
+            raise interrupt from error  # a library has converted it
         if wants_traceback():
             raise
         return fail(*explain(error))
 
 
 def _show_what_can_be_shown(*streams: TextIO | None) -> None:
-    """Print a question mark for what the encoding of the terminal or file lacks, instead of failing."""
+    """Print a question mark for characters that the encoding of the terminal or file lacks, instead of failing."""
     for stream in streams:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
 def _flush(stream: TextIO | None) -> None:
-    """Find out now that nobody reads any more, or that the disk is full."""
+    """Detect now that nobody reads the output any more, or that the disk is full."""
     if stream is not None and not stream.closed:
         stream.flush()

@@ -8,15 +8,15 @@ from fwsim.study.arguments import RunFolder
 
 
 def checksum(run: RunFolder, /) -> None:
-    """Compare all files of a finished run with what it left, and print the SHA-256 of every recorded variable.
+    """Compare all files of a finished run with its list, and print the SHA-256 of every recorded variable.
 
     The values are read, and nothing is executed. Copies and repetitions of a run print the same; wall times are left
-    out. Where a file differs, is missing or is extra, its name is printed instead, and the exit code is 1.
+    out. If a file differs, is missing or is extra, its name is printed instead, and the exit code is 1.
 
     Parameters
     ----------
     run
-        Its folder.
+        Folder of the run.
     """
     from fwsim.errors import RecordingError
     from fwsim.recording import checksums

@@ -28,7 +28,7 @@ GROUPS: dict[str, tuple[Callable, ...]] = {
     "Results": (analyse, explore, compare, report, fit, checksum),
     "This machine": (doctor,),
 }
-OWN_HELP: tuple[Callable, ...] = (run, sweep)  # which shows the experiment's options
+OWN_HELP: tuple[Callable, ...] = (run, sweep)  # their own help shows the experiment's options
 
 app = CommandLine(
     name="fwsim",
@@ -37,7 +37,7 @@ app = CommandLine(
     help_epilogue=EXAMPLES[""],
     version=__version__,
     result_action="return_value",
-    suppress_keyboard_interrupt=False,  # `fwsim.cli.main` says how to go on
+    suppress_keyboard_interrupt=False,  # `fwsim.cli.main` says how to continue
 )
 app.register_install_completion_command(
     help="Let the shell complete commands, options, experiments and runs.",

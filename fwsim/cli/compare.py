@@ -27,15 +27,15 @@ def compare(
     Parameters
     ----------
     run
-        Its folder.
+        Folder of the run.
     analysis
         Another analysis than the run's own: a path or a name.
     to
-        Another folder for the files, where the run's folder may not be written.
+        Another folder for the files, if the run's folder may not be written.
     trust
-        Execute the run's own code also if it was changed, or if another user made the run.
+        Execute the run's own code even if it was changed, or if another user made the run.
     force
-        Write into a folder --to that holds something else; files of the same names are replaced.
+        Write into a folder --to that contains something else; files of the same names are replaced.
     """
     from fwsim import study
 

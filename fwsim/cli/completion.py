@@ -1,4 +1,4 @@
-"""What the shell offers when Tab is pressed: `fwsim __complete WORD…` says it, a small script for each shell asks."""
+"""Tab completion: `fwsim __complete WORD…` prints the candidates, and a small script for each shell calls it."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from fwsim.study.declared import Field, declared
 from fwsim.study.settings import RunSettings, Settings, SweepSettings
 
 COMMAND = "__complete"
-WORDS = "CYCLOPTS_COMPLETION_WORDS"  # how cyclopts is given the words, each with SEPARATOR after it
+WORDS = "CYCLOPTS_COMPLETION_WORDS"  # variable with the words for cyclopts, each followed by SEPARATOR
 SEPARATOR = DIRECTIVE = "\x1f"
 SHELLS = ("bash", "zsh", "fish")
 SETTINGS: dict[str, type[Settings]] = {"run": RunSettings, "sweep": SweepSettings}
 
 
 class CommandLine(App):
-    """An app whose completion scripts ask at every Tab, so that they know the options of each experiment."""
+    """An app whose completion scripts run it at every Tab, so that they know the options of each experiment."""
 
     def generate_completion(self, *, prog_name: str | None = None, shell: Any = None) -> str:
-        """Script for a shell; cyclopts writes that for PowerShell."""
+        """Script for a shell; for PowerShell cyclopts writes it."""
         if shell not in SHELLS:
             return super().generate_completion(prog_name=prog_name, shell=shell)
         script = Path(__file__).with_name(f"completion.{shell}").read_text("utf-8")
@@ -42,20 +42,20 @@ class CommandLine(App):
     def install_completion(
         self, *, shell: Any = None, output: Path | None = None, add_to_startup: bool = True
     ) -> Path:
-        """Write the script for a shell, and have the shell load it."""
+        """Write the script for a shell, and make the shell load it."""
         place = None if output is None else local_path(output, "--output", new=True)
         return super().install_completion(shell=shell, output=place, add_to_startup=add_to_startup)
 
 
 def complete(app: App, again: App, words: Sequence[str]) -> int:
-    """Print what may stand in place of the last word: a line each, description after a tab, and whether files may.
+    """Print candidates for the last word: one per line, description after a tab, and whether files are allowed.
 
     Parameters
     ----------
     app, again
         The command line, and that of `fwsim run --again`.
     words
-        What follows `fwsim`, the last word perhaps empty.
+        The words after `fwsim`; the last one may be empty.
     """
     line, rest = _line(app, again, list(words) or [""])
     if line is None:
@@ -66,13 +66,13 @@ def complete(app: App, again: App, words: Sequence[str]) -> int:
             if record == f"{DIRECTIVE}files":
                 print(record)
         elif record:
-            # bash splits words at "=", the others want the whole word
+            # bash splits words at "=", other shells need the whole word
             print(f"{option}={record}" if rest[-1].startswith("--") and "=" in rest[-1] else record)
     return 0
 
 
 def _asked(app: App, words: Sequence[str]) -> str:
-    """Records that cyclopts offers: https://cyclopts.readthedocs.io describes the protocol."""
+    """Records that cyclopts offers; https://cyclopts.readthedocs.io describes the protocol."""
     os.environ[WORDS] = "".join(word + SEPARATOR for word in words)
     out = io.StringIO()
     try:
@@ -84,7 +84,7 @@ def _asked(app: App, words: Sequence[str]) -> str:
 
 
 def _line(app: App, again: App, words: list[str]) -> tuple[App | None, list[str]]:
-    """Command line that the last word belongs to, and its words."""
+    """The command line to which the last word belongs, and its words."""
     command, *rest = words
     if command not in SETTINGS or not rest:
         return app, words
@@ -118,7 +118,7 @@ def _first(command: str) -> App:
 
 
 def _options(experiment: Path, kind: type[Settings]) -> App:
-    """Options of an experiment, which is not run."""
+    """Options of an experiment, read without running it."""
     app = App(
         version_flags=[],
         default_parameter=Parameter(consume_multiple=True, negative_iterable=()),

@@ -1,4 +1,4 @@
-"""What is said at the end of a run or a sweep."""
+"""Last messages of a run or a sweep."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def conclude_run(run: Run, analyse: bool, *, trust: bool) -> None:
-    """Say where the recording is, and analyse it if asked to; of several processes the first one does."""
+    """Say where the recording is, and analyse it if requested; of several processes only the first one does."""
     from fwsim import study
 
     if not processes().first:
@@ -31,7 +31,7 @@ def conclude_run(run: Run, analyse: bool, *, trust: bool) -> None:
 
 
 def conclude_sweep(folder: str | Path) -> None:
-    """Say how many points ended how, and what to do next."""
+    """Say how many points succeeded and failed, and what to do next."""
     from fwsim.study import overview
     from fwsim.study.runs import Run
 
@@ -48,7 +48,7 @@ def conclude_sweep(folder: str | Path) -> None:
 
 @contextmanager
 def failures_are_concluded() -> Iterator[None]:
-    """Leave it to `conclude_sweep` to say how many points failed; say in one line what else is warned of."""
+    """Suppress the warning of failed points, which `conclude_sweep` reports; print other warnings in one line."""
     show = warnings.showwarning
 
     def in_one_line(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:

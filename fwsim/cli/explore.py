@@ -16,16 +16,16 @@ def explore(
     port: int = 0,
     browser: Annotated[bool, Parameter(negative="--no-browser")] = True,
 ) -> None:
-    """Look into a recording on a page in the browser: time, inner iterations, units, memory, landscape.
+    """Look at a recording on a page in the browser: time, inner iterations, units, memory, landscape.
 
     Parameters
     ----------
     run
         A run's folder, or the folder of a recording.
     port
-        To listen on, on this machine only; 0 takes a free one.
+        Port to listen on, on this machine only; 0 takes a free one.
     browser
-        Open the page at once.
+        Open the page in the browser at once.
     """
     from fwsim.explore import serve
 

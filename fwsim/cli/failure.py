@@ -1,4 +1,4 @@
-"""What a failure says: one line on standard error, and an exit code."""
+"""Report of a failure: one line on standard error, and an exit code."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ PLAIN = {
     errno.EEXIST: "choose another place, or take it away",
     errno.ELOOP: "give a place without links that lead back to themselves",
 }
-"""Errors of the system that say all by themselves, and what to do."""
+"""Remedies for errors of the system whose message is clear."""
 
 
 def explain(error: Exception) -> tuple[str, int]:
-    """One line and exit code for an error: 2 for wrong use, else 1."""
+    """One line and exit code for an error: 2 for wrong use, otherwise 1."""
     if isinstance(error, CycloptsError):
         from fwsim.study.usage import wrong_use
 
@@ -43,7 +43,7 @@ def explain(error: Exception) -> tuple[str, int]:
 
 
 def _system(error: OSError) -> str:
-    """What the system did not allow, where, and what to do."""
+    """What the system refused, where, and what to do."""
     path = None if error.filename is None else Path(os.fsdecode(error.filename))
     where, reason = path or "standard output, or a file", error.strerror
     if error.errno in FULL:
@@ -61,11 +61,11 @@ def _system(error: OSError) -> str:
 
 
 def fail(message: str, code: int) -> int:
-    """Say it, and in which of several processes; return the exit code."""
+    """Print the line, with the number of the process if there are several; return the exit code."""
     here = processes()
     name = f"fwsim, process {here.rank} of {here.count}:" if here.several else "fwsim:"
     line = one_line(message)
-    if sys.stderr is not None:  # else print would take standard output
+    if sys.stderr is not None:  # otherwise print would use standard output
         print(name, line, file=sys.stderr)
     return code
 
@@ -76,7 +76,7 @@ def wants_traceback() -> bool:
 
 
 def interruption(error: BaseException) -> KeyboardInterrupt | None:
-    """Ctrl-C that a library has turned into another error; None where there was none."""
+    """Ctrl-C that a library has converted to another error; None if there was none."""
     return next((each for each in _causes(error) if isinstance(each, KeyboardInterrupt)), None)
 
 

@@ -30,9 +30,9 @@ def fit(
     Parameters
     ----------
     tables
-        CSV files with sweep, pulse, time_s, amplitude and protocol (else the file's name), or folders of them.
+        CSV files with sweep, pulse, time_s, amplitude and protocol (otherwise the file's name), or folders of them.
     rule
-        Its name in lower case, needed: tsodyks_markram, varela, enhancement, linear_nonlinear.
+        Name of the rule in lower case, needed: tsodyks_markram, varela, enhancement, linear_nonlinear.
     with_
         Options and starting values of the rule, NAME=VALUE: readout=cloglog, a=0.4,0.3, tau_facil=500ms.
     fixed
@@ -40,15 +40,15 @@ def fit(
     holdout
         Protocol to leave out and predict.
     noise
-        gamma, or normal where responses may be zero or negative.
+        gamma, or normal if responses may be zero or negative.
     gain
-        shared, or protocol for one of each protocol's own.
+        shared, or protocol for a gain for each protocol.
     intraclass_correlation
-        Of sweeps of a protocol, 0 or more where they come from a few cells.
+        Correlation of the sweeps of a protocol: above 0 if they come from a few cells.
     replicates
         Number of bootstrap replicates.
     seed
-        Of random starts and bootstrap.
+        Seed of random starting points and bootstrap.
     """
     from fwsim.fitting import fit as fit_rule
     from fwsim.fitting import gather, read_table, report

@@ -23,7 +23,7 @@ def new(
     Parameters
     ----------
     name
-        Of the new files.
+        Name of the new files.
     from_
         Experiment to copy, a name or a path; needed.
     to

@@ -23,13 +23,13 @@ def report(
     Parameters
     ----------
     runs
-        Their folders.
+        Folders of the runs.
     to
-        The file; by default report.html in the run's folder, or in this one for several.
+        The file; by default report.html in the run's folder, or in the current folder for several runs.
     trust
-        Execute the runs' own code also if it was changed, or if another user made them.
+        Execute the runs' own code even if it was changed, or if another user made them.
     force
-        Replace a file that is there and no report.
+        Replace an existing file that is not a report.
     """
     from fwsim import study
 

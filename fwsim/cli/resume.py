@@ -25,28 +25,28 @@ def resume(
     retry_failed: Annotated[bool, Parameter(negative="")] = False,
     trust: Trust = False,
 ) -> None:
-    """Go on with a run or sweep that was interrupted, killed or failed; only what is missing is done.
+    """Continue a run or sweep that was interrupted, killed or failed; only the missing part is computed.
 
     Executes the run's experiment.py.
 
     Parameters
     ----------
     run
-        Its folder.
+        Folder of the run.
     device
-        Another device than it began on: auto, cpu, cuda, cuda:1.
+        Another device than before: auto, cpu, cuda, cuda:1.
     analyse
-        Analyse the recording afterwards; a sweep's is not unless asked for.
+        Analyse the recording afterwards; the default is no for sweeps, and yes for other runs.
     workers
-        Of a sweep: processes on this machine (by default one a GPU, else one a core), or Slurm jobs.
+        For sweeps: processes on this machine (by default one per GPU, otherwise one per core), or Slurm jobs.
     scheduler
-        Of a sweep: address of a running Dask cluster, such as tls://host:8786, or slurm.
+        For sweeps: address of a running Dask cluster, such as tls://host:8786, or slurm.
     cluster
-        Of a sweep: option of the Slurm jobs, KEY=VALUE: memory=8GB, walltime=02:00:00, queue=gpu.
+        For sweeps: option of the Slurm jobs, KEY=VALUE: memory=8GB, walltime=02:00:00, queue=gpu.
     retry_failed
         Also run the points of a sweep that failed.
     trust
-        Execute the run's own code also if it was changed, or if another user made the run.
+        Execute the run's own code even if it was changed, or if another user made the run.
     """
     from fwsim import study
     from fwsim.study.runs import find_run

@@ -64,22 +64,22 @@ def again(
     trust: Trust = False,
     force: Force = False,
 ) -> Any:
-    """Repeat a finished run or sweep from its own experiment, configuration and seed, and compare what was recorded.
+    """Repeat a finished run or sweep with its own experiment, configuration and seed, and compare the recordings.
 
     Executes the run's experiment.py.
 
     Parameters
     ----------
     run
-        Its folder.
+        Folder of the run.
     to
-        Folder of the repetition, instead of one named after experiment and time in runs/.
+        Folder of the repetition, instead of a new one in runs/ named after experiment and time.
     device
         Another device than that of the run: auto, cpu, cuda, cuda:1.
     trust
-        Execute the run's own code also if another user made the run.
+        Execute the run's own code even if another user made the run.
     force
-        Replace a run that is in the folder.
+        Replace a run in the folder of the repetition.
     """
     from fwsim import study
 
@@ -87,7 +87,7 @@ def again(
 
 
 def _again(tokens: Sequence[str]) -> int:
-    """Repeat a run and compare; 0 where the recordings are equal."""
+    """Repeat a run and compare; 0 if the recordings are equal."""
     found = AGAIN(list(tokens), exit_on_error=False, print_error=False)
     if found is None:
         return 0

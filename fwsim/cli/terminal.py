@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 WIDE = 10_000
-"""Columns where nobody looks: a file or a program gets whole cells, one line a row."""
+"""Width of tables for a file or a program: whole cells, one line per row."""
 
 
 def report(analysed: Any) -> None:
-    """Print the table of an analysis and the files that it wrote."""
+    """Print the table of an analysis, and the files that it wrote."""
     if analysed.table is not None:
         rows = [[_text(value) for value in row] for row in analysed.table.itertuples(index=False)]
         table("", tuple(map(str, analysed.table.columns)), rows)
@@ -19,7 +19,7 @@ def report(analysed: Any) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; a title of its own, or none if empty."""
+    """Print a table with a title, or nothing if it is empty."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

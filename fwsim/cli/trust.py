@@ -1,4 +1,4 @@
-"""Asking before code of a run is executed that this user did not make."""
+"""Confirmation before code is executed from a run that this user did not make."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Trust = Annotated[bool, Parameter(negative="")]
 
 
 def trusted(run: str, given: bool, *names: str) -> bool:
-    """Whether the user answers for the code of a run: by the option, or asked on a terminal if it is not their own.
+    """Whether the user takes responsibility for the code of a run, by the option or an answer on a terminal.
 
     Parameters
     ----------
     names
-        Of the sources that are executed, `experiment.py` and `analysis.py`; all where none is given.
+        Names of the sources to be executed, `experiment.py` and `analysis.py`; by default all.
     """
     from fwsim.study import trust
     from fwsim.study.runs import find_run

@@ -1,4 +1,4 @@
-"""Help of the command, and of those whose first word is an experiment."""
+"""Help of the command, and of commands whose first word is an experiment."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ EXAMPLES = {
     command: "\n  ".join(["Examples:", *lines.strip().splitlines()])
     for command, lines in {
         "": """
-fwsim list                                   what can be run, and what was
-fwsim run associative_retrieval --quick      a small run, to see it work
+fwsim list                                   experiments, rules and past runs
+fwsim run associative_retrieval --quick      a small run, as a test
 fwsim run associative_retrieval --help       its options, units, defaults
 fwsim run associative_retrieval --units 20 --seed 3
 fwsim sweep forgetting --over tau=1:100:log9 --over eta=0.1,0.3 --seeds 3
-fwsim resume runs/NAME                       go on after Ctrl-C or a crash
+fwsim resume runs/NAME                       continue after Ctrl-C or a crash
 fwsim run --again runs/NAME                  repeat it, and compare the result
 fwsim analyse runs/NAME                      table and figures again
-fwsim explore runs/NAME                      look into it in the browser
+fwsim explore runs/NAME                      look at it in the browser
 fwsim compare runs/NAME                      its model with and without spikes
 fwsim report runs/NAME                       one HTML page to keep or send
 fwsim new mine --from associative_retrieval  a pair of files to change""",
         "list": """
 fwsim list                              experiments, rules, past runs
-fwsim list | grep interrupted           runs that fwsim resume goes on with""",
+fwsim list | grep interrupted           runs that fwsim resume can continue""",
         "new": """
 fwsim new mine --from forgetting        a pair of files to change
 fwsim new mine --from ~/lab/delay.py    from a file of yours""",
         "run": """
-fwsim run forgetting --quick                 a small run, to see it work
+fwsim run forgetting --quick                 a small run, as a test
 fwsim run forgetting --help                  its options, units, defaults
 fwsim run forgetting --tau 5s --seed 3 --to runs/mine
 fwsim run --again runs/mine                  repeat it, and compare the result""",
@@ -42,7 +42,7 @@ fwsim sweep forgetting --over tau=5s,50s --over eta=0.1,0.3   all pairs
 fwsim sweep forgetting --over "tau=5,50 eta=0.1,0.3"          both together
 fwsim sweep forgetting --help           its options, units, defaults""",
         "resume": """
-fwsim resume runs/mine                  go on after Ctrl-C or a crash
+fwsim resume runs/mine                  continue after Ctrl-C or a crash
 fwsim resume runs/mine --retry-failed   also the points of a sweep that failed
 fwsim resume runs/mine --workers 2      a sweep on two processes""",
         "analyse": """
@@ -50,7 +50,7 @@ fwsim analyse runs/mine                 into runs/mine/results
 fwsim analyse runs/mine --analysis ~/lab/delay.py""",
         "explore": """
 fwsim explore runs/mine                 opens the browser
-fwsim explore runs/mine --no-browser --port 8123    to forward it by ssh""",
+fwsim explore runs/mine --no-browser --port 8123    for forwarding by ssh""",
         "compare": """
 fwsim compare runs/mine                 into runs/mine/agreement
 fwsim compare runs/mine --analysis working_memory""",
@@ -62,21 +62,21 @@ fwsim fit responses.csv --rule tsodyks_markram
 fwsim fit responses.csv --rule varela --holdout 20Hz    predict a protocol
 fwsim fit tables/ --rule tsodyks_markram --with tau_facil=500ms""",
         "checksum": """
-fwsim checksum runs/mine                one line a variable
+fwsim checksum runs/mine                one line per variable
 fwsim checksum runs/mine > mine.txt     to compare with that of a copy""",
         "doctor": """
 fwsim doctor                            what runs here, and what is missing
-fwsim doctor && fwsim run forgetting    only where nothing needed is missing""",
+fwsim doctor && fwsim run forgetting    only if nothing needed is missing""",
         "--install-completion": """
 fwsim --install-completion              for the shell that you use
 fwsim --install-completion --shell zsh  for another one""",
     }.items()
 }
-"""What help ends with, by command."""
+"""Last part of the help, by command."""
 
 
 def print_usage(command: str, purpose: str) -> None:
-    """Print how a command is used and which experiments there are."""
+    """Print the usage of a command, and the experiments that exist."""
     from fwsim.study.files import available
 
     print(f"Usage: fwsim {command} NAME [OPTIONS]\n\n{purpose} Its options: fwsim {command} NAME --help\n")
