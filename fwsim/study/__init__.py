@@ -1,4 +1,4 @@
-"""Studies: find an experiment file, run it, keep what it did, analyse it."""
+"""Studies: find an experiment file, run it, store the results, analyse them."""
 
 from fwsim.names import attach
 

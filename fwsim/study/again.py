@@ -1,4 +1,4 @@
-"""Repeating a run from what its folder says, to see whether the result is the same."""
+"""Repetition of a run from its folder, and comparison of the results."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from fwsim.study.runs import Run
 from fwsim.study.sweeps.run import sweep_again
 from fwsim.training.processes import processes
 
-COMPARED = {"device": "none", "processes": 1, "commit": "none"}  # of the manifest, and what older ones mean
+COMPARED = {"device": "none", "processes": 1, "commit": "none"}  # entries of the manifest, and defaults
 
 
 @dataclass(frozen=True)
 class Repetition:
-    """How a repeated run compares with the first one.
+    """Comparison of a repeated run with the first one.
 
     Parameters
     ----------
     run
         The repetition.
     difference
-        Where the recordings differ first; `None` where they are equal.
+        First difference of the recordings; `None` if they are equal.
     changed
-        What computed them differently: `"torch 2.5.0, now 2.13.0"`.
+        Changes of the surroundings: `"torch 2.5.0, now 2.13.0"`.
     """
 
     run: Run
@@ -46,27 +46,27 @@ def again(
     trust: bool = False,
     force: bool = False,
 ) -> Repetition:
-    """Repeat a finished run or sweep from its own experiment, configuration, seed and device, and compare recordings.
+    """Repeat a finished run or sweep with its own experiment, configuration, seed and device, and compare recordings.
 
     Parameters
     ----------
     given
         The run, its folder, or the folder's name in `./runs`.
     folder
-        Of the repetition; as for `run` when not given.
+        Folder of the repetition; by default as for `run`.
     device
         Another device than that of the run.
     trust
-        Execute the run's copy of the experiment, and take over its analysis, also if another user made the run.
+        Execute the run's copy of the experiment, and use its analysis, even if another user made the run.
     force
-        Replace a run that is in `folder`; never the one that is repeated.
+        Replace a run in `folder`; never the one that is repeated.
 
     Raises
     ------
     ConfigError
-        It is not finished, its copy of the experiment was changed since, or it is not trusted.
+        The run is not finished, its copy of the experiment was changed, or it is not trusted.
     RecordingError
-        Something in its folder is not as the run left it.
+        A file in its folder has changed since the run.
     """
     first = runs.find_run(given)
     manifest = first.manifest
@@ -100,7 +100,7 @@ def _run_again(first: Run, *, folder: str | Path | None, device: str | None, tru
 
 
 def _changed(first: Run, second: Run) -> tuple[str, ...]:
-    """What differs of device, commit and versions."""
+    """Differences of device, commit and versions."""
     before, after = (
         {name: run.manifest.get(name, absent) for name, absent in COMPARED.items()} | run.manifest["versions"]
         for run in (first, second)

@@ -1,4 +1,4 @@
-"""How far the spiking and the tensor version of a model agree."""
+"""Agreement between the spiking and the tensor version of a model."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ FUNCTION = "versions"
 class Versions:
     """One quantity of a model in its spiking and in its tensor version.
 
-    An analysis says that its model has both by a function `versions(result)` that returns a list of these; it may
-    take them from what was recorded, or run what is missing.
+    An analysis defines a function `versions(result)` that returns a list of these, if its model has both versions. It
+    may take them from the recording, or run what is missing.
 
     Parameters
     ----------
     quantity, units
-        What it is called, and its SI unit.
+        Name and SI unit.
     kind
-        `"trajectory"` or `"response"`, which give one relative error each; or `"rate"`, `"recall"`, `"lifetime"`,
+        `"trajectory"` or `"response"`, each with one relative error; or `"rate"`, `"recall"`, `"lifetime"`,
         which are compared value by value.
     spiking, tensor
         Values with the same dimensions, except that either may lack `over`.
     over
-        Dimension of repetitions, over which the bootstrap goes; `None` where there are none.
+        Dimension of repetitions for the bootstrap; `None` if there are none.
     within
         Dimensions of a trajectory or response; all others are settings.
     """
@@ -61,7 +61,7 @@ class Versions:
 
     @property
     def error(self) -> bool:
-        """Whether the whole of it gives one error."""
+        """Whether all values together give one error."""
         return self.kind in ("trajectory", "response")
 
 
@@ -73,7 +73,7 @@ def compare(
     trust: bool = False,
     force: bool = False,
 ) -> Report:
-    """Compare both versions of a run's model; write numbers, table and figure into its folder `agreement`.
+    """Compare both versions of a run's model; write numbers, table and figure to its folder `agreement`.
 
     Parameters
     ----------
@@ -82,18 +82,18 @@ def compare(
     analysis
         Another analysis than the run's own: a path or a name.
     to
-        Another folder for the files, for a run whose folder may not be written.
+        Another folder for the files, if the run's folder may not be written.
     trust
-        Execute the run's own analysis also if it was changed, or if another user made the run.
+        Execute the run's own analysis even if it was changed, or if another user made the run.
     force
-        Write into a folder `to` that holds something else; only files of the same names are replaced.
+        Write into a folder `to` that contains something else; only files of the same names are replaced.
 
     Raises
     ------
     ConfigError
-        No such run, its analysis knows no two versions, or is not trusted.
+        The run does not exist, its analysis has no two versions, or it is not trusted.
     RecordingError
-        The run is not as it was when it was finished.
+        The run has changed since it was finished.
     StudyError
         The analysis failed.
     """
@@ -123,14 +123,14 @@ def compare(
 
 
 def agreement(versions: Sequence[Versions]) -> xr.Dataset:
-    """Compare quantities, one row for each setting of each.
+    """Compare quantities: one row for each setting of each quantity.
 
     Returns
     -------
     Dataset
-        Over `row`: `quantity`, `kind`, `setting`; over `row` and `interval` (estimate and 95 % bootstrap interval over
-        repetitions): `spiking`, `tensor` and `difference`, their difference, or for trajectories and responses the
-        root mean square of it over that of the tensor version.
+        Over `row`: `quantity`, `kind`, `setting`. Over `row` and `interval` (estimate and 95 % bootstrap interval over
+        repetitions): `spiking`, `tensor` and `difference`; for trajectories and responses the last is the
+        root mean square of the difference divided by that of the tensor version.
     """
     rows = [row for each in versions for row in _rows(each)]
     texts = {name: ("row", [row[name] for row in rows]) for name in ("quantity", "kind", "setting", "units")}
@@ -142,7 +142,7 @@ def agreement(versions: Sequence[Versions]) -> xr.Dataset:
 
 
 def table(result: xr.Dataset) -> pd.DataFrame:
-    """Rows of text; a difference agrees where its interval holds 0."""
+    """Rows of text; a difference agrees if its interval contains 0."""
     rows = []
     for k in range(result.sizes["row"]):
         one = result.isel(row=k)
@@ -169,7 +169,7 @@ def table(result: xr.Dataset) -> pd.DataFrame:
 
 
 def plot(result: xr.Dataset) -> Figure:
-    """Draw spiking against tensor values, one panel a quantity; trajectories by their mean."""
+    """Draw spiking against tensor values, with one panel for each quantity; for trajectories, their mean."""
     names = list(dict.fromkeys(zip(result["quantity"].values.tolist(), result["units"].values.tolist())))
     width = "single" if len(names) < 2 else "double"
     made, grid = figure(1, max(1, len(names)), width=width, aspect=1.1, squeeze=False)

@@ -1,4 +1,4 @@
-"""Analysing a run: its analysis file's numbers, table and figures, kept beside the recording."""
+"""Analysis of a run: the numbers, table and figures of its analysis file, stored beside the recording."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from fwsim.study.sweeps.analysis import Figures, Made, analyse_points, point_by_
 log = logging.getLogger(__name__)
 
 NOTHING = "Mean of empty slice|Degrees of freedom <= 0|All-NaN"
-"""What numpy warns of where all values are missing."""
+"""Warnings of numpy if all values are missing."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What an analysis made of a run.
+    """Results of an analysis.
 
     Parameters
     ----------
     result
         Its numbers, also in `result.nc`.
     table
-        Its table, also in `table.csv`; None where the analysis has no `table`.
+        Its table, also in `table.csv`; None if the analysis has no `table`.
     files
-        All files that were written.
+        All written files.
     """
 
     result: xr.Dataset
@@ -50,7 +50,7 @@ class Report:
 
     @property
     def folder(self) -> Path:
-        """Where the files are."""
+        """Folder of the files."""
         return self.files[0].parent
 
 
@@ -62,7 +62,7 @@ def analyse(
     trust: bool = False,
     force: bool = False,
 ) -> Report:
-    """Analyse a run and write numbers, table and figures into its folder.
+    """Analyse a run and write numbers, table and figures to its folder.
 
     Parameters
     ----------
@@ -72,18 +72,19 @@ def analyse(
         Another analysis than the run's own: a path or a name. Its files go to
         `results-<name>` instead of `results`.
     to
-        Another folder for the files, for a run whose folder may not be written.
+        Another folder for the files, if the run's folder may not be written.
     trust
-        Execute the run's own analysis also if it was changed, or if another user made the run.
+        Execute the run's own analysis even if it was changed, or if another user made the run.
     force
-        Write into a folder `to` that holds something else; only files of the same names are replaced.
+        Write into a folder `to` that contains something else; only files of the same names are replaced.
 
     Raises
     ------
     ConfigError
-        No such run or analysis, it is not trusted, the file lacks `analyse` or `plot`, or `to` holds something else.
+        The run or analysis does not exist or is not trusted, the file lacks `analyse` or `plot`, or `to` contains
+        something else.
     RecordingError
-        The run has no recording, or is not as it was when it was finished.
+        The run has no recording, or has changed since it was finished.
     StudyError
         The analysis failed.
     """
@@ -109,7 +110,7 @@ def analyse(
 
 
 def _made(module: ModuleType, path: Path, name: str, recording: xr.Dataset) -> Made:
-    """Result, table and figures of a run, or of a sweep as a whole or point by point, as the file says."""
+    """Result, table and figures of a run, or of a sweep as a whole or point by point, as the analysis declares."""
 
     def numbers(of: xr.Dataset) -> Made:
         with files.running(path):
@@ -123,7 +124,7 @@ def _made(module: ModuleType, path: Path, name: str, recording: xr.Dataset) -> M
             return {key: _checked(each, Figure | Animation, "plot") for key, each in named.items()}
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", NOTHING, RuntimeWarning)  # the table says what is missing
+        warnings.filterwarnings("ignore", NOTHING, RuntimeWarning)  # the table shows what is missing
         if point_by_point(module, recording):
             return analyse_points(recording, numbers, figures)
         made = numbers(recording)
@@ -132,7 +133,7 @@ def _made(module: ModuleType, path: Path, name: str, recording: xr.Dataset) -> M
 
 
 def configuration(recording: xr.Dataset) -> dict[str, Any]:
-    """Configuration of the experiment that made a recording, or of a result that keeps its attribute.
+    """Configuration of the experiment that made a recording, or of a result with its attribute.
 
     Raises
     ------
@@ -170,7 +171,7 @@ def save_report(
 ) -> list[Path]:
     """Write `result.nc`, `table.csv`, all figures and animations, and return their paths.
 
-    The folder is whole or absent, with the digests of its files and of the run that they are `of`.
+    The folder is complete or absent, with the digests of its files and of the run `of` which it is an analysis.
     """
     written = ["result.nc"]
     with results.renewed(folder, of) as draft:
@@ -189,7 +190,7 @@ def save_report(
 
 
 def plain_name(name: str) -> str:
-    """Name of a figure, which must not lead to another folder."""
+    """Check the name of a figure, which must not lead to another folder."""
     if not name or name != Path(name).name or name.startswith("."):
         raise ConfigError(
             f"figure {name!r} cannot be stored; give a name without '/' that begins with a letter"

@@ -1,4 +1,4 @@
-"""Kinds of values on the command line: how each is read, and what the shell offers for it when Tab is pressed."""
+"""Kinds of values on the command line: how each is read, and its candidates for Tab completion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RUN_FILE = "run.json"
 
 
 def experiments(context: CompletionContext) -> dict[str, str]:
-    """Names of experiments and their questions; of a path, folders and Python files."""
+    """Names of experiments with their questions; for a path, folders and Python files."""
     if os.sep in context.incomplete:
         return dict.fromkeys(_below(context.incomplete, lambda path: path.suffix == ".py"), "")
     return {
@@ -37,7 +37,7 @@ def analyses(context: CompletionContext) -> list[str]:
 
 
 def runs(context: CompletionContext) -> list[str]:
-    """Runs in `runs/` and in this folder; of a path, the folders on the way to one."""
+    """Runs in `runs/` and in this folder; for a path, the folders that lead to one."""
     if os.sep in context.incomplete:
         return list(_below(context.incomplete, lambda path: (path / RUN_FILE).is_file()))
     found = [*Path("runs").glob(f"[!.]*/{RUN_FILE}"), *Path().glob(f"[!.]*/{RUN_FILE}")]
@@ -45,7 +45,7 @@ def runs(context: CompletionContext) -> list[str]:
 
 
 def _below(incomplete: str, wanted: Any) -> Iterator[str]:
-    """What is wanted of the paths that begin like this one, and folders that may hold more, with a slash."""
+    """Matching paths that begin like this one, and folders that may contain more, with a slash."""
     stem, name = os.path.split(incomplete)
     for path in sorted(Path(os.path.expanduser(stem or os.sep)).glob(f"{_literal(name)}*")):
         shown = os.path.join(stem, path.name)
@@ -70,9 +70,9 @@ def _path(kind: Any, tokens: Sequence[Token], *, new: bool = False) -> Path:
 
 
 FilePath = Annotated[Path, Parameter(converter=_path)]
-"""Path of something that is there."""
+"""Path of an existing file or folder."""
 NewPath = Annotated[Path, Parameter(converter=partial(_path, new=True))]
-"""Path of something that will be made."""
+"""Path of a new file or folder."""
 ConfigFile = FilePath
 AnalysisFile = Annotated[Path, Parameter(converter=_path, completer=analyses)]
 """Path or name of an analysis."""
@@ -82,7 +82,7 @@ RunFolder = Annotated[str, Parameter(completer=runs)]
 """Folder of a run, or its name in `runs/`."""
 RunFolders = Annotated[list[str], Parameter(completer=runs)]
 Force = Annotated[bool, Parameter(negative="")]
-"""Whether what is there may be replaced."""
+"""Whether something existing may be replaced."""
 Device = Annotated[str, Parameter(completer=_offer("auto", "cpu", "cuda"))]
 Noise = Annotated[str, Parameter(completer=_offer("gamma", "normal"))]
 Gain = Annotated[str, Parameter(completer=_offer("shared", "protocol"))]

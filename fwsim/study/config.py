@@ -20,7 +20,7 @@ LONGEST = 100  # characters that a message quotes
 
 @dataclass(frozen=True)
 class Unit:
-    """Marks a field as a quantity, so that help and tables can show its SI unit."""
+    """Marks a field as a quantity, so that help and tables show its SI unit."""
 
     symbol: str
 
@@ -34,15 +34,15 @@ Volts = Annotated[float, BeforeValidator(partial(quantity, dimension="voltage"))
 
 
 class Config(BaseModel):
-    """Base of every experiment's configuration: frozen, without unknown keys, every field described.
+    """Base of every experiment's configuration: frozen, without unknown keys, with a description of every field.
 
     A field is described by `Field(description=...)` or by a docstring below it.
 
     Raises
     ------
     ConfigError
-        A value is not allowed, a key unknown or a field missing; when the class is
-        made, a field without a description.
+        A value is not allowed, a key is unknown, or a field is missing. When the class is
+        defined: a field has no description.
 
     Examples
     --------
@@ -71,12 +71,12 @@ class Config(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _one_of_several(cls, values: Any) -> Any:
-        """Take one value for a field of several: `tau = "5 s"`, as options and sweeps do."""
+        """Accept a single value for a field of several: `tau = "5 s"`, as in options and sweeps."""
         return spread(cls, values) if isinstance(values, dict) else values
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuse fields that say nothing about themselves."""
+        """Refuse fields without a description."""
         bare = [name for name, field in cls.model_fields.items() if not field.description]
         if bare:
             raise ConfigError(
@@ -86,7 +86,7 @@ class Config(BaseModel):
 
 
 def spread(config: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by field, each of a field of several in a sequence."""
+    """Values by field; for a field of several values, as a sequence."""
     fields = config.model_fields
     return {
         name: (value,) if name in fields and takes_several(fields[name].annotation, value) else value
@@ -95,7 +95,7 @@ def spread(config: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]
 
 
 def takes_several(annotation: Any, value: Any) -> bool:
-    """Whether a field takes several values and this is one of them."""
+    """Whether a field takes several values and this is a single one."""
     if value is None or (isinstance(value, Iterable) and not isinstance(value, str)):
         return False
     origin = get_origin(annotation)
@@ -124,7 +124,7 @@ def _unit(annotation: Any, metadata: Any) -> str | None:
 
 
 def readable(annotation: Any) -> Any:
-    """Let the text of an option choose among numbers: pydantic matches Literal[1, 2] by value only."""
+    """Allow the text of an option for numbers: pydantic matches Literal[1, 2] by value only."""
     if get_origin(annotation) is Literal:
         texts = {str(value): value for value in get_args(annotation)}
         return Annotated[
@@ -135,7 +135,7 @@ def readable(annotation: Any) -> Any:
 
 
 def explain(error: ValidationError, config: type[BaseModel], field: str | None = None) -> str:
-    """Turn pydantic's report, of a configuration or one `field`, into one line: name, given, allowed."""
+    """Convert pydantic's report, on a configuration or one `field`, to one line: name, given, allowed."""
     start = () if field is None else (field,)
     return "; ".join(_explain(item, (*start, *item["loc"]), config) for item in error.errors())
 
@@ -161,7 +161,7 @@ def _explain(item: Any, location: tuple[str | int, ...], config: type[BaseModel]
 
 
 def _short(given: Any) -> str:
-    """Quote what was given, which may be a whole file."""
+    """Quote a given value, which may be as long as a file."""
     try:
         text = repr(given)
     except (RecursionError, ValueError):  # nested too deep, too many digits

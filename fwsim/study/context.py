@@ -1,4 +1,4 @@
-"""What a run is given besides its configuration: device, random streams, progress, places."""
+"""Surroundings of a run: device, random streams, progress, folders."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Context:
     folder
         Output folder of the run.
     seed
-        From which every random stream of the run is derived.
+        The seed from which every random stream of the run is derived.
     device
-        Where tensors live; a name ("auto", "cpu", "cuda:1") is resolved by `pick_device`.
+        Device of the tensors; a name ("auto", "cpu", "cuda:1") is resolved by `pick_device`.
     resume
-        Go on from the checkpoints that are in the folder.
+        Continue from the checkpoints in the folder.
     show
-        Progress bars: None on a terminal or in a notebook, False never.
+        Progress bars: None means on a terminal or in a notebook, False never.
     """
 
     folder: Path
@@ -55,24 +55,24 @@ class Context:
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of the run's checkpoints, made when first asked for."""
+        """Folder of the run's checkpoints, made when first used."""
         return make_folder(self.folder / "checkpoints")
 
     @property
     def recording(self) -> Path:
-        """Where a long run streams its recording: `simulate(..., to=context.recording, resume=context.resume)`."""
+        """Path of a streamed recording: `simulate(..., to=context.recording, resume=context.resume)`."""
         return self.folder / "recording.zarr"
 
     def seed_of(self, name: str, *, bits: int = 63) -> int:
-        """Seed of the stream `name`: the same for the same run seed, independent of all other names.
+        """Seed of the stream `name`: it depends only on the run's seed and this name.
 
-        With fewer `bits`, the last ones of it, for programs that take no larger seeds.
+        With fewer `bits`, only its last ones, for programs with smaller seeds.
         """
         whole("bits", bits, least=1)
         return stream_seed(self.seed, name) % 2**bits
 
     def generator(self, name: str) -> torch.Generator:
-        """Random stream `name`, on the CPU so that every device sees the same numbers."""
+        """Random stream `name`, on the CPU so that every device gets the same numbers."""
         return torch_generator(self.seed, name)
 
     def numpy_generator(self, name: str) -> np.random.Generator:
@@ -80,14 +80,14 @@ class Context:
         return numpy_generator(self.seed_of(name))
 
     def random_state(self, name: str) -> AbstractContextManager[None]:
-        """Let torch's global generators be the stream `name` inside a `with`, and put them back afterwards.
+        """Make the stream `name` torch's global generators inside a `with`, and restore them afterwards.
 
         For modules that have no argument for a generator: initial weights of layers, dropout.
         """
         return torch_random_state(self.seed_of(name), self.device)
 
     def progress(self, title: str, total: int) -> AbstractContextManager[Advance]:
-        """Bar for `total` steps; yields the function that advances it."""
+        """Progress bar for `total` steps; yields the function that advances it."""
         return track(title, total, show=self.show)
 
     def save_table(self, name: str, rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> Path:
@@ -102,7 +102,7 @@ class Context:
 
 
 def pick_device(name: str) -> torch.device:
-    """Device by name; "auto" is the GPU where there is one, else the CPU. Under torchrun each process has its own GPU.
+    """Device by name; "auto" is the GPU if there is one, otherwise the CPU. With torchrun each process has its own GPU.
 
     Raises
     ------

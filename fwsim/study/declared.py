@@ -1,4 +1,4 @@
-"""What the configuration of an experiment declares, read without running its file: fields, choices, descriptions."""
+"""Fields of an experiment's configuration, read without running its file: names, choices, descriptions."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a configuration, as its source says.
+    """A field of a configuration, read from the source.
 
     Parameters
     ----------
     name
-        Its name.
+        Name of the field.
     kind
         `"bool"`, `"path"`, `"dict"` or `"value"`.
     several
         Whether it takes several values.
     choices
-        All values that are allowed; empty where these are not listed.
+        All allowed values; empty if they are not listed.
     description
-        What it says about itself.
+        Its description.
     """
 
     name: str
@@ -45,14 +45,14 @@ def declared(path: Path) -> list[Field]:
 
 
 def _named(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
-    """Types that the file gives a name: `Model = Literal["a", "b"]`."""
+    """Types with a name in the file: `Model = Literal["a", "b"]`."""
     for node in body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             yield node.targets[0].id, node.value
 
 
 def _fields(name: str, classes: dict[str, ast.ClassDef], named: dict[str, ast.expr]) -> Iterator[Field]:
-    """Fields of a class and, before them, of those in the file that it inherits from."""
+    """Fields of a class, preceded by those of its base classes in the file."""
     node = classes.get(name)
     if node is None:
         return
@@ -86,7 +86,7 @@ def _field(name: str, statement: ast.AnnAssign, after: ast.stmt | None, named: d
 
 
 def _parts(annotation: ast.expr, named: dict[str, ast.expr], depth: int = 8) -> Iterator[ast.expr]:
-    """All parts of a type; names that the file defines are looked up."""
+    """All parts of a type; names from the file are resolved."""
     for node in ast.walk(annotation):
         if isinstance(node, ast.expr):
             yield node
@@ -105,7 +105,7 @@ def _constants(node: ast.expr) -> Iterator[object]:
 
 
 def _description(default: ast.expr | None, after: ast.stmt | None) -> str:
-    """`Field(description=…)`, else the text below the field."""
+    """`Field(description=…)`, otherwise the text below the field."""
     for word in default.keywords if isinstance(default, ast.Call) else ():
         if word.arg == "description" and isinstance(word.value, ast.Constant):
             return " ".join(str(word.value.value).split())

@@ -1,4 +1,4 @@
-"""What lies in a folder when it is finished: the digest of every file, to compare with later."""
+"""Digests of all files of a finished folder, for later comparison."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from fwsim.study import locks, manifest, writing
 FILE = "digests.json"
 MOST = 2**30  # bytes of the list
 LATER = re.compile(r"(results(-[^/]*)?|agreement|report\.html|batches|\.process-[^/]*)(/|$)")
-"""What is not of the run itself or has digests of its own: analyses, reports, batches of a sweep, processes at work."""
+"""Files that are not part of the run or have their own digests: analyses, reports, batches of sweeps, locks."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One file: its size in bytes and SHA-256; of a link, that of where it leads."""
+    """One file: its size in bytes and its SHA-256; for a link, those of its target path."""
 
     size: int
     sha256: str
 
     @classmethod
     def read(cls, text: str) -> Entry:
-        """Entry as it is stored: `"675 3a38…"`."""
+        """The file in its stored form: `"675 3a38…"`."""
         size, sha256 = text.split(" ")
         return cls(int(size), sha256)
 
     def __str__(self) -> str:
-        """As it is stored."""
+        """Stored form."""
         return f"{self.size} {self.sha256}"
 
 
 @dataclass(frozen=True)
 class Listed:
-    """What a finished folder held.
+    """The files of a finished folder.
 
     Parameters
     ----------
     files
-        Entries by name, relative to the folder.
+        Files by name, relative to the folder.
     of
-        Digest of the list of the run that an analysis looked at; None for a run itself.
+        For an analysis, the digest of the list of its run; None for a run itself.
     """
 
     files: Mapping[str, Entry]
@@ -57,7 +57,7 @@ class Listed:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the list itself."""
+        """SHA-256 of the list."""
         return hashlib.sha256(json.dumps(self._content, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -66,19 +66,19 @@ class Listed:
 
     @property
     def text(self) -> str:
-        """As it is stored."""
+        """Stored form."""
         return json.dumps({**self._content, "sha256": self.digest}, indent=2) + "\n"
 
 
 def write(folder: Path, of: str | None = None) -> Listed:
-    """List all files of a folder that is finished."""
+    """List all files of a finished folder."""
     listed = Listed({name: _entry(folder / name) for name in sorted(_files(folder))}, of)
     writing.write_file(folder / FILE, listed.text)
     return listed
 
 
 def read(folder: Path) -> Listed:
-    """What a folder held when it was finished.
+    """The list of files that a folder had when it was finished.
 
     Raises
     ------
@@ -100,15 +100,15 @@ def read(folder: Path) -> Listed:
 
 
 def differences(folder: Path, listed: Listed, part: str = "", *, deep: bool = False) -> Iterator[str]:
-    """What is other than it was, file by file: `"experiment.py differs"`.
+    """All changes, file by file: `"experiment.py differs"`.
 
     Parameters
     ----------
     part
-        A file or folder in it, to look at alone.
+        A file or folder in it, if only this is to be compared.
     deep
-        Read recordings too. They have a list of their own, with which each of their files is compared when it is read;
-        so it is enough otherwise that this list is the right one.
+        Read recordings too. A recording has its own list, with which each of its files is compared when it is read.
+        So otherwise only this list is compared.
     """
     wanted = {name: each for name, each in listed.files.items() if _within(name, part)}
     for name in sorted({*wanted, *_files(folder, part)}):
@@ -123,7 +123,7 @@ def differences(folder: Path, listed: Listed, part: str = "", *, deep: bool = Fa
 
 
 def _recording_differences(folder: Path, inside: str) -> Iterator[str]:
-    """What of a recording is other than its own list says."""
+    """Differences between a recording and its own list."""
     listed = recorded.listed_digests(folder / inside)
     there = set(_walk(folder, f"{inside}/")) - {f"{inside}/{recorded.LIST}"}
     for name in sorted({f"{inside}/{each}" for each in listed} | there):
@@ -140,7 +140,7 @@ def _same(path: Path, expected: Entry) -> bool:
 
 
 def _sha256(path: Path) -> str | None:
-    """That of a plain file."""
+    """SHA-256 of a plain file."""
     found = _read(path)
     return found.sha256 if found and found.size >= 0 else None
 
@@ -157,7 +157,7 @@ def _within(name: str, part: str) -> bool:
 
 
 def _entry(path: Path) -> Entry:
-    """Entry of a file; a link is what it says, and nothing else is opened."""
+    """Size and digest of a file; for a link, of its target path. Nothing else is opened."""
     found = path.lstat()
     if stat.S_ISLNK(found.st_mode):
         return Entry(-1, hashlib.sha256(os.readlink(path).encode(errors="surrogateescape")).hexdigest())
@@ -168,7 +168,7 @@ def _entry(path: Path) -> Entry:
 
 
 def _files(folder: Path, part: str = "") -> Iterator[str]:
-    """Names of all files that belong to a run, relative to its folder; of a finished recording, its list alone."""
+    """Names of all files of a run, relative to its folder; of a finished recording, only its list."""
     if part and (os.path.islink(folder / part) or not (folder / part).is_dir()):
         yield from [part] if os.path.lexists(folder / part) else []
     elif part and os.path.lexists(folder / part / recorded.LIST):

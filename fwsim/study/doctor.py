@@ -1,4 +1,4 @@
-"""What this machine can run, what is missing, and the command that mends it."""
+"""Checks of this machine: what it can run, what is missing, and the command that installs it."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ SCARCE = 0.5  # GiB
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at.
+    """One checked item.
 
     Parameters
     ----------
     name
-        What it is.
+        Name of the item.
     state
-        `"ok"`, `"missing"` (needed), `"absent"` (only some things need it) or `"broken"` (there, but fails to import).
+        `"ok"`, `"missing"` (needed), `"absent"` (needed by some features) or `"broken"` (installed, but not
+        importable).
     detail
         Version or what was found.
     remedy
-        Command that mends it; empty where all is well.
+        Command that corrects it; empty if everything is in order.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Check:
 
 
 def checks() -> list[Check]:
-    """Look at Python, dependencies, compiler, threads, GPU and disk; every package that is there is imported."""
+    """Check Python, dependencies, compiler, threads, GPU and disk; every installed package is imported."""
     wanted = _wanted()
     modules = _modules(asked.name for asked, _ in wanted if fits(asked))
     imports = Imports(modules.values())
@@ -74,7 +75,7 @@ def _itself() -> Check:
 
 
 def _wanted() -> list[tuple[Requirement, str]]:
-    """Every dependency once, the bounds of all its mentions together."""
+    """Every dependency once, with the bounds of all its mentions together."""
     found: dict[str, tuple[Requirement, str]] = {}
     for asked, extra in requirements():
         if asked.name not in found:
@@ -85,7 +86,7 @@ def _wanted() -> list[tuple[Requirement, str]]:
 
 
 def _dependency(asked: Requirement, extra: str, failure: str = "") -> Check:
-    """A package; those of extras are absent where they are not there."""
+    """A package; if it belongs to an extra and is not installed, its state is "absent"."""
     name = f"{asked.name} [{extra}]" if extra else asked.name
     missing, found = "absent" if extra else "missing", version(asked)
     if found is None:

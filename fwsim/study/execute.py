@@ -1,4 +1,4 @@
-"""Running an experiment in a folder of its own, and going on after an interruption."""
+"""Running an experiment in its own folder, and continuing it after an interruption."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ from fwsim.training.processes import processes
 log = logging.getLogger(__name__)
 
 SCRATCH = ".process-"  # folders of the processes beside the first one
-LINGER = 5.0  # s that a process which failed leaves to the first one, which torchrun ends with it, to say why
+LINGER = 5.0  # s that a failed process waits, so that the first process can report before torchrun ends it
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during a run; the run keeps what it had done and can be resumed."""
+    """Ctrl-C during a run. The run keeps its finished work and can be resumed."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -57,9 +57,9 @@ def run(
     folder: str | Path | None = None,
     force: bool = False,
 ) -> Run:
-    """Run an experiment and keep its configuration, sources and recording in a folder.
+    """Run an experiment, and store its configuration, sources and recording in a folder.
 
-    Under torchrun all processes run it, to train networks together, and the first one keeps what it records.
+    Under torchrun all processes run it, to train networks together. The first process stores the recording.
 
     Parameters
     ----------
@@ -68,24 +68,24 @@ def run(
     config
         The experiment's `Config`, or values that differ from its defaults.
     seed
-        From which every random stream is derived.
+        The seed from which every random stream is derived.
     device
         "auto", "cpu", "cuda", "cuda:1".
     quick
         Start from the experiment's `QUICK` overrides; only with `config` as values.
     folder
-        Where to; `runs/<experiment>-<date>-<time>-<seed>` when not given.
+        Folder of the run; by default `runs/<experiment>-<date>-<time>-<seed>`.
     force
-        Replace a run that is in `folder`.
+        Replace a run in `folder`.
 
     Raises
     ------
     ConfigError
-        Anything that was given is not allowed; nothing has been written then.
+        An argument is not allowed; nothing has been written.
     StudyError
         The experiment failed; `error.txt` in the folder has the traceback.
     Interrupted
-        Ctrl-C; `resume` goes on.
+        Ctrl-C; `resume` continues the run.
 
     Examples
     --------
@@ -110,7 +110,7 @@ def run(
 
 @contextmanager
 def begin(experiment: Experiment, folder: Path, entries: Mapping[str, Any], *, force: bool) -> Iterator[Run]:
-    """Make the folder of a run, with its manifest and the sources of experiment and analysis, and hold it."""
+    """Make and lock the folder of a run, with its manifest and the sources of experiment and analysis."""
     run = Run(folder)
     sources = {run.experiment.name: experiment.path}
     analysis = files.find_analysis(experiment.path)
@@ -129,21 +129,21 @@ def begin(experiment: Experiment, folder: Path, entries: Mapping[str, Any], *, f
 
 
 def resume(given: str | Path | Run, *, device: str | None = None, trust: bool = False) -> Run:
-    """Go on with a run that was interrupted or failed, from its own sources and checkpoints.
+    """Continue a run that was interrupted or failed, from its own sources and checkpoints.
 
     Parameters
     ----------
     given
         The run, its folder, or the folder's name in `./runs`.
     device
-        Another device than the run began on.
+        Another device than before.
     trust
-        Execute the run's copy of the experiment also if it was changed, or if another user made the run.
+        Execute the run's copy of the experiment even if it was changed, or if another user made the run.
 
     Raises
     ------
     ConfigError
-        It is finished, running in another process, or not trusted.
+        The run is finished, running in another process, or not trusted.
     """
     together = processes()
     with ExitStack() as held:
@@ -160,7 +160,7 @@ def resume(given: str | Path | Run, *, device: str | None = None, trust: bool = 
 
 
 def own_experiment(run: Run, *, trust: bool) -> Experiment:
-    """Experiment of which a run keeps a copy; see `fwsim.study.trust`."""
+    """The experiment of which a run has a copy; see `fwsim.study.trust`."""
     source = trusted.source(run, run.experiment.name, trust=trust)
     path = run.experiment.absolute()
     return from_module(files.load(path, ("Config", "run"), source), path, run.manifest["experiment"])
@@ -168,14 +168,14 @@ def own_experiment(run: Run, *, trust: bool) -> Experiment:
 
 @contextmanager
 def _reopen(given: str | Path | Run, trust: bool) -> Iterator[Run]:
-    """Hold a run that can be resumed; what is refused stays as it is."""
+    """Lock a run that can be resumed; a refused run is not changed."""
     found = runs.find_run(given)
     if "sweep" in found.manifest:
         raise ConfigError(f"{found.folder} is a sweep; use resume_sweep, or 'fwsim resume'")
     refuse_finished(found)
     trusted.check(found, found.experiment.name, trust=trust)
     with found.lock():
-        refuse_finished(found)  # by another process, meanwhile
+        refuse_finished(found)  # another process may have finished it meanwhile
         yield found
 
 
@@ -186,7 +186,7 @@ def refuse_finished(run: Run, hint: str = "") -> None:
 
 
 def note_resumed(run: Run, entries: Mapping[str, Any], *, trust: bool) -> None:
-    """Add to the manifest from where, and with which sources, a run goes on; clear away what killed processes left."""
+    """Record in the manifest from where and with which sources a run continues; delete what kills left."""
     for left in run.folder.glob(f"{SCRATCH}*"):
         shutil.rmtree(left, ignore_errors=True)
     remove_drafts(run.folder)
@@ -213,7 +213,7 @@ def _execute(run: Run, experiment: Experiment, config: Config, context: Context)
 
 
 def _accompany(run: Run, experiment: Experiment, config: Config, context: Context) -> None:
-    """Run an experiment beside the first process, which keeps it; what this one writes is thrown away."""
+    """Run an experiment beside the first process, which stores the results; the files of this one are deleted."""
     with TemporaryDirectory(prefix=SCRATCH, dir=run.folder, ignore_cleanup_errors=True) as scratch:
         try:
             experiment.run(config, replace(context, folder=Path(scratch), show=False))
@@ -223,20 +223,20 @@ def _accompany(run: Run, experiment: Experiment, config: Config, context: Contex
 
 
 def _shared(device: torch.device) -> str:
-    """Name of the device that all processes were given, of which each may have its own."""
+    """Name of the device that was given for all processes; each process may get its own."""
     return device.type if processes().several else str(device)
 
 
 @contextmanager
 def watch(run: Run, experiment: Experiment) -> Iterator[None]:
-    """Keep in the manifest of a run that is held how its work ends, whatever happens.
+    """Record in the manifest of a locked run how its work ends, whatever happens.
 
     Raises
     ------
     Interrupted
         Ctrl-C.
     StudyError
-        The experiment failed; errors of fwsim pass as they are.
+        The experiment failed; errors of fwsim are passed on unchanged.
     """
     began = time.monotonic()
     try:
@@ -246,7 +246,7 @@ def watch(run: Run, experiment: Experiment) -> Iterator[None]:
         yield
         log.info("%s: finished after %.1f s", run.folder, time.monotonic() - began)
     except KeyboardInterrupt:
-        with suppress(OSError):  # a run that nobody holds counts as interrupted
+        with suppress(OSError):  # a run that no process has locked counts as interrupted
             run.update(state="interrupted", finished=now())
         raise Interrupted(run) from None
     except Exception as error:
@@ -257,7 +257,7 @@ def watch(run: Run, experiment: Experiment) -> Iterator[None]:
 
 
 def _failure(run: Run, experiment: Experiment, error: Exception) -> Exception:
-    """Keep why a run failed, as far as the disk has room, and return what is to be raised."""
+    """Record why a run failed, as far as the disk has space, and return the error to raise."""
     reason, where = files.place_of(error, experiment.path), run.folder / "error.txt"
     failures: list[Exception] = [error]
     for keep in (
@@ -279,7 +279,7 @@ def _failure(run: Run, experiment: Experiment, error: Exception) -> Exception:
 
 
 def _is_full(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is that a disk is full."""
+    """Whether an error, or its cause, is a full disk."""
     seen: list[BaseException] = []
     while error is not None and error not in seen:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -290,7 +290,7 @@ def _is_full(error: BaseException | None) -> bool:
 
 
 def _set_aside(recording: Path) -> None:
-    """Make room for the resumed recording, unless the interrupted one can go on; it is kept beside it."""
+    """Prepare the folder for the resumed recording: a recording that cannot be continued is moved beside it."""
     if recording.exists() and not can_resume(recording):
         kept = recording.with_name("recording.interrupted.zarr")
         shutil.rmtree(kept, ignore_errors=True)
@@ -298,10 +298,10 @@ def _set_aside(recording: Path) -> None:
 
 
 def origin(config: Config, seed: int, device: str) -> dict[str, Any]:
-    """Entries of the manifest that say what is run, with what, and since when."""
+    """Entries of the manifest that describe the run: what, with which settings, since when."""
     values = config.model_dump(mode="json")
     entries = provenance(values, seed=seed, device=device, dtype="")
-    del entries["dtype"]  # the experiment's own business
+    del entries["dtype"]  # each experiment chooses it
     return {
         **entries,
         "processes": processes().count,
@@ -311,7 +311,7 @@ def origin(config: Config, seed: int, device: str) -> dict[str, Any]:
 
 
 def attributes(run: Run) -> dict[str, str | int]:
-    """What the recording itself says about its run, strings and numbers only."""
+    """Attributes of the recording about its run; strings and numbers only."""
     manifest = run.manifest
     return {
         "experiment": manifest["experiment"],

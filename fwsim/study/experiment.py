@@ -1,4 +1,4 @@
-"""An experiment: the file's question, its `Config` and its `run`."""
+"""An experiment: its question, its `Config` and its `run`."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Batching:
-    """How points of a sweep that differ in a few parameters run together, as one set of tensors.
+    """How points of a sweep run together, as one set of tensors, if they differ in a few parameters only.
 
     Parameters
     ----------
     parameters
-        Those in which they may differ, besides the seed (`BATCHABLE` in the file).
+        Parameters that may differ, besides the seed (`BATCHABLE` in the file).
     run
         `run_batch(configs, contexts)`, which returns one recording for each configuration.
     size
-        `point_bytes(config)`, memory in bytes that one point takes in a batch.
+        `point_bytes(config)`, memory in bytes of one point in a batch.
     """
 
     parameters: tuple[str, ...]
@@ -44,7 +44,7 @@ class Experiment:
     Parameters
     ----------
     name
-        Stem of the file, or the name under which a run keeps its copy.
+        Name of the file without suffix, or the name under which a run stores its copy.
     path
         The file.
     doc
@@ -56,7 +56,7 @@ class Experiment:
     quick
         Overrides of the configuration that make a run short (`QUICK` in the file).
     batching
-        How many points run as one; None where the file declares nothing `BATCHABLE`.
+        How several points run together; None if the file declares no `BATCHABLE`.
     """
 
     name: str
@@ -73,14 +73,15 @@ class Experiment:
         return files.question(self.doc)
 
     def configure(self, given: Config | Mapping[str, Any] | None = None, *, quick: bool = False) -> Config:
-        """Build the configuration: defaults, then `QUICK` when asked for, then the values that are given.
+        """Make the configuration: defaults, then `QUICK` if requested, then the given values.
 
-        A complete configuration stays as it is.
+        A complete configuration is returned unchanged.
 
         Raises
         ------
         ConfigError
-            A value is not allowed, or the experiment declares no `QUICK`, or `quick` comes with a configuration.
+            A value is not allowed, the experiment declares no `QUICK`, or `quick` is given with a complete
+            configuration.
         """
         if isinstance(given, Config):
             if quick:
@@ -100,14 +101,14 @@ class Experiment:
 
 
 def load_experiment(given: str | Path | ModuleType | Experiment, name: str | None = None) -> Experiment:
-    """Experiment by name, path or module.
+    """An experiment by name, path or module.
 
     Parameters
     ----------
     given
         A name from `fwsim list`, a path, an imported module, or an experiment.
     name
-        To call it otherwise than its file.
+        Another name than that of its file.
 
     Raises
     ------
@@ -127,7 +128,7 @@ def load_experiment(given: str | Path | ModuleType | Experiment, name: str | Non
 
 
 def from_module(module: ModuleType, path: Path, name: str | None = None) -> Experiment:
-    """Experiment that a loaded file defines; `path` and `name` are what messages call it.
+    """The experiment in a loaded file; `path` and `name` are used in messages.
 
     Raises
     ------

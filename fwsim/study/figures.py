@@ -17,7 +17,7 @@ from fwsim.errors import choice
 STYLE = Path(__file__).parents[1] / "style.mplstyle"
 WIDTHS: Mapping[str, float] = MappingProxyType({"single": 3.5, "double": 7.0})  # inches, one or two columns
 
-# Okabe & Ito 2008, told apart with every kind of colour vision; the style cycles through them.
+# Okabe & Ito 2008, distinguishable with every kind of colour vision; the style cycles through them.
 COLOURS: Mapping[str, str] = MappingProxyType(
     {
         "blue": "#0072B2",
@@ -31,7 +31,7 @@ COLOURS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# Looks that go with the colours where nothing else tells lines apart.
+# Line styles that accompany the colours if nothing else distinguishes the lines.
 DASHES: Mapping[str, Any] = MappingProxyType(
     dict(
         zip(COLOURS.values(), ("-", (0, (5, 2)), "-.", ":", (0, (8, 2, 2, 2)), (0, (3, 1)), (0, (1, 2)), "-"))
@@ -60,12 +60,12 @@ def figure(
     aspect
         Height over width of one panel.
     options
-        For `Figure.subplots`: `sharex`, `width_ratios`, `squeeze` …
+        Passed to `Figure.subplots`: `sharex`, `width_ratios`, `squeeze` …
 
     Returns
     -------
     tuple
-        The figure and its axes, shaped as by `Figure.subplots`.
+        The figure and its axes, with the shape that `Figure.subplots` returns.
     """
     choice("width", width, tuple(WIDTHS))
     inches = WIDTHS[width]
@@ -93,9 +93,9 @@ def save_animation(made: Animation, folder: Path, name: str) -> list[Path]:
 
 
 def tell_apart(made: Figure) -> None:
-    """Give lines that only their colour tells apart dashes or markers too, for print in black and white.
+    """Give dashes or markers to lines that differ only in colour, for print in black and white.
 
-    Axes in which styles already differ are left as they are: there they mean something.
+    Axes in which styles differ already are not changed: there the styles have a meaning.
     """
     for axes in made.axes:
         legend = axes.get_legend()

@@ -1,4 +1,4 @@
-"""Experiment and analysis files: where they are looked up, how they are read and loaded."""
+"""Experiment and analysis files: search, reading and loading."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fwsim.study.writing import write_file
 
 
 class StudyError(FwsimError):
-    """An experiment or analysis file that failed while it was running."""
+    """An experiment or analysis file that failed while it ran."""
 
 
 NOUNS = {"experiments": "experiment", "analysis": "analysis"}
@@ -29,7 +29,7 @@ PACKAGE = Path(fwsim.__file__).parent
 
 
 def folders(kind: str) -> tuple[Path, ...]:
-    """Folders of `"experiments"` or `"analysis"` files, first wins: here, the checkout, the wheel's copies."""
+    """Folders of `"experiments"` or `"analysis"` files in order of search: here, the checkout, the wheel's copies."""
     places = [Path.cwd() / kind]
     if (PACKAGE.parent / "pyproject.toml").is_file():
         places.append(PACKAGE.parent / kind)
@@ -53,7 +53,7 @@ def find(name: str | Path, kind: str = "experiments") -> Path:
     Raises
     ------
     ConfigError
-        There is none; the message names close matches.
+        It does not exist; the message names close matches.
     """
     path = home_path(name, NOUNS[kind])
     if path.suffix == ".py" or len(path.parts) > 1:
@@ -67,9 +67,9 @@ def find(name: str | Path, kind: str = "experiments") -> Path:
 
 
 def find_analysis(experiment: Path) -> Path | None:
-    """Analysis paired with an experiment file: the one beside its folder, else by name; None without.
+    """Analysis of an experiment file: the one in the folder beside it, otherwise by name; None if there is none.
 
-    A run's copy of its experiment is paired with its copy of the analysis.
+    A run's copy of its experiment belongs to its copy of the analysis.
     """
     if experiment.name == "experiment.py" and (experiment.parent / "run.json").is_file():
         analysis = experiment.with_name("analysis.py")
@@ -81,7 +81,7 @@ def find_analysis(experiment: Path) -> Path | None:
 
 
 def docstring(path: Path) -> str:
-    """Docstring of a file, read without running it; empty where the file cannot be parsed."""
+    """Docstring of a file, read without running it; empty if the file cannot be parsed."""
     try:
         return ast.get_docstring(ast.parse(path.read_bytes())) or ""
     except (SyntaxError, ValueError, OSError):
@@ -104,15 +104,15 @@ def sha256(source: bytes) -> str:
 
 
 def load(path: Path, needed: tuple[str, ...], source: bytes | None = None) -> ModuleType:
-    """Run a file, or the `source` that it had, as a module of its own and return it.
+    """Run a file, or its earlier `source`, as a separate module and return it.
 
-    Nothing is cached beside the file, and the module is registered under a name that
-    holds the path's hash, so that equally named files do not replace each other.
+    No cache is written beside the file. The module's name
+    contains the hash of the path, so that files with the same name do not replace each other.
 
     Raises
     ------
     ConfigError
-        The file does not run, or does not define all `needed` names.
+        The file fails, or does not define all `needed` names.
     """
     module = ModuleType(f"fwsim_file_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}_{path.stem}")
     module.__file__ = str(path)
@@ -131,12 +131,12 @@ def load(path: Path, needed: tuple[str, ...], source: bytes | None = None) -> Mo
 
 @contextmanager
 def running(path: Path) -> Iterator[None]:
-    """Run what an analysis file defines: errors of fwsim pass as they are.
+    """Run a function of an analysis file; errors of fwsim are passed on unchanged.
 
     Raises
     ------
     StudyError
-        It raised something else; the message says where in the file.
+        It raised another error; the message says where in the file.
     """
     try:
         yield
@@ -165,14 +165,14 @@ def copy_pair(
     Parameters
     ----------
     folder
-        In which these folders are, or are made; None for the current one.
+        Folder in which these folders are, or are made; None for the current one.
     force
-        Replace files that are there, and take the name of another experiment, which is then hidden in this folder.
+        Replace existing files, and allow the name of another experiment, which is then hidden in this folder.
 
     Raises
     ------
     ConfigError
-        The name is no identifier, one of the files exists already, or the name is that of an experiment elsewhere.
+        The name is no identifier, one of the files exists, or another experiment has the name.
     """
     if not name.isidentifier() or keyword.iskeyword(name):
         raise ConfigError(
@@ -193,7 +193,7 @@ def copy_pair(
 
 
 def _check_name(name: str, targets: list[Path]) -> None:
-    """Refuse a name of files that are there, or of an experiment or analysis that would be hidden by the new one."""
+    """Refuse a name of existing files, or of an experiment or analysis that the new one would hide."""
     for target in targets:
         if os.path.lexists(target):
             raise ConfigError(f"{target} exists already; choose another name, or replace it with --force")

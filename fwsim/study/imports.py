@@ -1,4 +1,4 @@
-"""Import packages in another process, so that none can take this one down, and say which fail."""
+"""Import of packages in another process, so that none can crash this one, with the reasons of failures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ for name in sys.argv[2:]:
 
 
 class Imports:
-    """Imports that run beside this process from the moment this is made.
+    """Imports in a second process, which starts when this object is made.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Imports:
         self._process = self._begun(self._modules)
 
     def failures(self) -> dict[str, str]:
-        """Reason for each module that cannot be imported, when all have been tried."""
+        """Reason for each module that cannot be imported, after all have been tried."""
         found: dict[str, str] = {}
         left = self._modules
         while left:
@@ -68,7 +68,7 @@ class Imports:
 
 
 def _end(code: int) -> str:
-    """What a process that imported nothing more ended with."""
+    """How a process ended that stopped importing."""
     if code < 0:
         return f"Python is ended by {signal.Signals(-code).name}"
     return f"Python ends with exit status {code}"

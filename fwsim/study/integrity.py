@@ -1,4 +1,4 @@
-"""Whether all that lies in a run's folder is as the run and its analyses left it."""
+"""Comparison of all files in a run's folder with the lists that the run and its analyses left."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fwsim.study.runs import Run
 
 
 def damage(run: Run) -> list[str]:
-    """What is other than it was, file by file, of a finished run and of its analyses; nothing is executed."""
+    """All changes of a finished run and its analyses, file by file; nothing is executed."""
     found = run.differences(deep=True)
     analyses = [
         run.folder / "agreement",

@@ -1,4 +1,4 @@
-"""Who works in a folder: one process at a time; looking takes no lock, and writes nothing."""
+"""Locks on folders: one process at a time works in a folder. Reading takes no lock and writes nothing."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pathlib import Path
 from fwsim.errors import ConfigError
 
 LOCK = ".lock"
-PATIENCE = 1.0  # s; who looks whether a folder is held is in the way for microseconds
+PATIENCE = 1.0  # s; a test for a lock blocks others for microseconds
 PAUSE = 0.01  # s between two tries
 
 
 @contextmanager
 def hold(folder: Path, name: str = LOCK, *, patience: float = PATIENCE) -> Iterator[None]:
-    """Hold a folder while working in it; the system lets go of it when the process dies.
+    """Lock a folder while working in it; the system releases it when the process ends.
 
-    The lock goes with the folder where that is renamed.
+    The lock remains with the folder if that is renamed.
 
     Raises
     ------
     ConfigError
-        Another process holds it, or the file of the lock cannot be opened.
+        Another process has locked it, or the lock file cannot be opened.
     """
     from filelock import FileLock, Timeout
 
@@ -41,7 +41,7 @@ def hold(folder: Path, name: str = LOCK, *, patience: float = PATIENCE) -> Itera
             raise ConfigError(
                 f"{folder} is running in another process; wait for it, or stop it first"
             ) from None
-        except FileNotFoundError:  # it is being replaced, or gone
+        except FileNotFoundError:  # it is being replaced, or was deleted
             if time.monotonic() < ends:
                 time.sleep(PAUSE)
                 continue
@@ -51,7 +51,7 @@ def hold(folder: Path, name: str = LOCK, *, patience: float = PATIENCE) -> Itera
                 f"{path} cannot be opened: {error.strerror or error}; mind the permissions"
             ) from None
         try:
-            if os.path.isdir(folder) and _identity(folder) == before:  # or it was replaced meanwhile
+            if os.path.isdir(folder) and _identity(folder) == before:  # otherwise it was replaced meanwhile
                 yield
                 return
         finally:
@@ -59,10 +59,10 @@ def hold(folder: Path, name: str = LOCK, *, patience: float = PATIENCE) -> Itera
 
 
 def is_held(folder: Path, name: str = LOCK) -> bool:
-    """Whether a process works in a folder."""
+    """Whether a process is working in a folder."""
     try:
         import fcntl
-    except ImportError:  # no such thing as a shared lock: the real one tells
+    except ImportError:  # no shared locks on this system: try the exclusive one
         return _is_held_anywhere(folder, name)
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
@@ -70,7 +70,7 @@ def is_held(folder: Path, name: str = LOCK) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # lookers share it
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # readers share this lock
         return False
     except OSError:
         return True

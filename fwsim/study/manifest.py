@@ -1,4 +1,4 @@
-"""`run.json`: what a run was made from and how far it is, checked whenever it is read."""
+"""`run.json`: the settings and the state of a run, checked whenever it is read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fwsim.study import signatures, writing
 FILE = "run.json"
 FORMAT = 2
 FORMATS = (1, 2)  # that can be read; 1 had no digest of its own
-MOST = 2**28  # bytes; the plan of the largest sweeps takes some tens of 2**20
+MOST = 2**28  # bytes; the plan of the largest sweeps takes tens of 2**20
 State = Literal["running", "finished", "failed", "interrupted"]
 STATES: tuple[str, ...] = get_args(State)
 
@@ -47,7 +47,7 @@ class _Resumed(_Strict):
 
 
 class _Manifest(_Strict):
-    """What every command may rely on; further entries are kept as they are."""
+    """Entries that every command may rely on; further entries are preserved."""
 
     experiment: Name
     question: str
@@ -79,7 +79,7 @@ class _Sweep(_Manifest):
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Manifest of a run.
+    """Read the manifest of a run.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def write(folder: Path, entries: Mapping[str, Any]) -> None:
-    """Write a manifest with its own digest and the signature of who writes it, in one step."""
+    """Write a manifest with its own digest and the user's signature, in one step."""
     plain = json.loads(json.dumps({"fwsim_run": FORMAT, **entries}))  # as it will be read
     signed = {**plain, "fwsim_run": FORMAT, "signature": signatures.sign(_content(plain), folder)}
     content = {**signed, "sha256": digest(signed)}
@@ -136,17 +136,17 @@ def is_own(folder: Path, manifest: Mapping[str, Any]) -> bool:
 
 
 def digest(entries: Mapping[str, Any]) -> str:
-    """SHA-256 of all entries but the digest itself."""
+    """SHA-256 of all entries except the digest."""
     return hashlib.sha256(_canonical(entries, "sha256")).hexdigest()
 
 
 def _content(entries: Mapping[str, Any]) -> bytes:
-    """What is signed."""
+    """The content that is signed."""
     return _canonical(entries, "sha256", "signature")
 
 
 def _canonical(entries: Mapping[str, Any], *without: str) -> bytes:
-    """Entries as bytes that are the same however the file is laid out."""
+    """Entries as bytes that do not depend on the layout of the file."""
     kept = {name: value for name, value in entries.items() if name not in without}
     return json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()
 

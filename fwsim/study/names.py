@@ -1,4 +1,4 @@
-"""Names that do not exist, and the ones that were meant."""
+"""Unknown names, with suggestions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import difflib
 
 
 def unknown(kind: str, given: str, known: tuple[str, ...]) -> str:
-    """One line for a name that does not exist, with the closest ones that do."""
+    """One line for an unknown name, with the closest known ones."""
     close = difflib.get_close_matches(given, known, n=3)
     hint = (
         f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(known) or 'none'}"

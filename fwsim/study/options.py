@@ -1,4 +1,4 @@
-"""Command-line options of an experiment: its configuration's fields and how to run it."""
+"""Command-line options of an experiment: its configuration's fields, and how to run it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ S = TypeVar("S", bound=Settings)
 
 
 def parse(experiment: Experiment, tokens: list[str], kind: type[S]) -> tuple[Config, S] | None:
-    """Configuration and settings of a `kind` that the command line asks for; None after printing help.
+    """Configuration and settings of a `kind` from the command line; None after printing help.
 
     Raises
     ------
     ConfigError
-        An option, value, key or file is not allowed, or a field is named like a setting.
+        An option, value, key or file is not allowed, or a field has the name of a setting.
     """
     reserved = {field.name for field in dataclasses.fields(RunSettings)}
     taken = [name for name in experiment.config.model_fields if name in reserved]
@@ -65,7 +65,7 @@ def _explain(error: CycloptsError, config: type[Config]) -> str:
 
 
 def _settings_alone(kind: type[S], tokens: list[str]) -> S:
-    """Settings among other options, needed before the rest to know the defaults."""
+    """Settings among other options; they are needed first, to know the defaults."""
     app, default = App(version_flags=[], result_action="return_value"), kind()
 
     def read(*, settings: Any = default) -> None: ...
@@ -77,7 +77,7 @@ def _settings_alone(kind: type[S], tokens: list[str]) -> S:
 
 
 def _app(experiment: Experiment, kind: type[Settings], defaults: Mapping[str, Any]) -> App:
-    """Command line of one experiment, with help that shows units and these defaults."""
+    """Command line of one experiment, whose help shows units and these defaults."""
     fields: dict[str, Any] = {
         name: _option(field, defaults.get(name, ...))
         for name, field in experiment.config.model_fields.items()
@@ -112,7 +112,7 @@ def _app(experiment: Experiment, kind: type[Settings], defaults: Mapping[str, An
 
 
 def _option(field: FieldInfo, default: Any) -> tuple[Any, FieldInfo]:
-    """Type and description of a field as an option, with its unit and perhaps another default."""
+    """Type and description of a field as an option, with its unit and possibly another default."""
     option = copy.copy(field)
     unit = unit_of(field)
     example = {"s": "200ms", "Hz": "20Hz", "V": "-70mV"}
@@ -128,7 +128,7 @@ def _option(field: FieldInfo, default: Any) -> tuple[Any, FieldInfo]:
 
 
 def _typed(default: Any) -> str:
-    """Write a default as one would type it."""
+    """A default in the form in which a user would type it."""
     if isinstance(default, (tuple, list)):
         return " ".join(map(_typed, default)) or "none"
     if isinstance(default, bool):
@@ -137,7 +137,7 @@ def _typed(default: Any) -> str:
 
 
 def _reflow(text: str) -> str:
-    """Join the lines of each paragraph, so that the terminal breaks them; indented ones stay."""
+    """Join the lines of each paragraph, so that the terminal wraps them; indented lines remain."""
     paragraphs = text.split("\n\n")
     return "\n\n".join(part if "\n " in part else " ".join(part.split("\n")) for part in paragraphs)
 
@@ -152,7 +152,7 @@ def _examples(experiment: Experiment, kind: type[Settings]) -> str:
 
 
 def _example(experiment: Experiment, kind: type[Settings]) -> str | None:
-    """Option for the first field that is a number; None where no field is."""
+    """Option for the first field that is a number; None if there is none."""
     for name, field in experiment.config.model_fields.items():
         default = None if field.is_required() else field.default
         if isinstance(default, (int, float)) and not isinstance(default, bool):
@@ -169,7 +169,7 @@ def check_swept(experiment: Experiment, settings: SweepSettings) -> None:
     Raises
     ------
     ConfigError
-        There is one point only.
+        There is only one point.
     """
     if not settings.over and len(parse_seeds(settings.seeds)) == 1:
         example = _example(experiment, SweepSettings) or SweepSettings.example

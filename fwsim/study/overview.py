@@ -11,7 +11,7 @@ def points(number: int) -> str:
 
 
 def rules() -> list[tuple[str, str]]:
-    """Names of rules and what they are."""
+    """Names of rules and their meaning."""
     from fwsim import rules
     from fwsim.study.files import question
 
@@ -25,10 +25,10 @@ def rules() -> list[tuple[str, str]]:
 
 
 def run_row(run: Run) -> tuple[str, str, str]:
-    """Folder, state, and when it started; of a folder that says something else, that it is damaged."""
+    """Folder, state and start of a run; for a folder with a damaged manifest, that it is damaged."""
     try:
         started = str(run.manifest["started"])
-    except Exception:  # whatever a person or a disk did to the folder
+    except Exception:  # the folder may be damaged in any way
         return str(run.folder), "damaged", ""
     try:
         return str(run.folder), _state(run), started

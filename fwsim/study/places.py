@@ -1,4 +1,4 @@
-"""Folders that runs are made in: each appears whole, and one that it replaces is kept until it is finished."""
+"""Folders of runs: each appears complete, and a replaced run is kept until the new one is finished."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from fwsim.errors import ConfigError
 from fwsim.study import locks, manifest, writing
 
 HIDDEN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.(?P<kind>draft|gone)")
-"""Folders that are being made or removed, beside the one that they belong to."""
+"""Suffix of folders that are being made or deleted, beside the final folder."""
 REPLACED = re.compile(r"(?P<name>.+)\.replaced(-\d+)?")
-"""Runs that another one, which is not finished, is to replace."""
+"""Suffix of runs that an unfinished run will replace."""
 SOURCES = ("experiment.py", "analysis.py")
 ATTEMPTS = 10
 
 
 def check_free(folder: Path, *, force: bool) -> None:
-    """Refuse a folder that a run cannot be made in.
+    """Refuse a folder in which a run cannot be made.
 
     Raises
     ------
     ConfigError
-        It is a link, or the current folder or above it; or it has something in it, and `force` is not given, it is
+        It is a link, the current folder, or a parent of it; or it is not empty, and `force` is not given, it is
         not a run, or it is running.
     """
     if folder.is_symlink():
@@ -53,14 +53,14 @@ def check_free(folder: Path, *, force: bool) -> None:
 def create(
     folder: Path, entries: Mapping[str, Any], sources: Mapping[str, Path], *, force: bool
 ) -> Iterator[None]:
-    """Make a run's folder with its manifest and copies of its sources in one step, and hold it.
+    """Make a run's folder with its manifest and copies of its sources in one step, and lock it.
 
-    A run that was there is set aside, under the name that `entries["replaces"]` keeps; `drop_replaced` removes it.
+    An existing run is renamed, to the name in `entries["replaces"]`; `drop_replaced` deletes it.
 
     Parameters
     ----------
     sources
-        Files to copy, by the names that they get.
+        Files to copy, by their new names.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def create(
 
 
 def drop_replaced(folder: Path, names: Sequence[str]) -> None:
-    """Remove the runs that a finished one has replaced, as far as they are still there."""
+    """Delete the runs that a finished one has replaced, if they still exist."""
     for old in _replaced(folder, names):
         with suppress(OSError):
             gone = _hidden(folder, "gone")
@@ -99,7 +99,7 @@ def drop_replaced(folder: Path, names: Sequence[str]) -> None:
 
 
 def clean(parent: Path) -> None:
-    """Clear away what starts and replacements that were killed have left in a folder of runs."""
+    """Delete what killed starts and replacements have left in a folder of runs."""
     for path in sorted(parent.iterdir()):
         with suppress(OSError, ConfigError):
             if match := HIDDEN.fullmatch(path.name):
@@ -113,18 +113,18 @@ def clean(parent: Path) -> None:
 
 
 def _draft(folder: Path, held: ExitStack) -> Path:
-    """Folder for a run to be made in, and held."""
+    """Folder in which a run is made, with a lock."""
     for _ in range(ATTEMPTS):
         draft = _hidden(folder, "draft")
         draft.mkdir()
-        with suppress(ConfigError):  # taken away by another start, which found it before it was held
+        with suppress(ConfigError):  # another start deleted it before it was locked
             held.enter_context(locks.hold(draft))
             return draft
     raise ConfigError(f"{folder} cannot be made: other processes are in the way; try again")
 
 
 def _publish(draft: Path, folder: Path, entries: Mapping[str, Any]) -> None:
-    """Put a draft in its place, and what is there aside."""
+    """Move a draft to its final folder, and the existing one aside."""
     if not folder.is_dir() or not any(folder.iterdir()):
         manifest.write(draft, entries)
         os.rename(draft, folder)
@@ -154,7 +154,7 @@ def _hidden(folder: Path, kind: str) -> Path:
 
 
 def _clean_hidden(path: Path, match: re.Match[str]) -> None:
-    """Remove a draft or what was being removed, if nobody is at it; put back what a draft was to replace."""
+    """Delete a draft or a folder that was being deleted that no process uses; restore a run that was to be replaced."""
     if not _is_ours(path):
         return
     with locks.hold(path, patience=0):
@@ -171,7 +171,7 @@ def _put_back(draft: Path, folder: Path) -> None:
 
 
 def _replaced(folder: Path, names: Sequence[str]) -> list[Path]:
-    """Runs of these names that are there, and that a run in the folder can have replaced."""
+    """Existing runs with these names that a run in the folder can have replaced."""
     matches = [match for match in map(REPLACED.fullmatch, names) if match and match["name"] == folder.name]
     found = [folder.with_name(match.string) for match in matches]
     return [path for path in found if not path.is_symlink() and _is_run(path)]
@@ -186,13 +186,13 @@ def _is_run(folder: Path) -> bool:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a hidden folder holds a run, or what is there before its manifest is."""
+    """Whether a hidden folder contains a run, or an early state of one without a manifest."""
     names = {each for each in os.listdir(folder) if not each.endswith(writing.DRAFT)}
     return not folder.is_symlink() and (names <= {locks.LOCK, *SOURCES} or _is_run(folder))
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, its manifest last: what is left by a kill is still known as ours."""
+    """Delete a folder, its manifest last, so that the remains of a kill are recognised."""
     with suppress(OSError):
         last = folder / manifest.FILE
         for path in folder.iterdir():

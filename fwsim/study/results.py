@@ -1,4 +1,4 @@
-"""Folders that analyses write: whole or absent, with the digests of what is in them."""
+"""Folders of analyses: complete or absent, with the digests of their files."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from fwsim.paths import home_path
 from fwsim.study import digests, locks, manifest, writing
 
 LOCK = ".results.lock"
-PATIENCE = 60.0  # s that another process may take to draw its figures
+PATIENCE = 60.0  # s to wait for another process that draws its figures
 
 
 @contextmanager
 def renewed(folder: Path, of: str | None = None) -> Iterator[Path]:
-    """Folder to write into, which then takes the place of `folder`; what others put there is kept.
+    """A new folder that replaces `folder` at the end; files that are not from an analysis are copied.
 
     Parameters
     ----------
     of
-        Digest of the run's list of files that is analysed.
+        Digest of the list of files of the analysed run.
 
     Raises
     ------
     ConfigError
-        Another process writes there.
+        Another process is writing there.
     RecordingError
         It is a link or a file, or cannot be written.
     """
@@ -57,12 +57,12 @@ def renewed(folder: Path, of: str | None = None) -> Iterator[Path]:
 
 
 def place(usual: Path, to: str | Path | None, *, force: bool) -> Path:
-    """Folder that an analysis writes into: the usual one, or another that users gave.
+    """Folder for an analysis: the usual one, or another that the user gave.
 
     Raises
     ------
     ConfigError
-        The other one is a run, or holds something else than an analysis, and `force` is not given.
+        The other one is a run, or contains something else than an analysis and `force` is not given.
     """
     if to is None:
         return usual
@@ -76,7 +76,7 @@ def place(usual: Path, to: str | Path | None, *, force: bool) -> Path:
 
 
 def damage(folder: Path, of: str | None = None) -> str | None:
-    """What is wrong with a folder that an analysis wrote; None where it is whole, and of this run."""
+    """What is wrong with the folder of an analysis; None if it is complete and belongs to this run."""
     try:
         listed = digests.read(folder)
     except RecordingError as error:
@@ -88,7 +88,7 @@ def damage(folder: Path, of: str | None = None) -> str | None:
 
 
 def _recover(folder: Path, draft: Path, old: Path) -> None:
-    """Clear away what a killed process has left."""
+    """Delete leftovers of a killed process."""
     if old.is_dir() and not os.path.lexists(folder):
         os.rename(old, folder)
     for path in (draft, old):
@@ -109,7 +109,7 @@ def _publish(folder: Path, draft: Path, old: Path, of: str | None) -> None:
 
 
 def _take_over(folder: Path, draft: Path) -> None:
-    """Copy what no analysis wrote: with a damaged list, all that the new one does not write."""
+    """Copy files that no analysis wrote; with a damaged list, all files that the new analysis does not write."""
     try:
         written = set(digests.read(folder).files)
     except RecordingError:

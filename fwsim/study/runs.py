@@ -1,4 +1,4 @@
-"""A run's folder: what was run, in which state it is, and what is in it."""
+"""A run's folder: its settings, its state and its files."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of an experiment, as it lies in its folder.
+    """One run of an experiment and its folder.
 
     Parameters
     ----------
     folder
-        Holds `run.json`, the sources `experiment.py` and `analysis.py`, `recording.zarr`, `checkpoints/`,
+        Contains `run.json`, the sources `experiment.py` and `analysis.py`, `recording.zarr`, `checkpoints/`,
         `results/`, and `digests.json` when it is finished.
     """
 
@@ -34,12 +34,12 @@ class Run:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))
-        # Messages show the folder as it was given; what is read and written stays when the current folder changes.
+        # Messages show the folder as the user gave it; the absolute path remains right if the current folder changes.
         object.__setattr__(self, "_place", self.folder.absolute())
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """What `run.json` says: experiment, configuration, seed, versions, command, state.
+        """Content of `run.json`: experiment, configuration, seed, versions, command, state.
 
         Raises
         ------
@@ -54,7 +54,7 @@ class Run:
         state = self.manifest["state"]
         if state != "running" or locks.is_held(self._place):
             return state
-        state = self.manifest["state"]  # it may have ended between the two looks
+        state = self.manifest["state"]  # it may have ended between the two checks
         return "interrupted" if state == "running" else state
 
     @property
@@ -69,7 +69,7 @@ class Run:
 
     @property
     def recording_path(self) -> Path:
-        """Where the recording is."""
+        """Path of the recording."""
         return self._place / "recording.zarr"
 
     @property
@@ -79,7 +79,7 @@ class Run:
         Raises
         ------
         RecordingError
-            The run has recorded nothing yet, or its recording is not as the run left it.
+            The run has no recording yet, or the recording has changed since the run.
         """
         if not self.recording_path.is_dir():
             raise RecordingError(
@@ -91,12 +91,12 @@ class Run:
         return open_recording(self.recording_path)
 
     def differences(self, part: str = "", *, deep: bool = False) -> list[str]:
-        """What is other than the run left it when it was finished, file by file; see `fwsim.study.digests`.
+        """All changes since the run was finished, file by file; see `fwsim.study.digests`.
 
         Raises
         ------
         RecordingError
-            The list of what it left is damaged.
+            The list of files is damaged.
         """
         entries = self.manifest
         expected = entries.get("digests")
@@ -108,12 +108,12 @@ class Run:
         return list(digests.differences(self._place, listed, part, deep=deep))
 
     def check(self, part: str = "") -> None:
-        """Refuse what is not as the run left it; files of a recording are compared when they are read.
+        """Refuse files that have changed since the run; files of a recording are compared when they are read.
 
         Raises
         ------
         RecordingError
-            Something was damaged or changed; the message names the first, and the command that names all.
+            A file was damaged or changed; the message names the first, and the command that names all.
         """
         found = self.differences(part)
         if found:
@@ -124,27 +124,27 @@ class Run:
             )
 
     def update(self, **entries: Any) -> None:
-        """Change entries of the manifest, in one step, so that it is never half written."""
+        """Change entries of the manifest in one step, so that it is never incomplete."""
         manifest.write(self._place, {**self.manifest, **entries})
 
     def finish(self, **entries: Any) -> None:
-        """Keep that the run is finished, with digests of all that it left; what it replaces goes."""
+        """Mark the run as finished, with digests of all its files; runs that it replaces are deleted."""
         self.update(state="finished", digests=digests.write(self._place).digest, **entries)
         places.drop_replaced(self._place, self.manifest.get("replaces", []))
 
     def lock(self) -> AbstractContextManager[None]:
-        """Hold the folder while working in it; the system lets go of it when the process dies.
+        """Lock the folder while working in it; the system releases it when the process ends.
 
         Raises
         ------
         ConfigError
-            Another process holds it.
+            Another process has locked it.
         """
         return locks.hold(self._place)
 
 
 def fresh_folder(experiment: str, last: int | str) -> Path:
-    """Folder `runs/<experiment>-<date>-<time>-<seed, or "sweep">`, numbered where runs start in the same second."""
+    """Folder `runs/<experiment>-<date>-<time>-<seed, or "sweep">`, with a number if runs start in the same second."""
     stem = f"{experiment}-{datetime.now():%Y%m%d-%H%M%S}-{last}"
     folder, number = Path("runs", stem), 2
     while os.path.lexists(folder):
@@ -153,22 +153,22 @@ def fresh_folder(experiment: str, last: int | str) -> Path:
 
 
 def past_runs(root: Path = Path("runs")) -> list[Run]:
-    """All runs below a folder, the last changed last."""
+    """All runs below a folder, by the time of the last change."""
     found = []
     for folder in root.iterdir() if root.is_dir() else ():
-        with suppress(OSError):  # no run, or it has just gone
+        with suppress(OSError):  # no run, or it has just been deleted
             if not folder.name.startswith("."):
                 found.append(((folder / manifest.FILE).lstat().st_mtime, folder))
     return [Run(folder) for _, folder in sorted(found)]
 
 
 def find_run(given: str | Path | Run) -> Run:
-    """Run by its folder, or by the folder's name in `./runs`.
+    """A run by its folder, or by the folder's name in `./runs`.
 
     Raises
     ------
     ConfigError
-        There is none; the message names close matches.
+        It does not exist; the message names close matches.
     """
     if isinstance(given, Run):
         return given

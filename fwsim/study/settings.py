@@ -1,4 +1,4 @@
-"""Options of `fwsim run` and `fwsim sweep` beside those of the experiment; quick to load, for the shell asks often."""
+"""Options of `fwsim run` and `fwsim sweep` besides those of the experiment; fast to import, for Tab completion."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def swept(context: CompletionContext) -> list[str]:
-    """Fields of the experiment, each with the sign that its values follow."""
+    """Fields of the experiment, each with the character before its values."""
     settings = {setting.name for setting in fields(SweepSettings)}
     names = [str(argument.field_info.name) for argument in context.arguments if argument.parse]
     return [f"{name}=" for name in names if name not in {*settings, "settings"}]
@@ -22,20 +22,20 @@ def swept(context: CompletionContext) -> list[str]:
 
 @dataclass(frozen=True)
 class Settings:
-    """How an experiment is run or swept, apart from its configuration.
+    """How an experiment is run or swept, besides its configuration.
 
     Parameters
     ----------
     device
-        Where to compute: auto, cpu, cuda, cuda:1.
+        Device of the computation: auto, cpu, cuda, cuda:1.
     quick
-        Use the experiment's small values, to see that it works.
+        Use the experiment's small values, for a test.
     config
-        Values from a TOML or JSON file, or a run.json; options win over it, it wins over --quick.
+        Values from a TOML or JSON file, or a run.json. Options override it, and it overrides --quick.
     to
-        Folder of the run, instead of one named after experiment and time in runs/.
+        Folder of the run, instead of a new one in runs/ named after experiment and time.
     force
-        Replace a run that is in the folder.
+        Replace a run in the folder.
     """
 
     device: Device = "auto"
@@ -55,7 +55,7 @@ class RunSettings(Settings):
     Parameters
     ----------
     seed
-        From which every random stream is derived.
+        The seed from which every random stream is derived.
     analyse
         Analyse the recording afterwards.
     """
@@ -71,21 +71,21 @@ class SweepSettings(Settings):
     Parameters
     ----------
     over
-        Parameter and values, once for each dimension: tau=0.1:100:log9 (or lin9), tau=100ms,1s; a quoted
-        "tau=1,2 eta=0.1,0.3" changes both together. Wins over the option of that name.
+        Parameter and values, once for each dimension: tau=0.1:100:log9 (or lin9), tau=100ms,1s. A quoted
+        "tau=1,2 eta=0.1,0.3" changes both together. It overrides the option of that name.
     seeds
-        How many seeds (0, 1, …), or which: 3,7,11.
+        Number of seeds (0, 1, …), or a list of seeds: 3,7,11.
     workers
-        Processes on this machine (by default one a GPU, else one a core), or Slurm jobs.
+        Processes on this machine (by default one per GPU, otherwise one per core), or Slurm jobs.
     scheduler
         Address of a running Dask cluster, such as tls://host:8786, or slurm.
     cluster
         Option of the Slurm jobs, KEY=VALUE: memory=8GB, walltime=02:00:00, queue=gpu; of a cluster with certificates,
         tls_ca_file=FILE, tls_client_cert=FILE and tls_client_key=FILE.
     batch_size
-        Most points that run as one batch; by default as many as fit, in at least eight batches.
+        Largest number of points that run as one batch; by default as many as fit, in at least eight batches.
     batch_memory
-        Most memory of a batch.
+        Largest memory of a batch.
     """
 
     over: Annotated[tuple[str, ...], Parameter(completer=swept)] = ()

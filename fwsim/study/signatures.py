@@ -1,4 +1,4 @@
-"""Telling the runs that this user made from all others: a key that only this user can read signs them."""
+"""Signatures that identify the runs of this user, with a key that only this user can read."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def sign(content: bytes, folder: Path) -> str | None:
-    """Signature of what this user writes into a folder; None where no key can be kept."""
+    """Signature of content that this user writes to a folder; None if no key can be stored."""
     key = _key()
     return None if key is None else _signature(key, content, folder)
 
 
 def is_own(content: bytes, folder: Path, signature: str | None) -> bool:
-    """Whether `sign` gave this signature for this content, and the folder belongs to whom it belonged then.
+    """Whether `sign` gave this signature for this content, and the owner of the folder has not changed since.
 
-    Where this user can keep no key (no home folder that can be written), who owns the folder decides alone.
+    If this user cannot store a key (the home folder cannot be written), only the owner of the folder is compared.
     """
     key = _key()
     if key is None:
@@ -37,7 +37,7 @@ def is_own(content: bytes, folder: Path, signature: str | None) -> bool:
 
 
 def key_path() -> Path:
-    """Where the key of this user is."""
+    """Path of the key of this user."""
     import platformdirs
 
     return platformdirs.user_state_path("fwsim", appauthor=False) / "key"
@@ -53,7 +53,7 @@ def _user() -> int:
 
 
 def _key() -> bytes | None:
-    """Key of this user, made when first needed; None where it cannot be kept, or others can read it."""
+    """Key of this user, created when first needed; None if it cannot be stored, or if others can read it."""
     path = key_path()
     try:
         found = path.lstat()
@@ -76,7 +76,7 @@ def _made(path: Path) -> bytes | None:
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(SIZE))
-        with suppress(FileExistsError):  # another process was faster
+        with suppress(FileExistsError):  # another process has created it meanwhile
             os.link(draft, path)
         return writing.read_file(path, SIZE)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Keeping the recording that an experiment returned, whether it streamed it to disk or not."""
+"""Storing the recording that an experiment returned, streamed to disk or not."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def save_recording(recording: xr.Dataset, path: Path, attributes: Mapping[str, s
     path
         Zarr folder of the run.
     attributes
-        Added to the recording's own, which win.
+        Added to the recording's own attributes, which have priority.
 
     Returns
     -------
     str
-        `"streamed"` where the engine's own file holds all of it, else `"whole"`.
+        `"streamed"` if the engine's own file contains all of it, otherwise `"whole"`.
 
     Raises
     ------
     RecordingError
-        It holds something that cannot be stored, or the disk refuses.
+        It contains something that cannot be stored, or the disk cannot be written.
     """
     attributes = {**attributes, **recording.attrs}
     try:

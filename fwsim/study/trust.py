@@ -1,4 +1,4 @@
-"""Whether the code in a run's folder may be executed: only that of this user's own runs, as it was run."""
+"""Trust in the code of a run's folder: without a question, only unchanged code of this user's runs is executed."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from fwsim.study.runs import Run
 
 MOST = 2**24  # bytes of a source
 DIGESTS = {"experiment.py": "source_sha256", "analysis.py": "analysis_sha256"}
-"""Sources in a run's folder, and where the manifest says what they were."""
+"""Sources in a run's folder, and the entries of the manifest with their digests."""
 
 
 class UntrustedError(ConfigError):
-    """Code of a run that is not executed unasked."""
+    """Code of a run that is not executed without confirmation."""
 
 
 def source(run: Run, name: str, *, trust: bool) -> bytes:
-    """Code in a run's folder, to be executed.
+    """Code in a run's folder, for execution.
 
     Parameters
     ----------
     name
         `"experiment.py"` or `"analysis.py"`.
     trust
-        Whether the caller answers for it, whoever made the run and whatever was changed.
+        Whether the caller takes responsibility for it, whoever made the run and whatever was changed.
 
     Raises
     ------
@@ -47,12 +47,12 @@ def source(run: Run, name: str, *, trust: bool) -> bytes:
 
 
 def check(run: Run, *names: str, trust: bool = False) -> None:
-    """Refuse code in a run's folder that is not trusted, of all sources that are there or those of these names.
+    """Refuse code in a run's folder that is not trusted; all existing sources, or those with these names.
 
     Raises
     ------
     UntrustedError
-        One is not; the message says why, and how to execute it all the same.
+        A source is not trusted; the message says why, and how to execute it anyway.
     """
     for name in names or tuple(DIGESTS):
         if os.path.lexists(run.folder / name):

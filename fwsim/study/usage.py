@@ -1,4 +1,4 @@
-"""What was typed wrong, in one line."""
+"""Errors of the command line, each in one line."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from fwsim.errors import ConfigError
 
 VALUES = {int: "a whole number", float: "a number", bool: "yes or no"}
 NEGATIVE = re.compile(r"-(\d|\.\d|inf)", re.IGNORECASE)
-CLOSE = 0.75  # of 1, which is the same name
+CLOSE = 0.75  # similarity of a suggested name; 1 means equal
 
 
 def with_negative_values(tokens: Sequence[str]) -> list[str]:
-    """Join values that begin with a minus to their option: the `-5s` of `--tau -5s` looks like an option of its own."""
+    """Join values that begin with a minus to their option: the `-5s` of `--tau -5s` looks like an option."""
     joined: list[str] = []
     option = ""
     for token in tokens:
@@ -33,7 +33,7 @@ def with_negative_values(tokens: Sequence[str]) -> list[str]:
 
 def wrong_use(error: CycloptsError) -> str:
     """One line that names the option, what was given, and what is allowed."""
-    error.verbose = False  # or its text begins with where the source lies
+    error.verbose = False  # otherwise its text begins with the path of the source
     said = _own_words(error)
     if said:
         return said
@@ -50,7 +50,7 @@ def wrong_use(error: CycloptsError) -> str:
 
 
 def _own_words(error: BaseException) -> str:
-    """What fwsim said about a value while it was read; empty where it said nothing."""
+    """Message of fwsim about a value, raised while it was read; empty if there is none."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ConfigError):
         cause = cause.__cause__ or cause.__context__

@@ -1,4 +1,4 @@
-"""Files of a run's folder: written in one step and never through a link, read only if they are plain files."""
+"""Files in a run's folder: written in one step and never through a link; only plain files are read."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _OLD = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 def write_file(path: Path, content: bytes | str) -> None:
-    """Write a file in one step: a reader sees the old one or the new one, after a loss of power too.
+    """Write a file in one step: a reader sees the old or the new one, also after a loss of power.
 
-    A link in its place is replaced, and what it leads to stays as it is.
+    A link in its place is replaced; the target of the link does not change.
     """
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}{DRAFT}")
     try:
@@ -34,12 +34,12 @@ def write_file(path: Path, content: bytes | str) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """Make a folder in that of a run unless it is there, and return it.
+    """Make a folder inside a run's folder if it does not exist, and return it.
 
     Raises
     ------
     RecordingError
-        There is a link or a file in its place.
+        A link or a file is in its place.
     """
     if path.is_symlink():
         raise RecordingError(f"{path} is a link; nothing is written through it, remove it")
@@ -51,7 +51,7 @@ def make_folder(path: Path) -> Path:
 
 
 def remove_drafts(folder: Path) -> None:
-    """Remove what killed processes had begun to write into a folder."""
+    """Delete unfinished files of killed processes from a folder."""
     for draft in folder.glob(f".*{DRAFT}"):
         with suppress(OSError):
             draft.unlink()
@@ -63,7 +63,7 @@ def read_file(path: Path, most: int) -> bytes:
     Raises
     ------
     OSError
-        There is none: also for links, pipes and devices, which are never opened for good, and larger files.
+        There is none: also for links, pipes and devices, which are not read, and for larger files.
     """
     with os.fdopen(os.open(path, _OLD), "rb") as file:
         found = os.fstat(file.fileno())

@@ -1,1 +1,1 @@
-"""Runs as one HTML page: what `contents` gathers, `page.html` shows."""
+"""Runs as one HTML page: `contents` collects the data, and `page.html` shows them."""

@@ -1,4 +1,4 @@
-"""What a report says about one run."""
+"""Contents of a report about one run."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from fwsim.study.runs import Run
 from fwsim.study.writing import read_file
 
 MOST_TABLE = 10_000_000
-"""Bytes of a table that a page can show."""
+"""Largest size in bytes of a table on a page."""
 MANY = 10
-"""Values of a setting beyond which only the first and the last are shown."""
+"""Number of values of a setting above which only the first and the last are shown."""
 PLAUSIBILITY = "plausibility"
 TITLES = {
     "results": "Results",
@@ -35,7 +35,7 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Setting:
-    """A field of the configuration; `default` is None where it is unknown or the same."""
+    """A field of the configuration; `default` is None if it is unknown or equal to the value."""
 
     name: str
     value: str
@@ -53,7 +53,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Analysed:
-    """What an analysis left in a run's folder: a table, and figures as elements of a page."""
+    """Files of an analysis in a run's folder: a table, and figures as elements of a page."""
 
     title: str
     table: Table | None
@@ -64,26 +64,26 @@ class Analysed:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a report says about one run.
+    """Contents of a report about one run.
 
     Parameters
     ----------
     anchor
-        Its place on the page.
+        Name of its place on the page.
     run
         The run.
     manifest
-        What `run.json` says.
+        Content of `run.json`.
     doc
         Paragraphs about the experiment.
     settings
         Its configuration.
     analysed
-        Results first.
+        Analyses, results first.
     notes
-        What is missing, and the command that adds it.
+        Missing parts, and the commands that add them.
     recorded
-        Variables.
+        Variables of the recording.
     sources
         Name → text of the files that were run.
     """
@@ -105,7 +105,7 @@ class Contents:
 
     @property
     def repeat(self) -> origins.Repeat:
-        """How to come to the same result."""
+        """How to get the same result."""
         return origins.repeat(self.run, self.manifest)
 
     @property
@@ -116,12 +116,12 @@ class Contents:
 
     @property
     def changed(self) -> tuple[Setting, ...]:
-        """Settings that are not the default."""
+        """Settings that differ from the default."""
         return tuple(each for each in self.settings if each.default is not None)
 
 
 def gather(run: Run, anchor: str) -> Contents:
-    """Read a run's folder; analyse what has a recording and was not analysed."""
+    """Read a run's folder; analyse the run if it has a recording and no analysis."""
     manifest = run.manifest
     notes = list(_make_whole(run))
     sources = {
@@ -143,7 +143,7 @@ def gather(run: Run, anchor: str) -> Contents:
 
 
 def _make_whole(run: Run) -> Iterator[str]:
-    """Analyse what can be, and say what is missing."""
+    """Analyse what can be analysed, and say what is missing."""
     if run.state != "finished":
         reason = f": {run.manifest['error']}" if run.manifest.get("error") else ""
         yield f"The run is {run.state}{reason}. Go on with: fwsim resume {run.folder}"
@@ -172,7 +172,7 @@ def _paragraphs(docstring: str) -> tuple[str, ...]:
 
 
 def _settings(run: Run) -> Iterator[Setting]:
-    """Fields with unit, default and description, as far as the run's copy of the experiment still loads."""
+    """Fields with unit, default and description, if the run's copy of the experiment can be loaded."""
     values = run.manifest["configuration"]
     try:
         fields = load_experiment(run.experiment).config.model_fields
@@ -235,7 +235,7 @@ def _analysed(run: Run, anchor: str) -> Iterator[Analysed]:
 
 
 def read_table(path: Path) -> Table:
-    """Table of an analysis, numbers with four digits.
+    """Table of an analysis, with numbers of four digits.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where a run comes from, and how to repeat it."""
+"""Origin of a run, and how to repeat it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Repeat:
 
 
 def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """What the manifest says about time, place, code and random numbers."""
+    """Time, place, code and random numbers, from the manifest."""
     entries = {
         "command": manifest["command"],
         "state": manifest["state"],
@@ -37,7 +37,7 @@ def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 
 def repeat(run: Run, manifest: Mapping[str, Any]) -> Repeat:
-    """How to come to the same result."""
+    """How to get the same result."""
     setup = f"with fwsim {manifest['versions'].get('fwsim', '')}, commit {manifest['commit'][:12]}"
     if "sweep" in manifest:
         return Repeat(

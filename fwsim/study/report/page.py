@@ -26,22 +26,22 @@ def write_report(
     trust: bool = False,
     force: bool = False,
 ) -> Path:
-    """Write an HTML page about runs: what was run, results, figures, provenance, how to repeat it.
+    """Write an HTML page about runs: settings, results, figures, provenance, and how to repeat them.
 
-    It needs nothing but itself: figures are inside, as vectors, and follow the reader's light or dark scheme. A
-    finished run that was not analysed is analysed first; a comparison with spikes is shown where there is one.
+    The page is self-contained: figures are included as vectors, and follow the reader's light or dark scheme. A
+    finished run without analysis is analysed first. A comparison with spikes is shown if there is one.
 
     Parameters
     ----------
     runs
         One or several: runs, their folders, or the folders' names in `./runs`.
     to
-        File to write, by default `report.html` in the run's folder, or in this one for several runs. An older page
-        is replaced.
+        File to write, by default `report.html` in the run's folder, or in the current folder for several runs. An older
+        page is replaced.
     trust
-        Execute the runs' own code also if it was changed, or if another user made them.
+        Execute the runs' own code even if it was changed, or if another user made them.
     force
-        Replace a file outside of the run that is no page of this kind.
+        Replace a file outside of the run that is not such a page.
 
     Returns
     -------
@@ -51,7 +51,8 @@ def write_report(
     Raises
     ------
     ConfigError
-        No such run, none at all, one that is not trusted, `to` is no HTML file, or a file that is no such page.
+        A run does not exist or is not trusted, none is given, or `to` is no HTML file or an existing file of another
+        kind.
     StudyError
         An analysis failed.
     """
@@ -74,7 +75,7 @@ def write_report(
 
 
 def _replaceable(path: Path) -> bool:
-    """Whether nothing is there, or a page that was written here."""
+    """Whether the path is free, or a page that fwsim wrote."""
     if not os.path.lexists(path):
         return True
     try:
@@ -103,7 +104,7 @@ def render(runs: Sequence[Contents]) -> str:
 
 
 def overview(runs: Sequence[Contents]) -> Table:
-    """One row a run: its state, its seed, and settings in which the runs differ."""
+    """One row per run: its state, its seed, and the settings in which the runs differ."""
     settings = [{each.name: each.value for each in one.settings} for one in runs]
     names = dict.fromkeys(name for one in settings for name in one)
     differing = [name for name in names if len({one.get(name) for one in settings}) > 1]

@@ -1,7 +1,7 @@
-"""SVG as data: only shapes, texts and pixels of a figure come through, nothing that acts or is fetched.
+"""SVG as data: only shapes, texts and pixels of a figure are copied; nothing active and nothing external.
 
-What is not on the lists below is left out: scripts, event handlers, foreign objects, animations, links, and every
-address but a place in the same figure (`#name`) or pixels that stand in the file (`data:image/png`).
+Anything that is not on the lists below is left out: scripts, event handlers, foreign objects, animations, links, and
+all addresses except places in the same figure (`#name`) and pixels within the file (`data:image/png`).
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ SELECTORS = re.compile(r"[\w\s.,#*>-]+\Z")
 
 
 class Cleaned:
-    """A figure's elements as HTML takes them, and the attributes of its root.
+    """A figure's elements as HTML, and the attributes of its root.
 
     Parameters
     ----------
     content
         The file.
     prefix
-        Put before its identifiers, which several figures of a page share otherwise.
+        Prefix of its identifiers, since several figures of a page may have the same ones.
 
     Raises
     ------
@@ -66,7 +66,7 @@ class Cleaned:
     def __init__(self, content: bytes, prefix: str) -> None:
         self.prefix = prefix
         self.root: dict[str, str] = {}
-        self._open: list[str | None] = []  # `None`: an element that is left out, with all that is in it
+        self._open: list[str | None] = []  # `None`: an element that is left out with its content
         self._parts: list[str] = []
         self._style: list[str] = []
         parser = expat.ParserCreate(namespace_separator=" ")
@@ -79,7 +79,7 @@ class Cleaned:
             ValueError,
             LookupError,
             TypeError,
-        ) as error:  # the latter: encodings that are none
+        ) as error:  # LookupError: unknown encodings
             raise RecordingError(f"it is no SVG ({error})") from None
 
     @property
@@ -137,7 +137,7 @@ class Cleaned:
         return kept
 
     def _value(self, value: str) -> str | None:
-        """A value whose addresses are places in this figure, `None` if it has others or is none."""
+        """A value whose addresses are places in this figure; `None` if it has other addresses or is invalid."""
         if STRANGE.search(LOCAL.sub("", value)):
             return None
         return LOCAL.sub(rf"url(#{self.prefix}\1)", value)
@@ -152,7 +152,7 @@ class Cleaned:
         return "; ".join(kept)
 
     def _rules(self, text: str) -> str:
-        """Rules of a style sheet that hold within this figure."""
+        """Rules of a style sheet, restricted to this figure."""
         kept = []
         for selectors, declarations in RULE.findall(re.sub(r"/\*.*?\*/", "", text, flags=re.S)):
             safe = self._declarations(declarations)
@@ -164,5 +164,5 @@ class Cleaned:
 
 
 def written(attributes: Mapping[str, str]) -> str:
-    """Attributes as they stand in a tag."""
+    """Attributes in the form of a tag."""
     return "".join(f' {name}="{escape(value)}"' for name, value in attributes.items())

@@ -1,4 +1,4 @@
-"""Figures as elements of a page: SVG without outside references, readable on light and dark, and pixels."""
+"""Figures as elements of a page: SVG without external references, readable on light and dark, and pixels."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from fwsim.study.report.svg import Cleaned, written
 from fwsim.study.writing import read_file
 
 LARGEST = 2_000_000
-"""Bytes of an SVG above which its PNG is taken: rasters of 10⁵ spikes."""
+"""Size of an SVG in bytes above which its PNG is used: for example rasters of 10⁵ spikes."""
 MOST = 100_000_000
-"""Bytes of any figure."""
+"""Largest size of a figure in bytes."""
 KINDS = {".gif": (b"GIF87a", b"GIF89a"), ".png": (b"\x89PNG\r\n\x1a\n",)}
 SCALE = 1.1, 2.0
-"""Least and largest width on the page in pixels a point: a phone scrolls rather than shrink what is to be read."""
+"""Smallest and largest width on the page in pixels per point: a phone scrolls instead of shrinking the text."""
 POINTS = {"pt": 1.0, "px": 0.75, "": 0.75, "in": 72.0, "mm": 72 / 25.4, "cm": 72 / 2.54, "pc": 12.0}
 USUAL = 400.0
-"""Points of a figure that does not say how wide it is."""
+"""Width in points of a figure that does not declare one."""
 INK = {"#000000": "currentColor", "#ffffff": "var(--paper)"}
 
 
@@ -31,14 +31,14 @@ def inline(path: Path, prefix: str, label: str) -> str:
     path
         `<name>.svg`, as `save_figure` writes it beside `<name>.png`, or an animation `<name>.gif`.
     prefix
-        Put before its identifiers, which several figures of a page share otherwise.
+        Prefix of its identifiers, since several figures of a page may have the same ones.
     label
-        What it shows, for those who do not see it, as HTML has it.
+        Description for readers who do not see it, as HTML.
 
     Raises
     ------
     RecordingError
-        It is no plain file, or no figure of its kind; why, without the file's name.
+        It is no plain file, or no figure of its kind; the message does not contain the file's name.
     """
     content = _content(path)
     if path.suffix == ".gif":
@@ -69,7 +69,7 @@ def _pixels(path: Path, content: bytes, label: str) -> str:
 
 
 def _fluid(root: dict[str, str], inside: str, prefix: str, label: str) -> str:
-    """Let the page decide the width, up to a multiple of that in print."""
+    """Let the page determine the width, up to a multiple of the printed width."""
     width, height = (_points(root.pop(name, "")) for name in ("width", "height"))
     root.pop("id", None)
     box = root.get("viewBox", "").replace(",", " ").split()
@@ -84,7 +84,7 @@ def _fluid(root: dict[str, str], inside: str, prefix: str, label: str) -> str:
 
 
 def _points(length: str) -> float | None:
-    """A length in points, `None` where it is none: percentages, nothing, 0."""
+    """A length in points, `None` if it is not a length: percentages, empty, 0."""
     found = re.match(r"\s*(\d+\.?\d*|\.\d+)\s*(pt|px|in|mm|cm|pc|)\s*\Z", length)
     value = float(found[1]) * POINTS[found[2]] if found else 0.0
     return value if 0 < value < 1e6 else None
