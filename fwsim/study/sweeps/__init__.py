@@ -1,1 +1,1 @@
-"""Sweeps: one experiment at many points, in batches and on workers, recorded as one labelled whole."""
+"""Sweeps: one experiment at many points, run in batches by workers, recorded as one labelled dataset."""

@@ -1,8 +1,8 @@
-"""Analysing a sweep point by point, with an analysis that takes one run at a time; points that fail are marked.
+"""Analysis of a sweep point by point, for an analysis that takes one run at a time; failed points are marked.
 
-An analysis file says by `SWEPT = ("tau", "seed")` over which fields it takes a sweep as a whole. A sweep over any other
-field is analysed at each point by itself; `SWEPT = ()` is an analysis of single runs. A file that says nothing is given
-the whole.
+`SWEPT = ("tau", "seed")` in an analysis file names the fields over which it takes a sweep as a whole. A sweep over
+any other field is analysed separately at each point. `SWEPT = ()` means an analysis of single runs. Without `SWEPT`
+the analysis always gets the whole sweep.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from fwsim.study.sweeps.points import Point, Space
 from fwsim.study.sweeps.records import Failure
 from fwsim.study.sweeps.take import SweptPoint, is_sweep, points, single
 
-FIGURES = 12  # most points whose figures are drawn, spread over the sweep
+FIGURES = 12  # largest number of points with figures, spread over the sweep
 FAILED = "failed"
-"""Column of a table that says which points failed, and why."""
+"""Column of a table with the errors of failed points."""
 LOST = "the point failed"
 
 Figures = Mapping[str, Figure | Animation]
@@ -44,7 +44,7 @@ Figures = Mapping[str, Figure | Animation]
 
 @dataclass(frozen=True)
 class Made:
-    """What an analysis made of a recording: numbers, table (None where it has none), figures by name."""
+    """Results of an analysis: numbers, table (None if it has none), figures by name."""
 
     result: xr.Dataset
     table: pd.DataFrame | None
@@ -52,7 +52,7 @@ class Made:
 
 
 def point_by_point(module: ModuleType, recording: xr.Dataset) -> bool:
-    """Whether an analysis file takes the points of this sweep one by one."""
+    """Whether an analysis file takes the points of this sweep separately."""
     declared = getattr(module, "SWEPT", None)
     return declared is not None and is_sweep(recording) and not _swept(recording) <= set(declared)
 
@@ -60,14 +60,14 @@ def point_by_point(module: ModuleType, recording: xr.Dataset) -> bool:
 def analyse_points(
     recording: xr.Dataset, analyse: Callable[[xr.Dataset], Made], plot: Callable[[xr.Dataset], Figures]
 ) -> Made:
-    """Analyse every point of a sweep by itself and put the results together, as recordings are.
+    """Analyse every point of a sweep separately, and combine the results in the same way as recordings.
 
     Parameters
     ----------
     recording
-        Of the sweep.
+        Recording of the sweep.
     analyse
-        Result and table of one recording, without figures.
+        Function that returns result and table of one recording, without figures.
     plot
         Figures of one result, called for up to twelve points.
 
@@ -93,7 +93,7 @@ def analyse_points(
             except FwsimError as error:
                 reason = LOST if point.failed else str(error)
                 tables.append(_rows(point, pd.DataFrame({FAILED: [reason]}), several=several))
-                if len(ended) == place:  # no result, and not only no figure
+                if len(ended) == place:  # the result failed, not only a figure
                     ended.append(Failure(reason))
             advance()
     failures = [each for each in ended if isinstance(each, Failure)]
@@ -103,7 +103,7 @@ def analyse_points(
 
 
 def with_failures(table: pd.DataFrame, recording: xr.Dataset) -> pd.DataFrame:
-    """Say in the table of an analysis of the whole which points failed: a row for each, with a column of their own."""
+    """Add the failed points to the table of an analysis of the whole sweep: one row each, with an additional column."""
     lost = [point for point in points(recording) if point.failed] if is_sweep(recording) else []
     if not lost:
         return table
@@ -116,13 +116,13 @@ def _swept(recording: xr.Dataset) -> set[str]:
 
 
 def _label(point: SweptPoint, place: int) -> str:
-    """Part of a file's name that tells the points apart."""
+    """Part of a file's name that identifies the point."""
     text = re.sub(r"[^\w.+=-]+", "_", str(point).replace(", ", " "))
     return text if len(text) < 60 else f"{text[:60]}_{place}"
 
 
 def _rows(point: SweptPoint, table: pd.DataFrame | None, *, several: bool) -> pd.DataFrame:
-    """Table of a point behind columns that say which point it is."""
+    """Table of a point, preceded by columns that identify the point."""
     values = {name: single(frozen(value)) for name, value in point.values.items()}
     values |= {"seed": point.seed} if several else {}
     rows = pd.DataFrame(index=range(1)) if table is None else table.reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""What a sweep goes over: ranges, lists and zipped groups of an experiment's parameters."""
+"""Axes of a sweep: ranges, lists and groups of an experiment's parameters."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from fwsim.units import quantity
 
 RANGE = re.compile(r"([^:]+):([^:]+):\s*(log|lin)(\d+)\Z")
 ASSIGNMENT = re.compile(r"(?:\A|\s+)(\w+)\s*=")
-DIGITS = 12  # significant ones of an axis: 20.000000000000004 is 20, and .sel(tau=20) finds it
-NOISE = 4 * np.finfo(float).eps  # relative; what is as close to fewer digits was meant to have them
+DIGITS = 12  # significant digits of an axis: 20.000000000000004 becomes 20, so that .sel(tau=20) finds it
+NOISE = 4 * np.finfo(float).eps  # relative; values closer than this to one of fewer digits are replaced by it
 MOST = 100_000  # values of an axis, seeds, and points of a sweep
 LONGEST_SEED = 1000  # digits
-NONE = ("none", "null")  # how None is typed
+NONE = ("none", "null")  # texts for None
 DIMENSIONS = {"s": "time", "Hz": "rate", "V": "voltage"}
 FORMS = "write start:stop:log9, start:stop:lin9, or values separated by commas"
 
@@ -59,8 +59,8 @@ class Axis:
 def parse_axes(experiment: Experiment, over: Over) -> tuple[Axis, ...]:
     """Axes of a sweep, every value checked and in SI.
 
-    The values of a range have 12 significant digits. A value that is given as such keeps its own, but for the last
-    bits that arithmetic leaves: 0.1 + 0.2 is 0.3. So `.sel(tau=0.3)` finds what `tau` was swept over.
+    The values of a range have 12 significant digits. Other values are unchanged, except for the last
+    bits that arithmetic leaves: 0.1 + 0.2 becomes 0.3. So `.sel(tau=0.3)` finds the value over which `tau` was swept.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def parse_axes(experiment: Experiment, over: Over) -> tuple[Axis, ...]:
 
 
 def parse_assignments(texts: Iterable[str]) -> dict[str | tuple[str, ...], Any]:
-    """Turn `"tau=0.1:100:log9"` into an entry of `Over`; `"tau=1,2 eta=0.1,0.3"` is a zipped group."""
+    """Convert `"tau=0.1:100:log9"` to an item of `Over`; `"tau=1,2 eta=0.1,0.3"` is a group that changes together."""
     over: dict[str | tuple[str, ...], Any] = {}
     for text in texts:
         before, *parts = ASSIGNMENT.split(text)
@@ -96,7 +96,7 @@ def parse_seeds(seeds: int | str | Iterable[int]) -> tuple[int, ...]:
     Raises
     ------
     ConfigError
-        There are none or more than 100,000, one occurs twice, or one is no whole number from 0 of up to 1000 digits.
+        There are none or more than 100,000, one occurs twice, or one is not a whole number from 0 of up to 1000 digits.
     """
     given = _seeds_of_text(seeds) if isinstance(seeds, str) else seeds
     if isinstance(given, (int, np.integer)) and not isinstance(given, bool):
@@ -149,7 +149,7 @@ def _few_enough(name: str, count: int, what: str = " values") -> None:
 
 
 def _taken(name: str, given: Iterable[Any]) -> list[Any]:
-    """All values, also of an iterator without an end, of which one more than allowed is looked at."""
+    """All values; of an iterator without an end, only one more than allowed is used."""
     if isinstance(given, Sized):
         _few_enough(name, len(given))
     values = list(islice(given, MOST + 1))
@@ -161,7 +161,7 @@ def _taken(name: str, given: Iterable[Any]) -> list[Any]:
 
 
 def frozen(value: Any) -> Any:
-    """Same data with tuples for lists, so that values can be compared and looked up."""
+    """The same data with tuples instead of lists, so that values can be compared and looked up."""
     return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value
 
 
@@ -197,11 +197,11 @@ def _axis(experiment: Experiment, given: str | tuple[str, ...], values: Any) -> 
 
 
 def _alike(value: Any) -> Hashable:
-    """The same for values that cannot be told apart on an axis: 2 and 2.0, or 0.3 and 0.1 + 0.2."""
+    """A key that is equal for values that cannot be distinguished on an axis: 2 and 2.0, or 0.3 and 0.1 + 0.2."""
     if isinstance(value, (tuple, list)):
         return tuple(map(_alike, value))
     if value is None:
-        return "nan"  # which it is among numbers
+        return "nan"  # its label among numbers
     if isinstance(value, (int, float)):
         return f"{value + 0.0:.{DIGITS}g}" if abs(value) < 10**DIGITS or isinstance(value, float) else value
     return value if isinstance(value, Hashable) else repr(value)
@@ -225,7 +225,7 @@ def _listed(name: str, given: Any) -> list[Any]:
 def _checked(
     experiment: Experiment, name: str, field: FieldInfo, adapter: TypeAdapter[Any], value: Any
 ) -> Any:
-    """Value as the configuration would hold it; one number stands for a sequence of one, `none` for None."""
+    """Value as in the configuration; one number means a sequence of one, and `none` means None."""
     several = takes_several(field.annotation, value)
     try:
         checked = adapter.validate_python((value,) if several else value)
@@ -238,7 +238,7 @@ def _checked(
 
 
 def without_noise(value: Any) -> Any:
-    """Number with 12 significant digits where only rounding parts it from that: 20.000000000000004 is 20."""
+    """Number with 12 significant digits, if it differs only by rounding: 20.000000000000004 becomes 20."""
     if isinstance(value, tuple):
         return tuple(map(without_noise, value))
     if not isinstance(value, float):
@@ -248,7 +248,7 @@ def without_noise(value: Any) -> Any:
 
 
 def _expand(name: str, field: FieldInfo, text: str) -> list[Any]:
-    """Values that a text stands for: a range, or a list whose entries in brackets are sequences."""
+    """Values given by a text: a range, or a list in which brackets enclose sequences."""
     match = RANGE.match(text.strip())
     if match is None:
         if ":" in text:
@@ -259,7 +259,7 @@ def _expand(name: str, field: FieldInfo, text: str) -> list[Any]:
             for part in _taken(name, filter(None, parts))
         ]
     start, stop = (_number(name, field, text) for text in match.group(1, 2))
-    count = int(match[4][: DIGITS + 1])  # of more digits, the first say enough
+    count = int(match[4][: DIGITS + 1])  # the first digits are enough
     if count < 1:
         raise ConfigError(f"{name}={text!r} is an empty range; ask for at least one value, e.g. {match[3]}9")
     _few_enough(name, count)
@@ -272,7 +272,7 @@ def _expand(name: str, field: FieldInfo, text: str) -> list[Any]:
 
 
 def _whole(annotation: Any) -> bool:
-    """Whether a field takes whole numbers only, one or several, or None."""
+    """Whether a field takes only whole numbers, one or several, or None."""
     inner = [each for each in get_args(annotation) if each not in (NoneType, Ellipsis)]
     inner = inner[:1] if get_origin(annotation) is Annotated else inner
     return annotation is int or (bool(inner) and all(map(_whole, inner)))
@@ -282,7 +282,7 @@ def _number(name: str, field: FieldInfo, text: str) -> float:
     unit = unit_of(field)
     try:
         value = quantity(text, DIMENSIONS[unit]) if unit else float(text)
-    except ValueError as error:  # of which ConfigError is one
+    except ValueError as error:  # ConfigError is a ValueError
         said = str(error) if isinstance(error, ConfigError) else f"{text!r} is not a number; {FORMS}"
         raise ConfigError(f"{name}: {said}") from None
     if not np.isfinite(value):

@@ -1,7 +1,8 @@
-"""Where the batches of a sweep run: processes of this machine, a running Dask cluster, or Slurm jobs.
+"""Places for the batches of a sweep: processes of this machine, a running Dask cluster, or Slurm jobs.
 
-Who can connect to a scheduler or worker of Dask can run code as its user. So those that are started here take
-connections with the key of this sweep only (TLS). It stays in memory, or for Slurm in files that only the user reads.
+Anyone who can connect to a scheduler or worker of Dask can run code as its user. So those that are started here
+accept only connections with the key of this sweep (TLS). It stays in memory, or for Slurm in files that only the user
+can read.
 """
 
 from __future__ import annotations
@@ -33,17 +34,17 @@ if TYPE_CHECKING:
     from distributed import Client, Security
 
 ADDRESS = re.compile(r"(\w+://)?[^\s/]+:\d+\Z")
-ANSWER = "10s"  # within which a running scheduler has to answer
+ANSWER = "10s"  # time limit for the answer of a running scheduler
 CREDENTIALS = ("tls_ca_file", "tls_client_cert", "tls_client_key")
 NO_PAGES: dict[str, list[str]] = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
 }
-"""Settings of Dask with which nothing is shown on its web servers."""
+"""Settings of Dask that turn off its web servers."""
 
 
 class OpenClusterWarning(UserWarning):
-    """A sweep goes to a cluster that takes anybody's connection."""
+    """A sweep uses a cluster that accepts connections from anyone."""
 
 
 @contextmanager
@@ -55,28 +56,28 @@ def connect(
     batches: int,
     shared: Path = Path("."),
 ) -> Iterator[Client | None]:
-    """Client of a Dask cluster; None where one worker of this machine is all that is needed.
+    """Client of a Dask cluster; None if one worker of this machine is enough.
 
     Parameters
     ----------
     scheduler
         None for this machine, the address of a running scheduler, or `"slurm"`.
     workers
-        Number of processes or jobs; None: one a device of this machine, no more than there are batches.
+        Number of processes or jobs; None: one per device of this machine, but not more than batches.
     device
-        Of the workers.
+        Device of the workers.
     options
-        Of the Slurm jobs, as `dask_jobqueue.SLURMCluster` takes them; of a running scheduler, `tls_ca_file`,
+        For Slurm jobs, as in `dask_jobqueue.SLURMCluster`; for a running scheduler, `tls_ca_file`,
         `tls_client_cert` and `tls_client_key`, the files of its certificates.
     batches
-        To be run.
+        The batches to be run.
     shared
-        A folder that all machines see, below which the keys of Slurm jobs are kept while they run.
+        A folder that all machines can access, for the keys of Slurm jobs while they run.
 
     Raises
     ------
     ConfigError
-        The scheduler does not answer, or something given does not fit it.
+        The scheduler does not answer, or an argument does not fit it.
     """
     processes().refuse("a sweep", "start it without torchrun: it has one worker a GPU by itself")
     if workers is not None:
@@ -89,7 +90,7 @@ def connect(
         )
     local = 0
     if scheduler is None:
-        here = devices(device)  # refuses a device that there is not before anything is made
+        here = devices(device)  # refuses an unavailable device before anything is made
         local = min(here if workers is None else workers, batches)
         if local <= 1:
             yield None
@@ -105,7 +106,7 @@ def connect(
 
 
 def devices(name: str) -> int:
-    """Number of workers that this machine has devices for: its GPUs, one GPU, or its cores."""
+    """Number of workers for the devices of this machine: its GPUs, one GPU, or its cores."""
     device = pick_device(name)
     if device.type == "cuda":
         return torch.cuda.device_count() if device.index is None else 1
@@ -113,7 +114,7 @@ def devices(name: str) -> int:
 
 
 def parse_options(texts: Iterable[str]) -> dict[str, Any]:
-    """Options of the cluster from `KEY=VALUE`: numbers and JSON where they read as such, else text."""
+    """Options of the cluster from `KEY=VALUE`: numbers and JSON if they can be read as such, otherwise text."""
     options: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")
@@ -138,7 +139,7 @@ def _local(workers: int) -> Iterator[Client]:
                 threads_per_worker=1,
                 host="127.0.0.1",
                 security=_own_key(),
-                local_directory=scratch,  # which nobody else can enter either
+                local_directory=scratch,  # which other users cannot enter
                 dashboard_address=None,
                 scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
                 silence_logs=logging.CRITICAL,
@@ -151,7 +152,7 @@ def _local(workers: int) -> Iterator[Client]:
 
 
 class _Ends(ExitStack):
-    """What starts and ends without Ctrl-C in between, which Dask does not stand; it is heeded once that is done."""
+    """Starts and ends that Ctrl-C must not interrupt, since Dask cannot handle it; it takes effect afterwards."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -163,12 +164,12 @@ class _Ends(ExitStack):
         return self.enter_context(entered)
 
     def hold(self) -> None:
-        """From now on, keep Ctrl-C for later."""
+        """From now on, delay Ctrl-C."""
         if self.handler is None and threading.current_thread() is threading.main_thread():
             self.handler = signal.signal(signal.SIGINT, self._press)
 
     def ready(self) -> None:
-        """Let Ctrl-C interrupt again, and now if it was pressed meanwhile."""
+        """Allow Ctrl-C again, and raise it now if it was pressed meanwhile."""
         if self.handler is not None:
             signal.signal(signal.SIGINT, self.handler)
             self.handler = None
@@ -191,16 +192,16 @@ def _undisturbed_at_the_ends() -> Iterator[_Ends]:
             finally:
                 ends.hold()
     except KeyboardInterrupt:
-        ends.pressed = False  # once is enough
+        ends.pressed = False  # a single Ctrl-C is enough
         raise
     finally:
         ends.ready()
 
 
 def _own_key(folder: str | Path | None = None) -> Security:
-    """A key made for this sweep, without which no scheduler, worker or client takes part in it.
+    """A key made for this sweep, which every scheduler, worker and client of it needs.
 
-    In memory, or in two files of the folder that only the user can read.
+    It is in memory, or in two files of the folder that only the user can read.
     """
     required("cryptography", "a sweep on several processes")
     from distributed import Security
@@ -242,7 +243,7 @@ def _running(address: str, workers: int | None, options: Mapping[str, Any]) -> I
 
 
 def _credentials(address: str, options: Mapping[str, Any]) -> Security | None:
-    """Certificates for a scheduler that asks for them; one that does not is used with a warning."""
+    """Certificates for a scheduler that needs them; a scheduler without them is used with a warning."""
     from distributed import Security
 
     if not address.startswith("tls://"):
@@ -296,15 +297,15 @@ def _slurm(workers: int | None, options: Mapping[str, Any], shared: Path) -> Ite
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder itself, or the first above it that exists."""
+    """The folder itself, or its nearest parent that exists."""
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.is_dir())
 
 
 def slurm_options(options: Mapping[str, Any], keys: str | Path | None = None) -> dict[str, Any]:
-    """Options of `SLURMCluster` with one worker a job unless said otherwise, each with one thread.
+    """Options of `SLURMCluster`, by default with one worker per job and one thread per worker.
 
-    Connections are encrypted with a key of this sweep, of which the workers find a copy in the folder `keys`; Dask's
-    web page is off, and reached from this machine only if it is turned on.
+    Connections are encrypted with a key of this sweep; the workers find a copy of it in the folder `keys`. Dask's
+    web page is off by default, and if turned on it can be reached only from this machine.
     """
     cores = options.get("cores", 1)
     defaults = {"cores": cores, "processes": cores, "python": sys.executable}
@@ -317,7 +318,7 @@ def slurm_options(options: Mapping[str, Any], keys: str | Path | None = None) ->
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Say nothing of dying workers and lost connections: the sweep handles them, or says so in its own words."""
+    """Suppress messages about dying workers and lost connections: the sweep handles or reports them itself."""
     import distributed  # noqa: F401 - which sets the levels that are changed here
 
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
@@ -333,7 +334,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _main_left_alone() -> Iterator[None]:
-    """Keep new processes from running the user's script again: tasks carry source and need nothing of it."""
+    """Prevent new processes from running the user's script again: tasks contain their source and do not need it."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:

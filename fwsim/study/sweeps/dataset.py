@@ -32,13 +32,13 @@ def assemble(
 ) -> None:
     """Write the recordings of all points as one Zarr folder that `xarray.open_zarr` reads.
 
-    The parameters are its first dimensions, `seed` last. What the recordings have under the name of a parameter, or
-    under another that the sweep needs, is called `<name>_recorded`. A dimension of the recordings whose
-    coordinate is the same at all points is kept; one that has the same length everywhere but
-    other values keeps its positions, and its values become a coordinate over the parameters,
-    `<dimension>_value`; one whose length differs holds the union of the values, or without
-    values is as long as the longest. A variable has all dimensions that it has at any point, and length one along those
-    that a point lacks. What a point lacks is NaN (and empty for texts).
+    The parameters are the first dimensions, and `seed` is the last of these. If the recordings use the name of a
+    parameter, or another name that the sweep needs, this variable is called `<name>_recorded`. A dimension whose
+    coordinate is the same at all points is kept. If it has the same length everywhere but
+    other values, it keeps its positions, and its values become a coordinate over the parameters,
+    `<dimension>_value`. If its length differs, it has the union of the values, or without
+    values the greatest length. A variable has all dimensions that it has at any point, with length one along those
+    that a point lacks. Values that a point lacks are NaN (and empty for texts).
     """
     with writing(path) as group:
         _assemble(group, space, described, ended, attributes)
@@ -93,7 +93,7 @@ def _assemble(
 
 
 def _same(name: str, having: Sequence[Stored]) -> np.ndarray | None:
-    """Values of a coordinate where all points agree on them."""
+    """Values of a coordinate if all points agree on them."""
     first, dims = having[0].values(name), having[0].dims(name)
     alike = all(each.dims(name) == dims and np.array_equal(each.values(name), first) for each in having[1:])
     return first if alike else None
@@ -107,7 +107,7 @@ def _blocks(
     space: Space,
     layout: Layout,
 ) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
-    """Chunk after chunk along the parameters, so that one chunk at a time is in memory."""
+    """Chunk after chunk along the parameters, so that only one chunk is in memory at a time."""
     axes = len(space.shape)
     chunks, own = layout.chunks[:axes], layout.shape[axes:]
     inside: dict[tuple[int, ...], list[tuple[Point, Stored]]] = {}
@@ -147,7 +147,7 @@ def describe(experiment: Experiment, space: Space) -> Described:
 
 
 def _write_axes(group: zarr.Group, space: Space, described: Described) -> list[str]:
-    """Write the parameters as coordinates, and return the names of those that change with another."""
+    """Write the parameters as coordinates, and return the names of those that change together with another."""
     for axis, dimension in zip(space.axes, space.dimensions, strict=False):
         for column, name in enumerate(axis.names):
             _write(group, name, _labels([row[column] for row in axis.rows]), (dimension,), described[name])
@@ -156,9 +156,9 @@ def _write_axes(group: zarr.Group, space: Space, described: Described) -> list[s
 
 
 def _labels(values: Sequence[Any]) -> np.ndarray:
-    """Coordinate of a parameter: its values, or their text where they are no single values of one kind.
+    """Coordinate of a parameter: its values, or their text if they are not single values of one kind.
 
-    None is NaN among numbers, else the text `none`.
+    None is NaN among numbers, otherwise the text `none`.
     """
     alone = [single(value) for value in values]
     kinds = {type(value) for value in alone}
@@ -169,7 +169,7 @@ def _labels(values: Sequence[Any]) -> np.ndarray:
 
 
 def _typed(value: Any) -> str:
-    """Value as one writes it."""
+    """A value in the form in which a user would write it."""
     return "none" if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
 
 

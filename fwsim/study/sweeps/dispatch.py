@@ -1,4 +1,4 @@
-"""Giving the batches of a sweep to workers, and what happens when one of them dies."""
+"""Distribution of the batches of a sweep to workers, and handling of workers that die."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK = 0.02  # s between two looks at what has ended
-BEAT = 5.0  # s between two questions whether scheduler and workers are there
-PATIENCE = 60.0  # s without an answer, or without any worker, after which a cluster is given up
+LOOK = 0.02  # s between two checks for finished batches
+BEAT = 5.0  # s between two checks of scheduler and workers
+PATIENCE = 60.0  # s without an answer or a worker, after which a sweep ends
 
 
 class LostClusterError(StudyError):
-    """The scheduler or all workers went away during a sweep; what was finished is kept."""
+    """The scheduler or all workers were lost during a sweep; finished batches are kept."""
 
 
 def dispatch(tasks: Sequence[Task], client: Client | None, advance: Advance) -> None:
-    """Run all tasks and report each batch that is kept.
+    """Run all tasks, and report each finished batch.
 
     Parameters
     ----------
     tasks
-        Batches that are missing.
+        Missing batches.
     client
-        Of the cluster; None runs them here, one after the other.
+        Client of the cluster; None runs the tasks here, one after the other.
     advance
         Called with the number of points of each batch, and the figures `failed` and `left`.
 
     Raises
     ------
     LostClusterError
-        The scheduler died, has not answered for a minute, or has had no worker for a minute; workers that wait in a
-        queue, as Slurm's, are waited for.
+        The scheduler died, has not answered for a minute, or has had no worker for a minute. Workers that wait in a
+        queue, such as Slurm's, may take longer.
     ConfigError, StudyError
         A worker cannot run any point.
     """
@@ -91,7 +91,7 @@ def _there(tasks: Sequence[Task], client: Client) -> Iterator[tuple[Task, int]]:
                     _record_death(task, error)
                     yield task, 1
                     continue
-                # One of its points may be what kills; the others are not to suffer.
+                # One of its points may cause the crash; the others should not be lost with it.
                 log.warning(
                     "a worker died with a batch of %d points; it is tried again in halves", len(task.points)
                 )
@@ -117,17 +117,17 @@ GONE = "the Dask scheduler is gone; what is finished is kept"
 
 
 def silent() -> str:
-    """What is said of a scheduler that does not answer."""
+    """Message for a scheduler that does not answer."""
     return f"the Dask scheduler has not answered for {PATIENCE:.0f} s; what is finished is kept"
 
 
 class Watch:
-    """Asks a cluster now and then whether it is there.
+    """Checks from time to time whether a cluster is available.
 
     Parameters
     ----------
     client
-        Of the cluster.
+        Client of the cluster.
     """
 
     def __init__(self, client: Client) -> None:
@@ -139,12 +139,12 @@ class Watch:
         self.lost = False
 
     def look(self) -> None:
-        """Ask, if that was long enough ago.
+        """Check, if the last check was long enough ago.
 
         Raises
         ------
         LostClusterError
-            The scheduler does not answer, or has no worker, for a minute.
+            The scheduler has not answered, or has had no worker, for a minute.
         """
         if time.monotonic() - self.asked < BEAT:
             return
@@ -166,7 +166,7 @@ class Watch:
 
 
 async def _workers(client: Any) -> dict[str, int]:
-    """Cores of every worker."""
+    """Number of cores of every worker."""
     return await client.scheduler.ncores()
 
 

@@ -1,7 +1,7 @@
-"""How the recordings of a sweep's points lie side by side: names, dimensions and lengths that all have in common.
+"""Common layout of the recordings of a sweep's points: names, dimensions and lengths.
 
-Names: the parameters, `seed`, `failed`, `point_seed` and `point_details` are the sweep's. What the recordings have
-under one of these names, a variable, a coordinate or a dimension, is called `<name>_recorded`.
+Names: the parameters, `seed`, `failed`, `point_seed` and `point_details` belong to the sweep. A variable, coordinate
+or dimension of the recordings with one of these names is called `<name>_recorded`.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import numpy as np
 from fwsim.study.sweeps.axes import Axis
 from fwsim.study.sweeps.records import Stored
 
-CHUNK = 16e6  # bytes of a chunk, unless one point's values alone are more
+CHUNK = 16e6  # bytes of a chunk, unless the values of one point need more
 DETAILS = "point_details"
 ADDED = ("seed", "failed", "point_seed", DETAILS)
-"""Names that a sweep adds beside its parameters."""
+"""Names that a sweep adds to its parameters."""
 LAYOUT = "sweep_layout"
-"""Attribute of a sweep's dataset that says how to take one point out of it again."""
+"""Attribute of a sweep's dataset with the information to extract a single point."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Grid:
     size
         Its length.
     labels
-        Its values, where the points agree on them or each brings some; None where only positions count.
+        Its values, if the points agree on them or each has some of them; None if only positions count.
     joined
-        Whether each point brings some of the values.
+        Whether each point has some of the values.
     padded
-        Whether points differ in its length.
+        Whether its length differs between points.
     """
 
     size: int
@@ -46,7 +46,7 @@ class Grid:
     padded: bool = False
 
     def places(self, stored: Stored, name: str, own: int) -> np.ndarray:
-        """Where the `own` values that a point has along dimension `name` belong."""
+        """Positions of the `own` values of a point along dimension `name`."""
         if self.labels is None or not self.joined or name not in stored.variables:
             return np.arange(own)
         return np.searchsorted(self.labels, stored.values(name))
@@ -54,7 +54,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a variable of all points lies in the dataset."""
+    """Layout in the dataset of a variable of all points."""
 
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
@@ -62,7 +62,7 @@ class Layout:
 
 
 def free_names(recorded: Iterable[str], parameters: Iterable[str]) -> dict[str, str]:
-    """Names of variables and dimensions that a sweep's own names would hide, and what they are called instead."""
+    """Names of variables and dimensions that a sweep's own names would hide, and their new names."""
     own, found = {*parameters, *ADDED}, set(recorded)
     names: dict[str, str] = {}
     for name in sorted(found & own):
@@ -89,12 +89,12 @@ def recorded_names(stored: Iterable[Stored]) -> set[str]:
 
 
 def distinct(stored: Iterable[Stored]) -> list[Mapping[str, Any]]:
-    """Descriptions of variables, once for the many points that share them."""
+    """Descriptions of variables, stored once for the many points that share them."""
     return list({id(each.variables): each.variables for each in stored}.values())
 
 
 def dimensions(stored: Sequence[Stored]) -> dict[str, tuple[str, ...]]:
-    """Dimensions of each variable: all that it has at any point, those of the point with the most first."""
+    """Dimensions of each variable: all that it has at any point, beginning with those of the point with the most."""
     found: dict[str, tuple[str, ...]] = {}
     for variables in distinct(stored):
         for name, each in variables.items():
@@ -105,7 +105,7 @@ def dimensions(stored: Sequence[Stored]) -> dict[str, tuple[str, ...]]:
 
 
 def aligned(values: np.ndarray, own: Sequence[str], dims: Sequence[str]) -> np.ndarray:
-    """Values over the dimensions `own` as an array over `dims`, of length one where the point lacks a dimension."""
+    """Values over the dimensions `own` as an array over `dims`, of length one along dimensions that the point lacks."""
     order = [own.index(dim) for dim in dims if dim in own]
     lacking = tuple(place for place, dim in enumerate(dims) if dim not in own)
     return np.expand_dims(values.transpose(order), lacking)
@@ -138,7 +138,7 @@ def _grid(dimension: str, found: Mapping[int, Sequence[Stored]]) -> Grid:
         if (labels.dtype.kind in "UST") != (first.dtype.kind in "UST") or len(np.unique(labels)) < len(
             labels
         ):
-            return Grid(size, padded=True)  # values that do not say which is which
+            return Grid(size, padded=True)  # the values do not identify positions
         union = np.union1d(union, labels)
     return Grid(len(union), union, joined=True, padded=True)
 
@@ -163,7 +163,7 @@ def layout(
 
 
 def common(types: Iterable[str]) -> np.dtype:
-    """Type that holds the values of all points: texts if some are texts, or if nothing else does."""
+    """Type for the values of all points: text if some are texts, or if no other type fits."""
     kinds = {np.dtype(each) for each in types}
     try:
         dtype = np.result_type(*kinds)
@@ -174,7 +174,7 @@ def common(types: Iterable[str]) -> np.dtype:
 
 
 def chunks(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
-    """Chunks of at most `CHUNK` bytes, the last dimensions whole."""
+    """Chunks of at most `CHUNK` bytes, with the last dimensions complete."""
     room = max(1, int(CHUNK // itemsize))
     sizes = []
     for size in reversed(shape):

@@ -1,4 +1,4 @@
-"""The points of a sweep: which configurations, who they are, which of them run as one batch."""
+"""The points of a sweep: their configurations, their identity, and the batches in which they run."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from fwsim.recording.schema import SCHEMA
 from fwsim.study.experiment import Experiment
 from fwsim.study.sweeps.axes import Axis
 
-PARTS = 8  # batches that points are dealt into, so that workers share them and a kill loses an eighth …
-WORTH = 8e6  # … unless a batch then holds less than this many bytes, too little to be worth its overhead
+PARTS = 8  # smallest number of batches, so that workers share them and a kill loses an eighth …
+WORTH = 8e6  # … unless a batch would have fewer bytes than this, which is not worth its overhead
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Point:
     Parameters
     ----------
     index
-        Place on the axes of the sweep, `[axis]`, and last among the seeds.
+        Index on the axes of the sweep, `[axis]`, with the seed last.
     configuration
         Values of the experiment's `Config`.
     seed
-        From which the point's own random streams are derived: `fwsim run` with this
+        The seed of the point's own random streams: `fwsim run` with this
         configuration and this seed repeats the point.
     identity
         Hash of experiment source, schema and fwsim version, configuration and seed.
@@ -50,7 +50,7 @@ class Space:
     Parameters
     ----------
     axes
-        Its dimensions.
+        Its dimensions without the last.
     seeds
         Its last dimension.
     """
@@ -74,12 +74,12 @@ class Space:
         return tuple(name for axis in self.axes for name in axis.names)
 
     def points(self, experiment: Experiment, base: Mapping[str, Any], source: str) -> list[Point]:
-        """Every point, the last axis fastest; `source` is the fingerprint of the experiment's file.
+        """Every point, the last axis fastest; `source` is the digest of the experiment's file.
 
         Raises
         ------
         ConfigError
-            Values that are allowed by themselves are not allowed together.
+            Values that are allowed separately are not allowed together.
         """
         points = []
         for index in itertools.product(*map(range, map(len, self.axes))):
@@ -95,30 +95,30 @@ class Space:
 
 
 def point_seed(seed: int, configuration: Mapping[str, Any]) -> int:
-    """Seed of one point, independent of all others, whatever else is swept: 63 bits."""
+    """Seed of one point: 63 bits, independent of all other points and of the other values of the sweep."""
     return int(_hash([seed, configuration])[:16], 16) >> 1
 
 
 def batches(
     experiment: Experiment, points: Sequence[Point], *, memory: float, size: int | None = None
 ) -> list[tuple[Point, ...]]:
-    """Points that run together: equal but for batchable parameters and seeds, and within a memory budget.
+    """Groups of points that run together: equal except for batchable parameters and seeds, within a memory limit.
 
-    The number of workers plays no part, so that a sweep is the same batches, and to the
-    last bit the same numbers, on any number of them.
+    The number of workers has no influence. So a sweep has the same batches, and bit for bit the same
+    numbers, with any number of workers.
 
     Parameters
     ----------
     memory
-        Most bytes that a batch may take, by the experiment's own `point_bytes`.
+        Largest number of bytes of a batch, according to the experiment's `point_bytes`.
     size
-        Most points in a batch. None: as the memory allows, in at least `PARTS` batches
-        unless these were too small to be worth it.
+        Largest number of points in a batch. None: as many as memory allows, in at least `PARTS` batches
+        unless these would be too small.
 
     Raises
     ------
     ConfigError
-        One point alone takes more than the budget.
+        A single point needs more than the limit.
     """
     if experiment.batching is None:
         return [(point,) for point in points]

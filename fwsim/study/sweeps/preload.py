@@ -1,4 +1,4 @@
-"""Loaded by the worker processes of this machine before they take batches."""
+"""Loaded by the worker processes of this machine before their first batch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ from fwsim.logs import show_logs
 
 
 def dask_setup(worker: object) -> None:
-    """Log as the client does; leave Ctrl-C, which goes to all processes, to the client, who then stops its workers."""
+    """Log like the client. Ignore Ctrl-C, which goes to all processes; the client handles it and stops its workers."""
     show_logs()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

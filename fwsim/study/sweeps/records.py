@@ -1,8 +1,8 @@
-"""What a sweep has done so far: one folder a batch, complete or not there at all.
+"""Results of a sweep so far: one folder for each batch, complete or absent.
 
-A batch folder holds `record.json`, which says how each point ended, and one `.npy` file a
-variable with the points that ended well stacked along its first axis. The record has the
-digest of every file and of itself: a batch that is not what was written counts as missing.
+A batch folder contains `record.json`, which says how each point ended, and one `.npy` file for each
+variable, with the successful points stacked along its first axis. The record has the
+digest of every file and of itself. A batch that differs from what was written counts as missing.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from fwsim.study.sweeps.points import Point
 
 log = logging.getLogger(__name__)
 
-OPEN = 16  # files of batches that are open at a time: each is one of the 64 or more that a process may have
+OPEN = 16  # open files of batches at a time; a process may have 64 or more in total
 LONGEST = 2**30  # bytes of a record
 
 
 @dataclass(frozen=True)
 class Failure:
-    """How a point failed.
+    """Failure of a point.
 
     Parameters
     ----------
     error
         One line.
     traceback
-        All of it, empty where the process died.
+        The whole traceback, empty if the process died.
     """
 
     error: str
@@ -49,18 +49,18 @@ class Failure:
 
 @dataclass(frozen=True)
 class Stored:
-    """Where a point's recording is.
+    """Place of a point's recording.
 
     Parameters
     ----------
     folder
-        Of its batch.
+        Folder of its batch.
     variables
         By name: `dims`, `shape`, `dtype`, `attrs`, `coordinate` (whether it is one) and `file`.
     attributes
-        Of the recording.
+        Attributes of the recording.
     row
-        Its place along the first axis of the files.
+        Its index along the first axis of the files.
     """
 
     folder: Path
@@ -69,7 +69,7 @@ class Stored:
     row: int
 
     def values(self, name: str) -> np.ndarray:
-        """Values of a variable, read when they are asked for; the file is not kept open by them."""
+        """Values of a variable, read when used; the file is closed afterwards."""
         return np.array(_open(self.folder, self.variables[name]["file"])[self.row])
 
     def dims(self, name: str) -> tuple[str, ...]:
@@ -77,11 +77,11 @@ class Stored:
         return tuple(self.variables[name]["dims"])
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a variable, known without its file."""
+        """Shape of a variable, known without reading its file."""
         return tuple(self.variables[name]["shape"])
 
     def renamed(self, names: Mapping[str, str]) -> Stored:
-        """The same under other names of variables and dimensions."""
+        """The same point with other names of variables and dimensions."""
         variables = {
             names.get(name, name): {**each, "dims": [names.get(dim, dim) for dim in each["dims"]]}
             for name, each in self.variables.items()
@@ -90,9 +90,9 @@ class Stored:
 
 
 def write(batches: Path, points: Sequence[Point], ended: Sequence[xr.Dataset | Failure]) -> None:
-    """Keep how the points of a batch ended; a reader sees all of it or nothing.
+    """Store how the points of a batch ended; a reader sees all of it or nothing.
 
-    Where two workers were given the same batch, the first one's folder stays.
+    If two workers had the same batch, the folder of the first one is kept.
     """
     target = batches / _name(points)
     draft = batches / f".{target.name}.{uuid.uuid4().hex}"
@@ -123,7 +123,7 @@ def write(batches: Path, points: Sequence[Point], ended: Sequence[xr.Dataset | F
 
 
 def read(batches: Path) -> dict[str, Stored | Failure]:
-    """How each point ended, by its identity; a success stands over a failure. What is damaged is left out."""
+    """How each point ended, by its identity; a success overrides a failure. Damaged batches are ignored."""
     found: dict[str, Stored | Failure] = {}
     for folder in _folders(batches):
         record = _record(folder)
@@ -139,7 +139,7 @@ def read(batches: Path) -> dict[str, Stored | Failure]:
 
 
 def discard_damaged(batches: Path) -> int:
-    """Remove the batches that are not what was written, so that they are run again, and return their number."""
+    """Delete batches that differ from what was written, so that they are run again, and return their number."""
     damaged = [path for path in batches.glob("[!.]*") if not _whole(path)]
     for path in damaged:
         log.warning("%s is damaged; its points are run again", path)
@@ -149,7 +149,7 @@ def discard_damaged(batches: Path) -> int:
 
 
 def forget_failures(batches: Path) -> None:
-    """Drop how points failed, so that they are redone."""
+    """Delete the failures, so that these points are run again."""
     for folder in _folders(batches):
         record = _record(folder) or {"points": []}
         kept = [entry for entry in record["points"] if "error" not in entry]
@@ -162,7 +162,7 @@ def forget_failures(batches: Path) -> None:
 
 
 def discard_drafts(batches: Path) -> None:
-    """Remove what killed workers had begun to write."""
+    """Delete unfinished files of killed workers."""
     for draft in batches.glob(".*"):
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -184,7 +184,7 @@ def _write_record(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _record(folder: Path) -> dict[str, Any] | None:
-    """What the record of a batch says; None where it is not what was written."""
+    """Content of the record of a batch; None if it differs from what was written."""
     try:
         if not _is_file(folder / "record.json", most=LONGEST):
             return None
@@ -196,7 +196,7 @@ def _record(folder: Path) -> dict[str, Any] | None:
 
 
 def _whole(folder: Path) -> bool:
-    """Whether record and files of a batch are what was written."""
+    """Whether record and files of a batch are unchanged."""
     record = None if folder.is_symlink() else _record(folder)
     try:
         return record is not None and all(
@@ -208,7 +208,7 @@ def _whole(folder: Path) -> bool:
 
 
 def _is_file(path: Path, most: float = float("inf")) -> bool:
-    """Whether it is a plain file: reading a pipe or a device in its place would not end."""
+    """Whether it is a plain file: reading a pipe or a device would not end."""
     found = path.lstat()
     return stat.S_ISREG(found.st_mode) and found.st_size <= most
 
@@ -262,11 +262,11 @@ def _write_part(folder: Path, number: int, recordings: Sequence[xr.Dataset]) -> 
 
 
 def _equal(one: Any, other: Any) -> bool:
-    return one is other or np.array_equal(one, other)  # recordings of a batch mostly share theirs
+    return one is other or np.array_equal(one, other)  # recordings of a batch usually share theirs
 
 
 def _plain(values: np.ndarray) -> np.ndarray:
-    """Texts of any kind as numpy's own."""
+    """Convert texts of any kind to numpy's own type."""
     return values.astype(object).astype(str) if values.dtype.kind in "OT" else values
 
 

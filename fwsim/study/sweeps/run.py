@@ -43,23 +43,23 @@ from fwsim.study.sweeps.points import Point, Space, batches
 from fwsim.study.sweeps.records import Failure, Stored
 from fwsim.study.sweeps.worker import Task
 
-ATTEMPTS = 4  # rounds: one to run, two to run again what the disk damaged meanwhile, one to look
+ATTEMPTS = 4  # rounds: one to run, two to repeat batches that were damaged, one to check
 MEMORY = "1 GB"  # of one batch
 BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep consists of, as its manifest keeps it.
+    """The definition of a sweep, as in its manifest.
 
     Parameters
     ----------
     axes, seeds
         The points.
     memory
-        Most bytes of a batch.
+        Largest number of bytes of a batch.
     size
-        Most points in a batch; None as memory allows.
+        Largest number of points in a batch; None: as many as memory allows.
     """
 
     axes: tuple[Axis, ...]
@@ -69,12 +69,12 @@ class Plan:
 
     @property
     def space(self) -> Space:
-        """Its points by their place."""
+        """Its points by index."""
         return Space(self.axes, self.seeds)
 
     @classmethod
     def kept(cls, entry: Mapping[str, Any]) -> Plan:
-        """Plan that a manifest holds."""
+        """Plan in a manifest."""
         axes = [Axis(tuple(axis["names"]), frozen(axis["rows"])) for axis in entry["axes"]]
         return cls(tuple(axes), tuple(entry["seeds"]), entry["memory"], entry["size"])
 
@@ -103,46 +103,46 @@ def sweep(
         A name from `fwsim list`, a path, or a module.
     over
         Parameter → values: `"0.1:100:log9"`, `"0:1:lin5"`, `"100 ms,1 s"` or a list; a tuple of parameters →
-        a tuple of such values, one for each, which change together.
+        a tuple of such values, one for each, if they change together.
     seeds
-        How many (0 … n−1), or which. Each point has a seed of its own, derived from its seed and configuration.
+        Number of seeds (0 … n−1), or a list. Each point has its own seed, derived from its seed and configuration.
     config
-        What differs from the experiment's defaults at all points.
+        Values that differ from the experiment's defaults at all points.
     quick
         Start from the experiment's `QUICK` overrides; only with `config` as values.
     device
-        Of every worker.
+        Device of every worker.
     workers
-        Number of processes on this machine, by default one a GPU, or else one a core; or of Slurm jobs.
+        Number of processes on this machine, by default one per GPU, otherwise one per core; or of Slurm jobs.
     scheduler
-        Address of a running Dask cluster, such as `"tls://host:8786"`, or `"slurm"`. One without certificates
-        (`"tcp://…"`) lets everyone in who reaches it, which is warned of.
+        Address of a running Dask cluster, such as `"tls://host:8786"`, or `"slurm"`. A cluster without certificates
+        (`"tcp://…"`) accepts connections from anyone who reaches it, and causes a warning.
     cluster
-        Options of Slurm jobs, as `dask_jobqueue.SLURMCluster` takes them; of a cluster with certificates, their files
+        Options of Slurm jobs, as in `dask_jobqueue.SLURMCluster`; for a cluster with certificates, their files
         `tls_ca_file`, `tls_client_cert` and `tls_client_key`.
     batch_size, batch_memory
-        Most points, and most memory in bytes (or `"2 GB"`), of a batch; see `fwsim.study.sweeps.points.batches`.
+        Largest number of points and of bytes (or `"2 GB"`) of a batch; see `fwsim.study.sweeps.points.batches`.
     folder
-        Where to; `runs/<experiment>-<date>-<time>-sweep` when not given. All workers must see it.
+        Folder of the sweep; by default `runs/<experiment>-<date>-<time>-sweep`. All workers must have access to it.
     force
-        Replace a run that is in `folder`.
+        Replace a run in `folder`.
 
     Returns
     -------
     Dataset
-        What the experiment records, over the parameters (the first of those that change together names the
-        dimension), then `seed`, then its own dimensions; opened lazily. `failed` marks points that failed, whose
-        values are NaN; `point_seed` is the seed with which `run` repeats a point; `attrs["folder"]` says where
-        everything is kept.
+        The recordings, over the parameters (of those that change together, the first names the
+        dimension), then `seed`, then their own dimensions; opened lazily. `failed` marks points that failed; their
+        values are NaN. `point_seed` is the seed with which `run` repeats a point. `attrs["folder"]` is the
+        folder of the sweep.
 
     Raises
     ------
     ConfigError
-        Anything that was given is not allowed; nothing has been run then.
+        An argument is not allowed; nothing has been run.
     StudyError
         All points failed, or the cluster was lost.
     Interrupted
-        Ctrl-C; `resume_sweep` goes on.
+        Ctrl-C; `resume_sweep` continues.
 
     Examples
     --------
@@ -172,7 +172,7 @@ def sweep_again(
     trust: bool = False,
     force: bool = False,
 ) -> Run:
-    """Run a sweep anew at the same points, on this machine, from the sources that its folder keeps."""
+    """Run a sweep again at the same points, on this machine, from the sources in its folder."""
     manifest = first.manifest
     experiment = own_experiment(first, trust=trust)
     config = experiment.configure(manifest["configuration"])
@@ -189,7 +189,7 @@ def _start(
     *,
     force: bool,
 ) -> Run:
-    """Run all points of a plan; `where` are scheduler, workers, device and options as `connect` takes them."""
+    """Run all points of a plan; `where` contains scheduler, workers, device and options, as for `connect`."""
     if folder is None:
         folder = runs.fresh_folder(experiment.name, "sweep")
     folder = home_path(folder, "folder", new=True)
@@ -213,23 +213,23 @@ def resume_sweep(
     retry_failed: bool = False,
     trust: bool = False,
 ) -> xr.Dataset:
-    """Do what is missing of a sweep: points that were never finished, and stale ones.
+    """Run the missing part of a sweep: points that were never finished, and outdated ones.
 
     Parameters
     ----------
     given
         The run, its folder, or the folder's name in `./runs`.
     device, workers, scheduler, cluster
-        As for `sweep`; they may differ from those it began with.
+        As in `sweep`; they may differ from those of the start.
     retry_failed
-        Run the points again that failed.
+        Run failed points again.
     trust
-        Execute the sweep's copy of the experiment also if it was changed, or if another user made the sweep.
+        Execute the sweep's copy of the experiment even if it was changed, or if another user made the sweep.
 
     Raises
     ------
     ConfigError
-        Nothing is missing, another process is at it, or it is not trusted.
+        Nothing is missing, another process is running the sweep, or it is not trusted.
     """
     found = runs.find_run(given)
     if "sweep" not in found.manifest:
@@ -237,7 +237,7 @@ def resume_sweep(
     _refuse_finished(found, retry_failed)
     trusted.check(found, found.experiment.name, trust=trust)
     with found.lock():
-        _refuse_finished(found, retry_failed)  # by another process, meanwhile
+        _refuse_finished(found, retry_failed)  # another process may have finished it meanwhile
         manifest = found.manifest
         experiment = own_experiment(found, trust=trust)
         plan, config = Plan.kept(manifest["sweep"]), experiment.configure(manifest["configuration"])
@@ -259,7 +259,7 @@ def _refuse_finished(run: Run, retry_failed: bool) -> None:
 
 
 def finished_points(run: Run) -> int:
-    """Number of points of a sweep that have ended, well or not."""
+    """Number of points of a sweep that have ended, successfully or not."""
     manifest = run.manifest
     return manifest["points"] if manifest["state"] == "finished" else len(records.read(_kept_batches(run)))
 
@@ -267,7 +267,7 @@ def finished_points(run: Run) -> int:
 def _execute(
     run: Run, experiment: Experiment, plan: Plan, todo: Sequence[Sequence[Point]], client: Any
 ) -> None:
-    """Run what is missing and put the dataset together, in a folder that is held."""
+    """Run the missing points and combine the dataset, in a locked folder."""
     kept = _kept_batches(run)
     try:
         with watch(run, experiment):
@@ -293,7 +293,7 @@ def _execute(
 def _do_missing(
     run: Run, experiment: Experiment, todo: Sequence[Sequence[Point]], client: Any
 ) -> dict[str, Stored | Failure]:
-    """Run what is not kept, or not kept as it was written, and return how every point ended."""
+    """Run points that are missing or damaged, and return how every point ended."""
     kept, total = _kept_batches(run), sum(map(len, todo))
     for _ in range(ATTEMPTS):
         records.discard_damaged(kept)
@@ -340,7 +340,7 @@ def _kept_batches(run: Run) -> Path:
 def _base(
     experiment: Experiment, config: Config | Mapping[str, Any] | None, space: Space, quick: bool
 ) -> Config:
-    """Configuration that all points share."""
+    """Configuration that is the same at all points."""
     both = [name for name in space.parameters if isinstance(config, Mapping) and name in config]
     if both:
         raise ConfigError(f"{both[0]} is both swept and set; give it once")
@@ -348,7 +348,7 @@ def _base(
 
 
 def _report_failures(run: Run, space: Space, ended: Ended) -> int:
-    """Write `failed.csv`, which says what failed where, and return how many points did."""
+    """Write `failed.csv` with the failures, and return their number."""
     path = run.folder / "failed.csv"
     rows = [(point, each) for point, each in ended if isinstance(each, Failure)]
     if not rows:

@@ -1,4 +1,4 @@
-"""One point of a sweep as the recording that its own run would have made."""
+"""Extraction of one point of a sweep as the recording that its own run would have made."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class SweptPoint:
     Parameters
     ----------
     values
-        Of the parameters that were swept, by name, as the configuration has them.
+        Values of the swept parameters, by name, as in the configuration.
     seed
         Its seed on the axis of seeds.
     failed
-        Whether it failed; it then has no recording.
+        Whether it failed; then it has no recording.
     index
-        Its place along the dimensions of the sweep, `seed` last.
+        Its index along the dimensions of the sweep, `seed` last.
     sweep
-        The dataset that it is of.
+        The dataset of the sweep.
     """
 
     values: Mapping[str, Any]
@@ -40,7 +40,7 @@ class SweptPoint:
 
     @property
     def recording(self) -> xr.Dataset:
-        """The recording of this point alone, as `run` makes it: its own names, lengths, configuration and seed.
+        """The recording of this point alone, as `run` makes it: with its own names, lengths, configuration and seed.
 
         Raises
         ------
@@ -58,7 +58,7 @@ class SweptPoint:
 
 
 def single(value: Any) -> Any:
-    """The only one of a sequence of one, as axes are labelled; any other value as it is."""
+    """The single element of a sequence of one, as axes are labelled; any other value unchanged."""
     return value[0] if isinstance(value, (tuple, list)) and len(value) == 1 else value
 
 
@@ -118,7 +118,7 @@ def _recording(point: SweptPoint) -> xr.Dataset:
 
 
 def _own(variable: xr.Variable, name: str, own: Mapping[str, Any]) -> xr.Variable:
-    """The part of a variable that the point has."""
+    """The part of a variable that belongs to the point."""
     lacking = own.get("lacking", {}).get(name, ())
     where: dict[Any, Any] = dict.fromkeys(lacking, 0)
     for dim, places in own.get("places", {}).items():

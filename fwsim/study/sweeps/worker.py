@@ -1,4 +1,4 @@
-"""What a worker does with a batch: load the experiment from its source, run it, keep how each point ended."""
+"""Work on one batch: load the experiment from its source, run the points, store how each ended."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ _ONE_AT_A_TIME = threading.Lock()  # a worker of several threads still has one d
 
 @dataclass(frozen=True)
 class Task:
-    """A batch as it travels to a worker: source and configurations, no functions.
+    """A batch in the form that is sent to a worker: source and configurations, no functions.
 
     Parameters
     ----------
     source
-        Of the experiment file.
+        Source of the experiment file.
     name
-        Of the experiment.
+        Name of the experiment.
     folder
-        Of the run, as client and workers both see it.
+        Folder of the run, at the same path for client and workers.
     points
-        The batch.
+        Points of the batch.
     device
-        As given: "auto", "cpu", "cuda", "cuda:1".
+        As given by the user: "auto", "cpu", "cuda", "cuda:1".
     version
-        Of fwsim, which must be the worker's too.
+        Version of fwsim, which the worker needs too.
     """
 
     source: bytes
@@ -57,23 +57,23 @@ class Task:
 
     @property
     def batches(self) -> Path:
-        """Where batches are kept."""
+        """Folder of the batches."""
         return self.folder / "batches"
 
 
 def work_apart(task: Task) -> int:
-    """`work` in a process that belongs to the worker."""
+    """`work` in a worker's process."""
     keep_freed_memory()
     return work(task)
 
 
 def work(task: Task) -> int:
-    """Run a batch, keep how its points ended, and return how many failed.
+    """Run a batch, store how its points ended, and return the number of failures.
 
     Raises
     ------
     ConfigError
-        This worker cannot run any point: it has another fwsim, cannot see the folder, or lacks the device.
+        This worker cannot run any point: it has another fwsim, cannot access the folder, or lacks the device.
     """
     if task.version != fwsim.__version__:
         raise ConfigError(
@@ -95,14 +95,14 @@ def work(task: Task) -> int:
             f"{task.batches} cannot be written: {error.strerror or error}; make room or mind the permissions there, "
             f"then: fwsim resume {task.folder}"
         ) from None
-    _remove_streamed(task, contexts)  # now in the batch
+    _remove_streamed(task, contexts)  # its data are in the batch now
     return sum(isinstance(each, Failure) for each in ended)
 
 
 def attempt(
     experiment: Experiment, points: Sequence[Point], contexts: Sequence[Context]
 ) -> list[xr.Dataset | Failure]:
-    """Run points together; where that fails, in halves, until those that fail stand alone."""
+    """Run points together; if that fails, in halves, until single points fail."""
     try:
         configs = [experiment.configure(point.configuration) for point in points]
         recordings = (
@@ -124,7 +124,7 @@ def attempt(
 
 
 def worker_device(name: str) -> torch.device:
-    """Device of this worker: where a machine's workers are numbered, each has a GPU of its own."""
+    """Device of this worker: if a machine's workers are numbered, each has its own GPU."""
     device = pick_device(name)
     if device.type != "cuda" or device.index is not None:
         return device
@@ -132,7 +132,7 @@ def worker_device(name: str) -> torch.device:
 
     try:
         number = int(get_worker().name)
-    except (TypeError, ValueError):  # not on a worker, or on one with a machine or job to itself
+    except (TypeError, ValueError):  # not on a worker, or on a single one of a machine or job
         return device
     return torch.device("cuda", number % torch.cuda.device_count())
 
@@ -143,7 +143,7 @@ def _load(source: bytes, name: str, path: Path) -> Experiment:
 
 
 def _contexts(task: Task, device: torch.device) -> list[Context]:
-    """Surroundings of each point, which goes on from its own checkpoints if it was begun before."""
+    """Surroundings of each point, which continues from its own checkpoints if it was begun before."""
     parent = task.folder / "points"
     begun = {path.name for path in parent.iterdir()} if parent.is_dir() else set()
     names = [point.identity[:24] for point in task.points]
@@ -151,12 +151,12 @@ def _contexts(task: Task, device: torch.device) -> list[Context]:
         Context(parent / name, point.seed, device, resume=name in begun, show=False)
         for name, point in zip(names, task.points, strict=True)
     ]
-    _remove_streamed(task, contexts)  # by a worker that was killed
+    _remove_streamed(task, contexts)  # left by a worker that was killed
     return contexts
 
 
 def _remove_streamed(task: Task, contexts: Sequence[Context]) -> None:
-    if (task.folder / "points").is_dir():  # the points of most sweeps write nothing themselves
+    if (task.folder / "points").is_dir():  # in most sweeps the points write no files
         for context in contexts:
             shutil.rmtree(context.recording, ignore_errors=True)
 
@@ -172,7 +172,7 @@ def _checked(recording: object) -> xr.Dataset:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Compute with one thread, as workers share the cores, and as sums then do not depend on their number."""
+    """Compute with one thread, since workers share the cores and sums then do not depend on the number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
