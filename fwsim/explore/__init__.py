@@ -1,4 +1,4 @@
-"""A local page to look into a recording: time, inner iterations and units, in linked views."""
+"""A local page to explore a recording: time, inner iterations and units, in linked views."""
 
 from fwsim.names import attach
 

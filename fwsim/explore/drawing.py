@@ -1,4 +1,4 @@
-"""What the views are drawn with: figures, marks, images and colours."""
+"""Drawing of the views: figures, marks, images and colours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bokeh.models import ColorBar, ColumnDataSource, LinearColorMapper, Span
 from bokeh.palettes import Cividis256, RdBu11, interp_palette
 from bokeh.plotting import figure
 
-MOST = 256  # rows or columns of an image that is sent to the page
+MOST = 256  # largest number of rows or columns of an image
 SIGNED = interp_palette(RdBu11, 255)
 PRESENT = "#D55E00"
 LINE = "#0072B2"
@@ -35,7 +35,7 @@ def plot_of(title: str, x: str, y: str, height: int, name: str) -> figure:
 
 
 def cross(plot: figure) -> tuple[Span, Span]:
-    """Marks of the moment and of the row that is chosen."""
+    """Marks of the present time and of the chosen row."""
     now = Span(dimension="height", line_color=PRESENT, line_width=1.5)
     row = Span(dimension="width", line_color=PRESENT, line_width=1, line_dash="dotted")
     plot.add_layout(now)
@@ -53,7 +53,7 @@ class Picture:
 
     @classmethod
     def on(cls, plot: figure, *, unit: str = "1", signed: bool = False) -> Picture:
-        """Empty image with its colour bar; of signed values colours are symmetric about 0."""
+        """Empty image with its colour bar; for signed values colours are symmetric about 0."""
         mapper = LinearColorMapper(SIGNED if signed else Cividis256)
         source = ColumnDataSource({name: [] for name in ("image", "x", "y", "dw", "dh")})
         plot.image("image", source=source, color_mapper=mapper)
@@ -87,7 +87,7 @@ class Picture:
 
 
 def edges(times: np.ndarray, start: int, stop: int) -> tuple[float, float]:
-    """Times in s between which samples `start` to `stop` lie, each at the end of its step."""
+    """Times in s that enclose samples `start` to `stop`, each of which is at the end of its step."""
     step = float(times[1] - times[0]) if len(times) > 1 else 1.0
     return float(times[start]) - step, float(times[stop - 1])
 

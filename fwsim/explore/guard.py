@@ -1,4 +1,4 @@
-"""Who gets an answer from the page's server: a browser that knows the token, and that asked for this very address."""
+"""Access control of the page's server: the browser must know the token and use exactly this address."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ HEADERS = {
 
 
 def guarded(application: Application, hosts: Sequence[str], token: str) -> BokehTornado:
-    """Bokeh's pages behind three questions, asked of every request, those of the websocket too.
+    """Bokeh's pages with three checks of every request, including those of the websocket.
 
-    - Is the `Host` one of `hosts`? A name of another site that was made to mean this machine is not (DNS rebinding).
-    - Is the `Origin`, where there is one, a page of this server?
-    - Does it know the token, in the address or in the cookie that the first answer has set? Other users of the machine
-      do not.
+    - Is the `Host` one of `hosts`? The name of another site that points to this machine is not (DNS rebinding).
+    - Is the `Origin`, if there is one, a page of this server?
+    - Does the request have the token, in the address or in the cookie that the first answer sets? Other users of the
+      machine do not know it.
     """
-    name = f"{COOKIE}-{hosts[0].rpartition(':')[2]}"  # cookies know no ports
+    name = f"{COOKIE}-{hosts[0].rpartition(':')[2]}"  # cookies do not distinguish ports
 
     def refusal(request: HTTPServerRequest) -> str:
         if request.host.lower() not in hosts:
@@ -45,7 +45,7 @@ def guarded(application: Application, hosts: Sequence[str], token: str) -> Bokeh
         return ""
 
     class Remembered(OutputTransform):
-        """Sets the cookie in answers to requests that had the token in their address, and what all answers have."""
+        """Sets the cookie in answers to requests with the token in their address, and the headers of all answers."""
 
         def __init__(self, request: HTTPServerRequest) -> None:
             self.known = not refusal(request) and "token" in request.query_arguments
@@ -60,7 +60,7 @@ def guarded(application: Application, hosts: Sequence[str], token: str) -> Bokeh
             return status_code, headers, chunk
 
     class Guarded(BokehTornado):
-        """Looks at requests before any handler does."""
+        """Checks requests before any handler runs."""
 
         def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
             reason = refusal(request)
@@ -74,14 +74,14 @@ def guarded(application: Application, hosts: Sequence[str], token: str) -> Bokeh
 
 
 class Refused(RequestHandler):
-    """Answers that there is nothing here for whoever asked."""
+    """Answers refused requests."""
 
     def initialize(self, reason: str) -> None:
-        """Keep the reason."""
+        """Store the reason."""
         self.reason = reason
 
     def prepare(self) -> None:
-        """Answer, whatever the method."""
+        """Answer requests of any method."""
         self.set_status(403)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
         self.finish(f"403: {self.reason}\n")

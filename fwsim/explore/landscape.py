@@ -1,4 +1,4 @@
-"""The plane of two principal components, and what the landscape looks like in it."""
+"""The plane of two principal components, and the landscape in it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fwsim.explore.memory import has_memory, memory_matrix
 from fwsim.explore.scene import Scene
 
 GRID = 24  # points along each side
-LOOPS = 20  # inner loops that are read to know where they lead through
-MARGIN = 0.25  # of the states' range, on every side
+LOOPS = 20  # number of inner loops that are read to find the states on their way
+MARGIN = 0.25  # fraction of the states' range that is added on every side
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +26,13 @@ class Plane:
     mean
         `[unit]`.
     components
-        Orthonormal, `[2, unit]`; zero where states vary along fewer directions.
+        Orthonormal, `[2, unit]`; zero if states vary along fewer directions.
     explained
-        Share of the variance along each, `[2]`.
+        Fraction of the variance along each, `[2]`.
     states
-        The states that it was found from, `[sample, unit]`.
+        The states from which it was computed, `[sample, unit]`.
     reach
-        Other states that its grid covers, `[sample, unit]`.
+        Other states that its grid includes, `[sample, unit]`.
     """
 
     mean: np.ndarray
@@ -43,7 +43,7 @@ class Plane:
 
     @classmethod
     def of(cls, states: np.ndarray, reach: np.ndarray | None = None) -> Plane:
-        """Plane of states `[sample, unit]`; of few samples of many units no covariance is formed."""
+        """Plane of states `[sample, unit]`; for few samples of many units no covariance is computed."""
         states = states[np.isfinite(states).all(1)]
         mean = states.mean(0) if len(states) else np.zeros(states.shape[1])
         _, sizes, directions = np.linalg.svd(states - mean, full_matrices=False)
@@ -63,7 +63,7 @@ class Plane:
         return self.mean + points @ self.components
 
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
-        """Coordinates along both axes that cover the states, `[GRID]` each."""
+        """Coordinates of the grid along both axes, `[GRID]` each; they include all states."""
         seen = self.project(np.concatenate([self.states, self.reach]))
         low, high = (seen.min(0), seen.max(0)) if len(seen) else (np.zeros(2), np.zeros(2))
         room = MARGIN * np.where(high > low, high - low, 1.0)
@@ -73,12 +73,12 @@ class Plane:
 
 @dataclass(frozen=True, eq=False)
 class Landscape:
-    """Heights over the plane, low where the dynamics tends to be, and the flow where it is known.
+    """Heights over the plane, low where the dynamics tends to be, and the flow if it is known.
 
     Parameters
     ----------
     title
-        What the height is.
+        Meaning of the height.
     height
         `[y, x]`.
     flow
@@ -91,7 +91,7 @@ class Landscape:
 
 
 def landscape(scene: Scene, plane: Plane, time: float) -> Landscape:
-    """Landscape at a moment: what the recording allows of flow, memory energy and visits, in this order."""
+    """Landscape at one time: flow, memory energy or visits, the first that the recording allows."""
     x, y = plane.grid()
     points = np.stack(np.meshgrid(x, y), -1)
     loop = inner_loop(scene, time)
@@ -110,7 +110,7 @@ def landscape(scene: Scene, plane: Plane, time: float) -> Landscape:
 
 
 def inner_states(scene: Scene, times: np.ndarray) -> np.ndarray:
-    """States of the inner loop in at most `LOOPS` of the steps at these times in s, `[sample, unit]`; none: no rows."""
+    """States of the inner loop in at most `LOOPS` of the steps at these times in s, `[sample, unit]`; may be empty."""
     chosen = times[:: -(-len(times) // LOOPS)] if len(times) else times
     found = [scene.at("inner", time) for time in chosen]
     kept = [
@@ -132,7 +132,7 @@ class InnerStep:
 
 
 def inner_loop(scene: Scene, time: float) -> tuple[np.ndarray, np.ndarray, InnerStep] | None:
-    """Memory, sustained input and conventions of the loop that ran in the step of this time, if they were recorded."""
+    """Memory, boundary condition and conventions of the loop in the step of this time, if they were recorded."""
     run = scene.run
     if not {"sustained", "gain", "bias"} <= set(run.variables) or not has_memory(scene):
         return None
@@ -152,7 +152,7 @@ def inner_loop(scene: Scene, time: float) -> tuple[np.ndarray, np.ndarray, Inner
 
 
 def iterate(states: np.ndarray, matrix: np.ndarray, sustained: np.ndarray, step: InnerStep) -> np.ndarray:
-    """One iteration h → f(LN[z + A h]) of states `[..., unit]`, as the network does it."""
+    """One iteration h → f(LN[z + A h]) of states `[..., unit]`, as in the network."""
     import torch
 
     from fwsim.engine.cell import Cell
@@ -164,7 +164,7 @@ def iterate(states: np.ndarray, matrix: np.ndarray, sustained: np.ndarray, step:
 
 
 def rarity(plane: Plane, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """−ln of the smoothed histogram of the states that were seen, `[y, x]`."""
+    """−ln of the smoothed histogram of the recorded states, `[y, x]`."""
     seen = plane.project(plane.states)
     edges = [np.linspace(a[0], a[-1], GRID + 1) for a in (y, x)]
     counts = np.histogram2d(seen[:, 1], seen[:, 0], bins=edges)[0]

@@ -1,4 +1,4 @@
-"""Memory and attention at a moment: as recorded, or, of a fast-weight run that recorded neither, from its states."""
+"""Memory and attention at one time: as recorded, or for a fast-weight run without them, computed from its states."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fwsim.measure.recorded import recorded
 from fwsim.recording.glance import configured
 
 RECORDED = ("memory", "weight")
-LONGEST = 2000  # past states that are read
-NEGLIGIBLE = 1e-3  # share of its first strength at which a state that was written may be left out
+LONGEST = 2000  # largest number of past states that are read
+NEGLIGIBLE = 1e-3  # a written state may be left out below this fraction of its initial strength
 
 
 def has_memory(scene: Scene) -> bool:
@@ -21,7 +21,7 @@ def has_memory(scene: Scene) -> bool:
 
 
 def memory_matrix(scene: Scene, time: float) -> np.ndarray | None:
-    """Matrix `[post, pre]` at a time in s, all time scales together; `None` where there is none."""
+    """Matrix `[post, pre]` at a time in s, the sum of all time scales; `None` if there is none."""
     name = next((name for name in RECORDED if name in scene.run), None)
     if name is None:
         written = Written.of(scene)
@@ -35,7 +35,7 @@ def memory_matrix(scene: Scene, time: float) -> np.ndarray | None:
 
 
 def attention(scene: Scene, time: float) -> tuple[np.ndarray, np.ndarray] | None:
-    """Past steps, ascending, and what each state of the inner loop attends to there, `[iteration, past]`."""
+    """Past steps, ascending, and the attention of each state of the inner loop to them, `[iteration, past]`."""
     if "attention" not in scene.run:
         written = Written.of(scene)
         return None if written is None else written.attention(scene, time)
@@ -50,18 +50,18 @@ def attention(scene: Scene, time: float) -> tuple[np.ndarray, np.ndarray] | None
 
 @dataclass(frozen=True, eq=False)
 class Written:
-    """What a Hebbian network wrote: A = Σ κ(lag) h hᵀ over its recorded states.
+    """The memory of a Hebbian network from its recorded states: A = Σ κ(lag) h hᵀ.
 
     Parameters
     ----------
     tau, eta
         Time constants in s and strengths of one write, `[timescale]`.
     dt
-        Of a step in s.
+        Duration of a step in s.
     self_connections
-        Whether A keeps its diagonal.
+        Whether A has its diagonal.
     before
-        Whether a step writes the state that it begins from, and not the one that it ends in.
+        Whether a step writes the state from which it begins, instead of its final state.
     """
 
     tau: np.ndarray
@@ -72,7 +72,7 @@ class Written:
 
     @classmethod
     def of(cls, scene: Scene) -> Written | None:
-        """Of a recording of every hidden state of such a network from rest; else `None`."""
+        """From a recording of every hidden state of such a network since rest; otherwise `None`."""
         run = scene.run
         made = configured(run)
         rule = made.get("memory") or {}
@@ -87,11 +87,11 @@ class Written:
         return cls(tau, eta, dt, made["self_connections"], made.get("write") == "before") if whole else None
 
     def kernel(self, lag: np.ndarray) -> np.ndarray:
-        """κ, the strength of what was written so many steps ago."""
+        """κ, the strength of a state that was written this number of steps ago."""
         return (self.eta * np.exp(-lag[:, None] * self.dt / self.tau)).sum(-1)
 
     def past(self, scene: Scene, step: int) -> np.ndarray | None:
-        """States of the last steps up to this one, `[past, unit]`; `None` where those before still count."""
+        """States of the last steps up to this one, `[past, unit]`; `None` if earlier ones still matter."""
         first = max(0, step - LONGEST)
         strongest, oldest = np.abs(self.kernel(np.array([0.0, float(LONGEST)])))
         if first and oldest > NEGLIGIBLE * strongest:
@@ -108,7 +108,7 @@ class Written:
         return matrix if self.self_connections else matrix - np.diag(np.diag(matrix))
 
     def attention(self, scene: Scene, time: float) -> tuple[np.ndarray, np.ndarray] | None:
-        """κ h(τ)·h_s for the states that the step which ends at `time` reads; see `attention`."""
+        """κ h(τ)·h_s for the states that the step ending at `time` reads; see `attention`."""
         step = round(time / self.dt)
         states = self.past(scene, step - 1)
         loop = scene.at("inner", time)

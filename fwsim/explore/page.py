@@ -1,4 +1,4 @@
-"""The page: what to look at, controls, keys, and the linked views."""
+"""The page: choice of the activity, controls, keys, and the linked views."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ document.addEventListener("keydown", (event) => {
 
 @dataclass(frozen=True, eq=False)
 class Controls:
-    """What chooses the moment; the same for all scenes, so that keys find them."""
+    """Controls that choose the time, unit and iteration. The same for all scenes, so that keys find them."""
 
     step: Slider
     inner: Slider
@@ -59,7 +59,7 @@ class Controls:
 
     @classmethod
     def new(cls) -> Controls:
-        """Controls of no scene yet."""
+        """Controls without a scene."""
         widths = [str(number) for number in WIDTHS]
         return cls(
             Slider(start=0, end=1, value=0, step=1, title="sample", sizing_mode="stretch_width", name="step"),
@@ -88,7 +88,7 @@ class Controls:
         self.unit.update(value=0, high=max(0, scene.activity.units - 1))
 
     def moment(self, scene: Scene) -> views.Moment:
-        """What they say, within the scene."""
+        """Values of the controls, within the scene."""
         return views.Moment(
             min(int(self.step.value), len(scene.activity.times) - 1),
             0 if self.inner.disabled else int(self.inner.value),
@@ -124,7 +124,7 @@ def build(document: Document, run: xr.Dataset, title: str) -> None:
         _show(scene, shown, controls)
 
     def changed(attr: str, old: object, new: object) -> None:
-        if not pending:  # keys that repeat faster than views are drawn are drawn once
+        if not pending:  # keys that repeat faster than the views are drawn cause one drawing
             pending.append(True)
             document.add_next_tick_callback(refresh)
 
@@ -144,7 +144,7 @@ def build(document: Document, run: xr.Dataset, title: str) -> None:
 
 
 def _entry(run: xr.Dataset, dim: str, size: int, choose: Callable[[], None]) -> Spinner | Select:
-    """Control that chooses an entry of a dimension, by its coordinate if it has one that says more than a number."""
+    """Control that chooses an index of a dimension, by its coordinate if it has a meaningful one."""
     control: Spinner | Select
     if dim in run.coords and dim != "trial" and size <= MOST_OPTIONS:
         options = [(str(number), f"{value}") for number, value in enumerate(run[dim].values.tolist())]
@@ -156,7 +156,7 @@ def _entry(run: xr.Dataset, dim: str, size: int, choose: Callable[[], None]) -> 
 
 
 def _show(scene: Scene, shown: list[views.View], controls: Controls) -> None:
-    """Show the moment that the controls say in all views; what the recording refuses is said on the page."""
+    """Show the chosen time in all views; errors of the recording appear on the page."""
     moment = controls.moment(scene)
     controls.clock.text = f"<b>t = {scene.activity.times[moment.index]:.6g} s</b>"
     try:

@@ -1,4 +1,4 @@
-"""What of a recording is looked at: one activity, in one trial and one entry of every other dimension."""
+"""The explored part of a recording: one activity, in one trial and at one index of every other dimension."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from fwsim.recording.glance import configured
 from fwsim.study.runs import find_run
 
 SPIKING = "spikes"
-BINS = 1000  # of a spiking recording, or as many as bins of `BIN` seconds
+BINS = 1000  # number of bins of a spiking recording, unless bins of `BIN` seconds give fewer
 BIN = 0.01
-FIRST = 100_000  # spikes that are read to count trials and neurons, where the recording does not say
+FIRST = 100_000  # spikes that are read to count trials and neurons, if the recording does not declare them
 OF_UNITS = ("unit", "timescale", "post", "pre", "past", "iteration")
-"""Dimensions that views show whole."""
+"""Dimensions that views show completely."""
 
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A recording with one entry chosen of every dimension but time, units and the like.
+    """A recording with one index chosen for every dimension except time, units and the like.
 
     Parameters
     ----------
     run
-        The recording, lazy or not, with what was chosen.
+        The recording, lazy or not, after the choice.
     activity
-        What happens over time.
+        The activity over time.
     """
 
     run: xr.Dataset
     activity: States | Spikes
 
     def at(self, name: str, time: float) -> xr.DataArray | None:
-        """Last sample of a variable at or before a time in s; `None` where there is none."""
+        """Last sample of a variable at or before a time in s; `None` if there is none."""
         if name not in self.run:
             return None
         values = recorded(self.run, name)
@@ -53,13 +53,13 @@ class Scene:
 
 
 def find_recording(given: str | Path) -> xr.Dataset:
-    """Recording of a run, or the one in a folder that `to=` wrote."""
+    """Recording of a run, or a recording in a folder that `to=` wrote."""
     path = local_path(given, "recording")
     return open_recording(path) if (path / "zarr.json").is_file() else find_run(given).recording
 
 
 def activities(run: xr.Dataset) -> list[str]:
-    """Names of what can be looked at over time; firing first."""
+    """Names of the activities over time; spikes and rates first."""
     found = [
         str(name) for name, values in run.variables.items() if name not in run.dims and _axes(values.dims)
     ]
@@ -69,7 +69,7 @@ def activities(run: xr.Dataset) -> list[str]:
 
 
 def others(run: xr.Dataset, name: str) -> dict[str, int]:
-    """Dimensions of which one entry has to be chosen to see an activity, and their sizes."""
+    """Dimensions for which an index has to be chosen, and their sizes."""
     if name == SPIKING:
         trials = _trials(run)
         return {"trial": trials} if trials > 1 else {}
@@ -78,7 +78,7 @@ def others(run: xr.Dataset, name: str) -> dict[str, int]:
 
 
 def open_scene(run: xr.Dataset, name: str | None = None, chosen: Mapping[str, int] | None = None) -> Scene:
-    """Choose what to look at.
+    """Choose what to explore.
 
     Parameters
     ----------
@@ -87,14 +87,14 @@ def open_scene(run: xr.Dataset, name: str | None = None, chosen: Mapping[str, in
     name
         One of `activities`, the first by default.
     chosen
-        Entry of each of the `others`, the first by default.
+        Index for each of the `others`, by default the first.
 
     Raises
     ------
     RecordingError
         Nothing in the recording has both time and units.
     ConfigError
-        It does not hold that activity.
+        It does not contain that activity.
     """
     names = activities(run)
     if not names:
@@ -147,5 +147,5 @@ def _trials(run: xr.Dataset) -> int:
 
 
 def _largest(values: xr.DataArray) -> int:
-    """Largest of the first numbers; to read all might take long, and trials and neurons soon fire."""
+    """Largest of the first numbers: reading all may take long, and all trials and neurons soon have a spike."""
     return int(values[:FIRST].max())

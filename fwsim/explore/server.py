@@ -1,4 +1,4 @@
-"""Serving the page to one user's browser on this machine, and to nobody else."""
+"""Server of the page, for one user's browser on this machine only."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def serve(run: str | Path, *, port: int = 0, browser: bool = True) -> None:
     run
         A run's folder or name, or the folder of a recording.
     port
-        To listen on; 0 takes a free one.
+        Port to listen on; 0 takes a free one.
     browser
         Whether to open the page.
 
     Raises
     ------
     ConfigError
-        There is no such run, the port is taken, or bokeh is not installed.
+        The run does not exist, the port is in use, or bokeh is not installed.
     RecordingError
-        There is nothing to look at.
+        There is nothing to show.
     """
     token = secrets.token_urlsafe(32)
     server = start(run, port=port, token=token)
@@ -55,7 +55,7 @@ def serve(run: str | Path, *, port: int = 0, browser: bool = True) -> None:
 
 @contextmanager
 def _forwarding(address: str) -> Iterator[Path]:
-    """Page that leads to an address and that only this user can read: all users see what a browser is called with."""
+    """A file that leads to the address and that only this user can read: all users see the arguments of a browser."""
     with tempfile.TemporaryDirectory(prefix="fwsim-") as folder:
         page = Path(folder) / "explore.html"
         link = escape(address)
@@ -67,9 +67,9 @@ def _forwarding(address: str) -> Iterator[Path]:
 
 
 def start(run: str | Path, *, port: int = 0, token: str) -> BaseServer:
-    """Server of the page of a recording, listening but not yet running; `serve` says more.
+    """Server of the page of a recording, listening but not yet running; see `serve`.
 
-    Whoever does not know the `token` is refused: the first address has it (`/?token=…`), then a cookie.
+    Requests without the `token` are refused: the first address contains it (`/?token=…`), then a cookie.
     """
     recording = find_recording(run)
     open_scene(recording)  # raises before anything listens

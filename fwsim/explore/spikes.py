@@ -1,4 +1,4 @@
-"""Activity that was recorded as spikes, read window by window."""
+"""Activity recorded as spikes, read window by window."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import gaussian_filter1d
 
-MARKS = 256  # spikes whose times are read to find a window, and for the overview
-SAMPLES = 64  # windows that are read to know how the population varies
-SHOWN = 20_000  # spikes that are drawn
+MARKS = 256  # number of spikes whose times are read to find a window, and for the overview
+SAMPLES = 64  # number of windows that are read for the variation of the population
+SHOWN = 20_000  # largest number of drawn spikes
 SMOOTHING = 5.0  # bins, standard deviation
-REACH = 15  # bins that the smoothing looks at on either side
+REACH = 15  # bins on either side that the smoothing uses
 
 
 @dataclass(frozen=True, eq=False)
 class Spikes:
-    """Spikes of one trial, counted in bins where states are needed.
+    """Spikes of one trial, counted in bins if states are needed.
 
     Parameters
     ----------
     run
-        With `spike_time` (ascending), `spike_unit`, and `spike_trial` where there are several trials; may be lazy.
+        With `spike_time` (ascending), `spike_unit`, and `spike_trial` if there are several trials; may be lazy.
     trial
-        Which of them.
+        The trial.
     trials, units
         Number of trials and of units.
     times
@@ -53,7 +53,7 @@ class Spikes:
         return counts.reshape(stop - start, self.units) / self.bin
 
     def smooth(self, start: int, stop: int) -> np.ndarray:
-        """Rates as by `window`, smoothed over neighbouring bins: single bins hold hardly a spike."""
+        """Rates as in `window`, smoothed over neighbouring bins: single bins contain very few spikes."""
         begin, end = max(0, start - REACH), min(stop + REACH, len(self.times))
         rates = gaussian_filter1d(self.window(begin, end), SMOOTHING, axis=0, mode="reflect")
         return rates[start - begin : stop - begin]
@@ -75,21 +75,21 @@ class Spikes:
 
     @cached_property
     def spread(self) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers of at most `SAMPLES` bins over the whole recording, and smoothed rates there, `[sample, unit]`."""
+        """Indices of at most `SAMPLES` bins over the whole recording, and smoothed rates there, `[sample, unit]`."""
         edge = min(REACH, (len(self.times) - 1) // 2)
         at = np.unique(np.linspace(edge, len(self.times) - 1 - edge, SAMPLES).astype(int))
         return at, np.concatenate([self.smooth(k, k + 1) for k in at])
 
     def overview(self) -> tuple[np.ndarray, np.ndarray]:
-        """Times in s, and the mean rate of all units and trials since the time before, Hz."""
+        """Times in s, and the mean rate of all units and trials since the previous time in Hz."""
         index, marked = self._marks
-        last = np.append(np.diff(marked) > 0, True)[: len(marked)]  # of spikes at the same time
+        last = np.append(np.diff(marked) > 0, True)[: len(marked)]  # the last of spikes at the same time
         index, marked = index[last], marked[last]
         return marked[1:], np.diff(index) / np.diff(marked) / (self.units * self.trials)
 
     @cached_property
     def _marks(self) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers and times in s of spikes over the whole recording."""
+        """Indices and times in s of spikes over the whole recording."""
         size = self.run.sizes["spike"]
         index = np.unique(np.linspace(0, size - 1, MARKS).astype(int)) if size else np.empty(0, int)
         return index, np.asarray(self.run["spike_time"][index])

@@ -1,4 +1,4 @@
-"""Activity that was recorded as states of units, read window by window."""
+"""Activity recorded as states of units, read window by window."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import xarray as xr
 
-SPREAD = 200  # samples over the whole recording: an overview reads no more chunks than this
+SPREAD = 200  # samples over the whole recording, so that an overview reads at most this many chunks
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +20,9 @@ class States:
     values
         `[time, unit]`, may be lazy.
     times
-        Of the samples in s, ascending.
+        Times of the samples in s, ascending.
     label, unit
-        What it is, and its physical unit.
+        Meaning, and physical unit.
     """
 
     values: xr.DataArray
@@ -40,16 +40,16 @@ class States:
         return np.asarray(self.values[start:stop], dtype=float)
 
     def smooth(self, start: int, stop: int) -> np.ndarray:
-        """The same as `window`: states need no smoothing."""
+        """The same as `window`, since states need no smoothing."""
         return self.window(start, stop)
 
     @cached_property
     def spread(self) -> tuple[np.ndarray, np.ndarray]:
-        """At most `SPREAD` samples over the whole recording: their numbers, and states `[sample, unit]`."""
+        """At most `SPREAD` samples over the whole recording: their indices, and states `[sample, unit]`."""
         at = np.unique(np.linspace(0, len(self.times) - 1, SPREAD).astype(int))
         return at, np.asarray(self.values[at], dtype=float)
 
     def overview(self) -> tuple[np.ndarray, np.ndarray]:
-        """Times in s, and the mean over units there."""
+        """Times in s, and the mean over units."""
         at, states = self.spread
         return self.times[at], states.mean(1)

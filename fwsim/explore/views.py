@@ -1,4 +1,4 @@
-"""The linked views: each is a figure and a function that shows a moment in it."""
+"""The linked views: each is a figure, and a function that shows one time in it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from fwsim.explore.memory import attention, has_memory, memory_matrix
 from fwsim.explore.scene import Scene
 from fwsim.explore.spikes import SHOWN, Spikes
 
-LARGEST = 512  # units of a matrix whose spectrum is computed
+LARGEST = 512  # largest number of units for which a spectrum is computed
 SYNAPTIC = ("u", "x", "release")
 
 
 @dataclass(frozen=True)
 class Moment:
-    """What is looked at.
+    """The chosen time, iteration and unit.
 
     Parameters
     ----------
     index
-        Number of the sample, or bin.
+        Index of the sample or bin.
     inner
         Iteration of the inner loop.
     unit
-        Number of the unit.
+        Index of the unit.
     width
-        Samples that the activity view shows at once.
+        Number of samples in the activity view.
     """
 
     index: int
@@ -42,21 +42,21 @@ class Moment:
     width: int
 
     def page(self, length: int) -> tuple[int, int]:
-        """First and last sample of the stretch of `width` samples that this one lies in."""
+        """First and last sample of the window of `width` samples that contains this one."""
         start = self.index // self.width * self.width
         return start, min(start + self.width, length)
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A figure, and what shows a moment in it."""
+    """A figure, and the function that shows a time in it."""
 
     figure: figure
     show: Callable[[Moment], None]
 
 
 def overview(scene: Scene) -> View:
-    """The whole recording, in as many samples as are cheap to read, with the moment marked."""
+    """The whole recording, with as many samples as are cheap to read, and a mark at the present time."""
     activity = scene.activity
     times, mean = activity.overview()
     plot = figure(
@@ -77,7 +77,7 @@ def overview(scene: Scene) -> View:
 
 
 def activity_view(scene: Scene) -> View:
-    """States or spikes of all units in the stretch around the moment."""
+    """States or spikes of all units in the window around the present time."""
     activity = scene.activity
     plot = plot_of(f"{activity.label} of all units", "time (s)", "unit", height=260, name="activity")
     dots = ColumnDataSource({"time": [], "unit": []})
@@ -110,7 +110,7 @@ def activity_view(scene: Scene) -> View:
 
 
 def unit_view(scene: Scene) -> View:
-    """The chosen unit in the stretch around the moment, with its synapses where they were recorded."""
+    """The chosen unit in the window around the present time, with its synapses if they were recorded."""
     activity = scene.activity
     plot = plot_of("unit", "time (s)", f"{activity.label} ({activity.unit})", height=260, name="unit_view")
     source = ColumnDataSource({"time": [], "value": []})
@@ -134,7 +134,7 @@ def unit_view(scene: Scene) -> View:
 
 
 def attention_view(scene: Scene) -> View:
-    """What each inner iteration attends to; of networks without attention, what the present resembles."""
+    """Attention of each inner iteration; for networks without attention, similarity of past states with the present."""
     if attention(scene, float(scene.activity.times[-1])) is None:
         return _likeness_view(scene)
     plot = plot_of("", "past step", "inner iteration", height=300, name="attention")
@@ -176,7 +176,7 @@ def _likeness_view(scene: Scene) -> View:
 
 
 def memory_view(scene: Scene) -> View:
-    """The memory matrix, or the state of plastic synapses, at the moment."""
+    """The memory matrix, or the state of plastic synapses, at the present time."""
     kept = [each for each in SYNAPTIC if each in scene.run and "unit" in scene.run[each].dims]
     if not has_memory(scene):
         return _synapse_view(scene, kept)
@@ -249,7 +249,7 @@ def spectrum_view(scene: Scene) -> View:
 
 
 def landscape_view(scene: Scene) -> View:
-    """The landscape in two principal components, with the way through it around the moment."""
+    """The landscape in two principal components, with the trajectory around the present time."""
     activity = scene.activity
     at, states = activity.spread
     plane = Plane.of(states, inner_states(scene, activity.times[at]))

@@ -1,4 +1,4 @@
-"""Rules fitted to measured responses: estimates, their uncertainty, and which rule predicts best."""
+"""Fits of rules to measured responses: estimates, uncertainty, and comparison of rules by prediction."""
 
 from fwsim.names import attach
 

@@ -1,4 +1,4 @@
-"""Options that several functions of this package take."""
+"""Checks of options that several functions of this package have."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def check_level(level: float) -> None:
 
 
 def check_count(name: str, value: int, least: int) -> None:
-    """Raise unless `value` is a whole number from `least` on."""
+    """Raise unless `value` is a whole number and at least `least`."""
     if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= LARGEST:
         raise ConfigError(f"{name}={value!r} is not allowed; give a whole number from {least}")
 
 
 def as_times(times: ArrayLike | Tensor) -> Tensor:
-    """Spike times as a tensor of doubles; raise unless they are real numbers in rows of one length."""
+    """Spike times as a tensor of doubles; raise unless they are real numbers in rows of equal length."""
     if not isinstance(times, torch.Tensor) and hasattr(times, "to_numpy"):
         times = times.to_numpy(copy=True)
     try:

@@ -1,4 +1,4 @@
-"""Which rule would have been chosen without the protocol that it is then asked to predict."""
+"""Choice of a rule for each protocol without using that protocol."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ CRITERIA = {
     "log-likelihood": ("inner_log_likelihood", -1),
     "TIC": ("inner_tic", 1),
 }
-"""Criterion → variable of a comparison, and the sign with which less is better."""
+"""Criterion → variable of a comparison, and the sign for which smaller is better."""
 
 
 def choose(compared: xr.Dataset) -> xr.Dataset:
-    """Choose among everything that was compared, for each protocol by what the other protocols say.
+    """Choose among all compared rules, for each protocol by the other protocols only.
 
     Parameters
     ----------
     compared
-        From `fwsim.compare_rules`, or several of those joined along further dimensions (say `variant`).
+        From `fwsim.compare_rules`, or several of those joined along further dimensions (for example `variant`).
 
     Returns
     -------
     Dataset
-        `chosen` `[criterion, protocol]`, names joined by commas where there are several dimensions, and the errors
-        of what was chosen on the protocol left out, `chosen_error` and `chosen_shape_error`. Criteria: squared error
-        and log-likelihood of each of the other protocols, left out in turn too; Takeuchi's information criterion
-        of the fit to the other protocols. What has NaN is never chosen; where all have, `chosen` is `"none"` and its
+        `chosen` `[criterion, protocol]`, names joined by commas if there are several dimensions, and the errors of
+        the chosen rule on the protocol left out, `chosen_error` and `chosen_shape_error`. Criteria: squared error and
+        log-likelihood of each of the other protocols, when it is left out too; Takeuchi's information criterion of
+        the fit to the other protocols. A rule with NaN is never chosen. If all have NaN, `chosen` is `"none"` and its
         errors are NaN.
     """
     import xarray as xr
@@ -51,7 +51,7 @@ def choose(compared: xr.Dataset) -> xr.Dataset:
         xr.DataArray(np.array(list(CRITERIA), dtype=object), dims="criterion", name="criterion"),
     )
     known = values.notnull().any("candidate")
-    best = values.clip(max=np.finfo(float).max).fillna(np.inf).argmin("candidate")  # NaN after any number
+    best = values.clip(max=np.finfo(float).max).fillna(np.inf).argmin("candidate")  # NaN is largest
     result = best.copy(data=np.where(known, names[best.values], "none")).rename("chosen").to_dataset()
     result["chosen"].attrs = {"units": "1", "long_name": "chosen without this protocol"}
     for kind in ("error", "shape_error"):

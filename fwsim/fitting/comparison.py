@@ -1,4 +1,4 @@
-"""Which rule explains responses: how well each predicts a protocol that it was not fitted to."""
+"""Comparison of rules: how well each predicts a protocol to which it was not fitted."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ SAME_TRAIN = 1e-9  # s
 
 @dataclass(frozen=True, eq=False)
 class Folds:
-    """Which protocols are fitted: all, all but one, all but two; `kept` `[fold, protocol]`."""
+    """The sets of fitted protocols: all, all but one, all but two; `kept` `[fold, protocol]` marks them."""
 
     kept: Tensor
     single: Tensor
-    """Fold that leaves out this protocol, `[protocol]`."""
+    """Index of the set without this protocol, `[protocol]`."""
     double: Tensor
-    """Fold that leaves out these two, `[protocol, protocol]`; the diagonal is `single`."""
+    """Index of the set without these two, `[protocol, protocol]`; the diagonal is `single`."""
 
 
 def compare_rules(
@@ -55,39 +55,40 @@ def compare_rules(
     seed: int = 0,
     progress: bool | None = None,
 ) -> xr.Dataset:
-    """Fit every rule to all protocols but one, and predict that one; and so for each protocol.
+    """Fit every rule to all protocols but one, and predict that one; for each protocol.
 
-    All rules are fitted and left out in the same way. To say what a choice among them is worth, the choice
-    is made too without the protocol that is predicted, see `fwsim.fitting.choose`.
+    All rules are treated in the same way. To show the value of a choice among them, the choice
+    is also made without the predicted protocol, see `fwsim.fitting.choose`.
 
     Parameters
     ----------
     rules
-        Instances, with any numbers of components; or names for them.
+        Instances, with any numbers of components; or a dict of names and instances.
     responses
         At least three protocols; see `fwsim.fitting.gather`.
     noise, gain, intraclass_correlation, starts, seed
-        As for `fwsim.fit`. With `gain="protocol"` a new protocol is predicted with the geometric mean.
+        As in `fwsim.fit`. With `gain="protocol"` a new protocol is predicted with the geometric mean of the gains.
     fixed
-        Parameters that keep their value, by the name of the rule here.
+        Parameters that keep their value, by the name of the rule in this comparison.
     progress
-        Progress bar: `None` on a terminal or in a notebook, `False` never.
+        Progress bar: `None` means on a terminal or in a notebook, `False` never.
 
     Returns
     -------
     Dataset
-        Errors are means over pulses of (mean response − prediction)². `held_out_error` and
-        `held_out_shape_error` `[rule, protocol]`, the latter with the gain that suits the protocol best;
-        `fitted_error`; `prediction` (held out) and `fitted` `[rule, protocol, pulse]`; `log_likelihood`, `aic`,
-        `bic`, `tic`, `parameters`, `agreement` `[rule]`; `held_out_log_likelihood`; `inner_error`,
-        `inner_log_likelihood`, `inner_tic` `[rule, protocol]`, which know nothing of the protocol; and what is
-        chosen by them, `chosen`, `chosen_error`, `chosen_shape_error` `[criterion, protocol]`. A rule that gives no
-        positive responses from any start has NaN, with a warning, and is never chosen.
+        Errors are means over pulses of (mean response − prediction)². `held_out_error` and `held_out_shape_error`
+        `[rule, protocol]` are for the protocol left out, the latter with its best gain; `fitted_error`; `prediction`
+        (protocol left out) and `fitted` `[rule, protocol, pulse]`; `log_likelihood`, `aic`, `bic`, `tic`,
+        `parameters`, `agreement` `[rule]`; `held_out_log_likelihood`; `inner_error`, `inner_log_likelihood`,
+        `inner_tic` `[rule, protocol]`, which do not use the protocol; and the choice by these, `chosen`,
+        `chosen_error`, `chosen_shape_error` `[criterion, protocol]`. A rule that gives no positive responses from any
+        starting point has NaN, with a warning, and is never chosen.
 
     Raises
     ------
     ConfigError
-        Fewer than three protocols, no rule, none that gives positive responses, or anything that `fwsim.fit` refuses.
+        Fewer than three protocols, no rule, none that gives positive responses, or an argument that `fwsim.fit`
+        refuses.
     """
     check_count("starts", starts, 1)
     check_seed(seed)
@@ -122,7 +123,7 @@ def compare_rules(
 
 
 def _say_what_failed(names: list[str], log_likelihood: Tensor, starts: int) -> None:
-    """Warn of rules without a fit `[rule]`, or raise `ConfigError` if none has one."""
+    """Warn of rules without a fit `[rule]`, or raise `ConfigError` if no rule has one."""
     failed = [name for name, value in zip(names, log_likelihood.tolist()) if math.isnan(value)]
     text = f"{', '.join(failed)} gave no positive responses from any of {starts} starts"
     if len(failed) == len(names):
@@ -149,7 +150,7 @@ def _named(rules: Sequence[PresynapticRule] | Mapping[str, PresynapticRule]) -> 
 
 
 def labels(rules: Sequence[PresynapticRule]) -> list[str]:
-    """Class, options and numbers of components of each rule, numbered where that is not enough."""
+    """Class, options and numbers of components of each rule, with a number if these are not unique."""
     found: list[str] = []
     for rule in rules:
         specs = declared(rule)
@@ -168,7 +169,7 @@ def labels(rules: Sequence[PresynapticRule]) -> list[str]:
 
 
 def every_fold(protocols: int) -> Folds:
-    """Folds for a number of protocols."""
+    """Sets of fitted protocols for a number of protocols."""
     left_out = [(), *((k,) for k in range(protocols)), *combinations(range(protocols), 2)]
     kept = torch.ones(len(left_out), protocols, dtype=torch.bool)
     double = torch.zeros(protocols, protocols, dtype=torch.long)
@@ -180,7 +181,7 @@ def every_fold(protocols: int) -> Folds:
 
 
 def squared_error(measured: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean over pulses of the squared difference, as it is and with the best gain; `[..., pulse]` → `[...]`."""
+    """Mean over pulses of the squared difference, with the given and with the best gain; `[..., pulse]` → `[...]`."""
     known = ~measured.isnan()
     measured, predicted = torch.where(known, measured, 0.0), torch.where(known, predicted, 0.0)
     number = known.sum(-1)
@@ -189,14 +190,14 @@ def squared_error(measured: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def noise_floor(responses: pd.DataFrame | xr.Dataset | Responses) -> pd.DataFrame:
-    """How much protocols differ where they are the same stimulus.
+    """Differences between protocols at pulses where they are the same stimulus.
 
     Returns
     -------
     DataFrame
         For each pair of protocols that begin with the same two or more pulses: their number, the mean
-        squared difference of the mean responses, and how much of it sampling within each protocol makes.
-        What is above that comes from other cells or conditions, and no rule can predict it.
+        squared difference of the mean responses, and the part of it that sampling within each protocol explains.
+        The rest comes from other cells or conditions, and no rule can predict it.
     """
     import pandas as pd
 
@@ -222,13 +223,13 @@ def noise_floor(responses: pd.DataFrame | xr.Dataset | Responses) -> pd.DataFram
 
 
 def _leave_out(problem: Problem, data: Responses, folds: Folds, starts: int, seed: int) -> dict[str, Tensor]:
-    """All numbers of one rule."""
+    """All results of one rule."""
     moments = data.moments()
     generator = torch_generator(seed)
     ends, values = climb_all(problem, moments.keep(folds.kept), starts, generator)
     each, best = torch.arange(len(ends)), values.argmax(1)
     z, value = ends[each, best], values[each, best]
-    value = torch.where(value.isfinite(), value, torch.nan)  # −∞: nothing that could have been fitted
+    value = torch.where(value.isfinite(), value, torch.nan)  # −∞ means that no fit was possible
     predicted = problem.release(z) * _new_gain(problem, z, folds.kept)[:, None, None]
     predicted = torch.where(value.isnan()[:, None, None], torch.nan, predicted)
     fitted = torch.where(value[0].isnan(), torch.nan, problem.mean(z[:1])[0])
@@ -261,7 +262,7 @@ def _leave_out(problem: Problem, data: Responses, folds: Folds, starts: int, see
 
 
 def _penalties(problem: Problem, data: Responses, z: Tensor, value: Tensor, kept: Tensor) -> Tensor:
-    """Effective numbers of parameters of fits `[fit, axis]` to the protocols `kept`, NaN where `value` is."""
+    """Effective numbers of parameters of fits `[fit, axis]` to the protocols `kept`, NaN where `value` is NaN."""
     found = [
         math.nan if failed else curvature(problem, data, end, protocols).penalty
         for end, failed, protocols in zip(z, value.isnan().tolist(), kept)
@@ -270,7 +271,7 @@ def _penalties(problem: Problem, data: Responses, z: Tensor, value: Tensor, kept
 
 
 def _new_gain(problem: Problem, z: Tensor, kept: Tensor) -> Tensor:
-    """Gain for a protocol that is not among the fitted ones: their geometric mean, `[fold]`."""
+    """Gain for a protocol that was not fitted: the geometric mean of the fitted ones, `[fold]`."""
     logs = problem.at.gain_at(z).log()
     if problem.at.gains == 1:
         return logs[:, 0].exp()

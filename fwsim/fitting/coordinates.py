@@ -1,4 +1,4 @@
-"""The free parameters of a rule as points of a box, on scales where a step means the same everywhere."""
+"""The free parameters of a rule as points of a box, on scales on which steps have a uniform meaning."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from fwsim.rules.stochastic_release import StochasticRelease
 R = TypeVar("R", bound=PresynapticRule)
 Bounds = Mapping[str, tuple[float, float]]
 
-# Where a parameter is looked for, and the part of it where starts are drawn, by what it may be.
-# Times instead: from a tenth of the shortest interval to ten times the longest train.
+# Limits of the search for a parameter, and the part of it from which starting points are drawn, by kind of parameter.
+# For times: from a tenth of the shortest interval to ten times the longest train.
 PROBABILITY = (1e-3, 1 - 1e-3), (0.02, 0.98)
 POSITIVE = (1e-3, 1e2), (1e-2, 3.0)
 REAL = (-20.0, 20.0), (-3.0, 3.0)
 REACH = 10.0
-GAIN = 1e5  # either way from the mean response
+GAIN = 1e5  # factor in both directions from the mean response
 DISPERSION = (1e-10, 1e3), (0.5, 0.5)
 EXPONENT = (0.0, 4.0), (2.0, 2.0)
 GAINS = ("shared", "protocol")
@@ -52,7 +52,7 @@ class Axis:
     low, high
         Bounds of the search, in the parameter's unit.
     spread
-        Between which starts are drawn.
+        Range from which starting points are drawn.
     unit
         `"s"`, `"Hz"` or `"1"`.
     """
@@ -81,7 +81,7 @@ class Coordinates(Generic[R]):
     Parameters
     ----------
     rule
-        Holds the options and every fixed parameter.
+        Contains the options and every fixed parameter.
     axes
         One for each free parameter of the rule, then one for each gain, then dispersion and exponent of
         the noise.
@@ -100,12 +100,12 @@ class Coordinates(Generic[R]):
 
     @property
     def low(self) -> Tensor:
-        """Lower ends, `[axis]`."""
+        """Lower limits, `[axis]`."""
         return torch.stack([axis.forward(axis.low) for axis in self.axes])
 
     @property
     def high(self) -> Tensor:
-        """Upper ends, `[axis]`."""
+        """Upper limits, `[axis]`."""
         return torch.stack([axis.forward(axis.high) for axis in self.axes])
 
     def values(self, z: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ class Coordinates(Generic[R]):
         return torch.stack([axis.back(part) for axis, part in zip(self.axes, z.unbind(-1))], -1)
 
     def rule_at(self, z: Tensor) -> R:
-        """The rule with its free parameters from `z`: numbers for `[axis]`, else `[...]` tensors."""
+        """The rule with its free parameters from `z`: numbers for `[axis]`, otherwise tensors `[...]`."""
         free = dict(zip(self.names, self.values(z).unbind(-1)))
         pick = lambda name, value, spec: free.get(name, value)  # noqa: E731
         if z.ndim == 1:
@@ -130,11 +130,11 @@ class Coordinates(Generic[R]):
 
     @property
     def gain_axes(self) -> slice:
-        """Where the gains are."""
+        """Indices of the gains."""
         return slice(len(self.axes) - 2 - self.gains, len(self.axes) - 2)
 
     def ordered(self, z: Tensor) -> Tensor:
-        """The same rules with exchangeable components in ascending order of their time constants."""
+        """The same rules with exchangeable components sorted by their time constants."""
         index = {axis.name: k for k, axis in enumerate(self.axes)}
         z = z.clone()
         for groups in _exchangeable(self.rule):
@@ -142,7 +142,7 @@ class Coordinates(Generic[R]):
                 continue  # a component that the user fixed is not exchangeable
             columns = [[index[name] for name in names] for names in groups]
             if any(len({(self.axes[k].low, self.axes[k].high) for k in column}) > 1 for column in columns):
-                continue  # nor one that has bounds of its own
+                continue  # nor is one with its own bounds
             order = z[..., columns[0]].argsort(-1)
             for column in columns:
                 z[..., column] = z[..., column].gather(-1, order)
@@ -204,7 +204,7 @@ def coordinates(
 
 
 def _leaves_of(rule: PresynapticRule, names: Sequence[str]) -> list[str]:
-    """Names of parameters, where the name of several components stands for them all."""
+    """Names of parameters; a name without number stands for all its components."""
     specs = declared(rule)
     several = {name for name in names if name in specs and specs[name].components}
     return [
@@ -215,7 +215,7 @@ def _leaves_of(rule: PresynapticRule, names: Sequence[str]) -> list[str]:
 
 
 def starts(at: Coordinates, count: int, generator: torch.Generator) -> Tensor:
-    """Where to begin, `[start, axis]`: first the rule as it was given, then random ones."""
+    """Starting points, `[start, axis]`: first the given rule, then random ones."""
     given = {name: float(value) for name, value, _ in leaves(at.rule)}
     first = [
         axis.forward(min(max(given.get(axis.name, axis.spread[0]), axis.low), axis.high)) for axis in at.axes
@@ -241,7 +241,7 @@ def _check_rule(rule: object) -> None:
 
 
 def _in_equations(rule: PresynapticRule) -> set[str]:
-    """Parameters that change responses; an amplitude is left to the gain, with which it is interchangeable."""
+    """Parameters that change responses. An amplitude is left out, since the gain has the same effect."""
     kind = structure(rule)
     after, output = kind.pre
     expressions = [*kind.rest.values(), *kind.drift.values(), *after.values(), output]
@@ -268,7 +268,7 @@ def _bounded(
     unit: str,
     given: tuple[float, float] | None,
 ) -> Axis:
-    """Axis with the user's bounds, where there are any."""
+    """Axis with the user's bounds, if there are any."""
     low, high = box if given is None else _pair(name, given)
     inside = {"log": low > 0, "logit": low > 0 and high < 1, "linear": True}[scale]
     if not (low < high and math.isfinite(low) and math.isfinite(high) and inside):
@@ -286,7 +286,7 @@ def _pair(name: str, given: object) -> tuple[float, float]:
 
 
 def _exchangeable(rule: PresynapticRule) -> list[list[list[str]]]:
-    """Names of components that may be renumbered together: times first, then what belongs to them."""
+    """Names of components that may be exchanged together: times first, then the parameters that belong to them."""
     found = []
     specs = declared(rule)
     several = {

@@ -1,4 +1,4 @@
-"""Fit one rule: many starts, then the same again for resampled sweeps."""
+"""Fit of one rule: from many starting points, then again for resampled sweeps."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-SAME_MAXIMUM = 1e-3  # nats between two ends that count as one maximum
-RIVAL = 20.0  # nats below the best within which another maximum may win in resampled data
-RESTARTS = 3  # rivals at most, the best included
+SAME_MAXIMUM = 1e-3  # nats; ends closer than this count as one maximum
+RIVAL = 20.0  # nats; a maximum this far below the best may be the best for resampled data
+RESTARTS = 3  # largest number of such maxima, including the best
 
 
 @known_arguments
@@ -46,28 +46,28 @@ def fit(
 ) -> Fit[R]:
     """Fit a presynaptic rule to measured responses by maximum likelihood.
 
-    The mean response is gain × release; single responses scatter about it with a constant coefficient of
-    variation. All starts climb in one batch by Fisher scoring. Parameters stay in a box (times between a
-    tenth of the shortest interval and ten times the longest train) and are searched as logarithms, logits
-    or as they are. Sweeps are resampled within protocols for the bootstrap.
+    The mean response is gain × release. Single responses vary around it with a constant coefficient of
+    variation. All starting points are optimised in one batch by Fisher scoring. Parameters are limited to a box (times
+    between a tenth of the shortest interval and ten times the longest train), and are searched as logarithms, logits
+    or unchanged. For the bootstrap, sweeps are resampled within protocols.
 
     Parameters
     ----------
     rule
-        An instance: it gives the convention, the number of components, every fixed value, and one start.
+        An instance: it gives the convention, the number of components, every fixed value, and one starting point.
     responses
-        One row a response: `protocol, sweep, pulse, time_s, amplitude`; see `fwsim.fitting.gather`.
+        One row per response: `protocol, sweep, pulse, time_s, amplitude`; see `fwsim.fitting.gather`.
     noise
-        `"gamma"` for positive responses, `"normal"` where some are zero or negative.
+        `"gamma"` for positive responses, `"normal"` if some are zero or negative.
     gain
-        `"shared"`, or `"protocol"` where each protocol was recorded from other cells.
+        `"shared"`, or `"protocol"` if each protocol was recorded from other cells.
     intraclass_correlation
-        Of the sweeps of a protocol, where they come from a few cells and another protocol from others: with more than
-        0, long recordings of one protocol do not outweigh the others, and intervals hold for other cells too. Cells
-        that differ by a standard deviation s in their mean response, c of them a protocol, sweeps with a
-        coefficient of variation v: s²/(c v²).
+        Correlation of the sweeps of a protocol, if they come from a few cells and those of another protocol from
+        others. Above 0, long recordings of one protocol do not dominate the others, and intervals are valid for other
+        cells too. For cells whose mean responses differ with a standard deviation s, c cells in each protocol, and
+        sweeps with a coefficient of variation v, it is s²/(c v²).
     starts
-        Number of starts, one of them the rule as given.
+        Number of starting points, one of which is the given rule.
     replicates
         Number of bootstrap replicates.
     level
@@ -75,16 +75,16 @@ def fit(
     fixed
         Name or names of parameters of the rule that keep their value; `"tau_trace"` means all its components.
     bounds
-        Name → (low, high), in place of the usual box.
+        Name → (low, high), instead of the usual limits.
     seed
-        Of the random starts and of the bootstrap.
+        Seed of the random starting points and of the bootstrap.
 
     Raises
     ------
     ConfigError
         The responses, the rule or an option are not allowed.
     ShapeError
-        The rule has tensors for parameters.
+        The rule has tensors as parameters.
     """
     check_level(level)
     check_count("starts", starts, 1)
@@ -123,7 +123,7 @@ def problem_of(
     fixed: str | Sequence[str] = (),
     bounds: Bounds | None = None,
 ) -> Problem:
-    """Set the problem up, and check that rule, noise and gain fit the responses."""
+    """Prepare the problem, and check that rule, noise and gain fit the responses."""
     choice("gain", gain, GAINS)
     kind = named(noise)
     worst = (data.amplitude <= 0).nonzero()
@@ -145,7 +145,7 @@ def problem_of(
 def climb_all(
     problem: Problem, moments: Moments, starts: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Climb from the same starts for each data set: ends `[batch, start, axis]`, log-likelihoods `[batch, start]`."""
+    """From the same points for each data set: ends `[batch, start, axis]`, log-likelihoods `[batch, start]`."""
     batch = len(moments.count)
     z = draw_starts(problem.at, starts, generator).repeat(batch, 1)
     ends, values = maximise(problem, moments.repeat(starts), z)
@@ -153,13 +153,13 @@ def climb_all(
 
 
 def rivals(ends: Tensor, values: Tensor) -> Tensor:
-    """The best few different maxima of sorted ends `[start, axis]`."""
+    """The best distinct maxima of sorted ends `[start, axis]`, a few only."""
     new = torch.cat([values.new_ones(1, dtype=torch.bool), values.diff().abs() > SAME_MAXIMUM])
     return ends[new & (values > values[0] - RIVAL)][:RESTARTS]
 
 
 def bootstrap(problem: Problem, resampled: Moments, again: Tensor) -> Tensor:
-    """Best coordinates of each replicate, `[replicate, axis]`, climbing from the maxima `again` of the data."""
+    """Best coordinates of each replicate, `[replicate, axis]`, starting from the maxima `again` of the data."""
     count = len(resampled.count)
     ends, values = maximise(problem, resampled.repeat(len(again)), again.repeat(count, 1))
     best = values.unflatten(0, (count, -1)).argmax(1)

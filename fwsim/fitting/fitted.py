@@ -1,4 +1,4 @@
-"""A fitted rule: what it predicts, how well it is known, and what it leaves unexplained."""
+"""A fitted rule: predictions, uncertainty, and residuals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from torch import Tensor
 
-DRAWS = 20  # of single responses for every bootstrap replicate, for the band of one response
+DRAWS = 20  # single responses per bootstrap replicate, for the band of one response
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +34,9 @@ class Fit(Generic[R]):
     Parameters
     ----------
     problem
-        What was fitted: coordinates of the rule, trains, noise.
+        The fitted problem: coordinates of the rule, trains, noise.
     responses
-        To what.
+        The responses to which it was fitted.
     log_likelihood
         Of all responses, in nats, as if they were independent.
     posterior
@@ -44,7 +44,7 @@ class Fit(Generic[R]):
     replicates
         Coordinates of the fits to resampled sweeps, `[replicate, axis]`.
     penalty
-        Effective number of parameters, responses of a sweep not being independent.
+        Effective number of parameters, which accounts for the correlation of responses within a sweep.
     level
         Probability of the intervals.
     agreement
@@ -62,7 +62,7 @@ class Fit(Generic[R]):
 
     @property
     def rule(self) -> R:
-        """The rule with the parameters that fit best; an `amplitude`, where it has one, as it was given."""
+        """The rule with the best parameters; an `amplitude`, if it has one, is as given."""
         return self.problem.at.rule_at(self.posterior.mode)
 
     @property
@@ -78,7 +78,7 @@ class Fit(Generic[R]):
 
     @property
     def parameters(self) -> dict[str, float]:
-        """Every fitted parameter in its unit: of the rule, gains, dispersion and exponent of the noise."""
+        """Every fitted parameter in its unit: those of the rule, gains, dispersion and exponent of the noise."""
         at = self.problem.at
         return dict(zip(at.names, at.values(self.posterior.mode).tolist()))
 
@@ -89,9 +89,9 @@ class Fit(Generic[R]):
 
     @property
     def undetermined(self) -> tuple[str, ...]:
-        """Parameters that the data leave open.
+        """Parameters that the data do not determine.
 
-        Their interval, by bootstrap or posterior, reaches a bound of the search, spans a factor of ten
+        Their interval, by bootstrap or posterior, reaches a limit of the search, or spans a factor of ten
         (times, gains and other positive ones) or half of the range (the others).
         """
         sources = self.intervals, self.posterior.intervals(self.level)
@@ -126,7 +126,7 @@ class Fit(Generic[R]):
         Parameters
         ----------
         times
-            `[..., spike]` in s, ascending, filled up with NaN.
+            `[..., spike]` in s, ascending, padded with NaN.
 
         Returns
         -------
@@ -136,16 +136,16 @@ class Fit(Generic[R]):
         return self.gain * self.rule.respond(as_times(times))
 
     def bands(self, times: ArrayLike | Tensor, *, level: float | None = None, seed: int = 0) -> xr.Dataset:
-        """Mean response to one train with bands for itself and for a single response.
+        """Mean response to one train, with bands for the mean and for a single response.
 
         Parameters
         ----------
         times
             `[spike]` in s.
         level
-            Probability of both bands; `None`: that of the fit.
+            Probability of both bands; `None`: as in the fit.
         seed
-            Of the responses that are drawn.
+            Seed of the random responses.
 
         Returns
         -------
@@ -186,8 +186,8 @@ class Fit(Generic[R]):
         Parameters
         ----------
         responses
-            Others than those that were fitted, say of a protocol that was left out. The gain is that of the
-            protocol where it was fitted and has its own, else `gain`.
+            Other responses than the fitted ones, for example of a protocol that was left out. The gain is that of the
+            protocol if it was fitted and has its own, otherwise `gain`.
         """
         import xarray as xr
 
@@ -219,16 +219,16 @@ class Fit(Generic[R]):
     def sample_posterior(self, *, steps: int = 2000, seed: int = 0) -> Chains:
         """Draw from the posterior under a flat prior in the box of the search, instead of approximating it.
 
-        Worth its time where `posterior`, a normal around the estimate, cannot be right: parameters at a bound,
-        skewed or open to one side. The likelihood is raised to the power (parameters / `penalty`), so that, as in
-        `posterior`, responses of one sweep do not count as independent. Needs the extra `mcmc`.
+        Useful if `posterior`, a normal distribution around the estimate, cannot be right: for parameters at a limit,
+        skewed or open to one side. The likelihood is raised to the power (parameters / `penalty`). As in
+        `posterior`, responses of one sweep then do not count as independent. Needs the extra `mcmc`.
 
         Parameters
         ----------
         steps
-            Of every walker; the first quarter is dropped.
+            Number of steps of every walker; the first quarter is dropped.
         seed
-            Of starts and moves.
+            Seed of starting points and moves.
 
         Raises
         ------
@@ -246,7 +246,7 @@ class Fit(Generic[R]):
         return sample(self.problem, self.responses, self.posterior, bend, steps, seed)
 
     def summary(self) -> pd.DataFrame:
-        """One row a parameter: value, unit, both intervals, whether the data determine it."""
+        """One row per parameter: value, unit, both intervals, whether the data determine it."""
         import pandas as pd
 
         bootstrap, laplace, open_ones = (

@@ -1,8 +1,8 @@
-"""How single responses scatter about their mean, with a variance that follows the mean.
+"""Noise of single responses around their mean, with a variance that depends on the mean.
 
-The variance is dispersion · m² · (m/size)^(exponent − 2), both estimated with the rule: exponent 1 is the
-Poisson-like variance of a quantal synapse, 2 a constant coefficient of variation, as differences between
-cells make it.
+The variance is dispersion · m² · (m/size)^(exponent − 2), and both parameters are estimated with the rule. Exponent 1
+is the Poisson-like variance of a quantal synapse. Exponent 2 is a constant coefficient of variation, as caused by
+differences between cells.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Noise(ABC):
 
     name: ClassVar[str]
     base: ClassVar[int]
-    """The spread is the variance over m to this power."""
+    """The spread is the variance divided by m to this power."""
 
     def spread(self, mean: Tensor, dispersion: Tensor, exponent: Tensor, size: float) -> Tensor:
         """Variance over m^base."""
@@ -47,7 +47,7 @@ class Noise(ABC):
 
 
 class GammaNoise(Noise):
-    """Gamma distribution, its spread the inverse shape: for positive responses."""
+    """Gamma distribution; its spread is the inverse shape. For positive responses."""
 
     name = "gamma"
     base = 2
@@ -77,7 +77,7 @@ class GammaNoise(Noise):
 
 
 class NormalNoise(Noise):
-    """Normal distribution, its spread the variance: where responses may be zero or negative."""
+    """Normal distribution; its spread is the variance. For responses that may be zero or negative."""
 
     name = "normal"
     base = 0
@@ -109,6 +109,6 @@ NOISES: dict[str, Noise] = {noise.name: noise for noise in (GammaNoise(), Normal
 
 
 def named(name: str) -> Noise:
-    """Noise by its name."""
+    """Noise by name."""
     choice("noise", name, tuple(NOISES))
     return NOISES[name]

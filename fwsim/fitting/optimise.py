@@ -1,4 +1,4 @@
-"""Maximum likelihood by Fisher scoring with damping, many problems in one batch."""
+"""Maximum likelihood by damped Fisher scoring, many problems in one batch."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from fwsim.fitting.noise import Noise
 from fwsim.fitting.responses import Moments
 
 ITERATIONS = 100
-TOLERANCE = 1e-5  # nats between two steps
-LONGEST = 2.0  # step in one coordinate
+TOLERANCE = 1e-5  # nats; smaller changes in a step mean convergence
+LONGEST = 2.0  # largest step in one coordinate
 DAMPING = (1e-10, 1e10)
-SETTLED = 1e-2  # damping up to which a tiny step means a maximum
-CHUNK = 4096  # problems at a time, so that memory stays bounded
+SETTLED = 1e-2  # largest damping for which a tiny step means a maximum
+CHUNK = 4096  # problems at a time, to bound memory
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What is fitted to what; `z` is `[batch, axis]` and moments are `[batch, protocol, pulse]`.
+    """The problem of a fit; `z` is `[batch, axis]` and moments are `[batch, protocol, pulse]`.
 
     Parameters
     ----------
     at
         Coordinates of the rule.
     times
-        `[protocol, pulse]` in s, filled up with NaN.
+        `[protocol, pulse]` in s, padded with NaN.
     noise
-        How responses scatter.
+        Noise of responses.
     size
-        Response at which the dispersion is the squared coefficient of variation.
+        Response for which the dispersion is the squared coefficient of variation.
     """
 
     at: Coordinates
@@ -41,11 +41,11 @@ class Problem:
     size: float
 
     def release(self, z: Tensor) -> Tensor:
-        """Release of the rule without gain, `[batch, protocol, pulse]`; 1 where there is no pulse."""
+        """Release of the rule without gain, `[batch, protocol, pulse]`; 1 for missing pulses."""
         return self._release(self._apart(z))
 
     def mean(self, z: Tensor) -> Tensor:
-        """Mean response, alike."""
+        """Mean response, `[batch, protocol, pulse]`."""
         return self._mean(self._apart(z))
 
     def mean_and_slope(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,7 +58,7 @@ class Problem:
         return mean.detach(), slope.movedim(0, -2)
 
     def _apart(self, z: Tensor) -> Tensor:
-        """Coordinates `[batch, protocol, axis]`, so that derivatives of protocols stay apart."""
+        """Coordinates `[batch, protocol, axis]`, so that the derivatives of protocols are separate."""
         return z[:, None].expand(-1, len(self.times), -1)
 
     def _release(self, apart: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class Problem:
         return self._release(apart) * own[..., None]
 
     def spread(self, mean: Tensor, z: Tensor) -> Tensor:
-        """Spread of the noise, alike."""
+        """Spread of the noise, `[batch, protocol, pulse]`."""
         dispersion, exponent = self.at.noise_at(z)
         return self.noise.spread(mean, dispersion[:, None, None], exponent[:, None, None], self.size)
 
@@ -111,7 +111,7 @@ class Problem:
 
 @torch.no_grad()
 def maximise(problem: Problem, moments: Moments, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Climb from each of `z` `[batch, axis]`; return where it ends and its log-likelihood `[batch]`."""
+    """Optimise from each of `z` `[batch, axis]`; return the ends and their log-likelihoods `[batch]`."""
     parts = [_climb(problem, moments[k : k + CHUNK], z[k : k + CHUNK]) for k in range(0, len(z), CHUNK)]
     ends, values = zip(*parts)
     return torch.cat(ends), torch.cat(values)
@@ -147,7 +147,7 @@ def _climb(problem: Problem, moments: Moments, z: Tensor) -> tuple[Tensor, Tenso
 def _step(
     score: Tensor, information: Tensor, damping: Tensor, z: Tensor, low: Tensor, high: Tensor
 ) -> Tensor:
-    """Damped Fisher step; coordinates that push against a bound stay where they are."""
+    """Damped Fisher step; coordinates that would leave the box stay at its boundary."""
     held = ((z <= low) & (score < 0)) | ((z >= high) & (score > 0))
     score = torch.where(held, 0.0, score)
     free = ~(held[:, :, None] | held[:, None])
@@ -159,7 +159,7 @@ def _step(
 
 
 def with_best_gain(problem: Problem, moments: Moments, z: Tensor) -> Tensor:
-    """The same rules with the gain that makes mean relative residuals 0."""
+    """The same rules with the gain for which mean relative residuals are 0."""
     release = problem.release(z)
     release = torch.where((release > 0) & release.isfinite(), release, 1.0)
     ratio, count = (moments.total / release).sum(-1), moments.count.sum(-1)

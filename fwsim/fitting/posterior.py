@@ -1,4 +1,4 @@
-"""What the data say about parameters, beside the best ones."""
+"""Uncertainty of the parameters around the best ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HALF = 0.5
 
 
 class Interval(NamedTuple):
-    """Ends of an interval, in the parameter's unit."""
+    """Limits of an interval, in the parameter's unit."""
 
     low: float
     high: float
@@ -29,11 +29,11 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Laplace's approximation: normal around the estimate on the coordinates of the fit, under a flat prior.
+    """Laplace's approximation: normal around the estimate, in the coordinates of the fit, with a flat prior.
 
-    Responses of one sweep go together (neighbouring ones correlate at 0.6 in the recordings that this was
-    made for), which the likelihood does not know. The covariance is therefore H⁻¹ J H⁻¹ instead of H⁻¹,
-    with H the expected curvature and J the covariance of the scores of whole sweeps; the two agree where
+    Responses of one sweep are correlated (neighbouring ones by 0.6 in the recordings for which this was
+    written), but the likelihood assumes independence. The covariance is therefore H⁻¹ J H⁻¹ instead of H⁻¹,
+    with H the expected curvature and J the covariance of the scores of whole sweeps. The two agree if
     responses are independent. Source: Müller 2013, Econometrica 81:1805.
 
     Parameters
@@ -51,14 +51,14 @@ class Posterior:
     covariance: Tensor
 
     def intervals(self, level: float = 0.95) -> dict[str, Interval]:
-        """Central interval of each parameter, cut at the bounds of the search."""
+        """Central interval of each parameter, cut at the limits of the search."""
         check_level(level)
         reach = torch.special.ndtri(torch.tensor(0.5 + level / 2, dtype=torch.float64))
         sd = self.covariance.diagonal().sqrt()
         return natural(self.at, self._inside(self.mode - reach * sd), self._inside(self.mode + reach * sd))
 
     def sample(self, count: int, generator: torch.Generator | None = None, *, seed: int = 0) -> Tensor:
-        """Draw coordinates `[draw, axis]`, cut at the bounds of the search, from a generator or else from a seed."""
+        """Draw coordinates `[draw, axis]`, cut at the limits of the search, with a generator or a seed."""
         generator = generator or torch_generator(seed)
         values, vectors = torch.linalg.eigh(self.covariance)
         root = vectors * values.clamp(min=0).sqrt()
@@ -71,25 +71,25 @@ class Posterior:
 
 @dataclass(frozen=True, eq=False)
 class Curvature:
-    """Of the log-likelihood at its maximum, `[axis, axis]`: expected, and from the scores of whole sweeps."""
+    """Curvature of the log-likelihood at its maximum, `[axis, axis]`: expected, and from the scores of whole sweeps."""
 
     expected: Tensor
     sweeps: Tensor
 
     @property
     def covariance(self) -> Tensor:
-        """Covariance of the estimate; directions that change nothing get a standard deviation of 1000."""
+        """Covariance of the estimate; directions without effect get a standard deviation of 1000."""
         inverse, flat = self._inverse()
         return inverse @ self.sweeps @ inverse + FREE_SD**2 * flat
 
     @property
     def penalty(self) -> float:
-        """Effective number of parameters, tr(H⁻¹ J): their number where responses are independent."""
+        """Effective number of parameters, tr(H⁻¹ J); equal to their number if responses are independent."""
         return float((self._inverse()[0] * self.sweeps).sum())
 
     @property
     def weight(self) -> float:
-        """Power of the likelihood that makes it as sharp as the data are: 1 where responses are independent.
+        """Power for which the likelihood has the right width: 1 if responses are independent.
 
         The number of parameters over their effective number (Pauli, Racugno & Ventura 2011, Statist. Sinica 21:149).
         """
@@ -97,7 +97,7 @@ class Curvature:
         return (len(self.expected) - float(flat)) / self.penalty
 
     def _inverse(self) -> tuple[Tensor, Tensor]:
-        """Inverse of the expected curvature where there is any, and the projection on the rest."""
+        """Inverse of the expected curvature where it is not 0, and the projection on the other directions."""
         values, vectors = torch.linalg.eigh(self.expected)
         flat = values <= FLAT * values[-1]
         inverse = torch.where(flat, 0.0, 1 / torch.where(flat, 1.0, values))
@@ -127,13 +127,13 @@ def percentile_intervals(at: Coordinates, draws: Tensor, level: float) -> dict[s
 
 
 def natural(at: Coordinates, low: Tensor, high: Tensor) -> dict[str, Interval]:
-    """Intervals in units from their ends in coordinates."""
+    """Intervals in units from their limits in coordinates."""
     ends = torch.stack([at.values(low), at.values(high)], -1).tolist()
     return {name: Interval(*pair) for name, pair in zip(at.names, ends)}
 
 
 def undetermined(axis: Axis, interval: Interval) -> bool:
-    """Whether an interval is NaN, reaches a bound of the search, or spans a decade (log) or half the range (others)."""
+    """Whether an interval is NaN, reaches a limit of the search, or spans a decade (log) or half the range (others)."""
     low, high = interval
     slack = 1e-6 * (axis.high - axis.low)
     if axis.scale == "log":

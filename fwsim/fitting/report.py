@@ -29,7 +29,7 @@ def tables(fit: Fit, left_out: Responses | None = None) -> list[Table]:
 
 
 def parameters(fit: Fit) -> Table:
-    """Every parameter with both intervals, and what the data leave open."""
+    """Every parameter with both intervals, and whether the data determine it."""
     percent = f"{100 * fit.level:g} %"
     rows = [
         (
@@ -46,7 +46,7 @@ def parameters(fit: Fit) -> Table:
 
 
 def errors(fit: Fit, responses: Responses, title: str) -> Table:
-    """Mean squared error of the mean response, protocol by protocol, as it is and with the best gain."""
+    """Mean squared error of the mean response for each protocol, with the fitted and with the best gain."""
     compared = fit.residuals(responses)
     rows = []
     for name in responses.protocols:

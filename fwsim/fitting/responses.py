@@ -1,4 +1,4 @@
-"""Measured responses: the table that people keep, checked and turned into tensors."""
+"""Measured responses: a table of them, checked and converted to tensors."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 COLUMNS = ("protocol", "sweep", "pulse", "time_s", "amplitude")
-SAME_TIME = 1e-9  # s; by how much the time of a pulse may differ between sweeps
-SLOW = 1.0  # s; where all intervals are longer, times may be milliseconds: no train has a spike every 1 ms
+SAME_TIME = 1e-9  # s; largest difference of a pulse's time between sweeps
+SLOW = 1.0  # s; if all intervals are longer, times may be milliseconds: no train has a spike every 1 ms
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +35,13 @@ class Responses:
     protocols
         Names.
     times
-        `[protocol, pulse]` in s, filled up with NaN.
+        `[protocol, pulse]` in s, padded with NaN.
     amplitude
         `[sweep, pulse]`, the sweeps of all protocols one after the other, NaN where missing.
     protocol
-        Which protocol each sweep belongs to, `[sweep]`.
+        Index of the protocol of each sweep, `[sweep]`.
     weight
-        How much each sweep counts, `[sweep]`.
+        Weight of each sweep, `[sweep]`.
     """
 
     protocols: tuple[str, ...]
@@ -51,17 +51,17 @@ class Responses:
     weight: Tensor
 
     def copied(self) -> Responses:
-        """The same in tensors of its own, so that what their owner does to the others later changes nothing."""
+        """A copy with its own tensors, so that later changes by the caller have no effect."""
         return Responses(
             self.protocols,
             *(each.detach().clone() for each in (self.times, self.amplitude, self.protocol, self.weight)),
         )
 
     def clustered(self, intraclass_correlation: float) -> Responses:
-        """The same where sweeps of a protocol go together, since they come from the same few cells.
+        """The same responses with weights for sweeps of a protocol that come from the same few cells.
 
-        n sweeps count as n / (1 + (n − 1) ρ), ρ the correlation between two of them, beside which no number of
-        sweeps says how other cells would have responded. Source: Kish 1965, Survey Sampling (design effect).
+        n sweeps count as n / (1 + (n − 1) ρ), where ρ is the correlation between two of them: even many sweeps of one
+        cell do not tell how other cells would have responded. Source: Kish 1965, Survey Sampling (design effect).
         """
         if not isinstance(intraclass_correlation, Real) or not 0 <= intraclass_correlation < 1:
             raise ConfigError(
@@ -72,12 +72,12 @@ class Responses:
         return replace(self, weight=1 / (1 + (number - 1) * intraclass_correlation))
 
     def moments(self, weights: Tensor | None = None) -> Moments:
-        """Sums over sweeps, all that a likelihood needs.
+        """Sums over sweeps, which are all that a likelihood needs.
 
         Parameters
         ----------
         weights
-            How often each sweep counts, `[..., sweep]`; `None`: by its `weight`.
+            Number of times that each sweep counts, `[..., sweep]`; `None`: its `weight`.
         """
         known = ~self.amplitude.isnan()
         y = torch.where(known, self.amplitude, 1.0)
@@ -92,7 +92,7 @@ class Responses:
     def resampled(self, replicates: int, generator: torch.Generator) -> Moments:
         """Moments `[replicate, protocol, pulse]` of sweeps drawn with replacement within each protocol.
 
-        As many are drawn as they count for, so that replicates scatter as the estimate does.
+        The number of drawn sweeps equals their total weight, so that replicates vary as the estimate does.
         """
         weights = torch.zeros(replicates, len(self.amplitude), dtype=torch.float64)
         for k in range(len(self.protocols)):
@@ -103,7 +103,7 @@ class Responses:
         return self.moments(weights)
 
     def only(self, protocols: str | Sequence[str]) -> Responses:
-        """The same with some protocols."""
+        """Only these protocols."""
         protocols = (protocols,) if isinstance(protocols, str) else protocols
         unknown = [name for name in protocols if name not in self.protocols]
         if unknown or not protocols:
@@ -118,7 +118,7 @@ class Responses:
         return Responses(names, self.times[kept], self.amplitude[rows], renumbered, self.weight[rows])
 
     def without(self, *protocols: str) -> Responses:
-        """The same but for some protocols."""
+        """All protocols except these."""
         self.only(protocols)
         return self.only([name for name in self.protocols if name not in protocols])
 
@@ -148,7 +148,7 @@ class Moments:
         return Moments(*(value * part for value in self._parts()))
 
     def repeat(self, times: int) -> Moments:
-        """Each entry of the first axis `times` times over."""
+        """Each element of the first axis `times` times."""
         return Moments(*(value.repeat_interleave(times, 0) for value in self._parts()))
 
     def __getitem__(self, index: Any) -> Moments:
@@ -159,25 +159,25 @@ class Moments:
 
 
 def gather(table: pd.DataFrame | xr.Dataset | Responses) -> Responses:
-    """Check a table of responses and turn it into tensors.
+    """Check a table of responses and convert it to tensors.
 
     Parameters
     ----------
     table
-        One row a response: `protocol`, `sweep`, `pulse` (counted from 0), `time_s` from any zero (or
-        `time_ms`), `amplitude` (empty where missing). Or a Dataset with variables of these names over any
-        dimensions, where `time` with an attribute `units` serves as well.
+        One row per response: `protocol`, `sweep`, `pulse` (counted from 0), `time_s` from any zero (or
+        `time_ms`), `amplitude` (empty if missing). Or a Dataset with variables of these names over any
+        dimensions; `time` with an attribute `units` is accepted too.
 
     Warns
     -----
     UserWarning
-        No two pulses of any train are within a second, and no column says milliseconds: slow trains exist, and
-        milliseconds that are called seconds look the same.
+        No two pulses of any train are within a second, and no column is in milliseconds. Such slow trains exist, but
+        milliseconds in a column of seconds look the same.
 
     Raises
     ------
     ConfigError
-        The table is not like this; the message names the first bad row.
+        The table does not have this form; the message names the first bad row.
     """
     if isinstance(table, Responses):
         return table.copied()
@@ -207,8 +207,8 @@ def read_table(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
     Parameters
     ----------
     path
-        A file, several, or a folder of them, with commas, semicolons (then also decimal commas) or tabs. Where there is
-        no column `protocol`, the file's name is it.
+        A file, several, or a folder of them, with commas, semicolons (then also decimal commas) or tabs. Without
+        a column `protocol`, the file's name is used.
     """
     import pandas as pd
 
@@ -262,7 +262,7 @@ def _columns(table: Any) -> pd.DataFrame:
         raise ConfigError(f"the table has no column {', '.join(missing)}; it must have {', '.join(COLUMNS)}")
     if not len(frame):
         raise ConfigError("the table has no rows; give one row for each response")
-    if frame["sweep"].dtype == object:  # numbers and names of several files, which have no common order
+    if frame["sweep"].dtype == object:  # a mixture of numbers and names, which have no common order
         frame["sweep"] = frame["sweep"].map(str, na_action="ignore")
     return frame[list(COLUMNS)].reset_index(drop=True)
 

@@ -1,4 +1,4 @@
-"""Draws from the posterior of a fit by an ensemble sampler, where a normal approximation is not enough."""
+"""Draws from the posterior of a fit by an ensemble sampler, if a normal approximation is not enough."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from fwsim.fitting.optimise import Problem
     from fwsim.fitting.responses import Responses
 
-BURN_IN = 4  # of so many parts of the chain the first is dropped
-ENOUGH = 50  # autocorrelation times below which emcee's own estimate of them is not to be trusted
-CLOSE = 0.1  # of the box: how far from the mode a walker starts at most
-CROSSING = 0.2  # share of moves along a line through another walker, which cross between maxima
+BURN_IN = 4  # the chain has this many parts, and the first is dropped
+ENOUGH = 50  # with fewer autocorrelation times, emcee's estimate of them is unreliable
+CLOSE = 0.1  # largest distance of starting points from the mode, as a fraction of the box
+CROSSING = 0.2  # fraction of moves along a line through another walker, which can cross between maxima
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +37,9 @@ class Chains:
     draws
         `[draw, axis]`, all walkers after burn-in, with exchangeable components in ascending order.
     acceptance
-        Fraction of moves that were accepted.
+        Fraction of accepted moves.
     autocorrelation
-        Steps after which a walker has forgotten where it was, the longest over axes.
+        Autocorrelation time of a walker in steps, the longest over axes.
     """
 
     at: Coordinates
@@ -55,7 +55,7 @@ class Chains:
 def sample(
     problem: Problem, responses: Responses, posterior: Posterior, bend: Curvature, steps: int, seed: int
 ) -> Chains:
-    """Walk from around the mode; see `Fit.sample_posterior`."""
+    """Sample from around the mode; see `Fit.sample_posterior`."""
     emcee = required("emcee", "sample_posterior", extra="mcmc")
     at, moments = problem.at, responses.moments()[None]
     low, high = at.low, at.high
@@ -67,7 +67,7 @@ def sample(
         return torch.where(inside, bend.weight * value, -torch.inf).numpy()
 
     generator = torch_generator(seed)
-    moving = int(torch.randint(2**31, (), generator=generator))  # emcee's kind takes 32 bits
+    moving = int(torch.randint(2**31, (), generator=generator))  # emcee's generator takes 32 bits
     walkers = 4 * len(posterior.mode)
     sampler = emcee.EnsembleSampler(
         walkers,
@@ -95,7 +95,7 @@ def sample(
 
 
 def _around(posterior: Posterior, walkers: int, generator: torch.Generator) -> Tensor:
-    """Where the walkers start, `[walker, axis]`: near the mode, reflected at the bounds so that none coincide."""
+    """Starts of the walkers, `[walker, axis]`: near the mode, reflected at the limits so that none coincide."""
     low, high = posterior.at.low, posterior.at.high
     sd = posterior.covariance.diagonal().sqrt().minimum(CLOSE * (high - low))
     normal = torch.randn(walkers, len(low), generator=generator, dtype=torch.float64).clamp(-3, 3)

@@ -1,4 +1,4 @@
-"""Responses of a known synapse, to see what a fit can find out before anything is recorded."""
+"""Responses of a known synapse, to test what a fit can determine before anything is recorded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def synthetic_table(
     missing: float = 0.0,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Draw a table of responses, in the form that `fwsim.fit` takes.
+    """Draw a table of responses in the form that `fwsim.fit` takes.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ def synthetic_table(
     noise
         `"gamma"` or `"normal"`.
     missing
-        Fraction of responses that are left out.
+        Fraction of missing responses.
     seed
-        Of the responses.
+        Seed of the responses.
     """
     import pandas as pd
 
