@@ -1,4 +1,4 @@
-"""What a synapse does: one file a rule, pure functions of state."""
+"""Rules of synaptic plasticity: one file for each rule, pure functions of its state."""
 
 from fwsim.names import attach
 

@@ -18,7 +18,7 @@ class BCPNN(AssociativeRule):
     neuron at its largest rate f_max has a mean of 1 + ε. Estimates follow them:
     dP_i/dt = κ(Z_i − P_i)/τ_p, dP_ij/dt = κ(Z_i Z_j − P_ij)/τ_p.
 
-    What is carried is c = (Z_i − ε)(Z_j − ε), which decays with 1/τ_i + 1/τ_j and makes all drift
+    The state contains c = (Z_i − ε)(Z_j − ε), which decays with 1/τ_i + 1/τ_j and makes the drift
     affine: Z_i Z_j = c + ε Z_i + ε Z_j − ε².
 
     Source: Fiebig & Lansner 2017, J. Neurosci. 37:83, eqs. 1–5.
@@ -30,7 +30,7 @@ class BCPNN(AssociativeRule):
     tau_p
         Time constant of the estimates in s.
     kappa
-        κ, speed of learning; 0 keeps what was learnt.
+        κ, speed of learning; with 0 the estimates do not change.
     f_max
         Rate in Hz that counts as fully active.
     epsilon
@@ -45,7 +45,7 @@ class BCPNN(AssociativeRule):
     epsilon: Any = number(0.01, low=0.0, positive=True)
 
     def rest(self) -> Values:
-        """Everything at its floor: independent, of weight 0."""
+        """All traces at the floor ε: activities are independent, and the weight is 0."""
         floor = self.epsilon
         return {
             "z_pre": floor,
@@ -71,7 +71,7 @@ class BCPNN(AssociativeRule):
         }
 
     def on_pre(self, state: Values) -> Values:
-        """Raise the presynaptic trace, and its product with the other."""
+        """Increase the presynaptic trace, and its product with the other."""
         step = 1 / (self.f_max * self.tau_pre)
         return {
             **state,
@@ -80,7 +80,7 @@ class BCPNN(AssociativeRule):
         }
 
     def on_post(self, state: Values) -> Values:
-        """Raise the postsynaptic trace, and its product with the other."""
+        """Increase the postsynaptic trace, and its product with the other."""
         step = 1 / (self.f_max * self.tau_post)
         return {
             **state,
@@ -89,7 +89,7 @@ class BCPNN(AssociativeRule):
         }
 
     def strength(self, state: Values) -> Any:
-        """Log odds of joint activity, 0 where the two are independent."""
+        """Log odds of joint activity, 0 if the two are independent."""
         return log(state["p_joint"] / (state["p_pre"] * state["p_post"]))
 
     def bias(self, state: Values) -> Any:

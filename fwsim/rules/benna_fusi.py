@@ -12,11 +12,11 @@ from fwsim.rules.rule import AssociativeRule, Values
 
 @dataclass(frozen=True, eq=False)
 class BennaFusi(AssociativeRule):
-    """Beakers u_1 … u_m of growing size joined by tubes of shrinking width; the weight is u_1.
+    """Beakers u_1 … u_m of increasing size, connected by tubes of decreasing width; the weight is u_1.
 
     C_k du_k/dt = [g_{k−1}(u_{k−1} − u_k) − g_k(u_k − u_{k+1})]/τ with C_k = 2^{k−1}, g_k = 2^{−k}, u_{m+1} = 0
     and g_m the leak. Spikes write into u_1 as in `HebbianTraces`: a pre-spike adds η q, a post-spike η p.
-    Σ C_k u_k is conserved without input and leak; what is written falls as t^{−1/2} for
+    Σ C_k u_k is conserved without input and leak. A stored trace decreases as t^{−1/2} for
     1 ≪ t/τ ≪ 4^m.
 
     Source: Benna & Fusi 2016, Nature Neuroscience 19:1697, eqs. 1–2.
@@ -30,7 +30,7 @@ class BennaFusi(AssociativeRule):
     eta
         Change of u_1 per pair of spikes at zero distance.
     leak
-        g_m; 0 forgets nothing, 2^{−m} goes on with the series.
+        g_m; with 0 nothing is forgotten, with 2^{−m} the series continues.
     tau_pre, tau_post
         Decay of the traces of spikes in s.
     """
@@ -72,11 +72,11 @@ class BennaFusi(AssociativeRule):
         return {"p": -state["p"] / self.tau_pre, "q": -state["q"] / self.tau_post, **change}
 
     def on_pre(self, state: Values) -> Values:
-        """Mark the pre-spike, write the postsynaptic trace."""
+        """Increase the presynaptic trace, and write the postsynaptic trace."""
         return {**state, "p": state["p"] + 1, "u_1": state["u_1"] + self.eta * state["q"]}
 
     def on_post(self, state: Values) -> Values:
-        """Mark the post-spike, write the presynaptic trace."""
+        """Increase the postsynaptic trace, and write the presynaptic trace."""
         return {**state, "q": state["q"] + 1, "u_1": state["u_1"] + self.eta * state["p"]}
 
     def strength(self, state: Values) -> Any:

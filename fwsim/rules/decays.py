@@ -1,4 +1,4 @@
-"""Chains of exponential decays: the one place where differences of rates are divided by."""
+"""Chains of exponential decays, the only place that divides by differences of rates."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-NEAR = 2.0  # rates that differ by less than this over the interval are expanded in powers of their difference
-TERMS = 26  # of that expansion; the next one is below rounding in float64
+NEAR = 2.0  # if rates differ by less than this over the interval, a series in their difference is used
+TERMS = 26  # terms of this series; the next one is below rounding in float64
 PAIR_SERIES = [
     1 / math.factorial(2 * k + 1) for k in range(9, -1, -1)
 ]  # sinh(z)/z in z², the highest power first
 
 
 def chained(rates: Sequence[Tensor], t: Tensor) -> Tensor:
-    """What is left at the end of a chain of decays: e^{−r₁t} ∗ e^{−r₂t} ∗ …, convolved in time.
+    """End of a chain of decays: e^{−r₁t} ∗ e^{−r₂t} ∗ …, convolved in time.
 
-    e^{−at} for one rate, (e^{−at} − e^{−bt})/(b − a) for two, and so on. It is a smooth and symmetric function of
-    the rates, also where they are equal (t e^{−at} for a = b), although every closed form divides by their
-    differences. Values and derivatives of any order keep nearly all digits for all gaps between rates.
+    It is e^{−at} for one rate, (e^{−at} − e^{−bt})/(b − a) for two, and so on. It is a smooth and symmetric function of
+    the rates, even if they are equal (t e^{−at} for a = b), although every closed form divides by their
+    differences. Values and derivatives of any order keep nearly all digits for all differences between rates.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def chained(rates: Sequence[Tensor], t: Tensor) -> Tensor:
 
 
 def _chained(rates: Sequence[Tensor], t: Tensor) -> Tensor:
-    """See `chained`; this form can be differentiated as it stands."""
+    """See `chained`; torch can differentiate this form directly."""
     ascending = torch.stack(torch.broadcast_tensors(*rates), -1).sort(-1).values.unbind(-1)
     level = [torch.exp(-rate * t) for rate in ascending]
     for length in range(2, len(rates) + 1):
@@ -59,7 +59,7 @@ def _chained(rates: Sequence[Tensor], t: Tensor) -> Tensor:
 
 
 class _Pair(torch.autograd.Function):
-    """Two decays, of which most rules have no more: fewer operations, and derivatives that are longer chains."""
+    """Two decays, the most common case: fewer operations, and derivatives that are longer chains."""
 
     generate_vmap_rule = True
 
@@ -74,13 +74,13 @@ class _Pair(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        """Keep the rates and the interval."""
+        """Save the rates and the interval for the backward pass."""
         ctx.save_for_backward(*inputs)
         ctx.save_for_forward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradient times derivative, summed over what was broadcast."""
+        """Gradient times derivative, summed over broadcast axes."""
         slopes = _pair_slopes(ctx.saved_tensors, ctx.needs_input_grad)
         return tuple(
             None if slope is None else (gradients[0] * slope).sum_to_size(given.shape)
@@ -95,7 +95,7 @@ class _Pair(torch.autograd.Function):
 
 
 def _pair_slopes(inputs: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tensor | None]:
-    """Derivatives by both rates, which repeat the rate, and by the interval."""
+    """Derivatives with respect to both rates, which repeat the rate, and to the interval."""
     a, b, t = inputs
     by_rate = [-_chained([a, b, rate], t) if asked else None for rate, asked in zip((a, b), wanted)]
     slow, fast = torch.minimum(a, b), torch.maximum(a, b)
@@ -103,7 +103,7 @@ def _pair_slopes(inputs: Sequence[Tensor], wanted: Sequence[bool]) -> list[Tenso
 
 
 def _joined(rates: Sequence[Tensor], t: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """K of ascending rates from those without the last and without the first."""
+    """K of ascending rates from K without the last and K without the first rate."""
     gap = rates[-1] - rates[0]
     near = gap * t < NEAR
     apart = (left - right) / torch.where(near, 1.0, gap)

@@ -1,4 +1,4 @@
-"""The delta rule: correct what the memory answers instead of adding to it."""
+"""The delta rule: it corrects the answer of the memory, instead of adding to it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Delta(MemoryRule):
     """Memory A_k ← λ_k A_k + β_k(v − λ_k A_k k)kᵀ with the pre-state scaled to unit norm, k = pre/‖pre‖, v = post.
 
-    With β = 1 the memory answers v to k from then on, whatever it held; β = 0 writes nothing. Several
-    time scales correct themselves separately, and their sum is read. A silent pre-state (norm 0) writes
+    With β = 1 the memory answers v to k from then on, whatever it stored before; with β = 0 nothing is written. Several
+    time scales are corrected separately, and their sum is read. A pre-state of norm 0 writes
     nothing.
 
     Source: Schlag, Irie & Schmidhuber 2021 (arXiv 2102.11174), eqs. 21–24; λ = 1 there.
@@ -27,10 +27,10 @@ class Delta(MemoryRule):
     Parameters
     ----------
     beta
-        Fraction of the error that one write corrects, in [0, 2), where it is stable: a scalar,
+        Fraction of the error that one write corrects, in [0, 2), where the rule is stable: a scalar,
         `[timescale]` or `[batch, timescale]`.
     tau
-        Time constants of forgetting in s, alike; infinity never forgets.
+        Time constants of forgetting in s, same shapes; with infinity nothing is forgotten.
     """
 
     beta: Any = 1.0
@@ -45,7 +45,7 @@ class Delta(MemoryRule):
         self.shape  # noqa: B018  # raises where the shapes do not fit
 
     def write(self, memory: Tensor, pre: Tensor, post: Tensor, dt: float) -> Tensor:
-        """Decay, then move each answer to `pre` towards `post`; see `MemoryRule.write`."""
+        """Decay, then change each answer to `pre` towards `post`; see `MemoryRule.write`."""
         norm = pre.norm(dim=-1, keepdim=True)
         key = pre / torch.where(norm > 0, norm, 1.0)
         decayed = decay(self.tau, dt).to(memory.dtype).expand(self.shape)[..., None, None] * memory

@@ -1,7 +1,7 @@
-"""Methods of rules that follow from their functions, registered by the modules of `fwsim.rules.derive`.
+"""Methods of rules that are derived from their functions, registered by the modules of `fwsim.rules.derive`.
 
 A derivation is a function of a rule, marked with `derives(kind)` for each kind of rule that has it. Its line in
-`Derived` says where it is found, so that nothing is loaded before it is asked for, and its line in the stub
+`Derived` names its module, so that nothing is imported before it is used. Its line in the stub
 `derived.pyi` tells type checkers its arguments. The rules themselves know none of them.
 """
 
@@ -16,12 +16,12 @@ from fwsim.errors import ConfigError
 
 
 class Derivation:
-    """A method of rules, loaded when it is first asked for.
+    """A method of rules, imported when it is first used.
 
     Parameters
     ----------
     modules
-        Of `fwsim.rules.derive`, which register the functions that stand for it.
+        Modules of `fwsim.rules.derive` that register its functions.
     """
 
     def __init__(self, *modules: str) -> None:
@@ -42,7 +42,7 @@ class Derivation:
         return function if rule is None else MethodType(function, rule)
 
     def _missing(self, owner: type) -> Callable[..., Any]:
-        """Stand for a derivation that a kind of rule does not have; `underived` of its class says why."""
+        """Replaces a derivation that a kind of rule does not have; `underived` of its class gives the reason."""
         reason = getattr(owner, "underived", None)
         if reason is None or self.name.startswith("_"):
             raise AttributeError(f"{owner.__name__} has no {self.name}", name=self.name)
@@ -65,7 +65,7 @@ def derives(*kinds: type, name: str | None = None) -> Callable[[Any], Any]:
 
 
 class Derived:
-    """What has the derivations: a base of every kind of rule."""
+    """Base class of every kind of rule, which provides the derivations."""
 
     propagate = Derivation("propagate")
     respond = Derivation("respond")

@@ -14,7 +14,7 @@ from fwsim.rules.rule import PresynapticRule, Values
 class Enhancement(PresynapticRule):
     """Release A·(1 + Σ F)·(1 + Σ A)·(1 + Σ P)·Π D, read before the spike's own change.
 
-    Every enhancing component takes its own increment at a spike and decays to 0; every depression D is
+    Every enhancing component increases by its own increment at a spike and decays to 0. Every depression D is
     multiplied by its factor and relaxes to 1, as in `Varela`.
 
     Sources: Zengel & Magleby 1982, J. Gen. Physiol. 80:583 (product of the groups, sum within
@@ -27,13 +27,13 @@ class Enhancement(PresynapticRule):
         Increment of each component at a spike, at least 0: a number, several, a tensor whose last axis is
         the component, or `()` for none.
     tau_facilitation, tau_augmentation, tau_potentiation
-        Their time constants in s, alike.
-        One value of a group serves all components of its partner: `facilitation=0.5` with two time constants
-        are two facilitations of 0.5 each.
+        Their time constants in s, same shapes.
+        A single value is used for all components of its partner: `facilitation=0.5` with two time constants
+        means two facilitations of 0.5 each.
     depression
-        Factor of each depression at a spike, in [0, 1], alike.
+        Factor of each depression at a spike, in [0, 1], same shapes.
     tau_depression
-        Their time constants in s, alike.
+        Their time constants in s, same shapes.
     amplitude
         A, the release from rest.
     """

@@ -1,4 +1,4 @@
-"""The functions a rule may use beside arithmetic: on numbers, tensors and symbols alike."""
+"""The functions that a rule may use besides arithmetic, for numbers, tensors and symbols."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def exp(value: Any) -> Any:
 
 
 def minimum(value: Any, limit: Any) -> Any:
-    """Elementwise the smaller of two."""
+    """Elementwise minimum of two."""
     for one, other in ((value, limit), (limit, value)):
         if isinstance(one, torch.Tensor):
             return torch.minimum(one, torch.as_tensor(other, dtype=one.dtype, device=one.device))
@@ -43,4 +43,4 @@ def minimum(value: Any, limit: Any) -> Any:
 
 
 SYMPY_NAMES = {"log": log, "exp": exp, "Min": minimum}
-"""What sympy calls each of them, to get from symbols back to numbers and tensors."""
+"""sympy's names of these functions, for the conversion of symbols to numbers and tensors."""

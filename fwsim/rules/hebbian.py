@@ -28,8 +28,8 @@ class Hebbian(MemoryRule):
     Parameters
     ----------
     tau
-        Time constants in s: a scalar, `[timescale]` or `[batch, timescale]`. Infinity never forgets,
-        0 holds the last write only.
+        Time constants in s: a scalar, `[timescale]` or `[batch, timescale]`. With infinity nothing is forgotten,
+        with 0 only the last write is stored.
     eta
         Strength of one write, same shapes.
     eta_rate
@@ -59,9 +59,9 @@ class Hebbian(MemoryRule):
 
     @classmethod
     def from_decay(cls, decay: Any, *, eta: Any, dt: float = 1.0) -> Self:
-        """Take the paper's λ, the factor that one step of `dt` seconds leaves of a memory: τ = −dt/ln λ.
+        """Use the paper's λ, the fraction of a memory that remains after a step of `dt` seconds: τ = −dt/ln λ.
 
-        λ = 0.95 with dt = 1 s is τ = 19.50 s, a half-life of 13.51 s; λ = 1 never forgets.
+        λ = 0.95 with dt = 1 s gives τ = 19.50 s, a half-life of 13.51 s; with λ = 1 nothing is forgotten.
         """
         decay = parameter("decay", decay, at_least=0.0)
         dt = checked("dt", dt, "time", above=0)
@@ -79,18 +79,18 @@ class Hebbian(MemoryRule):
         strength: float = 1.0,
         tolerance: float = 0.01,
     ) -> Self:
-        """Forget as Δ^−exponent between two ages, with as few time scales as the tolerance allows.
+        """Forget as Δ^−exponent between two ages, with the smallest number of time scales that the tolerance allows.
 
         Parameters
         ----------
         exponent
             Of the power law, positive.
         shortest, longest
-            Ages in s between which it holds.
+            Ages in s between which the power law is valid.
         strength
             κ(shortest), the strength of a write at that age.
         tolerance
-            Largest relative error allowed; what was reached is `power_law_error` of the result.
+            Largest relative error allowed; `power_law_error` of the result returns the actual error.
         """
         fit = fit_power_law(
             exponent, shortest=shortest, longest=longest, strength=strength, tolerance=tolerance
@@ -105,7 +105,7 @@ class Hebbian(MemoryRule):
         return relative_error(tau.tolist(), eta.tolist(), exponent, shortest=shortest, longest=longest)
 
     def decay(self, dt: float) -> Tensor:
-        """What `dt` seconds leave of each time scale, λ_k: `[timescale]` or `[batch, timescale]`."""
+        """Fraction of each time scale that remains after `dt` seconds, λ_k: `[timescale]` or `[batch, timescale]`."""
         return decay(self.tau, dt).expand(self.shape)
 
     def strength(self, dt: float) -> Tensor:
@@ -141,5 +141,5 @@ class Hebbian(MemoryRule):
         return decay[..., None, None] * memory + strength[..., None, None] * outer
 
     def half_life(self) -> Tensor:
-        """Time in s after which half of a memory is left, τ ln 2: shape of `tau`."""
+        """Time in s after which half of a memory remains, τ ln 2: shape of `tau`."""
         return self.tau * math.log(2.0)

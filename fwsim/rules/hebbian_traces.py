@@ -26,11 +26,11 @@ class HebbianTraces(AssociativeRule):
     tau
         Decay of the weight in s: a number, `[timescale]` or `[batch, timescale]`.
     eta
-        Change of the weight per pair of spikes at zero distance, alike.
+        Change of the weight per pair of spikes at zero distance, same shapes.
     tau_pre, tau_post
         Decay of the traces in s.
     w_max
-        Where w_k saturates, alike; `None`: nowhere.
+        Limit of each w_k, same shapes; `None`: no limit.
     """
 
     tau: Any = time_constant((96.0, 1140.0), components=True)
@@ -59,11 +59,11 @@ class HebbianTraces(AssociativeRule):
         return traces | {name: -state[name] / tau for name, tau in each(self._weights(), self.tau)}
 
     def on_pre(self, state: Values) -> Values:
-        """Mark the pre-spike, potentiate by the postsynaptic trace."""
+        """Increase the presynaptic trace, and potentiate by the postsynaptic trace."""
         return {**state, "p": state["p"] + 1, **self._potentiated(state, state["q"])}
 
     def on_post(self, state: Values) -> Values:
-        """Mark the post-spike, potentiate by the presynaptic trace."""
+        """Increase the postsynaptic trace, and potentiate by the presynaptic trace."""
         return {**state, "q": state["q"] + 1, **self._potentiated(state, state["p"])}
 
     def _potentiated(self, state: Values, trace: Any) -> Values:

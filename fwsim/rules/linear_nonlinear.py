@@ -1,4 +1,4 @@
-"""Traces of past spikes, added up and read through a saturating function."""
+"""Traces of past spikes, summed and read through a saturating function."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from fwsim.rules.parameters import component_names, each, number, same_length, t
 from fwsim.rules.rule import PresynapticRule, Values
 
 READOUTS = ("logistic", "cloglog")
-SATURATED = 30.0  # where both read-outs are 1 in double precision; beyond, their derivatives would overflow
+SATURATED = 30.0  # both read-outs are 1 here in double precision; beyond it their derivatives would overflow
 
 
 @dataclass(frozen=True, eq=False)
 class LinearNonlinear(PresynapticRule):
     """Release g(baseline + Σ s): linear in the past, supralinear from rest, saturating at 1.
 
-    A spike reads the sum and then adds a_k to the trace s_k, which decays with tau_trace_k. While the release
-    is small it is exponential in the sum, so that facilitation of several time scales multiplies. The
+    A spike reads the sum and then adds a_k to the trace s_k, which decays with tau_trace_k. For small
+    release it is exponential in the sum, so that facilitations on several time scales multiply. The
     read-out g is
 
     ========== ================== =============================================================
@@ -33,17 +33,17 @@ class LinearNonlinear(PresynapticRule):
     Sources: Rossbroich, Trotter, Beninger, Tóth & Naud 2021, PLoS Comput. Biol. 17:e1008013, eqs. 1–5
     (`logistic`, there relative to the first release); `cloglog` is the complementary log–log link of
     McCullagh & Nelder 1989. The defaults are mossy fibres of the hippocampus, fitted with `fwsim.fit`
-    (docs/results/synapse_fit.md); trains of half a second bound their slow time constant from below only (0.4 s).
+    (docs/results/synapse_fit.md); trains of half a second give only a lower bound for their slow time constant (0.4 s).
 
     Parameters
     ----------
     baseline
         v at rest.
     a
-        What a spike adds to each trace, negative for depression: a number, several, or a tensor whose
+        Change of each trace at a spike, negative for depression: a number, several, or a tensor whose
         last axis is the component.
     tau_trace
-        Time constants of the traces in s, alike.
+        Time constants of the traces in s, same shapes.
     readout
         One of the two above.
     """
@@ -62,7 +62,7 @@ class LinearNonlinear(PresynapticRule):
         return component_names("s", max(len(self.a), len(self.tau_trace)))
 
     def rest(self) -> Values:
-        """No trace of any spike."""
+        """All traces at 0."""
         return dict.fromkeys(self._traces(), 0)
 
     def drift(self, state: Values) -> Values:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class MemoryRule(KnownArguments, Derived, ABC):
-    """How a network's memory matrix is written and read.
+    """How the memory matrix of a network is written and read.
 
     A memory is `[batch, timescale, post, pre]`; parameters are scalars, `[timescale]`
-    or `[batch, timescale]`. Rules know seconds only: the time between two writes, `dt`,
-    belongs to the network and is handed in.
+    or `[batch, timescale]`. Rules only know seconds. The time between two writes, `dt`,
+    belongs to the network and is passed in.
     """
 
     underived = (
@@ -32,7 +32,7 @@ class MemoryRule(KnownArguments, Derived, ABC):
     )
 
     def values(self) -> dict[str, Tensor]:
-        """Return the parameters that are given, by name."""
+        """Return the parameters that were given, by name."""
         return {name: value for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
 
     @cached_property
@@ -47,12 +47,12 @@ class MemoryRule(KnownArguments, Derived, ABC):
 
     @property
     def batch(self) -> int | None:
-        """Number of batch entries that the parameters are given for, `None` for all alike."""
+        """Number of batch elements for which there are parameters, `None` if they are the same for all."""
         return self.shape[0] if len(self.shape) == 2 else None
 
     @abstractmethod
     def write(self, memory: Tensor, pre: Tensor, post: Tensor, dt: float) -> Tensor:
-        """Let `dt` seconds pass, then store one pair of patterns.
+        """Decay for `dt` seconds, then store one pair of patterns.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class MemoryRule(KnownArguments, Derived, ABC):
         """
 
     def read(self, memory: Tensor, state: Tensor) -> Tensor:
-        """What the memory sends to each unit when the network is in a state, Σ_k A_k state.
+        """Answer of the memory to a state of the network, Σ_k A_k state.
 
         Parameters
         ----------
@@ -77,8 +77,8 @@ class MemoryRule(KnownArguments, Derived, ABC):
         return torch.einsum("bkij,bj->bi", memory, state)
 
     def with_values(self, **values: Tensor) -> Self:
-        """Return the same rule with other parameter tensors, unchecked: for values that are valid by construction."""
-        other = object.__new__(type(self))  # a network asks in every run, and copy.copy is slow
+        """Return the same rule with other parameter tensors, without checks, for values that are known to be valid."""
+        other = object.__new__(type(self))  # a network calls this in every run, and copy.copy is slow
         vars(other).update(vars(self), **values)
         vars(other).pop("shape", None)
         return other
@@ -100,14 +100,14 @@ def parameter(
     at_least: float = -float("inf"),
     infinite: bool = False,
 ) -> Tensor:
-    """Turn a scalar, `[timescale]` or `[batch, timescale]` into a checked tensor (float64 unless it is a tensor).
+    """Convert a scalar, `[timescale]` or `[batch, timescale]` to a checked tensor (float64 unless it is a tensor).
 
-    It is a copy, unless it is a tensor that requires a gradient; `dimension` is that of `fwsim.units.si`.
+    The result is a copy, unless it is a tensor that requires a gradient; `dimension` is as in `fwsim.units.si`.
 
     Raises
     ------
     ConfigError
-        A value is NaN, below `at_least`, infinite where that has no meaning, or has three axes.
+        A value is NaN, below `at_least`, infinite where this has no meaning, or has three axes.
     """
     value = si(name, value, dimension)
     try:
@@ -129,7 +129,7 @@ def parameter(
 
 
 def decay(tau: Tensor, dt: float) -> Tensor:
-    """What `dt` seconds leave, e^{−dt/τ}: 0 for τ = 0, also with a gradient (of 0), and 1 for infinity."""
+    """Fraction that remains after `dt` seconds, e^{−dt/τ}: 0 for τ = 0, with a gradient of 0, and 1 for infinity."""
     return torch.exp(-dt / tau.clamp(min=1e-3 * dt))  # e^{−1000} is 0, and its derivative finite
 
 
@@ -137,7 +137,7 @@ def broadcast(**parameters: Tensor) -> torch.Size:
     """Common shape of parameters, or a `ConfigError` that names them all."""
     first, *others = (value.shape for value in parameters.values())
     if all(shape == first for shape in others):
-        return first  # a network asks in every run, and torch takes 20 µs to say
+        return first  # a network calls this in every run, and torch needs 20 µs
     try:
         return torch.broadcast_shapes(*(value.shape for value in parameters.values()))
     except RuntimeError as error:

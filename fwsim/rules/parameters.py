@@ -1,4 +1,4 @@
-"""Parameters of spike-driven rules: declared once, then numbers, tensors or symbols."""
+"""Parameters of spike-driven rules: declared once; values are numbers, tensors or symbols."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import torch
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.units import si
 
-NEGLIGIBLE = 1e-18  # s; a time constant of 0 is evaluated as this, below rounding beside any in use
+NEGLIGIBLE = 1e-18  # s; replaces a time constant of 0; below the rounding of any other time constant
 
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """What a field of a rule may hold.
+    """Allowed values of a field of a rule.
 
     Parameters
     ----------
@@ -30,11 +30,11 @@ class Parameter:
     low, high
         Closed bounds.
     positive
-        Whether `low` itself is excluded.
+        Whether `low` itself is not allowed.
     components
-        Whether there may be several, on the last axis.
+        Whether several values are allowed, on the last axis.
     optional
-        Whether it may be left out, `None`.
+        Whether it may be omitted, `None`.
     """
 
     unit: str = "1"
@@ -46,18 +46,18 @@ class Parameter:
 
     @property
     def dimension(self) -> str:
-        """Dimension of the quantities that a user may give for it; see `fwsim.units.si`."""
+        """Dimension of the quantities that a user may pass; see `fwsim.units.si`."""
         return {"s": "time", "Hz": "rate", "1": "number"}[self.unit]
 
     @property
     def allowed(self) -> str:
-        """Say the bounds in words."""
+        """The bounds in words."""
         left = "(" if self.positive or self.low == -math.inf else "["
         right = ")" if self.high == math.inf and self.unit != "s" else "]"
         return f"{left}{self.low:g}, {self.high:g}{right}" + ("" if self.unit == "1" else f" {self.unit}")
 
     def admits(self, value: torch.Tensor) -> bool:
-        """Whether every value lies within the bounds; only times may be infinite, none may be NaN."""
+        """Whether every value is within the bounds; only times may be infinite, and NaN is not allowed."""
         above = value > self.low if self.positive else value >= self.low
         good = above & (value <= self.high)
         if self.unit != "s":
@@ -91,25 +91,25 @@ def _declare(unit: str, default: Any, **bounds: Any) -> Any:
 
 
 def declared(rule: Any) -> dict[str, Parameter]:
-    """Fields of a rule (or of its class) that are parameters, and what they may hold."""
+    """Fields of a rule (or of its class) that are parameters, with their allowed values."""
     return {f.name: f.metadata["parameter"] for f in fields(rule) if "parameter" in f.metadata}
 
 
 def component_names(name: str, count: int) -> list[str]:
-    """`["w"]`, or `["w_1", "w_2"]` where there are several."""
+    """`["w"]`, or `["w_1", "w_2"]` if there are several."""
     return [name] if count == 1 else [f"{name}_{k}" for k in range(1, count + 1)]
 
 
 def each(names: list[str], values: tuple) -> list[tuple[str, Any]]:
-    """Pair names with components; one component serves all names."""
+    """Pair names with components; a single component is used for all names."""
     return list(zip(names, values * len(names) if len(values) == 1 else values))
 
 
 def normalise(owner: str, name: str, value: Any, spec: Parameter, *, timescale_axis: bool) -> Any:
-    """Check what a user gave and bring it to a number, a tensor, or a tuple of components.
+    """Check a user's value, and convert it to a number, a tensor, or a tuple of components.
 
-    Arrays and tensors are copied, so that changing them later does not change the rule; but a tensor that requires
-    a gradient is kept as it is, since an optimiser changes it in place. With `timescale_axis` the last axis of a
+    Arrays and tensors are copied, so that later changes do not change the rule. A tensor that requires
+    a gradient is not copied, since an optimiser changes it in place. With `timescale_axis` the last axis of a
     tensor is always the time scale; a parameter without components then needs length 1 there.
     """
     if value is None and spec.optional:
@@ -149,9 +149,9 @@ def _tensor(owner: str, name: str, value: Any) -> torch.Tensor:
 
 
 def own(value: Any, *, dtype: type | None = np.float64) -> torch.Tensor:
-    """Give a real, dense floating-point tensor that nobody else changes, unless it requires a gradient.
+    """Return a real, dense floating-point tensor that nobody else changes, unless it requires a gradient.
 
-    Tensors keep their precision; other arrays get that of `dtype`, or with `None` keep theirs.
+    Tensors keep their precision; other arrays are converted to `dtype`, or with `None` keep theirs.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def _leaf(owner: str, name: str, value: Any, spec: Parameter) -> Any:
 
 
 def same_length(owner: str, **groups: tuple) -> int:
-    """Common number of components; groups of one serve all the others."""
+    """Common number of components; a single one is used with all the others."""
     count = max(len(group) for group in groups.values())
     if any(len(group) not in (1, count) for group in groups.values()):
         given = ", ".join(f"{name} {len(group)}" for name, group in groups.items())
@@ -195,7 +195,7 @@ def same_length(owner: str, **groups: tuple) -> int:
 def replaced(rule: R, change: Callable[[str, Any, Parameter], Any]) -> R:
     """Copy a rule with every parameter value changed, nested rules included, without validation.
 
-    `change` gets the name (`"d_2"` for a component), the value and its declaration.
+    `change` receives the name (`"d_2"` for a component), the value and its declaration.
     """
     copy = object.__new__(type(rule))
     specs = declared(rule)
@@ -220,7 +220,7 @@ def leaves(rule: Any) -> list[tuple[str, Any, Parameter]]:
 
 
 def without_zeros(rule: R) -> R:
-    """Copy a rule with time constants of 0 as a negligible one, so that all equations are finite."""
+    """Copy a rule with a negligible time constant instead of 0, so that all equations are finite."""
 
     def change(name: str, value: Any, spec: Parameter) -> Any:
         if spec.unit != "s":

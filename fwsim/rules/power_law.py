@@ -1,4 +1,4 @@
-"""Sums of exponentials that forget as a power law."""
+"""Power-law forgetting as a sum of exponentials."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from fwsim.errors import ConfigError, number
 from fwsim.units import checked
 
-GRID = 400  # ages at which the error is judged; the error curve has 2n extrema, all far wider than the grid
-ROUNDS = 100  # linear programs, at most
+GRID = 400  # ages at which the error is computed; the error curve has 2n extrema, all far wider than the grid
+ROUNDS = 100  # largest number of linear programs
 MOST_TERMS = 16  # a sum of 16 spans 12 decades to 1e-3
 
 
@@ -26,7 +26,7 @@ class PowerLawFit(NamedTuple):
 def fit_power_law(
     exponent: float, *, shortest: float, longest: float, strength: float, tolerance: float
 ) -> PowerLawFit:
-    """Fewest terms for which Σ_k η_k e^{−Δ/τ_k} is strength·(Δ/shortest)^−exponent within the tolerance.
+    """Smallest number of terms for which Σ_k η_k e^{−Δ/τ_k} is strength·(Δ/shortest)^−exponent within the tolerance.
 
     The time constants are free: they may lie outside `shortest … longest`. The worst relative error is
     minimised by a sequence of linear programs in the logarithms of the parameters, within a trust region.
@@ -54,7 +54,7 @@ def fit_power_law(
 def relative_error(
     tau: ArrayLike, eta: ArrayLike, exponent: float, *, shortest: float, longest: float
 ) -> float:
-    """Worst relative error of Σ_k η_k e^{−Δ/τ_k} against the power law that fits it best in strength."""
+    """Worst relative error of Σ_k η_k e^{−Δ/τ_k} compared with the power law of the best strength."""
     shortest, longest = _checked(exponent, shortest, longest)
     age = np.geomspace(1.0, longest / shortest, GRID)
     kernel = np.exp(-age[:, None] * shortest / np.asarray(tau)) @ np.asarray(eta)

@@ -12,16 +12,16 @@ from fwsim.rules.stochastic_release import StochasticRelease
 
 @dataclass(frozen=True, eq=False)
 class Product(AssociativeRule):
-    """Efficacy weight × release: what a spike transmits where both sides of a synapse are plastic.
+    """Efficacy weight × release: what a spike transmits if both sides of a synapse are plastic.
 
-    Each rule goes on by itself, on its own variables; a presynaptic spike reads the product.
+    Each rule acts separately on its own variables; a presynaptic spike reads the product.
 
     Parameters
     ----------
     weight
-        What the postsynaptic side has learnt.
+        The associative rule, for the postsynaptic side.
     release
-        What the presynaptic side lets go.
+        The presynaptic rule.
 
     Examples
     --------
@@ -54,11 +54,11 @@ class Product(AssociativeRule):
         return self.weight.rest() | self.release.rest()
 
     def drift(self, state: Values) -> Values:
-        """Each by itself."""
+        """Drift of each rule."""
         return self.weight.drift(state) | self.release.drift(state)
 
     def on_pre(self, state: Values) -> Values:
-        """Each by itself."""
+        """Jumps of each rule."""
         return self.at_pre(state)[0]
 
     def at_pre(self, state: Values) -> tuple[Values, Any]:
@@ -72,7 +72,7 @@ class Product(AssociativeRule):
         return state | self.weight.on_post(_part(self.weight, state))
 
     def strength(self, state: Values) -> Any:
-        """Weight × release of a spike that comes now."""
+        """Weight × release of a spike at this moment."""
         return self.at_pre(state)[1]
 
 

@@ -1,7 +1,7 @@
 """The two kinds of spike-driven rule.
 
 A rule is a frozen dataclass of parameters with pure functions of its state. They use
-arithmetic and `fwsim.rules.functions` only, so that the same code runs on numbers, on
+only arithmetic and `fwsim.rules.functions`, so that the same code runs on numbers, on
 tensors (to simulate) and on symbols (to derive everything else, once for all rules: `fwsim.rules.derived`).
 """
 
@@ -23,15 +23,16 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class SpikeRule(KnownArguments, Derived, ABC):
-    """A synapse that spikes change and that relaxes in between.
+    """A synapse that spikes change and that relaxes between them.
 
-    To write a rule, give the four functions below. `drift` must be affine in the state with `rest` as
-    a fixed point; jumps may be anything. A time constant of 0 is instant relaxation: simultaneous spikes of one side
-    find the variable at rest. A presynaptic and a postsynaptic spike at the same time see each other's traces.
+    To write a rule, define the four functions below. `drift` must be affine in the state, with `rest` as a fixed
+    point; jumps may be any functions. A time constant of 0 is instant relaxation: of simultaneous spikes of one side,
+    the later ones find the variable at rest. Simultaneous presynaptic and postsynaptic spikes see each other's
+    traces.
     """
 
     output: ClassVar[str]
-    """What a presynaptic spike reads: `"release"` or `"weight"`."""
+    """Name of the value that a presynaptic spike reads: `"release"` or `"weight"`."""
     timescale_axis: ClassVar[bool] = False
     """Whether the last axis of a parameter is the time scale."""
 
@@ -45,7 +46,7 @@ class SpikeRule(KnownArguments, Derived, ABC):
 
     @abstractmethod
     def at_pre(self, state: Values) -> tuple[Values, Any]:
-        """State after a presynaptic spike, and what that spike read."""
+        """State after a presynaptic spike, and the value that the spike read."""
 
     def at_post(self, state: Values) -> Values:
         """State after a postsynaptic spike."""
@@ -68,7 +69,7 @@ class SpikeRule(KnownArguments, Derived, ABC):
         return replaced(self, move)
 
     def parameters(self) -> Values:
-        """Every parameter value by name, components as `d_1`, `d_2` …"""
+        """Every parameter value by name; components are called `d_1`, `d_2` …"""
         return {name: value for name, value, _ in leaves(self)}
 
 
@@ -92,10 +93,10 @@ class PresynapticRule(SpikeRule):
 
 @dataclass(frozen=True, eq=False)
 class AssociativeRule(SpikeRule):
-    """A rule that needs spikes of both sides.
+    """A rule that needs presynaptic and postsynaptic spikes.
 
     Parameters are numbers, `[timescale]` or `[batch, timescale]`: the last axis of a tensor is always the
-    time scale (of length 1 where a rule has only one).
+    time scale (of length 1 if a rule has only one).
     """
 
     output = "weight"
@@ -111,10 +112,10 @@ class AssociativeRule(SpikeRule):
 
     @abstractmethod
     def strength(self, state: Values) -> Any:
-        """Weight that a presynaptic spike finds, before it changes anything."""
+        """Weight before a presynaptic spike changes anything."""
 
     def at_pre(self, state: Values) -> tuple[Values, Any]:
-        """State after a presynaptic spike, and the weight that it found."""
+        """State after a presynaptic spike, and the weight before it."""
         return self.on_pre(state), self.strength(state)
 
     def at_post(self, state: Values) -> Values:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class StochasticRelease(PresynapticRule):
     """Any presynaptic rule with n release sites, each of which releases with the rule's probability.
 
-    Of n sites k release (binomial); each quantum has mean 1/n and coefficient of variation `cv` (normal),
-    so that one response is (k + cv √k ξ)/n with mean `release`, as in the rule. The state is that of the
+    Of n sites, k release (binomial). Each quantum has mean 1/n and coefficient of variation `cv` (normal).
+    So one response is (k + cv √k ξ)/n with mean `release`, as in the rule. The state is that of the
     rule: depletion is the average one, not that of single sites.
 
     Source: the quantal model (del Castillo & Katz 1954, J. Physiol. 124:560).
@@ -28,7 +28,7 @@ class StochasticRelease(PresynapticRule):
     Parameters
     ----------
     rule
-        Gives the probability, in [0, 1].
+        Gives the release probability, in [0, 1].
     sites
         Number of release sites n.
     cv
@@ -48,15 +48,15 @@ class StochasticRelease(PresynapticRule):
         super().__post_init__()
 
     def rest(self) -> Values:
-        """As the rule."""
+        """As in the rule."""
         return self.rule.rest()
 
     def drift(self, state: Values) -> Values:
-        """As the rule."""
+        """As in the rule."""
         return self.rule.drift(state)
 
     def on_pre(self, state: Values) -> tuple[Values, Any]:
-        """As the rule, whose release is the mean here: rates and steady states are those of the mean."""
+        """As in the rule, whose release is the mean here: rates and steady states are those of the mean."""
         return self.rule.on_pre(state)
 
     def respond(self, times: Tensor, *, generator: torch.Generator | None = None, seed: int = 0) -> Tensor:
@@ -65,7 +65,7 @@ class StochasticRelease(PresynapticRule):
         Parameters
         ----------
         times
-            As for every rule.
+            As in every rule.
         generator
             Source of randomness; `None`: a new one of `seed`, so that equal calls give equal results.
         seed
@@ -74,7 +74,7 @@ class StochasticRelease(PresynapticRule):
         Raises
         ------
         ConfigError
-            The rule's release leaves [0, 1], so that it is no probability.
+            The rule's release is not in [0, 1], so it is no probability.
         """
         probability = self.rule.respond(times)
         generator = generator or torch_generator(seed, device=times.device)
@@ -82,7 +82,7 @@ class StochasticRelease(PresynapticRule):
 
 
 def sample_release(probability: Tensor, sites: int, cv: float, generator: torch.Generator) -> Tensor:
-    """Draw (k + cv √k ξ)/n with k binomial, NaN where `probability` is."""
+    """Draw (k + cv √k ξ)/n with k binomial, NaN where `probability` is NaN."""
     known = ~probability.isnan()
     chance = torch.where(known, probability, 0.0).detach()
     if bool(((chance < 0) | (chance > 1)).any()):

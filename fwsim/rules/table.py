@@ -1,4 +1,4 @@
-"""Every rule by the name it has on the command line. To add a rule, add its line here."""
+"""Every rule by its name on the command line. To add a rule, add its line here."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ RULES: dict[str, type[SpikeRule] | type[MemoryRule]] = {
 
 
 def presynaptic_rule(name: str, settings: Sequence[str]) -> PresynapticRule:
-    """Make a presynaptic rule from texts, as the command line gives them.
+    """Make a presynaptic rule from texts of the command line.
 
     Parameters
     ----------
     name
-        In `RULES`.
+        A name in `RULES`.
     settings
         `"NAME=VALUE"` each; a value is a number, numbers with commas between them (nothing for none), or the
         name of an option.
@@ -49,7 +49,7 @@ def presynaptic_rule(name: str, settings: Sequence[str]) -> PresynapticRule:
     Raises
     ------
     ConfigError
-        No such rule or field, or a value that it does not allow.
+        The rule or field does not exist, or a value is not allowed.
     """
     presynaptic = {key: rule for key, rule in RULES.items() if issubclass(rule, PresynapticRule)}
     choice("rule", name, tuple(presynaptic))
@@ -64,25 +64,25 @@ def presynaptic_rule(name: str, settings: Sequence[str]) -> PresynapticRule:
 
 
 def described_rule(given: Any) -> SpikeRule | MemoryRule:
-    """Make the rule that its class and fields describe, as recordings say which synapses a circuit had.
+    """Make a rule from its class and fields, as recordings describe the synapses of a circuit.
 
-    What a recording says is data: it chooses among the rules of the table, and fills in their parameters.
+    A recording is data: it can only select rules of the table, and set their parameters.
 
     Parameters
     ----------
     given
         `{"rule": class, field: value, …}`; a value is a number, numbers in lists, a truth value, the name of an option
-        or `None`. Random release, a product: the rules inside are described alike.
+        or `None`. For random release and products, the rules inside are described in the same way.
 
     Raises
     ------
     RecordingError
-        It describes no rule that fwsim has.
+        It describes no rule of fwsim.
     ConfigError, ShapeError
         A value is not allowed.
     """
     named = given.get("rule") if isinstance(given, Mapping) else None
-    if isinstance(named, Mapping):  # of random release, whose field has the name that else says the class
+    if isinstance(named, Mapping):  # random release, which has a field of this name
         return StochasticRelease(
             _of_table(PresynapticRule, named), **_fields(StochasticRelease, given, "rule")
         )
@@ -93,7 +93,7 @@ def described_rule(given: Any) -> SpikeRule | MemoryRule:
 
 
 def _of_table(kind: type, given: Any) -> Any:
-    """A rule of a kind, with plain values for its fields."""
+    """A rule of one kind, with plain values for its fields."""
     name = given.get("rule") if isinstance(given, Mapping) else given
     kinds = {rule.__name__: rule for rule in RULES.values() if issubclass(rule, kind)}
     if not isinstance(given, Mapping) or not isinstance(name, str) or name not in kinds:
@@ -104,7 +104,7 @@ def _of_table(kind: type, given: Any) -> Any:
 
 
 def _fields(rule: type, given: Mapping[str, Any], but: str) -> dict[str, Any]:
-    """Values of all of a rule's fields but one, all of them plain."""
+    """Values of all fields of a rule but one, all of them plain."""
     values = {field: value for field, value in given.items() if field != but}
     known = [f.name for f in fields(rule)]
     for field, value in values.items():

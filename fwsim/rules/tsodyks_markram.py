@@ -16,7 +16,7 @@ CONVENTIONS = ("maass2002", "tm1998", "mongillo2008", "mixed")
 class TsodyksMarkram(PresynapticRule):
     """Utilisation u and resources x: du/dt = (U − u)/τ_facil, dx/dt = (1 − x)/τ_rec.
 
-    A spike raises u to u⁺ = u + U(1 − u). Papers that say "Tsodyks–Markram" mean four models:
+    A spike raises u to u⁺ = u + U(1 − u). In papers, "Tsodyks–Markram" can mean any of four models:
 
     ============== ========== ======= =========== ==================================================
     convention     u rests at release depletion   used by
@@ -29,10 +29,10 @@ class TsodyksMarkram(PresynapticRule):
     `mixed`        U          u x     x −= u⁺ x   found in the wild; for comparison only
     ============== ========== ======= =========== ==================================================
 
-    In `tm1998` what is released is first active (y) and recovers only after it inactivated:
+    In `tm1998`, released resources are first active (y), and recover only after inactivation:
     dx/dt = (1 − x − y)/τ_rec, dy/dt = −y/τ_inact, and a spike moves u⁺x from x to y. With
     `tau_inact=0` its releases are those of `maass2002`. The first release from rest is U, but
-    U(2 − U) for `mongillo2008`: compare first-release probabilities across conventions, never U.
+    U(2 − U) for `mongillo2008`: compare first releases across conventions, never U.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class TsodyksMarkram(PresynapticRule):
     tau_rec
         Time constant of recovery from depression in s.
     tau_facil
-        Time constant of facilitation in s; 0 is none, for simultaneous spikes too.
+        Time constant of facilitation in s; 0 means no facilitation, for simultaneous spikes too.
     convention
         One of the four above.
     tau_inact
@@ -67,7 +67,7 @@ class TsodyksMarkram(PresynapticRule):
         super().__post_init__()
 
     def rest(self) -> Values:
-        """Full resources; u at 0 in `tm1998`, else at U."""
+        """Full resources; u is 0 in `tm1998`, otherwise U."""
         if self.convention == "tm1998":
             return {"u": 0, "x": 1, "y": 0}
         return {"u": self.U, "x": 1}
@@ -81,7 +81,7 @@ class TsodyksMarkram(PresynapticRule):
         return {"u": (self.U - u) / self.tau_facil, "x": (1 - x) / self.tau_rec}
 
     def on_pre(self, state: Values) -> tuple[Values, Any]:
-        """Raise u, release, deplete x: which u counts is the convention."""
+        """Raise u, release, deplete x; the convention says which u counts."""
         u, x = state["u"], state["x"]
         raised = u + self.U * (1 - u)
         released = (u if self.convention in ("maass2002", "mixed") else raised) * x

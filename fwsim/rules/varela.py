@@ -28,8 +28,8 @@ class Varela(PresynapticRule):
     d
         Factors of depression in [0, 1]: a number, several, or a tensor whose last axis is the component.
     tau_D
-        Their time constants in s, alike. One value of `d` or `tau_D` serves all components of the other:
-        `d=0.4, tau_D=(0.1, 0.2)` are two depressions.
+        Their time constants in s, same shapes. A single value of `d` or `tau_D` is used for all components of the
+        other: `d=0.4, tau_D=(0.1, 0.2)` means two depressions.
     amplitude
         A, the response from rest.
     """

@@ -1,1 +1,1 @@
-"""What follows from the functions of a rule, each derivation in a module of its own; see `fwsim.rules.derived`."""
+"""Derivations from the functions of a rule, each in its own module; see `fwsim.rules.derived`."""

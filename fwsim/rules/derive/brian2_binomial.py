@@ -1,4 +1,4 @@
-"""Binomial numbers in Brian2, whose own need a number of sites and a probability that are fixed beforehand."""
+"""Binomial random numbers in Brian2 with a variable number of sites and probability, which Brian2's own lack."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ inline double _{NAME}(const int sites, const double p, const int _idx)
 
 @derives(StochasticRelease, name="brian2")
 def stochastic_brian2_code(rule: StochasticRelease, *, prefix: str = "") -> Brian2Code:
-    """The rule in Brian2, with a draw for every site; a release outside [0, 1] counts as the nearer end."""
+    """The rule in Brian2, with a draw for every site; a release outside [0, 1] counts as the nearer limit."""
     code = brian2_code(rule, prefix=prefix)
     release = code.output
     noise = f" + {rule.cv!r}*sqrt({release})*randn()" if rule.cv else ""
@@ -46,9 +46,9 @@ def stochastic_brian2_code(rule: StochasticRelease, *, prefix: str = "") -> Bria
 
 
 def released_sites() -> Any:
-    """Brian2's function `released_sites(n, p)`: how many of n sites release, each with probability p.
+    """Brian2's function `released_sites(n, p)`: number of n sites that release, each with probability p.
 
-    A probability outside [0, 1] counts as the nearer end.
+    A probability outside [0, 1] counts as the nearer limit.
     """
     required("brian2", "StochasticRelease")
     from brian2.core.functions import DEFAULT_FUNCTIONS, Function

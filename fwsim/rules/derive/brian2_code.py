@@ -1,8 +1,8 @@
 """A rule as Brian2 code, exact from event to event.
 
-Brian2 refuses coupled equations in its event-driven form, and falls back to Euler's method in
-others. Here the code of an event itself propagates the state by the exact solution since the last
-one, so that no integrator is involved. Variables are therefore stale between events.
+Brian2 refuses coupled equations in its event-driven form, and uses Euler's method in
+other forms. Here the code of an event propagates the state itself, with the exact solution since the last
+event, so that no integrator is involved. So variables are not up to date between events.
 """
 
 from __future__ import annotations
@@ -37,32 +37,33 @@ UNITS = {"s": "second", "Hz": "hertz", "1": "1"}
 class Brian2Code:
     """Pieces of a Brian2 model of one synapse rule.
 
-    A presynaptic rule may live on every synapse (`Synapses(..., model=code.model, on_pre=code.on_pre)`) or on
-    the neuron: add `code.on_pre` to its `reset`, and have that done before synapses read it with
-    `neurons.resetter["spike"].when = "after_thresholds"`. An associative rule lives on the synapse. Call
-    `initialise` on the group before the run.
+    A presynaptic rule may be in every synapse (`Synapses(..., model=code.model, on_pre=code.on_pre)`) or in
+    the neuron: add `code.on_pre` to its `reset`, and set
+    `neurons.resetter["spike"].when = "after_thresholds"`, so that it is done before synapses read it. An associative
+    rule is in the synapse. Call `initialise` on the group before the run.
 
-    Names in Brian2 begin with the prefix, or with `syn_` without one, so that none is a name that Brian2 keeps.
+    Names in Brian2 begin with the prefix, or with `syn_` without one, so that none is a reserved name of Brian2.
 
     Parameters
     ----------
     model
         Declarations of variables and parameters.
     on_pre, on_post
-        Statements of the two spikes; `on_post` is `None` where it does nothing. After `on_pre`, the variable
-        named `output` holds what the spike reads: append e.g. `v_post += J*release`.
+        Statements for the two kinds of spikes; `on_post` is `None` if it does nothing. After `on_pre`, the variable
+        named `output` contains the value that the spike reads: append e.g. `v_post += J*release`.
     output
         `"release"` or `"weight"`, with the prefix.
     last_event
-        Name of the variable that holds when the state was last brought up to date.
+        Name of the variable with the time at which the state was last computed.
     initial
-        Variable or parameter, by its name in Brian2 → value in SI units, a number or one for each member of the group.
+        Variable or parameter, by its name in Brian2 → value in SI units, one number or one for each member of the
+        group.
     units
-        Parameter, by its name in Brian2 → name of its unit, where it has one.
+        Parameter, by its name in Brian2 → name of its unit, if it has one.
     variables
         Variable of the rule → its name in Brian2.
     functions
-        Name → maker of a function that the code calls and Brian2 does not have.
+        Name → maker of a function that the code calls and Brian2 lacks.
     """
 
     model: str
@@ -76,7 +77,7 @@ class Brian2Code:
     functions: dict[str, Callable[[], Any]] = field(default_factory=dict)
 
     def initialise(self, group: Any) -> None:
-        """Put a Brian2 group at rest, with the parameters of the rule and the functions that its code calls."""
+        """Set a Brian2 group to rest, with the parameters of the rule and the functions that its code calls."""
         brian2 = required("brian2", "Brian2Code.initialise")
         for name, value in self.initial.items():
             unit = getattr(brian2, self.units[name]) if name in self.units else 1
@@ -91,7 +92,7 @@ def brian2_code(rule: SpikeRule, *, prefix: str = "") -> Brian2Code:
     Parameters
     ----------
     prefix
-        Put before every name, where a model has several rules.
+        Prefix of every name, for models with several rules.
     """
     if prefix and not prefix.isidentifier():
         raise ConfigError(f"prefix={prefix!r} cannot begin a name; give letters, digits and _ as in 'ee_'")
@@ -124,10 +125,10 @@ def brian2_code(rule: SpikeRule, *, prefix: str = "") -> Brian2Code:
 
 
 class Writer(StrPrinter):
-    """Expressions as Brian2 code, every name of the rule translated to one that Brian2 takes.
+    """Expressions as Brian2 code, with every name of the rule translated to a name for Brian2.
 
-    `names` has the translations, which begin with the start and no `_`. What begins with the `prefix`, the start and a
-    `_`, is the code's own, so that both stay apart.
+    `names` has the translations, which begin with the start and no `_`. Names that begin with the `prefix`, that is the
+    start and a `_`, belong to the code, so that the two kinds differ.
     """
 
     def __init__(self, kind: Structure, start: str, output: str) -> None:
@@ -150,7 +151,7 @@ class Writer(StrPrinter):
         return str(self.doprint(expression))
 
     def now(self, expression: Any) -> str:
-        """Write with the variables that were brought up to date."""
+        """Write an expression with the variables at the present time."""
         return self(expression.subs(self.current))
 
     def constant(self, value: torch.Tensor) -> str:
@@ -163,7 +164,7 @@ class Writer(StrPrinter):
         return name
 
     def symbol(self, text: str) -> sympy.Dummy:
-        """Make a symbol, other than all of the rule, for a variable of the code."""
+        """Make a symbol, different from all of the rule, for a variable of the code."""
         made = sympy.Dummy(real=True)
         self._texts[made] = text
         return made
@@ -187,9 +188,9 @@ class Writer(StrPrinter):
 
 
 def _translated(names: Iterable[str], start: str, output: str) -> dict[str, str]:
-    """A name in Brian2 for each name of a rule, all of them different, and none the output's.
+    """A name in Brian2 for each name of a rule, all different, and none equal to the output's.
 
-    Brian2 takes ASCII, and keeps the endings `_pre` and `_post` (so `tau_pre` is written `pre_tau`) and `_`.
+    Brian2 takes ASCII, and reserves the endings `_pre` and `_post` (so `tau_pre` is written `pre_tau`) and `_`.
     """
     found: dict[str, str] = {}
     for name in names:
@@ -214,7 +215,7 @@ def _assignments(after: dict[str, Any], write: Writer) -> list[str]:
 
 
 def _parameters(rule: SpikeRule, write: Writer) -> tuple[dict[str, Any], dict[str, str], list[str]]:
-    """Initial values (states at rest included), units and declarations."""
+    """Initial values (including states at rest), units and declarations."""
     numeric = as_tensors(rule)
     shape = batch_shape(rule)
     initial, units, declarations = {}, {}, []

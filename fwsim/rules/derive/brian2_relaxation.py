@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
     from fwsim.rules.derive.brian2_code import Writer
 
-NOTHING = 1e-14  # of a product of drifts; it is left out
+NOTHING = 1e-14  # relative; smaller products of drifts are left out
 
 
 def relaxation(rule: SpikeRule, kind: Structure, write: Writer, *, settle: bool) -> list[str]:
-    """Statements that put the state since the last event into `<variable>_now`.
+    """Statements that compute the state since the last event as `<variable>_now`.
 
     With `settle`, instant variables have relaxed even after no time, as between simultaneous spikes of one side.
     """
@@ -54,7 +54,7 @@ def relaxation(rule: SpikeRule, kind: Structure, write: Writer, *, settle: bool)
 
 
 def _settled(index: int, names: list[str], slopes: dict, write: Writer) -> tuple[str, list[str]]:
-    """Name of the time in which variables relax, and what defines it."""
+    """Name of the time in which variables relax, and its definition."""
     elapsed = f"{write.prefix}elapsed"
     instant = [-slopes[i, i].detach() > INSTANT for i in names if (i, i) in slopes]
     if not any(bool(each.any()) for each in instant):
@@ -65,7 +65,7 @@ def _settled(index: int, names: list[str], slopes: dict, write: Writer) -> tuple
 
 
 def _chain_line(kind: Structure, name: str, routes: dict, slopes: dict, chains: _Chains) -> str:
-    """Over every route to a variable the decays of what lies on it; of one and two in the rule's own parameters."""
+    """For every route to a variable, the decays along it; for one and two decays in the rule's own parameters."""
     write = chains.write
     elapsed = write.symbol(chains.time)
     rate = {j: -kind.jacobian.get((j, j), sympy.S.Zero) for j in kind.names}
@@ -93,7 +93,7 @@ def _gained(route: Route, slopes: dict, chains: _Chains) -> str:
 
 
 class _Chains:
-    """Chains of decays as temporary variables, each in terms of shorter ones: `fwsim.rules.decays.chained`."""
+    """Chains of decays as temporary variables, each computed from shorter ones: `fwsim.rules.decays.chained`."""
 
     def __init__(self, write: Writer, time: str, index: int) -> None:
         self.write, self.time = write, time
@@ -102,7 +102,7 @@ class _Chains:
         self._known: dict[tuple, str] = {}
 
     def name(self, rates: Sequence[Tensor]) -> str:
-        """Name of the variable that holds the chain of these rates."""
+        """Name of the variable with the chain of these rates."""
         return self._of(torch.stack(torch.broadcast_tensors(*rates), -1).sort(-1).values)
 
     def _of(self, ascending: Tensor) -> str:
@@ -118,7 +118,7 @@ class _Chains:
         return f"exp(-{self.write.constant(rate[..., 0])}*{self.time}/second)"
 
     def _joined(self, rates: Tensor) -> str:
-        """The series where rates differ little over the time, else the difference of the shorter chains."""
+        """The series if rates differ little over the time, otherwise the difference of the shorter chains."""
         gap = rates[..., -1] - rates[..., 0]
         if bool((gap == 0).all()):
             return self._series(rates, gap)
@@ -148,7 +148,7 @@ class _Chains:
 
 
 def _loop_lines(kind: Structure, names: list[str], matrix: Tensor, chains: _Chains) -> list[str]:
-    """Coupled variables through the modes of their drift, as numbers; where modes coincide, as a polynomial of it."""
+    """Coupled variables through the modes of their drift, as numbers; if modes coincide, as a polynomial of it."""
     write = chains.write
     eye = torch.eye(len(names), dtype=torch.float64)
     enter, follow = eye, eye
@@ -179,7 +179,7 @@ def _weighted(write: Writer, weights: Tensor, of: Sequence[str]) -> str:
 
 
 def _real(rows: Tensor) -> Tensor:
-    """Weights of the real and imaginary parts of modes, one after the other; of real modes as they are."""
+    """Weights of the real and imaginary parts of modes, one after the other; real modes unchanged."""
     if not rows.is_complex():
         return rows
     return torch.stack([rows.real, -rows.imag], -1).flatten(-2)
@@ -188,7 +188,7 @@ def _real(rows: Tensor) -> Tensor:
 def _mode_lines(
     values: Tensor, left: Tensor, deviations: list[str], chains: _Chains
 ) -> tuple[list[str], list[str]]:
-    """Every mode now, from the deviations at the last event; modes that ring in two parts."""
+    """Every mode at the present time, from the deviations at the last event; oscillating modes in two parts."""
     write = chains.write
     lines: list[str] = []
     names: list[str] = []
@@ -213,7 +213,7 @@ def _mode_lines(
 def _newton(names: list[str], matrix: Tensor, chains: _Chains) -> list[tuple[str, Tensor]]:
     """exp(J t) = Σ_k K(−λ₁ … −λ_k) Π_{l<k}(J − λ_l), by chains of decays at the eigenvalues and a factor for each.
 
-    Eigenvalues that coincide are known to half of their digits only; so each is taken twice.
+    Eigenvalues that coincide are known to half of their digits only. So each is used twice.
     """
     values = torch.linalg.eigvals(matrix)
     size = values.abs().amax(-1)

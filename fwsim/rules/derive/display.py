@@ -1,4 +1,4 @@
-"""What a rule shows of itself in a notebook."""
+"""Notebook display of rules."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SPIKES, RATE, LAG = 10, 20.0, 0.005  # of the train that the figure shows: number, Hz, s
-ROWS = 4  # of a batch of parameters that are drawn
+ROWS = 4  # largest number of rows of a batch of parameters in the figure
 UNITS = {"tau": "s", "eta_rate": "1/s"}  # of memory rules; the others are pure numbers
 
 
 @derives(SpikeRule, name="_repr_html_")
 def spike_rule_html(rule: SpikeRule) -> str:
-    """Equations, parameters with units, and the response to a train of spikes."""
+    """Equations, parameters with units, and the response to a spike train."""
     units = {name: spec.unit for name, spec in declared(rule).items()}
     values = {f.name: getattr(rule, f.name) for f in fields(rule)}
     rows = [
@@ -51,7 +51,7 @@ def spike_rule_html(rule: SpikeRule) -> str:
 
 @derives(MemoryRule, name="_repr_html_")
 def memory_rule_html(rule: MemoryRule) -> str:
-    """What it writes, parameters with units, and what is left of one write as time passes."""
+    """What the rule writes, parameters with units, and the remaining strength of one write over time."""
     rows = [(name, value, UNITS.get(name, "1")) for name, value in rule.values().items()]
     return notebook.card(
         rule,
@@ -76,10 +76,10 @@ def equations_html(stated: Equations) -> str:
 
 
 def draw_response(rule: SpikeRule, axes: Axes) -> None:
-    """Draw what each spike of a regular train reads, beginning at rest."""
+    """Draw the value that each spike of a regular train reads, beginning at rest."""
     times = torch.arange(SPIKES, dtype=torch.float64) / RATE
     if isinstance(rule, PresynapticRule):
-        # A random rule is shown by its mean, so that to look at it draws no random numbers.
+        # The mean of a random rule is shown, so that its display draws no random numbers.
         shown = rule.rule if isinstance(rule, StochasticRelease) else rule
         response, how = shown.to(dtype=torch.float64).respond(times), f"at {RATE:g} Hz"
     else:

@@ -1,4 +1,4 @@
-"""The equations of a rule, to read."""
+"""The equations of a rule for reading."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from fwsim.rules.rule import SpikeRule
 
 @dataclass(frozen=True)
 class Equations:
-    """What a rule does, as sympy expressions of its variables and parameters.
+    """The equations of a rule, as sympy expressions of its variables and parameters.
 
     Parameters
     ----------
     drift
         Variable → right-hand side of its differential equation.
     output
-        Name and value of what a presynaptic spike reads, before it changes anything.
+        Name and value of what a presynaptic spike reads before it changes anything.
     on_pre, on_post
-        Variable → value after a spike, where the spike changes it.
+        Variable → value after a spike, if the spike changes it.
     rest
         Variable → value after infinite silence.
     """

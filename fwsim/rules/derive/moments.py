@@ -1,4 +1,4 @@
-"""Exact means under Poisson trains, from the linear equations that the moments of the state obey."""
+"""Exact means for Poisson trains, from the linear equations of the moments of the state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fwsim.rules.rule import SpikeRule
 if TYPE_CHECKING:
     from torch import Tensor
 
-MOST = 1000  # moments; a rule that needs more is sampled
+MOST = 1000  # largest number of moments; a rule that needs more is sampled
 
 Exponents = tuple[int, ...]
 
@@ -26,8 +26,8 @@ def poisson_moments(
     """Mean release, its truncation error and mean state under independent Poisson trains.
 
     For a monomial m of the state, d⟨m⟩/dt = ⟨∇m·drift⟩ + r_pre⟨m(s⁺_pre) − m⟩ + r_post⟨m(s⁺_post) − m⟩.
-    With affine drift and polynomial jumps the right side is linear in moments. Where it needs ever higher
-    ones it is cut at `order`, and for the error at five sixths of it. A spike of a Poisson train sees the mean state.
+    With affine drift and polynomial jumps the right side is linear in moments. If it needs ever higher moments, it is
+    cut at `order`, and for the error at five sixths of it. A spike of a Poisson train sees the mean state.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def poisson_moments(
     Returns
     -------
     tuple or None
-        `None` where a jump or the output is no polynomial, or too many moments are needed.
+        `None` if a jump or the output is no polynomial, or if too many moments are needed.
     """
     polynomials = _numeric_polynomials(rule)
     if polynomials is None:
@@ -63,7 +63,7 @@ def poisson_moments(
 def _numeric_polynomials(
     rule: SpikeRule,
 ) -> tuple[list[Polynomial], list[Polynomial], list[Polynomial], Polynomial] | None:
-    """Drift, both jumps (one polynomial a variable) and output, with numbers as coefficients."""
+    """Drift, both jumps (one polynomial for each variable) and output, with numbers as coefficients."""
     kind = structure(rule)
     expressions = [
         *kind.drift.values(), *kind.pre[0].values(), *kind.post.values(), kind.pre[1]
@@ -113,7 +113,7 @@ def _unit(i: int, names: list[str]) -> Exponents:
 
 
 def _powers(polynomial: Polynomial, one: Polynomial) -> Callable[[int], Polynomial]:
-    """Powers of a polynomial, each made from the one below."""
+    """Powers of a polynomial, each computed from the previous one."""
 
     @cache
     def power(exponent: int) -> Polynomial:
@@ -158,7 +158,7 @@ def _close(
 
 
 def _solve(equations: dict[Exponents, Polynomial], order: int, shape: torch.Size) -> dict[Exponents, Tensor]:
-    """Stationary moments with all powers above `order` dropped."""
+    """Stationary moments, without all powers above `order`."""
     kept = [exponents for exponents in equations if max(exponents) <= order]
     index = {exponents: k for k, exponents in enumerate(kept)}
     zero = torch.zeros(shape, dtype=torch.float64)

@@ -22,13 +22,13 @@ from fwsim.units import si
 if TYPE_CHECKING:
     from torch import Tensor
 
-WORST_CONDITION = 1e3  # of the modes of a coupled drift; derivatives lose twice as many digits
-CLOSE = 1e-3  # relative difference of two modes, alike
-INSTANT = 0.5 / NEGLIGIBLE  # 1/s; faster variables stand for a time constant of 0
-SETTLED = 45 * NEGLIGIBLE  # s; after which nothing is left of them in double precision
+WORST_CONDITION = 1e3  # condition number of the modes of a coupled drift; derivatives lose twice as much
+CLOSE = 1e-3  # relative difference of two modes, likewise
+INSTANT = 0.5 / NEGLIGIBLE  # 1/s; faster variables have a time constant of 0
+SETTLED = 45 * NEGLIGIBLE  # s; after this time they have relaxed in double precision
 
 Pair = tuple[str, str]
-"""The variable that is changed, and the one that changes it."""
+"""The variable that is changed, and the variable that changes it."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Transition:
     entries
         Nonzero entries `[...]` of the matrix, by (to, from).
     blocks
-        Dense parts `[..., to, from]` with the variables they act on.
+        Dense parts `[..., to, from]` with the variables on which they act.
     """
 
     rest: Values
@@ -50,7 +50,7 @@ class Transition:
     blocks: tuple[tuple[list[str], Tensor], ...]
 
     def __call__(self, state: Values) -> Values:
-        """Let the intervals pass."""
+        """Apply the intervals to a state."""
         deviation = {name: state[name] - value for name, value in self.rest.items()}
         moved = dict(self.rest)
         for (i, j), entry in self.entries.items():
@@ -79,7 +79,7 @@ def transition(rule: SpikeRule, interval: Tensor, *, still: Tensor | bool = Fals
     """exp(J t) for intervals in s, whose shape broadcasts against that of the parameters.
 
     A variable with a time constant of 0 has relaxed after no time at all, so that simultaneous spikes find it at
-    rest; but not where `still`, which is for a postsynaptic spike together with a presynaptic one: they pair.
+    rest. An exception is `still`, for a postsynaptic spike that is simultaneous with a presynaptic one: they pair.
     """
     routes, slopes, loops = drift_parts(rule, dtype=interval.dtype, device=interval.device)
     rule = as_tensors(rule, dtype=interval.dtype, device=interval.device)
@@ -91,7 +91,7 @@ def transition(rule: SpikeRule, interval: Tensor, *, still: Tensor | bool = Fals
 
 @derives(SpikeRule)
 def propagate(rule: SpikeRule, state: Values, interval: Any) -> Values:
-    """State after `interval` seconds without spikes, exactly; shapes broadcast."""
+    """State after `interval` seconds without spikes, exact; shapes broadcast."""
     if state.keys() != rule.rest().keys():
         raise ConfigError(
             f"state has {', '.join(state) or 'nothing'}; {type(rule).__name__} needs {', '.join(rule.rest())}"
@@ -107,7 +107,7 @@ def propagate(rule: SpikeRule, state: Values, interval: Any) -> Values:
 def drift_parts(
     rule: SpikeRule, *, dtype: torch.dtype = torch.float64, device: Any = "cpu"
 ) -> tuple[dict[Pair, list[Route]], dict[Pair, Tensor], list[tuple[list[str], Callable[[Tensor], Tensor]]]]:
-    """What `chains` needs of the variables without loops, and exp(J t) of the others as functions of intervals."""
+    """Arguments of `chains` for the variables without loops, and exp(J t) of the others as functions of intervals."""
     kind = structure(rule)
     slopes = drift_slopes(rule, dtype=dtype, device=device)
     routes: dict[Pair, list[Route]] = {}
@@ -129,10 +129,10 @@ def chains(
     held: int = 0,
     still: Tensor | bool = False,
 ) -> dict[Pair, Tensor]:
-    """exp(J t) by (to, from) where nothing is driven in a loop: every route is a chain of decays.
+    """exp(J t) by (to, from) for variables without loops: every route is a chain of decays.
 
-    With `held`, its integral over the interval, that many times: what a constant forcing does (1), what one that
-    grows by 1 a second does (2). `still` is that of `transition`.
+    With `held`, its integral over the interval, this many times: 1 gives the effect of a constant forcing, 2 of one
+    that increases by 1 per second. `still` is as in `transition`.
     """
     zero = torch.zeros((), dtype=interval.dtype, device=interval.device)
     rate = {i: -slopes.get((i, i), zero) for i, j in routes if i == j}
@@ -149,7 +149,7 @@ def chains(
 
 
 def _dense(names: list[str], matrix: Tensor, interval: Tensor) -> Tensor:
-    """exp(J t), `[..., to, from]`, in float64 inside."""
+    """exp(J t), `[..., to, from]`, computed in float64."""
     matrix = matrix.double()
     instant = -matrix.detach().diagonal(dim1=-2, dim2=-1) > INSTANT
     if not bool(instant.any()):
@@ -159,7 +159,7 @@ def _dense(names: list[str], matrix: Tensor, interval: Tensor) -> Tensor:
 
 
 def _exponential(matrix: Tensor, interval: Tensor) -> Tensor:
-    """Σ_k |mode k⟩ e^{λ_k t} ⟨mode k|, or a series where modes (nearly) coincide and lose their digits."""
+    """Σ_k |mode k⟩ e^{λ_k t} ⟨mode k|, or a series if modes (nearly) coincide and lose digits."""
     merged = coinciding(matrix)[..., None, None]
     apart = torch.arange(-1.0, -1.0 - matrix.shape[-1], -1.0).to(matrix).diag()
     values, right, left = modes(torch.where(merged, apart, matrix))
@@ -178,8 +178,8 @@ def without_instant(names: list[str], matrix: Tensor, instant: Tensor) -> tuple[
     Returns
     -------
     tuple
-        What a state does to the slow variables when the instant ones let go; the drift of the slow ones, the
-        instant ones decoupled from it; and what all variables are, given the slow ones.
+        Effect of a state on the slow variables when the instant ones relax; the drift of the slow ones, with the
+        instant ones decoupled from it; and all variables as a function of the slow ones.
     """
     size = len(names)
     eye = torch.eye(size, dtype=matrix.dtype, device=matrix.device)
@@ -196,14 +196,14 @@ def without_instant(names: list[str], matrix: Tensor, instant: Tensor) -> tuple[
     follow = released @ torch.where(to & ~source, matrix / rate, 0.0)
     driven = torch.where(~to & source, matrix, 0.0)
     slow = torch.where(~to & ~source, matrix, 0.0)
-    still = slow.detach().abs().amax((-2, -1), keepdim=True) + 1.0  # rates of their own, away from the others
+    still = slow.detach().abs().amax((-2, -1), keepdim=True) + 1.0  # separate rates, away from the others
     dummy = torch.arange(size + 1.0, 2 * size + 1.0).to(matrix).diag() * still * to
     stays = eye * ~to
     return stays + driven @ (released / rate.mT) * source, slow + driven @ follow - dummy, stays + follow
 
 
 def relaxation_rates(rule: SpikeRule) -> dict[str, Tensor]:
-    """Slowest rate in 1/s, by the variables it belongs to; 0 where something is never forgotten."""
+    """Slowest rate in 1/s, by the variables to which it belongs; 0 if something is never forgotten."""
     kind = structure(rule)
     slopes = drift_slopes(rule)
     slowest: dict[str, Tensor] = {}
@@ -234,20 +234,20 @@ def drift_matrix(names: list[str], slopes: dict) -> Tensor:
 
 
 def coinciding(matrix: Tensor) -> Tensor:
-    """Whether modes of a matrix `[..., to, from]` are so alike that sums over them, or derivatives, lose digits."""
+    """Whether modes of a matrix `[..., to, from]` are so similar that sums over them, or derivatives, lose digits."""
     values, right = torch.linalg.eig(matrix.detach())
     size = values.abs()
     gaps = (values[..., :, None] - values[..., None, :]).abs()
     near = CLOSE * torch.minimum(size[..., :, None], size[..., None, :])
     near = near + 1e-14 * size.amax(-1)[..., None, None]
-    alike = (gaps <= near).sum((-2, -1)) > matrix.shape[-1]  # every mode is like itself
+    alike = (gaps <= near).sum((-2, -1)) > matrix.shape[-1]  # every mode is similar to itself
     return alike | (torch.linalg.cond(right) > WORST_CONDITION)
 
 
 def modes(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Eigenvalues `[..., mode]`, right `[..., unit, mode]` and left `[..., mode, unit]` vectors; real if they are.
 
-    Of matrices whose modes do not coincide (`coinciding`).
+    For matrices whose modes do not coincide (`coinciding`).
     """
     values, right = torch.linalg.eig(matrix)
     scale = values.detach().abs().max()

@@ -1,4 +1,4 @@
-"""Rates instead of spikes: drift plus rate times jump, over the whole state."""
+"""Rate dynamics: drift plus rate times jump, for all state variables."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RateDynamics:
-    """ds/dt = drift(s) + r_pre (s⁺_pre − s) + r_post (s⁺_post − s): make it once, use it every step.
+    """ds/dt = drift(s) + r_pre (s⁺_pre − s) + r_post (s⁺_post − s): make it once, and use it in every step.
 
-    Variables whose time constant is 0 do not move by themselves: they stay where the others put them.
+    Variables with a time constant of 0 do not move by themselves: the other variables determine them.
 
     Parameters
     ----------
     rule
-        The rule; its functions are called with whatever shapes the states and rates have.
+        The rule; its functions are called with the shapes of the states and rates.
     instant
-        For each variable that relaxes instantly somewhere: where it does, and how it follows the others.
+        For each variable that relaxes instantly in some element: where it does, and how it follows the others.
     """
 
     rule: SpikeRule
@@ -38,11 +38,11 @@ class RateDynamics:
         return self.rule.rest()
 
     def release(self, state: Values) -> Any:
-        """Mean-field release per spike (or weight that a spike finds); the rate is r·release."""
+        """Mean-field release per spike (or weight before a spike); the release rate is r·release."""
         return self.rule.at_pre(state)[1]
 
     def forcing(self, state: Values, pre: Any, post: Any = 0.0) -> tuple[Values, Any]:
-        """What activity adds to the rule's own drift, in 1/s, of the variables it changes; and the release.
+        """Contribution of activity to the drift in 1/s, for the variables that it changes; and the release.
 
         Parameters and shapes are those of `drift`; a solver that relaxes the rule exactly needs only this.
         """
@@ -64,7 +64,7 @@ class RateDynamics:
             Variables with shapes that broadcast, for example `[batch, post, pre]` at synapses beside
             `[batch, 1, pre]` at presynaptic neurons (see `AssociativeRule.places`).
         pre, post
-            Rates in Hz, alike.
+            Rates in Hz, with such shapes too.
         """
         change = self.rule.drift(state)
         for name, push in self.forcing(state, pre, post)[0].items():
@@ -78,7 +78,7 @@ class RateDynamics:
 
 @derives(SpikeRule)
 def rate_dynamics(rule: SpikeRule) -> RateDynamics:
-    """Averaged dynamics of the whole state under rates instead of spikes."""
+    """Averaged dynamics of the whole state for rates instead of spikes."""
     kind = structure(rule)
     rule = without_zeros(rule)
     slopes = {

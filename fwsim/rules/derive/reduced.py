@@ -1,4 +1,4 @@
-"""From spikes to outer products: the memory rule of an associative rule with fast traces."""
+"""The memory rule to which an associative rule with fast traces reduces."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ PRE, POST = sympy.symbols("r_pre r_post", real=True)
 
 @derives(SpikeRule)
 def reduced(rule: SpikeRule) -> Hebbian:
-    """The memory rule that a rule becomes when its traces are fast: one time scale for every mode of the weight.
+    """The memory rule of a rule whose traces are fast, with one time scale for every mode of the weight.
 
-    The traces are put at their means under rates. What then drives the weight must be a multiple of
-    r_pre r_post; the modes of the weight's own relaxation become the time scales.
+    The traces are replaced by their means for given rates. The input to the weight must then be a multiple of
+    r_pre r_post. The modes of the weight's own relaxation become the time scales.
 
     Raises
     ------
     ConfigError
-        The weight does not follow products of rates linearly.
+        The weight does not depend on products of rates linearly.
     """
     kind = structure(rule)
     reading, slow = _reading(kind)
@@ -63,7 +63,7 @@ def reduced(rule: SpikeRule) -> Hebbian:
 
 
 def _reading(kind: Structure) -> tuple[dict[str, Any], set[str]]:
-    """Coefficient of each variable in the weight, and all variables that it is coupled to."""
+    """Coefficient of each variable in the weight, and all variables to which it is coupled."""
     polynomial = kind.polynomial(kind.pre[1])
     if polynomial is None or any(sum(exponents) != 1 for exponents in polynomial):
         raise ConfigError(
@@ -76,7 +76,7 @@ def _reading(kind: Structure) -> tuple[dict[str, Any], set[str]]:
 
 
 def _drive(kind: Structure, slow: set[str]) -> dict[str, Any]:
-    """What drives each slow variable, per r_pre r_post, with the traces at their means."""
+    """Input to each slow variable per r_pre r_post, with the traces at their means."""
     flow = {
         name: kind.drift[name] + PRE * (kind.pre[0][name] - symbol) + POST * (kind.post[name] - symbol)
         for name, symbol in kind.state.items()
@@ -105,6 +105,6 @@ def _vector(parts: list[torch.Tensor]) -> torch.Tensor:
 
 
 def _joined(parts: list[torch.Tensor]) -> torch.Tensor:
-    """Concatenate time scales; what has no batch is repeated for it."""
+    """Concatenate time scales; those without a batch axis are repeated."""
     shape = torch.broadcast_shapes(*(part.shape[:-1] for part in parts))
     return torch.cat([part.expand(*shape, part.shape[-1]) for part in parts], -1)

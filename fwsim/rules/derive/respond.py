@@ -17,23 +17,23 @@ from fwsim.units import si
 if TYPE_CHECKING:
     from torch import Tensor
 
-ROUNDING = 8  # units in the last place by which two times may differ that are the same
+ROUNDING = 8  # units in the last place; times that differ by less count as equal
 
 
 @derives(PresynapticRule, name="respond")
 def release_at_spikes(rule: PresynapticRule, times: Tensor) -> Tensor:
-    """Release at every spike of a train that begins at rest: exact, without a time step.
+    """Release at every spike of a train that begins at rest, exact and without a time step.
 
     Parameters
     ----------
     times
         `[..., spike]` in s from any origin (only intervals count, so that times may be negative),
-        ascending, filled up with NaN. Its precision is kept: give float64 for exact work.
+        ascending, padded with NaN. The precision is preserved: pass float64 for exact results.
 
     Returns
     -------
     Tensor
-        Release per spike, `[..., spike]`, NaN where `times` is. Gradients flow to the parameters.
+        Release per spike, `[..., spike]`, NaN where `times` is NaN. Gradients flow to the parameters.
 
     Raises
     ------
@@ -50,18 +50,18 @@ def release_at_spikes(rule: PresynapticRule, times: Tensor) -> Tensor:
 
 @derives(AssociativeRule, name="respond")
 def weight_at_spikes(rule: AssociativeRule, pre: Tensor, post: Tensor) -> Tensor:
-    """Weight that every presynaptic spike finds, beginning at rest: exact, without a time step.
+    """Weight before every presynaptic spike, beginning at rest, exact and without a time step.
 
     Parameters
     ----------
     pre, post
-        Spike times of both sides, `[..., spike]` in s from one origin of any choice, ascending, filled
-        up with NaN; their leading axes broadcast. Of simultaneous spikes the presynaptic one comes first.
+        Spike times of both sides, `[..., spike]` in s from a common origin, ascending, padded
+        with NaN; their leading axes broadcast. Of simultaneous spikes the presynaptic one comes first.
 
     Returns
     -------
     Tensor
-        Weight before each presynaptic spike's own change, `[..., spike]`, NaN where `pre` is.
+        Weight before each presynaptic spike's own change, `[..., spike]`, NaN where `pre` is NaN.
     """
     pre = spike_times("pre", pre)
     check_times(rule, "pre", pre)
@@ -77,7 +77,7 @@ def weight_at_spikes(rule: AssociativeRule, pre: Tensor, post: Tensor) -> Tensor
 
 
 def _padded_alike(times: Tensor, outputs: Tensor) -> Tensor:
-    """Outputs `[..., spike]`, NaN where the times are."""
+    """Outputs `[..., spike]`, NaN where the times are NaN."""
     return torch.where(times.isnan(), torch.full_like(outputs, torch.nan), outputs)
 
 
@@ -89,23 +89,23 @@ def run_events(
     *,
     show: bool | None = None,
 ) -> tuple[Tensor, Values]:
-    """Go from event to event.
+    """Compute state and output from event to event.
 
     Parameters
     ----------
     intervals
         Time in s before each event, `[event, ...]`.
     is_post
-        Which events are postsynaptic, alike; `None`: none.
+        Which events are postsynaptic, same shape; `None`: none.
     state
-        Where to begin; `None`: at rest.
+        Initial state; `None`: at rest.
     show
         Progress, as in `fwsim.progress.track`.
 
     Returns
     -------
     Tensor
-        What a presynaptic spike reads at each event, `[event, ...]`.
+        The value that a presynaptic spike reads at each event, `[event, ...]`.
     Values
         State after the last event.
     """
@@ -126,9 +126,9 @@ def run_events(
 
 
 def _in_order(merged: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Times of all spikes in order, NaN last, and where they were; the first `count` are presynaptic.
+    """Times of all spikes in order, NaN last, and their original indices; the first `count` are presynaptic.
 
-    Spikes at the same time but for rounding, such as 0.3 and 0.1 + 0.2, are simultaneous: presynaptic ones come first.
+    Spike times that are equal except for rounding, such as 0.3 and 0.1 + 0.2, are simultaneous: presynaptic ones first.
     """
     times, order = torch.sort(merged, dim=-1, stable=True)
     apart = torch.diff(times, dim=-1) > ROUNDING * torch.finfo(times.dtype).eps * times[..., 1:].abs()
@@ -141,20 +141,20 @@ def _in_order(merged: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def _paired(intervals: Tensor, is_post: Tensor) -> Tensor:
-    """Which events are postsynaptic spikes that come together with a presynaptic one."""
+    """Which events are postsynaptic spikes that are simultaneous with a presynaptic one."""
     follows_pre = torch.zeros_like(is_post)
     follows_pre[1:] = ~is_post[:-1]
     return is_post & follows_pre & (intervals == 0)
 
 
 def spike_times(name: str, times: Any) -> Any:
-    """Spike times in s as a tensor where they are a quantity with a unit, else as they are."""
+    """Spike times in s as a tensor if they are a quantity with a unit, otherwise unchanged."""
     plain = times if isinstance(times, torch.Tensor) else si(name, times, "time")
     return plain if plain is times else torch.as_tensor(plain, dtype=torch.float64)
 
 
 def check_times(rule: SpikeRule, name: str, times: Tensor) -> None:
-    """Raise unless `times` are ascending spike trains filled up with NaN that fit the rule."""
+    """Raise unless `times` are ascending spike trains, padded with NaN, that fit the rule."""
     if not isinstance(times, torch.Tensor) or not times.is_floating_point() or not times.ndim:
         given = f"{times.dtype} {list(times.shape)}" if isinstance(times, torch.Tensor) else repr(type(times))
         raise ShapeError(f"{name} is {given}; give a float tensor [..., spike] in seconds")
@@ -185,5 +185,5 @@ def _expand(rule: SpikeRule, times: Tensor) -> Tensor:
 
 
 def _intervals(times: Tensor) -> Tensor:
-    """Time before each spike `[spike, ...]`; 0 before the first, where all is at rest, and in the padding."""
+    """Time before each spike `[spike, ...]`; 0 before the first, when all is at rest, and in the padding."""
     return torch.diff(times, dim=-1, prepend=times[..., :1]).nan_to_num(nan=0.0).movedim(-1, 0)

@@ -1,4 +1,4 @@
-"""Means under Poisson trains by simulation, where they have no closed form."""
+"""Means for Poisson trains by simulation, if they have no closed form."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 TRAINS = 400
 CHUNK = 200  # events between two updates of the progress bar
-CHUNKS = 10  # that are averaged
-RELAXED = 5.0  # longest time constants before averaging begins
+CHUNKS = 10  # number of chunks that are averaged
+RELAXED = 5.0  # averaging begins after this many of the longest time constants
 
 
 def sample_poisson(
@@ -34,9 +34,9 @@ def sample_poisson(
     pre, post
         Rates in Hz, of the shape of the result.
     start
-        State to begin with, near the mean: that of the mean field.
+        Initial state, near the mean: that of the mean field.
     seed
-        Of the trains.
+        Seed of the trains.
     """
     generator = torch_generator(seed)
     total = pre + post
@@ -49,7 +49,7 @@ def sample_poisson(
         for chunk in range(warm_up + CHUNKS):
             is_post = torch.rand(shape, generator=generator, dtype=torch.float64) * total >= pre
             output, state = run_events(rule, _intervals(total, shape, generator), is_post, state, show=False)
-            if chunk >= warm_up:  # any event of a Poisson process sees the mean state
+            if chunk >= warm_up:  # an event of a Poisson process sees the mean state
                 outputs.append(output.mean(0))
                 states.append(transition(rule, _intervals(total, shape[1:], generator))(state))
             advance()
@@ -59,6 +59,6 @@ def sample_poisson(
 
 
 def _intervals(rate: Tensor, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Exponential intervals in s; practically for ever where the rate is 0."""
+    """Exponential intervals in s; practically infinite if the rate is 0."""
     uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
     return -torch.log1p(-uniform) / rate.clamp(min=1e-15)

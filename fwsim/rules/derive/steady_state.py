@@ -1,4 +1,4 @@
-"""Where a synapse settles under long trains."""
+"""Steady state of a synapse for long spike trains."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ if TYPE_CHECKING:
 TRAINS = ("regular", "poisson", "mean_field")
 SILENCE = 1e15  # s; the period of a train of rate 0
 NEWTON_STEPS = 50
-MOMENT_ORDERS = (60, 180)  # the second for small increments at high rates
-ACCEPTED_TRUNCATION = 1e-10  # relative; a moment hierarchy that is worse is replaced by sampling
+MOMENT_ORDERS = (60, 180)  # the second order is for small increments at high rates
+ACCEPTED_TRUNCATION = 1e-10  # relative; with a larger error, sampling replaces the moment hierarchy
 
 
 @dataclass(frozen=True)
 class SteadyState:
-    """What a rule settles to, in float64 on the CPU.
+    """Steady state of a rule, in float64 on the CPU.
 
     Parameters
     ----------
     release
-        Per spike (presynaptic rules), or the weight that a presynaptic spike finds (associative rules).
+        Per spike (presynaptic rules), or the weight before a presynaptic spike (associative rules).
     release_error
-        Standard error where sampled, truncation error of a moment hierarchy, else 0.
+        Standard error if sampled, truncation error of a moment hierarchy, otherwise 0.
     state
-        Variables just before a presynaptic spike: of regular trains their values, of Poisson trains their
-        means.
+        Variables just before a presynaptic spike: their values for regular trains, their means for Poisson
+        trains.
     """
 
     release: Tensor
@@ -51,7 +51,7 @@ class SteadyState:
 
     @property
     def weight(self) -> Tensor:
-        """`release` under the name that it has for associative rules."""
+        """`release` under its name for associative rules."""
         return self.release
 
 
@@ -64,15 +64,15 @@ def steady_release(rule: PresynapticRule, rate: Any, train: str = "regular", *, 
     rate
         In Hz, at least 0: a number or a tensor that broadcasts against the parameters.
     train
-        `"regular"`: fixed point of the exact map from spike to spike. `"poisson"`: exact where the
-        moments close, else sampled, with its error. `"mean_field"`: fixed point of the rate dynamics.
+        `"regular"`: fixed point of the exact map from spike to spike. `"poisson"`: exact if the
+        moments close, otherwise sampled, with its error. `"mean_field"`: fixed point of the rate dynamics.
     seed
-        Of trains that are sampled.
+        Seed of sampled trains.
 
     Raises
     ------
     ConfigError
-        Unknown train, negative rate, or a rule that has no steady state.
+        Unknown train, negative rate, or a rule without steady state.
     """
     return _settled(rule, rate, 0.0, train, 0.0, seed)
 
@@ -90,9 +90,9 @@ def steady_weight(
     train
         As for presynaptic rules. `"regular"` needs equal rates.
     lag
-        Of a regular postsynaptic train behind the presynaptic one, in s, below one period.
+        Delay of a regular postsynaptic train after the presynaptic one, in s, below one period.
     seed
-        Of trains that are sampled.
+        Seed of sampled trains.
     """
     return _settled(rule, pre, post, train, lag, seed)
 
@@ -143,7 +143,7 @@ def _number(name: str, value: Any, dimension: str) -> Tensor:
 
 
 def _check_forgetting(rule: SpikeRule) -> None:
-    """Raise where something is never forgotten, so that nothing settles."""
+    """Raise if something is never forgotten, so that there is no steady state."""
     for names, rate in relaxation_rates(rule).items():
         if bool((rate <= 0).any()):
             raise ConfigError(
@@ -199,7 +199,8 @@ def _fixed(rule: SpikeRule, shape: torch.Size, change: Callable[[Values], Values
     else:
         if not bool((step.abs() <= 1e-9 * scale).all()):
             raise ConfigError(f"{type(rule).__name__} found no steady state; try train='poisson'")
-    # Every further step from the root doubles how many derivatives of the implicit function are right: first to third.
+    # Every further step from the root doubles the number of correct derivatives of the implicit function: first to
+    # third.
     for _ in range(2):
         vector = vector - _newton_step(change, names, vector)
     state = dict(zip(names, vector.unbind(-1)))

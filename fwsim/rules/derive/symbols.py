@@ -1,4 +1,4 @@
-"""What the equations of a rule look like, read off the rule itself with sympy, once per kind of rule."""
+"""The equations of a rule, derived from the rule itself with sympy, once for each kind of rule."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ Polynomial = dict[tuple[int, ...], Any]
 """Exponents of the state variables → coefficient."""
 
 Route = tuple[str, ...]
-"""Variables from the one that is changed to the one that changes it; a variable by itself has one of its own."""
+"""Variables from the one that is changed to the one that changes it; a variable alone has a route of its own."""
 
-MOST_ROUTES = 64  # between two variables; what is denser is solved as a matrix
+MOST_ROUTES = 64  # largest number between two variables; denser systems are solved as a matrix
 
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """A rule on symbols, and what follows from it.
+    """A rule on symbols, and what is derived from it.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Structure:
 
     @cached_property
     def pre(self) -> tuple[Values, Any]:
-        """State after a presynaptic spike, and what it read."""
+        """State after a presynaptic spike, and the value that it read."""
         after, output = self.rule.at_pre(self.state)
         return {name: sympy.sympify(value) for name, value in after.items()}, sympy.sympify(output)
 
@@ -98,7 +98,7 @@ class Structure:
 
     @cached_property
     def components(self) -> list[list[str]]:
-        """Groups of variables that the drift couples."""
+        """Groups of variables that the drift couples with each other."""
         group = {name: {name} for name in self.names}
         for i, j in self.jacobian:
             merged = group[i] | group[j]
@@ -112,9 +112,9 @@ class Structure:
         return found
 
     def routes(self, component: list[str]) -> dict[tuple[str, str], list[Route]] | None:
-        """Ways from variable j to variable i along which the drift carries a change, by (i, j).
+        """Routes from variable j to variable i along which the drift carries a change, by (i, j).
 
-        `None` where there are loops, or more than `MOST_ROUTES` ways between two variables.
+        `None` if there are loops, or more than `MOST_ROUTES` routes between two variables.
         """
         sources: dict[str, list[str]] = {name: [] for name in component}
         for i, j in self.jacobian:
@@ -132,7 +132,7 @@ class Structure:
         return found
 
     def drivers_first(self) -> list[str]:
-        """Variables in an order in which each comes after those that drive it, as far as there are no loops."""
+        """Variables in an order in which each comes after those that drive it, except for loops."""
         drivers = {name: {name} for name in self.names}
         for _ in self.names:
             for i, j in self.jacobian:
@@ -145,7 +145,7 @@ class Structure:
         return any(after != self.state[name] for name, after in self.post.items())
 
     def places(self) -> dict[str, str]:
-        """Where each variable lives, from the spikes that reach it: `"pre"`, `"post"` or `"synapse"`."""
+        """Place of each variable, from the spikes that reach it: `"pre"`, `"post"` or `"synapse"`."""
         reach: dict[str, set[str]] = {}
         influences: dict[str, set[str]] = {}
         for name, symbol in self.state.items():
@@ -159,7 +159,7 @@ class Structure:
         return {n: "synapse" if len(sides) == 2 else next(iter(sides), "pre") for n, sides in reach.items()}
 
     def polynomial(self, expression: Any) -> Polynomial | None:
-        """Coefficients of an expression as a polynomial in the state, `None` if it is none."""
+        """Coefficients of an expression as a polynomial in the state, `None` if it is no polynomial."""
         generators = list(self.state.values())
         if not expression.is_polynomial(*generators):
             return None
@@ -179,12 +179,12 @@ def _compiled(symbols: tuple, expressions: tuple) -> Callable[..., list]:
 
 @derives(AssociativeRule)
 def places(rule: AssociativeRule) -> dict[str, str]:
-    """Where each variable lives, `"pre"`, `"post"` or `"synapse"`: derived from what changes it."""
+    """Place of each variable, `"pre"`, `"post"` or `"synapse"`, derived from the spikes that change it."""
     return structure(rule).places()
 
 
 def structure(rule: SpikeRule) -> Structure:
-    """Structure of a rule; all rules that differ in parameter values only share it."""
+    """Structure of a rule; all rules that differ only in parameter values share it."""
     return _structure(_signature(rule))
 
 
@@ -197,7 +197,7 @@ def _structure(signature: Hashable) -> Structure:
 
 
 def _check_complete(kind: Structure) -> None:
-    """Raise unless names are of one thing each, and every function of a rule gives all variables of its state."""
+    """Raise unless names are unique, and every function of a rule returns all variables of its state."""
     owner, rule, state = type(kind.rule).__name__, kind.rule, kind.state
     parameters = [name for name, _, _ in leaves(rule)]
     for name in parameters:
@@ -223,7 +223,7 @@ def _symbol(name: str) -> sympy.Symbol:
 
 
 def _signature(rule: Any) -> Hashable:
-    """What of a rule decides its equations: options, numbers of components, nested rules."""
+    """Everything in a rule that determines its equations: options, numbers of components, nested rules."""
     specs = declared(rule)
     described = []
     for f in fields(rule):
