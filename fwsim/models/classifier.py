@@ -13,7 +13,7 @@ class SequenceClassifier(nn.Module):
     Parameters
     ----------
     core
-        Any network of `core`.
+        Any network from `core`.
     tokens
         Size of the vocabulary.
     classes

@@ -1,4 +1,4 @@
-"""What networks are asked to do: sequences, images, environments."""
+"""Tasks for networks: sequences, images, environments."""
 
 from fwsim.names import attach
 

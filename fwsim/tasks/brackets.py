@@ -1,4 +1,4 @@
-"""Nested brackets: finish the inner, return to the outer."""
+"""Nested brackets: finish the inner bracket, then return to the outer one."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from torch import Tensor
 
 from fwsim.errors import ConfigError
 
-NOTHING = -1  # where nothing is asked for
+NOTHING = -1  # steps without a target
 
 
 class BracketSequences(NamedTuple):
-    """Token numbers, the symbols asked for, and how deep the network has been meanwhile, all `[sequence, time]`.
+    """Token numbers, the target symbols, and the depth within each bracket, all `[sequence, time]`.
 
     `target` is the symbol of the bracket that a step closes, and `inside` counts the levels that were opened and closed
-    within it; both are −1 where a bracket opens.
+    within it; both are −1 in steps that open a bracket.
     """
 
     tokens: Tensor
@@ -27,21 +27,21 @@ class BracketSequences(NamedTuple):
 
 @dataclass(frozen=True)
 class NestedBrackets:
-    """Brackets that open with a symbol and close without: at each closing, name the symbol of the bracket it closes.
+    """Brackets that open with a symbol and close without: at each closing, name the symbol of the closed bracket.
 
-    `a b c ) ) d ) )` → c, b, d, a: while it works on the inner brackets the network has to keep the outer ones, and to
-    return to them in the reverse of their order. That is what a stack does.
+    `a b c ) ) d ) )` → c, b, d, a. While the network works on the inner brackets it has to remember the outer ones, and
+    then return to them in reverse order, like a stack.
 
     Parameters
     ----------
     pairs
         Brackets in a sequence.
     depth
-        Most brackets that are open at the same time.
+        Largest number of brackets that are open at the same time.
     symbols
         Number of symbols, drawn independently.
     opening
-        Probability to open a bracket where closing one is possible too.
+        Probability of opening a bracket if closing one is possible too.
 
     Examples
     --------
@@ -84,9 +84,9 @@ class NestedBrackets:
         Parameters
         ----------
         sequences
-            How many.
+            Number of sequences.
         generator
-            On the CPU, so that every device sees the same sequences.
+            On the CPU, so that every device gets the same sequences.
         """
         symbols = torch.randint(self.symbols, (sequences, self.length), generator=generator)
         opening = torch.rand(sequences, self.length, generator=generator) < self.opening
@@ -95,12 +95,12 @@ class NestedBrackets:
         opened, height = torch.zeros(2, sequences, dtype=torch.long)
         stack = torch.zeros(
             sequences, self.depth + 1, dtype=torch.long
-        )  # symbol of the bracket open at each level
-        deepest = torch.zeros(sequences, self.depth + 1, dtype=torch.long)  # level reached within it
+        )  # symbol of the open bracket at each level
+        deepest = torch.zeros(sequences, self.depth + 1, dtype=torch.long)  # deepest level within it
         for step in range(self.length):
             possible = (opened < self.pairs) & (height < self.depth)
             opens = possible & (opening[:, step] | (height == 0))
-            # A closed bracket tells the one around it how deep it was; an opened one begins at its own level.
+            # A closed bracket passes its depth to the surrounding one; an opened one begins at its own level.
             around = (height - 1).clamp(min=0)
             target[:, step] = torch.where(opens, NOTHING, stack[row, height])
             inside[:, step] = torch.where(opens, NOTHING, deepest[row, height] - height)

@@ -14,7 +14,7 @@ LEFT, STAY, RIGHT = 0, 1, 2  # actions
 
 
 class Positions(NamedTuple):
-    """Where everything is: columns `ball [episode]`, `paddle [episode]` (its leftmost pixel), and the ball's row."""
+    """Positions: columns `ball [episode]`, `paddle [episode]` (its leftmost pixel), and the ball's row."""
 
     ball: Tensor
     paddle: Tensor
@@ -25,10 +25,10 @@ class Positions(NamedTuple):
 class Catch:
     """The game of Catch, many episodes at once.
 
-    On a screen of N×N binary pixels the ball starts in some column of row 0 and falls by one row a frame; the
-    paddle starts somewhere in the last row. After each frame the player moves it by one column, left or right, or
-    lets it stay. In the last of N frames the ball is in the last row, and the reward is 1 if it is on the paddle,
-    −1 if it is not. After M frames the screen stays blank, paddle included.
+    On a screen of N×N binary pixels the ball starts in a random column of row 0 and falls by one row in each frame.
+    The paddle starts at a random place in the last row. After each frame the player moves it by one column, left or
+    right, or does not move it. In the last of N frames the ball is in the last row, and the reward is 1 if it is on
+    the paddle, otherwise −1. After M frames the screen remains blank, including the paddle.
 
     An episode has N − 1 actions, enough to reach every column: the best return is 1. Ball and paddle start in
     columns drawn uniformly and independently, so that a player who never sees them returns 2·paddle/N − 1 on
@@ -84,12 +84,12 @@ class Catch:
 
         Parameters
         ----------
-        episodes
+        Number of episodes; the same generator gives the same episodes in order, however many are drawn at once.
             How many; the same generator gives the same episodes, one after the other, however many are drawn at once.
-        generator
+        On the CPU, so that every device gets the same episodes.
             On the CPU, so that every device sees the same episodes.
         device
-            Where to put them.
+            Device of the result.
         """
         chance = torch.rand(episodes, 2, generator=generator, dtype=torch.float64)
         columns = (chance * torch.tensor([self.size, self.size - self.paddle + 1])).long().to(device)
@@ -112,13 +112,13 @@ class Catch:
         return (offset >= 0) & (offset < self.paddle)
 
     def screen(self, positions: Positions) -> Tensor:
-        """What the player sees, `[episode, row, column]`, 0 or 1."""
+        """The visible screen, `[episode, row, column]`, 0 or 1."""
         if positions.row < self.visible:
             return self.picture(positions)
         return torch.zeros(len(positions.ball), self.size, self.size, device=positions.ball.device)
 
     def picture(self, positions: Positions) -> Tensor:
-        """Ball and paddle, seen or not, `[episode, row, column]`, 0 or 1."""
+        """Ball and paddle, visible or not, `[episode, row, column]`, 0 or 1."""
         column = torch.arange(self.size, device=positions.ball.device)
         offset = column - positions.paddle[:, None]
         picture = torch.zeros(len(positions.ball), self.size, self.size, device=column.device)
@@ -127,7 +127,7 @@ class Catch:
         return picture.clamp_(max=1.0)  # both may be in one pixel of the last frame
 
     def best_action(self, positions: Positions) -> Tensor:
-        """What a player does that knows everything, `[episode]`: go below the ball, then stay."""
+        """Action of a player that knows everything, `[episode]`: move below the ball, then stay."""
         offset = positions.ball - positions.paddle
         return STAY + (offset >= self.paddle).long() - (offset < 0).long()
 

@@ -1,8 +1,8 @@
-"""The games as gymnasium environments; importing this file registers them.
+"""The games as gymnasium environments; the import of this module registers them.
 
     gymnasium.make("fwsim.tasks.environments:fwsim/Catch-v0", size=24, visible=5)
 
-imports and makes one at once. Needs the extra `rl`, else importing it raises `ConfigError`.
+imports the module and makes an environment. It needs the extra `rl`; otherwise the import raises `ConfigError`.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ required("gymnasium", "fwsim.tasks.environments", extra="rl")
 import gymnasium  # noqa: E402
 from gymnasium import spaces  # noqa: E402
 
-CELL = 8  # pixels of a rendered picture for one of the game
+CELL = 8  # pixels in a rendered picture for one pixel of the game
 
 
 class CatchEnvironment(gymnasium.Env[np.ndarray, np.int64]):
     """One episode of `Catch` at a time.
 
-    The k-th episode after `reset(seed=s)` is the k-th row of `Catch.start` with a generator of seed s, and goes as
-    that does under the same actions.
+    The k-th episode after `reset(seed=s)` is the k-th row of `Catch.start` with a generator of seed s, and gives
+    the same screens for the same actions.
 
     Parameters
     ----------
     size, visible, paddle
-        As for `Catch`.
+        As in `Catch`.
     render_mode
-        `"rgb_array"`: `render` draws ball and paddle, also while the screen is blank for the player. `None`: nothing.
+        `"rgb_array"`: `render` draws ball and paddle, even while the screen is blank for the player. `None`: nothing.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 4}  # noqa: RUF012  # as gymnasium declares it
@@ -54,7 +54,7 @@ class CatchEnvironment(gymnasium.Env[np.ndarray, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start an episode and return its first screen; `options` are not used by this game."""
+        """Start an episode and return its first screen; this game does not use `options`."""
         if seed is not None:
             check_seed(seed)
         super().reset(seed=seed)
@@ -64,12 +64,12 @@ class CatchEnvironment(gymnasium.Env[np.ndarray, np.int64]):
         return self._screen(), {}
 
     def step(self, action: np.int64) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Move the paddle (0 left, 1 stay, 2 right) and return screen, reward, and whether the episode is over.
+        """Move the paddle (0 left, 1 stay, 2 right); return screen, reward, and whether the episode is over.
 
         Raises
         ------
         ConfigError
-            No such action, or no episode is going on.
+            The action does not exist, or no episode was started.
         """
         if not self.action_space.contains(action):
             raise ConfigError(f"action={action!r} is not allowed; it must be 0 (left), 1 (stay) or 2 (right)")

@@ -1,4 +1,4 @@
-"""An image as a sequence of glimpses on several levels: each whole once, coarsely, then its parts."""
+"""An image as a sequence of glimpses on several levels: each region first as a whole, coarsely, then its parts."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class Glimpse:
     Parameters
     ----------
     level
-        Of the region, 0 the coarsest.
+        Level of the region; 0 is the coarsest.
     side
         Side of the region in pixels.
     row, column
         Its upper left corner.
     part
-        Which quarter of the region above it, 0 … 3 in reading order.
+        Index of the quarter in the region above it, 0 … 3 in reading order.
     integrate
-        Nothing is seen in this step: the parts of the region are put together.
+        Nothing is seen in this step: the network integrates the parts of the region.
     whole
-        The region is left for its parts after this step.
+        After this step the network turns to the parts of the region.
     """
 
     level: int
@@ -49,13 +49,13 @@ class Glimpse:
 
 @dataclass(frozen=True)
 class GlimpseLayout:
-    """In which order an image is looked at, and when a network stores and clears its hidden state.
+    """The order of glimpses at an image, and the times at which a network stores and clears its hidden state.
 
-    A region is visited recursively: a glimpse of the whole region, down-sampled to `glimpse`×`glimpse` pixels; then,
-    unless it has that size already, visits to its four quarters in reading order, and a step that integrates them,
-    in which nothing is seen. With two levels, the layout of Ba et al. 2016 (section 4.2) as far as it is published,
-    the four quadrants of the image are visited: 4 × (1 + 4 + 1) = 24 steps. Three levels begin with the image as a
-    whole, 1 + 24 + 1 steps; one level is the sixteen smallest regions one after the other.
+    A region is visited recursively: first a glimpse of the whole region, down-sampled to `glimpse`×`glimpse` pixels;
+    then, unless it has this size already, visits to its four quarters in reading order, and a step that integrates
+    them, in which nothing is seen. With two levels this is the layout of Ba et al. 2016 (section 4.2), as far as it
+    is published: the four quadrants of the image are visited, 4 × (1 + 4 + 1) = 24 steps. Three levels begin with the
+    image as a whole, 1 + 24 + 1 steps. One level is the sixteen smallest regions one after the other.
 
     Parameters
     ----------
@@ -64,14 +64,14 @@ class GlimpseLayout:
     glimpse
         Side of a glimpse in pixels; `size` is `glimpse` times a power of 2.
     levels
-        Number of sizes of regions, the smallest being `glimpse`.
+        Number of sizes of regions; the smallest is `glimpse`.
     store
-        After which steps a network stores its hidden state: `"whole"` (before it turns to the parts of a region),
-        `"region"` (then, and after it has put them together), `"every"` or `"none"`.
+        Steps after which a network stores its hidden state: `"whole"` (before it turns to the parts of a region),
+        `"region"` (then, and after it has integrated them), `"every"` or `"none"`.
     clear
-        After which steps it clears its hidden state: `"whole"` (as above) or `"never"`.
+        Steps after which it clears its hidden state: `"whole"` (as above) or `"never"`.
     controls
-        What accompanies the pixels: `"all"` of `control_inputs`, or `"none"`, so that only what is wired into a
+        Inputs besides the pixels: `"all"` of `control_inputs`, or `"none"`. With `"none"` only the structure of a
         network follows the schedule.
 
     Examples
@@ -157,7 +157,7 @@ class GlimpseLayout:
         return tuple(self.clear == "whole" and step.whole for step in self.steps)
 
     def weights(self, sharing: str = "levels") -> tuple[int, ...]:
-        """Which set of slow weights each step uses.
+        """The set of slow weights of each step.
 
         Parameters
         ----------
@@ -177,10 +177,10 @@ class GlimpseLayout:
 
     @cached_property
     def control_inputs(self) -> Tensor:
-        """What accompanies the pixels, `[time, control]`, zeros and ones.
+        """Control inputs, `[time, control]`, zeros and ones.
 
-        The level (one channel each), integration, store, clear, and which part of the region above is seen (four
-        channels); without controls no channels.
+        One channel for each level, then integration, store, clear, and four channels for the part of the region above;
+        without controls there are no channels.
         """
         if self.controls == "none":
             return torch.zeros(self.length, 0)
@@ -215,7 +215,7 @@ class GlimpseLayout:
         )
 
     def glimpses(self, images: Tensor) -> Tensor:
-        """Only the pixels, `[batch, time, pixel]`; zeros where the parts are integrated."""
+        """Only the pixels, `[batch, time, pixel]`; zeros in steps that integrate."""
         if images.ndim != 3 or images.shape[1:] != (self.size, self.size):
             raise ShapeError(
                 f"images have shape {list(images.shape)}; expected [batch, row, column] = […, {self.size}, {self.size}]"
@@ -234,7 +234,7 @@ class GlimpseLayout:
 
     @cached_property
     def _order(self) -> Tensor:
-        """Place of each step's glimpse among the regions of all sizes, coarsest first; the last is nothing."""
+        """Index of each step's glimpse among the regions of all sizes, coarsest first; the last index means nothing."""
         counts = [self.size // (self.glimpse * 2**level) for level in reversed(range(self.levels))]
         before = [sum(count**2 for count in counts[:level]) for level in range(self.levels + 1)]
         places = [

@@ -1,4 +1,4 @@
-"""IDX files: arrays of bytes behind a short header, the format of the MNIST digits."""
+"""IDX files: arrays of bytes after a short header, the format of the MNIST digits."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from fwsim.paths import plain_file
 
 BYTES = 0x08  # the header's code for unsigned bytes, the only type of the MNIST files
 MOST = 2**30
-"""Values of a file, so that no header and no compression fills the memory."""
+"""Largest number of values of a file, so that no header and no compression can fill the memory."""
 DENSEST = 1032
-"""Bytes that deflate packs into one at most."""
+"""Largest compression factor of deflate."""
 
 
 def read_idx(path: str | Path) -> Tensor:
     """Read an array of unsigned bytes from an IDX file, compressed by gzip or not.
 
-    The header is two zero bytes, the code of the type, the number of dimensions, and the size of each dimension as a
-    big-endian 32-bit number; the values follow, the last dimension fastest.
+    The header consists of two zero bytes, the code of the type, the number of dimensions, and the size of each
+    dimension as a big-endian 32-bit number. The values follow, the last dimension fastest.
 
     Parameters
     ----------
     path
-        The file; it is taken for compressed if it begins as gzip files do, whatever its name.
+        The file; it counts as compressed if it begins like a gzip file, whatever its name.
 
     Returns
     -------
     Tensor
-        Of `uint8`, with the dimensions of the header.
+        Type `uint8`, with the dimensions of the header.
 
     Raises
     ------
     ConfigError
-        No such file, or not a whole IDX file of bytes.
+        The file is missing, or is not a complete IDX file of bytes.
     """
     path = Path(path)
     content = plain_file(path, "IDX file", most=MOST + 4 + 4 * 255)
@@ -49,7 +49,7 @@ def read_idx(path: str | Path) -> Tensor:
     try:
         with gzip.GzipFile(fileobj=BytesIO(content)) if packed else BytesIO(content) as file:
             shape = _shape(path, file)
-            # What claims more than there can be is refused before room is made for it.
+            # A declared size that is too large is refused before memory is allocated.
             most = DENSEST * len(content) if packed else len(content) - file.tell()
             if prod(shape) > most:
                 raise _other_size(path, f"at most {most}" if packed else str(most), shape)

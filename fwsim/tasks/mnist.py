@@ -14,7 +14,7 @@ from fwsim.tasks.idx import read_idx
 
 VARIABLE = "FWSIM_MNIST"
 SOURCE = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-# SHA-256 of the four files as their authors compressed them.
+# SHA-256 of the four files as compressed by their authors.
 CHECKSUMS = {
     "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
     "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
@@ -31,14 +31,14 @@ class LabelledImages(NamedTuple):
 
 
 def load_mnist(data: str | Path | None = None) -> tuple[LabelledImages, LabelledImages]:
-    """Handwritten digits (LeCun, Cortes & Burges): 60,000 images of 28×28 to train on, 10,000 to test on.
+    """Handwritten digits (LeCun, Cortes & Burges): 60,000 images of 28×28 for training, 10,000 for testing.
 
     Parameters
     ----------
     data
-        Folder with the four files under their usual names, compressed (`.gz`) or not; any images with labels
-        in this format will do. `None`: the folder that the environment variable `FWSIM_MNIST` names, else a
-        download into the user's cache, each file checked against its SHA-256.
+        Folder with the four files under their usual names, compressed (`.gz`) or not; other images with labels
+        in this format are accepted too. `None`: the folder in the environment variable `FWSIM_MNIST`, otherwise a
+        download to the user's cache, with a check of each file's SHA-256.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def load_mnist(data: str | Path | None = None) -> tuple[LabelledImages, Labelled
     Raises
     ------
     ConfigError
-        A file is missing, damaged, or does not fit the others; nothing could be downloaded.
+        A file is missing, damaged, or does not fit the others; or the download failed.
     """
     data = data or os.environ.get(VARIABLE)
     folder = _downloaded() if data is None else Path(data)
@@ -87,7 +87,7 @@ def _downloaded() -> Path:
     try:
         for name in CHECKSUMS:
             store.fetch(name)
-    except (OSError, ValueError) as error:  # no network or no room; a wrong checksum
+    except (OSError, ValueError) as error:  # no network, a full disk, or a wrong checksum
         raise ConfigError(
             f"the MNIST digits could not be downloaded ({type(error).__name__}); give the folder of their "
             f"IDX files, or set {VARIABLE}"

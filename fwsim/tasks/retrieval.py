@@ -17,7 +17,7 @@ SYMBOLS = "abcdefghijklmnopqrstuvwxyz0123456789?_"
 
 
 class Sequences(NamedTuple):
-    """Token numbers `tokens [sequence, time]`, the digit asked for `target [sequence]`, and the pair that holds it.
+    """Token numbers `tokens [sequence, time]`, the correct digit `target [sequence]`, and the pair that contains it.
 
     `pair [sequence]` counts the pairs from 0.
     """
@@ -29,7 +29,7 @@ class Sequences(NamedTuple):
 
 @dataclass(frozen=True)
 class AssociativeRetrieval:
-    """Letter–digit pairs, two marks, a letter; the answer is that letter's digit.
+    """Letter–digit pairs, two marks, and a letter; the answer is that letter's digit.
 
     Source: Ba et al. 2016, section 4.1 (K = 4, letters distinct, digits independent, no delay).
 
@@ -38,7 +38,8 @@ class AssociativeRetrieval:
     pairs
         Number of pairs K.
     distinct_keys
-        Draw letters without replacement. Otherwise a letter may come again with another digit, and the last counts.
+        Draw letters without replacement. Otherwise a letter may occur again with another digit, and the last one
+        counts.
     distinct_values
         Draw digits without replacement.
     delay
@@ -90,9 +91,9 @@ class AssociativeRetrieval:
         Parameters
         ----------
         sequences
-            How many.
+            Number of sequences.
         generator
-            On the CPU, so that every device sees the same sequences.
+            On the CPU, so that every device gets the same sequences.
         """
         whole("sequences", sequences)
         keys = _draw(sequences, self.pairs, LETTERS, self.distinct_keys, generator)
@@ -111,7 +112,7 @@ class AssociativeRetrieval:
         return Sequences(tokens, values.gather(1, pair[:, None])[:, 0], pair)
 
     def text(self, tokens: Tensor) -> list[str]:
-        """Sequences as text, for people."""
+        """Sequences as text, for reading."""
         return ["".join(SYMBOLS[token] for token in row) for row in tokens.tolist()]
 
 

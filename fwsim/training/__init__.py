@@ -1,4 +1,4 @@
-"""One training loop for every network, also in the several processes of torchrun, with checkpoints."""
+"""Training loop for every network, also in several processes of torchrun, with checkpoints."""
 
 from fwsim.names import attach
 

@@ -1,4 +1,4 @@
-"""Files of training checkpoints: whole or absent, with a digest, and checked before they are used."""
+"""Files of training checkpoints: complete or absent, with a digest, and checked before use."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from torch import Tensor, nn
 from fwsim.errors import RecordingError
 
 MARK = b"\nfwsim sha256 "
-"""Stands before the digest, which ends the file; whatever reads torch's own files passes over it."""
+"""Precedes the digest at the end of the file; readers of torch's own files ignore it."""
 ENDING = len(MARK) + 64 + 1
 
 
 def save(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint whole or not at all, also where the power fails: to a draft on the disk, then renamed."""
+    """Write a checkpoint completely or not at all, also after a loss of power: to a draft on disk, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     torch.save(dict(content), buffer)
     payload = buffer.getbuffer()
     draft = path.with_suffix(".part")
-    draft.unlink(missing_ok=True)  # of a run that was killed; or a link, which is not to be written through
+    draft.unlink(missing_ok=True)  # left by a killed run; or a link, through which nothing may be written
     with draft.open("xb") as file:
         file.write(payload)
         file.write(MARK + hashlib.sha256(payload).hexdigest().encode() + b"\n")
@@ -36,12 +36,12 @@ def save(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint; only tensors and plain data are loaded, never code, and only what was written.
+    """Read a checkpoint. Only tensors and plain data are loaded, never code, and only unchanged files.
 
     Raises
     ------
     RecordingError
-        The file is not there, is no checkpoint, or is damaged.
+        The file is missing, is no checkpoint, or is damaged.
     """
     path = Path(path)
     try:
@@ -64,7 +64,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         )
     try:
         content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a strange file makes torch raise
+    except Exception as error:  # a damaged file can make torch raise anything
         raise RecordingError(
             f"{path} cannot be read as a checkpoint ({type(error).__name__}); delete it"
         ) from error
@@ -74,12 +74,12 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Put weights into a model.
+    """Load weights into a model.
 
     Raises
     ------
     RecordingError
-        They are of another model, which is left as it was.
+        They are of another model; the model is unchanged.
     """
     check_weights(model, weights)
     model.load_state_dict(weights)
@@ -93,9 +93,9 @@ def check_weights(model: nn.Module, weights: Any) -> None:
 
 
 def fitting_optimiser(optimiser: Any, saved: Any) -> dict[str, Any]:
-    """State of an optimiser for its `load_state_dict`, from one that was saved, once it is found to fit.
+    """State of an optimiser for its `load_state_dict`, from a saved one, after a check that it fits.
 
-    Fused optimisers take what they are given: sums of another shape would be read beyond their end.
+    Fused optimisers do not check: with another shape they would read beyond the end of memory.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def fitting_optimiser(optimiser: Any, saved: Any) -> dict[str, Any]:
         problem = _unlike(expected, sums)
         if problem:
             raise ValueError(f"of its optimiser, {problem}")
-        # In the order in memory that the optimiser gives them itself.
+        # With the memory order that the optimiser itself uses.
         state[place] = {
             name: torch.empty_like(like, device="cpu", requires_grad=False).copy_(sums[name])
             for name, like in expected.items()
@@ -124,7 +124,7 @@ def fitting_optimiser(optimiser: Any, saved: Any) -> dict[str, Any]:
 
 
 def _unlike(expected: Mapping[str, Any], given: Any) -> str:
-    """What makes the tensors that are given no replacement for those expected, `""` if nothing does."""
+    """Why the given tensors cannot replace the expected ones, `""` if they can."""
     if not isinstance(given, Mapping) or not all(isinstance(each, Tensor) for each in given.values()):
         return "no tensors by name"
     for name, tensor in expected.items():

@@ -1,4 +1,4 @@
-"""Training of networks that answer sequences or images with a class."""
+"""Training of networks that classify sequences or images."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ def train_classifier(
     batch: int = 128,
     **options: Any,
 ) -> xr.Dataset:
-    """Train a network that answers sequences or images with a class; see `train`, which takes the other options.
+    """Train a network that classifies sequences or images; see `train`, which takes the other options.
 
     Parameters
     ----------
     model
-        What comes first in the examples, `tokens [sequence, time]` or `images`, → class scores `[example, class]`.
+        The first field of the examples, `tokens [sequence, time]` or `images`, → class scores `[example, class]`.
     examples, validation
-        To train on, and to choose the best epoch; `None` keeps the last.
+        Examples for training, and for the choice of the best epoch; with `None` the last epoch is used.
     training
-        How.
+        Options of the training.
     order
-        Epoch number → generator that draws the order of the examples.
+        Epoch number → generator for the order of the examples.
     batch
-        Examples a training step.
+        Examples in one training step.
 
     Returns
     -------
     xarray.Dataset
-        As of `train`; the validation score is the fraction of wrong answers.
+        As in `train`; the validation score is the fraction of wrong answers.
     """
     device = checks.device(options.get("device", "cpu"))
     validate = None if validation is None else partial(error_rate, examples=validation, device=device)
@@ -76,7 +76,7 @@ def shuffled(
 ) -> Batches:
     """Epoch number → all examples in batches of `(inputs, target)`, in the order that `order(epoch)` draws.
 
-    The examples are moved to the device once and stay there: 8 bytes a token, 1 byte a pixel.
+    The examples are moved to the device once and stay there: 8 bytes per token, 1 byte per pixel.
     """
     whole("batch", batch, least=1)
     _require_examples(examples)
@@ -98,7 +98,7 @@ def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
 
 @torch.no_grad()
 def error_rate(model: nn.Module, examples: Examples, device: str | torch.device = "cpu") -> float:
-    """Fraction of examples that a classifier answers wrongly; examples with a score that is NaN count as wrong."""
+    """Fraction of examples that a classifier answers wrongly; an example with a NaN score counts as wrong."""
     _require_examples(examples)
     inputs, target = moved((examples[0], examples.target), checks.device(device))
     parts = zip(inputs.split(2000), target.split(2000), strict=True)
@@ -107,7 +107,7 @@ def error_rate(model: nn.Module, examples: Examples, device: str | torch.device 
 
 
 def _wrong(scores: Tensor, answer: Tensor) -> Tensor:
-    """Whether class scores `[example, class]` miss the answer `[example]`: the largest of NaN is no answer."""
+    """Whether class scores `[example, class]` miss the answer `[example]`; with NaN there is no right answer."""
     return (scores.argmax(-1) != answer) | scores.isnan().any(-1)
 
 

@@ -1,4 +1,4 @@
-"""Batches of tensors, in whatever lists, tuples, mappings and dataclasses they are held."""
+"""Batches of tensors in any lists, tuples, mappings and dataclasses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def mapped(function: Callable[[Tensor], Tensor], batch: T) -> T:
-    """A batch with each of its tensors replaced; all that is no tensor stays as it is."""
+    """A batch with each of its tensors replaced; everything else is unchanged."""
     return _mapped(function, batch)
 
 
@@ -31,7 +31,7 @@ def tensors(batch: Any) -> list[Tensor]:
 
 
 def moved(batch: T, device: torch.device) -> T:
-    """A batch on a device; what a GPU gets from the CPU goes through pinned memory, so that nothing waits for it."""
+    """A batch on a device. Transfers from CPU to GPU use pinned memory, so that nothing waits for them."""
     from fwsim.engine.transfer import to_device
 
     if all(each.device == device for each in tensors(batch)):

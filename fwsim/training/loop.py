@@ -1,4 +1,4 @@
-"""One training loop for every network: epochs, validation, early stopping, checkpoints, resume."""
+"""The training loop for every network: epochs, validation, early stopping, checkpoints, resume."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 UNREAD = {
     "cpu": 1,
     "cuda": 64,
-}  # losses that stay on a device before they are read: to read is to wait for it
+}  # number of losses that stay on a device before they are read, since reading waits for the device
 
 Batch = Any
 Objective = Callable[[nn.Module, Batch], Tensor]
@@ -39,7 +39,7 @@ Validate = Callable[[nn.Module], float]
 
 
 class Track(Protocol):
-    """Shows progress; `fwsim.progress.track` or a context's `progress`."""
+    """Shows progress; for example `fwsim.progress.track` or a context's `progress`."""
 
     def __call__(self, title: str, total: int) -> AbstractContextManager[Advance]:
         """Open a bar of `total` steps."""
@@ -58,33 +58,34 @@ def train(
     resume: bool = False,
     progress: Track = track,
 ) -> xr.Dataset:
-    """Train a network in place; afterwards it has the weights of its best epoch, or of the last if none is validated.
+    """Train a network in place. Afterwards it has the weights of its best epoch, or without validation of the last.
 
-    Under torchrun the processes train it together: each takes every n-th example of a batch on a device of its own, the
+    With torchrun several processes train it together: each takes every n-th example of a batch on its own device, the
     gradient is that of the whole batch, and the first process validates and writes.
 
     Parameters
     ----------
     model
-        Moved to `device`.
+        The network; it is moved to `device`.
     objective
-        `(model, batch) → loss`, with the batch on the device; for several processes a mean over examples, which are
+        `(model, batch) → loss`, with the batch on the device; for several processes a mean over examples, which must be
         the first axis of all tensors of a batch.
     batches
-        Epoch number → its batches; the same number must give the same batches, so that a resumed run repeats them, and
-        that all processes have the same.
+        Epoch number → its batches. The same number must give the same batches, so that a resumed run repeats them and
+        all processes have the same ones.
     steps_per_epoch
         Number of batches in an epoch.
     validate
-        `(model) → score` after each epoch, one number, smaller is better, without gradients; `None`: the last epoch is
-        kept. An epoch whose score is NaN is never the best; if all are, the last one is kept, with a warning.
+        `(model) → score` after each epoch, one number, smaller is better, computed without gradients. With `None` the
+        last epoch is used. An epoch with a NaN score is never the best; if all scores are NaN, the last epoch is
+        used, with a warning.
     training
-        How.
+        Options of the training.
     checkpoints
         Folder for `last.pt` and `best.pt`; `None` keeps the best weights in memory only.
     resume
-        Go on from `last.pt` if it is there, with the options that it was begun with. `patience` may be another, and
-        with a constant schedule `epochs` too: the result is that of an uninterrupted run.
+        Continue from `last.pt` if it exists, with the options of the start. `patience` may differ, and
+        with a constant schedule also `epochs`: the result is the same as without interruption.
     progress
         Shows the bar.
 
@@ -101,8 +102,8 @@ def train(
     RecordingError
         A checkpoint is damaged, or does not fit the model.
     ConfigError, ShapeError
-        An epoch has another number of batches than `steps_per_epoch`; a run is to go on otherwise than it began;
-        several processes have too few GPUs, or batches that cannot be shared; nothing tells when to stop early.
+        An epoch has another number of batches than `steps_per_epoch`; the options differ from those of the start;
+        there are fewer GPUs than processes, or batches cannot be divided; or early stopping has no criterion.
     """
     _check_arguments(model, objective, batches, steps_per_epoch, validate, training)
     folder = None if checkpoints is None else local_path(checkpoints, "checkpoints")
@@ -154,7 +155,7 @@ def train(
 
 
 def _require_finite(model: nn.Module, step: int) -> None:
-    """Raise `DivergedError` if the last step left parameters that are not finite: there may be no loss that tells."""
+    """Raise `DivergedError` if the last step left parameters that are not finite, since no later loss may show it."""
     for name, parameter in model.named_parameters():
         if not bool(parameter.isfinite().all()):
             raise DivergedError(step, name, 0, "lower learning_rate or clip")
@@ -168,7 +169,7 @@ def _check_arguments(
     validate: Validate | None,
     training: Training,
 ) -> None:
-    """Raise `ConfigError` before anything is done, where that can be seen."""
+    """Raise `ConfigError` before anything is done, if an argument is wrong."""
     if not isinstance(model, nn.Module) or not any(each.requires_grad for each in model.parameters()):
         raise ConfigError(
             f"model is a {type(model).__name__} without parameters to train; give a torch module"
@@ -189,7 +190,7 @@ def _check_arguments(
 
 
 def _counted(batches: Iterable[Batch], epoch: int, steps: int) -> Iterator[Batch]:
-    """The batches of an epoch; raise `ConfigError` unless they are `steps`, before the first if they have a length."""
+    """The batches of an epoch; raise `ConfigError` unless their number is `steps`, if possible before the first one."""
     given = len(batches) if isinstance(batches, Sized) else steps
 
     def refuse(number: str) -> ConfigError:
@@ -210,21 +211,21 @@ def _counted(batches: Iterable[Batch], epoch: int, steps: int) -> Iterator[Batch
 
 
 class _Losses:
-    """Losses of an epoch, which stay on a GPU for a while; on a CPU there is nothing to wait for.
+    """Losses of an epoch, which stay on a GPU for a while; on a CPU they are read at once.
 
-    Used as a context, it reads the last ones at the end, also when something else failed: that may be because a loss
-    was not finite.
+    At the end of the context, the last ones are read, even after another error: a loss that
+    was not finite may be the reason.
     """
 
     def __init__(self, first_step: int, device: torch.device, stop: Callable[[], None]) -> None:
         self.total = 0.0
-        self.shown: dict[str, float] = {}  # the last that was read, if any was
+        self.shown: dict[str, float] = {}  # the last loss that was read, if any
         self._step, self._stop = first_step, stop
         self._most = UNREAD.get(device.type, 1)
         self._unread: list[Tensor] = []
 
     def add(self, loss: Tensor) -> None:
-        """Take the loss of the next step, and read those that have come together when they are enough."""
+        """Take the loss of the next step, and read the collected ones when there are enough."""
         self._unread.append(loss.detach())
         if len(self._unread) >= self._most:
             self._read()
@@ -248,7 +249,7 @@ class _Losses:
 def _differentiate(
     fabric: Any, model: Any, optimiser: Any, objective: Objective, batch: Batch, together: Processes
 ) -> Tensor:
-    """Leave the gradient of a batch in the parameters, and return its loss."""
+    """Compute the gradient of a batch in the parameters, and return its loss."""
     part, weight = together.share(batch)
     loss = objective(model, moved(part, fabric.device))
     if together.several:
@@ -260,7 +261,7 @@ def _differentiate(
 
 def _descend(fabric: Any, model: Any, optimiser: Any, clip: float) -> None:
     if clip < float("inf"):
-        # A gradient that overflows makes the next loss NaN, which is then reported.
+        # If a gradient overflows, the next loss is NaN, and that is reported.
         fabric.clip_gradients(model, optimiser, max_norm=clip, error_if_nonfinite=False)
     optimiser.step()
 

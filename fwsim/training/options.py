@@ -1,4 +1,4 @@
-"""How a network is trained, and what follows from that: devices, precision, optimiser, learning rates."""
+"""Options of training, and the devices, precision, optimiser and learning rates that follow from them."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ PRECISIONS = ("32-true", "64-true", "16-true", "bf16-true", "16-mixed", "bf16-mi
 
 @dataclass(frozen=True)
 class Training:
-    """How a network is trained.
+    """Options of a training.
 
     Parameters
     ----------
     epochs
-        Most epochs, 1 or more.
+        Largest number of epochs, 1 or more.
     learning_rate
-        Of Adam; the peak of a one-cycle schedule.
+        Learning rate of Adam; the peak of a one-cycle schedule.
     schedule
-        `"onecycle"` (Smith & Topin 2019: warm up, anneal to nothing) or `"constant"`.
+        `"onecycle"` (Smith & Topin 2019: first increasing, then decreasing to zero) or `"constant"`.
     clip
         Largest norm of the gradient; infinity for none.
     weight_decay
-        Times the learning rate, the fraction of every weight that a step takes away, beside Adam's own (AdamW,
+        Fraction of every weight that a step removes, divided by the learning rate, in addition to Adam's step (AdamW,
         Loshchilov & Hutter 2019).
     patience
-        Stop after so many epochs, 1 or more, without a better validation score; `None` never stops early. A score that
-        is NaN is never better.
+        Stop after this number of epochs, 1 or more, without a better validation score; with `None` never. A
+        NaN score is never better.
     precision
-        Of lightning-fabric: `"32-true"`, `"64-true"`, `"16-true"`, `"bf16-true"`, `"16-mixed"` or `"bf16-mixed"`.
+        Precision of lightning-fabric: `"32-true"`, `"64-true"`, `"16-true"`, `"bf16-true"`, `"16-mixed"` or
+        `"bf16-mixed"`.
     """
 
     epochs: int
@@ -62,14 +63,14 @@ class Training:
 def on_devices(
     model: nn.Module, training: Training, device: torch.device, together: Processes
 ) -> tuple[Any, Any, Any]:
-    """Return fabric, and the model and its optimiser under fabric's precision and devices."""
+    """Return fabric, and the model and its optimiser with fabric's precision and devices."""
     required("lightning_fabric", "training")
     from lightning_fabric import Fabric
 
     device = together.device(device)
     places: dict[str, Any] = {"devices": 1 if device.index is None else [device.index]}
     if together.several:
-        together.join()  # or fabric would, without a way for what is on the CPU
+        together.join()  # otherwise fabric would, without support for CPU data
         places = {
             "devices": together.local_count,
             "num_nodes": together.count // together.local_count,
@@ -78,7 +79,7 @@ def on_devices(
     fabric = Fabric(accelerator=device.type, precision=training.precision, **places)  # type: ignore[arg-type]
     if together.several:
         fabric.launch()
-    # Small networks spend a tenth of a step in an optimiser that loops over parameters in Python.
+    # For small networks, an optimiser that loops over parameters in Python takes a tenth of a step.
     optimiser = torch.optim.AdamW(
         model.parameters(),
         lr=training.learning_rate,
@@ -89,10 +90,10 @@ def on_devices(
 
 
 def _strategy() -> Any:
-    """Fabric's distributed strategy around the bare model.
+    """Fabric's distributed strategy without a wrapper around the model.
 
-    What torch would wrap it in gives all processes the same weight, allows no call but `forward`, and no parameter
-    without a gradient; `Processes.add_up` takes its place.
+    torch's wrapper gives all processes the same weight, allows no call but `forward`, and no parameter
+    without a gradient. `Processes.add_up` replaces it.
     """
     from lightning_fabric.strategies import DDPStrategy
 
@@ -104,7 +105,7 @@ def _strategy() -> Any:
 
 
 def schedule_of(optimiser: Any, training: Training, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
-    """Return the schedule of the learning rate, for so many steps an epoch."""
+    """Return the schedule of the learning rate, for this number of steps per epoch."""
     if training.schedule == "onecycle":
         return torch.optim.lr_scheduler.OneCycleLR(
             optimiser, max_lr=training.learning_rate, total_steps=max(2, training.epochs * steps + 1)

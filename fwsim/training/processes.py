@@ -1,4 +1,4 @@
-"""The processes that torchrun starts to train one network together: their places, their shares, what they exchange."""
+"""Processes that torchrun starts to train one network together: ranks, shares of batches, exchange of gradients."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of a training, and the place of this one among them; see `processes`.
+    """The processes of a training, and the rank of this one; see `processes`.
 
     Parameters
     ----------
     rank, count
         Number of this process, from 0, and of all processes.
     local_rank, local_count
-        The same on this machine alone.
+        The same on this machine only.
     """
 
     rank: int = 0
@@ -41,21 +41,21 @@ class Processes:
 
     @property
     def several(self) -> bool:
-        """Whether there is any other process."""
+        """Whether there are other processes."""
         return self.count > 1
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes files and talks."""
+        """Whether this is the process that writes files and messages."""
         return self.rank == 0
 
     def refuse(self, what: str, instead: str) -> None:
-        """Raise `ConfigError` for what several processes cannot do together."""
+        """Raise `ConfigError` for something that several processes cannot do together."""
         if self.several:
             raise ConfigError(f"{what} cannot run in the {self.count} processes of torchrun; {instead}")
 
     def join(self) -> None:
-        """Meet the others, if that has not happened; what is on a CPU is exchanged by gloo, what is on GPUs by NCCL."""
+        """Connect to the other processes if necessary; CPU data are exchanged by gloo, GPU data by NCCL."""
         import torch
 
         if self.several and not torch.distributed.is_initialized():
@@ -65,7 +65,7 @@ class Processes:
             atexit.register(torch.distributed.destroy_process_group)
 
     def device(self, given: torch.device) -> torch.device:
-        """Device of this process, where `given` is one: of several processes, each has a GPU of its own.
+        """Device of this process if `given` is one; each of several processes has its own GPU.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class Processes:
         return torch.device("cuda", self.local_rank)
 
     def from_first(self, work: Callable[[], T]) -> T:
-        """Do work in the first process alone; all return its result, or raise its error of fwsim."""
+        """Do work in the first process only; all return its result, or raise its error if it is one of fwsim."""
         if not self.several:
             return work()
         import torch
@@ -102,14 +102,14 @@ class Processes:
         return result
 
     def share(self, batch: T) -> tuple[T, float]:
-        """Every `count`-th example of a batch, from the `rank`-th on, and the fraction of the examples that these are.
+        """Every `count`-th example of a batch, from the `rank`-th on, and the fraction of the examples in this share.
 
-        Where a batch has too few examples for all, some get its first one, and the fraction 0.
+        If a batch has too few examples for all, some processes get the first example with the fraction 0.
 
         Raises
         ------
         ShapeError
-            The batch holds no tensors, or tensors that differ in their first axis.
+            The batch contains no tensors, or tensors that differ in their first axis.
         """
         if not self.several:
             return batch, 1.0
@@ -138,14 +138,14 @@ class Processes:
         *sums, total = flat.split([each.numel() for each in gradients] + [1])
         for gradient, summed in zip(gradients, sums, strict=True):
             gradient.copy_(summed.view_as(gradient))
-        return total[0].clone()  # or it would keep all gradients
+        return total[0].clone()  # otherwise it would keep all gradients in memory
 
     @contextmanager
     def stopping_together(self) -> Iterator[Callable[[], None]]:
-        """Hold Ctrl-C back until all processes can stop in the same place.
+        """Delay Ctrl-C until all processes can stop at the same place.
 
-        They stop where all of them call what is yielded, or at the end: one that stopped alone would leave the others
-        waiting for it.
+        They stop when all of them call the yielded function, or at the end. If one stopped alone, the others would
+        wait for it.
         """
         if not self.several or threading.current_thread() is not threading.main_thread():
             yield lambda: None
@@ -171,7 +171,7 @@ class Processes:
 
 @cache
 def processes() -> Processes:
-    """Return the processes that torchrun started, as it describes them to each; else this one alone."""
+    """Return the processes that torchrun started, from its environment variables; otherwise this one alone."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return Processes()
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")

@@ -1,4 +1,4 @@
-"""What a training run has done, its copies on disk, and how it goes on from them."""
+"""State of a training run, its copies on disk, and how it continues from them."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from fwsim.training.checkpoints import check_weights, fitting_optimiser, load_ch
 from fwsim.training.processes import Processes
 
 ROW = ("loss", "validation", "step_size", "wall_time")
-"""What is kept of an epoch."""
+"""Columns of an epoch in the history."""
 FREE = ("epochs", "patience")
-"""Options that may change when a run goes on; a schedule that is made for a number of epochs keeps that too."""
+"""Options that may change when a run continues; a schedule for a fixed number of epochs must not change."""
 
 
 class TrainingRun:
-    """What a training run has done.
+    """State of a training run.
 
     Parameters
     ----------
     model, optimiser, schedule
-        As they are now.
+        The present ones.
     folder
-        Where `last.pt` and `best.pt` are; `None` keeps the best weights in memory only.
+        Folder of `last.pt` and `best.pt`; with `None` the best weights are in memory only.
     together
-        The processes that train; the first one writes, and the others begin where it does.
+        The processes that train; the first one writes, and the others begin at its state.
     options
-        How it is trained, by name, kept to see that a run goes on as it began; `schedule`, `epochs` and
+        Options of the training, by name, to check that a run continues with the same ones; `schedule`, `epochs` and
         `steps_per_epoch` are among them.
     """
 
@@ -57,10 +57,10 @@ class TrainingRun:
         return len(self.rows)
 
     def finish(self, epoch: int, score: float | None, row: Mapping[str, float]) -> None:
-        """Note an epoch, the best so far if it has no score; one whose score is NaN is never the best.
+        """Record an epoch. Without a score it counts as the best so far; with a NaN score it is never the best.
 
-        As long as no epoch is the best, the latest weights stand in for its own. `last.pt` is written last, so that it
-        never speaks of a missing `best.pt`.
+        As long as no epoch is the best, the latest weights are used instead. `last.pt` is written last, so that it
+        never refers to a missing `best.pt`.
         """
         self.rows.append({name: row[name] for name in ROW})
         better = score is None or score < self.best or (self.best_epoch < 0 and not math.isnan(score))
@@ -86,14 +86,14 @@ class TrainingRun:
             )
 
     def begin(self, *, resume: bool) -> None:
-        """Begin where the first process does: with its weights, or at its `last.pt` if it is there.
+        """Begin at the state of the first process: its weights, or its `last.pt` if it exists.
 
         Raises
         ------
         RecordingError
             The files are damaged, or of another training; nothing is changed.
         ConfigError
-            The run would not go on as it began.
+            The options differ from those of the start.
         """
         if self.together.several:
             load_weights(self.model, self.together.from_first(lambda: _copy(self.model)))
@@ -107,7 +107,7 @@ class TrainingRun:
         return load_checkpoint(self.folder / "last.pt"), load_checkpoint(self.folder / "best.pt")
 
     def _restore(self, saved: Mapping[str, Any], best: Mapping[str, Any]) -> None:
-        """Take over what was saved, once all of it is found to fit."""
+        """Use a saved state, after all of it was checked."""
         try:
             check_weights(self.model, saved["model"])
             check_weights(self.model, best["model"])
@@ -132,7 +132,7 @@ class TrainingRun:
         self.rows, self.best, self.best_epoch = rows, saved["best"], saved["best_epoch"]
         self.best_weights = best["model"]
         steps = self.done * self.options["steps_per_epoch"]
-        # A schedule follows from the options and the number of steps; what else it holds is in the optimiser.
+        # The options and the number of steps determine a schedule; the rest of its state is in the optimiser.
         self.schedule.load_state_dict(
             {
                 "last_epoch": steps,
@@ -142,7 +142,7 @@ class TrainingRun:
         )
 
     def _check_options(self, before: Mapping[str, Any], done: int) -> None:
-        """Raise `ConfigError` unless the run with the options it has now begins as it did `before`."""
+        """Raise `ConfigError` unless the present options agree with those `before`."""
         for name, now in self.options.items():
             if name not in FREE and before[name] != now:
                 raise ConfigError(
@@ -162,7 +162,7 @@ class TrainingRun:
             )
 
     def _generators(self, saved: Mapping[str, Any]) -> dict[Any, Tensor]:
-        """States of generators by device, once each is found to be one."""
+        """States of generators by device, after a check of each."""
         found: dict[Any, Tensor] = {"cpu": saved["random"]}
         device = _gpu(self.model)
         if device is not None and "random_on_gpu" in saved:
@@ -177,7 +177,7 @@ class TrainingRun:
 
 
 def _history(saved: Mapping[str, Any], best: Mapping[str, Any]) -> list[dict[str, float]]:
-    """Rows of the epochs, once they, the best score and its epoch agree with each other."""
+    """Rows of the epochs, after a check that they, the best score and its epoch agree."""
     rows, score, epoch = saved["rows"], saved["best"], saved["best_epoch"]
     if not isinstance(rows, list) or not all(
         isinstance(row, dict)
@@ -188,7 +188,7 @@ def _history(saved: Mapping[str, Any], best: Mapping[str, Any]) -> list[dict[str
         raise ValueError("its rows are no epochs")
     if not isinstance(score, float) or not isinstance(epoch, int) or not -1 <= epoch < len(rows):
         raise ValueError("its best epoch is none")
-    # A run that is killed between the two files has written the weights of an epoch that it will do again.
+    # A run that is killed between the two files has written the weights of an epoch that it will repeat.
     if best["epoch"] not in (epoch if epoch >= 0 else len(rows) - 1, len(rows)):
         raise ValueError("best.pt is of another run")
     return rows
@@ -204,7 +204,7 @@ def _gpu(model: nn.Module) -> torch.device | None:
 
 
 def _random(model: nn.Module) -> dict[str, Tensor]:
-    """States of the generators that a model draws from, as for dropout."""
+    """States of the generators that a model uses, for example for dropout."""
     device = _gpu(model)
     on_gpu = {} if device is None else {"random_on_gpu": torch.cuda.get_rng_state(device)}
     return {"random": torch.get_rng_state(), **on_gpu}
