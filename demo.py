@@ -23,6 +23,8 @@ def train(model: str) -> Report:
     run = study.run(
         "associative_retrieval", {"model": model, "units": 50}, seed=0, folder=FOLDER / model, force=True
     )
+    if model == "fast_weights":
+        study.analyse(run, "query_attention")
     return study.analyse(run)
 
 
@@ -50,16 +52,15 @@ def table(reports: dict[str, Report]) -> Table:
 def main() -> None:
     """Train, print, say where the figures are."""
     reports = {model: train(model) for model in MODELS}
-    attended = reports["fast_weights"].result.hit
+    memory = reports["fast_weights"].result
+    before, after = (100 * float(memory[f"hit_{side}"]) for side in ("before", "after"))
     console.print(table(reports))
     console.print(
-        f"The query's most attended pair is the right one in {100 * float(attended[0]):.0f} % of sequences before "
-        f"the inner loop and in {100 * float(attended[-1]):.0f} % after it."
+        f"The query's most attended pair is the right one in {before:.0f} % of sequences before "
+        f"the inner loop and in {after:.0f} % after it."
     )
-    for report in reports.values():
-        for path in report.files:
-            if path.suffix == ".png":
-                console.print(f"figure: {path}")
+    for path in sorted(FOLDER.glob("*/results*/*.png")):
+        console.print(f"figure: {path}")
     console.print("To change something: fwsim run associative_retrieval --help")
 
 

@@ -10,8 +10,6 @@ each step.
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import xarray as xr
 from matplotlib.animation import FuncAnimation
@@ -19,8 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import fwsim as fw
-from fwsim.measure.intervals import bootstrap
-from fwsim.study import COLOURS, figure
+from fwsim.measure import bootstrap
+from fwsim.recording import labelled
+from fwsim.study import COLOURS, configuration, figure, formatted
 
 LABELS = {
     "fast_weights": "fast weights",
@@ -43,7 +42,7 @@ SWEPT = AXES
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Learning curves and their summaries, returns after erasing, attention after the blank, one episode."""
-    config = json.loads(recording.attrs["experiment_configuration"])
+    config = configuration(recording)
     for name in AXES:
         if name not in recording.coords:
             value = recording.attrs["experiment_seed"] if name == "seed" else config[name]
@@ -60,17 +59,17 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     ]
     result = recording[kept].load()
     curve = result["learned_return"]
-    result["curve"] = described(interval(curve), "return, mean over seeds")
-    result["final"] = described(interval(result["test_return"]), "return at the end, mean over seeds")
-    result["speed"] = described(interval(curve.mean("epoch")), "return, mean over all frames and seeds")
-    result["frames_needed"] = described(
+    result["curve"] = labelled(interval(curve), "return, mean over seeds")
+    result["final"] = labelled(interval(result["test_return"]), "return at the end, mean over seeds")
+    result["speed"] = labelled(interval(curve.mean("epoch")), "return, mean over all frames and seeds")
+    result["frames_needed"] = labelled(
         frames_needed(curve, result["frames_played"]), f"frames to a return of {CAUGHT}"
     )
-    result["after_erasing"] = described(
+    result["after_erasing"] = labelled(
         interval(result["erased_return"]), "return after erasing, mean over seeds"
     )
     players = result["reference_return"].mean(["model", "seed"])
-    result["players"] = described(players, "return of players that need no learning")
+    result["players"] = labelled(players, "return of players that need no learning")
     games = [behaviour(recording, size, config["paddle"]) for size in recording["size"].values]
     result = result.merge(xr.concat(games, "size"))
     if "attention" in recording and ATTENDING in recording["model"]:
@@ -114,8 +113,8 @@ def behaviour(recording: xr.Dataset, size: int, paddle: int) -> xr.Dataset:
     cosine = ((now * before).sum("unit") / norm.where(norm > 0)).mean(["trial", "seed"])
     return xr.Dataset(
         {
-            "caught": described(caught, "share of balls caught"),
-            "similarity": described(cosine, "cosine of successive hidden states"),
+            "caught": labelled(caught, "share of balls caught"),
+            "similarity": labelled(cosine, "cosine of successive hidden states"),
         }
     ).drop_vars("trial", errors="ignore")
 
@@ -128,9 +127,9 @@ def ran(recording: xr.Dataset, size: int) -> np.ndarray:
 
 def attending(recording: xr.Dataset, size: int) -> xr.Dataset:
     """Attention of the trained fast weights on one game: means over trials and seeds, and one episode."""
-    visible = (
-        int(recording["visible"].sel(size=size)) if "visible" in recording.coords else configured(recording)
-    )
+    config = configuration(recording)
+    swept = "visible" in recording.coords
+    visible = int(recording["visible"].sel(size=size)) if swept else config["visible"]
     names = ["attention", "ball", "paddle", "return"]
     game = (
         recording[names]
@@ -144,33 +143,27 @@ def attending(recording: xr.Dataset, size: int) -> xr.Dataset:
     ]
     first = xr.concat(weights, "seed").isel(iteration=0)  # what is read in the step itself
     weight = first.where(first.sum("past") > 0).mean("trial")
-    config = json.loads(recording.attrs["experiment_configuration"])
     decay = kernel(config["tau"], config["eta"], size - 1)
     example = game.isel(seed=0)
     shown = int((example["return"] > 0).argmax("trial"))
     result = {
-        "weight": described(weight.mean("seed"), "share of attention"),
-        "seen_share": described(
+        "weight": labelled(weight.mean("seed"), "share of attention"),
+        "seen_share": labelled(
             interval(weight.isel(past=slice(visible)).sum("past", skipna=False)), "share on frames seen"
         ),
-        "seen_by_decay": described(
+        "seen_by_decay": labelled(
             decay.isel(past=slice(visible)).sum("past", skipna=False), "the same by the decay alone"
         ),
         "visible": xr.DataArray(visible, attrs={"units": "1", "long_name": "frames seen"}),
-        "example_attention": described(first.isel(seed=0, trial=shown), "share of attention"),
-        "example_ball": described(example["ball"][shown], "column of the ball"),
-        "example_paddle": described(example["paddle"].isel(trial=shown), "column of the paddle"),
+        "example_attention": labelled(first.isel(seed=0, trial=shown), "share of attention"),
+        "example_ball": labelled(example["ball"][shown], "column of the ball"),
+        "example_paddle": labelled(example["paddle"].isel(trial=shown), "column of the paddle"),
     }
     return (
         xr.Dataset(result)
         .drop_vars(["trial", "seed", "model", "iteration"], errors="ignore")
         .assign_coords(size=size)
     )
-
-
-def configured(recording: xr.Dataset) -> int:
-    """Frames seen, where all games have as many."""
-    return json.loads(recording.attrs["experiment_configuration"])["visible"]
 
 
 def kernel(tau: list[float], eta: list[float], steps: int) -> xr.DataArray:
@@ -182,10 +175,6 @@ def kernel(tau: list[float], eta: list[float], steps: int) -> xr.DataArray:
     return xr.DataArray(weight / np.where(total > 0, total, np.nan), dims=("time", "past"))
 
 
-def described(values: xr.DataArray, name: str) -> xr.DataArray:
-    return values.assign_attrs(units="1", long_name=name)
-
-
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each game and model."""
     rows = []
@@ -193,20 +182,15 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
         for model in result["model"].values:
             at = result.sel(size=size, model=model)
             needed = at["frames_needed"].median("seed")
+            never = "never" if np.isinf(needed) else "failed"
             row = {
                 "N": int(size),
                 "agent": LABELS[str(model)],
-                "parameters": whole(at["parameters"].max("seed")),
+                "parameters": formatted(at["parameters"].max("seed"), ",.0f", missing="failed"),
+                "return, all frames": with_range(at["speed"]),
+                "best agent tested": with_range(at["final"]),
+                f"frames to {CAUGHT} (10⁶, median)": formatted(needed, scale=1e-6, missing=never),
             }
-            row["return, all frames"] = with_range(at["speed"])
-            row["best agent tested"] = with_range(at["final"])
-            row[f"frames to {CAUGHT} (10⁶, median)"] = (
-                "never"
-                if np.isinf(needed)
-                else "failed"
-                if np.isnan(needed)
-                else f"{float(needed) / 1e6:.2f}"
-            )
             for what in at["erased_return"]["erased"].values[1:]:
                 row[f"{what} erased"] = with_range(at["after_erasing"].sel(erased=what))
             rows.append(row)
@@ -215,17 +199,9 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
     return rows
 
 
-def whole(value: xr.DataArray) -> str:
-    """Number of things, if any agent ran."""
-    return f"{int(value):,}" if np.isfinite(value) else "failed"
-
-
 def with_range(values: xr.DataArray) -> str:
     """Mean and interval as text."""
-    mean, low, high = (float(values.sel(of=of)) for of in ("mean", "low", "high"))
-    if np.isnan(mean):
-        return "failed"
-    return f"{mean:.2f} ({low:.2f} – {high:.2f})"
+    return formatted(values.transpose("of", ...), missing="failed", interval="({} – {})")
 
 
 def plot(result: xr.Dataset) -> dict[str, Figure | FuncAnimation]:
@@ -309,7 +285,7 @@ def plot_attention(result: xr.Dataset) -> Figure:
 def animate(result: xr.Dataset) -> FuncAnimation:
     """Animate one episode: the screen, grey where the agent sees nothing, and the attention of each step."""
     size, visible = int(result["size"]), int(result["visible"])
-    width = json.loads(result.attrs["experiment_configuration"])["paddle"]
+    width = configuration(result)["paddle"]
     made, (screen, bars) = figure(1, 2, width="double", aspect=0.9)
     picture = screen.imshow(np.zeros((size, size)), cmap="gray", vmin=0, vmax=1)
     screen.set(xticks=[], yticks=[])

@@ -7,14 +7,12 @@ attention that each step pays to each stored state, beside what their ages alone
 
 from __future__ import annotations
 
-import itertools
-import json
-
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from fwsim.study import COLOURS, figure
+from fwsim.recording import labelled
+from fwsim.study import COLOURS, configuration, each_setting, figure, formatted
 
 # Test error in %, by model and units (Ba et al. 2016, table 2).
 PAPER = {
@@ -48,15 +46,15 @@ LAYOUT = ("glimpse", "level", "integrate", "part", "stored", "cleared")
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Errors, learning curve, lesions, and shares of attention."""
-    config = json.loads(recording.attrs["experiment_configuration"])
+    config = configuration(recording)
     kept = ["test_error", "parameters", "validation", "lesion_error", *LAYOUT]
     result = recording[[name for name in kept if name in recording]].load()
-    result["validation_error"] = described(100 * result["validation"], "validation error", "%")
+    result["validation_error"] = labelled(100 * result["validation"], "validation error", "%")
     result["paper_error"] = paper(result, config)
     if "attention" in recording:
         attention, recency = abs(recording["attention"].load()), recording["recency"].load()
-        result["share"] = described(share(attention).mean("trial"), "share of attention")
-        result["recency_share"] = described(share(recency), "share by age alone")
+        result["share"] = labelled(share(attention).mean("trial"), "share of attention")
+        result["recency_share"] = labelled(share(recency), "share by age alone")
     result.attrs = {
         "experiment_configuration": recording.attrs["experiment_configuration"],
         "model": config["model"],
@@ -83,37 +81,24 @@ def paper(result: xr.Dataset, config: dict) -> xr.DataArray:
     )
     for name, value in LAYOUT_OF_PAPER.items():
         error = error.where(given(name) == value)
-    return described(error, "test error in Ba et al. 2016", "%")
+    return labelled(error, "test error in Ba et al. 2016", "%")
 
 
-def described(values: xr.DataArray, name: str, unit: str = "1") -> xr.DataArray:
-    return values.assign_attrs(units=unit, long_name=name)
-
-
-def points(result: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
-    """What was varied, as text, and the results there, seeds together."""
-    over = [dim for dim in result["test_error"].dims if dim != "seed"]
+def networks(result: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
+    """Each network's name, which says what was varied, and its results, seeds together."""
     found = []
-    for places in itertools.product(*(range(result.sizes[dim]) for dim in over)):
-        at = result.isel(dict(zip(over, places, strict=True)))
-        varied = [name for name in at.coords if at[name].ndim == 0 and set(result[name].dims) & set(over)]
-        values = {"model": result.attrs["model"], "units": result.attrs["units"]}
-        values |= {str(name): at[name].item() for name in sorted(map(str, varied))}
-        found.append((", ".join(spoken(name, value) for name, value in values.items()), at))
+    for varied, at in each_setting(result, [dim for dim in result["test_error"].dims if dim != "seed"]):
+        model = str(varied.pop("model", result.attrs["model"]))
+        units = varied.pop("units", result.attrs["units"])
+        others = [f"{name} {varied[name]}" for name in sorted(varied)]
+        found.append((", ".join([LABELS.get(model, model), f"{units} units", *others]), at))
     return found
-
-
-def spoken(name: str, value: object) -> str:
-    """A parameter as people say it."""
-    return {"model": LABELS.get(str(value), str(value)), "units": f"{value} units"}.get(
-        name, f"{name} {value}"
-    )
 
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each point, and for one run what blocking memory costs."""
     rows = []
-    for name, at in points(result):
+    for name, at in networks(result):
         errors = np.atleast_1d(at.test_error.values)
         shown = errors[np.isfinite(errors)]
         if not len(shown):
@@ -123,14 +108,14 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
             "network": name,
             "test error (%)": f"{shown.mean():.2f}",
             "seeds": " ".join(f"{error:.2f}" for error in shown),
-            "Ba et al. 2016 (%)": number(at["paper_error"]),
+            "Ba et al. 2016 (%)": mean_of(at["paper_error"]),
             "parameters": f"{parameters:.0f}",
         }
         if "lesion_error" in at:
             for blocked, column in BLIND.items():
-                row[column] = number(at["lesion_error"].sel(blocked=blocked))
-            row["attention to its whole (%)"] = number(own_share(at, "share"))
-            row["by age alone (%)"] = number(own_share(at, "recency_share"))
+                row[column] = mean_of(at["lesion_error"].sel(blocked=blocked))
+            row["attention to its whole (%)"] = mean_of(own_share(at, "share"))
+            row["by age alone (%)"] = mean_of(own_share(at, "recency_share"))
         rows.append(row)
     return rows
 
@@ -162,8 +147,9 @@ def own_share(at: xr.Dataset, name: str) -> xr.DataArray:
     return 100 * found.where(found > 0)
 
 
-def number(values: xr.DataArray) -> str:
-    return f"{float(values.mean()):.2f}" if bool(values.notnull().any()) else "–"
+def mean_of(values: xr.DataArray) -> str:
+    """Mean over seeds as text."""
+    return formatted(values.mean(), missing="–")
 
 
 def plot(result: xr.Dataset) -> dict[str, Figure]:
@@ -179,7 +165,7 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
 
 def plot_errors(result: xr.Dataset) -> Figure:
     """Test error of every point, each seed a dot, beside the paper's."""
-    found = [(name, at) for name, at in points(result) if bool(at.test_error.notnull().any())]
+    found = [(name, at) for name, at in networks(result) if bool(at.test_error.notnull().any())]
     made, axes = figure(width="double", aspect=0.14 + 0.04 * len(found))
     for place, (_, at) in enumerate(found):
         errors = np.atleast_1d(at.test_error.values)

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fwsim.measure import bootstrap
-from fwsim.study import COLOURS, Versions, configuration, figure
+from fwsim.recording import labelled
+from fwsim.study import COLOURS, Versions, configuration, figure, formatted
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
@@ -35,21 +36,24 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     recording = recording.load()
     random = np.random.default_rng(0)
     shuffled = shuffle(recording["completed"], recording["cued"], random)
-    found = {
+    overlaps = {
         "overlap": overlap(recording["recalled"], recording, recording["completed"]),
         "mean_field_overlap": overlap(recording["mean_field_recalled"], recording, recording["completed"]),
         "shuffled": overlap(recording["recalled"], recording, shuffled).mean("shuffle"),
-        "recalled_rate": recording["recalled"].where(recording["completed"]).mean("unit"),
-        "mean_field_recalled_rate": recording["mean_field_recalled"]
-        .where(recording["completed"])
-        .mean("unit"),
     }
-    trials = xr.Dataset({name: labelled(each, name) for name, each in found.items()})
+    rates = {
+        f"{name}_rate": recording[name].where(recording["completed"]).mean("unit")
+        for name in ("recalled", "mean_field_recalled")
+    }
+    trials = xr.Dataset(
+        {name: labelled(each, "overlap") for name, each in overlaps.items()}
+        | {name: labelled(each, "rate of the completed", "Hz") for name, each in rates.items()}
+    )
     first = trials["load"] == config["load"]
     usual = trials["quality"] == config["quality"]
     latest = (trials["age"] < config["latest"]) & trials["age"].notnull()
     by_age = at(trials, first & usual & trials["age"].notnull(), "age")
-    result = by_age.merge(described(config, by_age))
+    result = by_age.merge(lifetimes(config, by_age))
     unseen = trials.where(first & trials["age"].isnull(), drop=True).isel(trial=0, drop=True)
     result["unseen"] = labelled(unseen["overlap"], "overlap")
     overlaps = trials[["overlap", "mean_field_overlap"]]
@@ -85,23 +89,13 @@ def at(trials: xr.Dataset, where: xr.DataArray, dim: str) -> xr.Dataset:
     return part.drop_vars(others).swap_dims(trial=dim).sortby(dim)
 
 
-def described(config: dict, by_age: xr.Dataset) -> xr.Dataset:
+def lifetimes(config: dict, by_age: xr.Dataset) -> xr.Dataset:
     """Lifetime: the overlap summed over age, in s, how long a memory that is perfect and then gone would last."""
     step = config["show"] + config["pause"]
-    label = {"units": "s", "long_name": "lifetime of the memory"}
-    return xr.Dataset(
-        {
-            "lifetime": (step * by_age["overlap"].sum("age")).assign_attrs(label),
-            "mean_field_lifetime": (step * by_age["mean_field_overlap"].sum("age")).assign_attrs(label),
-        }
-    )
-
-
-def labelled(values: xr.DataArray, name: str) -> xr.DataArray:
-    rate = name.endswith("rate")
-    return values.assign_attrs(
-        units="Hz" if rate else "1", long_name="rate of the completed" if rate else "overlap"
-    )
+    found = {
+        f"{prefix}lifetime": step * by_age[f"{prefix}overlap"].sum("age") for prefix in ("", "mean_field_")
+    }
+    return xr.Dataset({name: labelled(each, "lifetime of the memory", "s") for name, each in found.items()})
 
 
 def versions(result: xr.Dataset) -> list[Versions]:
@@ -133,27 +127,26 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
             for value in one[dim].values:
                 here = one.sel({dim: value})
                 row = {"memory": LABELS[str(memory)], "asked": label.format(value)}
-                row |= shown(here[f"{prefix}overlap"], here[f"mean_field_{prefix}overlap"])
+                row |= both_versions(here[f"{prefix}overlap"], here[f"mean_field_{prefix}overlap"])
                 row["shuffled"] = f"{float(here['shuffled'].mean()):.2f}" if dim == "age" else ""
                 row["rate (Hz)"] = f"{float(here['recalled_rate'].mean()):.0f}" if dim == "age" else ""
                 rows.append(row)
         rows.append(
-            {"memory": LABELS[str(memory)], "asked": "never shown", **shown(one["unseen"], None)}
+            {"memory": LABELS[str(memory)], "asked": "never shown", **both_versions(one["unseen"], None)}
             | {"shuffled": "", "rate (Hz)": ""}
         )
         rows.append(
             {"memory": LABELS[str(memory)], "asked": "lifetime (s)"}
-            | shown(one["lifetime"], one["mean_field_lifetime"])
+            | both_versions(one["lifetime"], one["mean_field_lifetime"])
             | {"shuffled": "", "rate (Hz)": ""}
         )
     return rows
 
 
-def shown(spiking: xr.DataArray, rates: xr.DataArray | None) -> dict[str, object]:
+def both_versions(spiking: xr.DataArray, rates: xr.DataArray | None) -> dict[str, object]:
     """Estimate with its interval, and the rate network's."""
-    estimate, low, high = bootstrap(spiking.values)
     return {
-        "spiking": f"{estimate:.2f} [{low:.2f}, {high:.2f}]",
+        "spiking": formatted(bootstrap(spiking.values)),
         "rate network": "" if rates is None else f"{float(rates.mean()):.2f}",
     }
 

@@ -7,12 +7,14 @@ of other pairs before and after the one asked for.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, figure
+from fwsim.study import COLOURS, figure, formatted
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
@@ -63,12 +65,13 @@ def crossing(lead: xr.DataArray, name: str) -> xr.DataArray:
         return float(delay[low] + part * (delay[high] - delay[low]))
 
     found = xr.apply_ufunc(first, lead, input_core_dims=[["delay"]], vectorize=True)
-    return found.assign_attrs(units="s", long_name=name)
+    return labelled(found, name, "s")
 
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each memory."""
     rows = []
+    percent = partial(formatted, form=".1f", scale=100)
     last = {"delay": -1, "correlation": -1, "distractors": -1}
     for memory in result.memory.values:
         at = result.sel(memory=memory)
@@ -78,22 +81,14 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
                 "memory": memory,
                 "old at once (%)": percent(at.answers_old.isel(delay=0)),
                 f"old after {int(end.delay)} s (%)": percent(end.answers_old),
-                "comes back (s)": seconds(at.crossing),
-                "in theory (s)": seconds(at.expected_crossing),
+                "comes back (s)": formatted(at.crossing, ".1f", missing="never"),
+                "in theory (s)": formatted(at.expected_crossing, ".1f", missing="never"),
                 f"right at ρ = {float(end.correlation):g} (%)": percent(end.similar_right),
                 f"{int(end.distractors)} before (%)": percent(end.proactive_right),
                 f"{int(end.distractors)} after (%)": percent(end.retroactive_right),
             }
         )
     return rows
-
-
-def percent(value: xr.DataArray) -> str:
-    return f"{100 * float(value):.1f}"
-
-
-def seconds(value: xr.DataArray) -> str:
-    return f"{float(value):.1f}" if np.isfinite(value) else "never"
 
 
 def plot(result: xr.Dataset) -> Figure:

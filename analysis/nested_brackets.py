@@ -8,13 +8,13 @@ a tenth of the answers are wrong.
 from __future__ import annotations
 
 import itertools
-import json
 
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from fwsim.study import COLOURS, figure
+from fwsim.recording import labelled
+from fwsim.study import COLOURS, configuration, each_setting, figure, formatted
 
 SWEPT = (
     *(
@@ -37,13 +37,13 @@ LABELS = {"fast_weights": "fast weights", "no_memory": "no memory (RNN + LN)", "
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Errors by levels inside, and how deep networks go."""
-    config = json.loads(recording.attrs["experiment_configuration"])
+    config = configuration(recording)
     result = recording[["test_error", "level_error", "closings", "validation", "parameters"]].load()
-    result["validation_error"] = described(100 * result["validation"], "validation error", "%")
+    result["validation_error"] = labelled(100 * result["validation"], "validation error", "%")
     returned = (result["level_error"] < RETURNED).cumprod("inside").sum("inside") - 1
     returned = returned.where(result["test_error"].notnull())
-    result["deepest"] = described(returned, "levels inside up to which a network returns; −1 for none")
-    result["chance"] = described(xr.DataArray(100 * (1 - 1 / config["symbols"])), "error of guessing", "%")
+    result["deepest"] = labelled(returned, "levels inside up to which a network returns; −1 for none")
+    result["chance"] = labelled(xr.DataArray(100 * (1 - 1 / config["symbols"])), "error of guessing", "%")
     result.attrs = {
         "experiment_configuration": recording.attrs["experiment_configuration"],
         "model": config["model"],
@@ -52,18 +52,11 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     return result
 
 
-def described(values: xr.DataArray, name: str, unit: str = "1") -> xr.DataArray:
-    return values.assign_attrs(units=unit, long_name=name)
-
-
-def points(result: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
+def networks(result: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
     """Each network's name and results, seeds together."""
-    over = [dim for dim in result["test_error"].dims if dim != "seed"]
+    result = result if "seed" in result.dims else result.expand_dims("seed")
     found = []
-    for places in itertools.product(*(range(result.sizes[dim]) for dim in over)):
-        at = result.isel(dict(zip(over, places, strict=True)))
-        at = at if "seed" in at.dims else at.expand_dims("seed")
-        values = {str(name): at[name].item() for name in at.coords if at[name].ndim == 0 and name != "seed"}
+    for values, at in each_setting(result, [dim for dim in result["test_error"].dims if dim != "seed"]):
         model = str(values.pop("model", result.model))
         if model == "fast_weights":
             values.setdefault("tau", result.tau)
@@ -79,16 +72,17 @@ def points(result: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each network: error over all closings, how deep it goes, error at each number of levels inside."""
     rows = []
-    for name, at in points(result):
-        deepest = [written(value, 0) for value in at["deepest"].values]
+    for name, at in networks(result):
+        errors = [formatted(value, missing="failed") for value in at["test_error"].values]
+        deepest = [formatted(value, ".0f", missing="failed") for value in at["deepest"].values]
         levels = at["level_error"].mean("seed")
         rows.append(
             {
                 "network": name,
-                "test error (%)": " ".join(written(value, 2) for value in at["test_error"].values),
+                "test error (%)": " ".join(errors),
                 "returns from": " ".join(deepest),
                 **{
-                    f"{int(inside)} inside (%)": written(float(levels.sel(inside=inside)), 1)
+                    f"{int(inside)} inside (%)": formatted(levels.sel(inside=inside), ".1f", missing="failed")
                     for inside in levels.inside
                 },
             }
@@ -96,16 +90,11 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
     return rows
 
 
-def written(value: float, digits: int) -> str:
-    """Number as text, if the network ran."""
-    return f"{value:.{digits}f}" if np.isfinite(value) else "failed"
-
-
 def plot(result: xr.Dataset) -> dict[str, Figure]:
     """Error against levels inside, a line for each network with its seeds as dots."""
     made, axes = figure(width="double", aspect=0.5)
     colours = itertools.cycle(COLOURS[name] for name in COLOURS if name != "black")
-    for (name, at), colour in zip(points(result), colours, strict=False):
+    for (name, at), colour in zip(networks(result), colours, strict=False):
         style = "-" if name.startswith(LABELS["fast_weights"]) else "--"
         axes.plot(at.inside, at["level_error"].mean("seed"), style, color=colour, label=name)
         axes.plot(at.inside, at["level_error"].transpose("inside", "seed"), "o", ms=3, color=colour)

@@ -1,4 +1,4 @@
-"""By which factor facilitation slows the bump, beside perturbation theory; which state depression leaves.
+"""By which factor does facilitation slow the bump, beside perturbation theory?
 
 Position is the angle of the population vector, averaged over 0.2 s so that jitter of the rates counts less. Drift
 is the change of position from 0.2 s after the beginning, when the bump has taken the shape that the perturbation
@@ -9,10 +9,6 @@ them. Early, it is one for noise: what jitter is left outweighs the diffusion of
 
 Theory: a weak perturbation δ of the field moves a bump with velocity ℓ·δ / (τ ℓ·∂y/∂θ), where ℓ is the left null
 vector of the Jacobian of the whole state y = (h, u).
-
-States under depression are told from the last seconds: uniform where the population vector is below 5 % of the
-mean rate, rotating where it turns by more than 0.02 turns a second, else stationary. The dashed line is where
-the uniform state loses stability, in closed form.
 """
 
 from __future__ import annotations
@@ -22,24 +18,21 @@ from itertools import product
 
 import numpy as np
 import xarray as xr
-from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
+from fwsim.measure import bootstrap
 from fwsim.recording import labelled
 from fwsim.study import COLOURS, configuration, figure
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
-STATES = ("uniform", "stationary", "rotating")
-STATE_COLOURS = ("#BBBBBB", COLOURS["blue"], COLOURS["vermillion"])
 RESAMPLES = 10_000
 WINDOW = 0.2  # s over which positions are averaged
 EARLY = 0.8  # s
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
-    """Reduce rates to displacements, factors with intervals, and states."""
+    """Reduce rates to displacements and factors with intervals."""
     config = configuration(recording)
     position = displacement(recording["rate"].load())
     moved = xr.concat([drift(position, stop) for stop in ends(config)], "span").assign_coords(
@@ -54,7 +47,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
             "drift": labelled(np.degrees(moved), "drift of the bump", "degree"),
             "rms": labelled(np.degrees(rms), "root mean square drift", "degree"),
             "factor": labelled(factor, "drift of the static ring over that of the facilitating one"),
-            "factor_interval": labelled(bootstrap(moved), "95 % interval over seeds"),
+            "factor_interval": labelled(factor_interval(moved), "95 % interval over seeds"),
             "predicted_rms": labelled(np.degrees(predicted(config)), "drift in theory", "degree"),
             "peak": labelled(peak.load(), "peak rate at the end", "Hz"),
         },
@@ -64,7 +57,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     result["predicted_factor"] = labelled(
         theory.sel(synapse="static") / theory.sel(synapse="facilitating"), "factor in theory"
     )
-    return result.merge(states(recording, config))
+    return result
 
 
 def displacement(rate: xr.DataArray) -> xr.DataArray:
@@ -86,18 +79,12 @@ def drift(position: xr.DataArray, stop: float) -> xr.DataArray:
     return position.sel(time=slice(stop - WINDOW, stop + 1e-6)).mean("time") - first
 
 
-def bootstrap(moved: xr.DataArray) -> xr.DataArray:
+def factor_interval(moved: xr.DataArray) -> xr.DataArray:
     """2.5 and 97.5 % quantiles of the factor over resampled seeds, `[span, perturbation, bound]`."""
-    seeds = moved.sizes["seed"]
-    chosen = np.random.default_rng(0).integers(seeds, size=(RESAMPLES, seeds))
-    squares = moved.transpose("synapse", "span", "perturbation", "seed").values ** 2
-    rms = np.sqrt(squares[..., chosen].mean(-1))  # [synapse, span, perturbation, resample]
-    bounds = np.moveaxis(np.quantile(rms[0] / rms[1], [0.025, 0.975], axis=-1), 0, -1)
-    coords = {"span": moved["span"], "perturbation": moved["perturbation"], "bound": ["low", "high"]}
-    return xr.DataArray(bounds, coords, ("span", "perturbation", "bound"))
-
-
-# --- perturbation theory --------------------------------------------------------------------------------------
+    squares = moved.transpose("seed", "synapse", "span", "perturbation") ** 2
+    _, *ends = bootstrap(squares.values, lambda mean: np.sqrt(mean[0] / mean[1]), draws=RESAMPLES)
+    coords = {"bound": ["low", "high"], "span": moved["span"], "perturbation": moved["perturbation"]}
+    return xr.DataArray(ends, coords, tuple(coords)).transpose(..., "bound")
 
 
 def predicted(config: dict) -> xr.DataArray:
@@ -156,56 +143,6 @@ def null_vector(matrix: np.ndarray) -> np.ndarray:
     return vectors[:, np.argmin(abs(values))].real
 
 
-# --- depression -----------------------------------------------------------------------------------------------
-
-
-def states(recording: xr.Dataset, config: dict) -> xr.Dataset:
-    """State, speed and modulation for every coupling and background, and where uniformity ends in theory."""
-    rate = recording["depressed_rate"].load()
-    units = rate.sizes["depressed_unit"]
-    theta = xr.DataArray(np.exp(2j * np.pi * np.arange(units) / units), dims="depressed_unit")
-    vector, mean = (rate * theta).mean("depressed_unit"), rate.mean("depressed_unit")
-    modulation = (abs(vector) / mean.where(mean > 1e-9)).mean("watched_time").fillna(0.0)
-    angle = np.unwrap(np.angle(vector), axis=vector.get_axis_num("watched_time"))
-    time = rate["watched_time"].values
-    speed = modulation.copy(data=abs(angle[..., -1] - angle[..., 0]) / (2 * np.pi * (time[-1] - time[0])))
-    state = xr.where(modulation < 0.05, 0, xr.where(speed < 0.02, 1, 2))
-    stable = modulation.copy(
-        data=[
-            [uniform_is_stable(c, b, config) for b in rate["background"].values]
-            for c in rate["coupling"].values
-        ]
-    )
-    return xr.Dataset(
-        {
-            "state": labelled(state, "0 uniform, 1 stationary, 2 rotating"),
-            "speed": labelled(speed.where(state == 2), "turns per second", "Hz"),
-            "modulation": labelled(modulation, "population vector over mean rate"),
-            "uniform_is_stable": labelled(stable, "whether the uniform state is stable, in theory"),
-        }
-    )
-
-
-def uniform_is_stable(coupling: float, background: float, config: dict) -> bool:
-    """Linear stability of the uniform state to a cosine: trace and determinant of its 2 × 2 Jacobian."""
-    U, tau_rec, tau, inhibition = (
-        config[name] for name in ("depression_utilisation", "depression_tau_rec", "tau", "inhibition")
-    )
-    if tau_rec == 0:
-        return coupling < 2  # nothing is depressed, and only the trace is left
-    # r = b + J₀ x r with x = 1/(1 + U τ_rec r): the positive root of k r² + (1 − k b − J₀) r − b = 0.
-    k = U * tau_rec
-    p = 1 - k * background - inhibition
-    r = (-p + math.sqrt(p * p + 4 * k * background)) / (2 * k)
-    x = 1 / (1 + k * r)
-    trace = (coupling * x / 2 - 1) / tau - 1 / tau_rec - U * r
-    determinant = (1 - coupling * x / 2) / tau * (1 / tau_rec + U * r) + coupling * r / (2 * tau) * U * x
-    return trace < 0 < determinant
-
-
-# --- tables and figures -----------------------------------------------------------------------------------------
-
-
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows for the terminal."""
     rows = []
@@ -224,15 +161,6 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
         rows.append(
             row(f"{kind}: facilitation slows {span} drift by", factor, f"{low:.1f} – {high:.1f}", theory)
         )
-    for index, name in enumerate(STATES):
-        rows.append(row(f"depression, {name}: share of the grid (%)", percent(result["state"] == index)))
-    agreement = (result["state"] == 0) == result["uniform_is_stable"]
-    rows.append(row("uniform where linear stability says so (%)", percent(agreement)))
-    speed = result["speed"]
-    if bool(speed.notnull().any()):
-        rows.append(
-            row("rotating bumps: turns per second", f"{float(speed.min()):.2f} – {float(speed.max()):.2f}")
-        )
     return rows
 
 
@@ -241,14 +169,9 @@ def row(label: str, measured: str, interval: str = "", theory: str = "") -> dict
     return {"": label, "measured": measured, "95 % interval": interval, "theory": theory}
 
 
-def percent(share: xr.DataArray) -> str:
-    """Write how often something holds."""
-    return f"{100 * float(share.mean()):.0f}"
-
-
 def plot(result: xr.Dataset) -> dict[str, Figure]:
-    """Draw the drift with and without facilitation, and the states under depression."""
-    return {"drift": plot_drift(result), "states": plot_states(result)}
+    """Draw the drift with and without facilitation."""
+    return {"drift": plot_drift(result)}
 
 
 def plot_drift(result: xr.Dataset) -> Figure:
@@ -274,34 +197,4 @@ def plot_drift(result: xr.Dataset) -> Figure:
     axes[-1].set_xticks([0.5, 2.5], kinds)
     axes[-1].set(ylabel="drift (degree)", yscale="log", title="each seed")
     axes[-1].legend(loc="lower left")
-    return made
-
-
-def plot_states(result: xr.Dataset) -> Figure:
-    """Draw the states over coupling and background, and the speed of rotation."""
-    made, (left, right) = figure(1, 2, width="double", aspect=0.75)
-    state, background, coupling = result["state"], result["background"], result["coupling"]
-    left.pcolormesh(
-        background,
-        coupling,
-        state,
-        cmap=ListedColormap(STATE_COLOURS),
-        vmin=-0.5,
-        vmax=2.5,
-        shading="nearest",
-    )
-    stable = result["uniform_is_stable"].astype(float)
-    if 0 < float(stable.mean()) < 1 and min(stable.shape) > 1:
-        left.contour(
-            background, coupling, stable, levels=[0.5], colors="black", linestyles="--", linewidths=0.8
-        )
-    left.set(xscale="log", xlabel="background input (Hz)", ylabel="cosine coupling")
-    patches = [Patch(color=colour, label=name) for name, colour in zip(STATES, STATE_COLOURS)]
-    left.legend(handles=patches, loc="upper center", bbox_to_anchor=(0.5, 1.15), ncols=3)
-    for value in coupling.values[:: max(1, len(coupling) // 5)]:
-        speed = result["speed"].sel(coupling=value)
-        if bool(speed.notnull().any()):
-            right.plot(background, speed, "o-", label=f"coupling {value:g}")
-    right.set(xscale="log", xlabel="background input (Hz)", ylabel="rotation (turns/s)", ylim=(0, None))
-    right.legend()
     return made

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from fwsim.fitting import choose
-from fwsim.study import COLOURS, figure
+from fwsim.recording import labelled, labelled_dataset
+from fwsim.study import COLOURS, figure, formatted
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
@@ -28,6 +29,7 @@ PUBLISHED = {
 }  # fmt: skip
 CHOSEN_FROM = ("gamma", "gamma, few cells")
 "Variants in which all rules are compared."
+FORM = ".3f"
 SHORT = {
     "20Hz_then_100Hz": "20→100",
     "100Hz_then_20Hz": "100→20",
@@ -43,13 +45,13 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     known = [[values.get(str(p), np.nan) for p in result.protocol.values] for values in PUBLISHED.values()]
     if result.attrs["simulated"]:
         known = np.full((len(PUBLISHED), result.sizes["protocol"]), np.nan)
-    result["published_error"] = ("model", "protocol"), np.array(known), about("mean squared error, published")
-    result = result.assign_coords(model=list(PUBLISHED))
-    result["averaged_error"] = squared(result.averaged, result).assign_attrs(
-        about("mean squared error, prediction averaged over the bootstrap")
+    errors = (("model", "protocol"), np.array(known), "1", "mean squared error, published")
+    result = result.merge(labelled_dataset({"published_error": errors}, {"model": list(PUBLISHED)}))
+    result["averaged_error"] = labelled(
+        squared(result.averaged, result), "mean squared error, prediction averaged over the bootstrap"
     )
     share = 1 - result.held_out_shape_error / result.held_out_error
-    result["gain_share"] = share.assign_attrs(about("share of the error that a better gain removes"))
+    result["gain_share"] = labelled(share, "share of the error that a better gain removes")
     return result
 
 
@@ -82,7 +84,13 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
     for pair in result.pair.values:
         one = result.sel(pair=pair)
         text = f"same stimulus: {pair} (own gain: sampling)"
-        rows.append({"rule": text, "mean": number(one.floor), "own gain": number(one.floor_sampling)})
+        rows.append(
+            {
+                "rule": text,
+                "mean": formatted(one.floor, FORM),
+                "own gain": formatted(one.floor_sampling, FORM),
+            }
+        )
     blank = dict.fromkeys(max(rows, key=len), "")
     return [blank | row for row in rows]
 
@@ -101,9 +109,9 @@ def choices(part: xr.Dataset, candidates: str) -> list[dict[str, object]]:
 
 def errors(name: str, error: xr.DataArray, shape: xr.DataArray | None = None) -> dict[str, object]:
     """Make one row."""
-    each = {SHORT.get(str(p), str(p)): number(error.sel(protocol=p)) for p in error.protocol.values}
-    own = {} if shape is None else {"own gain": number(shape.mean())}
-    return {"rule": name, **each, "mean": number(error.mean()), **own}
+    values = {SHORT.get(str(p), str(p)): error.sel(protocol=p) for p in error.protocol.values}
+    values |= {"mean": error.mean()} | ({} if shape is None else {"own gain": shape.mean()})
+    return {"rule": name} | {key: formatted(value, FORM, missing="nan") for key, value in values.items()}
 
 
 def plot(result: xr.Dataset) -> dict[str, Figure]:
@@ -201,13 +209,3 @@ def plot_time_constants(result: xr.Dataset) -> Figure:
         axis.set(xlabel=f"{name} (ms){open_end}", ylabel="density (1/ms)")
     axes[0, 0].legend(fontsize="x-small")
     return made
-
-
-def number(value: object) -> str:
-    """Write with three decimals."""
-    return f"{float(value):.3f}"  # type: ignore[arg-type]
-
-
-def about(name: str) -> dict[str, str]:
-    """Attributes of a variable."""
-    return {"units": "1", "long_name": name}

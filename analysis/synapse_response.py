@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import cycle
 
 import numpy as np
@@ -21,7 +22,7 @@ from matplotlib.figure import Figure
 from fwsim import spiking
 from fwsim.recording import labelled
 from fwsim.rules import RULES, AssociativeRule
-from fwsim.study import COLOURS, Versions, configuration, figure
+from fwsim.study import COLOURS, Versions, configuration, figure, formatted
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
@@ -125,6 +126,7 @@ def versions(result: xr.Dataset) -> list[Versions]:
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows for the terminal: one a setting and train."""
     rows = []
+    number = partial(formatted, form=".4g", missing="–")
     for setting in result["setting"].values:
         for train in result["train"].values:
             one = result.sel(setting=setting, train=train)
@@ -133,20 +135,15 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
                 {
                     result.attrs["vary"]: str(setting),
                     "train": str(train).replace("_", " "),
-                    "first": shown(one["first"]),
-                    "largest": shown(one["release"].max()),
-                    "preferred (Hz)": shown(one["preferred"]),
-                    "r* (Hz)": shown(one["closed_preferred"]) if mean_field else "",
-                    "limiting (Hz)": shown(one["limiting"]),
-                    "1/(U τ_rec) (Hz)": shown(one["closed_limiting"]) if mean_field else "",
+                    "first": number(one["first"]),
+                    "largest": number(one["release"].max()),
+                    "preferred (Hz)": number(one["preferred"]),
+                    "r* (Hz)": number(one["closed_preferred"]) if mean_field else "",
+                    "limiting (Hz)": number(one["limiting"]),
+                    "1/(U τ_rec) (Hz)": number(one["closed_limiting"]) if mean_field else "",
                 }
             )
     return rows
-
-
-def shown(value: xr.DataArray) -> str:
-    """Write a number, and a dash where there is none."""
-    return "–" if not math.isfinite(float(value)) else f"{float(value):.4g}"
 
 
 def plot(result: xr.Dataset) -> dict[str, Figure]:

@@ -1,22 +1,20 @@
-"""In which regime is the network under which drive, does the rate version know, and what reads the memory out?
+"""In which regime is the network under which drive, and is its rate version in the same one?
 
-Shown are the regimes against background in spikes and in rates, the raster with u and x of the cued and of another
-pool, the response to the ping for each model, and the lifetime of the memory over τ_facil and τ_rec.
+Shown are the regimes against the background in spikes and in rates, and a raster with u and x of the cued pool and of
+another one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fwsim.measure import bootstrap
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, Versions, configuration, figure
+from fwsim.study import COLOURS, Versions, configuration, figure, formatted
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
@@ -30,8 +28,6 @@ SELECTIVE = 3.0
 """Least ratio of this rate to the mean of the other pools."""
 START = 0.2
 """Time in s after which the spontaneous state counts, when the initial potentials are forgotten."""
-READ = 0.5
-"""Selectivity of the response to a ping above which the memory counts as read out."""
 LABELS = {"mongillo2008": "facilitation (mongillo2008)", "maass2002": "facilitation (maass2002)",
           "slow_current": "slow currents"}  # fmt: skip
 
@@ -55,19 +51,13 @@ def events(rate: xr.DataArray) -> xr.DataArray:
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
-    """Regimes and rates against background, boundaries, responses to the ping and lifetimes, with intervals."""
+    """Regimes and rates against the background, and the boundaries of the regimes with their intervals."""
     config = configuration(recording)
     recording = recording.load()
-    parts = []
-    if "regimes" in config["parts"]:
-        parts += [regimes(recording, config), boundaries(recording, config)]
-        parts.append(recording[["regime_rate", "regime_mean_field_rate"]].rename(unit="population"))
-    if "pings" in config["parts"]:
-        parts.append(pings(recording))
-    if "lifetimes" in config["parts"]:
-        parts.append(lifetimes(recording))
+    rates = recording[["regime_rate", "regime_mean_field_rate"]].rename(unit="population")
     shown = recording[["raster_time", "raster_row", "raster_rate", "raster_u", "raster_x"]].isel(unit=[0, 1])
-    result = xr.merge([*parts, shown], compat="no_conflicts", combine_attrs="drop")
+    parts = [regimes(recording, config), boundaries(recording, config), rates, shown]
+    result = xr.merge(parts, compat="no_conflicts", combine_attrs="drop")
     return result.assign_attrs(experiment_configuration=recording.attrs["experiment_configuration"])
 
 
@@ -118,72 +108,13 @@ def boundary(background: np.ndarray, reached: np.ndarray) -> np.ndarray:
     return np.array([estimate, background[background <= low].max(), background[background >= high].min()])
 
 
-def pings(recording: xr.Dataset) -> xr.Dataset:
-    """Selectivity of the responses: (cued − others)/(cued + others), `[model, ping_delay, interval]`."""
-    values = selectivity(recording["ping_response"]).transpose("model", "ping_delay", "network").values
-    found = [[bootstrap(networks) for networks in model] for model in values]
-    mean_field = selectivity(recording["mean_field_ping_response"]).transpose("model", "ping_delay")
-    return (
-        xr.Dataset(
-            {
-                "selectivity": (("model", "ping_delay", "interval"), np.array(found)),
-                "mean_field_selectivity": mean_field,
-            },
-            coords={"interval": ["estimate", "low", "high"], "ping_delay": recording["ping_delay"]},
-        )
-        .map(lambda each: labelled(each, "selectivity of the response to the ping", "1"))
-        .assign(network_selectivity=labelled(selectivity(recording["ping_response"]), "selectivity", "1"))
-    )
-
-
-def lifetimes(recording: xr.Dataset) -> xr.Dataset:
-    """Delay at which the selectivity falls to one half, in s, `[tau_facil, tau_rec, interval]`.
-
-    Memories that outlive the longest delay count as living that long, those never read out as 0.
-    """
-    delays = recording["ping_delay"].values
-    dims = ("tau_facil", "tau_rec", "network", "ping_delay")
-    values = selectivity(recording["lifetime_response"]).transpose(*dims).values
-    mean_field = (
-        selectivity(recording["mean_field_lifetime_response"]).transpose(*dims[:2], "ping_delay").values
-    )
-    shape = values.shape[:2]
-    each = np.apply_along_axis(lambda one: fall(delays, one), -1, values)
-    found = [bootstrap(values[at], lambda mean: fall(delays, mean)) for at in np.ndindex(shape)]
-    alone = [fall(delays, mean_field[at]) for at in np.ndindex(shape)]
-    return xr.Dataset(
-        {
-            "lifetime": ((*dims[:2], "interval"), np.reshape(found, (*shape, 3))),
-            "mean_field_lifetime": (dims[:2], np.reshape(alone, shape)),
-            "network_lifetime": (dims[:3], each),
-        },
-        coords={"tau_facil": recording["tau_facil"], "tau_rec": recording["tau_rec"]},
-    ).map(lambda each: labelled(each, "lifetime of the memory", "s"))
-
-
-def selectivity(response: xr.DataArray) -> xr.DataArray:
-    """How much more the cued pool answers than the others do, from −1 to 1; 0 where none does."""
-    cued, others = response.isel(unit=0), response.isel(unit=slice(1, POOLS)).mean("unit")
-    total = cued + others
-    return xr.where(total > 0, (cued - others) / total.where(total > 0, 1.0), 0.0)
-
-
 def rise(x: np.ndarray, y: np.ndarray) -> float:
     """Where y first comes to one half, by interpolation; NaN if never."""
-    above = np.nonzero(y >= READ)[0]
+    above = np.nonzero(y >= 0.5)[0]
     if not len(above):
         return np.nan
     k = above[0]
-    return float(x[0] if k == 0 else x[k - 1] + (x[k] - x[k - 1]) * (READ - y[k - 1]) / (y[k] - y[k - 1]))
-
-
-def fall(x: np.ndarray, y: np.ndarray) -> float:
-    """Where y first falls below one half, by interpolation; 0 if it begins there, the last x if it never does."""
-    below = np.nonzero(y < READ)[0]
-    if not len(below):
-        return float(x[-1])
-    k = below[0]
-    return 0.0 if k == 0 else float(x[k - 1] + (x[k] - x[k - 1]) * (y[k - 1] - READ) / (y[k - 1] - y[k]))
+    return float(x[0] if k == 0 else x[k - 1] + (x[k] - x[k - 1]) * (0.5 - y[k - 1]) / (y[k] - y[k - 1]))
 
 
 def versions(result: xr.Dataset) -> list[Versions]:
@@ -192,86 +123,45 @@ def versions(result: xr.Dataset) -> list[Versions]:
         ("trajectory of the populations", "trajectory", "regime_rate", "regime_mean_field_rate", "Hz"),
         ("spontaneous rate", "rate", "spontaneous", "mean_field_spontaneous", "Hz"),
         ("rate of the cued pool", "rate", "delay_rate", "mean_field_delay_rate", "Hz"),
-        ("selectivity of a ping", "recall", "network_selectivity", "mean_field_selectivity", "1"),
-        ("lifetime", "lifetime", "network_lifetime", "mean_field_lifetime", "s"),
     )
     return [
         Versions(quantity, kind, result[spiking], result[rates], units, "network")
         for quantity, kind, spiking, rates, units in pairs
-        if spiking in result
     ]
 
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows: spiking network with 95 % intervals, beside the rate version."""
-    rows: list[dict[str, object]] = []
-    for model in result["model"].values if "model" in result else ():
+    rows = []
+    for model in map(str, result["model"].values):
         at = result.sel(model=model)
-        rows += [*regime_rows(str(model), at), *ping_rows(str(model), at)]
-    return [*rows, *lifetime_rows(result)]
-
-
-def regime_rows(model: str, at: xr.Dataset) -> list[dict[str, object]]:
-    if "regime" not in at:
-        return []
-    rows = []
-    for name, label in (("hold", "holds above"), ("loss", "loses its spontaneous state above")):
-        spiking, rates = at[f"{name}_boundary"] * 1e3, at[f"mean_field_{name}_boundary"] * 1e3
-        rows.append(row(model, f"{label} (mV)", spiking, rates))
-    for background in at["background"].values:
-        here = at.sel(background=background)
-        regimes = ", ".join(REGIMES[k] for k in here["regime"].values)
-        for name, label in (("spontaneous", "spontaneous rate"), ("delay_rate", "cued pool in the delay")):
-            values = bootstrap(here[name].values)
-            quantity = f"{label} at {background * 1e3:g} mV (Hz)"
-            rows.append(row(model, quantity, values, here[f"mean_field_{name}"]) | {"networks": regimes})
+        for name, label in (("hold", "holds above"), ("loss", "loses its spontaneous state above")):
+            spiking, rates = at[f"{name}_boundary"] * 1e3, at[f"mean_field_{name}_boundary"] * 1e3
+            rows.append(row(model, f"{label} (mV)", spiking, rates))
+        for background in at["background"].values:
+            here = at.sel(background=background)
+            regimes = ", ".join(REGIMES[k] for k in here["regime"].values)
+            for name, label in (
+                ("spontaneous", "spontaneous rate"),
+                ("delay_rate", "cued pool in the delay"),
+            ):
+                quantity = f"{label} at {background * 1e3:g} mV (Hz)"
+                values = bootstrap(here[name].values)
+                rows.append(row(model, quantity, values, here[f"mean_field_{name}"], regimes))
     return rows
 
 
-def ping_rows(model: str, at: xr.Dataset) -> list[dict[str, object]]:
-    if "selectivity" not in at:
-        return []
-    delays = [at.sel(ping_delay=delay) for delay in at["ping_delay"].values]
-    quantity = "selectivity of a ping after {:g} s"
-    return [
-        row(
-            model,
-            quantity.format(one["ping_delay"].item()),
-            one["selectivity"],
-            one["mean_field_selectivity"],
-        )
-        for one in delays
-    ]
-
-
-def lifetime_rows(result: xr.Dataset) -> list[dict[str, object]]:
-    if "lifetime" not in result:
-        return []
-    rows = []
-    for facil in result["tau_facil"].values:
-        for rec in result["tau_rec"].values:
-            here = result.sel(tau_facil=facil, tau_rec=rec)
-            quantity = f"lifetime at τ_facil {facil:g} s, τ_rec {rec:g} s (s)"
-            rows.append(row("mongillo2008", quantity, here["lifetime"], here["mean_field_lifetime"]))
-    return rows
-
-
-def row(model: str, quantity: str, spiking: Any, rates: Any) -> dict[str, object]:
-    values = {"spiking": said(spiking), "rate version": said(rates)}
-    return {"model": LABELS[str(model)], "quantity": quantity, **values, "networks": ""}
-
-
-def said(value: Any) -> str:
-    """A number, or an estimate with its interval."""
-    estimate, *ends = np.atleast_1d(value)
-    if np.isnan(estimate):
-        return "not reached"
-    return f"{estimate:.2f}" + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")
+def row(model: str, quantity: str, spiking: Any, rates: Any, networks: str = "") -> dict[str, object]:
+    shown = {
+        name: formatted(values, missing="not reached")
+        for name, values in (("spiking", spiking), ("rate version", rates))
+    }
+    return {"model": LABELS[model], "quantity": quantity, **shown, "networks": networks}
 
 
 def plot(result: xr.Dataset) -> dict[str, Figure]:
-    """Draw the paper's figure, and the comparisons."""
-    return {"memory": plot_example(result), "comparison": plot_comparison(result)}
+    """Draw the paper's figure, and the regimes."""
+    return {"memory": plot_example(result), "regimes": plot_regimes(result)}
 
 
 def plot_example(result: xr.Dataset) -> Figure:
@@ -300,24 +190,10 @@ def plot_example(result: xr.Dataset) -> Figure:
     return made
 
 
-def plot_comparison(result: xr.Dataset) -> Figure:
-    """Draw what was run of: rates against background, responses to the ping, lifetimes; lines are the rate version."""
-    models = dict(zip(result["model"].values if "model" in result else (), COLOURS.values(), strict=False))
-    panels: dict[str, Callable[[Axes], None]] = {
-        "regime": lambda axes: plot_regimes(axes, result, models),
-        "selectivity": lambda axes: plot_pings(axes, result, models),
-        "lifetime": lambda axes: plot_lifetimes(axes, result),
-    }
-    shown = [draw for name, draw in panels.items() if name in result]
-    made, grid = figure(1, max(1, len(shown)), width="double", aspect=0.95, squeeze=False)
-    for axes, draw in zip(grid[0], shown, strict=False):
-        draw(axes)
-    return made
-
-
-def plot_regimes(axes: Axes, result: xr.Dataset, models: dict[str, str]) -> None:
-    """Draw the rate of the cued pool at the end of the delay; crosses have lost their spontaneous state."""
-    for model, colour in models.items():
+def plot_regimes(result: xr.Dataset) -> Figure:
+    """Draw the rate of the cued pool in the delay; crosses have lost their spontaneous state, lines are in rates."""
+    made, axes = figure()
+    for model, colour in zip(result["model"].values, COLOURS.values(), strict=False):
         at = result.sel(model=model).sortby("background")
         mV = at["background"] * 1e3
         for number in range(at.sizes["network"]):
@@ -327,32 +203,5 @@ def plot_regimes(axes: Axes, result: xr.Dataset, models: dict[str, str]) -> None
             axes.plot(mV, one["delay_rate"].where(lost), "x", ms=3, color=colour)
         axes.plot(mV, at["mean_field_delay_rate"], color=colour, label=LABELS[str(model)])
     axes.set(xlabel="background (mV)", ylabel="rate (Hz)", yscale="log", title="cued pool in the delay")
-    axes.legend(fontsize="xx-small")
-
-
-def plot_pings(axes: Axes, result: xr.Dataset, models: dict[str, str]) -> None:
-    """Draw the selectivity of the responses with its interval."""
-    for model, colour in models.items():
-        at = result.sel(model=model)
-        middle = at["selectivity"].sel(interval="estimate")
-        ends = [np.abs(at["selectivity"].sel(interval=end) - middle) for end in ("low", "high")]
-        axes.errorbar(at["ping_delay"], middle, ends, fmt="o", ms=3, color=colour)
-        axes.plot(at["ping_delay"], at["mean_field_selectivity"], color=colour)
-    axes.axhline(0, color=COLOURS["black"], lw=0.5)
-    axes.set(
-        xlabel="time since the cue (s)",
-        ylabel="selectivity",
-        ylim=(-1.05, 1.05),
-        title="response to the ping",
-    )
-
-
-def plot_lifetimes(axes: Axes, result: xr.Dataset) -> None:
-    """Draw the lifetime against τ_facil."""
-    for rec, colour in zip(result["tau_rec"].values, COLOURS.values(), strict=False):
-        at = result.sel(tau_rec=rec)
-        axes.plot(at["tau_facil"], at["mean_field_lifetime"], color=colour)
-        lifetime = at["lifetime"].sel(interval="estimate")
-        axes.plot(at["tau_facil"], lifetime, "o", ms=3, color=colour, label=f"τ_rec = {rec:g} s")
-    axes.set(xlabel="τ_facil (s)", ylabel="lifetime (s)", ylim=(0, None), title="silent memory")
     axes.legend()
+    return made

@@ -25,7 +25,9 @@ from pydantic import Field
 from torch import Tensor
 
 import fwsim as fw
+from fwsim.measure import inner_path
 from fwsim.models import SequenceClassifier, core, parameter_count
+from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 from fwsim.training import Training, error_rate, train_classifier
@@ -129,7 +131,8 @@ def run(config: Config, context: Context) -> xr.Dataset:
         progress=context.progress,
     )
     recording = record(model, test, config, context)
-    recording["test_error"] = percent(error_rate(model, test, context.device), "test error")
+    error = 100 * error_rate(model, test, context.device)
+    recording = recording.merge(labelled_dataset({"test_error": ((), error, "%", "test error")}))
     if config.model == "fast_weights":
         recording = recording.merge(trained_memory(model.core))
     recording.attrs["parameters"] = parameter_count(model)
@@ -150,18 +153,16 @@ def build(config: Config, task: fw.tasks.AssociativeRetrieval) -> SequenceClassi
 
 def trained_memory(net: fw.FastWeightNetwork) -> xr.Dataset:
     """Time constants and strengths of the memory after training, in the order they were given."""
-    values = {name: each.detach().cpu().double().numpy() for name, each in net.memory.values().items()}
     meanings = {
         "tau": ("trained_tau", "s", "time constants after training"),
         "eta": ("trained_eta", "1", "strengths of one write after training"),
         "beta": ("trained_eta", "1", "fractions of the error corrected by one write after training"),
     }
-    return xr.Dataset(
-        {
-            meanings[name][0]: ("timescale", value, dict(zip(("units", "long_name"), meanings[name][1:])))
-            for name, value in values.items()
-        }
-    )
+    values = {}
+    for name, each in net.memory.values().items():
+        recorded, units, label = meanings[name]
+        values[recorded] = ("timescale", each.detach().cpu().double().numpy(), units, label)
+    return labelled_dataset(values)
 
 
 @torch.no_grad()
@@ -174,41 +175,26 @@ def record(
     x = model.embedding(tokens)
     names = [name for name in ("hidden", "inner", "attention") if name in model.core.recordable()]
     recording = fw.simulate(model.core, x, record=names, seed=context.seed)
-    recording["token"] = ("trial", "time"), tokens.cpu().numpy(), {"units": "1", "long_name": "token"}
-    recording["target"] = "trial", target.numpy(), {"units": "1", "long_name": "digit asked for"}
-    recording["pair"] = "trial", pair.numpy(), {"units": "1", "long_name": "pair asked for"}
-    recording["answer"] = (
-        "trial",
-        model(tokens).argmax(-1).cpu().numpy(),
-        {"units": "1", "long_name": "digit answered"},
-    )
+    answer = model(tokens).argmax(-1).cpu().numpy()
+    sequences = {
+        "token": (("trial", "time"), tokens.cpu().numpy(), "1", "token"),
+        "target": ("trial", target.numpy(), "1", "digit asked for"),
+        "pair": ("trial", pair.numpy(), "1", "pair asked for"),
+        "answer": ("trial", answer, "1", "digit answered"),
+    }
+    recording = recording.merge(labelled_dataset(sequences))
     if config.model == "fast_weights" and config.inner_steps > 0:
-        path = settle(model.core, x, config.settling)
-        answers = model.readout(path).argmax(-1).cpu()
-        wrong = (answers != target[:, None]).double().mean(0).numpy()
-        recording["settling"] = (
-            ("trial", "settling_iteration", "unit"),
-            path.cpu().numpy(),
-            {"units": "1", "long_name": "state of the inner loop run on"},
-        )
-        recording["settling_error"] = percent(wrong, "error if answered here", "settling_iteration")
-        recording["settling_iteration"] = (
-            "settling_iteration",
-            np.arange(config.settling + 1),
-            {"units": "1", "long_name": "iteration"},
-        )
+        recording = recording.merge(settling(model, x, target, config.settling))
     return recording
 
 
-def settle(net: fw.FastWeightNetwork, x: Tensor, iterations: int) -> Tensor:
-    """Inner loop of the last step, run on from h_0 with memory and input held fixed: `[batch, iteration, unit]`."""
-    before, state = net(x[:, :-1])
-    last = before[:, -1] if before.shape[1] else state.hidden
-    sustained = last @ net.W.T + x[:, -1] @ net.C.T + net.b
-    _, path = net.recall(state, net.cell().start(sustained), iterations, sustained=sustained)
-    return path
-
-
-def percent(fraction: object, name: str, dimensions: str | tuple = ()) -> xr.Variable:
-    """Make a variable in per cent of a fraction."""
-    return xr.Variable(dimensions, 100.0 * np.asarray(fraction), {"units": "%", "long_name": name})
+def settling(model: SequenceClassifier, x: Tensor, target: Tensor, iterations: int) -> xr.Dataset:
+    """Inner loop of the last step, run on, and the error of the answer at each of its iterations."""
+    _, state = model.core(x[:, :-1])
+    path = inner_path(model.core, state, x[:, -1], iterations)
+    wrong = model.readout(path).argmax(-1).cpu() != target[:, None]
+    dims = ("trial", "settling_iteration", "unit")
+    states = (dims, path.cpu().numpy(), "1", "state of the inner loop run on")
+    error = ("settling_iteration", 100 * wrong.double().mean(0).numpy(), "%", "error if answered here")
+    number = ("settling_iteration", np.arange(iterations + 1), {"units": "1", "long_name": "iteration"})
+    return labelled_dataset({"settling": states, "settling_error": error}, {"settling_iteration": number})

@@ -26,6 +26,7 @@ from torch import Tensor
 
 import fwsim as fw
 from fwsim.engine.state import State
+from fwsim.measure import inner_path
 from fwsim.models import SequenceClassifier
 from fwsim.progress import track
 from fwsim.study import Config as Base
@@ -151,8 +152,7 @@ def query(model: SequenceClassifier, sample: fw.tasks.Sequences, config: Config)
     """Inner loop of the last step, run on, with the memory that it reads held fixed."""
     net, x = model.core, model.embedding(sample.tokens.to(model.embedding.weight.device))
     past, state = net(x[:, :-1])
-    sustained = past[:, -1] @ net.W.T + x[:, -1] @ net.C.T + net.b
-    path = net.recall(state, net.cell().start(sustained), config.iterations, sustained=sustained)[1]
+    path = inner_path(net, state, x[:, -1], config.iterations)
     age = torch.arange(past.shape[1] - 1, -1, -1, device=past.device)
     values = {
         "path": (("trial", "iteration", "unit"), path),

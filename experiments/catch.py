@@ -38,6 +38,7 @@ from fwsim.models import (
     play,
     watching,
 )
+from fwsim.recording import labelled, labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 from fwsim.training import Training, train
@@ -96,22 +97,17 @@ def run(config: Config, context: Context) -> xr.Dataset:
     history = learn(agent, game, config, context)
     test = draw(game, config.tested, context.generator("test"), context.device)
     recording = record(agent, game, first(test, config.recorded), context)
-    recording["test_return"] = number(mean_return(play(watching(agent, game), game, test)), "return")
-    recording["erased_return"] = (
-        "erased",
-        [erased_return(agent, game, test, what) for what in ERASED],
-        {"units": "1", "long_name": "return"},
-    )
     players = reference_players(game)
-    recording["reference_return"] = (
-        "player",
-        [mean_return(play(player, game, test)) for player in players.values()],
-        {"units": "1", "long_name": "return"},
-    )
-    recording["parameters"] = number(parameter_count(agent), "trained parameters")
-    return recording.assign_coords(erased=list(ERASED), player=list(players)).merge(
-        history, combine_attrs="no_conflicts"
-    )
+    erased = [erased_return(agent, game, test, what) for what in ERASED]
+    reference = [mean_return(play(player, game, test)) for player in players.values()]
+    returns = {
+        "test_return": ((), mean_return(play(watching(agent, game), game, test)), "1", "return"),
+        "erased_return": ("erased", erased, "1", "return"),
+        "reference_return": ("player", reference, "1", "return"),
+        "parameters": ((), parameter_count(agent), "1", "trained parameters"),
+    }
+    measured = labelled_dataset(returns, {"erased": list(ERASED), "player": list(players)})
+    return recording.merge(measured).merge(history, combine_attrs="no_conflicts")
 
 
 def build(config: Config, game: fw.tasks.Catch, context: Context) -> ActorCritic:
@@ -144,10 +140,9 @@ def learn(agent: ActorCritic, game: fw.tasks.Catch, config: Config, context: Con
         resume=context.resume,
         progress=context.progress,
     )
-    history["learned_return"] = -history["validation"]
-    history["learned_return"].attrs = {"units": "1", "long_name": "return"}
-    history["frames_played"] = history["epoch"] * (steps * config.episodes * game.steps)
-    history["frames_played"].attrs = {"units": "1", "long_name": "frames played"}
+    history["learned_return"] = labelled(-history["validation"], "return")
+    frames = history["epoch"] * (steps * config.episodes * game.steps)
+    history["frames_played"] = labelled(frames, "frames played")
     history.attrs = {name: value for name, value in history.attrs.items() if name not in Config.model_fields}
     return history.rename(loss="training_loss", wall_time="epoch_time").drop_vars(["validation", "step_size"])
 
@@ -166,9 +161,11 @@ def record(agent: ActorCritic, game: fw.tasks.Catch, draws: Draws, context: Cont
         "value": (("trial", "time"), value, "return that the agent expects"),
         "return": ("trial", episodes.reward.sum(1), "return"),
     }
-    for name, (dimensions, values, label) in played.items():
-        recording[name] = dimensions, values.cpu().numpy(), {"units": "1", "long_name": label}
-    return recording
+    return recording.merge(
+        labelled_dataset(
+            {name: (dims, values.cpu().numpy(), "1", label) for name, (dims, values, label) in played.items()}
+        )
+    )
 
 
 ERASED = {
@@ -221,8 +218,3 @@ def first(draws: Draws, episodes: int) -> Draws:
         fw.tasks.Positions(start.ball[:episodes], start.paddle[:episodes], start.row),
         draws.chance[:episodes],
     )
-
-
-def number(value: float, name: str) -> xr.Variable:
-    """Make a variable of a number."""
-    return xr.Variable((), value, {"units": "1", "long_name": name})

@@ -17,9 +17,9 @@ The digits are read from `--data`, the folder that FWSIM_MNIST names, or downloa
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
 import torch
 import xarray as xr
 from pydantic import Field
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 import fwsim as fw
 from fwsim.engine.recursive import RecursiveNetwork
 from fwsim.models import Core, core, parameter_count
+from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 from fwsim.tasks import GlimpseLayout, LabelledImages, load_mnist
@@ -179,9 +180,11 @@ def run(config: Config, context: Context) -> xr.Dataset:
             progress=context.progress,
         )
     recording = record(model, layout, test, config, context)
-    recording["test_error"] = percent(error_rate(model, test, context.device), "test error")
-    recording["parameters"] = described((), torch.tensor(parameter_count(model)), "trained parameters")
-    return recording.merge(
+    measured = {
+        "test_error": ((), 100 * error_rate(model, test, context.device), "%", "test error"),
+        "parameters": ((), parameter_count(model), "1", "trained parameters"),
+    }
+    return recording.merge(labelled_dataset(measured)).merge(
         history.rename(loss="training_loss", wall_time="epoch_time"), combine_attrs="no_conflicts"
     )
 
@@ -235,28 +238,29 @@ def record(
     """Record the trained network on the first test images, and what blocking memory costs on all of them."""
     shown, target = test.images[: config.recorded], test.target[: config.recorded]
     seen = shown.to(context.device)
-    recording = xr.Dataset()
-    recording["glimpse"] = described(
-        ("time", "pixel"), layout.glimpses(shown[:1])[0], "glimpses of the first image"
-    )
-    recording["target"] = described("trial", target, "class of the image")
-    recording["answer"] = described("trial", model(seen).argmax(-1), "class answered")
+    first = layout.glimpses(shown[:1])[0]
+    values: dict[str, tuple[Sequence[str], Tensor, str]] = {
+        "glimpse": (("time", "pixel"), first, "glimpses of the first image"),
+        "target": (("trial",), target, "class of the image"),
+        "answer": (("trial",), model(seen).argmax(-1), "class answered"),
+    }
     for name in ("level", "integrate", "part"):
-        values = [int(getattr(step, name)) for step in layout.steps]
-        recording[name] = described("time", torch.tensor(values), f"{name} of the step")
+        of_step = torch.tensor([int(getattr(step, name)) for step in layout.steps])
+        values[name] = (("time",), of_step, f"{name} of the step")
     for name in ("stored", "cleared"):
-        recording[name] = described("time", torch.tensor(getattr(layout, name)), f"hidden state {name}")
-    if isinstance(model, ConvNet):
-        return recording
-    hidden, _ = model.core(model.embed(seen))
-    recording["hidden"] = described(("trial", "time", "unit"), hidden, "hidden state")
-    if isinstance(model.core, RecursiveNetwork) and any(layout.stored):
-        attention = model.core.attention(hidden)
-        recording["attention"] = described(("trial", "time", "past"), attention, "attention to stored states")
-        recency = model.core.readable(hidden)
-        recording["recency"] = described(("time", "past"), recency, "weight κ of stored states")
-        recording = recording.merge(lesions(model, layout, test, context))
-    return recording
+        values[name] = (("time",), torch.tensor(getattr(layout, name)), f"hidden state {name}")
+    attends = config.model == "fast_weights" and any(layout.stored)
+    if not isinstance(model, ConvNet):
+        hidden, _ = model.core(model.embed(seen))
+        values["hidden"] = (("trial", "time", "unit"), hidden, "hidden state")
+        if attends:
+            attention, recency = model.core.attention(hidden), model.core.readable(hidden)
+            values["attention"] = (("trial", "time", "past"), attention, "attention to stored states")
+            values["recency"] = (("time", "past"), recency, "weight κ of stored states")
+    recording = labelled_dataset(
+        {name: (dims, value.cpu().numpy(), "1", label) for name, (dims, value, label) in values.items()}
+    )
+    return recording.merge(lesions(model, layout, test, context)) if attends else recording
 
 
 def lesions(
@@ -267,18 +271,8 @@ def lesions(
     looking = [step for step in range(layout.length) if step not in integrating]
     blocked = {"none": [], "integrating": integrating, "looking": looking, "all": range(layout.length)}
     errors = [
-        error_rate(lambda images, steps=steps: model(images, blocked=steps), test, context.device)
+        100 * error_rate(lambda images, steps=steps: model(images, blocked=steps), test, context.device)
         for steps in blocked.values()
     ]
-    return xr.Dataset(
-        {"lesion_error": percent(errors, "test error with steps that read nothing", "blocked")},
-        coords={"blocked": list(blocked)},
-    )
-
-
-def described(dimensions: str | tuple, values: Tensor, name: str) -> xr.Variable:
-    return xr.Variable(dimensions, values.cpu().numpy(), {"units": "1", "long_name": name})
-
-
-def percent(fraction: object, name: str, dimensions: str | tuple = ()) -> xr.Variable:
-    return xr.Variable(dimensions, 100 * np.asarray(fraction), {"units": "%", "long_name": name})
+    lesioned = ("blocked", errors, "%", "test error with steps that read nothing")
+    return labelled_dataset({"lesion_error": lesioned}, coords={"blocked": list(blocked)})

@@ -30,6 +30,7 @@ from pydantic import Field
 
 import fwsim as fw
 from fwsim import ms, mV, spiking
+from fwsim.recording import labelled
 from fwsim.rules import AssociativeRule
 from fwsim.spiking import Circuit, Connection, Population
 from fwsim.study import Config as Base
@@ -333,8 +334,8 @@ def averages(config: Config, rate: xr.DataArray) -> xr.Dataset:
     course = xr.concat([each.mean(("trial", "unit")) for each in (excitatory, inhibitory)], "population")
     found = xr.Dataset({"recalled": recalled, "course": course.transpose("time", "population")})
     found = found.drop_vars(["trial", "unit"], errors="ignore").astype(np.float32)
-    found["recalled"].attrs = {"units": "Hz", "long_name": "rate in recall"}
-    found["course"].attrs = {"units": "Hz", "long_name": "rate of the population"}
+    found["recalled"] = labelled(found["recalled"], "rate in recall", "Hz")
+    found["course"] = labelled(found["course"], "rate of the population", "Hz")
     time = ("time", rate["time"].values.round(9), {"units": "s", "long_name": "time"})
     return found.assign_coords(population=["E", "I"], time=time)
 

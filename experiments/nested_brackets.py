@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 import fwsim as fw
 from fwsim.models import SequenceClassifier, core, parameter_count
+from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 from fwsim.tasks import BracketSequences, NestedBrackets
@@ -102,7 +103,8 @@ def run(config: Config, context: Context) -> xr.Dataset:
     )
     test = task.sample(config.test_sequences, context.generator("test"))
     recording = errors(model, test, config, context)
-    recording["parameters"] = (), parameter_count(model), {"units": "1", "long_name": "trained parameters"}
+    parameters = ((), parameter_count(model), "1", "trained parameters")
+    recording = recording.merge(labelled_dataset({"parameters": parameters}))
     return recording.merge(
         history.rename(loss="training_loss", wall_time="epoch_time"), combine_attrs="no_conflicts"
     )
@@ -142,12 +144,5 @@ def errors(model: SequenceClassifier, test: BracketSequences, config: Config, co
         "level_error": ("inside", (100 * total / count).numpy(), "%", "test error by levels inside"),
         "closings": ("inside", count.numpy(), "1", "closings asked for"),
     }
-    return xr.Dataset(
-        {
-            name: (dims, value, {"units": unit, "long_name": label})
-            for name, (dims, value, unit, label) in values.items()
-        },
-        coords={
-            "inside": ("inside", np.arange(levels), {"units": "1", "long_name": "levels inside the bracket"})
-        },
-    )
+    number = ("inside", np.arange(levels), {"units": "1", "long_name": "levels inside the bracket"})
+    return labelled_dataset(values, coords={"inside": number})

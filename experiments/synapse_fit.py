@@ -31,6 +31,7 @@ from pydantic import Field
 
 import fwsim as fw
 from fwsim.fitting import Fit, Responses
+from fwsim.recording import labelled, labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context
 
@@ -89,11 +90,8 @@ def run(config: Config, context: Context) -> xr.Dataset:
     if config.sampler_steps:
         chains = fit.sample_posterior(steps=config.sampler_steps, seed=options["seed"])
         draws = chains.at.values(chains.draws).numpy()
-        recording["sampled"] = (
-            ("sample", "parameter"),
-            draws[:: max(1, len(draws) // 4000)],
-            about("MCMC posterior"),
-        )
+        sampled = (("sample", "parameter"), draws[:: max(1, len(draws) // 4000)], "1", "MCMC posterior")
+        recording = recording.merge(labelled_dataset({"sampled": sampled}))
     with context.progress("predicting protocols", len(data.protocols)) as advance:
         bands = []
         for k, name in enumerate(data.protocols):
@@ -102,17 +100,15 @@ def run(config: Config, context: Context) -> xr.Dataset:
             context.save_table(f"parameters_without_{name}", without.summary())
             advance()
     recording = recording.merge(xr.concat(bands, "protocol"), join="left", compat="no_conflicts")
-    recording["floor"] = (
-        "pair",
-        floor.squared_difference.to_numpy(),
-        about("squared difference, same stimulus"),
-    )
-    recording["floor_sampling"] = "pair", floor.from_sampling.to_numpy(), about("of it from sampling")
-    recording["pair"] = "pair", texts(floor.protocols), about("protocols with the same stimulus")
-    return recording.assign_attrs(
+    floors = {
+        "floor": ("pair", floor.squared_difference.to_numpy(), "1", "squared difference, same stimulus"),
+        "floor_sampling": ("pair", floor.from_sampling.to_numpy(), "1", "of it from sampling"),
+    }
+    pair = ("pair", texts(floor.protocols), {"units": "1", "long_name": "protocols with the same stimulus"})
+    return recording.merge(labelled_dataset(floors, {"pair": pair})).assign_attrs(
         rule_shown=config.rule,
         simulated=int(config.data == "simulated"),
-        synapse=json.dumps(described(fit.rule)),
+        synapse=json.dumps(plain(fit.rule)),
     )
 
 
@@ -148,9 +144,11 @@ def comparisons(
     joined = xr.concat(predicted, "variant", data_vars="all").assign_coords(variant=texts(variants))
     bounded = [isinstance(rule, (fw.TsodyksMarkram, fw.LinearNonlinear)) for rule in compared.values()]
     fitted = [name not in known for name in compared]
-    joined["times_fitted"] = "rule", np.array(fitted), about("whether time constants were fitted")
-    joined["probability"] = "rule", np.array(bounded), about("whether a release is a probability, at most 1")
-    return joined.merge(measured, compat="no_conflicts")
+    kinds = {
+        "times_fitted": ("rule", np.array(fitted), "1", "whether time constants were fitted"),
+        "probability": ("rule", np.array(bounded), "1", "whether a release is a probability, at most 1"),
+    }
+    return joined.merge(labelled_dataset(kinds)).merge(measured, compat="no_conflicts")
 
 
 def responses(config: Config, context: Context) -> object:
@@ -203,30 +201,28 @@ def published() -> dict[str, fw.rules.PresynapticRule]:
     }
 
 
-def described(rule: fw.rules.PresynapticRule) -> dict[str, Any]:
+def plain(rule: fw.rules.PresynapticRule) -> dict[str, Any]:
     """Class and fields of a rule whose parameters are numbers."""
     return {"rule": type(rule).__name__} | {field.name: getattr(rule, field.name) for field in fields(rule)}
 
 
 def details(fit: Fit) -> xr.Dataset:
     """Residuals, bootstrap and posterior of one fit to all protocols."""
-    at, level = fit.problem.at, fit.level
+    at = fit.problem.at
     draws = at.values(fit.posterior.sample(1000))
     summary = fit.summary()
+    ends = summary[["low", "high"]].to_numpy()
     columns = {
-        "estimate": ("parameter", summary["value"].to_numpy(), about("estimate")),
-        "interval": (
-            ("parameter", "end"),
-            summary[["low", "high"]].to_numpy(),
-            about(f"{level:.0%} interval"),
-        ),
-        "determined": ("parameter", summary["determined"].to_numpy(), about("whether the data determine it")),
-        "bootstrap": (("replicate", "parameter"), at.values(fit.replicates).numpy(), about("bootstrap")),
-        "posterior": (("draw", "parameter"), draws.numpy(), about("Laplace posterior")),
-        "parameter_unit": ("parameter", texts(summary["unit"]), about("unit")),
+        "estimate": ("parameter", summary["value"].to_numpy(), "1", "estimate"),
+        "interval": (("parameter", "end"), ends, "1", f"{fit.level:.0%} interval"),
+        "determined": ("parameter", summary["determined"].to_numpy(), "1", "whether the data determine it"),
+        "bootstrap": (("replicate", "parameter"), at.values(fit.replicates).numpy(), "1", "bootstrap"),
+        "posterior": (("draw", "parameter"), draws.numpy(), "1", "Laplace posterior"),
+        "parameter_unit": ("parameter", texts(summary["unit"]), "1", "unit"),
     }
     residual = fit.residuals()[["residual"]]
-    return xr.Dataset(columns, coords={"parameter": texts(at.names)}).merge(residual, compat="no_conflicts")
+    made = labelled_dataset(columns, {"parameter": texts(at.names)})
+    return made.merge(residual, compat="no_conflicts")
 
 
 def padded_bands(fit: Fit, data: Responses, protocol: int) -> xr.Dataset:
@@ -237,7 +233,8 @@ def padded_bands(fit: Fit, data: Responses, protocol: int) -> xr.Dataset:
     at = fit.problem.at
     gains = at.gain_at(fit.replicates).log().mean(-1, keepdim=True).exp()
     each = gains * at.rule_at(fit.replicates).respond(times[known].expand(len(gains), -1))
-    bands["averaged"] = "pulse", each.mean(0).numpy(), about("prediction averaged over the bootstrap")
+    averaged = xr.DataArray(each.mean(0).numpy(), dims="pulse")
+    bands["averaged"] = labelled(averaged, "prediction averaged over the bootstrap")
     bands = bands.assign_coords(pulse=np.arange(int(known.sum()))).reindex(pulse=np.arange(len(times)))
     return bands.drop_vars("mean").assign_coords(protocol=data.protocols[protocol])
 
@@ -245,8 +242,3 @@ def padded_bands(fit: Fit, data: Responses, protocol: int) -> xr.Dataset:
 def texts(values: Iterable[str]) -> np.ndarray:
     """Texts of any length."""
     return np.array(list(values), dtype=object)
-
-
-def about(name: str) -> dict[str, str]:
-    """Attributes of a variable."""
-    return {"units": "1", "long_name": name}

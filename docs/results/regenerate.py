@@ -56,7 +56,7 @@ class Source:
     labels
         Column to put before those tables → its value for each run.
     analysis
-        Another analysis than that of the experiment; `"compare"` is `fwsim compare`.
+        Another analysis than that of each run's experiment; `"compare"` is `fwsim compare`.
     joined
         Whether the analysis puts all runs into one result, with its function `join`.
     scripts
@@ -140,11 +140,11 @@ def _can_go_on(run: Run) -> bool:
 
 def analysed(source: Source, runs: Sequence[Run]) -> list[Report]:
     """Reports of the analyses as they are now: one of each run, or one of all if they are joined."""
-    name = source.analysis or runs[0].manifest["experiment"]
-    if name == "compare":
-        return [study.compare(run, runs[0].manifest["experiment"]) for run in runs]
+    if source.analysis == "compare":
+        return [study.compare(run, run.manifest["experiment"]) for run in runs]
     if not source.joined:
-        return [study.analyse(run, name) for run in runs]
+        return [study.analyse(run, source.analysis or run.manifest["experiment"]) for run in runs]
+    name = source.analysis or runs[0].manifest["experiment"]
     module = files.load(files.find(name, "analysis"), ("join", "table", "plot"))
     result, folder = module.join([run.recording for run in runs]), RUNS / source.page
     folder.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ from .equilibria import fixed_points as fixed_points
 from .exponents import lyapunov_exponents as lyapunov_exponents
 from .forgetting import forgetting_curve as forgetting_curve
 from .inner import InnerLoop as InnerLoop
+from .inner import inner_path as inner_path
 from .intervals import bootstrap as bootstrap
 from .landscape import energy as energy
 from .retrieval import information as information

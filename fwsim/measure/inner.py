@@ -65,8 +65,7 @@ class InnerLoop:
             raise ConfigError("x is NaN or infinite somewhere; give finite numbers")
         _require_trial(trial, state.hidden.shape[0])
         with torch.no_grad():
-            before = net.write(state, state.hidden) if net.write_order == "before" and state.step else state
-            memory = before.memory
+            memory = _stored(net, state).memory
             hidden = state.hidden[trial]
             matrix = torch.zeros_like(net.W) if memory is None else memory[trial].sum(0)
             sustained = net.W @ hidden + net.C @ x.to(net.C) + net.b
@@ -88,6 +87,48 @@ class InnerLoop:
             )
         state = State(hidden[None].to(net.W), memory[None].to(net.W), step=1)
         return cls.of(net, state, x)
+
+
+@torch.no_grad()
+def inner_path(net: FastWeightNetwork, state: State, x: Tensor, iterations: int) -> Tensor:
+    """Run the inner loop of a step for longer than the network does, with memory and input held fixed.
+
+    Parameters
+    ----------
+    net
+        The network.
+    state
+        From which the step would go on.
+    x
+        Input of the step, `[batch, input]`.
+    iterations
+        Number of iterations.
+
+    Returns
+    -------
+    Tensor
+        States of the inner loop from h_0 on, `[batch, iteration, unit]`; `iterations + 1` of them.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        State or input do not fit the network, or `iterations` is not allowed.
+    """
+    expected = (len(state.hidden), net.inputs)
+    if not isinstance(x, Tensor) or x.shape != expected:
+        raise ShapeError(
+            f"x has shape {list(np.shape(x))}; give a tensor [batch, input] = {list(expected)}, "
+            "the input of one step"
+        )
+    before = _stored(net, state)
+    sustained = state.hidden @ net.W.T + x.to(net.C) @ net.C.T + net.b
+    _, path = net.recall(before, net.cell().start(sustained), iterations, sustained=sustained)
+    return path
+
+
+def _stored(net: FastWeightNetwork, state: State) -> State:
+    """The state whose memory a step reads: with its hidden state written first where the network does so."""
+    return net.write(state, state.hidden) if net.write_order == "before" and state.step else state
 
 
 def _changed(cell: Cell, change: Callable[[Tensor], Tensor]) -> Cell:

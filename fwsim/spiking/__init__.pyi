@@ -13,6 +13,8 @@ from .measured import first_release as first_release
 from .measured import judge as judge
 from .measured import measured_by as measured_by
 from .measured import measurements as measurements
+from .mongillo import mongillo_circuit as mongillo_circuit
+from .mongillo import slow_current_circuit as slow_current_circuit
 from .pooling import pooled as pooled
 from .resolved import resolved_network as resolved_network
 from .resolved import simulate_resolved as simulate_resolved

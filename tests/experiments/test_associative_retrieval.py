@@ -83,6 +83,22 @@ def test_the_paper_is_quoted_only_for_its_own_task():
     )
 
 
+def test_one_network_is_looked_at_closely(trained):
+    """Attention falls on the right pair, before the loop and after it; a network without memory has none to show."""
+    report = study.analyse(trained["fast_weights"], "query_attention")
+    result = report.result
+    assert result["share_on_pair"].mean() > result["share_elsewhere"].mean()
+    joined = study.analyse(trained["fast_weights"]).result.squeeze()
+    np.testing.assert_array_equal(
+        result["hit"].isel(iteration=[0, -1]), [joined.hit_before, joined.hit_after]
+    )
+    tokens = trained["fast_weights"].recording["token"][:1].values
+    assert str(result["example"].values) == fw.tasks.AssociativeRetrieval(pairs=2).text(tokens)[0]
+    assert {"attention.png", "settling.png"} <= {path.name for path in report.files}
+    with pytest.raises(fw.RecordingError, match="no attention"):
+        study.analyse(trained["no_memory"], "query_attention")
+
+
 @pytest.mark.parametrize("values", [{"rule": "delta", "inner_steps": 2}, {"delay": 2, "inner_steps": 3}])
 def test_memories_are_trained_and_recorded(values, tmp_path):
     values = {**TINY, "tau": (2.0, 20.0), "eta": (0.5, 0.5), "learn": ("tau", "eta"), "epochs": 1, **values}

@@ -1,18 +1,12 @@
-"""ring_drift: the same bump with and without facilitation, slower drift, the three states of depression."""
+"""ring_drift: the same bump with and without facilitation, slower drift. ring_states: three states of depression."""
 
 import numpy as np
 import pytest
 
 from fwsim import study
 
-SMALL = {
-    "seeds": 20,
-    "delay": 1.0,
-    "couplings": (1.5, 3.0),
-    "backgrounds": (0.2, 5.0, 50.0),
-    "depression_units": 32,
-    "watching": 1.5,
-}
+SMALL = {"seeds": 20, "delay": 1.0}
+DEPRESSED = {"couplings": (1.5, 3.0), "backgrounds": (0.2, 5.0, 50.0), "units": 32, "watching": 1.5}
 
 
 @pytest.fixture(scope="module")
@@ -40,17 +34,23 @@ def test_both_rings_hold_the_same_bump(result):
 
 
 def test_without_perturbation_nothing_moves(tmp_path):
-    still = {**SMALL, "seeds": 2, "mistuning": 0.0, "noise": 0.0, "couplings": (3.0,), "backgrounds": (0.2,)}
+    still = {**SMALL, "seeds": 2, "mistuning": 0.0, "noise": 0.0}
     found = study.run("ring_drift", still, folder=tmp_path / "run").recording
     np.testing.assert_allclose(found["rate"].isel(time=-1), found["rate"].isel(time=0), atol=1e-3)
 
 
-def test_the_three_states_of_a_depressing_ring(result):
-    state = result["state"].sel(coupling=3.0)
+@pytest.fixture(scope="module")
+def depressed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("states") / "run"
+    return study.analyse(study.run("ring_states", DEPRESSED, folder=folder)).result
+
+
+def test_the_three_states_of_a_depressing_ring(depressed):
+    state = depressed["state"].sel(coupling=3.0)
     np.testing.assert_array_equal(state.sel(background=[0.2, 5.0, 50.0]), [1, 2, 0])
-    assert bool((result["state"].sel(coupling=1.5) == 0).all())
-    assert float(result["speed"].sel(coupling=3.0, background=5.0)) > 0.3
+    assert bool((depressed["state"].sel(coupling=1.5) == 0).all())
+    assert float(depressed["speed"].sel(coupling=3.0, background=5.0)) > 0.3
 
 
-def test_uniform_states_are_where_linear_stability_says(result):
-    np.testing.assert_array_equal(result["state"] == 0, result["uniform_is_stable"].astype(bool))
+def test_uniform_states_are_where_linear_stability_says(depressed):
+    np.testing.assert_array_equal(depressed["state"] == 0, depressed["uniform_is_stable"].astype(bool))

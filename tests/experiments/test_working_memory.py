@@ -1,41 +1,82 @@
-"""working_memory runs end to end, small: the cue is held at a high background and not at a low one."""
+"""working_memory, small: a high background holds the cue, a low one does not. silent_memory: the ping reads it out."""
 
 import numpy as np
 import pytest
+import xarray as xr
 
+import fwsim as fw
 from fwsim import study
 
-SMALL = {
-    "models": ("mongillo2008",),
-    "backgrounds": (0.0225, 0.0242),
-    "parts": ("regimes", "pings"),
-    "networks": 1,
-    "settle": 0.3,
-    "cue": 0.3,
-    "delay": 1.1,
-    "silence": 0.1,
-    "ping_delays": (0.3,),
-}
+SMALL = {"models": ("mongillo2008",), "networks": 1, "settle": 0.3, "cue": 0.3}
+REGIMES = {**SMALL, "backgrounds": (0.0225, 0.0242), "delay": 1.1}
+PINGS = {**SMALL, "silence": 0.1, "ping_delays": (0.3,)}
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, numpy_target):
-    return study.run("working_memory", SMALL, folder=tmp_path_factory.mktemp("memory") / "run")
+    return study.run("working_memory", REGIMES, folder=tmp_path_factory.mktemp("memory") / "run")
+
+
+@pytest.fixture(scope="module")
+def silent(tmp_path_factory, numpy_target):
+    return study.run("silent_memory", PINGS, folder=tmp_path_factory.mktemp("silent") / "run")
 
 
 def test_forgets_below_and_holds_above(run):
     report = study.analyse(run)
     regime = report.result["regime"].sel(model="mongillo2008").isel(network=0)
     np.testing.assert_array_equal(regime, [0, 1])
+    assert {path.name for path in report.files} >= {"memory.png", "regimes.png", "table.csv"}
+
+
+def test_a_ping_reads_the_memory_out(silent):
+    report = study.analyse(silent)
     pinged = report.result["selectivity"].sel(model="mongillo2008", ping_delay=0.3, interval="estimate")
     assert float(pinged) > 0.5
-    assert {path.name for path in report.files} >= {"memory.png", "comparison.png", "table.csv"}
+    assert {path.name for path in report.files} >= {"selectivity.png", "table.csv"}
 
 
-def test_both_versions_are_compared(run):
+def test_lifetimes_are_over_both_time_constants(silent):
+    """A made-up recording: memories last longer with slower facilitation, and the table says how long."""
+    from analysis.silent_memory import analyse, plot, table
+
+    tau = {"tau_facil": [0.5, 1.5], "tau_rec": [0.2, 0.6]}
+    delay = np.array([0.5, 1.5, 3.0])
+    cued = 3.0 * np.exp(
+        -delay / np.array(tau["tau_facil"])[:, None, None, None]
+    )  # [facil, rec, network, delay]
+    rate = np.ones((1, 2, 2, 2, 3, 7))
+    rate[0, ..., 0] = 1 + np.broadcast_to(4 * cued, (2, 2, 2, 3))
+    dims = ("model", "tau_facil", "tau_rec", "network", "ping_delay", "unit")
+    recording = xr.Dataset(
+        {
+            "ping_response": (dims, rate),
+            "mean_field_ping_response": (tuple(dim for dim in dims if dim != "network"), rate[:, :, :, 0]),
+        },
+        {"model": ["mongillo2008"], "ping_delay": delay, **tau},
+        silent.recording.attrs,
+    )
+    result = analyse(recording)
+    lifetime = result["lifetime"].sel(interval="estimate", model="mongillo2008")
+    # (cued − 1)/(cued + 1) falls through one half where the cued pool answers three times as much as the others do.
+    assert (lifetime.sel(tau_facil=1.5) > lifetime.sel(tau_facil=0.5)).all()
+    np.testing.assert_allclose(result["network_lifetime"].mean("network"), result["mean_field_lifetime"])
+    rows = table(result)
+    assert len(rows) == 4
+    assert rows[0]["quantity"] == "lifetime at τ_facil 0.5 s, τ_rec 0.2 s (s)"
+    assert set(plot(result)) == {"selectivity", "lifetime"}
+
+
+def test_slow_currents_have_no_time_constants_of_plasticity(tmp_path):
+    with pytest.raises(fw.ConfigError, match="slow_current has no plasticity"):
+        study.run("silent_memory", {"tau_facil": (0.5, 1.5)}, folder=tmp_path / "run")
+
+
+def test_both_versions_are_compared(run, silent):
     table = study.compare(run).table
     spontaneous = table[table["quantity"].str.startswith("spontaneous")]
     assert len(spontaneous) == 2
-    assert set(table["quantity"]) >= {"rate of the cued pool (Hz)", "selectivity of a ping"}
+    assert set(table["quantity"]) >= {"rate of the cued pool (Hz)"}
+    assert set(study.compare(silent).table["quantity"]) == {"selectivity of a ping", "lifetime (s)"}
     # A fifth of the network fires at half the rate (docs/results/working_memory.md).
     assert (spontaneous["difference"].str.split().str[0].astype(float).abs() < 1).all()

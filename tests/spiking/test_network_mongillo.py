@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from analysis.working_memory import EVENT, events, regime
-from fwsim.spiking import stimulus
 from fwsim.study import files
 
 EXPERIMENT = files.load(Path(__file__).parents[2] / "experiments/working_memory.py", ("Config", "run"))
@@ -20,12 +19,7 @@ def run(request):
     """Rates, u and x `[trial, time, unit]`, one regime a trial."""
     config = EXPERIMENT.Config(scale=1.0, backgrounds=tuple(BACKGROUNDS.values()))
     net = EXPERIMENT.circuit(config, "mongillo2008")
-    pulses = [
-        pulse
-        for k, background in enumerate(config.backgrounds)
-        for pulse in EXPERIMENT.cued(config, background, k)
-    ]
-    drive = stimulus(net, config.settle + config.cue + config.delay, pulses, trials=3)
+    drive = EXPERIMENT.cued(config, net, config.backgrounds)
     return EXPERIMENT.spikes(config, net, drive, request.param), config
 
 
@@ -72,12 +66,11 @@ def test_a_silent_memory_is_read_out_by_the_ping_and_a_rival_is_not(tmp_path):
     values = {
         "models": ("mongillo2008", "slow_current"),
         "ping_delays": (0.5, 1.5, 3.0),
-        "parts": ("pings",),
         "networks": 3,
     }
-    report = analyse(run(EXPERIMENT, values, quick=True, folder=tmp_path / "run"))
+    report = analyse(run("silent_memory", values, quick=True, folder=tmp_path / "run"))
     selectivity = report.result["selectivity"].sel(interval="estimate")
     assert selectivity.sel(model="mongillo2008", ping_delay=0.5) > 0.5
     # A ping may ignite any pool of the rival, so that only several networks and delays tell.
     assert selectivity.sel(model="slow_current", ping_delay=[1.5, 3.0]).mean() < 0.25
-    assert {path.name for path in report.files} >= {"memory.png", "comparison.png", "table.csv"}
+    assert {path.name for path in report.files} >= {"selectivity.png", "table.csv"}

@@ -1,7 +1,5 @@
 """The rate version of a circuit against closed forms and against its spikes."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -13,6 +11,7 @@ from fwsim.spiking import (
     Connection,
     Population,
     Pulse,
+    mongillo_circuit,
     pooled,
     rate_drive,
     rate_network,
@@ -124,11 +123,11 @@ def test_the_working_memory_circuit():
     """The published numbers of inputs, and classification of made-up runs."""
     import xarray as xr
 
-    from analysis.working_memory import fall, regime, rise, selectivity
-    from fwsim.study import files
+    from analysis.silent_memory import fall, selectivity
+    from analysis.working_memory import regime, rise
 
-    made = files.load(Path(__file__).parents[2] / "experiments/working_memory.py", ("Config", "run"))
-    whole, small = (made.circuit(made.Config(scale=scale), "mongillo2008") for scale in (1.0, 0.2))
+    rule = fw.TsodyksMarkram(0.2, 0.2, 1.5, "mongillo2008")
+    whole, small = (mongillo_circuit(rule, scale=scale) for scale in (1.0, 0.2))
     assert (whole.neurons, small.neurons) == (10_000, 2000)
     for net in (whole, small):
         sizes = {each.name: each.size for each in net.populations}

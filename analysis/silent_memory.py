@@ -1,0 +1,156 @@
+"""How selective is the answer to the ping, for how long after the cue, and does the rate version know?
+
+The selectivity of an answer is (cued − others)/(cued + others): rate of the cued pool and mean rate of the other pools
+during the ping. The lifetime of a memory is the delay at which its selectivity falls below one half. A memory that
+outlives the longest delay counts as living that long, one that is never read out as living for 0 s. Intervals are 95 %
+bootstrap intervals over networks. With one pair of time constants the table shows the selectivity after every delay,
+with several pairs the lifetimes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from fwsim.measure import bootstrap
+from fwsim.recording import labelled
+from fwsim.study import COLOURS, Versions, each_setting, figure, formatted
+
+SWEPT = ()  # of a sweep, each point is analysed by itself
+
+POOLS = 5
+READ = 0.5
+"""Selectivity above which the memory counts as read out."""
+LABELS = {"mongillo2008": "facilitation (mongillo2008)", "maass2002": "facilitation (maass2002)",
+          "slow_current": "slow currents"}  # fmt: skip
+SETTINGS = ("model", "tau_facil", "tau_rec")
+
+
+def analyse(recording: xr.Dataset) -> xr.Dataset:
+    """Selectivities and lifetimes with their intervals, of each network, and of the rate version."""
+    recording = recording.load()
+    delays = recording["ping_delay"].values
+    spiking = selectivity(recording["ping_response"]).transpose(*SETTINGS, "network", "ping_delay")
+    rates = selectivity(recording["mean_field_ping_response"]).transpose(*SETTINGS, "ping_delay")
+    shape = spiking.shape[:3]
+    settings = [spiking.values[at] for at in np.ndindex(shape)]  # of networks and delays
+    answers = np.reshape([[bootstrap(each) for each in networks.T] for networks in settings], (*shape, -1, 3))
+    lifetimes = [bootstrap(networks, lambda mean: fall(delays, mean)) for networks in settings]
+    lasting = {
+        "lifetime": ((*SETTINGS, "interval"), np.reshape(lifetimes, (*shape, 3))),
+        "network_lifetime": ((*SETTINGS, "network"), fallen(delays, spiking)),
+        "mean_field_lifetime": (SETTINGS, fallen(delays, rates)),
+    }
+    found = {
+        "selectivity": ((*SETTINGS, "ping_delay", "interval"), answers),
+        "network_selectivity": spiking,
+        "mean_field_selectivity": rates,
+    }
+    result = xr.merge(
+        [
+            xr.Dataset(found).map(lambda each: labelled(each, "selectivity of the response to the ping")),
+            xr.Dataset(lasting).map(lambda each: labelled(each, "lifetime of the memory", "s")),
+        ]
+    )
+    return result.assign_coords(interval=["estimate", "low", "high"]).assign_attrs(
+        experiment_configuration=recording.attrs["experiment_configuration"]
+    )
+
+
+def selectivity(response: xr.DataArray) -> xr.DataArray:
+    """How much more the cued pool answers than the others do, from −1 to 1; 0 where none does."""
+    cued, others = response.isel(unit=0), response.isel(unit=slice(1, POOLS)).mean("unit")
+    total = cued + others
+    return xr.where(total > 0, (cued - others) / total.where(total > 0, 1.0), 0.0)
+
+
+def fallen(delays: np.ndarray, selectivity: xr.DataArray) -> np.ndarray:
+    """Lifetimes from selectivities `[…, ping_delay]`."""
+    return np.apply_along_axis(lambda one: fall(delays, one), -1, selectivity.values)
+
+
+def fall(x: np.ndarray, y: np.ndarray) -> float:
+    """Where y first falls below one half, by interpolation; 0 if it begins there, the last x if it never does."""
+    below = np.nonzero(y < READ)[0]
+    if not len(below):
+        return float(x[-1])
+    k = below[0]
+    return 0.0 if k == 0 else float(x[k - 1] + (x[k] - x[k - 1]) * (y[k - 1] - READ) / (y[k - 1] - y[k]))
+
+
+def versions(result: xr.Dataset) -> list[Versions]:
+    """What the spiking network and its rate version have in common."""
+    pairs = (
+        ("selectivity of a ping", "recall", "selectivity", "1"),
+        ("lifetime", "lifetime", "lifetime", "s"),
+    )
+    return [
+        Versions(quantity, kind, result[f"network_{name}"], result[f"mean_field_{name}"], units, "network")
+        for quantity, kind, name, units in pairs
+    ]
+
+
+def table(result: xr.Dataset) -> list[dict[str, object]]:
+    """Make the rows: spiking network with 95 % intervals, beside the rate version."""
+    several = result.sizes["tau_facil"] * result.sizes["tau_rec"] > 1
+    name, dims = ("lifetime", SETTINGS) if several else ("selectivity", (*SETTINGS, "ping_delay"))
+    rows = []
+    for values, at in each_setting(result, dims):
+        quantity = (
+            f"lifetime at τ_facil {values['tau_facil']:g} s, τ_rec {values['tau_rec']:g} s (s)"
+            if several
+            else f"selectivity of a ping after {values['ping_delay']:g} s"
+        )
+        rows.append(
+            {
+                "model": LABELS[values["model"]],
+                "quantity": quantity,
+                "spiking": formatted(at[name]),
+                "rate version": formatted(at[f"mean_field_{name}"]),
+            }
+        )
+    return rows
+
+
+def plot(result: xr.Dataset) -> dict[str, Figure]:
+    """Draw the selectivity against the delay; with several time constants of facilitation, also the lifetime."""
+    figures = {"selectivity": plot_selectivity(result)}
+    if result.sizes["tau_facil"] > 1:
+        figures["lifetime"] = plot_lifetime(result)
+    return figures
+
+
+def plot_selectivity(result: xr.Dataset) -> Figure:
+    """Draw the selectivity of every setting with its interval; lines are the rate version."""
+    made, axes = figure()
+    several = result.sizes["tau_facil"] * result.sizes["tau_rec"] > 1
+    colours = [colour for name, colour in COLOURS.items() if name != "black"]
+    for number, (values, at) in enumerate(each_setting(result, SETTINGS)):
+        label = LABELS[values["model"]]
+        if several:
+            label += f", {values['tau_facil']:g} s, {values['tau_rec']:g} s"
+        middle, low, high = at["selectivity"].transpose("interval", "ping_delay").values
+        look = {"color": colours[number % len(colours)], "label": label}
+        axes.errorbar(at["ping_delay"], middle, np.abs([low - middle, high - middle]), fmt="o", ms=3, **look)
+        axes.plot(at["ping_delay"], at["mean_field_selectivity"], color=look["color"])
+    axes.axhline(0, color=COLOURS["black"], lw=0.5)
+    axes.set(xlabel="time since the cue (s)", ylabel="selectivity", ylim=(-1.05, 1.05))
+    axes.set_title("response to the ping (τ_facil, τ_rec)" if several else "response to the ping")
+    axes.legend()
+    return made
+
+
+def plot_lifetime(result: xr.Dataset) -> Figure:
+    """Draw the lifetime against τ_facil; lines are the rate version."""
+    made, axes = figure()
+    for (values, at), colour in zip(
+        each_setting(result, ["model", "tau_rec"]), COLOURS.values(), strict=False
+    ):
+        label = f"{LABELS[values['model']]}, τ_rec = {values['tau_rec']:g} s"
+        axes.plot(at["tau_facil"], at["mean_field_lifetime"], color=colour)
+        lifetime = at["lifetime"].sel(interval="estimate")
+        axes.plot(at["tau_facil"], lifetime, "o", ms=3, color=colour, label=label)
+    axes.set(xlabel="τ_facil (s)", ylabel="lifetime (s)", ylim=(0, None), title="silent memory")
+    axes.legend()
+    return made

@@ -1,0 +1,167 @@
+"""How long can a memory without spikes be read out, and how does this follow from the synapse's time constants?
+
+In the network of Mongillo, Barak & Tsodyks 2008 (Science 319:1543; see `working_memory`) one of five pools gets a cue.
+Then all excitatory neurons are silenced for a moment, which only a memory in synapses survives. After a delay all of
+them get the same weak input, the ping, and the pool that was cued should answer more than the others do. The background
+is one under which the network forgets the cue in its activity.
+
+Expect the selectivity of the answer to fall within a few τ_facil, more slowly where synapses recover faster from
+depression. A rival without plasticity, whose pools excite themselves through slow, NMDA-like currents, should not know
+the cue after the silence.
+
+    fwsim run silent_memory
+    fwsim run silent_memory --models mongillo2008 --tau-facil 0.5 --tau-facil 1.5 --tau-facil 3
+        --tau-rec 0.2 --tau-rec 0.6
+
+The recording holds the rates during the ping, in the spiking network beside its rate version.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import xarray as xr
+from pydantic import Field
+
+import fwsim as fw
+from fwsim import spiking
+from fwsim.recording import labelled
+from fwsim.spiking import Circuit, Pulse
+from fwsim.study import Config as Base
+from fwsim.study import Context, Seconds, Volts
+
+Model = Literal["mongillo2008", "maass2002", "slow_current"]
+
+QUICK = {"models": ("mongillo2008",), "networks": 1, "ping_delays": (0.5,)}
+
+
+class Config(Base):
+    """Networks, time constants and the ping; the defaults are a fifth of the size of the paper's network."""
+
+    scale: float = Field(default=0.2, ge=0.2, le=1)
+    "Size of the network, 1 for 10,000 neurons."
+    models: tuple[Model, ...] = ("mongillo2008", "maass2002", "slow_current")
+    "What holds the memory: facilitation in one of two conventions, or slow currents without plasticity."
+    background: Volts = 0.0232
+    "Background drive of the excitatory neurons, above rest."
+    inhibitory_background: Volts = 0.021
+    "Background drive of the inhibitory neurons."
+    networks: int = Field(default=3, ge=1)
+    "Networks drawn at random, each with its own noise."
+    U: float = Field(default=0.2, gt=0, le=1)
+    "Utilisation that one spike adds."
+    tau_facil: tuple[Seconds, ...] = (1.5,)
+    "Time constants of facilitation."
+    tau_rec: tuple[Seconds, ...] = (0.2,)
+    "Time constants of recovery from depression, each with every time constant of facilitation."
+    slow_efficacy: Volts = 0.0008
+    "Efficacy within pools of the rival, per opened channel."
+    slow_decay: Seconds = 0.1
+    "Time constant of its currents within pools."
+    slow_opening: float = Field(default=0.5, gt=0, le=1)
+    "Fraction of its closed channels that one spike opens."
+    settle: Seconds = 1.0
+    "Time before the cue."
+    cue: Seconds = 0.35
+    "Duration of the cue."
+    cue_strength: float = Field(default=0.15, gt=0)
+    "Cue over background."
+    silence: Seconds = 0.3
+    "Time after the cue for which all excitatory neurons are silenced."
+    ping_delays: tuple[Seconds, ...] = (0.5, 1.5, 3.0)
+    "Time from the end of the cue to the ping."
+    ping: Seconds = 0.25
+    "Duration of the ping."
+    ping_strength: float = Field(default=0.05, gt=0)
+    "Ping over background."
+    bin: Seconds = 0.01
+    "Time between samples."
+    rate_dt: Seconds = 0.001
+    "Time step of the rate version."
+
+
+def run(config: Config, context: Context) -> xr.Dataset:
+    """Read out every model with every pair of time constants: `[model, tau_facil, tau_rec, …]`."""
+    pairs = len(config.tau_facil) * len(config.tau_rec)
+    if pairs > 1 and "slow_current" in config.models:
+        raise fw.ConfigError(
+            "slow_current has no plasticity, and models with it take one tau_facil and one tau_rec; "
+            "leave slow_current out of models"
+        )
+    with context.progress("silent memory", len(config.models) * pairs * config.networks) as advance:
+        found = [
+            [
+                [
+                    read_out(config, circuit(config, model, facil, rec), context, advance)
+                    for rec in config.tau_rec
+                ]
+                for facil in config.tau_facil
+            ]
+            for model in config.models
+        ]
+    recording = xr.combine_nested(found, ["model", "tau_facil", "tau_rec"])
+    facil, rec, delays = (list(each) for each in (config.tau_facil, config.tau_rec, config.ping_delays))
+    return recording.assign_coords(
+        model=list(config.models),
+        tau_facil=("tau_facil", facil, {"units": "s", "long_name": "time constant of facilitation"}),
+        tau_rec=("tau_rec", rec, {"units": "s", "long_name": "time constant of recovery"}),
+        ping_delay=("ping_delay", delays, {"units": "s", "long_name": "time since the cue"}),
+    )
+
+
+def circuit(config: Config, model: Model, tau_facil: float, tau_rec: float) -> Circuit:
+    """The network of one model; the excitatory background is part of the drive."""
+    convention = "mongillo2008" if model == "slow_current" else model
+    rule = fw.TsodyksMarkram(config.U, tau_rec, tau_facil, convention)
+    plastic = spiking.mongillo_circuit(
+        rule, scale=config.scale, inhibitory_background=config.inhibitory_background
+    )
+    if model != "slow_current":
+        return plastic
+    return spiking.slow_current_circuit(
+        plastic, efficacy=config.slow_efficacy, decay=config.slow_decay, opening=config.slow_opening
+    )
+
+
+def pinged(config: Config, net: Circuit) -> np.ndarray:
+    """Drive with a trial for each delay: background, cue to the first pool, silence, ping."""
+    end, background, excitatory = config.settle + config.cue, config.background, net.names[:-1]
+    pulses = []
+    for trial, delay in enumerate(config.ping_delays):
+        ping = end + delay, end + delay + config.ping
+        pulses += [
+            Pulse(background, populations=excitatory, trials=[trial]),
+            Pulse(config.cue_strength * background, config.settle, end, net.names[:1], [trial]),
+            Pulse(-background, end, end + config.silence, excitatory, [trial]),
+            Pulse(config.ping_strength * background, *ping, excitatory, [trial]),
+        ]
+    duration = end + max(config.ping_delays) + config.ping
+    return spiking.stimulus(net, duration, pulses, trials=len(config.ping_delays))
+
+
+def read_out(config: Config, net: Circuit, context: Context, advance: fw.progress.Advance) -> xr.Dataset:
+    """Responses to the ping in spikes, `[network, ping_delay, unit]`, and in rates, `[ping_delay, unit]`."""
+    drive, networks = pinged(config, net), []
+    every = round(config.bin / net.dt)
+    for number in range(config.networks):
+        seed = context.seed_of(f"pings {number}", bits=31)
+        run = spiking.simulate(net, drive, record=["rate"], every=every, seed=seed, progress=False)
+        networks.append(response(config, spiking.pooled(run, net)["rate"]))
+        advance()
+    rates = spiking.simulate_rates(net, drive, every=round(config.bin / config.rate_dt), dt=config.rate_dt)
+    return xr.Dataset(
+        {
+            "ping_response": xr.concat(networks, "network"),
+            "mean_field_ping_response": response(config, rates["rate"]),
+        }
+    )
+
+
+def response(config: Config, rate: xr.DataArray) -> xr.DataArray:
+    """Mean rate of the populations during each trial's own ping, `[ping_delay, unit]`."""
+    rate = rate.drop_vars(["trial", "unit"], errors="ignore").rename(trial="ping_delay").astype(np.float32)
+    start = config.settle + config.cue + xr.DataArray(list(config.ping_delays), dims="ping_delay")
+    time = rate["time"].round(9)
+    during = (time > start + 1e-9) & (time <= start + config.ping + 1e-9)
+    return labelled(rate.where(during).mean("time"), "rate during the ping", "Hz")

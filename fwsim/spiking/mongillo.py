@@ -1,0 +1,119 @@
+"""The network of Mongillo, Barak & Tsodyks 2008 (Science 319:1543), and a rival without plasticity."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import replace
+
+from fwsim.errors import ConfigError
+from fwsim.rules import PresynapticRule, TsodyksMarkram
+from fwsim.spiking.circuit import Circuit, Connection, Population
+from fwsim.spiking.measured import first_release
+from fwsim.units import ms, mV
+
+POOLS = ("E1", "E2", "E3", "E4", "E5")
+EXCITATORY = (*POOLS, "E0")
+DELAY = (0.1 * ms, 1 * ms)
+DENSITY = 0.2
+WEAK, STRONG = 0.10 * mV, 0.45 * mV
+
+
+def mongillo_circuit(
+    synapse: PresynapticRule,
+    *,
+    scale: float = 1.0,
+    background: float = 0.0,
+    inhibitory_background: float = 21 * mV,
+) -> Circuit:
+    """Make the network of Mongillo et al. 2008: five pools in 8000 excitatory neurons, and 2000 inhibitory ones.
+
+    Synapses within a pool are potentiated, and a tenth of those from or to neurons without a pool.
+
+    Parameters
+    ----------
+    synapse
+        Rule of the synapses between excitatory neurons; in the paper `TsodyksMarkram(0.2, 0.2, 1.5, "mongillo2008")`.
+    scale
+        Fraction of the neurons; each keeps the number of its inputs, and so their mean and variance
+        (`Circuit.scaled`).
+    background, inhibitory_background
+        Drive of excitatory and of inhibitory neurons in V above rest; the excitatory one is left to the stimulus.
+
+    Returns
+    -------
+    Circuit
+        With the populations `E1` to `E5` (the pools), `E0` (excitatory neurons without a pool) and `I`.
+
+    Examples
+    --------
+    >>> import fwsim as fw
+    >>> mongillo_circuit(fw.TsodyksMarkram(0.2, 0.2, 1.5, "mongillo2008"), scale=0.2).neurons
+    2000
+    """
+    excitatory = {"tau": 15 * ms, "threshold": 20 * mV, "reset": 16 * mV, "noise": 1 * mV}
+    inhibitory = {"tau": 10 * ms, "threshold": 20 * mV, "reset": 13 * mV, "noise": 1 * mV}
+    populations = [
+        *(Population(name, 800, background=background, **excitatory) for name in POOLS),
+        Population("E0", 4000, background=background, **excitatory),
+        Population("I", 2000, background=inhibitory_background, **inhibitory),
+    ]
+    whole = Circuit(populations, [*_excitation(synapse), *_inhibition()])
+    return whole if scale == 1 else whole.scaled(scale)
+
+
+def slow_current_circuit(
+    circuit: Circuit, *, efficacy: float = 0.8 * mV, decay: float = 100 * ms, opening: float = 0.5
+) -> Circuit:
+    """Replace plasticity in a `mongillo_circuit` by slow currents through which pools excite themselves.
+
+    Releases stay as they are at rest. The currents saturate as NMDA receptors do (Wang 1999, J. Neurosci. 19:9587): a
+    spike opens a fraction of the closed channels, dg/dt = −g/τ; so what is closed, 1 − g, follows the equations of a
+    resource that recovers with τ.
+
+    Parameters
+    ----------
+    circuit
+        With plastic synapses.
+    efficacy
+        Within pools, in V per opened channel.
+    decay
+        Time constant of the currents in s.
+    opening
+        Fraction of the closed channels that one spike opens.
+    """
+    gating = TsodyksMarkram(opening, decay, 0.0, "maass2002")
+    slow = {"synapse": gating, "efficacy": efficacy, "decay": decay}
+    return replace(circuit, connections=[_unplastic(each, slow) for each in circuit.connections])
+
+
+def _unplastic(each: Connection, slow: dict) -> Connection:
+    if each.synapse is None:
+        return each
+    if each.pre == each.post and each.pre in POOLS:
+        return replace(each, **slow)
+    if not isinstance(each.synapse, PresynapticRule):
+        raise ConfigError(
+            f"{each.pre}→{each.post} has {type(each.synapse).__name__}, not a presynaptic rule; "
+            "give a circuit of mongillo_circuit"
+        )
+    return replace(each, synapse=None, efficacy=each.efficacy * first_release(each.synapse))
+
+
+def _excitation(rule: PresynapticRule) -> Iterator[Connection]:
+    for pre, post in itertools.product(EXCITATORY, EXCITATORY):
+        if pre == post and pre in POOLS:
+            yield Connection(pre, post, STRONG, DENSITY, rule, DELAY)
+        elif pre in POOLS and post in POOLS:
+            yield Connection(pre, post, WEAK, DENSITY, rule, DELAY)
+        else:
+            yield Connection(pre, post, WEAK, DENSITY * 0.9, rule, DELAY)
+            yield Connection(pre, post, STRONG, DENSITY * 0.1, rule, DELAY)
+
+
+def _inhibition() -> Iterator[Connection]:
+    """All connections from and to inhibitory neurons."""
+    for name in EXCITATORY:
+        yield Connection(name, "I", 0.135 * mV, DENSITY, None, DELAY)
+    for name in (*EXCITATORY, "I"):
+        yield Connection("I", name, (-0.20 if name == "I" else -0.25) * mV, DENSITY, None, DELAY)

@@ -1,0 +1,43 @@
+"""The network of Mongillo et al. 2008 as the library makes it, and its rival without plasticity."""
+
+import pytest
+
+import fwsim as fw
+from fwsim.errors import ConfigError
+from fwsim.spiking import Circuit, Connection, Population, mongillo_circuit, slow_current_circuit
+from fwsim.units import mV
+
+RULE = fw.TsodyksMarkram(0.2, 0.2, 1.5, "mongillo2008")
+
+
+def test_the_rule_is_between_excitatory_neurons_and_one_for_all():
+    circuit = mongillo_circuit(RULE, background=23 * mV)
+    assert circuit.rules == (RULE,)
+    assert all((each.synapse is None) == ("I" in (each.pre, each.post)) for each in circuit.connections)
+    assert {each.background for each in circuit.populations} == {23 * mV, 21 * mV}
+    potentiated = sum(each.probability for each in circuit.connections if each.efficacy == 0.45 * mV)
+    assert potentiated == pytest.approx(5 * 0.2 + (5 + 5 + 1) * 0.2 * 0.1)
+
+
+def test_the_rival_releases_as_at_rest_and_excites_its_pools_slowly():
+    plastic = mongillo_circuit(RULE, scale=0.2)
+    rival = slow_current_circuit(plastic, efficacy=0.6 * mV, decay=0.08, opening=0.4)
+    assert rival.populations == plastic.populations
+    (gating,) = rival.rules
+    assert (gating.U, gating.tau_rec, gating.tau_facil) == (0.4, 0.08, 0.0)
+    for before, after in zip(plastic.connections, rival.connections, strict=True):
+        slow = before.pre == before.post and before.pre.startswith("E") and before.pre != "E0"
+        assert (after.synapse is gating) == slow
+        if slow:
+            assert (after.efficacy, after.decay) == (0.6 * mV, 0.08)
+        else:
+            released = 1 - 0.8**2 if before.synapse else 1  # u jumps from U to 1 − (1 − U)²
+            assert after.efficacy == pytest.approx(released * before.efficacy)
+        assert (after.probability, after.delay) == (before.probability, before.delay)
+
+
+def test_synapses_of_two_sides_have_no_release_at_rest():
+    hebbian = fw.HebbianTraces(tau=1.0, eta=0.1)
+    circuit = Circuit([Population("A", 2)], [Connection("A", "A", 1 * mV, synapse=hebbian)])
+    with pytest.raises(ConfigError, match="HebbianTraces, not a presynaptic rule"):
+        slow_current_circuit(circuit)

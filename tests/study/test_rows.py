@@ -1,0 +1,58 @@
+"""Rows of tables: settings in order and with their values, numbers and intervals as text."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from fwsim.study import each_setting, formatted
+
+
+@pytest.fixture
+def result():
+    """Two fields that were swept together along one dimension, one of its own, and two seeds."""
+    values = np.arange(12.0).reshape(2, 3, 2)
+    return xr.Dataset(
+        {"error": (("store_clear", "tau", "seed"), values)},
+        {
+            "store": ("store_clear", ["whole", "none"]),
+            "clear": ("store_clear", ["never", "whole"]),
+            "tau": [1.0, 2.0, 5.0],
+            "plateau": 45.0,
+        },
+    )
+
+
+def test_settings_come_with_their_values_and_what_is_left(result):
+    found = list(each_setting(result, ["store_clear", "tau"]))
+    assert [values["tau"] for values, _ in found] == [1.0, 2.0, 5.0] * 2
+    assert found[3][0] == {
+        "store": "none",
+        "clear": "whole",
+        "tau": 1.0,
+    }  # not the plateau, which is one for all
+    for place, (_, at) in enumerate(found):
+        np.testing.assert_array_equal(at["error"], [2 * place, 2 * place + 1])
+
+
+def test_without_dimensions_the_whole_is_the_only_setting(result):
+    ((values, at),) = each_setting(result, [])
+    assert values == {}
+    xr.testing.assert_identical(at, result)
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "text"),
+    [
+        (0.125, {}, "0.12"),
+        (xr.DataArray(np.float32(3)), {"form": ".0f"}, "3"),
+        ([0.5, 0.25, 0.75], {"scale": 100, "form": ".0f"}, "50 [25, 75]"),
+        (np.array([0.5, 0.25, 0.75]), {"interval": "({} – {})", "form": "g"}, "0.5 (0.25 – 0.75)"),
+        (np.nan, {"missing": "never"}, "never"),
+        (np.inf, {}, ""),
+        ([np.nan] * 3, {"missing": "failed"}, "failed"),
+        ([0.5, np.nan, np.nan], {}, "0.50 [nan, nan]"),
+        (12345, {"form": ",.0f"}, "12,345"),
+    ],
+)
+def test_numbers_as_text(values, options, text):
+    assert formatted(values, **options) == text
