@@ -1,9 +1,9 @@
-"""Does attention fall on the right pair more often after the inner loop than before, and where does the loop end?
+"""Is the right pair attended to most more often after the inner loop than before, and where does the loop end?
 
-Shown are, over the iterations of trained networks and of networks with random weights, how often the most attended
-pair or item is the one asked for, how concentrated attention is, and the error if the network answered there; and
-whether the loop settles, cycles or wanders, and at the right end. Shares are of the
-absolute attention.
+For every iteration, of trained networks and of networks with random weights, the figures show how often the most
+attended pair or item is the one asked for, how concentrated attention is, and the error of an answer at this
+iteration. They also show whether the loop settles at the right end, settles elsewhere, cycles or wanders. Shares are
+shares of the absolute attention.
 """
 
 from __future__ import annotations

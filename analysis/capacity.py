@@ -87,7 +87,7 @@ def conditions(recording: xr.Dataset, config: dict) -> xr.Dataset:
     result["condition_capacity"] = labelled(items.mean("trial"), "items held over N")
     result["condition_capacity_error"] = labelled(error(items), "standard error of the capacity")
     gain = (values["centred"] - values["no_memory"]).where(recording["lag"] < 0.02 * units).mean("lag")
-    result["condition_gain"] = labelled(gain.mean("trial"), "gain over the cue, ages below .02 N")
+    result["condition_gain"] = labelled(gain.mean("trial"), "gain over the cue, ages below 0.02 N")
     spectrum = fw.theory.Spectrum.from_tau(
         np.array(config["tau_factors"]) * fw.theory.tau_from_epsilon(config["epsilon"], units),
         np.array(config["eta_factors"]),
@@ -124,8 +124,8 @@ def mean_over_trials(values: xr.DataArray) -> xr.DataArray:
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows for the terminal.
 
-    `off theory` is the mean overlap at ages up to .035 N minus theory's; `gain`, what recall adds to the cue's
-    overlap at ages below .02 N.
+    `off theory` is the mean overlap at ages up to 0.035 N minus theory's; `gain`, what recall adds to the cue's
+    overlap at ages below 0.02 N.
     """
     rows = []
     for one in result.units.values:

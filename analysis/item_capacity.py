@@ -1,8 +1,8 @@
-"""Which items survive, with which period and peak rate, and what the capacity depends on.
+"""Which items survive, with which period and peak rate, and on what does the capacity depend?
 
-An item survives where its cluster still fires population spikes (above the threshold) in the last part of the
-run. The period is the mean time from one population spike of a cluster to its next in the second half of the
-delay; its change under halving the step says how far the numbers can be trusted.
+An item survives if its cluster still fires population spikes (above the threshold) in the last part of the run. The
+period is the mean time from one population spike of a cluster to its next in the second half of the delay. How much it
+changes when the step is halved shows how accurate the numbers are.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""By which factor does facilitation slow the bump, beside perturbation theory?
+"""By which factor does facilitation slow the bump, and does perturbation theory predict it?
 
-Position is the angle of the population vector, averaged over 0.2 s so that jitter of the rates counts less. Drift
-is the change of position from 0.2 s after the beginning, when the bump has taken the shape that the perturbation
-gives it, to 0.8 s ("early") and to the end ("late"), root mean square over the seeds. The factor is that of the
-static ring over that of the facilitating one, with a bootstrap interval over seeds (both rings of a seed have the
-same perturbation). Late, it is a lower bound for mistuned rings: static bumps come to rest at places that hold
-them. Early, it is one for noise: what jitter is left outweighs the diffusion of the facilitating ring.
+The position is the angle of the population vector, averaged over 0.2 s to reduce the jitter of the rates. The drift is
+the change of position from 0.2 s after the beginning, when the bump has taken the shape that the perturbation gives
+it, to 0.8 s ("early") and to the end ("late"), as the root mean square over the seeds. The factor is the drift of the
+static ring over that of the facilitating one, with a bootstrap interval over seeds; both rings of a seed have the same
+perturbation. For mistuned rings the late factor is a lower bound, since static bumps come to rest. For noise the early
+factor is a lower bound, since the remaining jitter is larger than the diffusion of the facilitating ring.
 
 Theory: a weak perturbation δ of the field moves a bump with velocity ℓ·δ / (τ ℓ·∂y/∂θ), where ℓ is the left null
 vector of the Jacobian of the whole state y = (h, u).

@@ -1,8 +1,8 @@
-"""Which state does the ring take under which coupling and background, beside linear stability?
+"""Which state does the ring take under which coupling and background, and does linear stability predict it?
 
-States are told from the last seconds: uniform where the population vector is below 5 % of the mean rate, rotating where
-it turns by more than 0.02 turns a second, else stationary. The dashed line is where the uniform state loses stability,
-in closed form.
+A state is classified from the last seconds: uniform if the population vector is below 5 % of the mean rate, rotating
+if it turns by more than 0.02 turns a second, and stationary otherwise. The dashed line is where the uniform state
+loses stability, in closed form.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""How selective is the answer to the ping, for how long after the cue, and does the rate version know?
+"""How selective is the answer to the ping, for how long after the cue, and does the rate version predict it?
 
-The selectivity of an answer is (cued − others)/(cued + others): rate of the cued pool and mean rate of the other pools
-during the ping. The lifetime of a memory is the delay at which its selectivity falls below one half. A memory that
-outlives the longest delay counts as living that long, one that is never read out as living for 0 s. Intervals are 95 %
-bootstrap intervals over networks. With one pair of time constants the table shows the selectivity after every delay,
-with several pairs the lifetimes.
+The selectivity of an answer is (cued − others)/(cued + others), with the rate of the cued pool and the mean rate of
+the other pools during the ping. The lifetime of a memory is the delay at which its selectivity falls below one half:
+the longest delay if it never does, and 0 s if it is below from the beginning. Intervals are 95 % bootstrap intervals
+over networks. With one pair of time constants the table shows the selectivity after every delay, with several pairs
+the lifetimes.
 """
 
 from __future__ import annotations

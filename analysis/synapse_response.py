@@ -1,9 +1,10 @@
-"""Preferred and limiting rates, paired pulses and steps, every setting beside the others.
+"""Which rates does a synapse prefer, at which rate does its transmission saturate, and how do settings differ?
 
-The preferred rate is that of the largest release per spike (by the parabola through the best three rates), which
+The preferred rate is the rate with the largest release per spike (from the parabola through the best three rates). It
 exists only with facilitation. The limiting rate is where rate × release reaches half of its largest value in the
-range: for a depressing synapse in the mean field that is 1/(U τ_rec), beyond which a higher rate hardly
-transmits more. Both stand beside the closed forms of the mean field where a setting has them.
+range: for a depressing synapse in the mean field this is 1/(U τ_rec), beyond which a higher rate hardly transmits
+more. Both are compared with the closed forms of the mean field, for settings that have one. The other responses are
+those to pairs of spikes and to steps of the rate.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""In which regime is the network under which drive, and is its rate version in the same one?
+"""In which regime is the network under which background, and is its rate version in the same one?
 
-Shown are the regimes against the background in spikes and in rates, and a raster with u and x of the cued pool and of
-another one.
+The figures show the regimes against the background in spikes and in rates, and a raster with u and x of the cued pool
+and of another one.
 """
 
 from __future__ import annotations

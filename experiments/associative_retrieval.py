@@ -1,16 +1,16 @@
-"""Can a network bind letters to digits it has seen once, and look one up?
+"""Can a network bind letters to digits that it has seen once, and look one up?
 
-`c9k8j3f1??c` → 9: four letter–digit pairs, two marks, a letter; the answer is its digit (Ba et al. 2016,
-section 4.1). A network that knows which digits occurred, but not with which letter, scores the binding
-plateau (61.65 % error for four pairs). Expect fast weights of 50 units to leave it within a few epochs and
-to end near 0 %; the same network without memory (RNN + LN), without an inner loop, with trained matrices in the
-place of the memory (as deep, with layer normalisation and without), an identity RNN and LSTMs of that size stay
-on it, at least for as long. Beyond the paper: more pairs, a delay, several or trained time scales, more iterations
-of the inner loop, and the delta rule.
+`c9k8j3f1??c` → 9: the input has four letter–digit pairs, two marks and a letter, and the answer is the letter's digit
+(Ba et al. 2016, section 4.1). A network that knows which digits occurred, but not with which letter, has the error of
+the binding plateau, 61.65 % for four pairs. Expect fast weights of 50 units to leave the plateau within a few epochs
+and to end near 0 %. Controls of the same size should stay on it at least as long: the same network without memory (RNN
++ LN) or without an inner loop, networks of the same depth with trained matrices instead of the memory, an identity
+RNN, and LSTMs. Other settings go beyond the paper: more pairs, a delay, several or trained time constants, more
+iterations of the inner loop, and the delta rule.
 
-The recording holds hidden and inner states and attention of the trained network on test sequences, the
-training history, the memory's parameters after training, and the inner loop of the query run on for many more
-iterations than it was trained for.
+The recording holds the training history, the parameters of the memory after training, and, for test sequences, hidden
+and inner states and attention of the trained network. It also holds the inner loop of the last step, continued for
+many more iterations than the network was trained with.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
 """Does attention sharpen as the inner loop iterates, and where does the loop end?
 
 Ba et al. 2016 claim that the inner loop is an attractor dynamics that settles on what was stored, and that its
-attention to past states sharpens meanwhile (claims 2 and 4). Networks are trained on associative retrieval with few
-and many iterations S, then the inner loop of the query runs on beyond S, with the memory held fixed. Two networks
-whose weights are random stand beside them. Sign units without self-connections are a Hopfield network: from an
-overlap m with the item, one iteration leads to erf(m/√(2α)) at load α, so that attention must sharpen where this is
-above m; but the item nearest to the cue is the most likely one already, so the loop cannot point to the right item
-more often than the cue did. Rectified units with layer normalisation are the paper's loop, untrained, at several
-strengths of writing.
+attention to past states sharpens meanwhile (claims 2 and 4). Here networks are trained on associative retrieval with
+few and with many iterations S. Then the inner loop of the last step continues beyond S, with the memory held fixed.
 
-Expect a larger share on the right item in the Hopfield network. A trained network need not sharpen: it is asked for a
-digit after S iterations, not for the state that was stored.
+Two kinds of network with random weights are compared with them. Sign units without self-connections are a Hopfield
+network: from an overlap m with the item, one iteration leads to erf(m/√(2α)) at load α, so attention must sharpen
+where this is above m. The item nearest to the cue is already the most likely one, so the loop cannot find the right
+item more often than the cue did. Rectified units with layer normalisation are the loop of the paper without training,
+at several strengths of one write.
+
+Expect a larger share of attention on the right item in the Hopfield network. A trained network need not sharpen: its
+task is to give a digit after S iterations, not to restore a stored state.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
-"""How many patterns do fast weights hold while new ones keep coming, and does it follow theory?
+"""How many patterns do fast weights hold in a continuing stream, and does the number follow theory?
 
-A stream of random patterns is stored with decay, one after the other; each of the latest is then recalled
-through the inner loop, memory frozen. Sign units without self-connections are the palimpsest of Nadal,
-Toulouse, Changeux & Dehaene 1986 and Mézard, Nadal & Toulouse 1986: overlaps should lie on
-`fwsim.theory.palimpsest_overlap`, about .049 N items at best, and the bits of all items together grow as N²
-where the N units themselves hold N bits. Where no theory exists the recording asks what self-connections,
-two time scales, the delta rule, correlated patterns, and ReLU units with layer normalisation change; these
-are recalled from imperfect cues, beside the cue alone (no memory) and another pattern (shuffled).
+Random patterns are stored one after the other while the memory decays. Then each of the latest patterns is recalled by
+the inner loop, with the memory held fixed. Sign units without self-connections are the palimpsest of Nadal, Toulouse,
+Changeux & Dehaene 1986 and Mézard, Nadal & Toulouse 1986. Expect their overlaps to lie on
+`fwsim.theory.palimpsest_overlap`, with 0.049 N items at best. The information in all items together then grows as N²,
+whereas the states of N units hold N bits.
+
+Further conditions have no theory: self-connections, two time constants, the delta rule, correlated patterns, and ReLU
+units with layer normalisation. Their cues are imperfect. Recall is compared with the cue alone (no memory) and with
+another pattern (shuffled).
 """
 
 from __future__ import annotations

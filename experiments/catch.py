@@ -1,17 +1,18 @@
-"""Can an agent catch a ball that it sees only at the start, by what fast weights hold of it?
+"""Can an agent catch a ball that it sees only at the start, with what its fast weights remember?
 
-Catch, partially observed (Ba et al. 2016, section 4.4): after M of N frames the screen is blank, and the agent has
-to find the column with what it remembers of ball and paddle; it is not told what it did. It learns by advantage
-actor–critic from the reward of ±1 at the end. Fast weights are compared with a ReLU network (`irnn`, which starts as
-the identity; `no_inner_loop` starts as the fast weights' slow ones do), an LSTM and the same network without memory
-(RNN + LN), all with as many units. The paper finds that fast weights learn fastest, and by more on the larger game:
+Catch, partially observed (Ba et al. 2016, section 4.4): after M of N frames the screen is blank. The agent has to find
+the column from what it remembers of ball and paddle, and it does not observe its own actions. It learns by advantage
+actor–critic from the reward of ±1 at the end. Fast weights are compared with networks of as many units: a ReLU network
+(`irnn` starts as the identity, `no_inner_loop` as the slow weights of the fast-weight network), an LSTM, and the same
+network without memory (RNN + LN). Expect from the paper that fast weights learn fastest, with a larger advantage on
+the larger game:
 
     fwsim sweep catch --over model=fast_weights,irnn,lstm,no_memory --seeds 5
     fwsim sweep catch --size 24 --visible 5 --over model=fast_weights,irnn,lstm,no_memory --seeds 5
 
-The recording holds the learning curve; hidden and inner states and attention of the trained agent in test episodes;
-its return if its state or its memory is erased when the screen goes blank; and the returns of players that need no
-learning.
+The recording holds the learning curve, and hidden and inner states and attention of the trained agent in test
+episodes. It also holds the return if state or memory is erased when the screen goes blank, and the returns of players
+that need no learning.
 """
 
 from __future__ import annotations

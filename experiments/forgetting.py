@@ -1,17 +1,17 @@
 """How long does a memory with one or many time scales hold the items of a stream?
 
-Items, random patterns of ±1, are stored one after the other, `dt` apart. What is left of an item is measured
-when `lag` seconds have passed since it was stored: its strength in the memory, ξᵀAξ/N(N−1), and how well the
-network still recognises it, as the overlap with the item when the inner loop starts from it (with some units
-wrong). Expect the strength to be the memory's kernel κ(lag) = Σ η exp(−lag/τ): exponential with τ for a single
-time scale. The overlap after one iteration follows from the noise of all other items, erf(κ √(N/2Σκ²)).
+Items are random patterns of ±1, stored one after the other, `dt` apart. For each time `lag` since an item was stored,
+two quantities are measured: the strength of the item in the memory, ξᵀAξ/N(N−1), and how well the network recognises
+the item, as the overlap with it when the inner loop starts from a copy with some wrong units. Expect the strength to
+be the kernel of the memory, κ(lag) = Σ η exp(−lag/τ), which is exponential for a single time scale. The expected
+overlap after one iteration follows from the noise of all other items: erf(κ √(N/2Σκ²)).
 
 Memories are compared at equal total strength κ(0): one, two, four or eight time scales, a power law Δ^−1/2, and the
-chain of Benna & Fusi 2016, which is a sum of exponentials too, one for each mode:
+chain of Benna & Fusi 2016, which is also a sum of exponentials, one for each mode:
 
     fwsim sweep forgetting --over spectrum=one,two,four,eight,power_law,benna_fusi --seeds 3
 
-Nothing is trained, and points that differ in `spectrum`, `tau`, `eta` and seed run as one batch.
+Nothing is trained. Points that differ in `spectrum`, `tau`, `eta` and seed run as one batch.
 """
 
 from __future__ import annotations

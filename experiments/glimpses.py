@@ -1,17 +1,20 @@
 """Can fast weights hold a whole while the same network looks at its parts?
 
-The MNIST digits as 24 glimpses of 7×7 pixels on two levels (Ba et al. 2016, section 4.2): each quadrant of the image is
-seen once as a whole, down-sampled; then its four quarters; then comes a step without input that integrates them. When
-it turns to the parts, the network stores its hidden state in fast weights and clears it; when it integrates, what the
-parts have left in the hidden state calls up the whole. Store, clear, level and place are control inputs.
+The MNIST digits are shown as 24 glimpses of 7×7 pixels on two levels (Ba et al. 2016, section 4.2). Each quadrant of
+the image is seen once as a whole, at lower resolution, then its four quarters, and then comes a step without input
+that integrates them. Before it sees the parts, the network stores its hidden state in fast weights and clears it. When
+it integrates, the hidden state that the parts have left recalls the whole. Control inputs say when to store and clear,
+the level, and the place.
 
-Controls of the same size see the same sequence, control inputs included, and keep their hidden state throughout: an
-identity RNN and an LSTM; and a small convolutional network sees the image. The effect itself is measured by leaving
-parts of it out: store nothing (`--store none`), never clear, weights of their own for each level (`--sharing none`),
-fewer or more levels; and in the trained network, by blocking what some of the steps read. With
-`--controls none --embedding 0` all networks see the pixels alone.
+Controls of the same size see the same sequence and the same control inputs, and keep their hidden state throughout: an
+identity RNN and an LSTM. A small convolutional network sees the whole image. Expect fast weights to be ahead of the
+recurrent controls at small sizes, as in the paper. To measure the effect itself, parts of it are left out: nothing is
+stored (`--store none`), the state is never cleared, each level has weights of its own (`--sharing none`), or there are
+fewer or more levels. In the trained network some of the steps are kept from reading the memory. With `--controls none
+--embedding 0` all networks see only the pixels.
 
-The digits are read from `--data`, the folder that FWSIM_MNIST names, or downloaded. Nothing is augmented.
+The digits are read from `--data` or from the folder that FWSIM_MNIST names, or they are downloaded. There is no
+augmentation.
 """
 
 from __future__ import annotations

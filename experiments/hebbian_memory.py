@@ -1,19 +1,19 @@
-"""Can spikes write and read fast weights, does the mean field know, and how long do they last?
+"""For how long can spikes recall what Hebbian synapses stored, and does a rate network predict it?
 
-Excitatory neurons with a Hebbian synapse between every two of them see patterns, one presentation each, between
-pauses in which all are inhibited. Then a part of one pattern is cued, and the rest of it is to fire. Inhibitory
-neurons that all excitatory ones drive do what layer normalisation does in the fast weights of Ba et al. 2016
-(arXiv 1610.06258); excitatory synapses stay positive, so that Dale's law holds.
+Excitatory neurons, each connected to every other one by a Hebbian synapse, see patterns, one presentation each.
+Between patterns all neurons are inhibited. Then a part of one pattern is cued, and the rest of it should fire.
+Inhibitory neurons that all excitatory ones drive take the place of layer normalisation in the fast weights of Ba et
+al. 2016 (arXiv 1610.06258). Excitatory synapses stay positive, so Dale's law holds.
 
-The same inputs go to a rate network in continuous time with the memory rule that the synapse reduces to
-(`linear`, `trained`), or, where a rule saturates or is not linear, with the rates of the whole rule. Memories are
-compared: `one` time scale and `several`, whose weights saturate; `linear`, without saturation; `bcpnn` (Fiebig &
-Lansner 2017, J. Neurosci. 37:83); and `trained`, that of a trained associative-retrieval network, with its decay of
-0.95 a step mapped to seconds (a step is one pattern with its pause) and its strength to volts.
+The same inputs go to a rate network in continuous time. It has the memory rule that the synapse reduces to (`linear`,
+`trained`), or, for a rule that saturates or is not linear, the rates of the complete rule. Five memories are compared:
+`one` time scale and `several`, whose weights saturate; `linear`, without saturation; `bcpnn` (Fiebig & Lansner 2017,
+J. Neurosci. 37:83); and `trained`, the memory of a trained associative-retrieval network, with its decay of 0.95 a
+step converted to seconds (one step is one pattern with its pause) and its strength to volts.
 
-Expect recall of the latest patterns and of no others: the memory is a palimpsest, and its length in patterns follows
-from time constant and saturation. Without saturation, recall runs away to rates that no cortex has. A pattern that
-was never shown is cued as a control.
+Expect recall of the latest patterns only. The memory is a palimpsest: the time constant and saturation determine how
+many patterns it holds. Without saturation expect rates during recall that no cortex has. The control cues a pattern
+that was never shown.
 """
 
 from __future__ import annotations

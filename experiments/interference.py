@@ -1,17 +1,17 @@
 """What do several time scales do to proactive interference, and does the delta rule escape it?
 
-Keys and values, random unit vectors, are stored as pairs in an associative memory, value keyᵀ, one a second; a key is
-asked for, and the answer is the stored value nearest to what the memory sends. Three ways in which the past
-interferes:
+Keys and values are random unit vectors. They are stored as pairs in an associative memory, value keyᵀ, one a second.
+Then a key is asked for, and the answer is the stored value nearest to the output of the memory. The past interferes in
+three ways:
 
 - *re-use*: a key is stored `repeats` times with an old value, then once with a new one, and asked for after a delay.
-  For a Hebbian memory the new value wins as long as κ(new) > Σ κ(old). One time scale scales both alike, so the winner
-  is fixed for good; with several, the new value lives on fast decay and the old one on slow, so it comes back
-  (spontaneous recovery) once Σ κ(old) has become the larger. The delta rule replaces instead of adding.
+  In a Hebbian memory the new value wins as long as κ(new) > Σ κ(old). With one time scale both decay alike, so the
+  winner never changes. With several, the new value is mainly in the fast part and the old one in the slow part, so
+  the old value returns (spontaneous recovery) once Σ κ(old) is larger. The delta rule replaces instead of adding.
 - *similar items*: the keys of a list share part of their direction, at correlation ρ.
-- *distractors*: other pairs stored before (proactive) or after (retroactive) the one that is asked for.
+- *distractors*: other pairs are stored before (proactive) or after (retroactive) the one that is asked for.
 
-Nothing is trained.
+Expect spontaneous recovery with several time scales only. Nothing is trained.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""How many items can clusters with facilitating synapses hold at once, and which time constant decides?
+"""How many items can clusters with facilitating synapses hold at once, and which time constant determines the number?
 
-Excitatory clusters with plastic synapses onto themselves and one inhibitory population (Mi, Katkov & Tsodyks
-2017, Neuron 93:323). A cued cluster fires in short population spikes; between them its facilitated synapses
-remember. Several items take turns within one period, so what ends the list is room in the period. Expect one to
-five items to persist with the published parameters, period and peak rate to grow with the load, and the capacity
-to scale with the time of depression relative to that of the currents, τ_rec/τ, as the paper estimates, as long as
-facilitation outlasts the period.
+Excitatory clusters with plastic synapses onto themselves share one inhibitory population (Mi, Katkov & Tsodyks 2017,
+Neuron 93:323). A cued cluster fires in short population spikes; between them its facilitated synapses hold the item.
+Several items take turns within one period, so their number is limited by the length of the period. Expect one to five
+items to persist with the published parameters, and period and peak rate to grow with the load. The paper estimates
+that the capacity scales with the time of depression relative to that of the currents, τ_rec/τ, as long as facilitation
+outlasts the period.
 
-Everything is run at the step `step` and at half of it, from the same cues: at the edge, where one item more or
-less survives, the count can depend on the step, and the analysis says where it does.
+Every network runs at the step `step` and at half of it, from the same cues. At the limit, where one item more or less
+survives, the number can depend on the step, and the analysis shows where it does.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """What does the landscape of a trained network's inner loop look like, and how do stored items shape it?
 
-A network trained on associative retrieval is stopped at every step, its fast weights frozen, and recorded with
-all that its inner loop needs: memory, sustained input and parameters. The analysis searches its fixed points,
-before and after the query, follows basins around stored items, and watches the landscape move as items are
-stored. A network trained with few iterations need not be an attractor memory: its loop may have one fixed point
-that the input and the memory choose together, and the answer may be right after the iterations that it was
-trained for and wrong once it has settled. Which of the two it is, is the question.
+A network trained on associative retrieval (Ba et al. 2016) is recorded at every step with all that its inner loop
+needs: memory, input and parameters. The analysis finds the fixed points before and after the query, follows basins
+around stored items, and shows how the landscape changes as items are stored.
+
+A network trained with few iterations need not be an attractor memory. Its loop may have a single fixed point, which
+input and memory determine together, and its answer may be right after the iterations that it was trained with and
+wrong after the loop has settled. The experiment decides which of the two it is.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Are fast weights a stack: can a network finish the inner brackets and return to the outer ones, and how deep?
+"""From how deep can a network with fast weights return to an outer bracket?
 
-`a b c ) ) d ) )` → c, b, d, a: a bracket opens with a symbol and closes without, and at every closing the network names
-the symbol of the bracket that it closes. It has to keep the outer symbols while it works on the inner ones, and to call
-them up in the reverse of their order. Expect fast weights to return from as deep as their time constant lasts, and the
-same network without memory from a few levels only, those that its hidden state holds.
+`a b c ) ) d ) )` → c, b, d, a: an opening bracket has a symbol, a closing one has none, and at every closing bracket
+the network names the symbol of the bracket that it closes. It has to remember the outer symbols while it works on the
+inner ones, and to recall them in reverse order. Expect fast weights to return from any depth that their time constant
+outlasts, and the same network without memory only from the few levels that its hidden state holds.
 
     fwsim sweep nested_brackets --over tau=1,2,5,20,100 --seeds 2
     fwsim sweep nested_brackets --over model=no_memory,lstm --seeds 2

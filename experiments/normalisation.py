@@ -1,16 +1,16 @@
-"""Does layer normalisation make fast weights robust to the choice of decay and strength, and can a circuit do it?
+"""Does normalisation make fast weights robust to the choice of decay and strength, and can inhibition provide it?
 
-Claim 5 of Ba et al. 2016: with layer normalisation in the inner loop, decay λ and strength η of a write hardly matter.
-One network is trained on associative retrieval at one λ and η, with layer normalisation, without any, or with what
-a circuit has instead: global inhibition that divides the fields, F/(floor + g mean max(F, 0)), or is subtracted from
-them, F − g mean max(F, 0). Each has a trained gain and bias for every unit, and the whole field is normalised in every
-iteration.
+Claim 5 of Ba et al. 2016: with layer normalisation in the inner loop, the decay λ and the strength η of a write hardly
+matter. A run trains one network on associative retrieval at one λ and η: with layer normalisation, without any, or
+with what a circuit has instead, global inhibition. Inhibition divides the fields, F/(floor + g mean max(F, 0)), or is
+subtracted from them, F − g mean max(F, 0). Each network has a trained gain and bias for every unit, and the whole
+field is normalised in every iteration.
 
     fwsim sweep normalisation --over normalise=layer,none,divisive,subtractive --over decay=0.8,0.95
         --over eta=0.02,0.1,0.5,2.5 --seeds 3
 
-Layer normalisation and division bound the field however much was written; nothing and subtraction do not. Expect a
-larger area of the grid in which the first two learn. A network that diverges is recorded with the error of chance.
+Layer normalisation and division bound the field, whatever was written; subtraction does not. Expect the first two to
+learn on a larger area of the grid. A network that diverges is recorded with the error of chance.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """By how much does facilitation slow the drift of a bump of activity?
 
-A ring of units that prefer directions and excite each other by similarity holds a bump that remembers a direction.
-Where connections are not perfectly tuned the bump drifts away within seconds, and under noise it diffuses. Facilitated
-synapses hold it (Itskov, Hansel & Tsodyks 2011, Front. Comput. Neurosci. 5:40). The ring without facilitation has the
-very same bump: both couplings follow from the profile that is wanted, so nothing but the synapses differs. The same
-perturbations act on both rings: weights off by a random fraction each ("mistuned", frozen), or white noise on every
-unit ("noise"). Expect facilitation to slow the drift by a factor of 10 to 20.
+Units on a ring prefer directions and excite each other by similarity, so that a bump of activity holds a direction. If
+connections are not perfectly tuned the bump drifts away within seconds; under noise it diffuses. Facilitating synapses
+slow both (Itskov, Hansel & Tsodyks 2011, Front. Comput. Neurosci. 5:40). The ring without facilitation has exactly the
+same bump, since both couplings are computed from the profile, so that only the synapses differ. The same perturbations
+act on both rings: random errors of all weights ("mistuned", constant in time), or white noise on every unit ("noise").
+Expect facilitation to slow the drift by a factor of 10 to 20.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""With depressing synapses, is a ring uniform, or does it hold a bump that stands still or rotates?
+"""Which state does a ring with depressing synapses take: uniform, a stationary bump, or a rotating one?
 
-A ring of units that prefer directions and excite each other by similarity has depressing synapses and a uniform
-background (York & van Rossum 2009, J. Comput. Neurosci. 27:607). A kick at one place breaks the symmetry; then the
-state is watched, for every cosine part of the coupling and every background. Expect the uniform state where the
-coupling is weak. Elsewhere expect, with a growing background, a stationary bump, then a rotating one, then the uniform
-state; the background sets the speed of rotation.
+Units on a ring prefer directions and excite each other by similarity, through depressing synapses, under a uniform
+background input (York & van Rossum 2009, J. Comput. Neurosci. 27:607). An input at one place breaks the symmetry; then
+the state is recorded, for every cosine part of the coupling and every background. Expect the uniform state for weak
+coupling. For stronger coupling expect, with growing background, a stationary bump, then a rotating one, then the
+uniform state. The background determines the speed of rotation.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""How long can a memory without spikes be read out, and how does this follow from the synapse's time constants?
+"""How long can a memory without spikes be read out, and how does this depend on the time constants of the synapse?
 
 In the network of Mongillo, Barak & Tsodyks 2008 (Science 319:1543; see `working_memory`) one of five pools gets a cue.
 Then all excitatory neurons are silenced for a moment, which only a memory in synapses survives. After a delay all of
-them get the same weak input, the ping, and the pool that was cued should answer more than the others do. The background
-is one under which the network forgets the cue in its activity.
+them get the same weak input, the ping, and the cued pool should answer more than the others. The background is one
+under which the network does not hold the cue in its activity.
 
-Expect the selectivity of the answer to fall within a few τ_facil, more slowly where synapses recover faster from
-depression. A rival without plasticity, whose pools excite themselves through slow, NMDA-like currents, should not know
-the cue after the silence.
+Expect the selectivity of the answer to fall within a few τ_facil, and to fall more slowly where synapses recover
+faster from depression. An alternative model without plasticity, whose pools excite themselves through slow, NMDA-like
+currents, should not know the cue after the silence.
 
     fwsim run silent_memory
     fwsim run silent_memory --models mongillo2008 --tau-facil 0.5 --tau-facil 1.5 --tau-facil 3
         --tau-rec 0.2 --tau-rec 0.6
 
-The recording holds the rates during the ping, in the spiking network beside its rate version.
+The recording holds the rates during the ping, in the spiking network and in its rate version.
 """
 
 from __future__ import annotations

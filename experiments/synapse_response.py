@@ -1,15 +1,15 @@
-"""What does a synapse pass on at which rate, after one spike, and when the rate changes?
+"""What does a synapse transmit at which rate, after one spike, and when the rate changes?
 
-Any spike-driven rule, with several settings side by side: by default the Tsodyks–Markram model in the three
-conventions that the literature mixes up, with the facilitating synapse of Mongillo, Barak & Tsodyks 2008. Each
-setting is asked for its release per spike in long regular and Poisson trains and in the mean field (all exact or
-with a stated error), for its response to a spike some time after a first one, and for its response to a rate that
-steps up and down, as single spikes and in the rate form. Expect the conventions `maass2002` and `tm1998` to agree
-in trains, `mongillo2008` to release more from rest (U(2 − U), not U), and the mean field to overestimate Poisson
-releases where u and x are anticorrelated.
+The experiment compares several settings of any spike-driven rule. By default these are the Tsodyks–Markram model in
+the three conventions that the literature confuses, with the facilitating synapse of Mongillo, Barak & Tsodyks 2008.
+For each setting it records the release per spike in long regular and Poisson trains and in the mean field (all exact
+or with a stated error), the response to a second spike some time after a first one, and the response to a rate that
+steps up and down, for single spikes and in the rate form. Expect the conventions `maass2002` and `tm1998` to agree in
+trains, `mongillo2008` to release more from rest (U(2 − U), not U), and the mean field to overestimate Poisson releases
+where u and x are anticorrelated.
 
-Other rules: `--rule varela --vary f --values 0 0.5 1`. Associative rules are paired with a postsynaptic train of
-the same rate, and their weight takes the place of the release.
+Other rules: `--rule varela --vary f --values 0 0.5 1`. Associative rules are paired with a postsynaptic train of the
+same rate, and their weight takes the place of the release.
 """
 
 from __future__ import annotations

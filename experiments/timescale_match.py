@@ -1,17 +1,17 @@
-"""Which time constant of plasticity solves which delay, and does a trained spectrum find the delays of its task?
+"""Which time constant of the memory solves which delay, and does training find the time constants that a task needs?
 
-One network is trained on associative retrieval in which blanks separate the pairs from the question by a delay of
-2 to 200 steps; every blank is written to the memory too. The memory has one time constant, a spectrum of them, or one
-that is trained. With delays of two lengths, sequences of one length alternate with those of the other.
+One network is trained on associative retrieval in which blanks separate the pairs from the question by a delay of 2 to
+200 steps. Every blank is also written to the memory. The memory has one time constant or several, fixed or trained.
+With delays of two lengths, batches of one length alternate with batches of the other.
 
     fwsim sweep timescale_match --over tau=2,10,50,250 --over delays=2,10,50,200 --seeds 3
     fwsim sweep timescale_match --tau 2 --tau 10 --tau 50 --tau 250 --over delays=2,10,50 --seeds 3
     fwsim sweep timescale_match --tau 2 --tau 10 --tau 50 --tau 250 --learn tau --learn eta
         --over delays=2,50 --seeds 3                       (or --delays 2 --delays 50 for the mixture)
 
-What a memory of time constant τ keeps over a delay d is e^(−d/τ). Layer normalisation and training can make up for
-weakness, but not for what later writes have drowned: expect τ of the order of the delay or longer to be needed, and a
-spectrum to serve all delays.
+A memory with time constant τ keeps the fraction e^(−d/τ) over a delay d. Layer normalisation and training can
+compensate for a weak memory, but not for one that later writes dominate. Expect that τ must be of the order of the
+delay or longer, and that several time constants serve all delays.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""Under which drives does facilitation hold a memory, in spikes and in rates?
+"""Under which background inputs does facilitation hold a memory, in spikes and in rates?
 
 A spiking network of 8000 excitatory and 2000 inhibitory neurons with five pools (Mongillo, Barak & Tsodyks 2008,
-Science 319:1543) gets a cue to one pool, then a delay. Under a weak background drive it forgets the cue; under a
-stronger one it holds the cue as population spikes; under a still stronger one pools fire without any cue. Expect the
-first two regimes in the rate version too, and the third one in spikes only, where fluctuations start it.
+Science 319:1543) gets a cue to one pool, then a delay. With a weak background input it forgets the cue. With a
+stronger one it holds the cue as population spikes. With a still stronger one pools fire without any cue. Expect the
+first two regimes also in the rate version, and the third one in spikes only, since fluctuations start it.
 
-The recording holds, for every background drive, the spiking network beside its rate version with the Siegert gain.
-Models are two conventions of the facilitating synapse, `mongillo2008` and `maass2002`, and a rival without plasticity,
+The recording holds the spiking network and its rate version, which has the Siegert gain, for every background. Models
+are two conventions of the facilitating synapse, `mongillo2008` and `maass2002`, and an alternative without plasticity,
 whose pools excite themselves through slow, NMDA-like currents. One run of `mongillo2008` is recorded with its spikes.
-How long a silent memory can be read out is the question of `silent_memory`.
+For how long a memory without spikes can be read out, see `silent_memory`.
 
-With `scale` below 1 the network has fewer neurons with as many inputs each, so that the mean and the variance of the
-input stay. The rates of the pools then fluctuate more, and the network leaves a state more easily.
+With `scale` below 1 the network has fewer neurons with as many inputs each, so the mean and the variance of the input
+stay the same. The rates of the pools then fluctuate more, and the network leaves a state more easily.
 """
 
 from __future__ import annotations
