@@ -1,9 +1,9 @@
 """fwsim: fast weights as short-term synaptic plasticity with many time scales.
 
-Three things to do with it: run plasticity-timescale experiments on a batched torch
+Its uses: run experiments on the time scales of plasticity on a batched torch
 engine (`FastWeightNetwork`, `RateNetwork`, `simulate`), compare them with spiking
 models in Brian2 (`fwsim.spiking`), and analyse the recorded attractor dynamics
-(`fwsim.measure`). Names load when first used, so importing fwsim is instant.
+(`fwsim.measure`). Names are imported when first used, so that importing fwsim is instant.
 """
 
 from fwsim.names import attach

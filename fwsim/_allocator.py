@@ -1,4 +1,4 @@
-"""Memory that one training step frees and the next takes again."""
+"""Setting of the C library: memory that a training step frees remains with the process for the next step."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ LARGEST = 32 * 2**20  # bytes; glibc takes no more
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep up to half a GiB that is freed, for this process; without glibc nothing happens.
+    """Make the C library retain up to half a GiB of freed memory in this process; without glibc nothing happens.
 
-    Otherwise arrays of megabytes go back to the system when they are freed, and the next step waits for new pages: with
-    what Dask sets for its workers (`MALLOC_TRIM_THRESHOLD_`), for a third of a training step. For processes of our own,
-    since it lasts as long as the process.
+    By default, arrays of megabytes go back to the system when they are freed, and the next step waits for new pages.
+    With Dask's setting for its workers (`MALLOC_TRIM_THRESHOLD_`), this takes a third of a training step. Only for
+    fwsim's own processes, since the setting lasts as long as the process.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

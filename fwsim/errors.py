@@ -1,4 +1,4 @@
-"""The errors that fwsim raises: what was given, what is allowed, what to do; and checks of single values."""
+"""The errors that fwsim raises (what was given, what is allowed, what to do), and checks of single values."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import math
 from numbers import Integral, Real
 from typing import Any
 
-LONGEST = 600  # characters of a message; what is quoted in it may be a whole file
+LONGEST = 600  # characters of a message, which may quote a whole file
 
 
 class FwsimError(Exception):
     """Base of all errors that fwsim raises on purpose; its message is one line."""
 
     def __str__(self) -> str:
-        """Keep to one line of some length what a message quotes."""
+        """Shorten the message to one line of limited length."""
         return one_line(super().__str__())
 
 
 def one_line(text: str) -> str:
-    """Text as one line of `LONGEST` characters at most, whose end, which says what to do, is kept."""
+    """Text as one line of at most `LONGEST` characters; its end, which says what to do, is kept."""
     line = " ".join(text.split())
     return line if len(line) <= LONGEST else f"{line[: LONGEST * 2 // 3]} … {line[-LONGEST // 3 + 3 :]}"
 
@@ -45,7 +45,7 @@ class DivergedError(FwsimError, ArithmeticError):
     variable
         Name of the variable in the recording schema.
     trial
-        Batch entry in which it happened.
+        Batch element in which it happened.
     remedy
         What the user can try.
     """
@@ -57,7 +57,7 @@ class DivergedError(FwsimError, ArithmeticError):
         super().__init__(f"{message}; {remedy}" if remedy else message)
 
     def __reduce__(self) -> tuple:
-        """Travel between processes with all fields (exceptions pickle by message only)."""
+        """Support pickling with all fields (by default exceptions are pickled by message only)."""
         return type(self), (self.step, self.variable, self.trial, self.remedy)
 
 

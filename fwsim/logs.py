@@ -1,4 +1,4 @@
-"""What fwsim does, as log records: silent unless asked for."""
+"""Log records of fwsim; silent by default."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ LEVELS = ("debug", "info", "warning")
 def show_logs(level: str | None = None) -> None:
     """Write log records of fwsim to standard error.
 
-    They go through Python's `logging`, by the name `fwsim` and its modules: a program that sets up `logging` itself
-    needs nothing else.
+    They use Python's `logging`, with the name `fwsim` and the names of its modules. A program that sets up `logging`
+    itself does not need this function.
 
     Parameters
     ----------
     level
-        `"debug"`, `"info"` or `"warning"`; None: what the environment variable `FWSIM_LOG` says, or nothing.
+        `"debug"`, `"info"` or `"warning"`; None: the value of the environment variable `FWSIM_LOG`, or nothing.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Names that a user may misspell, in Python: the nearest legal one is offered."""
+"""Suggestions for misspelled names in Python."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ R = TypeVar("R")
 
 
 class ArgumentError(ConfigError, TypeError):
-    """A keyword that a function or a class does not have."""
+    """An unknown keyword of a function or a class."""
 
 
 class KnownArguments:
-    """A class whose unknown keywords are answered with the nearest legal one.
+    """A class that answers unknown keywords with the nearest correct one.
 
-    Its subclasses keep their own signature, since `__init__` stands before this `__new__` in their order of bases.
+    Its subclasses keep their own signature, since `__init__` comes before this `__new__` in their order of bases.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Look at the names of keywords before `__init__` does."""
+        """Check the names of keywords before `__init__` is called."""
         if kwargs:
             _check(cls.__name__, cls.__init__, kwargs)
         return super().__new__(cls)
 
 
 def known_arguments(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function answer unknown keywords with the nearest legal one."""
+    """Make a function answer unknown keywords with the nearest correct one."""
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -47,16 +47,16 @@ def known_arguments(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def nearest(given: str, legal: Iterable[str]) -> str | None:
-    """Legal name next to a misspelled one; upper and lower case count as the same."""
+    """The correct name nearest to a misspelled one, ignoring case."""
     names = {name.lower(): name for name in legal}
     close = difflib.get_close_matches(given.lower(), names, n=1)
     return names[close[0]] if close else None
 
 
 def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """Load the public names of a package when they are first used, as its stub lists them; see `lazy_loader`.
+    """Import the public names of a package when they are first used, as listed in its stub; see `lazy_loader`.
 
-    Where another package that a name needs cannot be imported, it raises `ConfigError`, one line with the remedy.
+    If another package that a name needs cannot be imported, it raises `ConfigError`, one line with the remedy.
     """
     load, names, public = lazy_loader.attach_stub(package, file)
 
@@ -96,7 +96,7 @@ def _check(owner: str, function: Any, given: Iterable[str]) -> None:
 
 @cache
 def _keywords(function: Any) -> tuple[str, ...] | None:
-    """Keywords that a function takes, `None` if it takes any."""
+    """Keywords of a function, `None` if it accepts any."""
     parameters = list(inspect.signature(function).parameters.values())
     if any(each.kind is each.VAR_KEYWORD for each in parameters):
         return None

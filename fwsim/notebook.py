@@ -1,4 +1,4 @@
-"""How things show themselves in a notebook: HTML with MathML and SVG inside, readable without a network."""
+"""HTML for notebook displays, with MathML and SVG inside, readable without a network."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 PANEL = (2.3, 1.5)  # inches
-SHOWN = 6  # numbers of an array that are written out
+SHOWN = 6  # arrays with at most this many numbers are shown completely
 BOX = "border:1px solid #8886;border-radius:4px;padding:.6em 1em;margin:.3em 0;max-width:64em;overflow-x:auto"
 ROW = "display:flex;flex-wrap:wrap;gap:.2em 2.5em;align-items:flex-start"
 CELL = "text-align:left;padding:.1em .8em .1em 0;vertical-align:top"
 
 
 def card(thing: object, *parts: str) -> str:
-    """HTML of a thing: its class, what its docstring says that is, and parts made by the functions below."""
+    """HTML of an object: its class, the first sentence of its docstring, and parts made by the functions below."""
     summary, _ = described(type(thing))
     head = (
         f"<p style='margin:0 0 .4em'><strong>{escape(type(thing).__name__)}</strong> — {marked(summary)}</p>"
@@ -33,7 +33,7 @@ def card(thing: object, *parts: str) -> str:
 
 
 def described(kind: type) -> tuple[str, str]:
-    """First paragraph of a class's docstring, and its first indented block, which states the equations."""
+    """First paragraph of a class's docstring, and its first indented block, which contains the equations."""
     text = inspect.getdoc(kind) or ""
     before = text.split("\nParameters\n")[0]
     block = re.search(r"(?:^    .*\n?)+", before, re.MULTILINE)
@@ -42,17 +42,17 @@ def described(kind: type) -> tuple[str, str]:
 
 
 def marked(text: str) -> str:
-    """Text with `names` in the type of code."""
+    """Text with `names` formatted as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def formula(kind: type) -> str:
-    """The equations that a class's docstring states."""
+    """The equations in a class's docstring."""
     return f"<pre style='margin:.4em 0;line-height:1.4'>{escape(described(kind)[1])}</pre>"
 
 
 def equations(lines: Iterable[tuple[str, str, str]]) -> str:
-    """Equations in MathML, one a line, aligned: left side, sign and right side, each as presentation markup."""
+    """Equations in MathML, one per line, aligned: left side, sign and right side, each as presentation markup."""
     sides = ("right", "center", "left")
     rows = "".join(
         "<mtr>"
@@ -74,7 +74,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def folded(title: str, content: str) -> str:
-    """Content behind a title, to be opened."""
+    """Content behind a title, to be unfolded."""
     return f"<details style='flex-basis:100%'><summary>{escape(title)}</summary>{content}</details>"
 
 

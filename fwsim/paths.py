@@ -1,4 +1,4 @@
-"""Paths and files that users give: on this machine, `~` for the home folder, whatever the current folder."""
+"""Paths and files from users: on this machine, with `~` for the home folder, valid in any current folder."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from typing import Any
 
 from fwsim.errors import ConfigError
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://…, and s3:/… that pathlib makes of it; C:/ is a drive
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")  # s3://…, and pathlib's form s3:/… of it; C:/ is a drive
 
 
-MOST_TEXT = 2**26  # bytes of a file that people write
+MOST_TEXT = 2**26  # bytes of a file written by a person
 
 
 def local_path(given: Any, name: str = "path", *, new: bool = False) -> Path:
-    """Absolute path of a file or folder on this machine, which stays the same when the current folder changes.
+    """Absolute path of a file or folder on this machine, which remains valid when the current folder changes.
 
     Parameters
     ----------
     given
-        A text or a path; a leading `~` is the home folder, also where the shell leaves it (`--to=~/x`).
+        A text or a path; a leading `~` is the home folder, even if the shell does not replace it (`--to=~/x`).
     name
-        What messages call it: the argument or option.
+        Name of the argument or option, for messages.
     new
-        Something is to be made there: the current folder and those above it are refused.
+        The path will be created: the current folder and its parents are refused.
 
     Raises
     ------
     ConfigError
-        It is no path, empty, an address of another machine (`s3://…`, `a::b`), or of an unknown user's home.
+        It is no path, is empty, is an address of another machine (`s3://…`, `a::b`), or has an unknown user's home.
     """
     return home_path(given, name, new=new).absolute()
 
 
 def home_path(given: Any, name: str = "path", *, new: bool = False) -> Path:
-    """As `local_path`, but a relative path stays relative: for what is used at once, and shown as it was typed."""
+    """As `local_path`, but a relative path remains relative: for immediate use, shown as it was typed."""
     text = os.fspath(given) if isinstance(given, str | os.PathLike) else given
     if not isinstance(text, str) or not text.strip() or "\0" in text:
         raise ConfigError(f"{name}={given!r} is no path; give the name of a file or folder")
@@ -63,11 +63,11 @@ def plain_file(given: Any, name: str = "file", *, most: int | None = None) -> by
     Raises
     ------
     ConfigError
-        There is no such file, it cannot be read, or it is none of this kind.
+        The file does not exist, cannot be read, or is not of this kind.
     """
     path = home_path(given, name)
     try:
-        # without O_NONBLOCK a pipe would wait for somebody to write into it
+        # without O_NONBLOCK a pipe would wait for a writer
         with os.fdopen(
             os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
         ) as file:
@@ -93,7 +93,7 @@ def plain_text(given: Any, name: str = "file", *, most: int = MOST_TEXT) -> str:
     Raises
     ------
     ConfigError
-        As for `plain_file`, or it is no text in UTF-8.
+        As in `plain_file`, or the file is not text in UTF-8.
     """
     content = plain_file(given, name, most=most)
     try:

@@ -1,4 +1,4 @@
-"""One progress bar for everything that takes more than two seconds, or a function of the user's."""
+"""Progress bar for work that takes more than two seconds, or a function of the user's."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 DELAY = 2.0  # s; shorter work shows nothing
-EVERY = 0.2  # s between two pictures of a bar in a notebook
+EVERY = 0.2  # s between two updates of a bar in a notebook
 COLUMNS = 100  # width of a bar in a notebook
 
 Progress = Callable[[int, int], None] | bool | None
-"""What users give: `None` for a bar (on a terminal, in a notebook), `False` for none, or a function `(done, total)`."""
+"""`None` for a bar (on a terminal, in a notebook), `False` for none, or a function `(done, total)`."""
 
 
 class Advance(Protocol):
-    """What `track` yields: call it with the number of steps just done and figures to show."""
+    """Yielded by `track`: call it with the number of steps just done, and figures to show."""
 
     def __call__(self, steps: int = 1, **figures: object) -> None:
-        """Advance by `steps`; `figures` (loss=0.1) are shown beside the bar."""
+        """Advance by `steps`; `figures` (loss=0.1) appear beside the bar."""
 
 
 @contextmanager
@@ -35,7 +35,7 @@ def track(title: str, total: int, *, show: bool | None = None) -> Iterator[Advan
     Parameters
     ----------
     title
-        What is being done, in a few words.
+        The work, in a few words.
     total
         Number of steps.
     show
@@ -101,7 +101,7 @@ def track(title: str, total: int, *, show: bool | None = None) -> Iterator[Advan
 
 
 class _Cell:
-    """A bar below a cell of a notebook, as text that is replaced; rich would need ipywidgets, which few have."""
+    """A bar below a cell of a notebook, as text that is replaced; rich would need ipywidgets, which few users have."""
 
     def __init__(self, bar: Bar) -> None:
         self.bar, self.drawn = bar, 0.0
@@ -129,16 +129,16 @@ class _Cell:
 
 @contextmanager
 def followed(title: str, total: int, progress: Progress, *, done: int = 0) -> Iterator[Callable[[int], None]]:
-    """Show what `progress` asks for; what it yields is called with the number of steps just done.
+    """Show progress as `progress` says; call the yielded function with the number of steps just done.
 
     Parameters
     ----------
     title, total
-        As for `track`.
+        As in `track`.
     progress
-        As the user gave it; see `check_progress`.
+        The user's argument; see `check_progress`.
     done
-        Steps that were done before.
+        Number of steps that were done before.
     """
     with track(title, total, show=False if progress is False or callable(progress) else None) as advance:
         advance(done)

@@ -1,4 +1,4 @@
-"""What fwsim needs of other packages: to import it, and the command that mends it where that fails."""
+"""Packages that fwsim needs: their import, and the command that installs or repairs them."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
 DISTRIBUTIONS = {"sklearn": "scikit-learn"}
-"""Package that is imported → name under which it is installed, where more differs than - and _."""
+"""Name for the import → name for the installation, if they differ by more than - and _."""
 
 
 def required(module: str, purpose: str, *, extra: str = "") -> ModuleType:
-    """Import a module that something needs.
+    """Import a module that a feature needs.
 
     Parameters
     ----------
     module
         Name to import.
     purpose
-        What needs it, to begin the message with.
+        The feature, as the beginning of the message.
     extra
-        Extra of fwsim that it comes with; empty: it comes with fwsim.
+        Extra of fwsim that contains the package; empty: the core.
 
     Raises
     ------
@@ -46,15 +46,15 @@ def required(module: str, purpose: str, *, extra: str = "") -> ModuleType:
     """
     try:
         return import_module(module)
-    except Exception as error:  # packages that do not fit each other raise anything
+    except Exception as error:  # packages of incompatible versions can raise anything
         raise ConfigError(failure(module, purpose, error, extra=extra)) from error
 
 
 @cache
 def obstacle(module: str) -> str | None:
-    """Why something that can be done without cannot be imported, and the remedy; `None` if it can.
+    """Why an optional module cannot be imported, and the remedy; `None` if it can.
 
-    Warns, once a process, where it is installed.
+    Warns once per process if it is installed.
     """
     try:
         import_module(module)
@@ -69,7 +69,7 @@ def obstacle(module: str) -> str | None:
 
 
 def culprit(error: BaseException) -> str | None:
-    """Package of others whose import an error comes from; `None` if it comes from anything else."""
+    """Package whose import caused an error; `None` if the error has another cause."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         top = str(frame.f_globals.get("__name__", "")).partition(".")[0]
         if frame.f_code.co_name == "<module>" and _installed(top):
@@ -96,7 +96,7 @@ MISSING = "is not installed"
 
 
 def reason(error: BaseException, module: str) -> str:
-    """Why importing a module failed."""
+    """Why the import of a module failed."""
     top = module.partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and error.name == top:
         return MISSING
@@ -104,9 +104,9 @@ def reason(error: BaseException, module: str) -> str:
 
 
 def remedy(name: str, *, installed: bool, extra: str = "") -> str:
-    """Command that mends a package.
+    """Command that installs or repairs a package.
 
-    One that is installed and fails is mended by what fwsim's metadata say of the versions beside it, or put there anew.
+    If it is installed and fails, either the versions that fwsim requires are installed, or the package is reinstalled.
     """
     if not installed:
         return f"{pip()} install {package(extra) if extra else name}"
@@ -116,15 +116,15 @@ def remedy(name: str, *, installed: bool, extra: str = "") -> str:
 
 
 def pip() -> str:
-    """Name the pip of the Python that runs."""
+    """Name of the pip of the running Python."""
     beside = Path(sys.executable).with_name("pip")
     return "pip" if shutil.which("pip") == str(beside) else f"{shlex.quote(sys.executable)} -m pip"
 
 
 def package(extra: str) -> str:
-    """What pip takes to add an extra: fwsim from where it was installed, or else what the extra asks for.
+    """Argument of pip to add an extra: fwsim from its origin, or otherwise the requirements of the extra.
 
-    fwsim is on no index, so that its name alone would not be found.
+    fwsim is on no package index, so its name alone would not be found.
     """
     url, editable = _installed_from()
     if editable:
@@ -135,22 +135,22 @@ def package(extra: str) -> str:
 
 
 def origin() -> str | None:
-    """Return what pip takes to install fwsim again from where it was installed; `None` where that is not known."""
+    """Argument of pip to install fwsim again from its origin; `None` if that is not known."""
     url, _ = _installed_from()
     return shlex.quote(f"fwsim @ {url}") if url else None
 
 
 def _installed_from() -> tuple[str, bool]:
-    """Address that fwsim was installed from, empty if it is not known or gone; and whether as an editable clone."""
+    """Address from which fwsim was installed, empty if unknown or deleted; and whether it is an editable clone."""
     found = (each.read_text("direct_url.json") for each in metadata.distributions(name="fwsim"))
-    described = json.loads(next(filter(None, found), "{}"))  # what was built in a clone says nothing of it
+    described = json.loads(next(filter(None, found), "{}"))  # a build in a clone lacks it
     url, editable = described.get("url", ""), bool(described.get("dir_info", {}).get("editable"))
     there = not url.startswith("file:") or editable or Path(url2pathname(urlparse(url).path)).exists()
     return (url, editable) if there else ("", False)
 
 
 def requirements() -> Iterator[tuple[Requirement, str]]:
-    """What the installed package asks for on this Python, each with its extra; empty for the core."""
+    """Requirements of the installed package on this Python, each with its extra; empty for the core."""
     from packaging.requirements import Requirement
 
     try:
@@ -171,7 +171,7 @@ def bare(requirement: Requirement) -> str:
 
 
 def version(requirement: Requirement) -> str | None:
-    """Version of what is installed; `None` if nothing is."""
+    """Installed version; `None` if it is not installed."""
     try:
         return metadata.version(requirement.name)
     except metadata.PackageNotFoundError:
@@ -179,13 +179,13 @@ def version(requirement: Requirement) -> str | None:
 
 
 def fits(requirement: Requirement) -> bool:
-    """Whether a version is installed that will do."""
+    """Whether an accepted version is installed."""
     found = version(requirement)
     return found is not None and requirement.specifier.contains(found, prereleases=True)
 
 
 def _unfit() -> list[str]:
-    """Requirements of the core that what is installed does not fulfil."""
+    """Requirements of the core that the installed versions do not fulfil."""
     return [bare(each) for each, extra in requirements() if not extra and not fits(each)]
 
 

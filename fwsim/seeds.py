@@ -1,7 +1,7 @@
-"""From one seed, any integer of at least 0, to the random streams of torch, NumPy, Brian2 and scikit-learn.
+"""Random streams of torch, NumPy, Brian2 and scikit-learn from one seed, which is any integer of at least 0.
 
-Brian2 and scikit-learn take 32 bits, and of more bits torch's generator on the CPU uses the last 32 only. So a seed
-below 2³² is handed on as it is, and `numpy.random.SeedSequence`, for which all bits count, maps a larger one
+Brian2 and scikit-learn take 32 bits, and torch's generator on the CPU uses only the last 32 bits. So a seed
+below 2³² is passed on unchanged, and `numpy.random.SeedSequence`, which uses all bits, maps a larger one
 to 32 bits. NumPy's own generators take integers of any size.
 
 One seed gives many independent streams: `stream_seed` makes the seed of a stream from its name or number.
@@ -30,7 +30,7 @@ def check_seed(seed: object) -> None:
 
 
 def seed_of_32_bits(seed: int) -> int:
-    """Seed below 2³² for generators that take no more bits, such as those of Brian2 and scikit-learn.
+    """Seed below 2³² for generators with 32 bits, such as those of Brian2 and scikit-learn.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def torch_generator(seed: int, *stream: str | int, device: Any = "cpu") -> torch
 
 @contextmanager
 def torch_random_state(seed: int, device: Any = "cpu") -> Iterator[None]:
-    """Seed torch's global generators, of the CPU and of a GPU, and put them back afterwards.
+    """Seed torch's global generators, of the CPU and of a GPU, and restore them afterwards.
 
     For modules that have no argument for a generator: initial weights of layers, dropout.
     """

@@ -1,4 +1,4 @@
-"""Tables that people keep as text, read as they write them: with commas, semicolons or tabs, blanks, names like NA."""
+"""Tables written by people: with commas, semicolons or tabs, blanks, and names such as NA."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SEPARATORS = (",", ";", "\t")
-MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")  # of a number
-DIGITS = 300  # of a number in a table, of which floats hold no larger
+MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")  # texts for a missing number
+DIGITS = 300  # largest number of digits in a table; floats cannot represent more
 LONGEST = 100  # characters that a message quotes
 MOST = 2**31  # bytes
 
@@ -26,20 +26,20 @@ def read_csv(path: str | Path, is_number: Callable[[str], bool]) -> pd.DataFrame
     Parameters
     ----------
     path
-        Of a text in UTF-8.
+        Path of a text in UTF-8.
     is_number
-        Whether a column of this name holds numbers. All others hold names, as they are written: NA is a name, and
+        Whether a column of this name contains numbers. All others contain names, unchanged: NA is a name, and
         only an empty cell is missing. Names that are all whole numbers become numbers.
 
     Returns
     -------
     pandas.DataFrame
-        A column of numbers in which a cell is none stays text, for the caller to say which.
+        If a cell of a column of numbers is not a number, the column remains text, so that the caller can name the cell.
 
     Raises
     ------
     ConfigError
-        It is no plain file, no text, or no table; two columns have one name.
+        It is no plain file, no text, or no table; or two columns have the same name.
     """
     import pandas as pd
 
@@ -75,14 +75,14 @@ def read_csv(path: str | Path, is_number: Callable[[str], bool]) -> pd.DataFrame
 
 
 def as_numbers(texts: pd.Series) -> pd.Series:
-    """Numbers of a column of texts, NaN where missing; the texts where one of them is no number."""
+    """Numbers of a column of texts, NaN where missing; the texts if one of them is no number."""
     known = texts.where(~texts.isin(MISSING))
     numbers = numeric(known)
     return known if (numbers.isna() & known.notna()).any() else numbers.astype(float)
 
 
 def numeric(column: pd.Series) -> pd.Series:
-    """Numbers of a column of anything, NaN where a cell is none."""
+    """Numbers of a column of any type, NaN where a cell is not a number."""
     import pandas as pd
 
     if not pd.api.types.is_numeric_dtype(
@@ -103,6 +103,6 @@ def _as_names(texts: pd.Series) -> pd.Series:
 
 
 def short(value: Any) -> str:
-    """Quote a cell, which may be a whole file, in a message of one line."""
+    """Quote a cell, which may be as long as a file, in a message of one line."""
     said = repr(value) if isinstance(value, str) else str(value)
     return said if len(said) <= LONGEST else f"{said[: LONGEST - 1]}…"

@@ -1,7 +1,7 @@
-"""Closed forms and mean-field curves that simulations are held against.
+"""Closed forms and mean-field curves with which simulations are compared.
 
-Ages are given as u = k/N, the number of later patterns over the number of units, and
-strengths are normalised so that the noise of all stored patterns together has variance 1.
+Ages are u = k/N, the number of later patterns divided by the number of units.
+Strengths are normalised so that the noise of all stored patterns together has variance 1.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from fwsim.errors import ConfigError, ShapeError, whole
 from fwsim.units import si
 
 ROUNDING = 1e-3
-"""By how much overlaps may be beyond 1, in half precision."""
+"""Rounding by which overlaps may exceed 1, in half precision."""
 
 # --- time constants -------------------------------------------------------------------------------
 
 
 def tau_from_decay(decay: ArrayLike, dt: float = 1.0) -> np.ndarray:
-    """Time constant (s) of a memory that keeps the fraction `decay` in a step of `dt` seconds."""
+    """Time constant (s) of a memory of which the fraction `decay` remains after a step of `dt` seconds."""
     decay = _numbers("decay", decay)
     step = _positive("dt", dt, "time")
     if not np.all((decay > 0) & (decay <= 1)):
@@ -36,7 +36,7 @@ def tau_from_decay(decay: ArrayLike, dt: float = 1.0) -> np.ndarray:
 
 
 def decay_from_tau(tau: ArrayLike, dt: float = 1.0) -> np.ndarray:
-    """Fraction kept in a step of `dt` seconds by a memory with time constant `tau` (s)."""
+    """Fraction of a memory with time constant `tau` (s) that remains after a step of `dt` seconds."""
     return np.exp(-_positive("dt", dt, "time") / _positive("tau", tau, "time"))[()]
 
 
@@ -46,7 +46,7 @@ def half_life(tau: ArrayLike) -> np.ndarray:
 
 
 def attention_span(tau: ArrayLike, eta: ArrayLike = 1.0, dt: float = 1.0) -> float:
-    """Effective time (s) over which a spectrum of time scales attends to its past.
+    """Effective time (s) over which a set of time scales attends to its past.
 
     The inverse participation number (Σκ)²/Σκ² of the kernel κ(Δ) = Σ_k η_k e^{−Δ/τ_k}, Δ = 0, dt, …,
     which is what `fwsim.measure.attention` reports for a recording; dt·(1+λ)/(1−λ) for one time scale.
@@ -73,7 +73,7 @@ def attention_span(tau: ArrayLike, eta: ArrayLike = 1.0, dt: float = 1.0) -> flo
     if eta.ndim and eta.shape != rate.shape:
         raise ShapeError(f"tau {list(rate.shape)} and eta {list(eta.shape)}: give [timescale] for both")
     eta = np.broadcast_to(eta, rate.shape)
-    total = np.sum(eta / -np.expm1(-rate))  # 1 − e^{−dt/τ}, which keeps its digits for long time constants
+    total = np.sum(eta / -np.expm1(-rate))  # 1 − e^{−dt/τ}, precise for long time constants
     squared = np.sum(np.outer(eta, eta) / -np.expm1(-np.add.outer(rate, rate)))
     return float(step * total**2 / squared)
 
@@ -189,7 +189,7 @@ def one_step_overlap(age: ArrayLike, epsilon: float | Spectrum) -> np.ndarray:
 
 
 def palimpsest_overlap(age: ArrayLike, epsilon: float | Spectrum) -> np.ndarray:
-    """Overlap of the retrieval state of a pattern of age u = k/N; 0 where it cannot be retrieved.
+    """Overlap of the retrieval state of a pattern of age u = k/N; 0 if it cannot be retrieved.
 
     Sign units without self-connections, T = 0, weights J ← λJ + ηξξᵀ. Self-consistency with noise:
     m = erf x, x = Λ(u) m/√(2r), C = √(2/(πr)) e^{−x²}, r = ∫ Λ²/(1−CΛ)² du; for one time scale the
@@ -198,7 +198,7 @@ def palimpsest_overlap(age: ArrayLike, epsilon: float | Spectrum) -> np.ndarray:
     Parameters
     ----------
     age
-        Number of patterns stored since, over the number of units; any shape.
+        Number of later patterns divided by the number of units; any shape.
     epsilon
         ε = √(−2N ln λ) of one time scale, or a `Spectrum` of several.
 
@@ -212,7 +212,7 @@ def palimpsest_overlap(age: ArrayLike, epsilon: float | Spectrum) -> np.ndarray:
 
 
 def palimpsest_capacity(epsilon: ArrayLike | Spectrum) -> np.ndarray:
-    """Largest age u = k/N that can be retrieved; 0 where nothing can (one time scale: ε < 2.4648)."""
+    """Largest age u = k/N that can be retrieved; 0 if nothing can (one time scale: ε < 2.4648)."""
     if isinstance(epsilon, Spectrum):
         return np.asarray(_Retrieval(epsilon).capacity())[()]
     return _elementwise(lambda one: _Retrieval(_spectrum(one)).capacity(), _positive("epsilon", epsilon))

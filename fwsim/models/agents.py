@@ -1,4 +1,4 @@
-"""Agents with memory: how they choose, how they play, and the objective that `fwsim.training.train` takes."""
+"""Agents with memory: policy, play, and the objective for `fwsim.training.train`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from fwsim.tasks.catch import Catch, Positions
 
 
 class ActorCritic(nn.Module):
-    """Screen → recurrent core → scores of the actions, and the return that is expected.
+    """Screen → recurrent core → scores of the actions, and the expected return.
 
     Parameters
     ----------
     core
-        Any network of `fwsim.models.recurrent.core`; its inputs are the pixels.
+        Any network from `fwsim.models.recurrent.core`; its inputs are the pixels.
     actions
         Number of actions.
     """
@@ -38,20 +38,20 @@ class ActorCritic(nn.Module):
         return self.policy(hidden), self.value(hidden)[..., 0]
 
     def look(self, screens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Screens as in `forward`, from a state on (`None`: at rest) → logits, and the state after them."""
+        """Screens as in `forward`, beginning at a state (`None`: at rest) → logits, and the state after them."""
         hidden, state = self.core(screens, state)
         return self.policy(hidden), state
 
 
 class Draws(NamedTuple):
-    """All chance of a batch of episodes: how they start, and `chance [episode, time]` in [0, 1) that picks actions."""
+    """Random numbers of a batch of episodes: starting positions, and `chance [episode, time]` in [0, 1) for actions."""
 
     start: Positions
     chance: Tensor
 
 
 class Episodes(NamedTuple):
-    """What happened: `screens [episode, time, pixel]`, then `action` and its `reward`, both `[episode, time]`.
+    """A batch of episodes: `screens [episode, time, pixel]`, then `action` and `reward`, both `[episode, time]`.
 
     `paddle [episode, time]` is the paddle's column in the frame before the action.
     """
@@ -66,7 +66,7 @@ Player = Callable[[Positions, Tensor], Tensor]
 
 
 def draw(game: Catch, episodes: int, generator: torch.Generator, device: torch.device | str = "cpu") -> Draws:
-    """Draw the chance of a batch of episodes, on the CPU so that every device sees the same."""
+    """Draw the random numbers of a batch of episodes, on the CPU so that every device gets the same ones."""
     start = game.start(episodes, generator, device)
     return Draws(start, torch.rand(episodes, game.steps, generator=generator).to(device))
 
@@ -78,9 +78,9 @@ def play(player: Player, game: Catch, draws: Draws) -> Episodes:
     Parameters
     ----------
     player
-        `(positions, chance [episode]) → action [episode]`. One that sees screens alone is made by `watching`.
+        `(positions, chance [episode]) → action [episode]`. `watching` makes one that sees only the screens.
     game, draws
-        What is played, and its chance.
+        The game, and the random numbers.
     """
     positions = draws.start
     frames = []
@@ -93,9 +93,9 @@ def play(player: Player, game: Catch, draws: Draws) -> Episodes:
 
 
 def watching(agent: ActorCritic, game: Catch) -> Player:
-    """Return a player that draws from an agent's policy, seeing the screens of one batch of episodes in turn.
+    """Return a player that draws from an agent's policy and sees the screens of one batch of episodes in turn.
 
-    What it will see once the screen is blank does not depend on what it does, so it looks at all of that at once.
+    The blank screens do not depend on the actions, so it computes all of them at once.
     """
     state: State | None = None
     ahead: Tensor
@@ -114,13 +114,13 @@ def watching(agent: ActorCritic, game: Catch) -> Player:
 
 
 def pick(logits: Tensor, chance: Tensor) -> Tensor:
-    """Action `[...]` whose share of the probability, by `logits [..., action]`, holds `chance [...]`."""
+    """Action `[...]` in whose interval of the probability, by `logits [..., action]`, `chance [...]` lies."""
     below = logits.softmax(-1).cumsum(-1)[..., :-1]
     return (chance[..., None] >= below).sum(-1)
 
 
 def mean_return(episodes: Episodes) -> float:
-    """Sum of the rewards of an episode, on average."""
+    """Average sum of the rewards of an episode."""
     return episodes.reward.sum(1).mean().item()
 
 
@@ -128,25 +128,25 @@ def mean_return(episodes: Episodes) -> float:
 class AdvantageActorCritic:
     """Objective of a batch of episodes, `(agent, draws) → loss`, for `fwsim.training.train`.
 
-    The agent plays the episodes, then is asked again for all of their steps at once, this time with gradients:
+    The agent plays the episodes. Then all of their steps are computed again at once, this time with gradients:
 
         loss = mean over steps of −log π(a) A + value_weight (R − V)² − entropy_weight H(π)
 
     with advantages A = Σ_k (γ λ)^k δ(t+k), δ(t) = r(t) + γ V(t+1) − V(t), and targets R = A + V of the value.
 
     Source: Mnih et al. 2016 (arXiv 1602.01783), synchronous; advantages after Schulman et al. 2016 (arXiv
-    1506.02438), λ = 1 being the return less the value.
+    1506.02438), in which λ = 1 gives the return minus the value.
 
     Parameters
     ----------
     game
-        What is played.
+        The game.
     discount
-        γ, of a step.
+        γ, the discount per step.
     trace_decay
-        λ, how far advantages look before they trust the value.
+        λ: with larger values, advantages use more rewards before they rely on the value.
     value_weight, entropy_weight
-        Of the critic's squared error, and of the bonus for undecided policies.
+        Weight of the critic's squared error, and of the bonus for the entropy of the policy.
     """
 
     game: Catch
@@ -164,7 +164,7 @@ class AdvantageActorCritic:
                 raise ConfigError(f"{name}={getattr(self, name)} is not allowed; it must be at least 0")
 
     def __call__(self, agent: ActorCritic, draws: Draws) -> Tensor:
-        """Play, and return the loss."""
+        """Play the episodes, and return the loss."""
         episodes = play(watching(agent, self.game), self.game, draws)
         logits, value = agent(episodes.screens)
         log_policy = logits.log_softmax(-1)
@@ -176,7 +176,7 @@ class AdvantageActorCritic:
 
 
 def advantages(reward: Tensor, value: Tensor, discount: float, trace_decay: float) -> Tensor:
-    """Generalised advantages of episodes that end: `reward`, `value` and the result are `[episode, time]`."""
+    """Generalised advantages of complete episodes: `reward`, `value` and the result are `[episode, time]`."""
     after = torch.cat([value[:, 1:], torch.zeros_like(value[:, :1])], dim=1)
     error = reward + discount * after - value
     summed = torch.zeros_like(error[:, 0])

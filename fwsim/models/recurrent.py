@@ -1,4 +1,4 @@
-"""Networks that fast weights are compared with, under one interface."""
+"""Recurrent networks with which fast weights are compared, with one interface."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from fwsim.rules.memory_rule import MemoryRule
 
 
 class Control(nn.Module, ABC):
-    """A recurrent network with the interface of `FastWeightNetwork`, of which hidden states can be recorded.
+    """A recurrent network with the interface of `FastWeightNetwork`, whose hidden states can be recorded.
 
     Parameters
     ----------
     inputs, units
         Numbers of input channels and hidden units.
     dt
-        Seconds a step.
+        Seconds per step.
     """
 
     def __init__(self, inputs: int, units: int, dt: float = 1.0) -> None:
@@ -48,10 +48,10 @@ class Control(nn.Module, ABC):
 
     @abstractmethod
     def run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Like `forward`, from a given state, unchecked, and over one step at least."""
+        """Like `forward`, from a given state, without checks, for at least one step."""
 
     def initial_state(self, batch: int) -> State:
-        """Rest: the hidden state is 0."""
+        """Rest: hidden state 0."""
         return State(next(self.parameters()).new_zeros(batch, self.units))
 
     def check_state(self, state: State, batch: int) -> State:
@@ -71,15 +71,15 @@ class Control(nn.Module, ABC):
         return ("hidden",)
 
     def options(self) -> dict[str, Any]:
-        """What the network was made from beside its sizes, as plain data."""
+        """Settings of the network besides its sizes, as plain data."""
         return {}
 
 
 class GatedControl(Control):
-    """A network whose state has a cell `[batch, unit]` beside the hidden units, under its variables."""
+    """A network whose state has a cell `[batch, unit]` in addition to the hidden units."""
 
     def initial_state(self, batch: int) -> State:
-        """Rest: hidden state and cell are 0."""
+        """Rest: hidden state and cell 0."""
         zero = next(self.parameters()).new_zeros(batch, self.units)
         return self.state(zero, zero, 0)
 
@@ -89,7 +89,7 @@ class GatedControl(Control):
 
 
 class LSTM(GatedControl):
-    """Long short-term memory (Hochreiter & Schmidhuber 1997); parameters as of `Control`."""
+    """Long short-term memory (Hochreiter & Schmidhuber 1997); parameters as in `Control`."""
 
     def __init__(self, inputs: int, units: int, dt: float = 1.0) -> None:
         super().__init__(inputs, units, dt)
@@ -104,7 +104,7 @@ class LSTM(GatedControl):
         return hidden, self.state(last[0], cell[0], state.step + x.shape[1])
 
     def _plain(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """The same step by step: torch's own has no rule for vmap."""
+        """The same, computed step by step: torch's own does not support vmap."""
         hidden, cell, states = state.hidden, state.variables["cell"], []
         from_input, from_hidden, *biases = (weight for _, weight in self.lstm.named_parameters())
         for drive in linear(x, from_input, biases[0] + biases[1]).unbind(1):
@@ -116,13 +116,13 @@ class LSTM(GatedControl):
 
 
 class LayerNormLSTM(GatedControl):
-    """Long short-term memory with layer normalisation; parameters as of `Control`.
+    """Long short-term memory with layer normalisation; parameters as in `Control`.
 
         [f, i, o, g] = LN(W_h h(t)) + LN(W_x x(t+1)) + b
         c(t+1)       = σ(f) c(t) + σ(i) tanh(g)
         h(t+1)       = σ(o) tanh(LN(c(t+1)))
 
-    Every LN has a gain and a bias of its own, but for the first two, whose biases would add up to b.
+    Every LN has its own gain and bias, except the first two, whose biases would be the same as b.
 
     Source: Ba, Kiros & Hinton 2016 (arXiv 1607.06450), supplementary eqs. 20–22.
     """
@@ -142,7 +142,8 @@ class LayerNormLSTM(GatedControl):
         """See `Control.run`."""
         hidden, cell = state.hidden, state.variables["cell"]
         sizes = (4 * self.units,)
-        # What does not depend on the state is computed for all steps at once: the loop is what takes time.
+        # Everything that does not depend on the state is computed for all steps at once, since the loop takes most
+        # time.
         driven = layer_norm(self.from_input(x), sizes, self.input_gain, self.bias).unbind(1)
         recurrent, states = self.from_hidden.weight.T, []
         for drive in driven:
@@ -156,30 +157,30 @@ class LayerNormLSTM(GatedControl):
 
 
 class DeepTransitionRNN(Control):
-    """A plain recurrent network with as many nonlinear stages a step as fast weights have.
+    """A plain recurrent network with the same number of nonlinear stages per step as fast weights.
 
         z       = W h(t) + C x(t+1) + b
         h_0     = f(z)
         h_{s+1} = f(N[z + V_s h_s]),   s = 0 … S−1
         h(t+1)  = h_S
 
-    This is the fast-weight network with a trained matrix V_s for each iteration in the place of its memory A(t):
-    equally deep, with S N² more trained weights, and nothing that is written while it runs. N is layer normalisation
+    This is the fast-weight network with a trained matrix V_s for each iteration instead of its memory A(t). It is
+    equally deep, with S N² more trained weights, and writes nothing while it runs. N is layer normalisation
     or nothing, f = ReLU; W starts at `identity_scale` times the identity, the others uniform in ±1/√N.
 
-    Source: depth as the control that Ba et al. 2016 lack, Orhan 2017; networks of this form are the deep transition
+    Source: Orhan 2017 for depth as the control that Ba et al. 2016 lack. Networks of this form are the deep transition
     RNNs of Pascanu, Gulcehre, Cho & Bengio 2014 (arXiv 1312.6026), section 3.3, with z as their shortcut.
 
     Parameters
     ----------
     inputs, units, dt
-        As of `Control`.
+        As in `Control`.
     inner_steps
         S ≥ 0; 0 is an ordinary recurrent network.
     normalise
-        `"inner"`: layer normalisation, with one gain and bias for all stages, as fast weights have it; `"none"`.
+        `"inner"`: layer normalisation, with one gain and bias for all stages, as in fast weights; `"none"`.
     identity_scale
-        Of W.
+        Initial value of W, as a multiple of the identity.
     """
 
     def __init__(
@@ -236,13 +237,13 @@ class ControlObserver(Observer):
         return {"cell": Variable(BY_UNIT, "1", "cell")} if "cell" in self.state.variables else {}
 
     def configuration(self) -> dict[str, Any]:
-        """What the network was made from, as plain data."""
+        """Settings of the network, as plain data."""
         net = self.net
         sizes = {"inputs": net.inputs, "units": net.units, "dt": net.dt}
         return {"network": type(net).__name__, **sizes, **net.options()}
 
     def block(self) -> int:
-        """Steps that a block may have to stay within a fixed amount of memory."""
+        """Number of steps in a block, for a fixed amount of memory."""
         return max(1, min(self.steps, 4_000_000 // max(1, 5 * self.net.units * self.state.hidden.shape[0])))
 
     def advance(self, x: Tensor, wanted: Mapping[str, range]) -> Block:
@@ -254,7 +255,7 @@ class ControlObserver(Observer):
         return Block(samples, hidden.sum().isfinite(), located, x.shape[1], self.checkpoint())
 
     def final(self) -> dict[str, np.ndarray | int]:
-        """Return the hidden state `[trial, unit]`, the number of steps, and what else the network carries."""
+        """Return the hidden state `[trial, unit]`, the number of steps, and the rest of the state."""
         carried = {name: value.cpu().numpy() for name, value in self.state.variables.items()}
         return {"hidden": self.state.hidden.cpu().numpy(), "step": self.state.step, **carried}
 
@@ -294,9 +295,9 @@ def core(
     ----------
     model
         `"fast_weights"`; `"no_memory"` (RNN + LN); `"no_inner_loop"`; `"irnn"`; `"lstm"`; `"layer_norm_lstm"`;
-        `"deep_rnn"` (as many nonlinear stages a step) and `"layer_norm_deep_rnn"`.
+        `"deep_rnn"` (as many nonlinear stages per step) and `"layer_norm_deep_rnn"`.
     inputs, units, memory, inner_steps, options
-        As for `FastWeightNetwork`; a control leaves out what it has not.
+        As in `FastWeightNetwork`; a control ignores those that it does not have.
     """
     choice("model", model, tuple(CORES))
     return CORES[model](inputs, units, memory, inner_steps=inner_steps, **options)
