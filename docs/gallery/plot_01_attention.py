@@ -2,9 +2,10 @@
 Fast weights are attention to the past
 ======================================
 
-A memory that sums decaying outer products, A = Σ κ(t−τ) h(τ) h(τ)ᵀ, answers a state h_s with the past states, each
-weighted by κ(t−τ) h(τ)·h_s: unnormalised attention (Ba et al. 2016, section 2). A recording holds these weights;
-with them the past states add up to exactly what the matrix answers.
+The memory is a sum of decaying outer products, A = Σ κ(t−τ) h(τ) h(τ)ᵀ. Its answer to a state h_s is a sum of the
+past states, each with the weight κ(t−τ) h(τ)·h_s. This is attention without normalisation (Ba et al. 2016, section
+2). A recording contains these weights. The past states, multiplied by them and added up, give exactly the answer of
+the matrix.
 """
 
 import matplotlib.pyplot as plt
@@ -42,5 +43,5 @@ right.set(xlabel="what the matrix answers, A h", ylabel="past states weighted by
 plt.show()
 
 # %%
-# An input that comes back attends to the step at which it was last seen, and the two readings are the same numbers.
+# A repeated input attends to the step at which it was last seen. Both ways of reading the memory give the same numbers.
 print(f"largest difference: {np.abs(answer - weighted).max():.1e}")

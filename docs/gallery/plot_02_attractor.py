@@ -1,9 +1,9 @@
 """
-The inner loop falls into an attractor
-======================================
+The inner loop converges to an attractor
+========================================
 
-Patterns that were written once are fixed points of the inner loop. From a cue in which some units are wrong it
-falls into the pattern; from a worse cue, somewhere else.
+Stored patterns are fixed points of the inner loop. From a cue with a few wrong units the loop converges to the
+pattern. From a worse cue it converges to another state.
 """
 
 import matplotlib.pyplot as plt
@@ -27,7 +27,7 @@ state = net.initial_state(cues)
 for pattern in stored:
     state = net.write(state, pattern.expand(cues, -1))
 
-# Every trial is cued with the first pattern, of which a growing share of the units is turned over.
+# Every trial is cued with the first pattern, in which an increasing fraction of the units has the wrong sign.
 wrong = torch.linspace(0, 0.6, cues)
 flipped = torch.rand(cues, units) < wrong[:, None]
 _, path = net.recall(state, torch.where(flipped, -stored[0], stored[0]), steps=steps)
@@ -43,5 +43,5 @@ fig.colorbar(scale, ax=axes, label="wrong units in the cue (%)")
 plt.show()
 
 # %%
-# Within two or three iterations overlaps part into those near 1 and those far from it: the edge of the basin.
-# Beyond one half the cue is nearer to the pattern turned over, which is a fixed point too.
+# Within two or three iterations, overlaps become either close to 1 or far from it: this is the edge of the basin.
+# Beyond one half, the cue is nearer to the pattern with reversed sign, which is a fixed point too.

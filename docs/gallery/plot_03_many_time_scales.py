@@ -1,9 +1,10 @@
 """
-One time scale against many
-===========================
+One time scale and many
+=======================
 
-A single decay forgets too soon or crowds the memory. A sum of decays can hold items as a power law of their age, at
-the same strength when they are new: with few time scales, to one per cent, between the ages that one asks for.
+A memory with a single decay either forgets too soon or becomes too full. A sum of decays can store items such that
+their strength is a power law of their age, with the same initial strength. A few time scales reach a precision of one
+per cent over the wanted range of ages.
 """
 
 import matplotlib.pyplot as plt
@@ -28,5 +29,5 @@ axes.legend()
 plt.show()
 
 # %%
-# The rule is the same class as that with one time scale, and so is everything that can be done with it.
+# The rule has the same class as the one with a single time scale, and can be used in the same ways.
 power_law

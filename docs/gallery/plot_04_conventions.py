@@ -2,8 +2,9 @@
 Four conventions of the Tsodyks–Markram model
 =============================================
 
-Papers that say "Tsodyks–Markram" mean four models, which differ in the utilisation that a spike sees: before or
-after it raised it. With the same three numbers they release differently; ``maass2002`` and ``tm1998`` agree.
+In papers, "Tsodyks–Markram" can mean any of four models. They differ in the utilisation that counts for a spike:
+before or after the spike has raised it. With the same three parameters their releases differ; ``maass2002`` and
+``tm1998`` agree.
 """
 
 import matplotlib.pyplot as plt
@@ -25,4 +26,4 @@ axes.legend()
 plt.show()
 
 # %%
-# The first release is U = 0.2, but U(2 − U) = 0.36 in ``mongillo2008``: compare first releases across papers, never U.
+# The first release is U = 0.2, but U(2 − U) = 0.36 in ``mongillo2008``. Compare first releases across papers, never U.

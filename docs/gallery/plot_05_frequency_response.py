@@ -2,9 +2,9 @@
 Frequency response
 ==================
 
-How much a synapse releases per spike depends on the rate at which spikes come. Depression falls from the first
-release on; facilitation with some depression prefers a rate in between. Regular and random trains differ, and the
-mean field, which rate models use, stands for random ones: exactly where nothing facilitates, nearly where it does.
+The release per spike depends on the rate of the spikes. With depression it decreases from the lowest rate on. With
+facilitation and some depression it is largest at an intermediate rate. Regular and random trains differ. The mean
+field of rate models describes random trains: exactly without facilitation, and nearly with it.
 """
 
 import matplotlib.pyplot as plt
@@ -31,5 +31,5 @@ panels[0].legend()
 plt.show()
 
 # %%
-# Regular and Poisson trains are exact here, without simulation: the first is the fixed point of the map from spike to
-# spike, the second follows from the moments of u and x.
+# Values for regular and Poisson trains are exact, without simulation: the first are fixed points of the map from spike
+# to spike, the second follow from the moments of u and x.

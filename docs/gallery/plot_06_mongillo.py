@@ -2,9 +2,9 @@
 A memory without spikes, in spikes and in rates
 ===============================================
 
-Facilitation holds for seconds which neurons fired (Mongillo, Barak & Tsodyks 2008). A pool of integrate-and-fire
-neurons with facilitating synapses onto each other is cued, falls silent, and later gets a weak ping: only a pool
-that was cued answers. The same description is run as 200 spiking neurons and as one rate unit.
+Facilitation stores for seconds which neurons have fired (Mongillo, Barak & Tsodyks 2008). A pool of
+integrate-and-fire neurons, connected by facilitating synapses, is cued and falls silent. Later it gets a weak ping,
+and only a pool that was cued responds. The same circuit is simulated as 200 spiking neurons and as one rate unit.
 """
 
 import matplotlib.pyplot as plt

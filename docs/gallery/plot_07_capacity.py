@@ -1,10 +1,10 @@
 """
-Capacity on the theoretical curve
-=================================
+Capacity and its theory
+=======================
 
-A Hopfield network recalls its patterns until there are 0.138 of them per unit, and then none (Amit, Gutfreund &
-Sompolinsky 1987). A memory that never decays, sign units and the inner loop are that network. In a finite one some
-patterns hold a little beyond; where they do not, the loop ends far away, with a remnant of the overlap.
+A Hopfield network recalls its patterns if there are at most 0.138 of them per unit, and none above (Amit, Gutfreund &
+Sompolinsky 1987). A memory without decay, with sign units and the inner loop, is such a network. In a finite network
+some patterns are recalled slightly beyond this load. For the others, the loop ends far away, with a small overlap.
 """
 
 import matplotlib.pyplot as plt

@@ -1,9 +1,9 @@
 """
-A memory that forgets never fills up
-====================================
+A memory that forgets never becomes full
+========================================
 
-With decay, new patterns replace old ones. What is recalled falls with the age of a pattern along the curve that
-mean-field theory gives for a palimpsest (Mézard, Nadal & Toulouse 1986), here at the decay of largest capacity.
+With decay, new patterns replace old ones. The recalled overlap decreases with the age of a pattern as mean-field
+theory predicts for a palimpsest (Mézard, Nadal & Toulouse 1986), here with the decay of largest capacity.
 """
 
 import matplotlib.pyplot as plt
@@ -25,7 +25,7 @@ net = fw.FastWeightNetwork(
     self_connections=False,
 )
 
-# Far more patterns than a memory without decay could hold, one a second.
+# Far more patterns than a memory without decay could store, one per second.
 patterns = torch.randn(trials, 240, units).sign()
 decay = torch.exp(-torch.arange(239, -1, -1) / tau).float()
 matrix = torch.einsum("p,bpi,bpj->bij", decay, patterns, patterns)

@@ -2,9 +2,9 @@
 Fitting a mossy fibre
 =====================
 
-Mossy fibres of the hippocampus facilitate sevenfold within ten pulses. Here responses are drawn from a synapse that
-was fitted to measured ones, in the same five protocols (Chamberland et al. 2018), and the rule is asked for again:
-parameters with their uncertainty, and a prediction of the protocol that was left out.
+Mossy fibres of the hippocampus facilitate sevenfold within ten pulses. Here responses are simulated with a synapse
+that was fitted to measurements, for the same five protocols (Chamberland et al. 2018). Then the rule is fitted to
+these responses: parameters with their uncertainty, and a prediction of the protocol that was left out.
 """
 
 import matplotlib.pyplot as plt
@@ -35,7 +35,7 @@ panels[0].legend()
 plt.show()
 
 # %%
-# Half a second of pulses says little about a time constant of two seconds, and the intervals say so:
+# Half a second of pulses says little about a time constant of two seconds. So the intervals are wide:
 for name, value in fit.parameters.items():
     interval = fit.intervals[name]
     print(f"{name:12} {value:8.3g}   95 % from {interval.low:.3g} to {interval.high:.3g}")

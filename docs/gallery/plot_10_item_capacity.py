@@ -1,10 +1,10 @@
 """
-How many items facilitation holds
-=================================
+How many items facilitation can store
+=====================================
 
-Clusters that excite themselves through facilitating synapses hold what was cued by firing in turn, one short
-population spike each a period (Mi, Katkov & Tsodyks 2017). Two and four items take turns; of eight, which a period
-has no room for, six remain.
+Clusters of neurons that excite themselves through facilitating synapses store the cued items. They fire in turn, each
+with one short population spike in a period (Mi, Katkov & Tsodyks 2017). Two and four items all survive. Of eight, six
+survive, because a period is too short for more.
 """
 
 import matplotlib.pyplot as plt
@@ -22,7 +22,7 @@ net = fw.RateNetwork(
     [fw.Projection(itself, synapse=synapse), fw.Projection(others)], tau=8 * ms, gain=fw.softplus(1.5), dt=dt
 )
 
-# Trials are numbers of items; each is cued for 30 ms, one after the other.
+# Each trial has another number of items; these are cued one after the other, for 30 ms each.
 loads, interval, duration = (2, 4, 8), 0.3, 5.5
 drive = torch.zeros(len(loads), round(duration / dt), clusters + 1, dtype=torch.float64)
 drive[..., :-1] = 8.0

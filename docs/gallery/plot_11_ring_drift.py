@@ -2,8 +2,8 @@
 Drift on a ring
 ===============
 
-A bump of activity on a ring of units remembers a direction, and noise lets it diffuse away. Synapses that facilitate
-where the bump is hold it in place (Itskov, Hansel & Tsodyks 2011). Both rings have the very same bump at the start.
+A bump of activity on a ring of units stores a direction, and noise makes it diffuse. Facilitating synapses keep the
+bump near its place (Itskov, Hansel & Tsodyks 2011). Both rings start with exactly the same bump.
 """
 
 import math

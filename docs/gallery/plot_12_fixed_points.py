@@ -2,8 +2,9 @@
 Fixed points and their basins
 =============================
 
-Two patterns that overlap are stored in one memory. A search from many starts finds all fixed points of the inner
-loop, stable and not; a line through each start shows where it leads, in the plane that the patterns span.
+Two overlapping patterns are stored in one memory. A search from many starting states finds all fixed points of the
+inner loop, stable and unstable. A line from each starting state shows where it leads, in the plane of the two
+patterns.
 """
 
 import matplotlib.pyplot as plt

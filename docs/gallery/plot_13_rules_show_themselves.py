@@ -1,9 +1,10 @@
 """
-Rules show themselves
+Displays in notebooks
 =====================
 
-In a notebook a rule, a network, a state or a circuit that ends a cell shows what it is: equations, which come from
-the same lines of code as simulations, sizes, units, and a small figure. A recording does so as ``run.fwsim``.
+If a cell of a notebook ends with a rule, a network, a state or a circuit, the notebook shows its equations, sizes and
+units, and a small figure. The equations come from the same lines of code as simulations. For a recording use
+``run.fwsim``.
 """
 
 import fwsim as fw
@@ -12,9 +13,9 @@ from fwsim import ms
 fw.TsodyksMarkram(U=0.2, tau_rec=200 * ms, tau_facil=1500 * ms, convention="mongillo2008")
 
 # %%
-# Hebbian weights of two time scales, as spikes write them:
+# Hebbian weights with two time scales, which spikes write:
 fw.HebbianTraces()
 
 # %%
-# A network with them, on the way to a memory that it writes by itself:
+# A network with the memory rule that these weights reduce to:
 fw.FastWeightNetwork(inputs=20, units=30, memory=fw.HebbianTraces().reduced(), inner_steps=3)
