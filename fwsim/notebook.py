@@ -73,7 +73,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return f"<table style='border-collapse:collapse;margin:.4em 0'><tr>{top}</tr>{body}</table>"
 
 
-def folded(title: str, content: str) -> str:
+def details(title: str, content: str) -> str:
     """Content behind a title, to be unfolded."""
     return f"<details style='flex-basis:100%'><summary>{escape(title)}</summary>{content}</details>"
 

@@ -6,7 +6,7 @@ from .rate.gains import relu as relu
 from .rate.gains import siegert as siegert
 from .rate.gains import softplus as softplus
 from .rate.gains import tanh as tanh
-from .rate.memory import per_second as per_second
+from .rate.matrix import per_second as per_second
 from .rate.network import RateNetwork as RateNetwork
 from .rate.normalisation import divisive as divisive
 from .rate.normalisation import layer_norm as layer_norm

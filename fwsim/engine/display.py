@@ -33,7 +33,7 @@ def fast_weight_html(net: FastWeightNetwork) -> str:
         notebook.formula(type(net)),
         notebook.table(("", "value", "unit"), rows),
         notebook.panels(notebook.heat(net.W, "W", "pre", "post"), notebook.heat(net.C, "C", "input", "unit")),
-        "no memory" if rule is None else notebook.folded("memory", rule._repr_html_()),
+        "no memory" if rule is None else notebook.details("memory", rule._repr_html_()),
     )
 
 
@@ -63,7 +63,7 @@ def rate_network_html(net: RateNetwork) -> str:
         notebook.panels(
             *(notebook.heat(w, f"projection {place}", "pre", "post") for place, w in enumerate(first))
         ),
-        *(notebook.folded(name, rule._repr_html_()) for name, rule in rules.items()),
+        *(notebook.details(name, rule._repr_html_()) for name, rule in rules.items()),
     )
 
 

@@ -49,13 +49,13 @@ class Network(Protocol):
         """Tensors of the dtype and on the device of the network."""
 
 
-Drive = Callable[[int, int], Tensor]
+DriveFunction = Callable[[int, int], Tensor]
 
 
 @known_arguments
 def simulate(
     net: Network,
-    drive: ArrayLike | Tensor | Drive | None = None,
+    drive: ArrayLike | Tensor | DriveFunction | None = None,
     *,
     steps: int | None = None,
     state: State | None = None,
@@ -166,7 +166,7 @@ def simulate(
 
 
 def _run(
-    observer: Observer, recorder: Recorder, source: Drive, span: tuple[int, int], progress: Progress
+    observer: Observer, recorder: Recorder, source: DriveFunction, span: tuple[int, int], progress: Progress
 ) -> None:
     """Run and record the steps of a span, block by block."""
     first, steps = span
@@ -217,7 +217,7 @@ def load_state(run: xr.Dataset) -> State:
 
 def _source(
     net: Network, like: Tensor, drive: Any, steps: int | None, state: State | None
-) -> tuple[Drive, int, int]:
+) -> tuple[DriveFunction, int, int]:
     """Bring every kind of drive into the form of a function; also batch and number of steps."""
     axis = getattr(net, "input_axis", "input")
     if isinstance(drive, Tensor):

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
-from fwsim.explore.memory import has_memory, memory_matrix
+from fwsim.explore.matrix import has_memory, memory_matrix
 from fwsim.explore.scene import Scene
 
 GRID = 24  # points along each side

@@ -87,9 +87,9 @@ class Controls:
         self.inner.visible = iterations > 1
         self.unit.update(value=0, high=max(0, scene.activity.units - 1))
 
-    def moment(self, scene: Scene) -> views.Moment:
+    def moment(self, scene: Scene) -> views.Selection:
         """Values of the controls, within the scene."""
-        return views.Moment(
+        return views.Selection(
             min(int(self.step.value), len(scene.activity.times) - 1),
             0 if self.inner.disabled else int(self.inner.value),
             min(max(int(self.unit.value or 0), 0), scene.activity.units - 1),

@@ -12,7 +12,7 @@ from bokeh.plotting import figure
 
 from fwsim.explore.drawing import LINE, MOST, PRESENT, Picture, arrow_data, cross, edges, plot_of, smaller
 from fwsim.explore.landscape import Plane, inner_states, landscape
-from fwsim.explore.memory import attention, has_memory, memory_matrix
+from fwsim.explore.matrix import attention, has_memory, memory_matrix
 from fwsim.explore.scene import Scene
 from fwsim.explore.spikes import SHOWN, Spikes
 
@@ -21,7 +21,7 @@ SYNAPTIC = ("u", "x", "release")
 
 
 @dataclass(frozen=True)
-class Moment:
+class Selection:
     """The chosen time, iteration and unit.
 
     Parameters
@@ -52,7 +52,7 @@ class View:
     """A figure, and the function that shows a time in it."""
 
     figure: figure
-    show: Callable[[Moment], None]
+    show: Callable[[Selection], None]
 
 
 def overview(scene: Scene) -> View:
@@ -70,7 +70,7 @@ def overview(scene: Scene) -> View:
     now = Span(dimension="height", line_color=PRESENT, line_width=2)
     plot.add_layout(now)
 
-    def show(moment: Moment) -> None:
+    def show(moment: Selection) -> None:
         now.location = float(activity.times[moment.index])
 
     return View(plot, show)
@@ -102,7 +102,7 @@ def activity_view(scene: Scene) -> View:
         values = smaller(activity.window(start, stop).T)
         picture.show(values, begin, -0.5, end - begin, activity.units)
 
-    def show(moment: Moment) -> None:
+    def show(moment: Selection) -> None:
         fill(*moment.page(len(activity.times)))
         now.location, row.location = float(activity.times[moment.index]), moment.unit
 
@@ -121,7 +121,7 @@ def unit_view(scene: Scene) -> View:
     def window(start: int, stop: int) -> np.ndarray:
         return activity.window(start, stop)
 
-    def show(moment: Moment) -> None:
+    def show(moment: Selection) -> None:
         start, stop = moment.page(len(activity.times))
         source.data = {"time": activity.times[start:stop], "value": window(start, stop)[:, moment.unit]}
         value = window(start, stop)[moment.index - start, moment.unit]
@@ -142,7 +142,7 @@ def attention_view(scene: Scene) -> View:
     picture = Picture.on(plot, signed=True)
     _, row = cross(plot)
 
-    def show(moment: Moment) -> None:
+    def show(moment: Selection) -> None:
         found = attention(scene, float(scene.activity.times[moment.index]))
         past, weights = (np.empty(0), np.empty((1, 0))) if found is None else found
         past, weights = past[-MOST:], weights[:, -MOST:]
@@ -166,7 +166,7 @@ def _likeness_view(scene: Scene) -> View:
     plot.line("time", "cosine", source=source, color=LINE)
     now, _ = cross(plot)
 
-    def show(moment: Moment) -> None:
+    def show(moment: Selection) -> None:
         start, stop = moment.page(len(activity.times))
         cosines = likeness(activity.smooth(start, stop), moment.index - start)
         source.data = {"time": activity.times[start:stop], "cosine": cosines}
@@ -183,7 +183,7 @@ def memory_view(scene: Scene) -> View:
     plot = plot_of("", "pre", "post", height=300, name="memory")
     picture = Picture.on(plot, signed=True)
 
-    def show(moment: Moment) -> None:
+    def show(moment: Selection) -> None:
         matrix = memory_matrix(scene, float(scene.activity.times[moment.index]))
         if matrix is None:
             picture.clear()
@@ -202,7 +202,7 @@ def _synapse_view(scene: Scene, kept: list[str]) -> View:
     for name, colour in zip(kept, (LINE, PRESENT, "#009E73")):
         plot.scatter("unit", "value", source=sources[name], color=colour, legend_label=name, size=4)
 
-    def show(moment: Moment) -> None:
+    def show(moment: Selection) -> None:
         for name, source in sources.items():
             values = scene.at(name, float(scene.activity.times[moment.index]))
             if values is not None:
@@ -225,7 +225,7 @@ def spectrum_view(scene: Scene) -> View:
     source = ColumnDataSource({"x": [], "y": []})
     plot.scatter("x", "y", source=source, color=LINE, size=5, alpha=0.7)
 
-    def show(moment: Moment) -> None:
+    def show(moment: Selection) -> None:
         activity = scene.activity
         if not matrices:
             states = activity.smooth(*moment.page(len(activity.times)))
@@ -266,7 +266,7 @@ def landscape_view(scene: Scene) -> View:
     plot.scatter("x", "y", source=here, color=PRESENT, line_color="white", size=11)
     plot.x_range, plot.y_range = Range1d(x[0], x[-1]), Range1d(y[0], y[-1])
 
-    def show(moment: Moment) -> None:
+    def show(moment: Selection) -> None:
         time = float(activity.times[moment.index])
         seen = landscape(scene, plane, time)
         picture.show(seen.height, x[0], y[0], x[-1] - x[0], y[-1] - y[0])

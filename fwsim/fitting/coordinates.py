@@ -40,7 +40,7 @@ SCALES: dict[str, tuple[Function, Function]] = {
 
 
 @dataclass(frozen=True)
-class Axis:
+class Coordinate:
     """One free parameter.
 
     Parameters
@@ -90,7 +90,7 @@ class Coordinates(Generic[R]):
     """
 
     rule: R
-    axes: tuple[Axis, ...]
+    axes: tuple[Coordinate, ...]
     gains: int
 
     @property
@@ -248,7 +248,7 @@ def _in_equations(rule: PresynapticRule) -> set[str]:
     return {symbol.name for e in expressions for symbol in e.free_symbols} - {"amplitude"}
 
 
-def _axis(name: str, spec: Parameter, times: Tensor, given: tuple[float, float] | None) -> Axis:
+def _axis(name: str, spec: Parameter, times: Tensor, given: tuple[float, float] | None) -> Coordinate:
     if spec.unit == "s":
         intervals, longest = times.diff(dim=-1), float(times.nan_to_num(0.0).amax())
         shortest = float(intervals[~intervals.isnan()].amin())
@@ -267,14 +267,14 @@ def _bounded(
     spread: tuple[float, float],
     unit: str,
     given: tuple[float, float] | None,
-) -> Axis:
-    """Axis with the user's bounds, if there are any."""
+) -> Coordinate:
+    """Coordinate with the user's bounds, if there are any."""
     low, high = box if given is None else _pair(name, given)
     inside = {"log": low > 0, "logit": low > 0 and high < 1, "linear": True}[scale]
     if not (low < high and math.isfinite(low) and math.isfinite(high) and inside):
         allowed = {"log": "above 0", "logit": "between 0 and 1", "linear": "finite"}[scale]
         raise ConfigError(f"bounds of {name} are {given}; give (low, high) with low < high, {allowed}")
-    return Axis(
+    return Coordinate(
         name, scale, low, high, (min(max(spread[0], low), high), max(min(spread[1], high), low)), unit
     )
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fwsim.fitting.checks import check_level
-from fwsim.fitting.coordinates import Axis, Coordinates
+from fwsim.fitting.coordinates import Coordinate, Coordinates
 from fwsim.fitting.optimise import Problem
 from fwsim.fitting.responses import Responses
 from fwsim.seeds import torch_generator
@@ -132,7 +132,7 @@ def natural(at: Coordinates, low: Tensor, high: Tensor) -> dict[str, Interval]:
     return {name: Interval(*pair) for name, pair in zip(at.names, ends)}
 
 
-def undetermined(axis: Axis, interval: Interval) -> bool:
+def undetermined(axis: Coordinate, interval: Interval) -> bool:
     """Whether an interval is NaN, reaches a limit of the search, or spans a decade (log) or half the range (others)."""
     low, high = interval
     slack = 1e-6 * (axis.high - axis.low)

@@ -18,7 +18,7 @@ from fwsim.errors import RecordingError
 from fwsim.recording import arrays, checkpoints
 from fwsim.recording.digests import Journal
 from fwsim.recording.interrupted import check_interrupted, kept_of
-from fwsim.recording.layout import Layout, along
+from fwsim.recording.layout import ArrayLayout, along
 from fwsim.recording.places import Place, draft_of, publish
 from fwsim.recording.reading import open_recording
 from fwsim.recording.stores import JournalStore
@@ -47,7 +47,7 @@ class ZarrStore:
         Layouts of the recorded variables.
     """
 
-    def __init__(self, place: Place, journal: Journal, layouts: Mapping[str, Layout]) -> None:
+    def __init__(self, place: Place, journal: Journal, layouts: Mapping[str, ArrayLayout]) -> None:
         self._place, self._journal = place, journal
         self._group = zarr.open_group(
             JournalStore(place.written, journal), mode="r+", zarr_format=3, use_consolidated=False
@@ -64,7 +64,7 @@ class ZarrStore:
     def create(
         cls,
         place: Place,
-        layouts: Mapping[str, Layout],
+        layouts: Mapping[str, ArrayLayout],
         coordinates: Mapping[str, xr.Variable],
         attributes: Mapping[str, str | int | float],
     ) -> ZarrStore:
@@ -89,7 +89,7 @@ class ZarrStore:
 
     @classmethod
     def resume(
-        cls, place: Place, layouts: Mapping[str, Layout], attributes: Mapping[str, str | int | float]
+        cls, place: Place, layouts: Mapping[str, ArrayLayout], attributes: Mapping[str, str | int | float]
     ) -> tuple[ZarrStore, dict[str, np.ndarray]]:
         """Continue an interrupted recording. Return it with the content of its last checkpoint, empty if there is none.
 
@@ -248,7 +248,7 @@ def chunk_shape(shape: tuple[int, ...], itemsize: int, axis: int) -> tuple[int, 
     return tuple(chunk)
 
 
-def _declare(group: zarr.Group, name: str, each: Layout) -> zarr.Array:
+def _declare(group: zarr.Group, name: str, each: ArrayLayout) -> zarr.Array:
     chunks = chunk_shape(each.shape, each.dtype.itemsize, each.axis)
     if each.steps is None:
         chunks = (*chunks[: each.axis], CHUNK_EVENTS, *chunks[each.axis + 1 :])

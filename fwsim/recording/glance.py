@@ -45,7 +45,7 @@ class Recording:
             notebook.table(("variable", "dimensions", "unit", "meaning"), variables),
             notebook.table(("", "value", "unit"), rows),
             notebook.panels(*panels) if panels else "",
-            notebook.folded("configuration", notebook.table(("", "value"), plain)) if plain else "",
+            notebook.details("configuration", notebook.table(("", "value"), plain)) if plain else "",
         )
 
 

@@ -11,15 +11,15 @@ import numpy as np
 from fwsim.errors import RecordingError
 from fwsim.recording import checkpoints, digests, plain_files
 from fwsim.recording.declared import Declared
-from fwsim.recording.layout import Layout
+from fwsim.recording.layout import ArrayLayout
 from fwsim.recording.reading import Head
 from fwsim.recording.schema import SCHEMA
-from fwsim.recording.stored import Stored
+from fwsim.recording.stored import StoredArray
 
 AGAIN = "restore it from a copy, or remove the folder and run again"
 
 
-def check_interrupted(path: Path, layouts: Mapping[str, Layout], attributes: Mapping[str, Any]) -> Head:
+def check_interrupted(path: Path, layouts: Mapping[str, ArrayLayout], attributes: Mapping[str, Any]) -> Head:
     """Refuse anything that is not an interrupted recording of the run with these attributes.
 
     Raises
@@ -42,7 +42,7 @@ def check_interrupted(path: Path, layouts: Mapping[str, Layout], attributes: Map
             raise RecordingError(
                 f"{path} was begun with another record of {name}: none; give the same, or another path"
             )
-        stored: Stored = arrays[name]
+        stored: StoredArray = arrays[name]
         shape = [size for axis, size in enumerate(stored.declared.shape) if axis != each.axis or each.steps]
         expected = [size for axis, size in enumerate(each.shape) if axis != each.axis or each.steps]
         if (stored.dimensions, stored.dtype, shape) != (each.dimensions, each.dtype, expected):
@@ -50,7 +50,7 @@ def check_interrupted(path: Path, layouts: Mapping[str, Layout], attributes: Map
     return head
 
 
-def kept_of(path: Path, layouts: Mapping[str, Layout]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def kept_of(path: Path, layouts: Mapping[str, ArrayLayout]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     """Content of the last checkpoint of a recording, and the digests of its files, all of which are read.
 
     Files that the continued run writes again are left out: later chunks, and without a checkpoint all.
@@ -84,12 +84,12 @@ def kept_of(path: Path, layouts: Mapping[str, Layout]) -> tuple[dict[str, np.nda
     return kept, whole
 
 
-def _place(key: str, each: Layout) -> int:
+def _place(key: str, each: ArrayLayout) -> int:
     """Index of a chunk along the streamed axis."""
     return int(key.split(".")[1 + each.axis])
 
 
-def _first_chunk(path: Path, kept: Mapping[str, np.ndarray], name: str, each: Layout) -> int:
+def _first_chunk(path: Path, kept: Mapping[str, np.ndarray], name: str, each: ArrayLayout) -> int:
     """Number of the first chunk that is written again; `ValueError` or `KeyError` if the checkpoint does not fit."""
     if not kept:
         return 0

@@ -15,7 +15,7 @@ SELECTED_BY = {"trial": "trials", "unit": "units", "post": "units", "pre": "unit
 
 
 @dataclass(frozen=True, eq=False)
-class Axis:
+class StoredAxis:
     """One axis of a stored array.
 
     Attributes
@@ -34,7 +34,7 @@ class Axis:
 
 
 @dataclass(frozen=True, eq=False)
-class Layout:
+class ArrayLayout:
     """Layout of one record in a recording.
 
     Attributes
@@ -60,7 +60,7 @@ class Layout:
     record: Record
     dtype: np.dtype
     attributes: dict[str, str]
-    axes: tuple[Axis, ...]
+    axes: tuple[StoredAxis, ...]
     axis: int
     steps: range | None
     taken: range | None
@@ -83,7 +83,7 @@ class Layout:
         return tuple(axis.size for axis in self.axes)
 
 
-def layout(record: Record, variable: Variable, extent: Extent) -> Layout:
+def layout(record: Record, variable: Variable, extent: Extent) -> ArrayLayout:
     """Compute the layout of `record` for a `variable` in a run of the given extent.
 
     Raises
@@ -106,7 +106,7 @@ def layout(record: Record, variable: Variable, extent: Extent) -> Layout:
     if steps is not None and steps != extent.kept():
         own.add("time")
     axes = tuple(
-        Axis(
+        StoredAxis(
             dimension=f"{record.called}_{d}" if d in own else d,
             basis=d,
             size=len(steps or ()) if i == axis else len(selection.get(i, range(extent.sizes[d]))),
@@ -114,7 +114,7 @@ def layout(record: Record, variable: Variable, extent: Extent) -> Layout:
         for i, d in enumerate(dimensions)
     )
     dtype = np.dtype(record.dtype or variable.dtype or extent.dtype)
-    return Layout(
+    return ArrayLayout(
         record=record,
         dtype=dtype,
         attributes=_attributes(record, variable, extent),
@@ -193,7 +193,9 @@ def _attributes(record: Record, variable: Variable, extent: Extent) -> dict[str,
     return {**variable.attributes, "long_name": text}
 
 
-def _of_statistic(record: Record, axes: tuple[Axis, ...], axis: int, dtype: np.dtype) -> tuple[Axis, ...]:
+def _of_statistic(
+    record: Record, axes: tuple[StoredAxis, ...], axis: int, dtype: np.dtype
+) -> tuple[StoredAxis, ...]:
     """Axes after a statistic, found with two samples; new axes are called `<name>_0` …."""
     assert record.statistic is not None
     before = tuple(2 if i == axis else each.size for i, each in enumerate(axes))
@@ -211,4 +213,6 @@ def _of_statistic(record: Record, axes: tuple[Axis, ...], axis: int, dtype: np.d
     if after == before:
         return axes
     own = (f"{record.called}_{k}" for k in range(len(after)))
-    return axes[: axis + 1] + tuple(Axis(name, name, size) for name, size in zip(own, after[axis + 1 :]))
+    return axes[: axis + 1] + tuple(
+        StoredAxis(name, name, size) for name, size in zip(own, after[axis + 1 :])
+    )

@@ -23,7 +23,7 @@ from fwsim.recording.arrays import restored
 from fwsim.recording.older import RENAMED, up_to_date
 from fwsim.recording.plain_files import REMEDY, damaged, read_object
 from fwsim.recording.schema import SCHEMA
-from fwsim.recording.stored import Stored as _Stored
+from fwsim.recording.stored import StoredArray as _Stored
 
 OF_THE_PROCESS = ("versions", "commit", "command", "started")
 """Attributes that may differ between a run and its continuation."""

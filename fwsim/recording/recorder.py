@@ -15,8 +15,8 @@ import xarray as xr
 from fwsim.errors import ConfigError, RecordingError, ShapeError, choice
 from fwsim.paths import local_path
 from fwsim.recording.extent import Extent
-from fwsim.recording.layout import Layout, layout
-from fwsim.recording.memory import MemoryStore, check_memory
+from fwsim.recording.in_memory import MemoryStore, check_memory
+from fwsim.recording.layout import ArrayLayout, layout
 from fwsim.recording.record import Record, as_records
 from fwsim.recording.schema import COORDINATES, SCHEMA, STREAMED, VARIABLES, Variable
 from fwsim.recording.stream import Stream, between
@@ -214,7 +214,7 @@ class Recorder:
         return self._store.finish(extra, finished)
 
     @property
-    def _layouts(self) -> list[Layout]:
+    def _layouts(self) -> list[ArrayLayout]:
         return [stream.layout for stream in self._streams.values()]
 
     def _opened(
@@ -336,7 +336,7 @@ def destination(to: str | PathLike[str] | None, *, resume: bool, overwrite: bool
     return path
 
 
-def _check_names(layouts: Sequence[Layout]) -> None:
+def _check_names(layouts: Sequence[ArrayLayout]) -> None:
     """Refuse a variable with the name of a dimension, since xarray would take it for a coordinate."""
     dimensions = {dimension for each in layouts for dimension in each.dimensions}
     for each in layouts:
@@ -347,7 +347,7 @@ def _check_names(layouts: Sequence[Layout]) -> None:
             )
 
 
-def _check_shape(values: np.ndarray, each: Layout) -> None:
+def _check_shape(values: np.ndarray, each: ArrayLayout) -> None:
     fits = values.ndim == len(each.run_shape) and all(
         size in (-1, given) for size, given in zip(each.run_shape, values.shape)
     )

@@ -22,7 +22,7 @@ SMALL, DENSEST = 2**26, 1000
 """Bytes that may be read at once when a recording is opened, and how many times its files they may decode to."""
 
 
-class Stored:
+class StoredArray:
     """A Zarr array that is valid along its streamed axis as far as its chunks exist.
 
     Parameters

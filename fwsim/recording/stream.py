@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fwsim.errors import RecordingError, ShapeError
-from fwsim.recording.layout import Layout, along
+from fwsim.recording.layout import ArrayLayout, along
 
 FOLDS: dict[str, Any] = {"mean": np.add, "max": np.maximum, "min": np.minimum}
 
@@ -22,7 +22,7 @@ class Stream:
         Layout of the record.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: ArrayLayout) -> None:
         self.layout = layout
         self._open: np.ndarray | None = None  # the reduced steps since the last sample, one long in time
         self._steps_open = 0

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from fwsim.errors import ConfigError
-from fwsim.recording.memory import machine_memory
+from fwsim.recording.in_memory import machine_memory
 from fwsim.rules.derive.brian2_code import Brian2Code
 from fwsim.rules.parameters import replaced
 from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule

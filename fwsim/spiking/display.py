@@ -34,7 +34,7 @@ def circuit_html(circuit: Circuit) -> str:
         notebook.table((*named, "background (V)", "noise (V)"), populations),
         notebook.table(joined, connections),
         notebook.panels(notebook.heat(strengths(circuit), "V per spike of all pre", "pre", "post")),
-        *(notebook.folded(type(rule).__name__, rule._repr_html_()) for rule in circuit.rules),
+        *(notebook.details(type(rule).__name__, rule._repr_html_()) for rule in circuit.rules),
     )
 
 

@@ -14,7 +14,7 @@ from fwsim.study.sweeps.axes import Axis
 from fwsim.study.sweeps.dataset import assemble, describe
 from fwsim.study.sweeps.points import Point
 from fwsim.study.sweeps.records import Failure
-from fwsim.study.sweeps.run import Plan
+from fwsim.study.sweeps.run import SweepPlan
 
 
 def with_a_failed_point(run: Run, folder: Path, field: str, failed: object, *, first: bool = True) -> Run:
@@ -25,7 +25,7 @@ def with_a_failed_point(run: Run, folder: Path, field: str, failed: object, *, f
     manifest, experiment = run.manifest, load_experiment(run.manifest["experiment"])
     own = manifest["configuration"][field]
     values = [failed, own] if first else [own, failed]
-    plan = Plan((Axis((field,), tuple((value,) for value in values)),), (0, 1), 1e9, None)
+    plan = SweepPlan((Axis((field,), tuple((value,) for value in values)),), (0, 1), 1e9, None)
     points = [Point(index, {}, 0, str(index)) for index in np.ndindex(plan.space.shape)]
     recording = run.recording.load()
     ended = [recording if point.index == (int(first), 0) else Failure("it failed") for point in points]

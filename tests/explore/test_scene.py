@@ -7,7 +7,7 @@ import xarray as xr
 import fwsim as fw
 from fwsim.explore import states
 from fwsim.explore.landscape import Plane, inner_loop, iterate, landscape
-from fwsim.explore.memory import attention, memory_matrix
+from fwsim.explore.matrix import attention, memory_matrix
 from fwsim.explore.scene import SPIKING, activities, open_scene, others
 from fwsim.explore.spikes import Spikes
 from fwsim.explore.states import States

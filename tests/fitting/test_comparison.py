@@ -11,7 +11,7 @@ import xarray as xr
 import fwsim as fw
 from fwsim.fitting import TRAINS, choose, gather, noise_floor, synthetic_table
 from fwsim.fitting.comparison import every_fold, labels, squared_error
-from fwsim.fitting.coordinates import Axis
+from fwsim.fitting.coordinates import Coordinate
 from fwsim.fitting.posterior import Interval, undetermined
 from fwsim.rules.parameters import number, time_constant
 from fwsim.rules.rule import PresynapticRule
@@ -126,7 +126,7 @@ def test_a_rule_that_cannot_be_fitted_leaves_the_others_alone(order):
 
 @pytest.mark.parametrize("scale", ["log", "logit", "linear"])
 def test_an_interval_that_is_nan_determines_nothing(scale):
-    axis = Axis("x", scale, 0.01, 0.99, (0.1, 0.9), "1")
+    axis = Coordinate("x", scale, 0.01, 0.99, (0.1, 0.9), "1")
     assert not undetermined(axis, Interval(0.2, 0.3))
     for low, high in [(np.nan, np.nan), (0.2, np.nan), (np.nan, 0.3)]:
         assert undetermined(axis, Interval(low, high))

@@ -26,7 +26,7 @@ from fwsim.engine.kernels.numba_rates import (
 from fwsim.engine.kernels.numba_threads import share_out, thread_count
 from fwsim.engine.kernels.numba_vectors import VECTOR_BYTES, padded
 from fwsim.engine.rate.gains import Relu, Softplus
-from fwsim.engine.rate.memory import Matrix
+from fwsim.engine.rate.matrix import Matrix
 from fwsim.engine.rate.normalisation import Divisive, Layer, Normalisation, Subtractive
 from fwsim.engine.rate.rowwise import Program, Synapse, program, row
 from fwsim.engine.rate.step import Moment, Stepper

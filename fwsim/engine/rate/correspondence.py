@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.rate.gains import Gain, relu, tanh
-from fwsim.engine.rate.memory import check, per_second
+from fwsim.engine.rate.matrix import check, per_second
 from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.rate.normalisation import layer_norm
 from fwsim.engine.rate.projection import Projection

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from fwsim.engine import checks
 from fwsim.engine.rate.exponential import Weights, decay_weights
 from fwsim.engine.rate.gains import Gain, relu
-from fwsim.engine.rate.memory import check, matrix
+from fwsim.engine.rate.matrix import check, matrix
 from fwsim.engine.rate.noise import standard_normal
 from fwsim.engine.rate.normalisation import Normalisation, normalisation
-from fwsim.engine.rate.plan import KERNELS, Plan, plan
+from fwsim.engine.rate.plan import KERNELS, RatePlan, plan
 from fwsim.engine.rate.projection import Projection, synapses
 from fwsim.engine.rate.state import initial, pack, unpack
 from fwsim.engine.rate.step import Stepper
@@ -186,7 +186,7 @@ class RateNetwork(KnownArguments, nn.Module):
             matrix=None if self.memory is None else matrix(self.memory, dt, self.self_connections, like),
         )
 
-    def plan(self) -> Plan:
+    def plan(self) -> RatePlan:
         """Say which kernel `simulate` would use, and why."""
         return plan(self)
 

@@ -22,7 +22,7 @@ RUNS = (
 
 
 @dataclass(frozen=True)
-class Plan:
+class RatePlan:
     """What a simulation will do, and why.
 
     Parameters
@@ -37,7 +37,7 @@ class Plan:
     why: str
 
 
-def plan(net: RateNetwork) -> Plan:
+def plan(net: RateNetwork) -> RatePlan:
     """Choose the kernel of a network, or check the one that was asked for.
 
     Raises
@@ -46,13 +46,13 @@ def plan(net: RateNetwork) -> Plan:
         The kernel that was asked for cannot run this network.
     """
     if net.kernel == "reference":
-        return Plan("reference", "kernel='reference' was asked for")
+        return RatePlan("reference", "kernel='reference' was asked for")
     obstacle = _obstacle(net)
     if obstacle is None:
-        return Plan("numba", "everything in the network can be compiled")
+        return RatePlan("numba", "everything in the network can be compiled")
     if net.kernel == "numba":
         raise ConfigError(f"kernel='numba' cannot run {obstacle}; it runs {RUNS}, use kernel='auto'")
-    return Plan("reference", f"compiled code cannot run {obstacle}")
+    return RatePlan("reference", f"compiled code cannot run {obstacle}")
 
 
 def _obstacle(net: RateNetwork) -> str | None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fwsim.engine.rate.exponential import Weights
 from fwsim.engine.rate.gains import Gain
-from fwsim.engine.rate.memory import Matrix
+from fwsim.engine.rate.matrix import Matrix
 from fwsim.engine.rate.normalisation import Normalisation
 from fwsim.engine.rate.projection import Synapses, transmit
 from fwsim.rules.rule import Values

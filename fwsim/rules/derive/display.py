@@ -42,7 +42,7 @@ def spike_rule_html(rule: SpikeRule) -> str:
         notebook.table(("parameter", "value", "unit"), rows) if rows else "",
         notebook.panels(lambda axes: draw_response(rule, axes)),
         *(
-            notebook.folded(type(each).__name__, spike_rule_html(each))
+            notebook.details(type(each).__name__, spike_rule_html(each))
             for each in values.values()
             if isinstance(each, SpikeRule)
         ),

@@ -17,12 +17,12 @@ from fwsim.recording.whole import writing
 from fwsim.study.config import unit_of
 from fwsim.study.experiment import Experiment
 from fwsim.study.sweeps import layout as layouts
-from fwsim.study.sweeps.layout import DETAILS, LAYOUT, Grid, Layout, aligned, chunks, free_name
+from fwsim.study.sweeps.layout import DETAILS, LAYOUT, Grid, VariableLayout, aligned, chunks, free_name
 from fwsim.study.sweeps.points import Point, Space
-from fwsim.study.sweeps.records import Failure, Stored
+from fwsim.study.sweeps.records import Failure, StoredPoint
 from fwsim.study.sweeps.take import single
 
-Ended = Sequence[tuple[Point, Stored | Failure]]
+Ended = Sequence[tuple[Point, StoredPoint | Failure]]
 Described = Mapping[str, Mapping[str, Any]]
 """Attributes of the coordinate of each parameter."""
 
@@ -47,7 +47,7 @@ def assemble(
 def _assemble(
     group: zarr.Group, space: Space, described: Described, ended: Ended, attributes: Mapping[str, Any]
 ) -> None:
-    stored = [(point, each) for point, each in ended if isinstance(each, Stored)]
+    stored = [(point, each) for point, each in ended if isinstance(each, StoredPoint)]
     recorded = layouts.recorded_names(each for _, each in stored)
     renamed = layouts.free_names(recorded, space.parameters)
     if renamed:
@@ -92,7 +92,7 @@ def _assemble(
     )
 
 
-def _same(name: str, having: Sequence[Stored]) -> np.ndarray | None:
+def _same(name: str, having: Sequence[StoredPoint]) -> np.ndarray | None:
     """Values of a coordinate if all points agree on them."""
     first, dims = having[0].values(name), having[0].dims(name)
     alike = all(each.dims(name) == dims and np.array_equal(each.values(name), first) for each in having[1:])
@@ -102,15 +102,15 @@ def _same(name: str, having: Sequence[Stored]) -> np.ndarray | None:
 def _blocks(
     name: str,
     dims: Sequence[str],
-    stored: Sequence[tuple[Point, Stored]],
+    stored: Sequence[tuple[Point, StoredPoint]],
     grids: Mapping[str, Grid],
     space: Space,
-    layout: Layout,
+    layout: VariableLayout,
 ) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
     """Chunk after chunk along the parameters, so that only one chunk is in memory at a time."""
     axes = len(space.shape)
     chunks, own = layout.chunks[:axes], layout.shape[axes:]
-    inside: dict[tuple[int, ...], list[tuple[Point, Stored]]] = {}
+    inside: dict[tuple[int, ...], list[tuple[Point, StoredPoint]]] = {}
     for point, each in stored:
         if name in each.variables:
             corner = tuple(i // chunk * chunk for i, chunk in zip(point.index, chunks, strict=True))
@@ -196,12 +196,12 @@ def _write(
     group: zarr.Group, name: str, values: np.ndarray, dims: tuple[str, ...], attrs: Mapping[str, Any]
 ) -> None:
     dtype = np.dtype(np.dtypes.StringDType()) if values.dtype.kind in "UT" else values.dtype
-    layout = Layout(values.shape, chunks(values.shape, dtype.itemsize), dtype)
+    layout = VariableLayout(values.shape, chunks(values.shape, dtype.itemsize), dtype)
     _create(group, name, layout, dims, attrs)[...] = arrays.numbers(values.astype(dtype))
 
 
 def _create(
-    group: zarr.Group, name: str, layout: Layout, dims: tuple[str, ...], attrs: Mapping[str, Any]
+    group: zarr.Group, name: str, layout: VariableLayout, dims: tuple[str, ...], attrs: Mapping[str, Any]
 ) -> zarr.Array:
     return arrays.create(group, name, layout.shape, layout.chunks, layout.dtype, dims, attrs)
 

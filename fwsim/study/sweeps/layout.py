@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from fwsim.study.sweeps.axes import Axis
-from fwsim.study.sweeps.records import Stored
+from fwsim.study.sweeps.records import StoredPoint
 
 CHUNK = 16e6  # bytes of a chunk, unless the values of one point need more
 DETAILS = "point_details"
@@ -45,7 +45,7 @@ class Grid:
     joined: bool = False
     padded: bool = False
 
-    def places(self, stored: Stored, name: str, own: int) -> np.ndarray:
+    def places(self, stored: StoredPoint, name: str, own: int) -> np.ndarray:
         """Positions of the `own` values of a point along dimension `name`."""
         if self.labels is None or not self.joined or name not in stored.variables:
             return np.arange(own)
@@ -53,7 +53,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Layout:
+class VariableLayout:
     """Layout in the dataset of a variable of all points."""
 
     shape: tuple[int, ...]
@@ -79,7 +79,7 @@ def free_name(name: str, ending: str, taken: Iterable[str]) -> str:
     return name
 
 
-def recorded_names(stored: Iterable[Stored]) -> set[str]:
+def recorded_names(stored: Iterable[StoredPoint]) -> set[str]:
     """Names of all variables and dimensions of some points."""
     found: set[str] = set()
     for variables in distinct(stored):
@@ -88,12 +88,12 @@ def recorded_names(stored: Iterable[Stored]) -> set[str]:
     return found
 
 
-def distinct(stored: Iterable[Stored]) -> list[Mapping[str, Any]]:
+def distinct(stored: Iterable[StoredPoint]) -> list[Mapping[str, Any]]:
     """Descriptions of variables, stored once for the many points that share them."""
     return list({id(each.variables): each.variables for each in stored}.values())
 
 
-def dimensions(stored: Sequence[Stored]) -> dict[str, tuple[str, ...]]:
+def dimensions(stored: Sequence[StoredPoint]) -> dict[str, tuple[str, ...]]:
     """Dimensions of each variable: all that it has at any point, beginning with those of the point with the most."""
     found: dict[str, tuple[str, ...]] = {}
     for variables in distinct(stored):
@@ -111,9 +111,9 @@ def aligned(values: np.ndarray, own: Sequence[str], dims: Sequence[str]) -> np.n
     return np.expand_dims(values.transpose(order), lacking)
 
 
-def grids(stored: Sequence[Stored]) -> dict[str, Grid]:
+def grids(stored: Sequence[StoredPoint]) -> dict[str, Grid]:
     """Every dimension of the recordings."""
-    sizes: dict[str, dict[int, list[Stored]]] = {}
+    sizes: dict[str, dict[int, list[StoredPoint]]] = {}
     for each in stored:
         shown: dict[str, int] = {}
         for name in each.variables:
@@ -123,7 +123,7 @@ def grids(stored: Sequence[Stored]) -> dict[str, Grid]:
     return {dimension: _grid(dimension, found) for dimension, found in sizes.items()}
 
 
-def _grid(dimension: str, found: Mapping[int, Sequence[Stored]]) -> Grid:
+def _grid(dimension: str, found: Mapping[int, Sequence[StoredPoint]]) -> Grid:
     size, padded = max(found), len(found) > 1
     having = [each for several in found.values() for each in several]
     if not all(dimension in each.variables and each.dims(dimension) == (dimension,) for each in having):
@@ -146,12 +146,12 @@ def _grid(dimension: str, found: Mapping[int, Sequence[Stored]]) -> Grid:
 def layout(
     name: str,
     dims: Sequence[str],
-    having: Sequence[Stored],
+    having: Sequence[StoredPoint],
     found: Mapping[str, Grid],
     space: tuple[int, ...],
     *,
     complete: bool,
-) -> Layout:
+) -> VariableLayout:
     """Shape, chunks and type of a variable over the points of a sweep."""
     own = tuple(found[dim].size for dim in dims)
     whole = complete and all(each.dims(name) == dims and each.shape(name) == own for each in having)
@@ -159,7 +159,7 @@ def layout(
     if not whole and dtype.kind in "biu":
         dtype = np.dtype(float)
     shape = (*space, *own)
-    return Layout(shape, chunks(shape, dtype.itemsize), dtype)
+    return VariableLayout(shape, chunks(shape, dtype.itemsize), dtype)
 
 
 def common(types: Iterable[str]) -> np.dtype:
@@ -204,7 +204,10 @@ def common_layout(
 
 
 def details(
-    each: Stored, every: Mapping[str, tuple[str, ...]], found: Mapping[str, Grid], shared: Mapping[str, Any]
+    each: StoredPoint,
+    every: Mapping[str, tuple[str, ...]],
+    found: Mapping[str, Grid],
+    shared: Mapping[str, Any],
 ) -> dict[str, Any]:
     """What a point has of its own: attributes, places along filled dimensions, variables and dimensions it lacks."""
     sizes = {

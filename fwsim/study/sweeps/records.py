@@ -48,7 +48,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredPoint:
     """Place of a point's recording.
 
     Parameters
@@ -80,7 +80,7 @@ class Stored:
         """Shape of a variable, known without reading its file."""
         return tuple(self.variables[name]["shape"])
 
-    def renamed(self, names: Mapping[str, str]) -> Stored:
+    def renamed(self, names: Mapping[str, str]) -> StoredPoint:
         """The same point with other names of variables and dimensions."""
         variables = {
             names.get(name, name): {**each, "dims": [names.get(dim, dim) for dim in each["dims"]]}
@@ -122,9 +122,9 @@ def write(batches: Path, points: Sequence[Point], ended: Sequence[xr.Dataset | F
         os.rename(draft, target)
 
 
-def read(batches: Path) -> dict[str, Stored | Failure]:
+def read(batches: Path) -> dict[str, StoredPoint | Failure]:
     """How each point ended, by its identity; a success overrides a failure. Damaged batches are ignored."""
-    found: dict[str, Stored | Failure] = {}
+    found: dict[str, StoredPoint | Failure] = {}
     for folder in _folders(batches):
         record = _record(folder)
         if record is None:
@@ -134,7 +134,7 @@ def read(batches: Path) -> dict[str, Stored | Failure]:
                 found.setdefault(entry["identity"], Failure(entry["error"], entry["traceback"]))
             else:
                 part = record["parts"][entry["part"]]
-                found[entry["identity"]] = Stored(folder, part["variables"], part["attrs"], entry["row"])
+                found[entry["identity"]] = StoredPoint(folder, part["variables"], part["attrs"], entry["row"])
     return found
 
 

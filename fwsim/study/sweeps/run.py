@@ -40,7 +40,7 @@ from fwsim.study.sweeps.cluster import connect
 from fwsim.study.sweeps.dataset import Ended, assemble, describe
 from fwsim.study.sweeps.dispatch import LostClusterError, dispatch
 from fwsim.study.sweeps.points import Point, Space, batches
-from fwsim.study.sweeps.records import Failure, Stored
+from fwsim.study.sweeps.records import Failure, StoredPoint
 from fwsim.study.sweeps.worker import Task
 
 ATTEMPTS = 4  # rounds: one to run, two to repeat batches that were damaged, one to check
@@ -49,7 +49,7 @@ BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """The definition of a sweep, as in its manifest.
 
     Parameters
@@ -73,7 +73,7 @@ class Plan:
         return Space(self.axes, self.seeds)
 
     @classmethod
-    def kept(cls, entry: Mapping[str, Any]) -> Plan:
+    def kept(cls, entry: Mapping[str, Any]) -> SweepPlan:
         """Plan in a manifest."""
         axes = [Axis(tuple(axis["names"]), frozen(axis["rows"])) for axis in entry["axes"]]
         return cls(tuple(axes), tuple(entry["seeds"]), entry["memory"], entry["size"])
@@ -157,7 +157,7 @@ def sweep(
         )
     if batch_size is not None:
         whole("batch_size", batch_size, least=1)
-    plan = Plan(parse_axes(experiment, over or {}), parse_seeds(seeds), _bytes(batch_memory), batch_size)
+    plan = SweepPlan(parse_axes(experiment, over or {}), parse_seeds(seeds), _bytes(batch_memory), batch_size)
     few_enough(plan.axes, plan.seeds)
     config = _base(experiment, config, plan.space, quick)
     where = (scheduler, workers, device, cluster or {})
@@ -176,13 +176,13 @@ def sweep_again(
     manifest = first.manifest
     experiment = own_experiment(first, trust=trust)
     config = experiment.configure(manifest["configuration"])
-    plan, device = Plan.kept(manifest["sweep"]), device or manifest["device"]
+    plan, device = SweepPlan.kept(manifest["sweep"]), device or manifest["device"]
     return _start(experiment, plan, config, folder, (None, None, device, {}), force=force)
 
 
 def _start(
     experiment: Experiment,
-    plan: Plan,
+    plan: SweepPlan,
     config: Config,
     folder: str | Path | None,
     where: tuple[str | None, int | None, str, Mapping[str, Any]],
@@ -240,7 +240,7 @@ def resume_sweep(
         _refuse_finished(found, retry_failed)  # another process may have finished it meanwhile
         manifest = found.manifest
         experiment = own_experiment(found, trust=trust)
-        plan, config = Plan.kept(manifest["sweep"]), experiment.configure(manifest["configuration"])
+        plan, config = SweepPlan.kept(manifest["sweep"]), experiment.configure(manifest["configuration"])
         device = device or manifest["device"]
         todo = _batches(experiment, plan, config, files.fingerprint(found.experiment))
         with connect(scheduler, workers, device, cluster or {}, len(todo), found.folder) as client:
@@ -265,7 +265,7 @@ def finished_points(run: Run) -> int:
 
 
 def _execute(
-    run: Run, experiment: Experiment, plan: Plan, todo: Sequence[Sequence[Point]], client: Any
+    run: Run, experiment: Experiment, plan: SweepPlan, todo: Sequence[Sequence[Point]], client: Any
 ) -> None:
     """Run the missing points and combine the dataset, in a locked folder."""
     kept = _kept_batches(run)
@@ -292,7 +292,7 @@ def _execute(
 
 def _do_missing(
     run: Run, experiment: Experiment, todo: Sequence[Sequence[Point]], client: Any
-) -> dict[str, Stored | Failure]:
+) -> dict[str, StoredPoint | Failure]:
     """Run points that are missing or damaged, and return how every point ended."""
     kept, total = _kept_batches(run), sum(map(len, todo))
     for _ in range(ATTEMPTS):
@@ -322,7 +322,7 @@ def _result(run: Run) -> xr.Dataset:
     return run.recording.assign_attrs(folder=str(run.folder))
 
 
-def _batches(experiment: Experiment, plan: Plan, config: Config, source: str) -> list[tuple[Point, ...]]:
+def _batches(experiment: Experiment, plan: SweepPlan, config: Config, source: str) -> list[tuple[Point, ...]]:
     points = plan.space.points(experiment, config.model_dump(mode="json"), source)
     return batches(experiment, points, memory=plan.memory, size=plan.size)
 
@@ -367,7 +367,7 @@ def _report_failures(run: Run, space: Space, ended: Ended) -> int:
     return len(rows)
 
 
-def _first_error(ended: Iterable[tuple[Point, Stored | Failure]]) -> str:
+def _first_error(ended: Iterable[tuple[Point, StoredPoint | Failure]]) -> str:
     return next(each.error for _, each in ended if isinstance(each, Failure))
 
 

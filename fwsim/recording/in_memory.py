@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from fwsim.errors import RecordingError
-from fwsim.recording.layout import Layout, along
+from fwsim.recording.layout import ArrayLayout, along
 
 
 class MemoryStore:
@@ -18,7 +18,7 @@ class MemoryStore:
 
     def __init__(
         self,
-        layouts: Mapping[str, Layout],
+        layouts: Mapping[str, ArrayLayout],
         coordinates: Mapping[str, xr.Variable],
         attributes: Mapping[str, str | int | float],
     ) -> None:
@@ -64,7 +64,7 @@ class MemoryStore:
         )
 
 
-def check_memory(layouts: Iterable[Layout]) -> None:
+def check_memory(layouts: Iterable[ArrayLayout]) -> None:
     """Raise `RecordingError` if the machine has less memory than the arrays need."""
     needed = sum(math.prod(each.shape) * each.dtype.itemsize for each in layouts)
     present = machine_memory()
