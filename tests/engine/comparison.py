@@ -44,32 +44,51 @@ def memory_full_of_nan():
 
 
 def outcome(kernel, net, x, hidden, matrix, past, chunk, leaves, inner=True):
-    """Outputs, final memory and gradients of a kernel for fixed random weights of the loss."""
+    """Outputs, final memory and gradients of a kernel, each under its name, for fixed random weights of the loss."""
     rule = net.rule()
     trace = None if rule is None else Trace(rule, net.dt, matrix, past, net.self_connections).masked()
     run = kernel.run(net.cell(), Drive(x, net.C, net.b), hidden, trace, chunk=chunk, inner=inner)
-    outputs = [run.hidden]
+    outputs = {"hidden states": run.hidden}
     if inner:
-        outputs.append(run.inner)
+        outputs["inner states"] = run.inner
     if run.trace is not None:
-        outputs.append(run.trace.memory())
+        outputs["memory"] = run.trace.memory()
     generator = torch.Generator().manual_seed(0)
     loss = sum(
-        (torch.randn(o.shape, generator=generator, dtype=o.dtype).to(o.device) * o).sum() for o in outputs
+        (torch.randn(o.shape, generator=generator, dtype=o.dtype).to(o.device) * o).sum()
+        for o in outputs.values()
     )
-    gradients = torch.autograd.grad(loss, leaves, allow_unused=True)
-    return outputs, [torch.zeros_like(a) if g is None else g for a, g in zip(leaves, gradients)]
+    found = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+    gradients = {
+        f"gradient of {name}": torch.zeros_like(leaf) if gradient is None else gradient
+        for (name, leaf), gradient in zip(leaves.items(), found, strict=True)
+    }
+    return outputs, gradients
 
 
 def assert_same(ours, truth, dtype, floor=1e-2):
-    tolerance = TOLERANCE[dtype]
-    for one, other in zip(ours, truth):
-        assert one.shape == other.shape
-        assert (one - other).norm() <= tolerance * (other.norm() + floor)
+    """Compare tensors by name; the message names all that differ, and by how much."""
+    tolerance, errors = TOLERANCE[dtype], {}
+    for name, wanted in truth.items():
+        assert ours[name].shape == wanted.shape, name
+        error = float(((ours[name] - wanted).norm() / (wanted.norm() + floor)).detach())
+        if not error <= tolerance:
+            errors[name] = error
+    assert not errors, ", ".join(f"{name} differs by {error:.1e}" for name, error in errors.items())
 
 
 def assert_like_reference(
-    kernel, net, *, batch, time, chunk, start="zero", past=0, dtype=torch.float64, device="cpu"
+    kernel,
+    net,
+    *,
+    batch,
+    time,
+    chunk,
+    start="zero",
+    past=0,
+    dtype=torch.float64,
+    device="cpu",
+    inner=True,
 ):
     """Hold a kernel's numbers and gradients against the reference's, from random inputs and states."""
     net = net.to(device)
@@ -82,13 +101,14 @@ def assert_like_reference(
         random(batch, net.units).requires_grad_(),
         random(batch, past, net.units).requires_grad_(),
     )
-    matrix, leaves = None, [x, hidden, written, *net.parameters()]
+    leaves = {"x": x, "hidden": hidden, "written": written} | dict(net.named_parameters())
+    matrix = None
     if start != "zero" and net.memory is not None:
         matrix = random(batch, net.memory.timescales, net.units, net.units) / net.units
         matrix = matrix + matrix.mT if start == "symmetric" else matrix
-        leaves.append(matrix.requires_grad_())
-    truth = outcome(reference, net, x, hidden, matrix, written, chunk, leaves)
-    ours = outcome(kernel, net, x, hidden, matrix, written, chunk, leaves)
+        leaves["matrix"] = matrix.requires_grad_()
+    truth = outcome(reference, net, x, hidden, matrix, written, chunk, leaves, inner)
+    ours = outcome(kernel, net, x, hidden, matrix, written, chunk, leaves, inner)
     assert_same(ours[0], truth[0], dtype)
     # No gradient passes the normalisation of a single unit: what is left is rounding, divided by √ε.
     nothing_passes = net.units == 1 and net.normalise != "none"

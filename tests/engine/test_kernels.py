@@ -51,6 +51,7 @@ def test_random_networks_match_the_reference(data):
         chunk=draw(None, 1, 2, 4, 16),
         start=draw("zero", "symmetric", "any"),
         past=draw(0, 3),
+        inner=draw(True, False),
     )
 
 
@@ -238,6 +239,36 @@ def test_it_says_what_it_cannot_run():
     net = fw.FastWeightNetwork(3, 5, fw.Hebbian(tau=1.0, eta=0.1), kernel="native").half()
     with pytest.raises(fw.ConfigError, match=r"float16.*kernel='auto'"):
         net(torch.zeros(1, 2, 3, dtype=torch.float16))
+
+
+@pytest.mark.usefixtures("layout")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_tanh_is_as_exact_as_its_precision(dtype):
+    net = fw.FastWeightNetwork(20, 20, inner_steps=0, activation="tanh", kernel="native").to(dtype)
+    with torch.no_grad():
+        net.W.zero_(), net.C.copy_(torch.eye(20)), net.b.zero_()
+    scales = torch.tensor([1e-6, 0.1, 0.35, 1, 5, 50], dtype=dtype)
+    x = scales[:, None, None] * torch.randn(6, 100, 20, dtype=dtype)
+    with torch.no_grad():
+        found, truth = net(x)[0].double(), torch.tanh(x.double())
+        assert ((found - truth) / truth).abs().max() < 4 * torch.finfo(dtype).eps
+        special = torch.tensor([0.0, torch.inf, -torch.inf, torch.nan], dtype=dtype)
+        net.C.zero_()
+        net.b.copy_(special.repeat(5))
+        found = net(torch.zeros(1, 1, 20, dtype=dtype))[0][0, 0, :4]
+    torch.testing.assert_close(found, torch.tanh(special), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.usefixtures("layout")
+@pytest.mark.parametrize("activation", ["relu", "sign"])
+def test_activations_of_zero_and_of_infinity_are_those_of_torch(activation):
+    net = network(5, 0, 0, inputs=5, activation=activation)
+    with torch.no_grad():
+        net.W.zero_(), net.C.zero_(), net.b.copy_(torch.tensor([0.0, -2.0, 3.0, torch.inf, -torch.inf]))
+        x = torch.zeros(9, 1, 5, dtype=torch.float64)
+        found = native.run(net.cell(), Drive(x, net.C, net.b), x[:, 0], None, chunk=None).hidden
+    expected = getattr(torch, activation)(net.b.detach()).expand_as(found)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("chunk", [None, 4])
