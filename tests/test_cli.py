@@ -178,7 +178,7 @@ def test_ctrl_c_keeps_what_was_done_and_resume_goes_on(fwsim, toy):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err == "fwsim: interrupted; go on with: fwsim resume here\n"
+    assert err == "fwsim: interrupted; continue with: fwsim resume here\n"
     done = int(kept.read_text())
     assert 0 < done < 400
 

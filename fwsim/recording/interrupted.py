@@ -32,7 +32,7 @@ def check_interrupted(path: Path, layouts: Mapping[str, ArrayLayout], attributes
         raise RecordingError(f"{path} is finished; open it, or choose another path")
     if head.schema != SCHEMA:
         raise RecordingError(
-            f"{path} was begun in schema {head.schema}, and this fwsim writes {SCHEMA}; go on with the version that "
+            f"{path} was begun in schema {head.schema}, and this fwsim writes {SCHEMA}; continue with the version that "
             "began it, or choose another path"
         )
     head.check_same_run(attributes)

@@ -49,7 +49,7 @@ class Place:
         if not overwrite:
             raise RecordingError(
                 f"{path} exists already; choose another path or remove it (overwrite=True replaces a recording, "
-                "resume=True goes on with an interrupted run)"
+                "resume=True continues an interrupted run)"
             )
         if not is_recording(path):
             raise RecordingError(

@@ -319,11 +319,13 @@ def destination(to: str | PathLike[str] | None, *, resume: bool, overwrite: bool
         if not isinstance(given, bool):
             raise ConfigError(f"{name}={given!r} is not allowed; give True or False")
     if resume and overwrite:
-        raise ConfigError("resume=True goes on with what is there and overwrite=True replaces it; give one")
+        raise ConfigError(
+            "resume=True continues what exists and overwrite=True replaces it; give one of them"
+        )
     if to is None:
         if resume or overwrite:
             raise ConfigError(
-                "resume=True has nothing to go on with; give to=, the folder of the interrupted run"
+                "resume=True has nothing to continue; give to=, the folder of the interrupted run"
                 if resume
                 else "overwrite=True has nothing to replace; give to=, the folder of a recording"
             )

@@ -67,7 +67,7 @@ def complete(path: Path, added: xr.Dataset, attributes: Mapping[str, Any]) -> No
     """
     head = Head.of(path)
     if not head.finished or head.known is None:
-        raise RecordingError(f"{path} is not finished; go on with it first (resume=True)")
+        raise RecordingError(f"{path} is not finished; continue it first (resume=True)")
     journal = Journal(path)
     try:
         journal.files = {name: allowed[-1] for name, allowed in head.known.files.items()}

@@ -73,7 +73,7 @@ def again(
     if first.state != "finished":
         raise ConfigError(f"{first.folder} is {first.state}; only finished runs can be repeated and compared")
     if files.fingerprint(first.experiment) != manifest["source_sha256"]:
-        raise ConfigError(f"{first.experiment} was changed since the run; run it anew instead")
+        raise ConfigError(f"{first.experiment} was changed since the run; run it again instead")
     trusted.check(first, trust=trust)
     if folder is not None and os.path.realpath(home_path(folder, "folder")) == os.path.realpath(first.folder):
         raise ConfigError(f"{first.folder} is the run that is repeated; choose another place with --to")

@@ -270,7 +270,7 @@ def _failure(run: Run, experiment: Experiment, error: Exception) -> Exception:
             failures.append(refused)
     if any(map(_is_full, failures)):
         return files.StudyError(
-            f"{run.folder}: {reason}; make room on the disk, then go on with: fwsim resume {run.folder}"
+            f"{run.folder}: {reason}; free some space on the disk, then continue with: fwsim resume {run.folder}"
         )
     if isinstance(error, FwsimError):
         return error

@@ -48,7 +48,7 @@ def hold(folder: Path, name: str = LOCK, *, patience: float = PATIENCE) -> Itera
             raise ConfigError(f"{folder} is gone") from None
         except OSError as error:
             raise ConfigError(
-                f"{path} cannot be opened: {error.strerror or error}; mind the permissions"
+                f"{path} cannot be opened: {error.strerror or error}; check the permissions"
             ) from None
         try:
             if os.path.isdir(folder) and _identity(folder) == before:  # otherwise it was replaced meanwhile

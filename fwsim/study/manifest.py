@@ -93,7 +93,7 @@ def read(folder: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)[:100]
         raise ConfigError(
-            f"{path} is damaged and no JSON: {reason}; restore it from a copy, or run anew"
+            f"{path} is damaged and no JSON: {reason}; restore it from a copy, or run again"
         ) from None
     except PermissionError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}; ask the owner for permission") from None
@@ -106,18 +106,18 @@ def read(folder: Path) -> dict[str, Any]:
     try:
         if form > 1 and manifest.get("sha256") != digest(manifest):
             raise ConfigError(
-                f"{path} was damaged or changed since fwsim wrote it; restore it from a copy, or run anew"
+                f"{path} was damaged or changed since fwsim wrote it; restore it from a copy, or run again"
             )
         (_Sweep if "sweep" in manifest else _Manifest).model_validate(manifest)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise ConfigError(
-            f"{path} is damaged: {place}: {first['msg']}; restore it from a copy, or run anew"
+            f"{path} is damaged: {place}: {first['msg']}; restore it from a copy, or run again"
         ) from None
     except RecursionError:
         raise ConfigError(
-            f"{path} is damaged: nested too deep; restore it from a copy, or run anew"
+            f"{path} is damaged: nested too deep; restore it from a copy, or run again"
         ) from None
     return manifest
 

@@ -51,7 +51,7 @@ def renewed(folder: Path, of: str | None = None) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise RecordingError(
-            f"{folder} cannot be written: {error.strerror or error}; make room, mind the permissions, "
+            f"{folder} cannot be written: {error.strerror or error}; free some space, check the permissions, "
             "or give another place with --to"
         ) from error
 

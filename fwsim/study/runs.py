@@ -83,7 +83,7 @@ class Run:
         """
         if not self.recording_path.is_dir():
             raise RecordingError(
-                f"{self.folder} has no recording (state: {self.state}); 'fwsim resume {self.folder}' goes on with it"
+                f"{self.folder} has no recording (state: {self.state}); 'fwsim resume {self.folder}' continues it"
             )
         self.check(self.recording_path.name)
         from fwsim.recording import open_recording

@@ -48,5 +48,5 @@ def save_recording(recording: xr.Dataset, path: Path, attributes: Mapping[str, s
     except (OSError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise RecordingError(
-            f"the recording cannot be stored: {reason}; return numbers and strings, and mind the free space"
+            f"the recording cannot be stored: {reason}; return numbers and strings, and check the free space"
         ) from error

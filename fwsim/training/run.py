@@ -147,12 +147,12 @@ class TrainingRun:
             if name not in FREE and before[name] != now:
                 raise ConfigError(
                     f"{name}={now!r}, but the run in {self.folder} was trained with {before[name]!r}; "
-                    "go on with that, or train in another folder"
+                    "continue with that, or train in another folder"
                 )
         epochs, then = self.options["epochs"], before["epochs"]
         if self.options["schedule"] == "onecycle" and epochs != then:
             raise ConfigError(
-                f"epochs={epochs}, but the one-cycle schedule of the run in {self.folder} is for {then}; go on with "
+                f"epochs={epochs}, but the one-cycle schedule of the run in {self.folder} is for {then}; continue with "
                 f"epochs={then}, or train in another folder (a constant schedule can be made longer)"
             )
         if epochs < done:

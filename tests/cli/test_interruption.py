@@ -81,7 +81,7 @@ def test_a_run_that_is_interrupted_while_it_is_put_away_is_named(fwsim, monkeypa
 
     monkeypatch.setattr(doctor, "checks", twice)
     before = signal.getsignal(signal.SIGINT)
-    assert fwsim("doctor") == (130, "", "fwsim: interrupted; go on with: fwsim resume runs/mine\n")
+    assert fwsim("doctor") == (130, "", "fwsim: interrupted; continue with: fwsim resume runs/mine\n")
     assert signal.getsignal(signal.SIGINT) is before
 
 

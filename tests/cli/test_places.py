@@ -218,7 +218,7 @@ def test_a_damaged_run_is_named(fwsim, toy, text, command):
     code, out, err = fwsim(*command.split(), "runs/mine")
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert "runs/mine/run.json is damaged" in err
-    assert "restore it from a copy, or run anew" in err
+    assert "restore it from a copy, or run again" in err
 
 
 def test_a_call_from_a_program_leaves_its_handlers(fwsim):

@@ -151,7 +151,7 @@ def test_a_full_disk_names_folder_and_remedy(toy, monkeypatch, body, writable):
             patch.setattr("fwsim.study.execute.write_file", refuse)
             patch.setattr("fwsim.study.manifest.writing.write_file", refuse)
         with pytest.raises(
-            StudyError, match=r"bad: .*; make room on the disk, then go on with: fwsim resume bad"
+            StudyError, match=r"bad: .*; free some space on the disk, then continue with: fwsim resume bad"
         ):
             run("made", folder="bad")
     assert Run(toy / "bad").state == ("failed" if writable else "interrupted")

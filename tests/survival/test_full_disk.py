@@ -31,7 +31,7 @@ def test_a_sweep_on_a_full_disk(fwsim, disk):
     line = next(each for each in said.splitlines() if each.startswith("fwsim: "))
     assert code == 1
     assert f"{place / 'sweep'}" in line or "disk/sweep:" in line
-    assert "make room" in line
+    assert "free some space" in line
     assert "fwsim resume" in line
     assert "Traceback" not in said
     resize("20m")

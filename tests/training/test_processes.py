@@ -147,7 +147,7 @@ def test_interrupted_together_they_go_on_together(tmp_path):
         process.kill()
     run = Run(tmp_path / "cut")
     assert run.state == "interrupted"
-    assert "go on with: fwsim resume cut" in said
+    assert "continue with: fwsim resume cut" in said
     (run.folder / ".process-killed").mkdir()
     (run.experiment).write_text(run.experiment.read_text().replace("time.sleep(config.pause)", "pass"))
     resumed = subprocess.run([*TORCHRUN, "-m", "fwsim.cli", "resume", "cut"], check=False, **options)

@@ -146,7 +146,7 @@ def _make_whole(run: Run) -> Iterator[str]:
     """Analyse what can be analysed, and say what is missing."""
     if run.state != "finished":
         reason = f": {run.manifest['error']}" if run.manifest.get("error") else ""
-        yield f"The run is {run.state}{reason}. Go on with: fwsim resume {run.folder}"
+        yield f"The run is {run.state}{reason}. Continue with: fwsim resume {run.folder}"
         return
     of = run.manifest.get("digests")
     if not run.analysis.is_file():

@@ -49,7 +49,7 @@ def repeat(run: Run, manifest: Mapping[str, Any]) -> Repeat:
             f"From the run's folder, {setup}; it says whether all recorded values are the same:",
             (f"fwsim run --again {run.folder}",),
         )
-    return Repeat(f"Go on with what is missing, {setup}:", (f"fwsim resume {run.folder}",))
+    return Repeat(f"Continue with what is missing, {setup}:", (f"fwsim resume {run.folder}",))
 
 
 def swept(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -79,7 +79,7 @@ def connect(
     ConfigError
         The scheduler does not answer, or an argument does not fit it.
     """
-    processes().refuse("a sweep", "start it without torchrun: it has one worker a GPU by itself")
+    processes().refuse("a sweep", "start it without torchrun: it has one worker per GPU anyway")
     if workers is not None:
         whole("workers", workers, least=1)
     known = () if scheduler is None else CREDENTIALS

@@ -287,7 +287,7 @@ def _execute(
                 shutil.rmtree(kept)
     except LostClusterError as error:
         run.update(state="interrupted")
-        raise LostClusterError(f"{error}; go on with: fwsim resume {run.folder}") from error
+        raise LostClusterError(f"{error}; continue with: fwsim resume {run.folder}") from error
 
 
 def _do_missing(

@@ -92,7 +92,7 @@ def work(task: Task) -> int:
         records.write(task.batches, task.points, ended)
     except OSError as error:
         raise RecordingError(
-            f"{task.batches} cannot be written: {error.strerror or error}; make room or mind the permissions there, "
+            f"{task.batches} cannot be written: {error.strerror or error}; free some space or check the permissions, "
             f"then: fwsim resume {task.folder}"
         ) from None
     _remove_streamed(task, contexts)  # its data are in the batch now

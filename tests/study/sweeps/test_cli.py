@@ -52,7 +52,7 @@ def test_an_interrupted_sweep_is_listed_and_resumed(fwsim, toy, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(records, "write", stop)
         code, _, err = fwsim(*SWEEP, "--batch-size", "1")
-    assert (code, err) == (130, "fwsim: interrupted; go on with: fwsim resume runs/here\n")
+    assert (code, err) == (130, "fwsim: interrupted; continue with: fwsim resume runs/here\n")
     assert "interrupted: 1 of 3 points" in fwsim("list")[1]
     assert fwsim("resume", "here", "--workers", "1")[1].startswith("3 points: 3 done")
 

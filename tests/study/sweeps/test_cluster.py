@@ -224,7 +224,8 @@ def test_a_running_cluster_loses_a_worker_and_its_scheduler(toy, cluster, expect
     warned, gone = err.splitlines()
     assert warned.startswith(f"fwsim: {running.address} takes anybody's connection")
     assert (
-        gone == "fwsim: the Dask scheduler is gone; what is finished is kept; go on with: fwsim resume here"
+        gone
+        == "fwsim: the Dask scheduler is gone; what is finished is kept; continue with: fwsim resume here"
     )
     stopped = Run(toy / "here")
     assert stopped.state == "interrupted"
@@ -259,7 +260,9 @@ def test_a_cluster_that_is_silent_is_named(toy, cluster, monkeypatch, patience, 
 
     silencing = threading.Thread(target=silence, daemon=True)
     silencing.start()
-    with pytest.raises(StudyError, match=rf"{said}; what is finished is kept; go on with: fwsim resume here"):
+    with pytest.raises(
+        StudyError, match=rf"{said}; what is finished is kept; continue with: fwsim resume here"
+    ):
         fw.sweep("leak", OVER, 2, batch_size=2, folder="here", scheduler=running.address)
     silencing.join()
     assert Run(toy / "here").state == "interrupted"
@@ -307,7 +310,7 @@ def test_ctrl_c_stops_all_processes(toy):
         time.sleep(0.1)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err == "fwsim: interrupted; go on with: fwsim resume here\n"
+    assert err == "fwsim: interrupted; continue with: fwsim resume here\n"
     assert Run(toy / "here").state == "interrupted"
 
 
