@@ -19,7 +19,7 @@ from fwsim.explore.scene import Scene, activities, open_scene, others
 
 WIDTHS = (50, 100, 200, 500, 1000, 2000)
 FIRST_WIDTH = 200
-MOST_OPTIONS = 100  # of a menu
+MOST_OPTIONS = 100  # largest number of options of a menu
 VIEWS = (
     views.overview, views.activity_view, views.unit_view, views.attention_view, views.memory_view,
     views.spectrum_view, views.landscape_view,

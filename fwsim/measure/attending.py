@@ -13,7 +13,7 @@ from fwsim.recording.timing import in_steps
 
 
 def attention(run: xr.Dataset) -> xr.Dataset:
-    """Describe how the inner loop weighs the past: how far back, how concentrated, and which states.
+    """Describe the attention of the inner loop to past states: how far back, how concentrated, and to which state.
 
     Weights are the recorded attention κ(t−τ) h(τ)·h_s without its sign, as a fraction of the sum over the past.
 

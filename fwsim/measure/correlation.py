@@ -79,7 +79,7 @@ def _time_scale(values: np.ndarray) -> tuple[float, float, float, bool]:
     trials, length = values.shape
     if not np.isfinite(values).all():
         return np.nan, np.nan, np.nan, False
-    values = values / (np.abs(values).max() or 1.0)  # no square overflows
+    values = values / (np.abs(values).max() or 1.0)  # so that squares do not overflow
     centred = values - values.mean()
     variance = np.mean(centred**2)
     if not variance > 1e-24 * np.mean(values**2):

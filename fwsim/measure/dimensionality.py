@@ -116,7 +116,7 @@ def _covariance(values: xr.DataArray, dim: str | tuple[str, ...]) -> tuple[xr.Da
 
 def _ratio(covariance: xr.DataArray) -> xr.DataArray:
     size = abs(covariance).max(["unit", "other"], skipna=False)
-    scaled = covariance / size.where(size > 0)  # no square overflows, and 0/0 is NaN without a warning
+    scaled = covariance / size.where(size > 0)  # squares do not overflow, and 0/0 is NaN without a warning
     return _trace(scaled) ** 2 / (scaled**2).sum(["unit", "other"], skipna=False)
 
 

@@ -91,7 +91,7 @@ def forgetting_curve(values: ArrayLike | xr.DataArray, lag: ArrayLike | None = N
     most = max(law.size for law in LAWS.values())
     if len(np.unique(times)) < most + 3:
         raise ShapeError(f"{len(times)} finite values; telling the laws apart needs at least {most + 3} lags")
-    size = float(np.abs(left).max()) or 1.0  # no square overflows
+    size = float(np.abs(left).max()) or 1.0  # so that squares do not overflow
     fits = {name: _fit(law, times, left / size) for name, law in LAWS.items()}
     for name, law in LAWS.items():
         fits[name][: law.amplitudes] *= size

@@ -15,7 +15,7 @@ from fwsim.recording.schema import STREAMED, VARIABLES
 
 
 def recorded(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
-    """First of the variables `names` in a recording, ready to compute with; its own time axis is renamed to `time`.
+    """The first of the variables `names` that a recording has, as numbers; its own time axis is renamed to `time`.
 
     A DataArray is taken as the variable itself; see `computable`.
     """
