@@ -135,7 +135,7 @@ def plot_selectivity(result: xr.Dataset) -> Figure:
         axes.errorbar(
             at["ping_delay"].values, middle, np.abs([low - middle, high - middle]), fmt="o", ms=3, **look
         )
-        axes.plot(at["ping_delay"].values, at["mean_field_selectivity"], color=look["color"])
+        axes.plot(at["ping_delay"].values, at["mean_field_selectivity"].values, color=look["color"])
     axes.axhline(0, color=COLOURS["black"], lw=0.5)
     axes.set(xlabel="time since the cue (s)", ylabel="selectivity", ylim=(-1.05, 1.05))
     axes.set_title("response to the ping (τ_facil, τ_rec)" if several else "response to the ping")

@@ -32,7 +32,7 @@ def test_forgets_below_and_holds_above(run):
 def test_a_ping_reads_the_memory_out(silent):
     report = study.analyse(silent)
     pinged = report.result["selectivity"].sel(model="mongillo2008", ping_delay=0.3, interval="estimate")
-    assert float(pinged) > 0.5
+    assert pinged.item() > 0.5
     assert {path.name for path in report.files} >= {"selectivity.png", "table.csv"}
 
 
