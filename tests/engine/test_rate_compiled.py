@@ -1,20 +1,18 @@
 """Compiled runs of rate networks against the reference."""
 
-import ctypes
 import math
 
 import numpy as np
 import pytest
-import sympy
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fwsim as fw
-from fwsim.engine.kernels import native_code
 from fwsim.engine.rate import compiled
+from fwsim.rules.functions import exp, log, minimum
 from fwsim.rules.rule import PresynapticRule
-from tests.engine.rates import ASSOCIATIVE, DOUBLE, PRESYNAPTIC, TM, random
+from tests.engine.rates import ASSOCIATIVE, DOUBLE, PRESYNAPTIC, TM, identity, random
 
 RULES = PRESYNAPTIC | {
     "mixed": fw.TsodyksMarkram(**TM, convention="mixed"),
@@ -45,7 +43,7 @@ def network(rule, units, kernel, dtype=DOUBLE, *, batch=1, gain=fw.tanh, **optio
 
 def assert_same(make, drive, tolerance, **options):
     """Record everything of both kernels, at two intervals."""
-    truth, ours = make("reference"), make("numba")
+    truth, ours = make("reference"), make("native")
     names = [name for name in truth.recordable() if name != "step_error"]
     every = {"memory": min(7, drive.shape[1])}
     record = [fw.Record(name, every=every.get(name, min(3, drive.shape[1]))) for name in names]
@@ -83,12 +81,14 @@ def test_random_networks(rule, units, batch, steps, gain, memory, dtype, **optio
     )
 
 
-@pytest.mark.parametrize("units", [7, 100])
-def test_entries_in_groups(monkeypatch, units):
-    """Many entries share large weights; here also small ones, and a last group that is not full."""
-    monkeypatch.setattr(compiled, "CACHE", 0)
-    drive = 2 * random(18, 9, units)
-    assert_same(lambda kernel: network(RULES["varela"], units, kernel, batch=18, noise=0.1), drive, 1e-10)
+@pytest.mark.parametrize("units", [1, 7, 100])
+@pytest.mark.parametrize("gain", ["softplus", "relu"])
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_batch_elements_in_groups(units, gain, memory):
+    """Many batch elements take each step together, in a last group that is not full."""
+    drive, options = 2 * random(19, 9, units), {"batch": 19, "noise": 0.1}
+    options |= {"gain": GAINS[gain], "memory": MEMORIES[memory]}
+    assert_same(lambda kernel: network(RULES["varela"], units, kernel, **options), drive, 1e-10)
 
 
 @pytest.mark.parametrize("batched", ["rule", "gain", "tau", "noise", "memory", "normalise"])
@@ -117,13 +117,13 @@ def test_parameters_that_differ_between_batch_entries(batched):
 
 @pytest.mark.parametrize("gain", GAINS)
 def test_nothing_depends_on_what_was_in_the_workspace(monkeypatch, gain):
-    monkeypatch.setattr(compiled, "workspace", lambda like, *shape: like.new_full(shape, math.nan).numpy())
+    monkeypatch.setattr(compiled, "workspace", lambda like, *shape: like.new_full(shape, math.nan))
     options = {"memory": MEMORIES["two"], "normalise": "layer", "noise": 0.1, "gain": GAINS[gain]}
     assert_same(lambda kernel: network(RULES["tm1998"], 11, kernel, **options), random(3, 9, 11), 1e-10)
 
 
 def test_blocks_threads_and_resuming_change_no_bit(monkeypatch):
-    net, drive = network(fw.TsodyksMarkram(**TM), 6, "numba", noise=0.2), random(5, 40, 6)
+    net, drive = network(fw.TsodyksMarkram(**TM), 6, "native", noise=0.2), random(5, 40, 6)
     names = ["rate", "hidden", "release", "u", "F"]
     whole = fw.simulate(net, drive, record=names)
     first = fw.simulate(net, drive[:, :17], record=names)
@@ -142,7 +142,7 @@ def test_blocks_threads_and_resuming_change_no_bit(monkeypatch):
 
 @pytest.mark.parametrize("numbers", [8_000_000, 100])
 def test_neither_blocks_nor_what_is_recorded_change_a_bit(monkeypatch, numbers):
-    net, drive = network(None, 6, "numba", memory=MEMORIES["one"]), random(2, 30, 6)
+    net, drive = network(None, 6, "native", memory=MEMORIES["one"]), random(2, 30, 6)
     alone = fw.simulate(net, drive, record="rate")
     monkeypatch.setattr("fwsim.engine.rate.observer.NUMBERS", numbers)
     record = ["rate", fw.Record("F", every=5), fw.Record("memory", every=4), fw.Record("step_error", every=7)]
@@ -157,7 +157,7 @@ def test_neither_blocks_nor_what_is_recorded_change_a_bit(monkeypatch, numbers):
 
 
 class Rooted(PresynapticRule):
-    """A rule with a function that compiled code lacks."""
+    """A rule of a user, with functions that none of fwsim's has."""
 
     def rest(self):
         return {"s": 1}
@@ -166,7 +166,45 @@ class Rooted(PresynapticRule):
         return {"s": 1 - state["s"]}
 
     def on_pre(self, state):
-        return {"s": 0.9 * state["s"]}, state["s"] ** 0.5
+        return {"s": 0.9 * state["s"] / (1 + state["s"] ** 3)}, state["s"] ** 0.5 + log(1 + state["s"]) ** 1.7
+
+
+class Wrapped(Rooted):
+    """A rule with a function that compiled code lacks."""
+
+    def on_pre(self, state):
+        return {"s": 0.9 * state["s"]}, state["s"] % 1
+
+
+USERS = {
+    "hill": lambda h: h**2 / (1 + h**2),
+    "logistic": lambda h: 1 / (1 + exp(-h)),
+    "power": lambda h: (h**2) ** 0.6,
+    "saturating": lambda h: minimum(abs(h), 1.5),
+    "identity": identity,
+    "constant": lambda h: 0 * h + 2,
+}
+
+
+@pytest.mark.parametrize("gain", USERS)
+def test_a_gain_of_the_user_is_compiled(gain):
+    drive = random(3, 15, 5)
+    assert network(None, 5, "auto", gain=USERS[gain]).plan().kernel == "native"
+    assert_same(lambda kernel: network(Rooted(), 5, kernel, gain=USERS[gain], batch=3), drive, 1e-10)
+
+
+def test_a_gain_that_changes_its_mind_is_not_compiled():
+    generator = np.random.default_rng(0)
+    assert network(None, 3, "auto", gain=lambda h: generator.random() * h).plan().kernel == "reference"
+
+
+def test_a_gain_that_looks_at_its_argument_is_not_compiled():
+    assert (
+        network(None, 3, "auto", gain=lambda h: h if bool((h > 0).all()) else 2 * h).plan().kernel
+        == "reference"
+    )
+    scale = torch.ones(3, dtype=DOUBLE)
+    assert network(None, 3, "auto", gain=lambda h: scale * h).plan().kernel == "reference"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +214,7 @@ class Rooted(PresynapticRule):
         ({"gain": fw.siegert()}, "gain Siegert"),
         ({"normalise": torch.tanh}, "normalisation tanh"),
         ({"rule": ASSOCIATIVE["traces"]}, "associative rule HebbianTraces"),
-        ({"rule": Rooted()}, "Rooted"),
+        ({"rule": Wrapped()}, "Wrapped"),
         ({"dtype": torch.bfloat16}, "bfloat16"),
     ],
 )
@@ -187,32 +225,11 @@ def test_what_cannot_be_compiled_runs_as_the_reference(options, says):
     assert says in plan.why
     if "dtype" not in options:  # a network is converted after it was made
         with pytest.raises(fw.ConfigError, match=says):
-            network(kernel="numba", **options)
+            network(kernel="native", **options)
 
 
 def test_the_kernel_is_chosen_by_what_is_in_the_network():
-    assert network(RULES["varela"], 3, "auto").plan().kernel == "numba"
+    assert network(RULES["varela"], 3, "auto").plan().kernel == "native"
     assert network(RULES["varela"], 3, "reference").plan().kernel == "reference"
-    with pytest.raises(fw.ConfigError, match="'numba'"):
+    with pytest.raises(fw.ConfigError, match="'native'"):
         network(None, 3, "triton")
-
-
-# --- functions ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_functions_are_right_to_some_units_in_the_last_place(dtype):
-    x, *rows = sympy.symbols("x exp tanh softplus relu")
-    functions = (sympy.exp(x), native_code.tanh(x), native_code.softplus(x), native_code.relu(x))
-    numbers = np.concatenate([np.linspace(-80, 80, 3001), np.geomspace(1e-12, 1, 1092), [0, np.inf, np.nan]])
-    table = np.zeros((5, numbers.size), dtype)
-    lanes = 64 // table.itemsize
-    code = native_code.compile_rows(
-        (tuple(zip(rows, functions)),), (x, *rows), table.itemsize, numbers.size // lanes, numbers.size
-    )
-    table[0] = numbers
-    ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.addresses[0])(table.ctypes.data)
-    exact = table[0].astype(np.longdouble)
-    with np.errstate(invalid="ignore"):
-        expected = [np.exp(exact), np.tanh(exact), np.logaddexp(0, exact), np.maximum(exact, 0)]
-    np.testing.assert_allclose(table[1:], np.stack(expected), rtol=16 * np.finfo(dtype).eps)

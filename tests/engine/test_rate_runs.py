@@ -23,7 +23,7 @@ def test_noise_is_an_ornstein_uhlenbeck_process():
     assert abs(np.corrcoef(late.reshape(-1, 2).T)[0, 1]) < 0.03
 
 
-@pytest.mark.parametrize("kernel", ["reference", "numba"])
+@pytest.mark.parametrize("kernel", ["reference", "native"])
 def test_noise_is_a_function_of_seed_and_step(kernel, monkeypatch):
     net = fw.RateNetwork(
         fw.Projection(random(3, 3)), tau=20 * ms, gain=fw.tanh, noise=0.5, dt=1 * ms, kernel=kernel

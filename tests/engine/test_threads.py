@@ -103,7 +103,7 @@ def test_simulated_rate_networks(batch, units, plastic, dtype):
     weights = torch.randn(2, units, units, dtype=dtype) / units**0.5
     projections = [fw.Projection(weights[0], synapse=synapse), fw.Projection(weights[1])]
     net = fw.RateNetwork(
-        projections, tau=0.008, gain=fw.tanh, memory=memory, dt=1e-3, noise=0.1, kernel="numba"
+        projections, tau=0.008, gain=fw.tanh, memory=memory, dt=1e-3, noise=0.1, kernel="native"
     )
     drive = torch.randn(batch, 40, units, dtype=dtype)
 

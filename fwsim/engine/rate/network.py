@@ -70,8 +70,8 @@ class RateNetwork(KnownArguments, nn.Module):
     self_connections
         Whether the memory keeps its diagonal.
     kernel
-        Of `simulate`: `"reference"` (plain torch, the truth), `"numba"` (compiled for the CPU) or `"auto"`; see `plan`.
-        A call of the network, through which gradients flow, is always the reference.
+        Of `simulate`: `"reference"` (plain torch, the truth), `"native"` (compiled code for CPUs) or `"auto"`; see
+        `plan`. A call of the network, through which gradients flow, is always the reference.
 
     Raises
     ------
@@ -124,7 +124,7 @@ class RateNetwork(KnownArguments, nn.Module):
             "noise", self._per_unit("noise", si("noise", noise, "voltage"), dtype, positive=False)
         )
         self.batch = self._batch()
-        if kernel == "numba":
+        if kernel == "native":
             self.plan()
 
     def _per_unit(self, name: str, value: float | Tensor, dtype: torch.dtype, *, positive: bool) -> Tensor:

@@ -46,7 +46,7 @@ class RateObserver(Observer):
         self.net, self.state, self.steps, self.record = net, state, steps, frozenset(record)
         self._first = state.step
         self._stepper = net.stepper()
-        self._compiled = _compiled(self._stepper) if net.plan().kernel == "numba" else None
+        self._compiled = _compiled(self._stepper) if net.plan().kernel == "native" else None
         self._step: Step | None = None
         self._half: Stepper | None = None
         self._seed = 0

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from fwsim.engine.native import library
 from fwsim.errors import ConfigError
-from fwsim.requirements import obstacle
 from fwsim.rules.rule import AssociativeRule
 
 if TYPE_CHECKING:
     from fwsim.engine.rate.network import RateNetwork
 
-KERNELS = ("auto", "reference", "numba")
+KERNELS = ("auto", "reference", "native")
 RUNS = (
-    "presynaptic rules, a Hebbian memory, relu, tanh or softplus, and fwsim's normalisations, in float32 or float64 "
-    "on the CPU"
+    "presynaptic rules, a Hebbian memory, gains that can be called with a symbol of sympy, and fwsim's normalisations, "
+    "in float32 or float64 on the CPU"
 )
 
 
@@ -28,7 +28,7 @@ class RatePlan:
     Parameters
     ----------
     kernel
-        `"reference"` or `"numba"`.
+        `"reference"` or `"native"`.
     why
         One sentence.
     """
@@ -49,10 +49,10 @@ def plan(net: RateNetwork) -> RatePlan:
         return RatePlan("reference", "kernel='reference' was asked for")
     obstacle = _obstacle(net)
     if obstacle is None:
-        return RatePlan("numba", "everything in the network can be compiled")
-    if net.kernel == "numba":
-        raise ConfigError(f"kernel='numba' cannot run {obstacle}; it runs {RUNS}, use kernel='auto'")
-    return RatePlan("reference", f"compiled code cannot run {obstacle}")
+        return RatePlan("native", "everything in the network can be compiled")
+    if net.kernel == "native":
+        raise ConfigError(f"kernel='native' cannot run {obstacle}; it runs {RUNS}, use kernel='auto'")
+    return RatePlan("reference", f"the native engine cannot run {obstacle}")
 
 
 def _obstacle(net: RateNetwork) -> str | None:
@@ -62,18 +62,18 @@ def _obstacle(net: RateNetwork) -> str | None:
         return f"the device {like.device.type!r}"
     if like.dtype not in (torch.float32, torch.float64):
         return str(like.dtype)
-    if missing := obstacle("numba"):
-        return f"without numba, which {missing}"
-    from fwsim.engine.rate import compiled, rowwise
+    if missing := library.obstacle():
+        return f"anything: it {missing} ({library.remedy()})"
+    from fwsim.engine.rate import compiled, rows
 
-    if type(net.gain) not in rowwise.GAINS:
+    if rows.gain_expression(net.gain) is None:
         return f"the gain {_name(net.gain)}"
     if type(net.normalise) not in compiled.KINDS:
         return f"the normalisation {_name(net.normalise)}"
     for each in net.projections:
         if isinstance(each.synapse, AssociativeRule):
             return f"the associative rule {_name(each.synapse)}"
-        unknown = None if each.synapse is None else rowwise.unknown(each.synapse)
+        unknown = None if each.synapse is None else rows.unknown(each.synapse)
         if unknown:
             return f"the function {unknown} of {_name(each.synapse)}"
     return None

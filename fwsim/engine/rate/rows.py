@@ -6,6 +6,8 @@ A step has two such parts, between which the rates are sent through the projecti
 - `predict`, once the field is known: the fields at first order, the synapses up to second order (what they get ahead
   depends on nothing else), and what is sent then;
 - `finish`, once the field ahead is known: the fields at second order, with noise, and what is sent next.
+
+`fwsim/engine/native/rates.hpp` runs both, and does between them what connects units.
 """
 
 from __future__ import annotations
@@ -17,9 +19,9 @@ from typing import Any
 
 import sympy
 
-from fwsim.engine.kernels import native_code
-from fwsim.engine.kernels.native_code import Assignments
-from fwsim.engine.rate.gains import Relu, Softplus, Tanh
+from fwsim.engine.native import program
+from fwsim.engine.native.program import Assignments
+from fwsim.engine.rate.gains import Gain, Relu, Softplus, Tanh
 from fwsim.rules.derive.symbols import Structure, structure
 from fwsim.rules.parameters import leaves
 from fwsim.rules.rule import SpikeRule, Values
@@ -33,11 +35,11 @@ ALPHA, STEEPNESS = sympy.symbols("alpha steepness", real=True)
 STATIC = sympy.Symbol("static", real=True)
 
 GAINS: dict[type, Callable[[Any], Any]] = {
-    Relu: native_code.relu,
-    Tanh: native_code.tanh,
-    Softplus: lambda h: ALPHA * native_code.softplus(STEEPNESS * h),
+    Relu: program.relu,
+    Tanh: sympy.tanh,
+    Softplus: lambda h: ALPHA * program.softplus(STEEPNESS * h),
 }
-"""Expression of a gain by its kind."""
+"""Expressions of gains whose functions take tensors alone."""
 
 Entries = tuple[tuple[str, str], ...]
 """Which variable acts on which, as (to, from)."""
@@ -53,7 +55,7 @@ class Synapse:
 
 
 @dataclass(frozen=True)
-class Program:
+class Rows:
     """The two parts of a step, and the rows they work on.
 
     Parameters
@@ -75,16 +77,33 @@ class Program:
     constants: tuple[sympy.Symbol, ...]
 
     @property
-    def rows(self) -> tuple[sympy.Symbol, ...]:
-        """All rows, in the order of `fwsim.engine.kernels.numba_rates`."""
-        return (*WORK[:-1], *self.state, *self.sent, *self.releases, *self.constants)
+    def variables(self) -> tuple[sympy.Symbol, ...]:
+        """All rows, in the order of `Row` in `fwsim/engine/native/rates.hpp`."""
+        return (*WORK[:-1], *self.state, *self.sent, *self.releases)
 
 
 def unknown(rule: SpikeRule) -> str | None:
     """Name of a function in a rule that cannot be compiled, if there is one."""
     after, release = structure(rule).pre
-    found = (native_code.unknown(value) for value in (*after.values(), release))
+    found = (program.unknown(value) for value in (*after.values(), release))
     return next((name for name in found if name), None)
+
+
+def gain_expression(gain: Gain) -> sympy.Expr | None:
+    """Rate as an expression in the field; `None` for a gain that takes tensors alone or cannot be compiled."""
+    try:
+        value, again = (sympy.sympify(GAINS.get(type(gain), gain)(HIDDEN)) for _ in range(2))
+    except Exception:  # a function of tensors raises anything when it is called with a symbol
+        return None
+    known = {HIDDEN, ALPHA, STEEPNESS} if type(gain) in GAINS else {HIDDEN}
+    if (
+        value != again
+        or not isinstance(value, sympy.Expr)
+        or value.free_symbols - known
+        or program.unknown(value)
+    ):
+        return None
+    return value
 
 
 def row(kind: str, index: int, *names: str) -> sympy.Symbol:
@@ -93,13 +112,13 @@ def row(kind: str, index: int, *names: str) -> sympy.Symbol:
 
 
 @lru_cache(maxsize=64)
-def program(gain: type, static: bool, synapses: tuple[Synapse, ...]) -> Program:
+def step_rows(gain: sympy.Expr, static: bool, synapses: tuple[Synapse, ...]) -> Rows:
     """Expressions of a network.
 
     Parameters
     ----------
     gain
-        One of `GAINS`.
+        From `gain_expression`.
     static
         Whether there are weights without a rule.
     synapses
@@ -107,7 +126,7 @@ def program(gain: type, static: bool, synapses: tuple[Synapse, ...]) -> Program:
     """
     at_first = KEEP * HIDDEN + FIRST * FIELD
     at_last = HIDDEN + SECOND * (REACHED - FIELD) + KICK
-    ahead, rate = GAINS[gain](at_first), GAINS[gain](at_last)
+    ahead, rate = (gain.xreplace({HIDDEN: value}) for value in (at_first, at_last))
     predict, finish = [(HIDDEN, at_first), (AHEAD, ahead)], [(HIDDEN, at_last), (RATE, rate)]
     if static:
         predict.append((STATIC, ahead))
@@ -125,7 +144,7 @@ def program(gain: type, static: bool, synapses: tuple[Synapse, ...]) -> Program:
     sent = [*([STATIC] if static else []), *(row("sent", index) for index in range(len(synapses)))]
     used = set().union(*(sympy.sympify(value).free_symbols for _, value in (*predict, *finish)))
     constants = used - {*WORK, *state, *sent, *releases}
-    return Program(
+    return Rows(
         tuple(predict),
         tuple(finish),
         tuple(state),

@@ -1,0 +1,329 @@
+"""Programs of the native engine: expressions of sympy as lists of operations over rows of numbers.
+
+`operations.hpp` says what each operation does, `program.hpp` how a program runs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, lru_cache, reduce
+from itertools import count
+from typing import Any
+
+import numpy as np
+import sympy
+from sympy.logic.boolalg import BooleanFalse, BooleanTrue
+
+from fwsim.engine.native.library import library
+
+relu, softplus = (sympy.Function(name, real=True) for name in ("relu", "softplus"))
+
+FUNCTIONS: dict[Any, str] = {
+    relu: "relu",
+    softplus: "softplus",
+    sympy.Abs: "absolute",
+    sympy.Min: "minimum",
+    sympy.Max: "maximum",
+    **{getattr(sympy, name): name for name in ("exp", "log", "tanh", "sign", "sin", "cos", "tan")},
+    **{getattr(sympy, name): name for name in ("asin", "acos", "atan", "sinh", "cosh", "erf", "erfc")},
+}
+"""Operation that a function of sympy stands for."""
+
+CONDITIONS = (
+    sympy.Lt,
+    sympy.Le,
+    sympy.Gt,
+    sympy.Ge,
+    sympy.Eq,
+    sympy.Ne,
+    sympy.And,
+    sympy.Or,
+    sympy.Not,
+    sympy.ITE,
+)
+"""What the condition of a `Piecewise` may consist of."""
+
+MOST_FACTORS = 8  # of an integer power that is multiplied out
+
+Assignments = tuple[tuple[sympy.Symbol, sympy.Expr], ...]
+"""Rows and what is written to them; all are computed before any is written."""
+
+
+@dataclass(frozen=True, eq=False)
+class Programs:
+    """Programs over the same rows.
+
+    Parameters
+    ----------
+    instructions
+        Of each program, `[instruction, 5]`: operation, target, three operands; see `program.hpp`.
+    literals
+        Numbers in the expressions; their places follow those of rows and of the numbers that are given.
+    temporaries
+        Temporary results that any program holds at once.
+    """
+
+    instructions: tuple[np.ndarray, ...]
+    literals: tuple[float, ...]
+    temporaries: int
+
+
+@cache
+def operations() -> dict[str, int]:
+    """Number of each operation, by its name."""
+    name = library().fwsim_operation
+    name.restype, name.argtypes = ctypes.c_char_p, [ctypes.c_int64]
+    return {found.decode(): number for number, found in enumerate(iter(map(name, count()).__next__, None))}
+
+
+def unknown(expression: Any) -> str | None:
+    """Name what of an expression no operation stands for, if there is something."""
+    for part in sympy.preorder_traversal(expression):
+        known = (
+            part.is_Symbol
+            or part.func in (sympy.Add, sympy.Mul, sympy.Pow, sympy.Piecewise, *CONDITIONS)
+            or part.func in FUNCTIONS
+            or isinstance(
+                part, (BooleanTrue, BooleanFalse, sympy.functions.elementary.piecewise.ExprCondPair)
+            )
+            or (part.is_number and part.is_real and part.is_finite)
+        )
+        if not known:
+            return str(part.func)
+    return None
+
+
+@lru_cache(maxsize=128)
+def compile_programs(
+    functions: tuple[Assignments, ...], rows: tuple[sympy.Symbol, ...], numbers: tuple[sympy.Symbol, ...]
+) -> Programs:
+    """Compile what is done to rows into programs.
+
+    Parameters
+    ----------
+    functions
+        What each program does.
+    rows
+        Symbol of every row, in order.
+    numbers
+        Symbols that are the same number everywhere, in order.
+    """
+    places = {symbol: place for place, symbol in enumerate((*rows, *numbers))}
+    literals: dict[float, int] = {}
+    codes = [_Code(places, literals) for _ in functions]
+    for code, assignments in zip(codes, functions):
+        code.assign(assignments)
+    first = len(places) + len(literals)
+    located = [code.located(first) for code in codes]
+    temporaries = max(used for _, used in located)
+    return Programs(tuple(instructions for instructions, _ in located), tuple(literals), temporaries)
+
+
+def evaluate(
+    programs: Programs,
+    which: int,
+    symbols: Sequence[sympy.Symbol],
+    rows: Mapping[sympy.Symbol, np.ndarray],
+    numbers: Sequence[float],
+    dtype: Any = np.float64,
+) -> dict[sympy.Symbol, np.ndarray]:
+    """Run one program alone over rows of one length, given by their symbols, and return all rows.
+
+    Parameters
+    ----------
+    programs, which
+        From `compile_programs`, and the number of the program among them.
+    symbols
+        Of all rows, in order; those that `rows` lacks start as zeros.
+    numbers
+        Values of what is the same everywhere, in order.
+    """
+    length = max(len(each) for each in rows.values())
+    size = np.dtype(dtype).itemsize
+    register = library().fwsim_vector_bytes() // size
+    table = np.zeros((len(symbols), -(-length // register) * register), dtype)
+    for place, symbol in enumerate(symbols):
+        table[place, :length] = rows.get(symbol, 0)
+    values = np.array([*numbers, *programs.literals], dtype)
+    count = len(values) + programs.temporaries
+    blocks = np.empty((count, library().fwsim_block_bytes() // size), dtype)
+    addresses = np.empty(len(symbols) + count, np.int64)
+    code = programs.instructions[which]
+    function = getattr(library(), f"fwsim_program_{np.dtype(dtype).name}")
+    whole, pointer = ctypes.c_int64, ctypes.c_void_p
+    function.restype = None
+    function.argtypes = [pointer, whole, pointer, whole, whole, pointer, whole, pointer, whole, pointer]
+    function(
+        code.ctypes.data, len(code), table.ctypes.data, *table.shape, blocks.ctypes.data, count,
+        values.ctypes.data, len(values), addresses.ctypes.data,
+    )  # fmt: skip
+    return {symbol: row[:length] for symbol, row in zip(symbols, table)}
+
+
+@dataclass(frozen=True)
+class _Value:
+    """Result of the operation of that number."""
+
+    number: int
+
+
+_Operand = int | _Value  # a place that is known already, or a result
+
+
+class _Code:
+    """Operations in the order in which they are done, each with a result of its own."""
+
+    def __init__(self, places: dict[sympy.Symbol, int], literals: dict[float, int]) -> None:
+        self.places, self.literals = places, literals
+        self.done: dict[tuple[str, tuple[_Operand, ...]], int] = {}
+        self.known: dict[Any, _Operand] = dict(places)
+        self.written: list[tuple[int, _Value]] = []
+
+    def assign(self, assignments: Assignments) -> None:
+        """Compute all expressions, and say which row gets which."""
+        targets, expressions = zip(*assignments)
+        shared, results = sympy.cse(expressions, order="none")
+        for symbol, expression in shared:
+            self.known[symbol] = self.value(expression)
+        for target, result in zip(targets, results):
+            value = self.value(result)
+            value = value if isinstance(value, _Value) else self.operation("copy", value)
+            self.written.append((self.places[target], value))
+
+    def operation(self, name: str, *operands: _Operand) -> _Value:
+        """Append an operation, unless it was done before."""
+        return _Value(self.done.setdefault((name, operands), len(self.done)))
+
+    def number(self, value: float) -> _Operand:
+        """Place of a literal number."""
+        return self.literals.setdefault(value, len(self.places) + len(self.literals))
+
+    def value(self, expression: Any) -> _Operand:
+        """Compute an expression."""
+        if expression not in self.known:
+            self.known[expression] = self._computed(expression)
+        return self.known[expression]
+
+    def _computed(self, expression: Any) -> _Operand:
+        if expression.is_number:
+            return self.number(float(expression))
+        if expression.is_Add:
+            return self._sum(expression.args)
+        if expression.is_Mul or expression.is_Pow:
+            return self._quotient(expression)
+        if expression.is_Piecewise:
+            return self._choice(expression.args)
+        if expression.is_Relational or expression.is_Boolean:
+            return self._condition(expression)
+        name, operands = FUNCTIONS[expression.func], [self.value(each) for each in expression.args]
+        return self._chain(name, operands) if len(operands) > 1 else self.operation(name, *operands)
+
+    def _chain(self, name: str, operands: Sequence[_Operand]) -> _Operand:
+        """Combine several operands by an operation of two."""
+        return reduce(lambda a, b: self.operation(name, a, b), operands[1:], operands[0])
+
+    def _sum(self, terms: Sequence[Any]) -> _Operand:
+        """Add up, and subtract what has a minus sign; products are added as they are multiplied."""
+        terms = sorted(terms, key=lambda term: (term.could_extract_minus_sign(), term.is_Mul))
+        first, *rest = terms
+        negative = first.could_extract_minus_sign()
+        total = self.value(-first if negative else first)
+        total = self.operation("negate", total) if negative else total
+        for term in rest:
+            minus = term.could_extract_minus_sign()
+            over, under = self._factors(-term if minus else term)
+            if len(over) > 1 and not under:
+                name = "multiply_subtract" if minus else "multiply_add"
+                total = self.operation(name, self._product(over[:-1]), over[-1], total)
+            else:
+                total = self.operation(
+                    "subtract" if minus else "add", total, self.value(-term if minus else term)
+                )
+        return total
+
+    def _quotient(self, expression: Any) -> _Operand:
+        """Multiply numerators, and divide by the denominators once."""
+        over, under = self._factors(expression)
+        top = self._product(over) if over else self.number(1.0)
+        return self.operation("divide", top, self._product(under)) if under else top
+
+    def _product(self, factors: Sequence[_Operand]) -> _Operand:
+        return self._chain("multiply", factors)
+
+    def _factors(self, expression: Any) -> tuple[list[_Operand], list[_Operand]]:
+        """Numerators and denominators of a product."""
+        over: list[_Operand] = []
+        under: list[_Operand] = []
+        for factor in sympy.Mul.make_args(expression):
+            base, power = factor.args if factor.is_Pow else (factor, sympy.S.One)
+            if power.is_number and float(2 * power).is_integer() and abs(power) <= MOST_FACTORS:
+                whole, root = divmod(abs(float(power)), 1)
+                operands = [self.value(base)] * int(whole)
+                operands += [self.operation("square_root", self.value(base))] if root else []
+                (over if power > 0 else under).extend(operands)
+            else:
+                over.append(self.operation("power", self.value(base), self.value(power)))
+        return over, under
+
+    def _choice(self, branches: Sequence[Any]) -> _Operand:
+        """Take the first branch whose condition is true; NaN where none is."""
+        chosen = self.number(float("nan"))
+        for value, condition in reversed(branches):
+            value = self.value(value)
+            true = isinstance(condition, BooleanTrue)
+            chosen = value if true else self.operation("select", self._condition(condition), value, chosen)
+        return chosen
+
+    def _condition(self, condition: Any) -> _Operand:
+        """Compute 1 where a condition is true and 0 elsewhere."""
+        if condition in self.known:
+            return self.known[condition]
+        if isinstance(condition, (BooleanTrue, BooleanFalse)):
+            return self.number(float(bool(condition)))
+        if condition.func in (sympy.And, sympy.Or):
+            name = "multiply" if condition.func is sympy.And else "maximum"
+            return self._chain(name, [self._condition(each) for each in condition.args])
+        if condition.func in (sympy.Not, sympy.Ne):
+            inner = condition.args[0] if condition.func is sympy.Not else sympy.Eq(*condition.args)
+            return self.operation("subtract", self.number(1.0), self._condition(inner))
+        if condition.func is sympy.ITE:
+            return self.operation("select", *map(self._condition, condition.args))
+        one, other = (self.value(each) for each in condition.args)
+        if condition.func in (sympy.Gt, sympy.Ge):
+            one, other = other, one
+        names = {sympy.Lt: "less", sympy.Gt: "less", sympy.Le: "less_equal", sympy.Ge: "less_equal"}
+        return self.operation(names.get(condition.func, "equal"), one, other)
+
+    def located(self, first: int) -> tuple[np.ndarray, int]:
+        """Give every result a place, temporary ones from `first` on; instructions and how many are temporary.
+
+        A result goes straight to its row unless a later operation still reads what is in that row.
+        """
+        last_read: dict[_Operand, int] = {}
+        for (_, operands), number in self.done.items():
+            last_read |= dict.fromkeys(operands, number)
+        place: dict[int, int] = {}
+        late: list[tuple[int, int]] = []
+        for row, value in self.written:
+            if value.number in place or last_read.get(row, -1) > value.number:
+                late.append((row, value.number))
+                last_read[value] = len(self.done)
+            else:
+                place[value.number] = row
+        free: list[int] = []
+        used, found, codes = 0, [], operations()
+        for (name, operands), number in self.done.items():
+            reads = [place[each.number] if isinstance(each, _Value) else each for each in operands]
+            for each in {each for each in operands if isinstance(each, _Value) and last_read[each] == number}:
+                if place[each.number] >= first:
+                    free.append(place[each.number])
+            if number not in place:
+                if not free:
+                    free.append(first + used)
+                    used += 1
+                place[number] = free.pop()
+            found.append((codes[name], place[number], *reads, *[reads[0]] * (3 - len(reads))))
+        found += [(codes["copy"], row, *[place[number]] * 3) for row, number in late]
+        return np.array(found, np.int32).reshape(-1, 5), used
