@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 NATIVE := $(VENV)/.native
 
 SANITIZED := build/sanitized
-NATIVE_TESTS ?= tests/engine/test_native_library.py tests/engine/test_kernels.py tests/engine/test_recursive.py
+NATIVE_TESTS ?= $(addprefix tests/engine/test_,native_library.py native_programs.py kernels.py recursive.py rate_compiled.py)
 
 .PHONY: setup demo test test-install test-sanitize test-slow results bench bench-gpu docs lint wheel clean
 

@@ -33,6 +33,7 @@ FLAGS = [
         "-Wall",
         "-Wextra",
         "-Wno-psabi",
+        "-Wno-ignored-attributes",
     ),
     # Numbers are computed in the order that is written; a product and a sum may become one instruction.
     *("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),
