@@ -11,7 +11,7 @@ from fwsim import cli
 from fwsim.study import Run
 
 HEAVY = (
-    "torch", "xarray", "brian2", "zarr", "dask", "numba", "triton", "matplotlib",
+    "torch", "xarray", "brian2", "zarr", "dask", "triton", "matplotlib",
     "pydantic", "sympy", "pandas", "numpy", "scipy",
 )  # fmt: skip
 

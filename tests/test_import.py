@@ -7,7 +7,7 @@ import pytest
 
 import fwsim as fw
 
-HEAVY = ("torch", "xarray", "brian2", "zarr", "dask", "numba", "triton", "matplotlib", "pydantic", "sympy")
+HEAVY = ("torch", "xarray", "brian2", "zarr", "dask", "triton", "matplotlib", "pydantic", "sympy")
 
 
 def loaded(code):

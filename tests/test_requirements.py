@@ -14,7 +14,6 @@ TIMES = "__import__('torch').tensor([[0.1, 0.2]])"
 SPIKES = "('spike_time', 'spike_unit', 'spike_trial')"
 RUN = f"xarray.Dataset({{name: ('spike', [0]) for name in {SPIKES}}}, attrs={{'duration': 1.0}})"
 HIDDEN = "xarray.DataArray(numpy.random.randn(20, 3, 4), dims=('trial', 'time', 'unit'))"
-RATE_NETWORK = "fw.RateNetwork([fw.Projection(__import__('torch').ones(2, 2))], tau=1.0, gain=fw.tanh)"
 CALLS = {
     "brian2": (
         f"fw.spiking.respond(fw.TsodyksMarkram(), {TIMES}, dt=0.1)",
@@ -27,7 +26,6 @@ CALLS = {
     "h5netcdf": (f"__import__('fwsim.recording').recording.write_netcdf({RUN}, 'run.nc')",),
     "gymnasium": ("__import__('fwsim.tasks.environments')",),
     "dask_jobqueue": ("fw.study.sweep('forgetting', {'tau': [2.0, 3.0]}, scheduler='slurm', workers=1)",),
-    "numba": (f"{RATE_NETWORK[:-1]}, kernel='numba').plan()",),
 }
 REASONS = {
     "ImportError('libfoo.so\\n is missing')": "cannot be imported (ImportError: libfoo.so is missing)",
@@ -54,11 +52,12 @@ def test_a_failing_import_is_one_line_with_the_remedy(module, tmp_path):
 
 
 def test_what_can_be_done_without_is_done_without_and_said(tmp_path):
-    (tmp_path / "numba.py").write_text("raise RuntimeError('needs another numpy')")
-    code = f"print({RATE_NETWORK}.plan().kernel)"
-    done = tried(code, tmp_path)
-    assert done.stdout == "reference\n"
-    assert done.stderr.count("numba cannot be imported (RuntimeError: needs another numpy)") == 1
+    (tmp_path / "triton.py").write_text("raise RuntimeError('needs another numpy')")
+    done = tried(
+        "from fwsim.requirements import obstacle; print(obstacle('triton')); obstacle('triton')", tmp_path
+    )
+    assert done.stdout.startswith("cannot be imported (RuntimeError: needs another numpy)")
+    assert done.stderr.count("triton cannot be imported (RuntimeError: needs another numpy)") == 1
 
 
 def test_a_command_says_so_too(tmp_path):

@@ -17,7 +17,7 @@ from typing import Any
 import fwsim
 from fwsim.errors import ConfigError
 
-LIBRARIES = ("torch", "numpy", "numba", "brian2", "scipy", "xarray", "zarr")
+LIBRARIES = ("torch", "numpy", "brian2", "scipy", "xarray", "zarr")
 
 
 def provenance(

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 ABSENT = (
-    "numba", "llvmlite", "scipy", "pandas", "xarray", "zarr", "h5py", "h5netcdf", "brian2", "dask", "distributed",
+    "scipy", "pandas", "xarray", "zarr", "h5py", "h5netcdf", "brian2", "dask", "distributed",
     "pydantic", "cyclopts", "rich", "matplotlib", "lightning_fabric", "pooch", "filelock", "gymnasium", "sklearn",
 )  # fmt: skip
 

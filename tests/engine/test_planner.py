@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -117,9 +114,3 @@ def test_operations_are_those_of_the_run(past):
     assert counts["move"] == moved
     assert counts["matrix"] == matrix
     assert counts["history"] == history
-
-
-def test_importing_the_engine_does_not_load_numba():
-    code = "import sys, fwsim.engine.network; print('numba' in sys.modules)"
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert output.stdout.strip() == "False"

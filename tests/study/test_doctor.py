@@ -52,7 +52,7 @@ def test_all_bounds_of_a_package_count(asked):
 BROKEN = {
     "neo": "raise AttributeError('type object ndarray\\n has no attribute ptp')",
     "emcee": "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)",
-    "numba": "print('null'); raise SystemExit(3)",
+    "pooch": "print('null'); raise SystemExit(3)",
 }
 
 
@@ -66,7 +66,7 @@ def test_what_is_there_and_fails_to_import_is_broken(asked, tmp_path, monkeypatc
         "cannot be imported (AttributeError: type object ndarray has no attribute ptp)" in found["neo"].detail
     )
     assert "Python is ended by SIGSEGV" in found["emcee"].detail
-    assert "SystemExit: 3" in found["numba"].detail
+    assert "SystemExit: 3" in found["pooch"].detail
     assert found["packaging"].state == found["sympy"].state == "ok"
     assert {found[name].state for name in BROKEN} == {"broken"}
     assert found["neo"].remedy == "pip install --force-reinstall --no-deps neo"
