@@ -1,5 +1,6 @@
 """Compiled runs of rate networks against the reference."""
 
+import ctypes
 import math
 
 import numpy as np
@@ -9,10 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fwsim as fw
+from fwsim.engine.native import library
 from fwsim.engine.rate import compiled
 from fwsim.rules.functions import exp, log, minimum
 from fwsim.rules.rule import PresynapticRule
 from tests.engine.rates import ASSOCIATIVE, DOUBLE, PRESYNAPTIC, TM, identity, random
+
+if why := library.obstacle():
+    pytest.skip(f"the native engine {why}", allow_module_level=True)
 
 RULES = PRESYNAPTIC | {
     "mixed": fw.TsodyksMarkram(**TM, convention="mixed"),
@@ -151,6 +156,10 @@ def test_neither_blocks_nor_what_is_recorded_change_a_bit(monkeypatch, numbers):
     expected = fw.simulate(network(None, 6, "reference", memory=MEMORIES["one"]), drive, record=record)
     for name in ("F", "memory", "step_error"):
         np.testing.assert_allclose(with_others[name], expected[name], rtol=1e-9, atol=1e-14)
+
+
+def test_a_run_is_described_as_in_c():
+    assert ctypes.sizeof(compiled.Run) == library.library().fwsim_rates_bytes()
 
 
 # --- what is compiled ---------------------------------------------------------------------------------------
