@@ -57,26 +57,55 @@ def home_path(given: Any, name: str = "path", *, new: bool = False) -> Path:
     return path
 
 
+class NotPlainFileError(OSError):
+    """A pipe, a device or something else that is no plain file."""
+
+
+class LargeFileError(OSError):
+    """A file larger than allowed; `size` in bytes."""
+
+    def __init__(self, path: Path, size: int, most: int) -> None:
+        super().__init__(None, f"it has {size} bytes, more than {most}", str(path))
+        self.size = size
+
+
+def read_plain_file(path: Path, *, most: int | None = None, links: bool = False) -> bytes:
+    """Content of a plain file; pipes, devices, folders and, unless `links`, links are refused before they are read.
+
+    Raises
+    ------
+    OSError
+        There is no such file, it cannot be read, or it is of another kind or larger than `most` bytes.
+    """
+    # Without O_NONBLOCK a pipe would wait for somebody to write into it.
+    flags = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+    handle = os.open(path, os.O_RDONLY | flags | (0 if links else getattr(os, "O_NOFOLLOW", 0)))
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(handle)
+        kind = IsADirectoryError if stat.S_ISDIR(found.st_mode) else NotPlainFileError
+        raise kind(None, "it is no plain file", str(path))
+    with os.fdopen(handle, "rb") as file:
+        if most is not None and found.st_size > most:
+            raise LargeFileError(path, found.st_size, most)
+        return file.read() if most is None else file.read(found.st_size)
+
+
 def plain_file(given: Any, name: str = "file", *, most: int | None = None) -> bytes:
-    """Content of a file; pipes, devices, folders and more than `most` bytes are refused before they are read.
+    """Content of a user's file; pipes, devices, folders and more than `most` bytes are refused before they are read.
 
     Raises
     ------
     ConfigError
-        The file does not exist, cannot be read, or is not of this kind.
+        There is no such file, it cannot be read, or it is none of this kind.
     """
     path = home_path(given, name)
     try:
-        # without O_NONBLOCK a pipe would wait for a writer
-        with os.fdopen(
-            os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
-        ) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise ConfigError(f"{name} {path} is no file but a pipe or device; give a plain file")
-            if most is not None and found.st_size > most:
-                raise ConfigError(f"{name} {path} has {found.st_size} bytes; it may have {most} at most")
-            return file.read()
+        return read_plain_file(path, most=most, links=True)
+    except NotPlainFileError:
+        raise ConfigError(f"{name} {path} is no file but a pipe or device; give a plain file") from None
+    except LargeFileError as error:
+        raise ConfigError(f"{name} {path} has {error.size} bytes; it may have {most} at most") from None
     except FileNotFoundError:
         raise ConfigError(
             f"{name} {path} cannot be read: there is no such file; give an existing one"

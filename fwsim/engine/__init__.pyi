@@ -12,6 +12,7 @@ from .rate.normalisation import divisive as divisive
 from .rate.normalisation import layer_norm as layer_norm
 from .rate.normalisation import subtractive as subtractive
 from .rate.projection import Projection as Projection
+from .recursive import RecursiveNetwork as RecursiveNetwork
 from .simulation import load_state as load_state
 from .simulation import simulate as simulate
 from .state import State as State

@@ -32,7 +32,7 @@ class _Product(torch.autograd.Function):
     def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:
         """Multiply."""
         ctx.save_for_backward(left, right)
-        with _one_thread():
+        with one_thread():
             return left @ right
 
     @staticmethod
@@ -46,7 +46,7 @@ class _Product(torch.autograd.Function):
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Set the number of torch's threads of the calling thread to one, and put it back."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

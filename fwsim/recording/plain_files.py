@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from pathlib import Path
 from typing import Any
 
 from fwsim.errors import RecordingError
+from fwsim.paths import LargeFileError, NotPlainFileError, read_plain_file
 
 GUARDED = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 """Flags for opening files: do not follow links and do not wait for pipes (as far as the system supports it)."""
@@ -25,23 +25,19 @@ def read(path: Path, most: int = LARGEST) -> bytes:
         The file is missing, no plain file, larger than `most` bytes, or cannot be read.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | GUARDED)
+        return read_plain_file(path, most=most)
     except (FileNotFoundError, NotADirectoryError):
         raise RecordingError(
             f"{path} is missing: the recording was moved, deleted or damaged; {REMEDY}"
         ) from None
+    except (NotPlainFileError, IsADirectoryError):
+        raise RecordingError(f"{path} is damaged: it is no plain file; {REMEDY}") from None
+    except LargeFileError as error:
+        raise RecordingError(
+            f"{path} has {error.size} bytes, more than a run writes; do not trust it"
+        ) from None
     except OSError as error:
         raise RecordingError(f"{path} cannot be read: {error.strerror}; {REMEDY}") from error
-    status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(handle)
-        raise RecordingError(f"{path} is damaged: it is no plain file; {REMEDY}")
-    with os.fdopen(handle, "rb") as file:
-        if status.st_size > most:
-            raise RecordingError(
-                f"{path} has {status.st_size} bytes, more than a run writes; do not trust it"
-            )
-        return file.read(status.st_size)
 
 
 def read_object(path: Path) -> tuple[dict[str, Any], bytes]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fwsim.errors import RecordingError
+from fwsim.paths import read_plain_file
 from fwsim.recording import digests as recorded
 from fwsim.study import locks, manifest, writing
 
@@ -87,7 +88,7 @@ def read(folder: Path) -> Listed:
     """
     path = folder / FILE
     try:
-        stored = json.loads(writing.read_file(path, MOST))
+        stored = json.loads(read_plain_file(path, most=MOST))
         listed = Listed({name: Entry.read(each) for name, each in stored["files"].items()}, stored["of"])
         if stored["sha256"] == listed.digest:
             return listed

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fwsim.errors import ConfigError
+from fwsim.paths import read_plain_file
 from fwsim.study import signatures, writing
 
 FILE = "run.json"
@@ -88,7 +89,7 @@ def read(folder: Path) -> dict[str, Any]:
     """
     path = folder / FILE
     try:
-        manifest = json.loads(writing.read_file(path, MOST))
+        manifest = json.loads(read_plain_file(path, most=MOST))
         form = manifest["fwsim_run"]
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)[:100]

@@ -11,7 +11,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from fwsim.study import writing
+from fwsim.paths import read_plain_file
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def _key() -> bytes | None:
         if found.st_uid != _user() or (os.name == "posix" and found.st_mode & OTHERS):
             log.warning("%s is not used: others can read it; remove it, and a new one is made", path)
             return None
-        key = writing.read_file(path, SIZE)
+        key = read_plain_file(path, most=SIZE)
         return key if len(key) == SIZE else None
     except FileNotFoundError:
         return _made(path)
@@ -78,7 +78,7 @@ def _made(path: Path) -> bytes | None:
             file.write(secrets.token_bytes(SIZE))
         with suppress(FileExistsError):  # another process has created it meanwhile
             os.link(draft, path)
-        return writing.read_file(path, SIZE)
+        return read_plain_file(path, most=SIZE)
     except OSError as error:
         log.info("no key can be kept at %s: %s", path, error)
         return None

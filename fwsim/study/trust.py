@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from fwsim.errors import ConfigError
-from fwsim.study import files, manifest, writing
+from fwsim.paths import read_plain_file
+from fwsim.study import files, manifest
 from fwsim.study.runs import Run
 
 MOST = 2**24  # bytes of a source
@@ -35,7 +36,7 @@ def source(run: Run, name: str, *, trust: bool) -> bytes:
         It was changed since the run, or another user made the run.
     """
     try:
-        code = writing.read_file(run.folder / name, MOST)
+        code = read_plain_file(run.folder / name, most=MOST)
     except OSError as error:
         raise ConfigError(
             f"{run.folder / name} cannot be read: {error.strerror}; restore it from a copy"

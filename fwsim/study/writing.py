@@ -1,9 +1,8 @@
-"""Files in a run's folder: written in one step and never through a link; only plain files are read."""
+"""Files in a run's folder: written in one step and never through a link."""
 
 from __future__ import annotations
 
 import os
-import stat
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +11,6 @@ from fwsim.errors import RecordingError
 
 DRAFT = ".part"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-_OLD = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
 def write_file(path: Path, content: bytes | str) -> None:
@@ -55,20 +53,3 @@ def remove_drafts(folder: Path) -> None:
     for draft in folder.glob(f".*{DRAFT}"):
         with suppress(OSError):
             draft.unlink()
-
-
-def read_file(path: Path, most: int) -> bytes:
-    """Content of a plain file of at most `most` bytes.
-
-    Raises
-    ------
-    OSError
-        There is none: also for links, pipes and devices, which are not read, and for larger files.
-    """
-    with os.fdopen(os.open(path, _OLD), "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(None, "it is no plain file", str(path))
-        if found.st_size > most:
-            raise OSError(None, f"it has {found.st_size} bytes, more than {most}", str(path))
-        return file.read(most)

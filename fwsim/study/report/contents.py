@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fwsim.errors import ConfigError, FwsimError, RecordingError
+from fwsim.paths import read_plain_file
 from fwsim.study import agreement, files, results
 from fwsim.study.analysis import analyse
 from fwsim.study.config import unit_of
@@ -19,7 +20,6 @@ from fwsim.study.experiment import load_experiment
 from fwsim.study.report import origins
 from fwsim.study.report.vector import inline
 from fwsim.study.runs import Run
-from fwsim.study.writing import read_file
 
 MOST_TABLE = 10_000_000
 """Largest size in bytes of a table on a page."""
@@ -243,7 +243,7 @@ def read_table(path: Path) -> Table:
         It is no plain file, no text, or empty.
     """
     try:
-        text = read_file(path, MOST_TABLE).decode()
+        text = read_plain_file(path, most=MOST_TABLE).decode()
         columns, *rows = csv.reader(io.StringIO(text, newline=""))
     except OSError as error:
         raise RecordingError(f"{path.name} cannot be read ({error.strerror or error})") from None

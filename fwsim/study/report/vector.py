@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 from fwsim.errors import RecordingError
+from fwsim.paths import read_plain_file
 from fwsim.study.report.svg import Cleaned, written
-from fwsim.study.writing import read_file
 
 LARGEST = 2_000_000
 """Size of an SVG in bytes above which its PNG is used: for example rasters of 10⁵ spikes."""
@@ -55,7 +55,7 @@ def inline(path: Path, prefix: str, label: str) -> str:
 
 def _content(path: Path) -> bytes:
     try:
-        return read_file(path, MOST)
+        return read_plain_file(path, most=MOST)
     except OSError as error:
         reason = "it is a link" if path.is_symlink() else error.strerror or str(error)
         raise RecordingError(f"{path.name} cannot be read: {reason}") from None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +16,7 @@ import xarray as xr
 
 import fwsim
 from fwsim._allocator import keep_freed_memory
+from fwsim.engine.products import one_thread
 from fwsim.errors import ConfigError, RecordingError
 from fwsim.study import files
 from fwsim.study.context import Context, pick_device
@@ -83,7 +83,7 @@ def work(task: Task) -> int:
         raise ConfigError(
             f"a worker cannot see {task.folder}; choose a folder that all machines share with --to"
         )
-    with _ONE_AT_A_TIME, _one_thread():
+    with _ONE_AT_A_TIME, one_thread():  # workers share the cores, and sums do not depend on their number
         experiment = _load(task.source, task.name, task.folder / "experiment.py")
         device = worker_device(task.device)
         contexts = _contexts(task, device)
@@ -168,14 +168,3 @@ def _checked(recording: object) -> xr.Dataset:
         if variable.dtype == np.dtype(object) and not all(isinstance(v, str) for v in variable.values.flat):
             raise RecordingError(f"{name} holds objects, which cannot be stored; record numbers and strings")
     return recording.load()
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute with one thread, since workers share the cores and sums then do not depend on the number of threads."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
