@@ -16,15 +16,15 @@ def test_the_gradient_that_differs_is_named(name):
         return reference.run(replace(cell, **{name: getattr(cell, name).detach()}), *args, **options)
 
     torch.manual_seed(0)
-    with pytest.raises(AssertionError, match=rf"unlike the reference: gradient of {name} \(error [^()]*\)$"):
+    with pytest.raises(AssertionError, match=rf"^gradient of {name} differs by [^,]*$"):
         assert_like_reference(SimpleNamespace(run=run), network(5, 2, 2), batch=3, time=4, chunk=None)
 
 
 def test_the_output_that_differs_is_named():
     def run(*args, **options):
         result = reference.run(*args, **options)
-        return replace(result, inner=2 * result.inner)
+        return result._replace(inner=2 * result.inner)
 
     torch.manual_seed(0)
-    with pytest.raises(AssertionError, match=r"unlike the reference: inner \(error"):
+    with pytest.raises(AssertionError, match=r"^inner states differs by"):
         assert_like_reference(SimpleNamespace(run=run), network(5, 2, 2), batch=3, time=4, chunk=None)

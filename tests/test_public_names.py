@@ -1,0 +1,79 @@
+"""What is public: the names of the packages in the reference, and no others. A change here is a change for users."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
+PACKAGES = {
+    "fwsim": """
+        BCPNN BennaFusi ConfigError Delta DivergedError Enhancement FastWeightNetwork FwsimError Hebbian
+        HebbianTraces Hz LinearNonlinear Product Projection RateNetwork Record RecordingError ShapeError
+        State StochasticRelease TsodyksMarkram Varela compare_rules continuous divisive fit fitting held kHz
+        layer_norm load_state mV measure minute models ms open_recording per_second relu rules second
+        siegert simulate softplus spiking study subtractive sweep tanh tasks theory training us volt
+    """,
+    "fwsim.rules": """
+        AssociativeRule BCPNN BennaFusi Delta Enhancement Hebbian HebbianTraces LinearNonlinear MemoryRule
+        PresynapticRule Product RULES SteadyState StochasticRelease TsodyksMarkram Varela described_rule
+    """,
+    "fwsim.engine": """
+        FastWeightNetwork Plan Projection RateNetwork RecursiveNetwork State continuous divisive held
+        layer_norm load_state per_second relu siegert simulate softplus subtractive tanh
+    """,
+    "fwsim.recording": """
+        Difference Extent Record Recorder SCHEMA VARIABLES Variable as_records can_resume checksums finished
+        first_difference labelled labelled_dataset open_recording provenance write_netcdf
+    """,
+    "fwsim.spiking": """
+        Assembly Circuit Connection EVENTS MEASUREMENTS Measurement Population Pulse Verdict build
+        first_release judge measured_by measurements mongillo_circuit pooled rate_drive rate_network
+        read_spikes resolved_network respond simulate simulate_rates simulate_resolved slow_current_circuit
+        stimulus to_neo
+    """,
+    "fwsim.measure": """
+        Composite InnerLoop attention autocorrelation_time basins bootstrap convergence decode energy
+        fano_factor firing_rate fixed_points forgetting_curve information inner_path isi_cv
+        lyapunov_exponents overlap participation_ratio principal_components retention synchrony
+    """,
+    "fwsim.fitting": """
+        Chains Fit Interval Posterior Responses TRAINS choose compare_rules fit gather noise_floor
+        read_table report synthetic_table
+    """,
+    "fwsim.tasks": """
+        AssociativeRetrieval BracketSequences Catch CatchEnvironment GlimpseLayout LabelledImages
+        NestedBrackets Positions Sequences load_mnist read_idx
+    """,
+    "fwsim.models": """
+        ActorCritic AdvantageActorCritic CORES Control Core DeepTransitionRNN Draws Episodes LSTM
+        LayerNormLSTM Player SequenceClassifier advantages core draw mean_return parameter_count pick play
+        watching
+    """,
+    "fwsim.training": """
+        Training cross_entropy error_rate load_checkpoint load_weights shuffled train train_classifier
+    """,
+    "fwsim.study": """
+        COLOURS Config Context Experiment Hertz Interrupted Repetition Report Run Seconds StudyError
+        SweptPoint Versions Volts again analyse compare configuration each_setting figure formatted
+        house_style load_experiment pick_device points resume resume_sweep run sweep write_report
+    """,
+    "fwsim.explore": """
+        Scene open_scene serve
+    """,
+}
+MODULES = ("fwsim.errors", "fwsim.progress", "fwsim.theory", "fwsim.units")
+"""Without a list of names of their own: all that they define is public, but for what begins with `_`."""
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_public_names_are_these(package):
+    public = import_module(package).__all__
+    assert sorted(name for name in public if not name.startswith("__")) == PACKAGES[package].split()
+
+
+def test_the_reference_has_these_packages_and_no_internal_module():
+    pages = "\n".join(path.read_text() for path in REFERENCE.glob("*.md"))
+    documented = set(re.findall(r"automodule:: (\S+)", pages))
+    assert documented == {*PACKAGES, *MODULES} - {"fwsim"}
