@@ -90,9 +90,9 @@ def test_memory_and_attention_that_were_not_recorded_follow_from_the_states(opti
 
 
 def test_a_memory_of_more_states_than_are_read_is_not_guessed(monkeypatch):
-    from fwsim.explore import memory
+    from fwsim.explore import matrix
 
-    monkeypatch.setattr(memory, "LONGEST", 10)
+    monkeypatch.setattr(matrix, "LONGEST", 10)
     run = recordings.fast_weights()[["hidden", "inner"]]
     assert memory_matrix(open_scene(run), 10.0) is not None
     assert memory_matrix(open_scene(run), 11.0) is None
