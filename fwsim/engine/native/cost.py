@@ -23,7 +23,7 @@ NANOSECONDS = {
     "move": 1.36,
     "sum": 0.0424,
 }
-BATCH_NANOSECONDS = {"step": 1870.0, "recurrent": 1.62, "history": 4.59}  # of a vector of batch entries
+BATCH_NANOSECONDS = {"step": 1870.0, "recurrent": 1.62, "history": 4.59}  # of a register of batch elements
 
 
 def cost(
@@ -37,7 +37,7 @@ def cost(
     batch: int = 1,
     itemsize: int = 4,
 ) -> float:
-    """Estimate the time of a batch entry in ns; see `operations`. `itemsize`: bytes of a number."""
+    """Estimate the time of a batch element in ns; see `operations`. `itemsize`: bytes of a number."""
     counts = operations(
         chunk=chunk, time=time, units=units, inner_steps=inner_steps, timescales=timescales, past=past
     )
@@ -51,7 +51,7 @@ def cost(
 
 @lru_cache(maxsize=256)
 def in_batch_layout(batch: int, time: int, units: int, inner_steps: int, past: int, itemsize: int) -> bool:
-    """Whether the attention form (or a network without memory) runs sooner with a lane for each batch entry."""
+    """Whether the attention form (or a network without memory) runs sooner in the layout of batch elements."""
     estimate = partial(
         cost, chunk=None, time=time, units=units, inner_steps=inner_steps, timescales=1, past=past
     )
@@ -61,16 +61,15 @@ def in_batch_layout(batch: int, time: int, units: int, inner_steps: int, past: i
 def operations(
     *, chunk: int | None, time: int, units: int, inner_steps: int, timescales: int, past: int = 0
 ) -> dict[str, float]:
-    """Count what a batch entry takes.
+    """Count what a batch element takes.
 
     Returns
     -------
     dict
-        `step`, `iteration`: how many; `recurrent`: products in W h (lane kernels have those in C x besides, which
-        others leave to a matrix product before; both take about as long); `history`: products in reads of the states
-        written since the last folding; `matrix`: products in reads of the matrix; `fold`: products in foldings;
-        `move`: numbers of matrices that foldings load and store; `sum`: products in adding several time scales
-        up.
+        `step`, `iteration`: how many; `recurrent`: products in W h (those in C x take about as long); `history`:
+        products in reads of the states written since the matrices were updated; `matrix`: products in reads of the
+        matrix; `fold`: products in updates of the matrices; `move`: numbers of matrices that updates load and store;
+        `sum`: products in adding several time scales up.
     """
     square = float(units * units)
     size = past + time + 1 if chunk is None else chunk

@@ -234,9 +234,9 @@ def _call(
         **sizes,
         **{key: each.data_ptr() or None for key, each in held.items()},
     )
-    workspace, call = _functions(name, x.dtype, given.batch_layout)
-    room = torch.empty(workspace(ctypes.byref(run), name == "backward"), dtype=torch.uint8, device="cpu")
-    run.workspace = room.data_ptr()
+    size, call = _functions(name, x.dtype, given.batch_layout)
+    workspace = torch.empty(size(ctypes.byref(run), name == "backward"), dtype=torch.uint8, device="cpu")
+    run.workspace = workspace.data_ptr()
     call(ctypes.byref(run))
 
 
