@@ -35,9 +35,16 @@ INLINE V wide(const T &number) {
     return number;
 }
 
+// Place n of the result is place I_n of `a` and then `b`.
 template <class V, int... I>
 INLINE V shuffled(V a, V b, std::integer_sequence<int, I...>) {
+#if __has_builtin(__builtin_shufflevector)
   return __builtin_shufflevector(a, b, I...);
+#else  // GCC before version 12
+  using Whole = std::conditional_t<sizeof(a[0]) == 4, int32_t, int64_t>;
+  typedef Whole Places __attribute__((vector_size(sizeof(V))));
+  return __builtin_shuffle(a, b, Places{I...});
+#endif
 }
 
 template <class V>
