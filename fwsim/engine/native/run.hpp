@@ -22,7 +22,6 @@ struct Run {
   int64_t group;         // chunks between two checkpoints
   int64_t checkpoints;   // how many
   int64_t saved_fields;  // S, or 0: the inner loop is run again in the backward pass
-  int64_t saved_scores;  // whether scores are saved besides
   int64_t threads;
 
   const T *x, *C, *b;               // [batch, time, input], [set, unit, input], [set, unit]
@@ -37,7 +36,7 @@ struct Run {
 
   T *states, *inner, *final;       // [batch, time, unit], [batch, time, S + 1, unit] or null, [batch, K, post, pre]
   T *sustained, *normal, *scale;   // z and the inner loop's fields, saved for the backward pass; or null
-  T *scores, *checkpoint;
+  T *checkpoint;                   // [batch, checkpoints, K · pre, post]: matrices, saved for the backward pass
 
   const T *d_states, *d_inner, *d_final;  // the last two may be null
   T *d_x, *d_C, *d_b, *d_hidden, *d_W, *d_gain, *d_bias, *d_written, *d_matrix;

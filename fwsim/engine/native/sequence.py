@@ -37,14 +37,13 @@ SIZES = (
     "group",
     "checkpoints",
     "saved_fields",
-    "saved_scores",
     "threads",
 )
 GIVEN = ("x", "C", "b", "hidden", "W", "gain", "bias", "written", "matrix")
 TABLES = ("age_weight", "write_weight", "decayed")
 SCHEDULE = ("slot", "readable", "continues", "set")
 RESULTS = ("states", "inner", "final")
-SAVED = ("sustained", "normal", "scale", "scores", "checkpoint")
+SAVED = ("sustained", "normal", "scale", "checkpoint")
 UPSTREAM = ("d_states", "d_inner", "d_final")
 GRADIENTS = tuple(
     f"d_{name}" for name in ("x", "C", "b", "hidden", "W", "gain", "bias", "written", "matrix", *TABLES)
@@ -158,7 +157,6 @@ def run_forward(
         new(saves, time, units),
         new(padding * time * fields * units),
         new(padding * time * fields),
-        new(0),
         new(saves, given.checkpoints, K * units, units),
     )
     results = dict(zip((*RESULTS, *SAVED), (states, every, final, *saved), strict=True))
