@@ -65,7 +65,9 @@ def test_palimpsest_overlap_falls_with_age_and_ends_at_the_capacity(epsilon, fra
     younger, older = theory.palimpsest_overlap(
         [0.5 * fraction * capacity, fraction * 0.999 * capacity], epsilon
     )
-    assert 0.9 < older <= younger <= 1
+    rounding = 4 * np.finfo(float).eps  # ages may differ by less than a memory can show
+    assert 0.9 < older <= younger + rounding
+    assert younger <= 1
     assert theory.palimpsest_overlap(capacity * 1.001 + 1e-9, epsilon) == 0
 
 

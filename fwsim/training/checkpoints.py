@@ -104,7 +104,7 @@ def fitting_optimiser(optimiser: Any, saved: Any) -> dict[str, Any]:
     """
     now = optimiser.state_dict()
     groups = [
-        {**mine, "lr": float(group["lr"]), "betas": tuple(map(float, group["betas"]))}
+        {**mine, "lr": float(group["lr"]), "betas": _two_rates(group["betas"])}
         for mine, group in zip(now["param_groups"], saved["param_groups"], strict=True)
     ]
     weights = [weight for group in optimiser.param_groups for weight in group["params"]]
@@ -121,6 +121,16 @@ def fitting_optimiser(optimiser: Any, saved: Any) -> dict[str, Any]:
             for name, like in expected.items()
         }
     return {"state": state, "param_groups": groups}
+
+
+def _two_rates(betas: Any) -> tuple[float, float]:
+    """Decay rates of the two moments of Adam; `ValueError` for anything else."""
+    first, second = map(float, betas)
+    if not (0 <= first < 1 and 0 <= second < 1):
+        raise ValueError(
+            f"of its optimiser, betas are {first}, {second}; they must be at least 0 and below 1"
+        )
+    return first, second
 
 
 def _unlike(expected: Mapping[str, Any], given: Any) -> str:

@@ -256,6 +256,18 @@ def test_sums_of_the_optimiser_that_do_not_fit_never_reach_it(tmp_path, name, va
         job(2, tmp_path, resume=True)
 
 
+@pytest.mark.parametrize(
+    "betas", [(), (0.9,), (0.9, 0.99, 0.999), (0.9, 1.0), (-0.1, 0.9), ("a", 0.9), None], ids=str
+)
+def test_rates_that_the_optimiser_cannot_have_are_refused(tmp_path, betas):
+    job(1, tmp_path)
+    content = load_checkpoint(tmp_path / "last.pt")
+    content["optimiser"]["param_groups"][0]["betas"] = betas
+    save(tmp_path / "last.pt", content)
+    with pytest.raises(fw.RecordingError, match="no checkpoint of this training"):
+        job(2, tmp_path, resume=True)
+
+
 def test_sums_with_strides_of_their_own_are_laid_out_again(tmp_path):
     _, whole = job(3)
     job(2, tmp_path)
