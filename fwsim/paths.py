@@ -39,7 +39,7 @@ def local_path(given: Any, name: str = "path", *, new: bool = False) -> Path:
 def home_path(given: Any, name: str = "path", *, new: bool = False) -> Path:
     """As `local_path`, but a relative path remains relative: for immediate use, shown as it was typed."""
     text = os.fspath(given) if isinstance(given, str | os.PathLike) else given
-    if not isinstance(text, str) or not text.strip() or "\0" in text:
+    if not isinstance(text, str) or not text.strip() or "\0" in text or not _can_be_stored(text):
         raise ConfigError(f"{name}={given!r} is no path; give the name of a file or folder")
     if "::" in text or _URL.match(text):
         raise ConfigError(
@@ -55,6 +55,15 @@ def home_path(given: Any, name: str = "path", *, new: bool = False) -> Path:
             f"{name}={text!r} is the current folder or one above it; give the name of a new one in it"
         )
     return path
+
+
+def _can_be_stored(name: str) -> bool:
+    """Whether the file system can have such a name; half of a surrogate pair has no bytes."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class NotPlainFileError(OSError):

@@ -46,6 +46,7 @@ def test_a_path_stays_where_it_was_when_the_folder_changes(here, monkeypatch):
         ("", "to='' is no path"),
         ("  ", "is no path"),
         ("a\0b", "is no path"),
+        ("\ud800", "is no path"),
         (None, "to=None is no path"),
         (3, "to=3 is no path"),
         (b"x", "is no path"),
