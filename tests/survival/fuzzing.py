@@ -206,11 +206,20 @@ def disturbed(random: Generator, folder: Path, names: str = "*") -> Path:
             ours, theirs = content, other.read_bytes()
             path.write_bytes(theirs)
             other.write_bytes(ours)
-        case 4 | 5 | 6 | 7 if path.suffix == ".json":
+        case 4 | 5 | 6 | 7 if path.suffix == ".json" and _is_json(content):
             path.write_text(json.dumps(changed(random, json.loads(content))))
         case _:
             path.write_bytes(damaged(random, content))
     return path
+
+
+def _is_json(content: bytes) -> bool:
+    """Whether it can be read; a file that was damaged before may not."""
+    try:
+        json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _is_plain(path: Path) -> bool:
