@@ -159,7 +159,8 @@ def test_random_expressions_that_overwrite_what_they_read(expressions, seed):
     found = run(list(zip((x, y, out), expressions)), rows, numbers)
     for target, expression in zip((x, y, out), expressions):
         function = sympy.lambdify((*rows, *numbers), expression, "numpy")
-        expected = np.broadcast_to(function(*rows.values(), *numbers.values()), 300)
+        arrays = (np.full(300, number) for number in numbers.values())  # conditions of numpy take one shape
+        expected = np.broadcast_to(function(*rows.values(), *arrays), 300)
         np.testing.assert_allclose(found[target], expected, rtol=1e-9, atol=1e-9, err_msg=str(expression))
     np.testing.assert_array_equal(found[z], rows[z])
 

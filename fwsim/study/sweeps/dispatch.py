@@ -85,7 +85,7 @@ def _there(tasks: Sequence[Task], client: Client) -> Iterator[tuple[Task, int]]:
             future = next(futures)
             task = given.pop(future)
             try:
-                yield task, future.result(timeout=PATIENCE)
+                yield task, _result(future, watch)
             except KilledWorker as error:
                 if len(task.points) == 1:
                     _record_death(task, error)
@@ -98,9 +98,6 @@ def _there(tasks: Sequence[Task], client: Client) -> Iterator[tuple[Task, int]]:
                 half = len(task.points) // 2
                 for points in (task.points[:half], task.points[half:]):
                     futures.add(submit(replace(task, points=points)))
-            except TimeoutError as error:
-                watch.lost = True
-                raise LostClusterError(silent()) from error
             except (CancelledError, OSError) as error:
                 raise LostClusterError(GONE) from error
             except FwsimError:
@@ -111,6 +108,21 @@ def _there(tasks: Sequence[Task], client: Client) -> Iterator[tuple[Task, int]]:
     finally:
         if client.status == "running" and not watch.lost:
             client.cancel(list(given), force=True)
+
+
+def _result(future: Future, watch: Watch) -> int:
+    """Number of failed points of a finished batch.
+
+    The worker that holds the number may die before it is sent. The scheduler then runs the batch again, and this waits
+    for it; so it is the workers that are missing, not the scheduler.
+    """
+    while True:
+        try:
+            return future.result(timeout=BEAT)
+        except TimeoutError:
+            if future.status == "error":
+                raise
+            watch.look()
 
 
 GONE = "the Dask scheduler is gone; what is finished is kept"
