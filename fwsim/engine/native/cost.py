@@ -2,28 +2,28 @@
 
 The time is modelled as a sum of counted operations (`operations`), each with a time that
 `benchmarks/engine_planner.py` fits to measured runs. The same counts serve the reference, whose order of the forms is
-that of the arithmetic.
+that of the arithmetic. The times below are of an AMD EPYC with AVX2, `docs/results/engine_planner.json`.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache, partial
 
-from fwsim.engine.kernels.codes import VECTOR_BYTES
+from fwsim.engine.native.library import variant
 
 CHUNKS = (8, 16, 32, 64)  # of the hybrid
 
 NANOSECONDS = {
-    "step": 1060.0,
-    "iteration": 393.0,
-    "recurrent": 0.123,
-    "history": 0.226,
-    "matrix": 0.0182,
-    "fold": 0.141,
-    "move": 1.36,
-    "sum": 0.0424,
+    "step": 779.0,
+    "iteration": 507.0,
+    "recurrent": 0.31,
+    "history": 0.378,
+    "matrix": 0.0475,
+    "fold": 0.249,
+    "move": 4.57,
+    "sum": 0.181,
 }
-BATCH_NANOSECONDS = {"step": 1870.0, "recurrent": 1.62, "history": 4.59}  # of a register of batch elements
+BATCH_NANOSECONDS = {"step": 0.0, "recurrent": 2.34, "history": 2.84}  # of a register of batch elements
 
 
 def cost(
@@ -45,8 +45,14 @@ def cost(
     if chunk is not None:
         return alone
     together = sum(nanoseconds * counts[name] for name, nanoseconds in BATCH_NANOSECONDS.items())
-    vectors = -(-batch * itemsize // VECTOR_BYTES)
+    vectors = -(-batch * itemsize // register_bytes())
     return min(alone, together * vectors / max(1, batch))
+
+
+def register_bytes() -> int:
+    """Bytes of a register of the compiled engine; without one, those of AVX2."""
+    chosen = variant()
+    return chosen.vector_bytes if chosen else 32
 
 
 @lru_cache(maxsize=256)
