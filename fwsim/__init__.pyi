@@ -13,6 +13,7 @@ from .engine import RateNetwork as RateNetwork
 from .engine import State as State
 from .engine import continuous as continuous
 from .engine import divisive as divisive
+from .engine import equilibrium as equilibrium
 from .engine import held as held
 from .engine import layer_norm as layer_norm
 from .engine import load_state as load_state

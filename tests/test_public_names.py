@@ -11,7 +11,7 @@ PACKAGES = {
     "fwsim": """
         BCPNN BennaFusi ConfigError Delta DivergedError Enhancement FastWeightNetwork FwsimError Hebbian
         HebbianTraces Hz LinearNonlinear Product Projection RateNetwork Record RecordingError ShapeError
-        State StochasticRelease TsodyksMarkram Varela compare_rules continuous divisive fit fitting held kHz
+        State StochasticRelease TsodyksMarkram Varela compare_rules continuous divisive equilibrium fit fitting held kHz
         layer_norm load_state mV measure minute models ms open_recording per_second relu rules second
         siegert simulate softplus spiking study subtractive sweep tanh tasks theory training us volt
     """,
@@ -20,8 +20,8 @@ PACKAGES = {
         PresynapticRule Product RULES SteadyState StochasticRelease TsodyksMarkram Varela described_rule
     """,
     "fwsim.engine": """
-        FastWeightNetwork Plan Projection RateNetwork RecursiveNetwork State continuous divisive held
-        layer_norm load_state per_second relu siegert simulate softplus subtractive tanh
+        FastWeightNetwork Plan Projection RateNetwork RecursiveNetwork State continuous divisive equilibrium
+        held layer_norm load_state per_second relu siegert simulate softplus subtractive tanh
     """,
     "fwsim.recording": """
         Difference Extent Record Recorder SCHEMA VARIABLES Variable as_records can_resume checksums finished
@@ -52,7 +52,8 @@ PACKAGES = {
         watching
     """,
     "fwsim.training": """
-        Training cross_entropy error_rate load_checkpoint load_weights shuffled train train_classifier
+        InnerSteps Training cross_entropy error_rate load_checkpoint load_weights shuffled train
+        train_classifier varied
     """,
     "fwsim.study": """
         COLOURS Config Context Experiment Hertz Interrupted Repetition Report Run Seconds StudyError

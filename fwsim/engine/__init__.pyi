@@ -1,3 +1,4 @@
+from .implicit import equilibrium as equilibrium
 from .network import FastWeightNetwork as FastWeightNetwork
 from .planner import Plan as Plan
 from .rate.correspondence import continuous as continuous

@@ -22,6 +22,28 @@ def counts(**given: tuple[Any, int]) -> None:
         whole(name, value, least=least)
 
 
+def iterations(given: Any, own: int) -> tuple[int, int]:
+    """Numbers of inner iterations before the last step of a run and at it.
+
+    Parameters
+    ----------
+    given
+        One number for both, two of them, or `None` for the network's own.
+    own
+        The network's number.
+    """
+    if given is None:
+        return own, own
+    pair = tuple(given) if isinstance(given, tuple | list) else (given, given)
+    if len(pair) != 2:
+        raise ConfigError(
+            f"inner_steps={given!r} is not allowed; give one number, or two: (while storing, at the last step)"
+        )
+    counts(inner_steps=(pair[0], 0))
+    counts(inner_steps=(pair[1], 0))
+    return pair
+
+
 def seconds(name: str, value: Any) -> float:
     """Give a time in s; raise `ConfigError` unless it is positive and finite."""
     return checked(name, value, "time", above=0)

@@ -44,7 +44,8 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         The memory rule, e.g. `Hebbian.from_decay(0.95, eta=0.5)`; `None` is the no-memory control, which keeps
         the inner loop and its normalisation.
     inner_steps
-        S ≥ 0, iterations of the inner loop. 0 leaves out memory and normalisation altogether.
+        S ≥ 0, iterations of the inner loop. 0 leaves out memory and normalisation altogether. A call may have another
+        number: `net(x, inner_steps=8)`.
     dt
         Seconds a step.
     activation
@@ -190,15 +191,19 @@ class FastWeightNetwork(KnownArguments, nn.Module):
             self.W, self.gain, self.bias, self.inner_steps, self.activation, self.normalise, self.write_order
         )
 
-    def plan(self, batch: int, time: int, past: int = 0) -> Plan:
+    def plan(
+        self, batch: int, time: int, past: int = 0, *, inner_steps: int | Sequence[int] | None = None
+    ) -> Plan:
         """Say which form and kernel a run of these sizes would use, and why.
 
-        `past` counts the states that were written before and are not yet folded into a matrix.
+        `past` counts the states that were written before and are not yet folded into a matrix; `inner_steps` is as in
+        `forward`. The planner reckons with their mean over the steps.
         """
         checks.counts(batch=(batch, 0), time=(time, 0), past=(past, 0))
-        return self._plan(batch, time, past)
+        return self._plan(batch, time, past, checks.iterations(inner_steps, self.inner_steps))
 
-    def _plan(self, batch: int, time: int, past: int) -> Plan:
+    def _plan(self, batch: int, time: int, past: int, iterations: tuple[int, int]) -> Plan:
+        storing, last = iterations
         return plan(
             self._given_memory,
             form=self.form,
@@ -206,7 +211,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
             batch=batch,
             time=time,
             units=self.units,
-            inner_steps=self.inner_steps,
+            inner_steps=storing + (last - storing) / max(1, time),
             past=past,
             dtype=self.W.dtype,
             device=self.W.device.type,
@@ -225,7 +230,9 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         nothing = hidden.new_empty(batch, 0, self.units)
         return State(hidden, Trace(rule, self.dt, None, nothing, self.self_connections))
 
-    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor, state: State | None = None, *, inner_steps: int | Sequence[int] | None = None
+    ) -> tuple[Tensor, State]:
         """Run a sequence.
 
         Parameters
@@ -234,6 +241,10 @@ class FastWeightNetwork(KnownArguments, nn.Module):
             `[batch, time, input]`.
         state
             Where to go on from; `None` starts at rest.
+        inner_steps
+            Iterations of the inner loop in this call: one number S ≥ 0, or two, `(1, 8)`: the first in all steps but
+            the last, while the network stores, and the second in the last step, the query. `None` is the network's own
+            number.
 
         Returns
         -------
@@ -243,31 +254,66 @@ class FastWeightNetwork(KnownArguments, nn.Module):
             After the last step. Its memory may be kept as the very states in `hidden`, which therefore must not be
             changed in place.
         """
-        run, state = self.run(x, state)
+        run, state = self.run(x, state, inner_steps=inner_steps)
         return run.hidden, state
 
     def run(
-        self, x: Tensor, state: State | None = None, *, inner: bool = False, plan: Plan | None = None
+        self,
+        x: Tensor,
+        state: State | None = None,
+        *,
+        inner: bool = False,
+        plan: Plan | None = None,
+        inner_steps: int | Sequence[int] | None = None,
     ) -> tuple[Trajectory, State]:
-        """Like `forward`, with the inner states `[batch, time, iteration, unit]` on request, and a plan made before."""
+        """Like `forward`, with the inner states `[batch, time, iteration, unit]` on request, and a plan made before.
+
+        Where the last step has another number of iterations, inner states are NaN beyond the number of their step.
+        """
         self._check_input(x)
+        iterations = checks.iterations(inner_steps, self.inner_steps)
         if state is None:
             state = self._rest(x.shape[0])
             trace = state.stored if isinstance(state.stored, Trace) else None
         else:
             trace = self.trace(self._check_state(state, x.shape[0]))
         past = 0 if trace is None else trace.history.shape[1]
-        chosen = plan or self._plan(x.shape[0], x.shape[1], past)
-        kernel = load(chosen.kernel)
-        drive = Drive(x, self.C, self.b)
-        result = kernel.run(self.cell(), drive, state.hidden, trace, chunk=chosen.chunk, inner=inner)
+        chosen = plan or self._plan(x.shape[0], x.shape[1], past, iterations)
+        storing, last = iterations
+        if storing == last or x.shape[1] < 2:
+            result = self._steps(x, state.hidden, trace, last, chosen, inner)
+        else:
+            before = self._steps(x[:, :-1], state.hidden, trace, storing, chosen, inner)
+            result = before.followed_by(
+                self._steps(x[:, -1:], before.hidden[:, -1], before.trace, last, chosen, inner)
+            )
         # A copy, so that neither the output nor the next state changes when the other is changed in place.
         hidden = result.hidden[:, -1].clone() if x.shape[1] else state.hidden
         return result, State(hidden, result.trace, state.step + x.shape[1])
 
-    def observer(self, state: State, steps: int, record: Iterable[str]) -> FastWeightObserver:
-        """Return a run that can be recorded; see `fwsim.engine.observer.Observer`."""
-        return FastWeightObserver(self, self._check_state(state), steps, record)
+    def _steps(
+        self, x: Tensor, hidden: Tensor, trace: Trace | None, inner_steps: int, plan: Plan, inner: bool
+    ) -> Trajectory:
+        """Run steps that all have the same number of iterations."""
+        cell = replace(self.cell(), inner_steps=inner_steps)
+        drive = Drive(x, self.C, self.b)
+        return load(plan.kernel).run(cell, drive, hidden, trace, chunk=plan.chunk, inner=inner)
+
+    def before_step(self, x: Tensor, state: State) -> Trace | None:
+        """Return the memory that a step from `state` with input `x [batch, input]` reads; raise unless both fit."""
+        self._check_input(x[:, None])
+        trace = self.trace(self._check_state(state, len(x)))
+        return trace.written(state.hidden) if trace is not None and self.write_order == "before" else trace
+
+    def observer(
+        self,
+        state: State,
+        steps: int,
+        record: Iterable[str],
+        inner_steps: int | Sequence[int] | None = None,
+    ) -> FastWeightObserver:
+        """Return a run that can be recorded; see `fwsim.engine.observer.Observer`, and `forward` for `inner_steps`."""
+        return FastWeightObserver(self, self._check_state(state), steps, record, inner_steps)
 
     def recordable(self) -> tuple[str, ...]:
         """Names of the variables that can be recorded."""

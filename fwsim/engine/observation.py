@@ -6,7 +6,7 @@ by matrix products, so recording them needs no other kernel and does not change 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fwsim.engine import checks
 from fwsim.engine.observer import Block, Observer, at, locate
 from fwsim.engine.products import matmul
 from fwsim.engine.state import State
 from fwsim.engine.trace import Trace
+from fwsim.engine.trajectory import lengthened
 from fwsim.errors import DivergedError
 from fwsim.rules.hebbian import Hebbian
 
@@ -40,12 +42,21 @@ OPTIONS = (
 
 
 class FastWeightObserver(Observer):
-    """A run of a `FastWeightNetwork`; see `Observer`."""
+    """A run of a `FastWeightNetwork`; see `Observer`, and `FastWeightNetwork.forward` for `inner_steps`."""
 
-    def __init__(self, net: FastWeightNetwork, state: State, steps: int, record: Iterable[str]) -> None:
+    def __init__(
+        self,
+        net: FastWeightNetwork,
+        state: State,
+        steps: int,
+        record: Iterable[str],
+        inner_steps: int | Sequence[int] | None = None,
+    ) -> None:
         self.net, self.state, self.steps, self.record = net, state, steps, frozenset(record)
         self._first = state.step
-        self._plan = net.plan(state.hidden.shape[0], steps)
+        storing, last = checks.iterations(inner_steps, net.inner_steps)
+        self._iterations = (storing if steps > 1 else last, last)
+        self._plan = net.plan(state.hidden.shape[0], steps, inner_steps=self._iterations)
         self._past = state.hidden[:, None][:, :0]  # states of this run, kept only if attention is recorded
 
     @staticmethod
@@ -60,7 +71,7 @@ class FastWeightObserver(Observer):
     def sizes(self) -> dict[str, int]:
         """Dimension → size of the run."""
         units, memory = self.net.units, self.net.memory
-        size = {"trial": self.state.hidden.shape[0], "unit": units, "iteration": self.net.inner_steps + 1}
+        size = {"trial": self.state.hidden.shape[0], "unit": units, "iteration": max(self._iterations) + 1}
         size["past"] = self.steps
         if memory is not None:
             size |= {"post": units, "pre": units}
@@ -86,6 +97,8 @@ class FastWeightObserver(Observer):
             values = {name: value.tolist() for name, value in rule.values().items()}
             memory = {"rule": type(rule).__name__, **values}
         options = {name: getattr(self.net, name) for name in OPTIONS}
+        storing, last = self._iterations
+        options["inner_steps"] = last if storing == last else [storing, last]
         return {
             "network": type(self.net).__name__,
             **options,
@@ -95,7 +108,7 @@ class FastWeightObserver(Observer):
 
     def block(self) -> int:
         """Steps that a block may have to stay within a fixed amount of memory."""
-        batch, units, inner = self.state.hidden.shape[0], self.net.units, self.net.inner_steps + 1
+        batch, units, inner = self.state.hidden.shape[0], self.net.units, max(self._iterations) + 1
         each = 2 * units
         each += inner * units if self.record & {"inner", "attention"} else 0
         each += inner * self.steps if "attention" in self.record else 0
@@ -104,8 +117,13 @@ class FastWeightObserver(Observer):
     def advance(self, x: Tensor, wanted: Mapping[str, range]) -> Block:
         """Run one block; see `Observer.advance`."""
         before = self.state
+        ends = before.step - self._first + x.shape[1] == self.steps
         result, self.state = self.net.run(
-            x, before, inner=bool(self.record & {"inner", "attention"}), plan=self._plan
+            x,
+            before,
+            inner=bool(self.record & {"inner", "attention"}),
+            plan=self._plan,
+            inner_steps=self._iterations if ends else self._iterations[0],
         )
         samples: dict[str, Tensor] = {}
         for name, steps in wanted.items():
@@ -114,7 +132,7 @@ class FastWeightObserver(Observer):
             elif name == "memory":
                 samples[name] = self._memory(before, result.hidden, steps)
             elif result.inner is not None:
-                inner = at(result.inner, steps)
+                inner = lengthened(at(result.inner, steps), max(self._iterations) + 1)
                 samples[name] = inner if name == "inner" else self._attention(result.hidden, inner, steps)
         if "attention" in self.record:
             self._past = torch.cat([self._past, result.hidden], dim=1)

@@ -61,7 +61,7 @@ def plan(
     batch: int,
     time: int,
     units: int,
-    inner_steps: int,
+    inner_steps: float,
     past: int = 0,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
@@ -75,7 +75,7 @@ def plan(
     form, kernel
         As given by the user; `"auto"` is chosen here.
     batch, time, units, inner_steps
-        Sizes of the run.
+        Sizes of the run; `inner_steps` may be a mean over its steps.
     past
         States that were written before the run and are not folded into a matrix.
     dtype, device
@@ -111,7 +111,7 @@ def _choose(
     itemsize: int,
     time: int,
     units: int,
-    inner_steps: int,
+    inner_steps: float,
     timescales: int,
     past: int,
 ) -> Plan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fwsim.engine import checks
 from fwsim.engine.drives import as_drive
+from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.observer import Block, Observer, arrays
 from fwsim.engine.state import State
 from fwsim.engine.transfer import arriving
@@ -59,6 +60,7 @@ def simulate(
     *,
     steps: int | None = None,
     state: State | None = None,
+    inner_steps: int | Sequence[int] | None = None,
     record: str | Record | Iterable[str | Record] = ("hidden",),
     every: int = 1,
     to: str | PathLike[str] | None = None,
@@ -83,6 +85,9 @@ def simulate(
         Number of steps, where `drive` does not say.
     state
         Where to go on from; `None` starts at rest.
+    inner_steps
+        Of a `FastWeightNetwork`: iterations of the inner loop in this run, one number or `(storing, last step)`; `None`
+        is its own number. Where a step has fewer iterations than another, `inner` and `attention` are NaN.
     record
         Variables, by name or as `Record`: `hidden`, `inner`, `attention`, `memory` of a fast-weight network;
         `rate`, `hidden`, `release`, `memory` and the variables of its synapses (`u`, `x` …) of a rate network.
@@ -124,6 +129,10 @@ def simulate(
         raise ConfigError(
             f"net is a {type(net).__name__}; give a FastWeightNetwork, a RateNetwork or their like"
         )
+    if inner_steps is not None and not isinstance(net, FastWeightNetwork):
+        raise ConfigError(
+            f"inner_steps={inner_steps!r} is for a FastWeightNetwork; a {type(net).__name__} has no inner loop"
+        )
     check_seed(seed)
     check_progress(progress)
     if state is not None:
@@ -141,7 +150,11 @@ def simulate(
     records = as_records(record, net.recordable())
     state = net.initial_state(batch) if state is None else state
     dtype = str(like.dtype).removeprefix("torch.")
-    observer = net.observer(state, steps, list(dict.fromkeys(each.variable for each in records)))
+    wanted = list(dict.fromkeys(each.variable for each in records))
+    if isinstance(net, FastWeightNetwork):
+        observer: Observer = net.observer(state, steps, wanted, inner_steps)
+    else:
+        observer = net.observer(state, steps, wanted)
     observer.seed(seed)
     attributes = provenance(observer.configuration(), seed=seed, device=str(like.device), dtype=dtype)
     if path is not None:

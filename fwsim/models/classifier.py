@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
+from fwsim.engine.network import FastWeightNetwork
+from fwsim.errors import ConfigError
 from fwsim.models.recurrent import Core
 
 
@@ -28,7 +32,15 @@ class SequenceClassifier(nn.Module):
         self.core = core
         self.readout = nn.Sequential(nn.Linear(core.units, readout), nn.ReLU(), nn.Linear(readout, classes))
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Token numbers `[batch, time]` → class scores `[batch, class]`."""
-        hidden, _ = self.core(self.embedding(tokens))
+    def forward(self, tokens: Tensor, *, inner_steps: int | Sequence[int] | None = None) -> Tensor:
+        """Token numbers `[batch, time]` → class scores `[batch, class]`; `inner_steps` as in `FastWeightNetwork`."""
+        x = self.embedding(tokens)
+        if inner_steps is None:
+            hidden, _ = self.core(x)
+        elif isinstance(self.core, FastWeightNetwork):
+            hidden, _ = self.core(x, inner_steps=inner_steps)
+        else:
+            raise ConfigError(
+                f"inner_steps={inner_steps!r} is for fast weights; a {type(self.core).__name__} has no inner loop"
+            )
         return self.readout(hidden[:, -1])

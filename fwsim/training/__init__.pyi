@@ -4,5 +4,7 @@ from .classification import cross_entropy as cross_entropy
 from .classification import error_rate as error_rate
 from .classification import shuffled as shuffled
 from .classification import train_classifier as train_classifier
+from .iterations import InnerSteps as InnerSteps
+from .iterations import varied as varied
 from .loop import train as train
 from .options import Training as Training

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -90,19 +90,33 @@ def shuffled(
     return batches
 
 
-def cross_entropy(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
-    """Mean cross entropy of a classifier's scores on `(inputs, target)`."""
-    inputs, target = batch
-    return nn.functional.cross_entropy(model(inputs), target)
+def cross_entropy(model: nn.Module, batch: tuple) -> Tensor:
+    """Mean cross entropy of a classifier's scores on `(inputs, target)`, or on `(inputs, target, inner_steps)`.
+
+    `inner_steps` are the iterations of the inner loop with which the classifier is called; see `varied`.
+    """
+    inputs, target, *inner_steps = batch
+    scores = model(inputs, inner_steps=inner_steps[0]) if inner_steps else model(inputs)
+    return nn.functional.cross_entropy(scores, target)
 
 
 @torch.no_grad()
-def error_rate(model: nn.Module, examples: Examples, device: str | torch.device = "cpu") -> float:
-    """Fraction of examples that a classifier answers wrongly; an example with a NaN score counts as wrong."""
+def error_rate(
+    model: nn.Module,
+    examples: Examples,
+    device: str | torch.device = "cpu",
+    *,
+    inner_steps: int | Sequence[int] | None = None,
+) -> float:
+    """Fraction of examples that a classifier answers wrongly; an example with a NaN score counts as wrong.
+
+    `inner_steps` are the iterations of the inner loop with which it is called, as in `FastWeightNetwork`.
+    """
     _require_examples(examples)
     inputs, target = moved((examples[0], examples.target), checks.device(device))
     parts = zip(inputs.split(2000), target.split(2000), strict=True)
-    wrong = [_wrong(model(part), answer).sum() for part, answer in parts]
+    options = {} if inner_steps is None else {"inner_steps": inner_steps}
+    wrong = [_wrong(model(part, **options), answer).sum() for part, answer in parts]
     return int(torch.stack(wrong).sum()) / len(examples.target)
 
 

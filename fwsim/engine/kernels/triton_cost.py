@@ -7,6 +7,8 @@ since its threads have to meet.
 
 from __future__ import annotations
 
+from math import ceil
+
 from fwsim.engine.kernels.triton_room import Sizes, fits, power_of_two, span_of
 
 CHUNKS = (16, 32, 64)  # of the hybrid
@@ -21,7 +23,7 @@ STEP, ITERATION, ROWS, MATRICES = (
 
 
 def cost(
-    *, chunk: int | None, time: int, units: int, inner_steps: int, timescales: int, past: int = 0
+    *, chunk: int | None, time: int, units: int, inner_steps: float, timescales: int, past: int = 0
 ) -> float:
     """Estimate the time in ns that a program takes for its batch entry, forward.
 
@@ -35,7 +37,7 @@ def cost(
     room = past + time + 1 if chunk is None else chunk
     scales = timescales if past + time >= room else 0
     sizes = Sizes(
-        units, inner_steps, 0, 1, True, room, span_of(room), scales, time, past, time if scales else 0
+        units, ceil(inner_steps), 0, 1, True, room, span_of(room), scales, time, past, time if scales else 0
     )
     held = fits(sizes)
     rows = 0 if room == 1 else power_of_two(room) if held else room // 2  # held rows are all gone through

@@ -31,7 +31,7 @@ def cost(
     chunk: int | None,
     time: int,
     units: int,
-    inner_steps: int,
+    inner_steps: float,
     timescales: int,
     past: int = 0,
     batch: int = 1,
@@ -56,7 +56,7 @@ def register_bytes() -> int:
 
 
 @lru_cache(maxsize=256)
-def in_batch_layout(batch: int, time: int, units: int, inner_steps: int, past: int, itemsize: int) -> bool:
+def in_batch_layout(batch: int, time: int, units: int, inner_steps: float, past: int, itemsize: int) -> bool:
     """Whether the attention form (or a network without memory) runs sooner in the layout of batch elements."""
     estimate = partial(
         cost, chunk=None, time=time, units=units, inner_steps=inner_steps, timescales=1, past=past
@@ -65,7 +65,7 @@ def in_batch_layout(batch: int, time: int, units: int, inner_steps: int, past: i
 
 
 def operations(
-    *, chunk: int | None, time: int, units: int, inner_steps: int, timescales: int, past: int = 0
+    *, chunk: int | None, time: int, units: int, inner_steps: float, timescales: int, past: int = 0
 ) -> dict[str, float]:
     """Count what a batch element takes.
 
