@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+import sys
+import warnings
 from collections.abc import Callable
+from numbers import Real
+from types import FrameType
 from typing import Any
 
 from fwsim.errors import ConfigError, choice, number
@@ -161,11 +165,63 @@ def quantity(value: Any, dimension: str) -> float:
     raise ConfigError(f"{value!r} is not a {dimension}; write a number or e.g. '200 {_example(dimension)}'")
 
 
-def checked(name: str, value: Any, dimension: str, **bounds: Any) -> float:
-    """Convert one quantity to SI and check its bounds, which are those of `fwsim.errors.number`."""
+def checked(name: str, value: Any, dimension: str, *, usual: float = math.inf, **bounds: Any) -> float:
+    """Convert one quantity to SI and check its bounds, which are those of `fwsim.errors.number`; see `unusual` too."""
+    unusual(name, value, dimension, usual)
     plain = si(name, value, dimension)
     number(name, plain, unit=WORDS.get(dimension, ""), **bounds)
     return float(plain)
+
+
+def unusual(name: str, given: Any, dimension: str, most: float) -> None:
+    """Warn of a plain number that was probably meant in a smaller unit: 200 for 200 ms, 16 for 16 mV.
+
+    What was given with its unit, `"200 s"` or a quantity, is meant; infinity too. Tensors are results, not typed.
+
+    Parameters
+    ----------
+    name
+        What it is called in the warning.
+    given
+        What was given, before it is converted to SI.
+    dimension
+        `"time"` or `"voltage"`.
+    most
+        The largest usual absolute value, in SI.
+    """
+    several = given if isinstance(given, (list, tuple)) else (given,)
+    large = [each for each in map(_plain, several) if most < abs(each) < math.inf]
+    if not large:
+        return
+    value, unit, small = f"{large[0]:g}", next(iter(SYMBOLS[dimension])), _example(dimension)
+    warnings.warn(
+        f"{name}={value} is {value} {unit}, and more than {most:g} {unit} is unusual; write {value}*{small} or "
+        f"'{value} {small}' if you mean {small}, or '{value} {unit}' if you mean it",
+        UserWarning,
+        stacklevel=_outside(),
+    )
+
+
+def _plain(given: Any) -> float:
+    """The number of what has no unit, 0 for anything else; options are texts."""
+    if isinstance(given, bool) or not isinstance(given, (Real, str)) or hasattr(given, "dim"):
+        return 0.0
+    try:
+        return float(given)
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _outside() -> int:
+    """Level of the stack at which a user calls fwsim, for a warning of the function that asks."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and (_top(frame) in ("fwsim", "pydantic") or frame.f_code.co_filename == "<string>"):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _top(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__")).partition(".")[0]
 
 
 def nearest_step(time: float, dt: float) -> int:

@@ -178,3 +178,44 @@ def test_steps_do_not_depend_on_rounding(dt):
         assert steps_until((count + 0.5) * dt, dt) == count
     single = torch.arange(1, 1001, dtype=torch.float32) * dt
     assert steps_until(single, dt).tolist() == list(range(1, 1001))
+
+
+ABSURD = {  # plain numbers that were meant in ms or mV
+    "tau_rec=200": lambda: fw.TsodyksMarkram(tau_rec=200),
+    "tau_D=380": lambda: fw.Varela(tau_D=(380, 9.2)),
+    "tau=20": lambda: fw.spiking.Population("E", 2, tau=20),
+    "threshold=16": lambda: fw.spiking.Population("E", 2, threshold=16),
+    "delay=1.5": lambda: fw.spiking.Connection("E", "E", 0.1, delay=1.5),
+    "dt=0.1": lambda: fw.spiking.Circuit([fw.spiking.Population("E", 2)], dt=0.1),
+    "amplitude=3": lambda: fw.spiking.Pulse(3),
+    "reset=-10": lambda: fw.siegert(threshold="20 mV", reset=-10),
+    "tau=8": lambda: fw.RateNetwork(fw.Projection([[0.0]]), tau=8),
+    "potential=16": lambda: Fields(potential=16),
+    "potential=-70": lambda: Fields(potential="-70"),
+}
+
+
+class Fields(fw.study.Config):
+    potential: fw.study.Volts = 0.0
+    """A potential."""
+
+
+@pytest.mark.parametrize("said", ABSURD)
+def test_an_absurd_plain_number_is_said_with_the_remedy_where_it_was_typed(said):
+    name, value = said.split("=")
+    with pytest.warns(UserWarning, match="unusual") as caught:
+        ABSURD[said]()
+    assert [each.filename for each in caught] == [__file__]
+    message = str(caught[0].message)
+    small = "mV" if name in ("threshold", "amplitude", "reset", "potential") else "ms"
+    assert f"{name}={value} is {value} " in message
+    assert f"write {value}*{small} or '{value} {small}' if you mean {small}, or '{value} " in message
+
+
+def test_what_is_usual_or_says_its_unit_gets_no_warning(recwarn):
+    fw.TsodyksMarkram(tau_rec="200 s", tau_facil=200 * b.second)
+    fw.TsodyksMarkram(tau_rec=float("inf"), tau_facil=torch.tensor([500.0]))
+    fw.Enhancement(tau_potentiation="390 s")
+    fw.HebbianTraces()
+    Fields(potential="16 V")
+    assert not [each for each in recwarn if "unusual" in str(each.message)]

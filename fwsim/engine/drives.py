@@ -24,8 +24,9 @@ def as_drive(name: str, given: Any, like: Tensor, channels: int, axis: str, *, c
     name
         What messages call it.
     given
-        A tensor, an array, nested lists, an `xarray.DataArray` whose dimensions are named in this order, or a
-        `pandas.DataFrame [time, channels]` for a single trial; of whole numbers, truth values or floats of any width.
+        A tensor, an array, nested lists, an `xarray.DataArray` whose dimensions are named in this order, or for
+        a single trial one `[time, channels]` or a `pandas.DataFrame`; of whole numbers, truth values or floats of any
+        width.
     copy
         Whether what the caller does to it later must not matter.
 
@@ -46,6 +47,21 @@ def as_drive(name: str, given: Any, like: Tensor, channels: int, axis: str, *, c
     return to_device(converted, like.device)
 
 
+def as_input(name: str, given: Any, like: Tensor, channels: int, axis: str) -> Tensor:
+    """Input of a call through which gradients flow: a tensor as it is, if it fits; anything else as by `as_drive`.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        As in `as_drive`, or a tensor has another dtype or device than `like`.
+    """
+    if not isinstance(given, Tensor):
+        return as_drive(name, given, like, channels, axis)
+    checks.sequence(name, given, channels, axis)
+    checks.alike(name, given, like)
+    return given
+
+
 def _dense(name: str, given: Tensor) -> Tensor:
     if given.layout is not torch.strided or given.is_quantized:
         raise ConfigError(f"{name} is a tensor of layout {given.layout}; give a dense one: {name}.to_dense()")
@@ -55,7 +71,7 @@ def _dense(name: str, given: Tensor) -> Tensor:
 
 
 def _from_array(name: str, given: Any, axis: str) -> Tensor:
-    values = _array(name, given, axis)
+    values = as_array(name, given, axis)
     if values.dtype.kind not in "biuf":
         raise ConfigError(f"{name} is {values.dtype}, not real numbers; give an array [batch, time, {axis}]")
     if values.dtype.kind == "f" and values.dtype.itemsize in (2, 4):
@@ -67,7 +83,8 @@ def _from_array(name: str, given: Any, axis: str) -> Tensor:
     return torch.from_numpy(values)
 
 
-def _array(name: str, given: Any, axis: str) -> np.ndarray:
+def as_array(name: str, given: Any, axis: str) -> np.ndarray:
+    """Values of an array, nested lists, a DataArray or a DataFrame, whose dimensions are checked; see `as_drive`."""
     module = type(given).__module__.partition(".")[0]
     if module == "xarray":
         return _labelled(name, given, axis)
@@ -92,13 +109,15 @@ def _labelled(name: str, given: Any, axis: str) -> np.ndarray:
     if not hasattr(given, "dims") or hasattr(given, "data_vars"):
         raise ConfigError(f"{name} is a {type(given).__name__}; give one of its variables, a DataArray")
     dims = [str(dim) for dim in given.dims]
-    unnamed = all(dim.startswith("dim_") for dim in dims)
-    if len(dims) == 3 and not unnamed and not all(map(str.endswith, dims, ENDS)):
+    values = np.asarray(given.values)
+    if all(dim.startswith("dim_") for dim in dims):
+        return values
+    if len(dims) not in (2, 3) or not all(map(str.endswith, dims, ENDS[-len(dims) :])):
         raise ShapeError(
-            f"{name} has dimensions ({', '.join(dims)}); give (trial, time, {axis}) by these names in this order: "
-            f"transpose(...), rename(...)"
+            f"{name} has dimensions ({', '.join(dims)}); give (trial, time, {axis}), or (time, {axis}) for one trial, "
+            "by these names in this order: transpose(...), rename(...)"
         )
-    return np.asarray(given.values)
+    return values if len(dims) == 3 else values[None]
 
 
 def _table(name: str, given: Any, axis: str) -> np.ndarray:

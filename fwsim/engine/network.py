@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fwsim.engine import checks
 from fwsim.engine.cell import ACTIVATIONS, NORMALISATIONS, WRITES, Cell
 from fwsim.engine.drive import Drive
+from fwsim.engine.drives import as_input
 from fwsim.engine.kernels import load
 from fwsim.engine.observation import FastWeightObserver
 from fwsim.engine.planner import FORMS, KERNELS, Plan, home, plan
@@ -238,7 +239,8 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         Parameters
         ----------
         x
-            `[batch, time, input]`.
+            `[batch, time, input]`, a tensor of the network's dtype; an array, lists, a DataArray or a DataFrame are
+            converted, as in `simulate`.
         state
             Where to go on from; `None` starts at rest.
         inner_steps
@@ -270,7 +272,8 @@ class FastWeightNetwork(KnownArguments, nn.Module):
 
         Where the last step has another number of iterations, inner states are NaN beyond the number of their step.
         """
-        self._check_input(x)
+        x = as_input("x", x, self.W, self.inputs, "input")
+        self._check_batch("x", x.shape[0])
         iterations = checks.iterations(inner_steps, self.inner_steps)
         if state is None:
             state = self._rest(x.shape[0])
@@ -408,11 +411,6 @@ class FastWeightNetwork(KnownArguments, nn.Module):
             stored = stored.memory()
         trace = Trace(rule, self.dt, stored, empty, self.self_connections)
         return trace if stored is None else trace.masked()
-
-    def _check_input(self, x: Tensor) -> None:
-        checks.sequence("x", x, self.inputs)
-        checks.alike("x", x, self.W)
-        self._check_batch("x", x.shape[0])
 
     def _check_batch(self, name: str, batch: int) -> None:
         needed = None if self._given_memory is None else self._given_memory.batch

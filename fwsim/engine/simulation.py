@@ -77,10 +77,11 @@ def simulate(
     net
         The network; it is not changed.
     drive
-        Input `[batch, time, input]`, of a rate network `[batch, time, unit]`: a tensor, an array, lists, a DataArray
-        with dimensions of these names, or a DataFrame `[time, input]` for one trial; numbers of any dtype, converted
-        to that of the network (which a call `net(x)` wants to be given). Or, with `steps`, a pure function
-        `(start, stop) → [batch, time, input]` for runs longer than memory; or, with `steps`, `None` for no input.
+        Input `[batch, time, input]`, of a rate network `[batch, time, unit]`: a tensor, an array, lists, or a DataArray
+        with dimensions of these names; for one trial also a DataFrame or a DataArray `[time, input]`; numbers of any
+        dtype, converted to that of the network (which a tensor in a call `net(x)` must have already). Or, with `steps`,
+        a pure function `(start, stop) → [batch, time, input]` for runs longer than memory; or, with
+        `steps`, `None` for no input.
     steps
         Number of steps, where `drive` does not say.
     state

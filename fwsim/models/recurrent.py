@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm, linear
 
 from fwsim.engine import checks
+from fwsim.engine.drives import as_input
 from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.observer import Block, Observer, at, locate
 from fwsim.engine.state import State
@@ -41,8 +42,7 @@ class Control(nn.Module, ABC):
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Run a sequence `[batch, time, input]` → hidden `[batch, time, unit]`, and the state after it."""
-        checks.sequence("x", x, self.inputs)
-        checks.alike("x", x, next(self.parameters()))
+        x = as_input("x", x, next(self.parameters()), self.inputs, "input")
         state = self.initial_state(x.shape[0]) if state is None else self.check_state(state, x.shape[0])
         return self.run(x, state) if x.shape[1] else (x.new_zeros(x.shape[0], 0, self.units), state)
 

@@ -37,8 +37,8 @@ class BCPNN(AssociativeRule):
         ε, activity at silence, positive.
     """
 
-    tau_pre: Any = time_constant(0.005, positive=True)
-    tau_post: Any = time_constant(0.005, positive=True)
+    tau_pre: Any = time_constant(0.005, positive=True, usual=10.0)
+    tau_post: Any = time_constant(0.005, positive=True, usual=10.0)
     tau_p: Any = time_constant(5.0)
     kappa: Any = number(1.0, low=0.0)
     f_max: Any = frequency(20.0)

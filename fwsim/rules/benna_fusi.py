@@ -39,8 +39,8 @@ class BennaFusi(AssociativeRule):
     tau: Any = time_constant(1.0, positive=True)
     eta: Any = number(0.01)
     leak: Any = number(0.0, low=0.0)
-    tau_pre: Any = time_constant(0.02)
-    tau_post: Any = time_constant(0.02)
+    tau_pre: Any = time_constant(0.02, usual=10.0)
+    tau_post: Any = time_constant(0.02, usual=10.0)
 
     def __post_init__(self) -> None:
         whole("BennaFusi: length", self.length, least=1)

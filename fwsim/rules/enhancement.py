@@ -39,11 +39,11 @@ class Enhancement(PresynapticRule):
     """
 
     facilitation: Any = number((0.8, 0.12), low=0.0, components=True)
-    tau_facilitation: Any = time_constant((0.05, 0.3), components=True)
+    tau_facilitation: Any = time_constant((0.05, 0.3), components=True, usual=20.0)
     augmentation: Any = number((0.01,), low=0.0, components=True)
-    tau_augmentation: Any = time_constant((7.0,), components=True)
+    tau_augmentation: Any = time_constant((7.0,), components=True, usual=600.0)
     potentiation: Any = number((0.01, 0.005), low=0.0, components=True)
-    tau_potentiation: Any = time_constant((70.0, 390.0), components=True)
+    tau_potentiation: Any = time_constant((70.0, 390.0), components=True, usual=36000.0)
     depression: Any = probability((), components=True)
     tau_depression: Any = time_constant((), components=True)
     amplitude: Any = number(1.0)

@@ -35,8 +35,8 @@ class HebbianTraces(AssociativeRule):
 
     tau: Any = time_constant((96.0, 1140.0), components=True)
     eta: Any = number((0.01, 0.01), components=True)
-    tau_pre: Any = time_constant(0.02)
-    tau_post: Any = time_constant(0.02)
+    tau_pre: Any = time_constant(0.02, usual=10.0)
+    tau_post: Any = time_constant(0.02, usual=10.0)
     w_max: Any = number(None, low=0.0, components=True)
 
     def __post_init__(self) -> None:

@@ -50,7 +50,7 @@ class LinearNonlinear(PresynapticRule):
 
     baseline: Any = number(-1.88)
     a: Any = number((0.39, 0.36), components=True)
-    tau_trace: Any = time_constant((0.046, 0.68), components=True)
+    tau_trace: Any = time_constant((0.046, 0.68), components=True, usual=100.0)
     readout: str = "cloglog"
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from fwsim.errors import ConfigError, ShapeError
-from fwsim.units import si
+from fwsim.units import si, unusual
 
 NEGLIGIBLE = 1e-18  # s; replaces a time constant of 0; below the rounding of any other time constant
 
@@ -35,6 +35,8 @@ class Parameter:
         Whether several values are allowed, on the last axis.
     optional
         Whether it may be omitted, `None`.
+    usual
+        The largest value that is no cause for a warning; see `fwsim.units.unusual`.
     """
 
     unit: str = "1"
@@ -43,6 +45,7 @@ class Parameter:
     positive: bool = False
     components: bool = False
     optional: bool = False
+    usual: float = math.inf
 
     @property
     def dimension(self) -> str:
@@ -114,7 +117,9 @@ def normalise(owner: str, name: str, value: Any, spec: Parameter, *, timescale_a
     """
     if value is None and spec.optional:
         return None
-    value = si(f"{owner}: {name}", value, spec.dimension)
+    given, value = value, si(f"{owner}: {name}", value, spec.dimension)
+    if spec.usual < math.inf:
+        unusual(f"{owner}: {name}", given, spec.dimension, spec.usual)
     if spec.components:
         return tuple(_leaf(owner, name, part, spec) for part in _parts(owner, name, value))
     value = _leaf(owner, name, value, spec)

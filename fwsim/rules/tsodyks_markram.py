@@ -51,10 +51,10 @@ class TsodyksMarkram(PresynapticRule):
     """
 
     U: Any = probability(0.5)
-    tau_rec: Any = time_constant(0.8)
-    tau_facil: Any = time_constant(0.0)
+    tau_rec: Any = time_constant(0.8, usual=60.0)
+    tau_facil: Any = time_constant(0.0, usual=60.0)
     convention: str = "maass2002"
-    tau_inact: Any = time_constant(None)
+    tau_inact: Any = time_constant(None, usual=1.0)
 
     def __post_init__(self) -> None:
         choice("convention", self.convention, CONVENTIONS)

@@ -35,9 +35,9 @@ class Varela(PresynapticRule):
     """
 
     f: Any = number(0.917, low=0.0)
-    tau_F: Any = time_constant(0.094)  # noqa: N815
+    tau_F: Any = time_constant(0.094, usual=60.0)  # noqa: N815
     d: Any = probability((0.416, 0.975), components=True)
-    tau_D: Any = time_constant((0.380, 9.2), components=True)  # noqa: N815
+    tau_D: Any = time_constant((0.380, 9.2), components=True, usual=200.0)  # noqa: N815
     amplitude: Any = number(1.0)
 
     def __post_init__(self) -> None:

@@ -15,7 +15,10 @@ from fwsim.errors import ConfigError, ShapeError, choice, number, whole
 from fwsim.names import KnownArguments
 from fwsim.rules.parameters import batch_shape
 from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule
-from fwsim.units import checked, si
+from fwsim.units import checked, si, unusual
+
+LONGEST, COARSEST = 1.0, 0.02  # s; time constants, delays and steps above are probably meant in ms
+HIGHEST = 1.0  # V, likewise
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,14 +59,14 @@ class Population(KnownArguments):
         if not isinstance(self.name, str) or not self.name:
             raise ConfigError(f"Population: name={self.name!r} is not allowed; give a text")
         whole(f"{self.name}: size", self.size, least=1)
-        self._check("time", tau={"above": 0}, refractory={"least": 0})
-        self._check("voltage", noise={"least": 0}, threshold={}, reset={}, background={})
+        self._check("time", tau={"above": 0}, refractory={"least": 0}, usual=LONGEST)
+        self._check("voltage", noise={"least": 0}, threshold={}, reset={}, background={}, usual=HIGHEST)
         if not self.reset < self.threshold:
             raise ConfigError(f"{self.name}: reset={self.reset} V is not below threshold={self.threshold} V")
 
-    def _check(self, dimension: str, **bounds: dict[str, float]) -> None:
+    def _check(self, dimension: str, *, usual: float, **bounds: dict[str, float]) -> None:
         for field, limits in bounds.items():
-            value = checked(f"{self.name}: {field}", getattr(self, field), dimension, **limits)
+            value = checked(f"{self.name}: {field}", getattr(self, field), dimension, usual=usual, **limits)
             object.__setattr__(self, field, value)
 
 
@@ -104,6 +107,7 @@ class Connection(KnownArguments):
 
     def __post_init__(self) -> None:
         where = f"{self.pre}→{self.post}"
+        unusual(f"{where}: efficacy", self.efficacy, "voltage", HIGHEST)
         efficacy = si(f"{where}: efficacy", self.efficacy, "voltage")
         object.__setattr__(self, "efficacy", efficacy)
         if not isinstance(efficacy, (int, float)):
@@ -119,9 +123,11 @@ class Connection(KnownArguments):
         if isinstance(self.delay, tuple) and len(self.delay) != 2:
             raise ConfigError(f"{where}: delay={self.delay!r} is not allowed; give s, or (shortest, longest)")
         low = checked(f"{where}: delay", self.delays[0], "time", least=0)
-        high = checked(f"{where}: delay", self.delays[1], "time", least=low)
+        high = checked(f"{where}: delay", self.delays[1], "time", least=low, usual=LONGEST)
         object.__setattr__(self, "delay", (low, high) if isinstance(self.delay, tuple) else low)
-        object.__setattr__(self, "decay", checked(f"{where}: decay", self.decay, "time", least=0))
+        object.__setattr__(
+            self, "decay", checked(f"{where}: decay", self.decay, "time", least=0, usual=LONGEST)
+        )
         if self.synapse is not None and not isinstance(self.synapse, PresynapticRule | AssociativeRule):
             raise ConfigError(
                 f"{where}: synapse={type(self.synapse).__name__} has no response to spikes; give a presynaptic or "
@@ -175,7 +181,7 @@ class Circuit(KnownArguments):
             raise ConfigError(
                 f"populations are named {list(self.names)}; give one or more, with different names"
             )
-        object.__setattr__(self, "dt", checked("dt", self.dt, "time", above=0))
+        object.__setattr__(self, "dt", checked("dt", self.dt, "time", above=0, usual=COARSEST))
         for each in self.connections:
             choice("pre", each.pre, self.names)
             choice("post", each.post, self.names)

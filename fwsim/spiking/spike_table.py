@@ -13,6 +13,7 @@ import numpy as np
 from fwsim.errors import ConfigError, RecordingError, whole
 from fwsim.requirements import required
 from fwsim.tables import numeric, read_csv, short
+from fwsim.units import checked
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,6 +65,8 @@ def read_spikes(
     table = _table(path)
     time = table["time_s"].to_numpy(float)
     last = float(time.max(initial=0.0))
+    if duration is not None:
+        duration = checked("duration", duration, "time", least=0)
     if duration is not None and not last <= duration:
         raise ConfigError(
             f"duration={duration} s ends before the last spike at {last:g} s; raise it or leave it out"

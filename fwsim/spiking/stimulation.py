@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from fwsim.engine.drives import as_array
 from fwsim.errors import ConfigError, ShapeError, whole
 from fwsim.names import KnownArguments, known_arguments
-from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.circuit import HIGHEST, Circuit
 from fwsim.units import checked, nearest_step, si
 
 
@@ -40,7 +41,7 @@ class Pulse(KnownArguments):
     def __post_init__(self) -> None:
         start = checked("Pulse: start", self.start, "time", least=0)
         stop = checked("Pulse: stop", self.stop, "time", above=start, infinite=True)
-        amplitude = checked("Pulse: amplitude", self.amplitude, "voltage")
+        amplitude = checked("Pulse: amplitude", self.amplitude, "voltage", usual=HIGHEST)
         for field, value in (("amplitude", amplitude), ("start", start), ("stop", stop)):
             object.__setattr__(self, field, value)
         if isinstance(self.populations, str):
@@ -102,7 +103,9 @@ def checked_drive(circuit: Circuit, drive: Any, trials: int | None, *, neurons: 
     if drive is None:
         drive = np.zeros((trials or circuit.trials or 1, 1, units["populations"]))
     drive = si("drive", drive, "voltage")
-    drive = np.asarray(drive.detach().cpu() if isinstance(drive, torch.Tensor) else drive)
+    drive = (
+        drive.detach().cpu().numpy() if isinstance(drive, torch.Tensor) else as_array("drive", drive, "unit")
+    )
     if drive.ndim != 3 or drive.shape[-1] not in units.values() or not drive.size:
         allowed = " or ".join(f"unit={size} {name}" for name, size in units.items())
         raise ShapeError(f"drive has shape {list(drive.shape)}; expected [trial, time, unit] with {allowed}")

@@ -8,14 +8,15 @@ from functools import partial
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, model_validator
 from pydantic.fields import FieldInfo
 
 from fwsim.errors import ConfigError
 from fwsim.study.names import unknown
-from fwsim.units import quantity
+from fwsim.units import quantity, unusual
 
 LONGEST = 100  # characters that a message quotes
+HIGHEST = 1.0  # V; more is probably meant in mV
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,14 @@ Seconds = Annotated[float, BeforeValidator(partial(quantity, dimension="time")),
 """A time in s, given as `0.2` or `"200 ms"`."""
 Hertz = Annotated[float, BeforeValidator(partial(quantity, dimension="rate")), Unit("Hz")]
 """A rate in Hz, given as `20` or `"0.02 kHz"`."""
-Volts = Annotated[float, BeforeValidator(partial(quantity, dimension="voltage")), Unit("V")]
+
+
+def _volts(given: Any, field: ValidationInfo) -> float:
+    unusual(field.field_name or "", given, "voltage", HIGHEST)
+    return quantity(given, "voltage")
+
+
+Volts = Annotated[float, BeforeValidator(_volts), Unit("V")]
 """A voltage in V, given as `-0.07` or `"-70 mV"`."""
 
 

@@ -325,7 +325,7 @@ ERRORS = [
     (lambda net: network(self_connections="no"), fw.ConfigError, "self_connections='no'"),
     (lambda net: network(None, learn="tau"), fw.ConfigError, "nothing to train"),
     (lambda net: network().plan(-1, 5), fw.ConfigError, "batch=-1"),
-    (lambda net: net(np.zeros((1, 2, 4))), fw.ConfigError, "x is a ndarray"),
+    (lambda net: net({"x": 1}), fw.ConfigError, "x is a dict"),
     (lambda net: net(inputs(1), torch.zeros(1, 20)), fw.ConfigError, "state is a Tensor"),
     (lambda net: net(inputs(1), fw.State(torch.zeros(1, 20).double())), fw.ConfigError, "another kind"),
     (

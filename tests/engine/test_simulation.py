@@ -244,3 +244,24 @@ def test_an_existing_path_is_kept(tmp_path):
     with pytest.raises(fw.RecordingError, match="exists"):
         fw.simulate(network(), inputs(), to=path)
     assert (path / "mine").read_text() == "x"
+
+
+def test_calls_take_what_simulate_takes():
+    x = inputs()
+    plastic = fw.RateNetwork(fw.Projection([[0.1] * 4] * 4), tau=0.1, dt=0.01)
+    for net in (fw.FastWeightNetwork(4, 3, fw.Hebbian(tau=2.0, eta=0.1)), plastic, fw.models.LSTM(4, 3)):
+        like = next(net.parameters()).dtype
+        expected = net(x.to(like))[0]
+        array = x.double().numpy()
+        for given in (array, array.tolist(), xr.DataArray(array, dims=("trial", "time", "unit"))):
+            assert torch.equal(net(given)[0], expected)
+        one = (pd.DataFrame(array[0]), xr.DataArray(array[0], dims=("time", "input")))
+        for given in one:
+            torch.testing.assert_close(net(given)[0], expected[:1])
+        for dims in (("time", "trial", "unit"), ("trial", "unit", "time")):
+            with pytest.raises(fw.ShapeError, match="by these names in this order"):
+                net(xr.DataArray(array, dims=dims))
+    circuit = fw.spiking.Circuit([fw.spiking.Population("E", 2, noise=0.001)])
+    swapped = xr.DataArray(np.zeros((3, 1, 1)), dims=("time", "trial", "unit"))
+    with pytest.raises(fw.ShapeError, match=r"\(time, trial, unit\)"):
+        fw.spiking.simulate_rates(circuit, swapped)

@@ -16,12 +16,13 @@ from torch.nn import functional
 from fwsim.errors import ConfigError
 from fwsim.names import known_arguments
 from fwsim.rules.parameters import own
-from fwsim.units import si
+from fwsim.units import si, unusual
 
 Gain = Callable[[Tensor], Tensor]
 """Any function of fields `[batch, unit]` that gives rates `[batch, unit]`."""
 
 NODES = 64  # of each integral of the Siegert function; 1e-10 of the rate
+USUAL = 1.0  # s and V; more is probably meant in ms and mV
 FOLDS = 40.0  # e-folds after which an integrand is left out
 
 
@@ -126,6 +127,10 @@ def siegert(
     ConfigError
         A parameter is not positive (`refractory` may be 0), or `reset` is not below `threshold`.
     """
+    for name, given in (("tau", tau), ("refractory", refractory)):
+        unusual(f"siegert: {name}", given, "time", USUAL)
+    for name, given in (("threshold", threshold), ("reset", reset), ("sd", sd)):
+        unusual(f"siegert: {name}", given, "voltage", USUAL)
     positive = {"tau": tau, "sd": sd}
     dimensions = {"tau": "time", "sd": "voltage"}
     values = {name: _positive("siegert", name, value, dimensions[name]) for name, value in positive.items()}

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fwsim.engine import checks
+from fwsim.engine.drives import as_input
 from fwsim.engine.rate.exponential import Weights, decay_weights
 from fwsim.engine.rate.gains import Gain, relu
 from fwsim.engine.rate.matrix import check, matrix
@@ -27,10 +28,13 @@ from fwsim.names import KnownArguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.parameters import own
 from fwsim.seeds import check_seed
-from fwsim.units import si
+from fwsim.units import si, unusual
 
 if TYPE_CHECKING:
     from fwsim.engine.rate.observer import RateObserver
+
+SLOWEST = 5.0
+"""Membrane time constant in s above which it is probably meant in ms; models without units have 1."""
 
 
 class RateNetwork(KnownArguments, nn.Module):
@@ -119,6 +123,7 @@ class RateNetwork(KnownArguments, nn.Module):
         self.normalise, self.self_connections = normalisation(normalise), self_connections
         dtype = reduce(torch.promote_types, (each.weights.dtype for each in self.projections))
         self.weights = nn.ParameterList(_parameter(each.weights, dtype) for each in self.projections)
+        unusual("tau", tau, "time", SLOWEST)
         self.register_buffer("tau", self._per_unit("tau", si("tau", tau, "time"), dtype, positive=True))
         self.register_buffer(
             "noise", self._per_unit("noise", si("noise", noise, "voltage"), dtype, positive=False)
@@ -205,7 +210,8 @@ class RateNetwork(KnownArguments, nn.Module):
         Parameters
         ----------
         drive
-            `[batch, time, unit]`, each value held for one step.
+            `[batch, time, unit]`, each value held for one step: a tensor of the network's dtype; an array, lists, a
+            DataArray or a DataFrame are converted, as in `simulate`.
         state
             Where to go on from; `None` starts at rest.
         seed
@@ -219,8 +225,7 @@ class RateNetwork(KnownArguments, nn.Module):
             After the last step.
         """
         check_seed(seed)
-        checks.sequence("drive", drive, self.units, "unit")
-        checks.alike("drive", drive, self.weights[0])
+        drive = as_input("drive", drive, self.weights[0], self.units, "unit")
         state = (
             self.initial_state(drive.shape[0]) if state is None else self.check_state(state, drive.shape[0])
         )
