@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -272,8 +273,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
 
         Where the last step has another number of iterations, inner states are NaN beyond the number of their step.
         """
-        x = as_input("x", x, self.W, self.inputs, "input")
-        self._check_batch("x", x.shape[0])
+        x = self._input(x)
         iterations = checks.iterations(inner_steps, self.inner_steps)
         if state is None:
             state = self._rest(x.shape[0])
@@ -304,7 +304,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
 
     def before_step(self, x: Tensor, state: State) -> Trace | None:
         """Return the memory that a step from `state` with input `x [batch, input]` reads; raise unless both fit."""
-        self._check_input(x[:, None])
+        self._input(x[:, None])
         trace = self.trace(self._check_state(state, len(x)))
         return trace.written(state.hidden) if trace is not None and self.write_order == "before" else trace
 
@@ -411,6 +411,12 @@ class FastWeightNetwork(KnownArguments, nn.Module):
             stored = stored.memory()
         trace = Trace(rule, self.dt, stored, empty, self.self_connections)
         return trace if stored is None else trace.masked()
+
+    def _input(self, given: Any) -> Tensor:
+        """Return an input as a tensor, if it fits."""
+        x = as_input("x", given, self.W, self.inputs, "input")
+        self._check_batch("x", x.shape[0])
+        return x
 
     def _check_batch(self, name: str, batch: int) -> None:
         needed = None if self._given_memory is None else self._given_memory.batch
