@@ -64,7 +64,7 @@ def arithmetic(shape: Shape, plan: Plan, active: float) -> float:
     )
     inputs = shape.time * shape.units**2
     reads = active * (counts["recurrent"] + counts["matrix"]) + (1 + active) * counts["history"]
-    return shape.batch * (inputs + reads + active * counts["fold"])
+    return shape.batch * (inputs + reads + active * counts["merge"])
 
 
 def timed(work: Callable[[], object], seconds: float) -> float:

@@ -3,8 +3,8 @@
     python benchmarks/engine_timescales.py [--quick]
 
 The same network with K = 1 and K = 8 time scales, forward and training, in alternating rounds. In attention form they
-only change the weights of ages. Where states are folded into matrices, K matrices have to be added up once a step and
-folded into: (K + K) N² products beside the S N² of the reads.
+only change the weights of ages. Where states are merged into matrices, K matrices have to be added up once a step and
+merged into: (K + K) N² products beside the S N² of the reads.
 """
 
 from __future__ import annotations

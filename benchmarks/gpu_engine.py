@@ -27,7 +27,7 @@ import fwsim as fw
 from engine.report import arguments, publish
 from engine.rivals import jax_works, torch_loop, torch_step
 from engine.shapes import DECAY, Shape
-from fwsim.engine.kernels.triton_room import power_of_two, span_of
+from fwsim.engine.kernels.triton_sizes import power_of_two, span_of
 
 SHAPES = (
     Shape(128, 11, 50, 1),
@@ -193,12 +193,12 @@ def row(shape: Shape, task: str, times: dict[str, float], limits: dict[str, floa
 def on_chip(shape: Shape, chunk: int | None, training: bool) -> float:
     """Numbers of W and of the memory that take part in arithmetic, each a product and a sum."""
     units, inner_steps = shape.units, shape.inner_steps
-    square, room = units**2, shape.time + 1 if chunk is None else chunk
-    rows = units * (0 if room == 1 else power_of_two(room))
-    matrices = shape.time >= room
+    square, capacity = units**2, shape.time + 1 if chunk is None else chunk
+    rows = units * (0 if capacity == 1 else power_of_two(capacity))
+    matrices = shape.time >= capacity
     numbers = square * (1 + matrices * (inner_steps + 2)) + rows * (2 * inner_steps + 2)
     if training:
-        rows = units * power_of_two(span_of(room))
+        rows = units * power_of_two(span_of(capacity))
         numbers += square * (1 + matrices * (3 * inner_steps + 3)) + rows * 5 * inner_steps
     return shape.batch * shape.time * numbers
 

@@ -23,11 +23,11 @@ from engine.report import publish
 from fwsim.engine.kernels import (
     triton_held_backward,
     triton_held_forward,
-    triton_room,
+    triton_sizes,
     triton_streamed_backward,
     triton_streamed_forward,
 )
-from fwsim.engine.kernels.triton_room import HELD, Sizes, fits, held_backward, held_forward, power_of_two
+from fwsim.engine.kernels.triton_sizes import HELD, Sizes, fits, held_backward, held_forward, power_of_two
 
 PTXAS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "ptxas"
 # units, inner steps, chunk, time scales in a matrix: the issue's shapes, and what is just held and just not
@@ -41,7 +41,7 @@ SHAPES = [
     (200, 3, 64, 1),
     (1000, 3, 1, 1),
 ]
-INTEGERS = ("steps", "writes", "before", "folded", "chunk", "span")
+INTEGERS = ("steps", "writes", "before", "merged", "chunk", "span")
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def main() -> None:
 
 def row(direction: str, units: int, inner_steps: int, chunk: int, scales: int) -> dict:
     """One line of the table."""
-    span = triton_room.span_of(chunk)
+    span = triton_sizes.span_of(chunk)
     sizes = Sizes(units, inner_steps, 0, 1, True, chunk, span, scales, 1000, 0, 1000 if scales else 0)
     held = fits(sizes)
     weights = held_backward(sizes, weights=True) <= HELD
@@ -69,11 +69,11 @@ def row(direction: str, units: int, inner_steps: int, chunk: int, scales: int) -
     else:
         module = triton_held_backward if held else triton_streamed_backward
         kernel, numbers, rows = module.backward, held_backward(sizes, weights), power_of_two(span)
-    warps = triton_room.warps(numbers if held else HELD)
+    warps = triton_sizes.warps(numbers if held else HELD)
     told = {
         "UNITS": units,
         "WIDTH": sizes.width,
-        "TILE": triton_room.tile(sizes),
+        "TILE": triton_sizes.tile(sizes),
         "INNER_STEPS": inner_steps,
         "ACTIVATION": sizes.activation,
         "NORMALISATION": sizes.normalise,
@@ -83,7 +83,7 @@ def row(direction: str, units: int, inner_steps: int, chunk: int, scales: int) -
         "SCALES_WIDTH": power_of_two(scales),
         "TABLES": False,
         "GIVEN": False,
-        "FOLDS": scales > 0,
+        "MERGES": scales > 0,
         "INNER": False,
         "KEPT": True,
         "RATES": False,

@@ -18,7 +18,7 @@ Work = Callable[[], object]
 def torch_step(
     hidden: Tensor, memory: Tensor, drive: Tensor, net: fw.FastWeightNetwork
 ) -> tuple[Tensor, Tensor]:
-    """One step as public re-implementations write it, with the matrix of each batch entry."""
+    """One step as public re-implementations write it, with the matrix of each batch element."""
     activation = torch.relu if net.activation == "relu" else torch.tanh
     sustained = drive + hidden @ net.W.T
     state = activation(sustained)

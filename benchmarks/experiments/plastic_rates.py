@@ -55,7 +55,7 @@ def run_batch(configs, contexts):
 
 
 def network(configs):
-    """All points as one network, a batch entry each."""
+    """All points as one network, a batch element each."""
     config = configs[0]
     constants = {
         name: torch.tensor([[getattr(each, name)] for each in configs], dtype=torch.float64)

@@ -64,7 +64,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
     learn
         Names of the memory's parameters to train, as logarithms: `("tau", "eta")`.
     form
-        `"dense"` keeps A as a matrix, `"attention"` keeps the past states, `"hybrid"` folds past states into
+        `"dense"` keeps A as a matrix, `"attention"` keeps the past states, `"hybrid"` merges past states into
         the matrix in chunks; `"auto"` lets the planner choose.
     kernel
         `"reference"` (plain torch), `"native"` (compiled for the CPU), `"triton"` (for a GPU) or `"auto"`.
@@ -198,7 +198,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
     ) -> Plan:
         """Say which form and kernel a run of these sizes would use, and why.
 
-        `past` counts the states that were written before and are not yet folded into a matrix; `inner_steps` is as in
+        `past` counts the states that were written before and are not yet merged into a matrix; `inner_steps` is as in
         `forward`. The planner reckons with their mean over the steps.
         """
         checks.counts(batch=(batch, 0), time=(time, 0), past=(past, 0))
@@ -363,8 +363,8 @@ class FastWeightNetwork(KnownArguments, nn.Module):
             patterns.clone()
         )  # what the caller does to them later is not to reach the state
         chunk = self.plan(len(patterns), 1).chunk if self.form != "auto" else self.units
-        folds = chunk is not None and trace.history.shape[1] >= chunk
-        return State(state.hidden, trace.folded() if folds else trace, state.step + patterns.shape[1])
+        merges = chunk is not None and trace.history.shape[1] >= chunk
+        return State(state.hidden, trace.merged() if merges else trace, state.step + patterns.shape[1])
 
     def recall(
         self, state: State, cue: Tensor, steps: int = 20, *, sustained: Tensor | None = None
@@ -395,7 +395,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         sustained = torch.zeros_like(cue) if sustained is None else sustained
         checks.pattern("sustained", sustained, state.hidden.shape[0], self.W)
         trace = self.trace(state)
-        read = None if trace is None else trace.folded().reader() if steps > 1 else trace.reader()
+        read = None if trace is None else trace.merged().reader() if steps > 1 else trace.reader()
         path = replace(self.cell(), inner_steps=steps).settle(sustained, cue, read)
         return State(path[-1], state.stored, state.step), torch.stack(path, dim=1)
 
@@ -422,7 +422,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         needed = None if self._given_memory is None else self._given_memory.batch
         if needed not in (None, 1, batch):
             raise ShapeError(
-                f"{name} has batch {batch}, the memory's parameters are for {needed} batch entries; give as many"
+                f"{name} has batch {batch}, the memory's parameters are for {needed} batch elements; give as many"
             )
 
     def _check_state(self, state: State, batch: int | None = None) -> State:

@@ -200,6 +200,6 @@ class FastWeightObserver(Observer):
         )
         start = 0
         for sample, step in enumerate(steps):
-            trace, start = trace.extended(written[:, start : step + 1]).folded(), step + 1
+            trace, start = trace.extended(written[:, start : step + 1]).merged(), step + 1
             memory[:, sample] = trace.memory()
         return memory if trace.rule.timescales > 1 else memory.squeeze(2)

@@ -145,7 +145,7 @@ def _check_kept(kept: Mapping[str, np.ndarray], begun: Mapping[str, Tensor]) -> 
             raise ValueError(f"{name} is {value.dtype} {list(value.shape)}, the run has {expected}")
     if (
         "history" in kept and "matrix" not in kept
-    ):  # then no state was folded: every step since is in the history
+    ):  # then no state was merged: every step since is in the history
         steps = int(kept["step"]) - int(begun["step"])
         if "matrix" in begun or kept["history"].shape[1] != begun["history"].shape[1] + steps:
             raise ValueError("matrix is missing")

@@ -42,7 +42,7 @@ class Plan:
     kernel
         Name of the kernel.
     chunk
-        Writes between two foldings of the history into the matrix; `None` never folds.
+        Writes between two merges of the history into the matrix; `None` never merges.
     why
         One sentence.
     """
@@ -77,7 +77,7 @@ def plan(
     batch, time, units, inner_steps
         Sizes of the run; `inner_steps` may be a mean over its steps.
     past
-        States that were written before the run and are not folded into a matrix.
+        States that were written before the run and are not merged into a matrix.
     dtype, device
         Of the network.
 
@@ -129,7 +129,7 @@ def _choose(
         if form in ("auto", name)
     }
     if form == "auto" and past > 2 * max(native_cost.CHUNKS) + units:
-        # one step after the other, attention would never fold, and slow down for ever
+        # one step after the other, attention would never merge, and slow down for ever
         costs.pop(("attention", None))
     name, chunk = min(costs, key=lambda candidate: costs[candidate])
     if form != "auto":

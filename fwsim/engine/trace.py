@@ -2,7 +2,7 @@
 
 A(t) = Σ_k [λ_k^n M_k + Σ_{i=1..n} η_k λ_k^{n−i} h_i h_iᵀ]
 
-The three forms of a memory differ only in when the written states are folded into the
+The three forms of a memory differ only in when the written states are merged into the
 matrix M: after every write (dense), never (attention), or in chunks (hybrid).
 """
 
@@ -59,8 +59,8 @@ class Trace:
             return Trace(self.rule, self.dt, self.matrix, states, self.self_connections)
         return replace(self, history=torch.cat([self.history, states], dim=1))
 
-    def folded(self) -> Trace:
-        """Fold the history into the matrix."""
+    def merged(self) -> Trace:
+        """Merge the history into the matrix."""
         if self.history.shape[1] == 0:
             return self
         return replace(self, matrix=self.memory(), history=self.history[:, :0])

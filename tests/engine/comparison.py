@@ -16,7 +16,7 @@ TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-4}
 
 
 def network(units, timescales, inner_steps, *, inputs=3, batch=None, dtype=torch.float64, **options):
-    """A network with random weights, and a Hebbian memory with random time scales (per batch entry if given)."""
+    """A network with random weights, and a Hebbian memory with random time scales (per batch element if given)."""
     memory = None
     if timescales:
         shape = (timescales,) if batch is None else (batch, timescales)

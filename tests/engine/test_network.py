@@ -344,7 +344,7 @@ ERRORS = [
         "cue is NaN",
     ),
     (lambda net: fw.FastWeightNetwork(1, 2, memory=0.95), fw.ConfigError, "memory rule"),
-    (lambda net: network(BATCH)(inputs(2)), fw.ShapeError, "batch 2.*3 batch entries"),
+    (lambda net: network(BATCH)(inputs(2)), fw.ShapeError, "batch 2.*3 batch elements"),
     (
         lambda net: network(None).write(network(None).initial_state(1), torch.zeros(1, 20).double()),
         fw.ConfigError,

@@ -17,7 +17,7 @@ def planned(rule=HEBBIAN, *, form="auto", kernel="auto", **changes):
     return plan(rule, form=form, kernel=kernel, **(SIZES | changes))
 
 
-def test_short_runs_attend_and_long_runs_fold():
+def test_short_runs_attend_and_long_runs_merge():
     assert planned(time=11).form == "attention"
     assert planned(time=5000, units=100).form in ("hybrid", "dense")
 
@@ -99,18 +99,18 @@ def test_a_plan_explains_itself():
 def test_operations_are_those_of_the_run(past):
     """Count by running through the steps of a hybrid, as the kernels do."""
     time, units, steps, scales, chunk = 37, 10, 2, 3, 8
-    history = matrix = folded = moved = folds = 0
+    history = matrix = merged = moved = merges = 0
     pending = past
     for _ in range(time):
         history += steps * units * pending
-        matrix += steps * units**2 * (folds > 0)
+        matrix += steps * units**2 * (merges > 0)
         pending += 1
         if pending == chunk:
-            folded += scales * units**2 * chunk
+            merged += scales * units**2 * chunk
             moved += scales * units**2
-            pending, folds = 0, folds + 1
+            pending, merges = 0, merges + 1
     counts = operations(chunk=chunk, time=time, units=units, inner_steps=steps, timescales=scales, past=past)
-    assert counts["fold"] == folded
+    assert counts["merge"] == merged
     assert counts["move"] == moved
     assert counts["matrix"] == matrix
     assert counts["history"] == history

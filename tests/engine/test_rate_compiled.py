@@ -36,7 +36,7 @@ TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
 
 
 def network(rule, units, kernel, dtype=DOUBLE, *, batch=1, gain=fw.tanh, **options):
-    """Three projections: of the rule, of another rule, and static ones that differ between batch entries."""
+    """Three projections: of the rule, of another rule, and static ones that differ between batch elements."""
     scale = units**-0.5
     projections = [
         fw.Projection(0.5 * scale * random(units, units), synapse=rule),

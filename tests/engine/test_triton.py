@@ -23,7 +23,7 @@ triton = pytest.importorskip("triton", reason="triton is not installed (pip inst
 tl = importlib.import_module("triton.language")
 triton_cell = importlib.import_module("fwsim.engine.kernels.triton_cell")
 triton_run = importlib.import_module("fwsim.engine.kernels.triton_run")
-room = importlib.import_module("fwsim.engine.kernels.triton_room")
+sizes = importlib.import_module("fwsim.engine.kernels.triton_sizes")
 
 DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
 if DEVICE == "cuda" and not torch.cuda.is_available():
@@ -38,8 +38,8 @@ pytestmark = pytest.mark.filterwarnings(
 @pytest.fixture
 def streamed(monkeypatch):
     """Let nothing fit in registers, and only four rows of 16 units in a tile."""
-    monkeypatch.setattr(room, "HELD", 0)
-    monkeypatch.setattr(room, "TILE", 64)
+    monkeypatch.setattr(sizes, "HELD", 0)
+    monkeypatch.setattr(sizes, "TILE", 64)
 
 
 CASES = {
@@ -116,8 +116,8 @@ def test_random_networks_match_the_reference(data):
     )
     run = {"time": draw(1, 2, 5, 8), "start": draw("zero", "symmetric", "any"), "past": draw(0, 3, 5)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(room, "HELD", draw(room.HELD, 0))
-        patch.setattr(room, "TILE", draw(64, 256))
+        patch.setattr(sizes, "HELD", draw(sizes.HELD, 0))
+        patch.setattr(sizes, "TILE", draw(64, 256))
         assert_like_reference(
             triton_run, net, batch=batch, chunk=draw(None, 1, 2, 4, 16), device=DEVICE, **run
         )

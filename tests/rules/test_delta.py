@@ -47,7 +47,7 @@ def test_error_shrinks_geometrically(beta):
 
 
 def test_write_is_the_published_formula():
-    """A(I − β k kᵀ) + β v kᵀ, per time scale and batch entry."""
+    """A(I − β k kᵀ) + β v kᵀ, per time scale and batch element."""
     beta, tau = exact([[0.2, 0.9], [0.5, 1.5]]), exact([3.0, math.inf])
     memory = torch.randn(2, 2, 5, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     pre, post = pair(3)

@@ -1,4 +1,4 @@
-"""Ways to run a whole sequence: `reference` is plain torch and the truth for all others."""
+"""Ways to run a whole sequence: `reference` is plain torch, and every other is held against it."""
 
 from __future__ import annotations
 

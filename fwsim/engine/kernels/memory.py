@@ -28,7 +28,7 @@ class Memory(NamedTuple):
     decayed
         What some number of writes leaves of a matrix, `[batch, write, timescale]`.
     chunk
-        Writes between two foldings; more than there are if none is wanted.
+        Writes between two merges; more than there are if none is wanted.
     """
 
     written: Tensor
@@ -47,7 +47,7 @@ def before_run(
     if trace is not None and cell.write == "before":
         trace, writes = trace.written(hidden), steps - 1
     if trace is not None and chunk is not None and trace.history.shape[1] >= chunk:
-        trace = trace.folded()
+        trace = trace.merged()
     return trace, writes
 
 
@@ -77,21 +77,22 @@ def as_read(
         )
     assert isinstance(trace.rule, Hebbian)
     before = trace.history.shape[1]
-    room = before + writes + 1 if chunk is None else chunk
-    folds = before + writes >= room
+    capacity = before + writes + 1 if chunk is None else chunk
+    merges = before + writes >= capacity
     if reach is None:
-        reach = room if folds else 1 << room.bit_length()  # so that runs of many lengths share tables
+        # a power of two, so that runs of many lengths share tables
+        reach = capacity if merges else 1 << capacity.bit_length()
     matrix = none(0, 0, 0, 0) if trace.matrix is None else trace.matrix
-    wanted = (trace.dt, reach, folds, folds or matrix.numel() > 0, hidden.dtype)
+    wanted = (trace.dt, reach, merges, merges or matrix.numel() > 0, hidden.dtype)
     values = _constants(trace.rule)
     tables = _tables(trace.rule, *wanted) if values is None else _known_tables(values, *wanted)
-    return Memory(trace.history, matrix, *tables, room)
+    return Memory(trace.history, matrix, *tables, capacity)
 
 
 def _tables(
-    rule: Hebbian, dt: float, reach: int, folds: bool, carried: bool, dtype: torch.dtype
+    rule: Hebbian, dt: float, reach: int, merges: bool, carried: bool, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute `age_weight`, `write_weight` if states are folded, and `decayed` if there is a matrix."""
+    """Compute `age_weight`, `write_weight` if states are merged, and `decayed` if there is a matrix."""
     rule = _at_least_single(rule)
     lag = torch.arange(reach, -1, -1, dtype=rule.tau.dtype, device=rule.tau.device)
     age_weight = _table(rule.kernel(lag[1:], dt), 1, dtype)
@@ -99,7 +100,7 @@ def _tables(
     if carried:
         left = rule.decay(dt)[..., None, :] ** lag.flip(0)[:, None]
         decayed = _table(left, 2, dtype)
-    if folds:
+    if merges:
         write_weight = _table(rule.strength(dt)[..., None, :] * left[..., :reach, :], 2, dtype)
     return age_weight, write_weight, decayed
 
@@ -125,14 +126,14 @@ def _known_tables(values: tuple, *wanted: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def after_run(trace: Trace | None, states: Tensor, matrix: Tensor, chunk: int, writes: int) -> Trace | None:
-    """Return the memory after a run, from its states and the matrix after the last folding."""
+    """Return the memory after a run, from its states and the matrix after the last merge."""
     if trace is None:
         return None
     before = trace.history.shape[1]
-    folded = (before + writes) // chunk * chunk
-    if folded == 0:
+    merged = (before + writes) // chunk * chunk
+    if merged == 0:
         return trace.extended(states[:, :writes])
-    return replace(trace, matrix=matrix, history=states[:, folded - before : writes])
+    return replace(trace, matrix=matrix, history=states[:, merged - before : writes])
 
 
 def _at_least_single(rule: Hebbian) -> Hebbian:

@@ -1,4 +1,4 @@
-"""Plain torch, step by step: the truth that every other kernel is held against."""
+"""Plain torch, step by step: the reference that every other kernel is held against."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run(
     trace
         The memory before the first step; `None` for a network without memory.
     chunk
-        Writes between two foldings of the history into the matrix: 1 is the dense form, `None` never folds
+        Writes between two merges of the history into the matrix: 1 is the dense form, `None` never merges
         (attention form), anything between is the hybrid.
     inner
         Whether to return the inner states.
@@ -51,4 +51,4 @@ def run(
 
 def _write(trace: Trace, state: Tensor, chunk: int | None) -> Trace:
     trace = trace.written(state)
-    return trace.folded() if chunk is not None and trace.history.shape[1] >= chunk else trace
+    return trace.merged() if chunk is not None and trace.history.shape[1] >= chunk else trace

@@ -91,7 +91,7 @@ def shaped(
 
 
 @triton.jit
-def unshaped(
+def shaped_backward(
     gradient: tl.tensor,
     state: tl.tensor,
     normal: tl.tensor,
@@ -102,7 +102,7 @@ def unshaped(
     ACTIVATION: tl.constexpr,
     APPLIES: tl.constexpr,
 ) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
-    """Go back through `shaped` and `normalise`: gradients of the field, of the gain and of the bias."""
+    """Backward pass of `shaped` and `normalise`: gradients of the field, of the gain and of the bias."""
     d_bias = deactivate(gradient, state, ACTIVATION)
     if APPLIES:
         d_gain = d_bias * normal
@@ -118,7 +118,7 @@ def unshaped(
 
 
 @triton.jit
-def turned(vector: tl.tensor, rows: tl.tensor) -> tl.tensor:
+def weighted_sum(vector: tl.tensor, rows: tl.tensor) -> tl.tensor:
     """Σ_i vector_i rows[…, i, :]: with rows [pre, post] what units send, with [post, pre] its transpose."""
     return tl.sum(vector[:, None] * rows, axis=0)
 
@@ -164,5 +164,5 @@ def sent(
         row = first + tl.arange(0, TILE)
         inside = (row < UNITS)[:, None] & (unit < UNITS)[None, :]
         part = load(vector + row, row < UNITS, like)
-        result += turned(part, load(matrix + row[:, None] * UNITS + unit[None, :], inside, like))
+        result += weighted_sum(part, load(matrix + row[:, None] * UNITS + unit[None, :], inside, like))
     return result

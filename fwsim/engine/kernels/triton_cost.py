@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from math import ceil
 
-from fwsim.engine.kernels.triton_room import Sizes, fits, power_of_two, span_of
+from fwsim.engine.kernels.triton_sizes import Sizes, fits, power_of_two, span_of
 
 CHUNKS = (16, 32, 64)  # of the hybrid
 NANOSECONDS = 0.57  # a clock cycle
@@ -25,25 +25,36 @@ STEP, ITERATION, ROWS, MATRICES = (
 def cost(
     *, chunk: int | None, time: int, units: int, inner_steps: float, timescales: int, past: int = 0
 ) -> float:
-    """Estimate the time in ns that a program takes for its batch entry, forward.
+    """Estimate the time in ns that a program takes for its batch element, forward.
 
     Parameters
     ----------
     chunk
-        Writes between two foldings; `None` never folds, 1 is the dense form.
+        Writes between two merges; `None` never merges, 1 is the dense form.
     time, units, inner_steps, timescales, past
         Sizes of the run; `past` states were written before.
     """
-    room = past + time + 1 if chunk is None else chunk
-    scales = timescales if past + time >= room else 0
+    capacity = past + time + 1 if chunk is None else chunk
+    scales = timescales if past + time >= capacity else 0
     sizes = Sizes(
-        units, ceil(inner_steps), 0, 1, True, room, span_of(room), scales, time, past, time if scales else 0
+        units,
+        ceil(inner_steps),
+        0,
+        1,
+        True,
+        capacity,
+        span_of(capacity),
+        scales,
+        time,
+        past,
+        time if scales else 0,
     )
     held = fits(sizes)
-    rows = 0 if room == 1 else power_of_two(room) if held else room // 2  # held rows are all gone through
+    # held rows are all gone through
+    rows = 0 if capacity == 1 else power_of_two(capacity) if held else capacity // 2
     matrices = power_of_two(scales) if scales else 0
     waiting = STEP + inner_steps * (ITERATION + ROWS * (rows > 0) + MATRICES * (matrices > 0))
     reads = inner_steps * (2 * rows * sizes.width + matrices * sizes.square)
-    writes = 2 * rows * sizes.width * held + (1 + (room == 1)) * matrices * sizes.square
+    writes = 2 * rows * sizes.width * held + (1 + (capacity == 1)) * matrices * sizes.square
     rate = FROM_REGISTERS if held else FROM_CACHES
     return NANOSECONDS * time * (waiting + (sizes.square + reads + writes) / rate)

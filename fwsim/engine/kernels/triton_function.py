@@ -14,7 +14,7 @@ past, past_columns
     Written states and those of the run, `[batch, past, unit]`; those of them that there are before a kernel starts,
     `[batch, unit, past]`.
 inner, sustained, normal, scale
-    Inner states; z, (field − mean)/σ and 1/σ of all steps and iterations, kept for the way back.
+    Inner states; z, (field − mean)/σ and 1/σ of all steps and iterations, saved for the backward pass.
 checkpoints
     Matrices at the start of every span but the first, `[batch, span, timescale, post, pre]`.
 final
@@ -22,7 +22,7 @@ final
 board
     Where a program shows a vector to all its threads, `[batch, unit]`.
 d_…
-    Gradients for each batch entry; `d_matrix` of the matrices after the last step and then of those before the first,
+    Gradients for each batch element; `d_matrix` of the matrices after the last step and then of those before the first,
     `d_parameters` of gain and bias, `[batch, 2, unit]`.
 """
 
@@ -40,8 +40,8 @@ from fwsim.engine.kernels import (
     triton_streamed_backward,
     triton_streamed_forward,
 )
-from fwsim.engine.kernels.gradients import of_table, of_weights, room_for_table
-from fwsim.engine.kernels.triton_room import (
+from fwsim.engine.kernels.gradients import of_table, of_weights, zeros_for_table
+from fwsim.engine.kernels.triton_sizes import (
     HELD,
     Sizes,
     fits,
@@ -61,7 +61,7 @@ def run_forward(sizes: Sizes, inner: bool, differentiable: bool, *tensors: Tenso
     -------
     tuple
         States, inner states and the matrix after the last step, the last two empty where there are none; then what
-        is kept for the way back: past, sustained, normal, scale and checkpoints.
+        is saved for the backward pass: past, sustained, normal, scale and checkpoints.
     """
     drive, hidden, W, gain, bias, written, matrix, *tables = (
         tensor.detach().contiguous() for tensor in tensors
@@ -99,7 +99,7 @@ def run_forward(sizes: Sizes, inner: bool, differentiable: bool, *tensors: Tenso
         ROWS=power_of_two(sizes.chunk),
     )
     states = past[:, sizes.before :].contiguous()
-    return states, every, final.mT if sizes.folded else final[:0], *backwards.values()
+    return states, every, final.mT if sizes.merged else final[:0], *backwards.values()
 
 
 class Sequence(torch.autograd.Function):
@@ -121,7 +121,7 @@ class Sequence(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor, d_inner: Tensor, d_final: Tensor) -> tuple:
-        """Go back through the sequence."""
+        """Backward pass of the sequence."""
         sizes, wanted = ctx.sizes, ctx.needs_input_grad[2:]
         hidden, W, gain, bias, matrix, *rest = (tensor.contiguous() for tensor in ctx.saved_tensors)
         tables, (states, past, sustained, normal, scale, checkpoints) = rest[:3], rest[3:]
@@ -131,7 +131,7 @@ class Sequence(torch.autograd.Function):
         d_past = gain.new_zeros(past.shape)
         d_matrix = _matrices(sizes, batch, d_final, gain)
         d_parameters = gain.new_empty(batch, 2, sizes.units)
-        d_tables = [room_for_table(table, batch if rates else 0) for table in tables]
+        d_tables = [zeros_for_table(table, batch if rates else 0) for table in tables]
         _launch(
             triton_held_backward.backward if held else triton_streamed_backward.backward,
             sizes,
@@ -169,12 +169,12 @@ class Sequence(torch.autograd.Function):
 
 
 def _launch(kernel: Any, sizes: Sizes, numbers: int, **given: Any) -> None:
-    """Run a kernel, one program a batch entry, for programs that hold so many numbers."""
+    """Run a kernel, one program a batch element, for programs that hold so many numbers."""
     arguments: Mapping[str, Any] = given | {
         "steps": given["sustained"].shape[1],
         "writes": sizes.writes,
         "before": sizes.before,
-        "folded": sizes.folded,
+        "merged": sizes.merged,
         "chunk": sizes.chunk,
         "span": sizes.span,
         "UNITS": sizes.units,
@@ -188,7 +188,7 @@ def _launch(kernel: Any, sizes: Sizes, numbers: int, **given: Any) -> None:
         "SCALES_WIDTH": power_of_two(sizes.scales),
         "TABLES": given["age_weight"].shape[0] > 1,
         "GIVEN": given["matrix"].numel() > 0,
-        "FOLDS": sizes.folded > 0,
+        "MERGES": sizes.merged > 0,
     }
     taken = {name: arguments[name] for name in kernel.arg_names}
     batch = given["board"].shape[0]

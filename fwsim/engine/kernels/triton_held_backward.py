@@ -1,4 +1,4 @@
-"""The way back through a whole sequence on a GPU, in registers: one program a batch entry.
+"""Backward pass of a whole sequence on a GPU, in registers: one program a batch element.
 
 As on the way forward, but in spans: the matrices at the start of a span are a checkpoint, and within the span the
 memory is read in its attention form. The states are known, so nothing is computed anew but activations.
@@ -17,12 +17,12 @@ from fwsim.engine.kernels.triton_cell import (
     outer,
     picked,
     shaped,
-    turned,
-    unshaped,
+    shaped_backward,
+    weighted_sum,
 )
 
 
-@triton.jit(do_not_specialize=["steps", "writes", "before", "folded", "span"])
+@triton.jit(do_not_specialize=["steps", "writes", "before", "merged", "span"])
 def backward(
     weights: tl.tensor,
     gain: tl.tensor,
@@ -50,7 +50,7 @@ def backward(
     steps: int,
     writes: int,
     before: int,
-    folded: int,
+    merged: int,
     span: int,
     UNITS: tl.constexpr,
     WIDTH: tl.constexpr,
@@ -63,13 +63,13 @@ def backward(
     SCALES_WIDTH: tl.constexpr,
     TABLES: tl.constexpr,
     GIVEN: tl.constexpr,
-    FOLDS: tl.constexpr,
+    MERGES: tl.constexpr,
     INNER: tl.constexpr,
     RATES: tl.constexpr,
     W_HELD: tl.constexpr,
 ) -> None:
-    """Go back through one batch entry; see `triton_function` for the arguments."""
-    entry = tl.program_id(0).to(tl.int64)
+    """Backward pass of one batch element; see `triton_function` for the arguments."""
+    element = tl.program_id(0).to(tl.int64)
     unit, row, timescale = tl.arange(0, WIDTH), tl.arange(0, ROWS), tl.arange(0, SCALES_WIDTH)
     real = unit < UNITS
     square, inside = unit[:, None] * UNITS + unit[None, :], real[:, None] & real[None, :]
@@ -80,22 +80,22 @@ def backward(
     if W_HELD:
         W = load(weights + square, inside, gains)
     total = before + steps
-    past += entry * total * UNITS
-    past_columns += entry * total * UNITS
-    age_weight += entry * TABLES * span
-    write_weight += entry * TABLES * span * SCALES
-    decayed += entry * TABLES * (span + 1) * SCALES
-    d_age_weight += entry * span
-    d_write_weight += entry * span * SCALES
-    d_decayed += entry * (span + 1) * SCALES
-    checkpoints += entry * ((before + writes) // span) * size
+    past += element * total * UNITS
+    past_columns += element * total * UNITS
+    age_weight += element * TABLES * span
+    write_weight += element * TABLES * span * SCALES
+    decayed += element * TABLES * (span + 1) * SCALES
+    d_age_weight += element * span
+    d_write_weight += element * span * SCALES
+    d_decayed += element * (span + 1) * SCALES
+    checkpoints += element * ((before + writes) // span) * size
 
     d_gain, d_bias, d_state = tl.zeros_like(gains), tl.zeros_like(gains), tl.zeros_like(gains)
     d_rows = tl.zeros([ROWS, WIDTH], gains.dtype)
     d_matrices = tl.zeros([SCALES_WIDTH, WIDTH, WIDTH], gains.dtype)
     matrices = d_matrices
-    if FOLDS:
-        d_matrices = tl.load(d_matrix + entry * size + of_matrices, in_matrices, 0.0)
+    if MERGES:
+        d_matrices = tl.load(d_matrix + element * size + of_matrices, in_matrices, 0.0)
     newest = (total - 1) // span
     for back in range(newest + 1):
         number = newest - back
@@ -109,15 +109,15 @@ def backward(
         )
         d_rows = tl.zeros_like(rows)
         if SCALES:
-            count = tl.minimum(span, folded - start)
+            count = tl.minimum(span, merged - start)
             if count > 0:
                 if not SELF:
                     d_matrices = tl.where((unit[:, None] == unit[None, :])[None], 0.0, d_matrices)
-                d_rows = unfolded(d_matrices, rows, count, write_weight, d_write_weight, SCALES, RATES)
+                d_rows = unmerged(d_matrices, rows, count, write_weight, d_write_weight, SCALES, RATES)
             source = checkpoints + (number - 1) * size + of_matrices
             matrices = tl.load(source, in_matrices & (number > 0), 0.0)
             if GIVEN:
-                matrices += tl.load(matrix + entry * size + of_matrices, in_matrices & (number == 0), 0.0)
+                matrices += tl.load(matrix + element * size + of_matrices, in_matrices & (number == 0), 0.0)
             if count > 0:
                 place = count * SCALES + timescale
                 if RATES:
@@ -127,7 +127,7 @@ def backward(
         last = tl.minimum(span, total - start)
         for ago in range(last - tl.maximum(0, before - start)):
             pending = last - 1 - ago
-            at = entry * steps + start + pending - before
+            at = element * steps + start + pending - before
             d_state += load(d_states + at * UNITS + unit, real, gains) + picked(d_rows, pending)
             if INNER:
                 d_state += load(d_inner + (at * (INNER_STEPS + 1) + INNER_STEPS) * UNITS + unit, real, gains)
@@ -140,7 +140,7 @@ def backward(
             weight = tl.load(age_weight + span - pending + row, row < pending, 0.0)
             d_weight, d_own, d_z = tl.zeros_like(weight), tl.zeros_like(gains), tl.zeros_like(gains)
             if not SELF:
-                own = turned(weight, rows * rows)
+                own = weighted_sum(weight, rows * rows)
             for ahead in range(INNER_STEPS):
                 s = INNER_STEPS - 1 - ahead
                 here = at * INNER_STEPS + s
@@ -149,7 +149,7 @@ def backward(
                 reached = shaped(field, gains, biases, real, ACTIVATION, NORMALISATION != UNNORMALISED)
                 state = shaped(earlier, gains, biases, real, ACTIVATION, NORMALISATION != UNNORMALISED)
                 state = tl.where(s > 0, state, initial)
-                d_field, more_gain, more_bias = unshaped(
+                d_field, more_gain, more_bias = shaped_backward(
                     d_state,
                     reached,
                     field,
@@ -172,8 +172,8 @@ def backward(
                     d_matrices += left[:, None, None] * outer(d_field, state)[None]
                     if RATES:
                         d_left += tl.sum(sent * state[None, :], 1)
-                scores, pulls = turned(state, columns), turned(d_field, columns)
-                d_state += turned(weight * pulls, rows)
+                scores, pulls = weighted_sum(state, columns), weighted_sum(d_field, columns)
+                d_state += weighted_sum(weight * pulls, rows)
                 d_rows += outer(weight * scores, d_field) + outer(weight * pulls, state)
                 if RATES:
                     d_weight += scores * pulls
@@ -182,13 +182,13 @@ def backward(
                     d_own -= d_field * state
             if not SELF:
                 d_rows += 2 * weight[:, None] * rows * d_own[None, :]
-                d_weight += turned(d_own, columns * columns)
+                d_weight += weighted_sum(d_own, columns * columns)
             if RATES:
                 tl.atomic_add(d_age_weight + span - pending + row, d_weight, row < pending, sem="relaxed")
                 if SCALES:
                     target = d_decayed + pending * SCALES + timescale
                     tl.atomic_add(target, d_left, timescale < SCALES, sem="relaxed")
-            d_first, more_gain, more_bias = unshaped(
+            d_first, more_gain, more_bias = shaped_backward(
                 d_state, initial, first, first_scale, gains, real, UNITS, ACTIVATION, NORMALISATION == ALL
             )
             d_gain += more_gain
@@ -196,20 +196,20 @@ def backward(
             d_z += d_first
             tl.store(d_drive + at * UNITS + unit, d_z, real)
             if W_HELD:
-                d_state = turned(d_z, W)
+                d_state = weighted_sum(d_z, W)
             else:
-                d_state = turned(d_z, load(weights + square, inside, gains))
-    tl.store(d_hidden + entry * UNITS + unit, d_state, real)
-    tl.store(d_parameters + entry * 2 * UNITS + unit, d_gain, real)
-    tl.store(d_parameters + (entry * 2 + 1) * UNITS + unit, d_bias, real)
+                d_state = weighted_sum(d_z, load(weights + square, inside, gains))
+    tl.store(d_hidden + element * UNITS + unit, d_state, real)
+    tl.store(d_parameters + element * 2 * UNITS + unit, d_gain, real)
+    tl.store(d_parameters + (element * 2 + 1) * UNITS + unit, d_bias, real)
     given = (row < before)[:, None] & real[None, :]
-    tl.store(d_past + (entry * total + row[:, None]) * UNITS + unit[None, :], d_rows, given)
+    tl.store(d_past + (element * total + row[:, None]) * UNITS + unit[None, :], d_rows, given)
     if GIVEN:
-        tl.store(d_matrix + entry * size + of_matrices, d_matrices, in_matrices)
+        tl.store(d_matrix + element * size + of_matrices, d_matrices, in_matrices)
 
 
 @triton.jit
-def unfolded(
+def unmerged(
     d_matrices: tl.tensor,
     rows: tl.tensor,
     count: tl.tensor,
@@ -218,7 +218,7 @@ def unfolded(
     SCALES: tl.constexpr,
     RATES: tl.constexpr,
 ) -> tl.tensor:
-    """Go back through the folding of `count` rows: their gradients, from those of the matrices after it."""
+    """Backward pass of the merge of `count` rows: their gradients, from those of the matrices after it."""
     row, timescale = tl.arange(0, rows.shape[0]), tl.arange(0, d_matrices.shape[0])
     d_rows = tl.zeros_like(rows)
     both = d_matrices + tl.permute(d_matrices, (0, 2, 1))

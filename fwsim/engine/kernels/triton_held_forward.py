@@ -1,6 +1,6 @@
-"""A whole sequence on a GPU, its memory in registers: one program a batch entry, all steps and iterations in it.
+"""A whole sequence on a GPU, its memory in registers: one program a batch element, all steps and iterations in it.
 
-The states written since the last folding are a block `[row, unit]`, the matrices one `[timescale, pre, post]`.
+The states written since the last merge are a block `[row, unit]`, the matrices one `[timescale, pre, post]`.
 Registers cannot be indexed by a number that is only known at run time, so a state is written by a select over the
 rows. All sums run over the first axis of a block, where a thread adds up what it holds before threads have to meet.
 """
@@ -18,7 +18,7 @@ from fwsim.engine.kernels.triton_cell import (
     outer,
     picked,
     shaped,
-    turned,
+    weighted_sum,
 )
 
 
@@ -56,24 +56,24 @@ def forward(
     SCALES_WIDTH: tl.constexpr,
     TABLES: tl.constexpr,
     GIVEN: tl.constexpr,
-    FOLDS: tl.constexpr,
+    MERGES: tl.constexpr,
     INNER: tl.constexpr,
     KEPT: tl.constexpr,
 ) -> None:
-    """Run one batch entry; see `triton_function.Launch` for the arguments."""
-    entry = tl.program_id(0).to(tl.int64)
+    """Run one batch element; see `triton_function.Launch` for the arguments."""
+    element = tl.program_id(0).to(tl.int64)
     unit, row, timescale = tl.arange(0, WIDTH), tl.arange(0, ROWS), tl.arange(0, SCALES_WIDTH)
     real = unit < UNITS
     square = unit[:, None] * UNITS + unit[None, :]
     inside = real[:, None] & real[None, :]
     gains, biases = tl.load(gain + unit, real, 0.0), tl.load(bias + unit, real, 0.0)
     W = load(weights + square, inside, gains)
-    state = load(hidden + entry * UNITS + unit, real, gains)
-    past_columns += entry * before * UNITS
-    past += entry * (before + steps) * UNITS
-    age_weight += entry * TABLES * span
-    write_weight += entry * TABLES * span * SCALES
-    decayed += entry * TABLES * (span + 1) * SCALES
+    state = load(hidden + element * UNITS + unit, real, gains)
+    past_columns += element * before * UNITS
+    past += element * (before + steps) * UNITS
+    age_weight += element * TABLES * span
+    write_weight += element * TABLES * span * SCALES
+    decayed += element * TABLES * (span + 1) * SCALES
 
     rows = load(past + row[:, None] * UNITS + unit[None, :], (row < before)[:, None] & real[None, :], gains)
     columns = load(
@@ -83,12 +83,12 @@ def forward(
     of_matrices = timescale[:, None, None] * UNITS * UNITS + square[None]
     in_matrices = (timescale < SCALES)[:, None, None] & inside[None]
     if GIVEN:
-        matrices = tl.load(final + entry * SCALES * UNITS * UNITS + of_matrices, in_matrices, 0.0)
+        matrices = tl.load(final + element * SCALES * UNITS * UNITS + of_matrices, in_matrices, 0.0)
 
     for step in range(steps):
-        at = entry * steps + step
+        at = element * steps + step
         pending = (before + step) % chunk
-        z = load(drive + at * UNITS + unit, real, gains) + turned(state, W)
+        z = load(drive + at * UNITS + unit, real, gains) + weighted_sum(state, W)
         if KEPT:
             tl.store(sustained + at * UNITS + unit, z, real)
         first, _ = normalise(z, real, UNITS, NORMALISATION == ALL)
@@ -98,7 +98,7 @@ def forward(
         if ROWS > 1:
             weight = tl.load(age_weight + span - pending + row, row < pending, 0.0)
             if not SELF:
-                own = turned(weight, rows * rows)
+                own = weighted_sum(weight, rows * rows)
         for s in range(INNER_STEPS):
             if INNER:
                 tl.store(inner + (at * (INNER_STEPS + 1) + s) * UNITS + unit, state, real)
@@ -106,7 +106,7 @@ def forward(
             if SCALES:
                 field += tl.sum(left[:, None] * tl.sum(matrices * state[None, :, None], 1), 0)
             if ROWS > 1:
-                field += turned(weight * turned(state, columns), rows)
+                field += weighted_sum(weight * weighted_sum(state, columns), rows)
                 if not SELF:
                     field -= own * state
             field, inverse = normalise(field, real, UNITS, NORMALISATION != UNNORMALISED)
@@ -122,22 +122,22 @@ def forward(
             if ROWS > 1:
                 rows = tl.where((row == pending)[:, None], state[None, :], rows)
                 columns = tl.where((row == pending)[None, :], state[:, None], columns)
-            if FOLDS:
+            if MERGES:
                 if pending + 1 == chunk:
-                    matrices = folded(matrices, rows, state, write_weight, decayed, chunk, SELF, SCALES)
+                    matrices = merged(matrices, rows, state, write_weight, decayed, chunk, SELF, SCALES)
                 number = (before + step + 1) // span
                 if KEPT and number * span == before + step + 1:
                     target = (
                         checkpoints
-                        + (entry * ((before + writes) // span) + number - 1) * SCALES * UNITS * UNITS
+                        + (element * ((before + writes) // span) + number - 1) * SCALES * UNITS * UNITS
                     )
                     tl.store(target + of_matrices, tl.permute(matrices, (0, 2, 1)), in_matrices)
-    if FOLDS:
-        tl.store(final + entry * SCALES * UNITS * UNITS + of_matrices, matrices, in_matrices)
+    if MERGES:
+        tl.store(final + element * SCALES * UNITS * UNITS + of_matrices, matrices, in_matrices)
 
 
 @triton.jit
-def folded(
+def merged(
     matrices: tl.tensor,
     rows: tl.tensor,
     state: tl.tensor,

@@ -1,6 +1,6 @@
 """A sequence in one GPU kernel, for all forms of a Hebbian memory and for none.
 
-A program runs one batch entry through all its steps and inner iterations; nothing is launched in between. C x is
+A program runs one batch element through all its steps and inner iterations; nothing is launched in between. C x is
 one matrix product before, the gradients of W and C are one each after.
 """
 
@@ -15,7 +15,7 @@ from fwsim.engine.kernels import reference
 from fwsim.engine.kernels.codes import ACTIVATIONS, NORMALISATIONS
 from fwsim.engine.kernels.memory import Memory, after_run, as_read, before_run
 from fwsim.engine.kernels.triton_function import Sequence, run_forward
-from fwsim.engine.kernels.triton_room import Sizes, span_of
+from fwsim.engine.kernels.triton_sizes import Sizes, span_of
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
 
@@ -51,7 +51,7 @@ def run(
 
 def _sizes(cell: Cell, trace: Trace | None, memory: Memory, writes: int) -> Sizes:
     before = memory.written.shape[1]
-    folded = (before + writes) // memory.chunk * memory.chunk if trace is not None else 0
+    merged = (before + writes) // memory.chunk * memory.chunk if trace is not None else 0
     return Sizes(
         units=len(cell.W),
         inner_steps=cell.inner_steps,
@@ -60,8 +60,8 @@ def _sizes(cell: Cell, trace: Trace | None, memory: Memory, writes: int) -> Size
         self_connections=trace is None or trace.self_connections,
         chunk=memory.chunk,
         span=1 if trace is None else span_of(memory.chunk),
-        scales=memory.decayed.shape[2] if folded or memory.matrix.numel() else 0,
+        scales=memory.decayed.shape[2] if merged or memory.matrix.numel() else 0,
         writes=writes if trace is not None else 0,
         before=before,
-        folded=folded,
+        merged=merged,
     )

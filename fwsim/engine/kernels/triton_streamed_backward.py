@@ -1,4 +1,4 @@
-"""The way back through a sequence whose memory is too large for registers, tile by tile.
+"""Backward pass of a sequence whose memory is too large for registers, tile by tile.
 
 In spans, as `triton_held_backward`, and in phases between barriers, as `triton_streamed_forward`.
 """
@@ -18,12 +18,12 @@ from fwsim.engine.kernels.triton_cell import (
     scored,
     sent,
     shaped,
-    turned,
-    unshaped,
+    shaped_backward,
+    weighted_sum,
 )
 
 
-@triton.jit(do_not_specialize=["steps", "writes", "before", "folded", "span"])
+@triton.jit(do_not_specialize=["steps", "writes", "before", "merged", "span"])
 def backward(
     weights: tl.tensor,
     gain: tl.tensor,
@@ -51,7 +51,7 @@ def backward(
     steps: int,
     writes: int,
     before: int,
-    folded: int,
+    merged: int,
     span: int,
     UNITS: tl.constexpr,
     WIDTH: tl.constexpr,
@@ -67,24 +67,24 @@ def backward(
     INNER: tl.constexpr,
     RATES: tl.constexpr,
 ) -> None:
-    """Go back through one batch entry; see `triton_function` for the arguments."""
-    entry = tl.program_id(0).to(tl.int64)
+    """Backward pass of one batch element; see `triton_function` for the arguments."""
+    element = tl.program_id(0).to(tl.int64)
     unit, size = tl.arange(0, WIDTH), SCALES * UNITS * UNITS
     real = unit < UNITS
     gains, biases = tl.load(gain + unit, real, 0.0), tl.load(bias + unit, real, 0.0)
     total = before + steps
-    board += entry * UNITS
-    past += entry * total * UNITS
-    d_past += entry * total * UNITS
-    matrix += entry * size
-    d_matrix += entry * size
-    age_weight += entry * TABLES * span
-    write_weight += entry * TABLES * span * SCALES
-    decayed += entry * TABLES * (span + 1) * SCALES
-    d_age_weight += entry * span
-    d_write_weight += entry * span * SCALES
-    d_decayed += entry * (span + 1) * SCALES
-    checkpoints += entry * ((before + writes) // span) * size
+    board += element * UNITS
+    past += element * total * UNITS
+    d_past += element * total * UNITS
+    matrix += element * size
+    d_matrix += element * size
+    age_weight += element * TABLES * span
+    write_weight += element * TABLES * span * SCALES
+    decayed += element * TABLES * (span + 1) * SCALES
+    d_age_weight += element * span
+    d_write_weight += element * span * SCALES
+    d_decayed += element * (span + 1) * SCALES
+    checkpoints += element * ((before + writes) // span) * size
 
     d_gain, d_bias, d_state = tl.zeros_like(gains), tl.zeros_like(gains), tl.zeros_like(gains)
     newest = (total - 1) // span
@@ -96,19 +96,19 @@ def backward(
         if number > 0:
             matrices = checkpoints + (number - 1) * size
         if SCALES:
-            count = tl.minimum(span, folded - start)
+            count = tl.minimum(span, merged - start)
             if count > 0:
-                unfold_rows(
+                merge_rows_backward(
                     written, d_written, d_matrix, count, write_weight, d_write_weight, board, gains,
                     UNITS, WIDTH, TILE, SCALES, SELF, RATES,
                 )  # fmt: skip
-                unfold_matrices(
+                merge_matrices_backward(
                     matrices, d_matrix, carried, count, decayed, d_decayed, UNITS, WIDTH, TILE, SCALES, RATES
                 )
         last = tl.minimum(span, total - start)
         for ago in range(last - tl.maximum(0, before - start)):
             pending = last - 1 - ago
-            at = entry * steps + start + pending - before
+            at = element * steps + start + pending - before
             tl.debug_barrier()
             d_state += load(d_states + at * UNITS + unit, real, gains)
             d_state += tl.load(d_written + pending * UNITS + unit, real, 0.0)
@@ -126,7 +126,7 @@ def backward(
                 reached = shaped(field, gains, biases, real, ACTIVATION, NORMALISATION != UNNORMALISED)
                 state = shaped(earlier, gains, biases, real, ACTIVATION, NORMALISATION != UNNORMALISED)
                 state = tl.where(s > 0, state, initial)
-                d_field, more_gain, more_bias = unshaped(
+                d_field, more_gain, more_bias = shaped_backward(
                     d_state, reached, field, inverse, gains, real,
                     UNITS, ACTIVATION, NORMALISATION != UNNORMALISED,
                 )  # fmt: skip
@@ -156,7 +156,7 @@ def backward(
                     d_own, written, d_written, age_weight + place, d_age_weight + place, pending,
                     gains, UNITS, WIDTH, TILE, RATES,
                 )  # fmt: skip
-            d_first, more_gain, more_bias = unshaped(
+            d_first, more_gain, more_bias = shaped_backward(
                 d_state, initial, first, first_scale, gains, real, UNITS, ACTIVATION, NORMALISATION == ALL
             )
             d_gain += more_gain
@@ -165,9 +165,9 @@ def backward(
             tl.store(d_drive + at * UNITS + unit, d_z, real)
             published(d_z, board, real)
             d_state = sent(board, weights, gains, UNITS, WIDTH, TILE)
-    tl.store(d_hidden + entry * UNITS + unit, d_state, real)
-    tl.store(d_parameters + entry * 2 * UNITS + unit, d_gain, real)
-    tl.store(d_parameters + (entry * 2 + 1) * UNITS + unit, d_bias, real)
+    tl.store(d_hidden + element * UNITS + unit, d_state, real)
+    tl.store(d_parameters + element * 2 * UNITS + unit, d_gain, real)
+    tl.store(d_parameters + (element * 2 + 1) * UNITS + unit, d_bias, real)
 
 
 @triton.jit
@@ -186,7 +186,7 @@ def through_matrices(
     SCALES: tl.constexpr,
     RATES: tl.constexpr,
 ) -> tl.tensor:
-    """Go back through Σ_k left_k A_k state, with the gradient of this on the board: return that of the state."""
+    """Backward pass of Σ_k left_k A_k state, with the gradient of this on the board: return that of the state."""
     unit, d_state = tl.arange(0, WIDTH), tl.zeros_like(like)
     for k in range(SCALES):
         back, factor = tl.zeros_like(like), tl.load(left + k)
@@ -195,7 +195,7 @@ def through_matrices(
             inside = (row < UNITS)[:, None] & (unit < UNITS)[None, :]
             place = (k * UNITS + row[:, None]) * UNITS + unit[None, :]
             part = tl.load(board + row, row < UNITS, 0.0)
-            back += turned(part, tl.load(matrices + place, inside & carried, 0.0))
+            back += weighted_sum(part, tl.load(matrices + place, inside & carried, 0.0))
             tile = tl.load(d_matrices + place, inside, 0.0) + factor * outer(part, state)
             tl.store(d_matrices + place, tile, inside)
         d_state += factor * back
@@ -220,7 +220,7 @@ def through_rows(
     SELF: tl.constexpr,
     RATES: tl.constexpr,
 ) -> tl.tensor:
-    """Go back through Σ_τ κ h(τ) h(τ)·state: return the gradient of the state, add those of h(τ) and κ to theirs."""
+    """Backward pass of Σ_τ κ h(τ) h(τ)·state: return the gradient of the state, add those of h(τ) and κ to theirs."""
     unit, d_state = tl.arange(0, WIDTH), tl.zeros_like(like)
     tl.debug_barrier()
     for first in range(0, pending, TILE):
@@ -230,13 +230,13 @@ def through_rows(
         rows = load(written + place, there, like)
         weight = tl.load(age_weight + row, row < pending, 0.0)
         scores, pulls = scored(rows, state), scored(rows, d_field)
-        d_state += turned(weight * pulls, rows)
+        d_state += weighted_sum(weight * pulls, rows)
         d_rows = outer(weight * scores, d_field) + outer(weight * pulls, state)
         tl.store(d_written + place, tl.load(d_written + place, there, 0.0) + d_rows, there)
         if RATES:
             tl.atomic_add(d_age_weight + row, scores * pulls, row < pending, sem="relaxed")
         if not SELF:
-            d_state -= turned(weight, rows * rows) * d_field
+            d_state -= weighted_sum(weight, rows * rows) * d_field
     return d_state
 
 
@@ -254,7 +254,7 @@ def through_own(
     TILE: tl.constexpr,
     RATES: tl.constexpr,
 ) -> None:
-    """Go back through Σ_τ κ h(τ)², what units without connections to themselves leave out."""
+    """Backward pass of Σ_τ κ h(τ)², what units without connections to themselves leave out."""
     unit = tl.arange(0, WIDTH)
     tl.debug_barrier()
     for first in range(0, pending, TILE):
@@ -270,7 +270,7 @@ def through_own(
 
 
 @triton.jit
-def unfold_rows(
+def merge_rows_backward(
     written: tl.tensor,
     d_written: tl.tensor,
     d_matrices: tl.tensor,
@@ -286,7 +286,7 @@ def unfold_rows(
     SELF: tl.constexpr,
     RATES: tl.constexpr,
 ) -> None:
-    """Go back through the folding of `count` states, from the gradient of the matrices after it to theirs."""
+    """Backward pass of the merge of `count` states, from the gradient of the matrices after it to theirs."""
     unit = tl.arange(0, WIDTH)
     real = unit < UNITS
     if not SELF:
@@ -302,7 +302,7 @@ def unfold_rows(
                 row = first + tl.arange(0, TILE)
                 inside = (row < UNITS)[:, None] & real[None, :]
                 tile = tl.load(d_matrices + (k * UNITS + row[:, None]) * UNITS + unit[None, :], inside, 0.0)
-                change += turned(load(written + number * UNITS + row, row < UNITS, like), tile)
+                change += weighted_sum(load(written + number * UNITS + row, row < UNITS, like), tile)
                 tl.store(board + row, scored(tile, state), row < UNITS)
             tl.debug_barrier()
             change += tl.load(board + unit, real, 0.0)
@@ -315,7 +315,7 @@ def unfold_rows(
 
 
 @triton.jit
-def unfold_matrices(
+def merge_matrices_backward(
     matrices: tl.tensor,
     d_matrices: tl.tensor,
     carried: tl.tensor,
@@ -328,7 +328,7 @@ def unfold_matrices(
     SCALES: tl.constexpr,
     RATES: tl.constexpr,
 ) -> None:
-    """Go back from the matrices after a folding to those before it."""
+    """Gradient of the matrices before a merge, from that of the matrices after it."""
     unit = tl.arange(0, WIDTH)
     tl.debug_barrier()
     for k in range(SCALES):

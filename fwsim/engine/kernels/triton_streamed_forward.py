@@ -1,7 +1,7 @@
-"""A whole sequence on a GPU whose memory is too large for registers: one program a batch entry, tile by tile.
+"""A whole sequence on a GPU whose memory is too large for registers: one program a batch element, tile by tile.
 
 Written states and matrices lie in global memory, in practice in the caches of the multiprocessor that runs the
-entry, and pass through registers in tiles of rows. A program's threads read there what others of them wrote, which
+element, and pass through registers in tiles of rows. A program's threads read there what others of them wrote, which
 nothing orders but a barrier: phases that write are kept apart from phases that read by `tl.debug_barrier`, which
 also makes what was written before it visible to all threads of the program.
 """
@@ -21,7 +21,7 @@ from fwsim.engine.kernels.triton_cell import (
     scored,
     sent,
     shaped,
-    turned,
+    weighted_sum,
 )
 
 
@@ -58,26 +58,26 @@ def forward(
     ROWS: tl.constexpr,
     SCALES: tl.constexpr,
     TABLES: tl.constexpr,
-    FOLDS: tl.constexpr,
+    MERGES: tl.constexpr,
     INNER: tl.constexpr,
     KEPT: tl.constexpr,
 ) -> None:
-    """Run one batch entry; see `triton_function` for the arguments."""
-    entry = tl.program_id(0).to(tl.int64)
+    """Run one batch element; see `triton_function` for the arguments."""
+    element = tl.program_id(0).to(tl.int64)
     unit, square = tl.arange(0, WIDTH), UNITS * UNITS
     real = unit < UNITS
     gains, biases = tl.load(gain + unit, real, 0.0), tl.load(bias + unit, real, 0.0)
-    state = load(hidden + entry * UNITS + unit, real, gains)
-    board += entry * UNITS
-    past += entry * (before + steps) * UNITS
-    matrices = final + entry * SCALES * square
-    age_weight += entry * TABLES * span
-    write_weight += entry * TABLES * span * SCALES
-    decayed += entry * TABLES * (span + 1) * SCALES
-    checkpoints += entry * ((before + writes) // span) * SCALES * square
+    state = load(hidden + element * UNITS + unit, real, gains)
+    board += element * UNITS
+    past += element * (before + steps) * UNITS
+    matrices = final + element * SCALES * square
+    age_weight += element * TABLES * span
+    write_weight += element * TABLES * span * SCALES
+    decayed += element * TABLES * (span + 1) * SCALES
+    checkpoints += element * ((before + writes) // span) * SCALES * square
 
     for step in range(steps):
-        at = entry * steps + step
+        at = element * steps + step
         pending = (before + step) % chunk
         written = past + (before + step - pending) * UNITS
         published(state, board, real)
@@ -107,9 +107,11 @@ def forward(
             tl.store(inner + (at * (INNER_STEPS + 1) + INNER_STEPS) * UNITS + unit, state, real)
         state = state.to(past.dtype.element_ty).to(gains.dtype)  # what is written is what is returned
         tl.store(past + (before + step) * UNITS + unit, state, real)
-        if FOLDS and step < writes:
+        if MERGES and step < writes:
             if pending + 1 == chunk:
-                fold(matrices, written, write_weight, decayed, chunk, gains, UNITS, WIDTH, TILE, SCALES, SELF)
+                merge(
+                    matrices, written, write_weight, decayed, chunk, gains, UNITS, WIDTH, TILE, SCALES, SELF
+                )
             number = (before + step + 1) // span
             if KEPT and number * span == before + step + 1:
                 keep(matrices, checkpoints + (number - 1) * SCALES * square, UNITS, WIDTH, TILE, SCALES)
@@ -127,21 +129,21 @@ def attended(
     TILE: tl.constexpr,
     SELF: tl.constexpr,
 ) -> tl.tensor:
-    """Σ_τ κ h(τ) h(τ)·state over the `pending` states written since the last folding."""
+    """Σ_τ κ h(τ) h(τ)·state over the `pending` states written since the last merge."""
     unit, answer = tl.arange(0, WIDTH), tl.zeros_like(like)
     for first in range(0, pending, TILE):
         row = first + tl.arange(0, TILE)
         there = (row < pending)[:, None] & (unit < UNITS)[None, :]
         rows = load(written + row[:, None] * UNITS + unit[None, :], there, like)
         weight = tl.load(age_weight + row, row < pending, 0.0)
-        answer += turned(weight * scored(rows, state), rows)
+        answer += weighted_sum(weight * scored(rows, state), rows)
         if not SELF:
-            answer -= turned(weight, rows * rows) * state
+            answer -= weighted_sum(weight, rows * rows) * state
     return answer
 
 
 @triton.jit
-def fold(
+def merge(
     matrices: tl.tensor,
     written: tl.tensor,
     write_weight: tl.tensor,

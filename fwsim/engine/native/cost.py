@@ -19,7 +19,7 @@ NANOSECONDS = {
     "recurrent": 0.31,
     "history": 0.378,
     "matrix": 0.0475,
-    "fold": 0.249,
+    "merge": 0.249,
     "move": 4.57,
     "sum": 0.181,
 }
@@ -74,28 +74,28 @@ def operations(
     dict
         `step`, `iteration`: how many; `recurrent`: products in W h (those in C x take about as long); `history`:
         products in reads of the states written since the matrices were updated; `matrix`: products in reads of the
-        matrix; `fold`: products in updates of the matrices; `move`: numbers of matrices that updates load and store;
+        matrix; `merge`: products in updates of the matrices; `move`: numbers of matrices that updates load and store;
         `sum`: products in adding several time scales up.
     """
     square = float(units * units)
     size = past + time + 1 if chunk is None else chunk
-    at_once, past = (past, 0) if past >= size else (0, past)  # a longer past is folded before the first step
+    at_once, past = (past, 0) if past >= size else (0, past)  # a longer past is merged before the first step
     total = past + time
-    folds = total // size
-    with_matrix = time if at_once else max(0, total - size) if folds else 0
+    merges = total // size
+    with_matrix = time if at_once else max(0, total - size) if merges else 0
     return {
         "step": time,
         "iteration": time * inner_steps,
         "recurrent": time * square,
         "history": inner_steps * units * (_pending(total, size) - _pending(past, size)),
         "matrix": with_matrix * inner_steps * square,
-        "fold": timescales * square * (folds * size + at_once),
-        "move": timescales * square * (folds + bool(at_once)),
+        "merge": timescales * square * (merges * size + at_once),
+        "move": timescales * square * (merges + bool(at_once)),
         "sum": timescales * square * with_matrix if timescales > 1 else 0.0,
     }
 
 
 def _pending(steps: int, chunk: int) -> float:
-    """Σ t mod chunk over the first steps: how many states a step finds that are not folded."""
+    """Σ t mod chunk over the first steps: how many states a step finds that are not merged."""
     whole, rest = divmod(steps, chunk)
     return whole * chunk * (chunk - 1) / 2 + rest * (rest - 1) / 2

@@ -243,7 +243,7 @@ INLINE int compress(const V &v, int first, int32_t *place, T *value) {
   return count;
 }
 
-// Lists the active ones of `numbers` numbers; the lists have room for whole registers behind the last.
+// Lists the active ones of `numbers` numbers; the lists have space for whole registers behind the last.
 template <class V, class T>
 INLINE void list_active(const V *vector, int numbers, Active<T> &active) {
   constexpr int L = places<V>;

@@ -18,7 +18,7 @@ int64_t odd(int64_t registers) {
   return (lines + (lines % 2 == 0)) * line;
 }
 
-// Pairs (dy, h) whose outer products are the gradient of the matrices; as many as are noted before they are added up.
+// Pairs (dy, h) whose outer products are the gradient of the matrices; as many as are collected before they are added up.
 constexpr int PAIRS = 48;
 
 template <class Layout>
@@ -43,38 +43,38 @@ struct Memory {
   T factor = 0;
   V *matrices, *sum, *total;
   const T *write_weight = nullptr, *decayed = nullptr;
-  V *d_matrices, *transposed, *noted, *field;
-  T *noted_columns, *d_write_weight = nullptr, *d_decayed = nullptr;
-  int32_t *noted_ages;
+  V *d_matrices, *transposed, *pair_fields, *field;
+  T *pair_columns, *d_write_weight = nullptr, *d_decayed = nullptr;
+  int32_t *pair_ages;
   int pairs = 0, capacity;
 
-  Memory(Divider &room, const Run<T> &run, int n, int64_t reach, bool backward)
+  Memory(Arena &arena, const Run<T> &run, int n, int64_t reach, bool backward)
       : units(int(run.units)), n(n), K(int(run.matrices)), self(run.self_connections), symmetric(run.symmetric),
         reach(reach), stride(odd<V>(Layout::registers(reach))), inner(run.inner_steps) {
-    rows = room.take<V>(reach * n);
-    own = room.take<V>(n);
+    rows = arena.take<V>(reach * n);
+    own = arena.take<V>(n);
     const int64_t matrix = int64_t(K) * units * n, square = K > 0 ? int64_t(units) * n : 0;
     capacity = int(inner > PAIRS ? inner : PAIRS);
     const int64_t listed = (reach > units ? reach : units) + capacity + 2 * Layout::L;
     if (MATRICES) {
-      columns = room.take<V>(units * stride);
+      columns = arena.take<V>(units * stride);
       for (Active<T> *each : {&active, &scaled}) {
-        each->place = room.take<int32_t>(listed);
-        each->value = room.take<T>(listed);
+        each->place = arena.take<int32_t>(listed);
+        each->value = arena.take<T>(listed);
       }
-      matrices = room.take<V>(matrix);
-      sum = K > 1 ? room.take<V>(square) : matrices;
+      matrices = arena.take<V>(matrix);
+      sum = K > 1 ? arena.take<V>(square) : matrices;
     }
     if (!backward) return;
-    d_rows = room.take<V>(reach * n);
-    d_own = room.take<V>(n);
+    d_rows = arena.take<V>(reach * n);
+    d_own = arena.take<V>(n);
     if (MATRICES && K > 0) {
-      d_matrices = room.take<V>(matrix);
-      transposed = room.take<V>(square);
-      noted = room.take<V>(int64_t(capacity) * n);
-      noted_columns = room.take<T>(int64_t(units) * padded(capacity));
-      noted_ages = room.take<int32_t>(capacity);
-      field = room.take<V>(reach * n);
+      d_matrices = arena.take<V>(matrix);
+      transposed = arena.take<V>(square);
+      pair_fields = arena.take<V>(int64_t(capacity) * n);
+      pair_columns = arena.take<T>(int64_t(units) * padded(capacity));
+      pair_ages = arena.take<int32_t>(capacity);
+      field = arena.take<V>(reach * n);
     }
   }
   static int64_t padded(int64_t numbers) { return (numbers + Layout::L - 1) / Layout::L * Layout::L; }
@@ -151,18 +151,18 @@ struct Memory {
     score(h, scores);
   }
 
-  // Prepares for `unread`, after `prepare`.
+  // Prepares for `read_backward`, after `prepare`.
   void prepare_backward() {
     clear(d_own, n);
     if constexpr (MATRICES)
       if (factor != 0 && !symmetric) transpose_into(total, transposed);
   }
 
-  // d_state += Aᵀ dy for the gradient dy of iteration s's field; leaves in `path` what `unread_rows` needs.
-  void unread(int s, Path<Layout> &path, V *d_state) {
+  // d_state += Aᵀ dy for the gradient dy of iteration s's field; leaves in `path` what `rows_backward` needs.
+  void read_backward(int s, Path<Layout> &path, V *d_state) {
     const V *dy = path.field(s), *h = path.state(s);
     if constexpr (MATRICES)
-      if (factor != 0) unread_matrices(dy, h, d_state);
+      if (factor != 0) matrices_backward(dy, h, d_state);
     if (pending == 0) return;
     const Scalar *scores = path.scores + s * reach;
     Scalar *reads = path.weighted + s * reach, *pulls = path.weighted + (inner + s) * reach;
@@ -188,7 +188,7 @@ struct Memory {
   }
 
   // dh(τ) += Σ_s κ (h(τ)·h_s dy_s + h(τ)·dy_s h_s), all iterations at once.
-  void unread_rows(Path<Layout> &path) {
+  void rows_backward(Path<Layout> &path) {
     if (pending == 0 || inner == 0) return;
     multiply(d_rows, n, (const Scalar *)path.weighted, 1, reach, path.vectors, n, pending, n, 2 * inner);
     if (self) return;
@@ -203,8 +203,8 @@ struct Memory {
     }
   }
 
-  // The matrix part of `unread`; notes down the pair (dy, h).
-  void unread_matrices(const V *dy, const V *h, V *d_state) {
+  // The matrix part of `read_backward`; collects the pair (dy, h).
+  void matrices_backward(const V *dy, const V *h, V *d_state) {
     for (int i = 0; i < units; i++) scaled.value[i] = factor * ((const T *)dy)[i];
     multiply(d_state, 0, (const T *)scaled.value, 0, 1, (const V *)(symmetric ? total : transposed), n, 1, n, units);
     if (d_decayed) {
@@ -215,29 +215,29 @@ struct Memory {
         d_decayed[pending * K + k] += Layout::across(Cell<Layout>::dot(field, dy, n));
       }
     }
-    copy(dy, noted + int64_t(pairs) * n, n);
-    for (int i = 0; i < units; i++) noted_columns[i * padded(capacity) + pairs] = ((const T *)h)[i];
-    noted_ages[pairs++] = int32_t(pending);
+    copy(dy, pair_fields + int64_t(pairs) * n, n);
+    for (int i = 0; i < units; i++) pair_columns[i * padded(capacity) + pairs] = ((const T *)h)[i];
+    pair_ages[pairs++] = int32_t(pending);
   }
 
-  // Adds the outer products of the pairs that were noted to the gradient of the matrices.
+  // Adds the outer products of the collected pairs to the gradient of the matrices.
   void add_pairs() {
     for (int j = 0; j < units; j++) {
-      list_active((const V *)(noted_columns + j * padded(capacity)), pairs, active);
+      list_active((const V *)(pair_columns + j * padded(capacity)), pairs, active);
       for (int k = 0; k < K; k++) {
         scaled.count = active.count;
         for (int c = 0; c < active.count; c++) {
           scaled.place[c] = active.place[c];
-          scaled.value[c] = active.value[c] * decayed[noted_ages[active.place[c]] * K + k];
+          scaled.value[c] = active.value[c] * decayed[pair_ages[active.place[c]] * K + k];
         }
-        multiply_active(d_matrices + (int64_t(k) * units + j) * n, noted, n, scaled, n);
+        multiply_active(d_matrices + (int64_t(k) * units + j) * n, pair_fields, n, scaled, n);
       }
     }
     pairs = 0;
   }
 
   // Adds the first `count` written states to matrices: M_k ← λ_k^count M_k + Σ η_k λ_k^age h hᵀ.
-  void fold(V *target, int64_t count) {
+  void merge(V *target, int64_t count) {
     for (int j = 0; j < units; j++) {
       list_active(columns + j * stride, int(count), active);
       for (int k = 0; k < K; k++) {
@@ -254,8 +254,8 @@ struct Memory {
     }
   }
 
-  // Back through `fold`: from the gradient of the matrices after it to those of the states and the matrices before.
-  void unfold(int64_t count) {
+  // Backward pass of `merge`: from the gradient of the matrices after it to those of the states and the matrices before.
+  void merge_backward(int64_t count) {
     for (int k = 0; k < K; k++) {
       V *gradient = d_matrices + int64_t(k) * units * n;
       const V *before = matrices + int64_t(k) * units * n;

@@ -100,11 +100,11 @@ def _conventions(
     cell: Cell, trace: Trace | None, memory: Memory, batch: int, time: int, writes: int
 ) -> Conventions:
     before, units = memory.written.shape[1], len(cell.W)
-    folds = (before + writes) // memory.chunk if trace is not None else 0
+    merges = (before + writes) // memory.chunk if trace is not None else 0
     # each batch element saves its checkpoints, each thread the matrices of one group: their sum is least for this group
     share = max(1, batch // max(1, min(torch.get_num_threads(), batch)))
-    group = math.isqrt(folds * share) + 1
-    matrices = memory.decayed.shape[2] if folds or memory.matrix.numel() else 0
+    group = math.isqrt(merges * share) + 1
+    matrices = memory.decayed.shape[2] if merges or memory.matrix.numel() else 0
     return Conventions(
         inner_steps=cell.inner_steps,
         activation=ACTIVATIONS[cell.activation],
@@ -115,7 +115,7 @@ def _conventions(
         matrices=matrices,
         symmetric=_symmetric(memory.matrix),
         group=group,
-        checkpoints=folds // group,
+        checkpoints=merges // group,
         batch_layout=not matrices
         and in_batch_layout(batch, time, units, cell.inner_steps, before, memory.written.itemsize),
     )

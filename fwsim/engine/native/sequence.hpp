@@ -18,15 +18,15 @@ struct Weights {
   T *gain, *bias;
   V *b;
 
-  Weights(Divider &room, const Run<T> &run)
+  Weights(Arena &arena, const Run<T> &run)
       : units(run.units), inputs(run.inputs), n(Row::registers(units)), width(Row::registers(units + inputs + 1)) {
-    W = room.take<V>(run.sets * units * n);
-    W_transposed = room.take<V>(run.sets * units * n);
-    C = room.take<V>(run.sets * units * Row::registers(inputs));
-    C_transposed = room.take<V>(run.sets * inputs * n);
-    gain = room.take<T>(run.sets * n * Row::L);
-    bias = room.take<T>(run.sets * n * Row::L);
-    b = room.take<V>(run.sets * n);
+    W = arena.take<V>(run.sets * units * n);
+    W_transposed = arena.take<V>(run.sets * units * n);
+    C = arena.take<V>(run.sets * units * Row::registers(inputs));
+    C_transposed = arena.take<V>(run.sets * inputs * n);
+    gain = arena.take<T>(run.sets * n * Row::L);
+    bias = arena.take<T>(run.sets * n * Row::L);
+    b = arena.take<V>(run.sets * n);
   }
   void fill(const Run<T> &run, bool backward) {
     pad(run.gain, run.sets, units, (V *)gain);
@@ -61,7 +61,7 @@ struct Sequence {
   static constexpr int TOGETHER = Layout::TOGETHER;
   static constexpr bool MATRICES = TOGETHER == 1;
   static constexpr int SPAN = MATRICES ? 16 : 4;                // steps whose C x is computed at once
-  static constexpr int NOTED = MATRICES ? 16 : 3 * TOGETHER;    // rows of gradients that are added up at once
+  static constexpr int COLLECTED = MATRICES ? 16 : 3 * TOGETHER;    // rows of gradients that are added up at once
 
   const Run<T> &run;
   const Weights<T> &weights;
@@ -76,34 +76,34 @@ struct Sequence {
   // Of the backward pass alone.
   V *d_state, *d_z, *outside, *d_gain, *d_bias, *left, *right, *d_x, *chunks;
   Scalar *d_rates, *d_kappa;
-  int64_t noted = 0;
+  int64_t collected = 0;
 
   static int64_t reach_of(const Run<T> &run) {
     const int64_t most = run.before + run.writes < run.chunk ? run.before + run.writes : run.chunk;
     return MATRICES ? Memory<Layout>::padded(most) : most;
   }
 
-  Sequence(Divider &room, const Run<T> &run, const Weights<T> &weights, bool backward)
+  Sequence(Arena &arena, const Run<T> &run, const Weights<T> &weights, bool backward)
       : run(run), weights(weights), units(int(run.units)), n(Layout::registers(run.units)), reach(reach_of(run)),
-        path(room, n, int(run.inner_steps), reach), memory(room, run, n, reach, backward) {
-    active.place = room.take<int32_t>(run.units + 2 * Layout::L);
-    active.value = room.take<T>(run.units + 2 * Layout::L);
-    drive = room.take<V>(TOGETHER * SPAN * weights.n);
-    rates = room.take<Scalar>(MATRICES ? 0 : run.ages);
-    kappa = room.take<Scalar>(run.slot ? reach : 0);
-    written_at = room.take<int32_t>(run.slot ? reach : 0);
+        path(arena, n, int(run.inner_steps), reach), memory(arena, run, n, reach, backward) {
+    active.place = arena.take<int32_t>(run.units + 2 * Layout::L);
+    active.value = arena.take<T>(run.units + 2 * Layout::L);
+    drive = arena.take<V>(TOGETHER * SPAN * weights.n);
+    rates = arena.take<Scalar>(MATRICES ? 0 : run.ages);
+    kappa = arena.take<Scalar>(run.slot ? reach : 0);
+    written_at = arena.take<int32_t>(run.slot ? reach : 0);
     if (!backward) return;
-    d_state = room.take<V>(n);
-    d_z = room.take<V>(n);
-    outside = room.take<V>(n);
-    d_gain = room.take<V>(run.sets * n);
-    d_bias = room.take<V>(run.sets * n);
-    left = room.take<V>(NOTED * weights.n);
-    right = room.take<V>(NOTED * weights.width);
-    d_x = room.take<V>(NOTED * Row::registers(run.inputs));
-    chunks = room.take<V>(run.group * run.matrices * units * n);
-    d_rates = room.take<Scalar>(MATRICES ? 0 : run.ages);
-    d_kappa = room.take<Scalar>(run.slot ? reach : 0);
+    d_state = arena.take<V>(n);
+    d_z = arena.take<V>(n);
+    outside = arena.take<V>(n);
+    d_gain = arena.take<V>(run.sets * n);
+    d_bias = arena.take<V>(run.sets * n);
+    left = arena.take<V>(COLLECTED * weights.n);
+    right = arena.take<V>(COLLECTED * weights.width);
+    d_x = arena.take<V>(COLLECTED * Row::registers(run.inputs));
+    chunks = arena.take<V>(run.group * run.matrices * units * n);
+    d_rates = arena.take<Scalar>(MATRICES ? 0 : run.ages);
+    d_kappa = arena.take<Scalar>(run.slot ? reach : 0);
   }
 
   // The batch elements of a group, and rows of `[batch, …]` arrays.
@@ -134,14 +134,14 @@ struct Sequence {
   T *saved(T *array, int64_t per_step, int64_t step, int64_t numbers) const {
     return array + (first * run.time + step * TOGETHER) * per_step * numbers;
   }
-  void keep(const V *source, T *target, int64_t rows) const {
+  void save(const V *source, T *target, int64_t rows) const {
     for (int64_t row = 0; row < rows; row++)
       if constexpr (MATRICES)
         Layout::store(source + row * n, target + row * units, 0, 1, units);
       else
         copy(source + row * n, (V *)target + row * n, n);
   }
-  void recall(const T *source, V *target, int64_t rows) const {
+  void restore(const T *source, V *target, int64_t rows) const {
     for (int64_t row = 0; row < rows; row++)
       if constexpr (MATRICES)
         Layout::load(source + row * units, 0, 1, units, target + row * n);
@@ -184,14 +184,14 @@ struct Sequence {
     for (int64_t step = 0; step < run.time; step++) {
       if (step % SPAN == 0) project(step);
       advance(step, carried);
-      keep_step(step);
+      save_step(step);
       const int64_t row = row_of(step);
       if (row < 0) continue;
       memory.write(path.last(), row % run.chunk);
       if (run.slot) written_at[row] = int32_t(step);
       if constexpr (MATRICES)
         if (run.matrices && (row + 1) % run.chunk == 0) {
-          memory.fold(memory.matrices, run.chunk);
+          memory.merge(memory.matrices, run.chunk);
           carried = true;
           checkpoint((row + 1) / run.chunk);
         }
@@ -234,7 +234,7 @@ struct Sequence {
     settle(here, memory, path);
   }
 
-  void keep_step(int64_t step) {
+  void save_step(int64_t step) {
     const int64_t inner = run.inner_steps;
     store(path.last(), run.states, run.time, step);
     if (run.inner)
@@ -243,14 +243,14 @@ struct Sequence {
     if (!run.sustained) return;
     store(path.z, run.sustained, run.time, step);
     if (!run.saved_fields) return;
-    keep(path.normal, saved(run.normal, inner, step, units), inner);
+    save(path.normal, saved(run.normal, inner, step, units), inner);
     copy(path.scale, (Scalar *)saved(run.scale, inner, step, 1), inner);
   }
 
   void checkpoint(int64_t number) {
     if (!run.checkpoint || number % run.group || number / run.group > run.checkpoints) return;
     const int64_t size = matrix_size(), place = first * run.checkpoints + number / run.group - 1;
-    keep(memory.matrices, run.checkpoint + place * size, run.matrices * units);
+    save(memory.matrices, run.checkpoint + place * size, run.matrices * units);
   }
 
   // ---- Backward ----
@@ -265,24 +265,24 @@ struct Sequence {
       const bool carried = run.matrices && (number > 0 || run.matrix);
       if constexpr (MATRICES)
         if (run.matrices) {
-          if (number == newest || number % run.group == run.group - 1) fold_again(number);
+          if (number == newest || number % run.group == run.group - 1) recompute_matrices(number);
           copy(chunks + number % run.group * run.matrices * units * n, memory.matrices, run.matrices * units * n);
         }
       load_chunk(number);
       clear(memory.d_rows, reach * n);
       if constexpr (MATRICES)
-        if (run.matrices && begins + run.chunk <= all) memory.unfold(run.chunk);
+        if (run.matrices && begins + run.chunk <= all) memory.merge_backward(run.chunk);
       const int64_t oldest = begins > run.before ? begins - run.before : 0;
       int64_t step = run.matrices && begins + run.chunk - run.before < run.time ? begins + run.chunk - run.before : run.time;
       while (--step >= oldest) {
         if constexpr (MATRICES)
           if (memory.pairs + run.inner_steps > memory.capacity) memory.add_pairs();
-        step_back(step, carried, sums);
+        step_backward(step, carried, sums);
       }
       if constexpr (MATRICES)
         if (run.matrices) memory.add_pairs();
     }
-    hand_out(sums);
+    store_gradients(sums);
   }
 
   void start_backward() {
@@ -322,22 +322,22 @@ struct Sequence {
   }
 
   // Computes the matrices at the start of the chunks of a group up to chunk `number`, from the last checkpoint on.
-  void fold_again(int64_t number) {
+  void recompute_matrices(int64_t number) {
     const int64_t start = number / run.group * run.group, size = run.matrices * units * n;
     if (start == 0)
       memory.load(run.matrix ? matrix_of(run.matrix) : nullptr, chunks);
     else
-      recall(run.checkpoint + (first * run.checkpoints + start / run.group - 1) * matrix_size(), chunks,
+      restore(run.checkpoint + (first * run.checkpoints + start / run.group - 1) * matrix_size(), chunks,
              run.matrices * units);
     for (int64_t place = 1; place <= number - start; place++) {
       load_chunk(start + place - 1);
       copy(chunks + (place - 1) * size, chunks + place * size, size);
-      memory.fold(chunks + place * size, run.chunk);
+      memory.merge(chunks + place * size, run.chunk);
     }
   }
 
   // From dh(t+1) to dh(t).
-  void step_back(int64_t step, bool carried, T *sums) {
+  void step_backward(int64_t step, bool carried, T *sums) {
     const int64_t set = set_of(step), row = row_of(step), pending = readable(step), inner = run.inner_steps;
     load(run.d_states, run.time, step, outside);
     add(outside, d_state, n);
@@ -350,7 +350,7 @@ struct Sequence {
     if (run.slot && run.d_age_weight) clear(d_kappa, pending);
     memory.prepare_backward();
     if (run.saved_fields)
-      recall_step(here, step);
+      restore_step(here, step);
     else
       settle(here, memory, path);
     const auto d_inner = [&](int64_t s, V *target) {
@@ -359,7 +359,7 @@ struct Sequence {
       add(outside, target, n);
     };
     d_inner(inner, d_state);
-    unsettle(here, memory, path, d_state, d_z, d_gain + set * n, d_bias + set * n, d_inner);
+    settle_backward(here, memory, path, d_state, d_z, d_gain + set * n, d_bias + set * n, d_inner);
     if (run.slot && run.d_age_weight)
       for (int64_t t = 0; t < pending; t++) all_d_rates()[run.ages - (step - written_at[t])] += d_kappa[t];
     note(step, set, sums);
@@ -371,9 +371,9 @@ struct Sequence {
   }
 
   // Takes the inner loop's fields from the forward pass in place of running it again.
-  void recall_step(const Cell<Layout> &here, int64_t step) {
+  void restore_step(const Cell<Layout> &here, int64_t step) {
     const int64_t inner = run.inner_steps;
-    recall(saved(run.normal, inner, step, units), path.normal, inner);
+    restore(saved(run.normal, inner, step, units), path.normal, inner);
     copy((const Scalar *)saved(run.scale, inner, step, 1), path.scale, inner);
     for (int s = 0; s < inner; s++) {
       here.activate(path.normal + int64_t(s) * n, here.normalise != NONE, path.state(s + 1));
@@ -384,9 +384,9 @@ struct Sequence {
   // Gradients of W, C, b and x: notes dz and what it belongs to, a row for each batch element: (h, x, 1).
   void note(int64_t step, int64_t set, T *sums) {
     const int64_t width = weights.width * Row::L, high = weights.n * Row::L, inputs = run.inputs;
-    T *rows = (T *)right + noted * width;
-    for (int64_t e = 0; e < count; e++) clear((V *)left + (noted + e) * weights.n + weights.n - 1, 1);
-    Layout::store(d_z, (T *)left + noted * high, high, int(count), units);
+    T *rows = (T *)right + collected * width;
+    for (int64_t e = 0; e < count; e++) clear((V *)left + (collected + e) * weights.n + weights.n - 1, 1);
+    Layout::store(d_z, (T *)left + collected * high, high, int(count), units);
     for (int64_t e = 0; e < count; e++, rows += width) {
       const int64_t place = (first + e) * run.time + step;
       if (!continues(step))
@@ -398,26 +398,26 @@ struct Sequence {
       rows[units + inputs] = 1;
       for (int64_t i = units + inputs + 1; i < width; i++) rows[i] = 0;
     }
-    noted += count;
-    if (step == 0 || noted + count > NOTED || set_of(step - 1) != set) add_noted(step, set, sums);
+    collected += count;
+    if (step == 0 || collected + count > COLLECTED || set_of(step - 1) != set) add_collected(step, set, sums);
   }
-  void add_noted(int64_t step, int64_t set, T *sums) {
+  void add_collected(int64_t step, int64_t set, T *sums) {
     const int64_t wide = weights.width, high = weights.n * Row::L, inputs = run.inputs, places = Row::registers(inputs);
-    multiply((V *)sums + set * units * wide, wide, (const T *)left, 1, high, (const V *)right, wide, units, wide, noted);
+    multiply((V *)sums + set * units * wide, wide, (const T *)left, 1, high, (const V *)right, wide, units, wide, collected);
     if (run.d_x) {
-      clear(d_x, noted * places);
-      multiply(d_x, places, (const T *)left, high, 1, (const V *)weights.C + set * units * places, places, noted, places,
+      clear(d_x, collected * places);
+      multiply(d_x, places, (const T *)left, high, 1, (const V *)weights.C + set * units * places, places, collected, places,
                units);
-      for (int64_t row = 0; row < noted; row++) {
-        const int64_t earlier = (noted - 1 - row) / count, element = first + row % count;
+      for (int64_t row = 0; row < collected; row++) {
+        const int64_t earlier = (collected - 1 - row) / count, element = first + row % count;
         std::memcpy(run.d_x + (element * run.time + step + earlier) * inputs, d_x + row * places, inputs * sizeof(T));
       }
     }
-    noted = 0;
+    collected = 0;
   }
 
   // Gives out the gradients of what the group started from, and of gain, bias and κ.
-  void hand_out(T *sums) {
+  void store_gradients(T *sums) {
     store(d_state, run.d_hidden, 1, 0);
     for (int64_t row = 0; row < run.before; row++)
       store(memory.d_rows + row * n, run.d_written, run.before, row);
@@ -456,7 +456,7 @@ void add_to(T *sum, const T *part, int64_t count) {
 
 // Gives out the sums over all batch elements, of rows of `width` numbers.
 template <class T>
-void give_out(const Run<T> &run, const T *sums, int64_t width) {
+void store_sums(const Run<T> &run, const T *sums, int64_t width) {
   const int64_t units = run.units, inputs = run.inputs, K = run.matrices;
   for (int64_t i = 0; i < run.sets * units; i++) {
     const T *row = sums + i * width;
@@ -482,11 +482,11 @@ template <class Layout>
 struct Workspace {
   using T = typename Layout::Number;
   int64_t groups, together, bundles, length, parts, part_size = 0;
-  Divider room;
+  Arena arena;
   Weights<T> weights;
   T *sums = nullptr;
 
-  Workspace(const Run<T> &run, bool backward) : room{run.workspace}, weights(room, run) {
+  Workspace(const Run<T> &run, bool backward) : arena{run.workspace}, weights(arena, run) {
     groups = (run.batch + Layout::TOGETHER - 1) / Layout::TOGETHER;
     // so many groups have one sum that all sums take no more than the states
     const int64_t steps = Layout::TOGETHER * run.time, width = run.sets * weights.width * Layout::L;
@@ -494,13 +494,13 @@ struct Workspace {
     bundles = (groups + together - 1) / together;
     length = sums_of(run);
     parts = run.threads < bundles ? run.threads : bundles;
-    if (backward) sums = room.template take<T>(bundles * length);
-    Divider part{nullptr};
+    if (backward) sums = arena.template take<T>(bundles * length);
+    Arena part{nullptr};
     const Sequence<Layout> sequence(part, run, weights, backward);
     part_size = part.used;
   }
-  int64_t bytes() const { return room.used + parts * part_size; }
-  Divider part(int64_t number) const { return Divider{room.at + room.used + number * part_size}; }
+  int64_t bytes() const { return arena.used + parts * part_size; }
+  Arena part(int64_t number) const { return Arena{arena.at + arena.used + number * part_size}; }
 };
 
 template <class Layout>
@@ -508,7 +508,7 @@ void forward(const Run<typename Layout::Number> &run) {
   Workspace<Layout> workspace(run, false);
   workspace.weights.fill(run, false);
   share_out(Team(run.team), workspace.parts, workspace.groups, [&](int64_t part, int64_t first, int64_t last) {
-    Divider own = workspace.part(part);
+    Arena own = workspace.part(part);
     Sequence<Layout> sequence(own, run, workspace.weights, false);
     for (int64_t group = first; group < last; group++) sequence.forward(group);
   });
@@ -520,7 +520,7 @@ void backward(const Run<typename Layout::Number> &run) {
   Workspace<Layout> workspace(run, true);
   workspace.weights.fill(run, true);
   share_out(Team(run.team), workspace.parts, workspace.bundles, [&](int64_t part, int64_t first, int64_t last) {
-    Divider own = workspace.part(part);
+    Arena own = workspace.part(part);
     Sequence<Layout> sequence(own, run, workspace.weights, true);
     const int64_t together = workspace.together, end = last * together;
     for (int64_t group = first * together; group < end && group < workspace.groups; group++) {
@@ -532,5 +532,5 @@ void backward(const Run<typename Layout::Number> &run) {
   const NoSubnormals guard;
   for (int64_t bundle = 1; bundle < workspace.bundles; bundle++)
     add_to(workspace.sums, workspace.sums + bundle * workspace.length, workspace.length);
-  give_out(run, workspace.sums, workspace.weights.width * Layout::L);
+  store_sums(run, workspace.sums, workspace.weights.width * Layout::L);
 }

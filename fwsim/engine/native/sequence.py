@@ -148,11 +148,11 @@ def run_forward(
         padding = -(-batch // width) * width
     fits = differentiable and not given.checkpoints and batch + S * padding <= SAVED_STATES * batch
     fields = S if fits else 0
-    folds = K > 0 and tensors[7].shape[1] + given.writes >= given.chunk
+    merges = K > 0 and tensors[7].shape[1] + given.writes >= given.chunk
     new, saves = x.new_empty, batch if differentiable else 0
     states = new(batch, time, units)
     every = new((batch, time, S + 1, units) if inner else 0)
-    final = new((batch, K, units, units) if folds else 0)
+    final = new((batch, K, units, units) if merges else 0)
     saved = (
         new(saves, time, units),
         new(padding * time * fields * units),
@@ -178,7 +178,7 @@ class SequenceFunction(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_states: Tensor, d_inner: Tensor, d_final: Tensor) -> tuple:
-        """Go back through the sequence."""
+        """Backward pass of the sequence."""
         tensors, (states, *saved) = ctx.saved_tensors[:12], ctx.saved_tensors[12:]
         wanted, batch, rates = ctx.needs_input_grad[2:], len(states), any(ctx.needs_input_grad[11:])
         tables = tensors[9:]

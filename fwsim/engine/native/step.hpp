@@ -12,7 +12,7 @@
 constexpr double EPSILON = 1e-5;  // of layer normalisation
 
 // Divides a piece of memory up, every part from a cache line on; without memory (`at` is null) it only adds up.
-struct Divider {
+struct Arena {
   char *at;
   int64_t used = 0;
   template <class T>
@@ -79,7 +79,7 @@ struct Cell {
   }
 
   // gradient · f′, from the state that f gave.
-  void deactivate(V *gradient, const V *state) const {
+  void activate_backward(V *gradient, const V *state) const {
     if (activation == RELU)
       for (int i = 0; i < n; i++) gradient[i] = state[i] > 0 ? gradient[i] : V{};
     else if (activation == TANH)
@@ -89,7 +89,7 @@ struct Cell {
   }
 
   // From the gradient after gain and bias to that before the normalisation.
-  void denormalise(V *gradient, const V *normal, Scalar scale, V *d_gain, V *d_bias) const {
+  void normalise_backward(V *gradient, const V *normal, Scalar scale, V *d_gain, V *d_bias) const {
     const T share = T(1) / T(units);
     for (int i = 0; i < n; i++) {
       d_gain[i] += gradient[i] * normal[i];
@@ -106,7 +106,7 @@ struct Cell {
 //
 // `vectors [2 S + 1, n]` are the gradients of the fields of the S iterations, then the states h_0 … h_S; `normal [S, n]`
 // is (field − mean)/σ and `scale [S]` is 1/σ; `first` is z as h_0 reads it. `scores [S, reach]` are h(τ)·h_s and
-// `weighted [2 S, reach]` κ h(τ)·dy_s, then room; see `Adjoint::into_rows`.
+// `weighted [2 S, reach]` κ h(τ)·dy_s, then free space; see `Memory::rows_backward`.
 template <class Layout>
 struct Path {
   using V = typename Layout::V;
@@ -116,14 +116,14 @@ struct Path {
   int n, inner;
   int64_t reach;
 
-  Path(Divider &room, int n, int inner, int64_t reach) : n(n), inner(inner), reach(reach) {
-    z = room.take<V>(n);
-    first = room.take<V>(n);
-    vectors = room.take<V>((2 * inner + 1) * int64_t(n));
-    normal = room.take<V>(int64_t(inner) * n);
-    scale = room.take<Scalar>(inner);
-    scores = room.take<Scalar>((inner + 1) * reach);
-    weighted = room.take<Scalar>((2 * inner + 1) * reach);
+  Path(Arena &arena, int n, int inner, int64_t reach) : n(n), inner(inner), reach(reach) {
+    z = arena.take<V>(n);
+    first = arena.take<V>(n);
+    vectors = arena.take<V>((2 * inner + 1) * int64_t(n));
+    normal = arena.take<V>(int64_t(inner) * n);
+    scale = arena.take<Scalar>(inner);
+    scores = arena.take<Scalar>((inner + 1) * reach);
+    weighted = arena.take<Scalar>((2 * inner + 1) * reach);
   }
   V *state(int s) const { return vectors + int64_t(inner + s) * n; }
   V *field(int s) const { return vectors + int64_t(s) * n; }
@@ -152,24 +152,24 @@ void settle(const Cell<Layout> &cell, Memory &memory, Path<Layout> &path) {
 
 // From dh_S in `d_state` to dz in `d_z` and, in `d_state`, zero. `d_inner`: loads the gradient that h_s gets from outside.
 template <class Layout, class Memory, class Inner>
-void unsettle(const Cell<Layout> &cell, Memory &memory, Path<Layout> &path, typename Layout::V *d_state,
+void settle_backward(const Cell<Layout> &cell, Memory &memory, Path<Layout> &path, typename Layout::V *d_state,
               typename Layout::V *d_z, typename Layout::V *d_gain, typename Layout::V *d_bias, const Inner &d_inner) {
   const int n = path.n;
   clear(d_z, n);
   for (int s = cell.inner - 1; s >= 0; s--) {
     auto *field = path.field(s);
     copy(d_state, field, n);
-    cell.deactivate(field, path.state(s + 1));
+    cell.activate_backward(field, path.state(s + 1));
     if (cell.normalise != NONE)
-      cell.denormalise(field, path.normal + int64_t(s) * n, path.scale[s], d_gain, d_bias);
+      cell.normalise_backward(field, path.normal + int64_t(s) * n, path.scale[s], d_gain, d_bias);
     add(field, d_z, n);
     clear(d_state, n);
     d_inner(s, d_state);
-    memory.unread(s, path, d_state);
+    memory.read_backward(s, path, d_state);
   }
-  memory.unread_rows(path);
-  cell.deactivate(d_state, path.state(0));
-  if (cell.normalise == ALL) cell.denormalise(d_state, path.first, path.first_scale, d_gain, d_bias);
+  memory.rows_backward(path);
+  cell.activate_backward(d_state, path.state(0));
+  if (cell.normalise == ALL) cell.normalise_backward(d_state, path.first, path.first_scale, d_gain, d_bias);
   add(d_state, d_z, n);
   clear(d_state, n);
 }

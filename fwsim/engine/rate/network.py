@@ -74,7 +74,7 @@ class RateNetwork(KnownArguments, nn.Module):
     self_connections
         Whether the memory keeps its diagonal.
     kernel
-        Of `simulate`: `"reference"` (plain torch, the truth), `"native"` (compiled code for CPUs) or `"auto"`; see
+        Of `simulate`: `"reference"` (plain torch), `"native"` (compiled code for CPUs) or `"auto"`; see
         `plan`. A call of the network, through which gradients flow, is always the reference.
 
     Raises
@@ -152,14 +152,14 @@ class RateNetwork(KnownArguments, nn.Module):
         return tensor
 
     def _batch(self) -> int | None:
-        """Return the number of batch entries that parameters are given for, `None` for all alike."""
+        """Return the number of batch elements that parameters are given for, `None` for all alike."""
         sizes = {size for each in self.projections for size in each.batch if size > 1}
         shaped = [self.tau, self.noise, *_tensors(self.gain), *_tensors(self.normalise)]
         sizes |= {value.shape[0] for value in shaped if value.ndim == 2 and value.shape[0] > 1}
         remembered = None if self.memory is None else self.memory.batch
         sizes |= {remembered} if remembered is not None and remembered > 1 else set()
         if len(sizes) > 1:
-            raise ShapeError(f"parameters are for {sorted(sizes)} batch entries; give one number for all")
+            raise ShapeError(f"parameters are for {sorted(sizes)} batch elements; give one number for all")
         return sizes.pop() if sizes else None
 
     def initial_state(self, batch: int) -> State:

@@ -17,9 +17,9 @@ SPAN = 16  # steps between two checkpoints of the dense form
 class Sizes(NamedTuple):
     """Sizes and conventions of a run.
 
-    `chunk`: states written between two foldings, 1 in the dense form; `span`: the same on the way back, where the
-    dense form folds less often; `scales`: K, or 0 where a run needs no matrix; `writes`: states that are written in
-    the run; `before`: states written before; `folded`: how many of all these are folded into the matrix;
+    `chunk`: states written between two merges, 1 in the dense form; `span`: the same in the backward pass, where the
+    dense form merges less often; `scales`: K, or 0 where a run needs no matrix; `writes`: states that are written in
+    the run; `before`: states written before; `merged`: how many of all these are merged into the matrix;
     `words`: registers that a number takes.
     """
 
@@ -33,7 +33,7 @@ class Sizes(NamedTuple):
     scales: int
     writes: int
     before: int
-    folded: int
+    merged: int
     words: int = 1
 
     @property
@@ -48,7 +48,7 @@ class Sizes(NamedTuple):
 
     @property
     def checkpoints(self) -> int:
-        """Matrices that are kept for the way back."""
+        """Matrices that are saved for the backward pass."""
         return (self.before + self.writes) // self.span if self.scales else 0
 
 
@@ -64,7 +64,7 @@ def held_forward(sizes: Sizes) -> int:
 
 
 def held_backward(sizes: Sizes, weights: bool) -> int:
-    """Registers that the way back needs for matrices and written states with their gradients, and W if wanted."""
+    """Registers that the backward pass needs for matrices and written states with their gradients, and W if wanted."""
     rows = power_of_two(sizes.span)
     return sizes.words * ((2 * _matrices(sizes) + weights) * sizes.square + 3 * rows * sizes.width)
 
@@ -75,7 +75,7 @@ def fits(sizes: Sizes) -> bool:
 
 
 def span_of(chunk: int) -> int:
-    """Steps between two checkpoints of a form that folds after so many writes."""
+    """Steps between two checkpoints of a form that merges after so many writes."""
     return SPAN if chunk == 1 else chunk
 
 
