@@ -198,7 +198,7 @@ def unusual(name: str, given: Any, dimension: str, most: float) -> None:
         f"{name}={value} is {value} {unit}, and more than {most:g} {unit} is unusual; write {value}*{small} or "
         f"'{value} {small}' if you mean {small}, or '{value} {unit}' if you mean it",
         UserWarning,
-        stacklevel=_outside(),
+        stacklevel=outside(),
     )
 
 
@@ -212,8 +212,8 @@ def _plain(given: Any) -> float:
         return 0.0
 
 
-def _outside() -> int:
-    """Level of the stack at which a user calls fwsim, for a warning of the function that asks."""
+def outside() -> int:
+    """Level of the stack at which a user calls fwsim, for a warning by the function that asks."""
     frame, level = sys._getframe(1), 1
     while frame.f_back and (_top(frame) in ("fwsim", "pydantic") or frame.f_code.co_filename == "<string>"):
         frame, level = frame.f_back, level + 1

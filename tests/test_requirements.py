@@ -21,6 +21,10 @@ CALLS = {
         "fw.spiking.simulate(fw.spiking.Circuit([fw.spiking.Population('E', 2)]), steps=3)",
     ),
     "neo": (f"fw.spiking.to_neo({RUN})",),
+    "pynwb": (
+        f"__import__('fwsim.recording').recording.write_nwb({RUN}, 'run.nwb')",
+        "__import__('fwsim.recording').recording.read_nwb('run.nwb')",
+    ),
     "sklearn": (f"fw.measure.decode({HIDDEN}, numpy.arange(20) % 2)",),
     "scipy": ("fw.theory.palimpsest_capacity(0.1)", "fw.measure.bootstrap([1.0])"),
     "h5netcdf": (f"__import__('fwsim.recording').recording.write_netcdf({RUN}, 'run.nc')",),

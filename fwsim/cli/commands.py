@@ -13,6 +13,7 @@ from fwsim.cli.checksum import checksum
 from fwsim.cli.compare import compare
 from fwsim.cli.completion import CommandLine
 from fwsim.cli.doctor import doctor
+from fwsim.cli.exchange import export, import_
 from fwsim.cli.explore import explore
 from fwsim.cli.fit import fit
 from fwsim.cli.listing import list_all
@@ -25,9 +26,10 @@ from fwsim.cli.usage import EXAMPLES
 
 GROUPS: dict[str, tuple[Callable, ...]] = {
     "Experiments": (list_all, new, run, sweep, resume),
-    "Results": (analyse, explore, compare, report, fit, checksum),
+    "Results": (analyse, explore, compare, report, fit, export, import_, checksum),
     "This machine": (doctor,),
 }
+NAMES: dict[Callable, str] = {list_all: "list", import_: "import"}  # words of Python
 OWN_HELP: tuple[Callable, ...] = (run, sweep)  # their own help shows the experiment's options
 
 app = CommandLine(
@@ -48,7 +50,7 @@ for flag in ("--install-completion", "--help", "--version"):
 for place, (title, commands) in enumerate(GROUPS.items()):
     group = Group(title, sort_key=place)
     for order, command in enumerate(commands):
-        name = "list" if command is list_all else command.__name__
+        name = NAMES.get(command, command.__name__)
         flags: dict[str, Any] = {"help_flags": [], "version_flags": []} if command in OWN_HELP else {}
         app.command(
             command,

@@ -61,6 +61,12 @@ fwsim report runs/one runs/two --to ~/both.html""",
 fwsim fit responses.csv --rule tsodyks_markram
 fwsim fit responses.csv --rule varela --holdout 20Hz    predict a protocol
 fwsim fit tables/ --rule tsodyks_markram --with tau_facil=500ms""",
+        "export": """
+fwsim export runs/mine --to mine.nwb    for programs that read NWB
+fwsim export runs/mine --to mine.nc     for programs that read NetCDF""",
+        "import": """
+fwsim import session.nwb --to recorded  spikes and time series, trial by trial
+fwsim import session.nwb --to cued --align cue_time --before 500ms --after 2s""",
         "checksum": """
 fwsim checksum runs/mine                one line per variable
 fwsim checksum runs/mine > mine.txt     to compare with that of a copy""",

@@ -6,6 +6,8 @@ from .extent import Extent as Extent
 from .labels import labelled as labelled
 from .labels import labelled_dataset as labelled_dataset
 from .netcdf import write_netcdf as write_netcdf
+from .nwb.reading import read_nwb as read_nwb
+from .nwb.writing import write_nwb as write_nwb
 from .origin import provenance as provenance
 from .reading import finished as finished
 from .reading import open_recording as open_recording

@@ -75,7 +75,7 @@ def trains_of(run: xr.Dataset, start: float = 0.0, stop: float | None = None) ->
     units = _size(run, "unit", unit)
     trials = _size(run, "trial", trial)
     last = float(time.max(initial=0.0))
-    end = _duration(run, last)
+    end = duration_of(run, last)
     step = run.attrs.get("dt", 0.0)
     if last > end + max(step if isinstance(step, float) else 0.0, float(slack(np.asarray(end)))):
         raise RecordingError(
@@ -100,7 +100,7 @@ def _size(run: xr.Dataset, dimension: str, used: np.ndarray) -> int:
     return size
 
 
-def _duration(run: xr.Dataset, last: float) -> float:
+def duration_of(run: xr.Dataset, last: float) -> float:
     """Length of a simulated or imported recording in s; for any other, the time of its last spike."""
     attrs = run.attrs
     try:

@@ -1,0 +1,1 @@
+"""Neurodata Without Borders: recordings and runs as NWB files, and NWB files as recordings."""
