@@ -25,7 +25,7 @@ PACKAGES = {
     """,
     "fwsim.recording": """
         Difference Extent Record Recorder SCHEMA VARIABLES Variable as_records can_resume checksums finished
-        first_difference labelled labelled_dataset open_recording provenance write_netcdf
+        first_difference labelled labelled_dataset open_recording provenance read_nwb write_netcdf write_nwb
     """,
     "fwsim.spiking": """
         Assembly Circuit Connection EVENTS MEASUREMENTS Measurement Population Pulse Verdict build

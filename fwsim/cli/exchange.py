@@ -49,8 +49,10 @@ def import_(
         Folder of the recording, needed. It must not exist yet.
     align
         Column of the table of trials with the time from which each trial is counted.
-    before, after
-        Window around that time, such as "500 ms"; by default until the end of the shortest trial.
+    before
+        Time before it that belongs to the trial too, such as 500ms.
+    after
+        Time after it that belongs to the trial; by default until the end of the shortest trial.
     """
     from fwsim.cli import terminal
     from fwsim.paths import local_path

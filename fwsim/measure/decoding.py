@@ -92,7 +92,9 @@ def decode(
 def _labels(labels: ArrayLike) -> np.ndarray:
     """What each trial stored: texts, truth values or numbers that are not NaN."""
     found = plain(labels, "labels")
-    if found.dtype.kind == "O":
+    if found.dtype.kind == "T":  # as recordings on disk have them
+        missing, found = False, np.array(found.tolist(), str)
+    elif found.dtype.kind == "O":
         missing = any(each is None or each != each for each in found.ravel())
         found = found if missing else found.astype(str)
     else:

@@ -7,13 +7,13 @@ from functools import partial
 import pytest
 
 from fwsim import cli
-from fwsim.cli.commands import GROUPS
+from fwsim.cli.commands import GROUPS, NAMES
 from fwsim.cli.usage import EXAMPLES
 from fwsim.rules.table import presynaptic_rule
 from fwsim.study import load_experiment, options
 from fwsim.study.settings import RunSettings, SweepSettings
 
-COMMANDS = sorted({"list", *(each.__name__ for group in GROUPS.values() for each in group)} - {"list_all"})
+COMMANDS = sorted(NAMES.get(each, each.__name__) for group in GROUPS.values() for each in group)
 
 
 def examples(name):
