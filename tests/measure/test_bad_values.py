@@ -266,6 +266,7 @@ def test_labels_that_are_none(labels):
 def test_labels_of_any_kind_are_decoded_alike():
     expected = m.decode(RUN, LABELS, folds=2).accuracy
     for labels in (
+        np.array(["a", "b"], np.dtypes.StringDType())[np.arange(len(RUN.trial)) % 2],
         torch.tensor(LABELS),
         [bool(k) for k in LABELS],
         np.array(["a", "b"], dtype=object)[LABELS],
