@@ -24,6 +24,8 @@ from fwsim.errors import ConfigError, ShapeError, choice, number
 from fwsim.names import KnownArguments
 from fwsim.rules.memory_rule import MemoryRule
 
+SIGNED = ("eta", "eta_rate")  # parameters that mean something below 0 too: anti-Hebbian memories
+
 
 class FastWeightNetwork(KnownArguments, nn.Module):
     """A recurrent network whose memory matrix is written by its own states and read by an inner loop.
@@ -62,7 +64,8 @@ class FastWeightNetwork(KnownArguments, nn.Module):
     identity_scale
         W starts as this times the identity.
     learn
-        Names of the memory's parameters to train, as logarithms: `("tau", "eta")`.
+        Names of the memory's parameters to train: `("tau", "eta")`. Positive ones are trained as logarithms, which
+        keeps them positive. A strength (`eta`, `eta_rate`) with a value of 0 or below is trained as it is.
     form
         `"dense"` keeps A as a matrix, `"attention"` keeps the past states, `"hybrid"` merges past states into
         the matrix in chunks; `"auto"` lets the planner choose.
@@ -149,7 +152,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         )
 
     def _register(self, memory: MemoryRule | None) -> None:
-        """Hold the memory's parameters: trained ones as logarithms, the others as buffers that follow the device."""
+        """Hold the memory's parameters: trained ones as parameters, the others as buffers that follow the device."""
         values = {} if memory is None else memory.values()
         if self.learn and memory is None:
             raise ConfigError(
@@ -157,11 +160,15 @@ class FastWeightNetwork(KnownArguments, nn.Module):
             )
         for name in self.learn:
             choice("learn", name, tuple(values))
-            if not bool(((values[name] > 0) & values[name].isfinite()).all()):
+            value = values[name].detach()
+            if bool(((value > 0) & value.isfinite()).all()):
+                self.register_parameter(f"log_{name}", nn.Parameter(value.log().float()))
+            elif name in SIGNED:
+                self.register_parameter(f"memory_{name}", nn.Parameter(value.float()))
+            else:
                 raise ConfigError(
                     f"learn={name!r} needs {name} > 0 and finite, since its logarithm is trained"
                 )
-            self.register_parameter(f"log_{name}", nn.Parameter(values[name].detach().log().float()))
         for name, value in values.items():
             if name not in self.learn:
                 self.register_buffer(f"memory_{name}", value)
@@ -183,9 +190,8 @@ class FastWeightNetwork(KnownArguments, nn.Module):
 
     def _value(self, name: str) -> Tensor:
         """Present value of a parameter of the memory."""
-        if name in self.learn:
-            return getattr(self, f"log_{name}").exp()
-        return getattr(self, f"memory_{name}")
+        logarithm = getattr(self, f"log_{name}", None)
+        return getattr(self, f"memory_{name}") if logarithm is None else logarithm.exp()
 
     def cell(self) -> Cell:
         """Return the parameters and conventions of one step."""

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fwsim as fw
+from fwsim.engine.native import library
 from tests.reference.naive import fast_weights
 
 FORMS = ("dense", "attention", "hybrid")
@@ -125,6 +126,26 @@ def test_gradients_are_those_of_finite_differences(form):
 
     values = [p.detach().double().requires_grad_() for p in net.parameters()]
     assert torch.autograd.gradcheck(run, (x.requires_grad_(), *values), atol=1e-6, fast_mode=True)
+
+
+@pytest.mark.parametrize("kernel", ["reference", "native"])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_signed_strength_is_trained_as_it_is(form, kernel):
+    if kernel == "native" and (why := library.obstacle()):
+        pytest.skip(f"the native engine {why}")
+    rule = fw.Hebbian(tau=[3.0, 20.0], eta=[-0.4, 0.2])
+    net = network(rule, inputs=2, units=4, inner_steps=2, form=form, kernel=kernel, learn=("tau", "eta"))
+    assert {"log_tau", "memory_eta"} < {name for name, _ in net.named_parameters()}
+    x = inputs(2, 9, 2)
+
+    def loss(eta):
+        return torch.func.functional_call(net, {"memory_eta": eta}, (x,))[0].square().sum()
+
+    eta = torch.tensor([-0.4, 0.2], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(loss, eta, atol=1e-6)
+    with torch.no_grad():
+        net.memory_eta += 0.5  # a step across 0
+    assert_close(net.memory.eta, torch.tensor([0.1, 0.7], dtype=torch.float64), 1e-7)
 
 
 @pytest.mark.parametrize("form", FORMS)
