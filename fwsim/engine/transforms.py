@@ -52,7 +52,7 @@ def once_differentiable(backward: Callable[..., tuple]) -> Callable[..., tuple]:
         if not torch.is_grad_enabled():
             return outputs
         # What was saved is handed on as well: a second pass is to find this place from wherever it is asked about.
-        saved = [each for each in ctx.saved_tensors if each.requires_grad]
+        saved = [each for each in ctx.saved_tensors if each is not None and each.requires_grad]
         alike = [each if each is None else each.detach().requires_grad_() for each in outputs]
         return _Once.apply(len(saved), *saved, *alike)
 

@@ -13,7 +13,7 @@ from fwsim.models import CORES, core
 
 INPUTS, UNITS, TIME = 3, 5, 3
 UNDERLYING = ("no_memory", "no_inner_loop", "irnn")  # which are fast-weight networks
-REFUSED = ["dense", "attention", "hybrid", "no_memory", "recursive"]
+REFUSED = ["dense", "attention", "hybrid", "no_memory", "recursive", "rates with memory", "plastic rates"]
 
 
 def memory():
@@ -32,7 +32,7 @@ def fast(form, **options):
 
 def rate(**options):
     return lambda kernel: fw.RateNetwork(
-        [fw.Projection(weights())], tau=0.01, gain=fw.tanh, dt=1e-3, **options
+        [fw.Projection(weights())], tau=0.01, gain=fw.tanh, dt=1e-3, kernel=kernel, **options
     )
 
 
@@ -45,7 +45,11 @@ MADE = {
     "rates": rate(),
     "rates with memory": rate(memory=fw.Hebbian(tau=1.0, eta_rate=0.5), normalise="layer"),
     "plastic rates": lambda kernel: fw.RateNetwork(
-        [fw.Projection(weights(), synapse=fw.TsodyksMarkram())], tau=0.01, gain=fw.softplus(1.5), dt=1e-3
+        [fw.Projection(weights(), synapse=fw.TsodyksMarkram())],
+        tau=0.01,
+        gain=fw.softplus(1.5),
+        dt=1e-3,
+        kernel=kernel,
     ),
     **{
         name: lambda kernel, name=name: core(

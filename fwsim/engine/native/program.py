@@ -16,6 +16,7 @@ import numpy as np
 import sympy
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
+from fwsim.engine.native.derivatives import DERIVATIVES, Term
 from fwsim.engine.native.library import library
 
 relu, softplus = (sympy.Function(name, real=True) for name in ("relu", "softplus"))
@@ -49,6 +50,30 @@ MOST_FACTORS = 8  # of an integer power that is multiplied out
 
 Assignments = tuple[tuple[sympy.Symbol, sympy.Expr], ...]
 """Rows and what is written to them; all are computed before any is written."""
+
+
+@dataclass(frozen=True)
+class Adjoint:
+    """The way back through assignments: from the gradient for all rows after them to that for all rows before.
+
+    Each of the rows and numbers has a row for its gradient, `adjoint(symbol)`. That of a row which is written becomes
+    what the assignments make of all gradients; to that of others this is added.
+
+    Parameters
+    ----------
+    assignments
+        What is done.
+    wanted
+        Rows and numbers whose gradient is followed.
+    """
+
+    assignments: Assignments
+    wanted: tuple[sympy.Symbol, ...]
+
+
+def adjoint(symbol: sympy.Symbol) -> sympy.Symbol:
+    """Row of the gradient for a row or number."""
+    return sympy.Symbol(f"d_{symbol.name}", real=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +122,9 @@ def unknown(expression: Any) -> str | None:
 
 @lru_cache(maxsize=128)
 def compile_programs(
-    functions: tuple[Assignments, ...], rows: tuple[sympy.Symbol, ...], numbers: tuple[sympy.Symbol, ...]
+    functions: tuple[Assignments | Adjoint, ...],
+    rows: tuple[sympy.Symbol, ...],
+    numbers: tuple[sympy.Symbol, ...],
 ) -> Programs:
     """Compile what is done to rows into programs.
 
@@ -113,8 +140,11 @@ def compile_programs(
     places = {symbol: place for place, symbol in enumerate((*rows, *numbers))}
     literals: dict[float, int] = {}
     codes = [_Code(places, literals) for _ in functions]
-    for code, assignments in zip(codes, functions):
-        code.assign(assignments)
+    for code, function in zip(codes, functions):
+        if isinstance(function, Adjoint):
+            code.assign_adjoint(function)
+        else:
+            code.assign(function)
     first = len(places) + len(literals)
     located = [code.located(first) for code in codes]
     temporaries = max(used for _, used in located)
@@ -183,14 +213,61 @@ class _Code:
 
     def assign(self, assignments: Assignments) -> None:
         """Compute all expressions, and say which row gets which."""
+        for target, value in self._results(assignments).items():
+            self._write(target, value)
+
+    def assign_adjoint(self, function: Adjoint) -> None:
+        """Compute the gradients for what the assignments read (reverse mode)."""
+        results = self._results(function.assignments)
+        followed: set[_Operand] = {self.places[symbol] for symbol in function.wanted}
+        forward = list(self.done.items())
+        for (_, operands), number in forward:
+            if not followed.isdisjoint(operands):
+                followed.add(_Value(number))
+        gradients: dict[_Operand, _Operand] = {}
+        for target, value in results.items():
+            if value in followed and target in function.wanted:
+                self._accumulate(gradients, value, (1, self.places[adjoint(target)], None))
+        for (name, operands), number in reversed(forward):
+            if (gradient := gradients.get(_Value(number))) is None:
+                continue
+            for operand, derivative in zip(operands, DERIVATIVES[name]):
+                if derivative is not None and operand in followed:
+                    term = derivative(self, operands, _Value(number), gradient)
+                    self._accumulate(gradients, operand, term)
+        for symbol in function.wanted:
+            gradient, row = gradients.get(self.places[symbol]), adjoint(symbol)
+            if symbol in results:
+                self._write(row, self.number(0.0) if gradient is None else gradient)
+            elif gradient is not None:
+                self._write(row, self.operation("add", self.places[row], gradient))
+
+    def _accumulate(self, gradients: dict[_Operand, _Operand], operand: _Operand, term: Term) -> None:
+        """Add a contribution to the gradient for an operand."""
+        sign, one, other = term
+        before = gradients.get(operand)
+        if before is not None and other is not None:
+            name = "multiply_add" if sign > 0 else "multiply_subtract"
+            gradients[operand] = self.operation(name, one, other, before)
+            return
+        value = one if other is None else self.operation("multiply", one, other)
+        if before is not None:
+            value = self.operation("add" if sign > 0 else "subtract", before, value)
+        elif sign < 0:
+            value = self.operation("negate", value)
+        gradients[operand] = value
+
+    def _results(self, assignments: Assignments) -> dict[sympy.Symbol, _Operand]:
+        """Compute all expressions, by the row that gets them."""
         targets, expressions = zip(*assignments)
         shared, results = sympy.cse(expressions, order="none")
         for symbol, expression in shared:
             self.known[symbol] = self.value(expression)
-        for target, result in zip(targets, results):
-            value = self.value(result)
-            value = value if isinstance(value, _Value) else self.operation("copy", value)
-            self.written.append((self.places[target], value))
+        return {target: self.value(result) for target, result in zip(targets, results)}
+
+    def _write(self, row: sympy.Symbol, value: _Operand) -> None:
+        value = value if isinstance(value, _Value) else self.operation("copy", value)
+        self.written.append((self.places[row], value))
 
     def operation(self, name: str, *operands: _Operand) -> _Value:
         """Append an operation, unless it was done before."""
@@ -301,8 +378,8 @@ class _Code:
 
         A result goes straight to its row unless a later operation still reads what is in that row.
         """
-        last_read: dict[_Operand, int] = {}
-        for (_, operands), number in self.done.items():
+        done, last_read = self._needed(), dict[_Operand, int]()
+        for (_, operands), number in done.items():
             last_read |= dict.fromkeys(operands, number)
         place: dict[int, int] = {}
         late: list[tuple[int, int]] = []
@@ -314,7 +391,7 @@ class _Code:
                 place[value.number] = row
         free: list[int] = []
         used, found, codes = 0, [], operations()
-        for (name, operands), number in self.done.items():
+        for (name, operands), number in done.items():
             reads = [place[each.number] if isinstance(each, _Value) else each for each in operands]
             for each in {each for each in operands if isinstance(each, _Value) and last_read[each] == number}:
                 if place[each.number] >= first:
@@ -327,3 +404,11 @@ class _Code:
             found.append((codes[name], place[number], *reads, *[reads[0]] * (3 - len(reads))))
         found += [(codes["copy"], row, *[place[number]] * 3) for row, number in late]
         return np.array(found, np.int32).reshape(-1, 5), used
+
+    def _needed(self) -> dict[tuple[str, tuple[_Operand, ...]], int]:
+        """Operations on which something that is written depends."""
+        needed: set[_Operand] = {value for _, value in self.written}
+        for (_, operands), number in reversed(self.done.items()):
+            if _Value(number) in needed:
+                needed.update(operands)
+        return {key: number for key, number in self.done.items() if _Value(number) in needed}

@@ -1,11 +1,13 @@
 // Runs of rate networks, as Python calls them.
 
-#include "rates.hpp"
+#include "rates_back.hpp"
 
 #include "export.hpp"
 
 FWSIM_EXPORT void fwsim_rates_float32(const RatesRun<float> *run) { run_rates(*run); }
 FWSIM_EXPORT void fwsim_rates_float64(const RatesRun<double> *run) { run_rates(*run); }
+FWSIM_EXPORT void fwsim_rates_back_float32(const RatesRun<float> *run) { run_rates_back(*run); }
+FWSIM_EXPORT void fwsim_rates_back_float64(const RatesRun<double> *run) { run_rates_back(*run); }
 
 // Name of an operation of programs, or null beyond the last.
 FWSIM_EXPORT const char *fwsim_operation(int64_t number) {

@@ -1,7 +1,8 @@
 // Runs of rate networks; see `fwsim/engine/rate/step.py` for the scheme and `fwsim/engine/rate/rows.py` for the rows.
 //
-// What is done unit by unit (gains, synapses, leak) are two programs; here stands what connects units: projections, the
+// What is done unit by unit (gains, synapses, leak) are three programs; here stands what connects units: projections, the
 // memory matrix, normalisation. Batch elements take each step in groups, which share one pass over the weights.
+// `rates_back.hpp` goes back through the steps.
 #pragma once
 
 #include "layout.hpp"
@@ -11,6 +12,7 @@
 
 enum Row { FIELD, REACHED, KICK, RATE, AHEAD, STATE };
 enum RateNormalisation { NONE, LAYER, DIVISIVE, SUBTRACTIVE };
+enum Part { PREDICT, CORRECT, EMIT, PREDICT_BACK, CORRECT_BACK, EMIT_BACK, PARTS };
 
 constexpr double EPSILON = 1e-5;  // as in `fwsim/engine/cell.py`
 constexpr double SPARSE = 0.4;    // share of active units up to which silent ones are left out
@@ -28,11 +30,16 @@ struct RatesRun {
   int64_t timescales, decay_sets;      // of the memory; sets of decays: 1, or one for each batch element
   int64_t self_connections;            // of the memory
   int64_t number_count, block_count;   // numbers of the programs; numbers and temporary results
-  int64_t predict_count, finish_count; // instructions
   int64_t samples;
   int64_t drive_batch, drive_time, drive_unit;  // strides
   int64_t width, stride;               // registers of a row of one batch element, and from row to row of a group
   int64_t threads;
+  // Of runs with gradients: first row of the adjoints, which are in the order of the rows; first row of the sums over steps
+  // that are gradients of constants, and how many; the place among them of the two rows of the normalisation, or −1;
+  // rows that are saved of a step; steps of a segment, whose first state is a checkpoint; groups whose gradients of
+  // weights have one sum.
+  int64_t adjoints, sums, sum_count, first_normal_sum, second_normal_sum, saved_rows, segment, together;
+  int64_t instruction_count[PARTS];
 
   const T *drive, *kicks;              // strided; [time, batch, unit] or null
   T *state, *memory;                   // [batch, state, unit], [batch, timescale, post, pre]; changed
@@ -42,7 +49,7 @@ struct RatesRun {
   const int64_t *source_places;        // first matrix, and matrices from one batch element to the next, [source, 2]
   const T *decays;                     // keep, first and second of the memory, [set, 3, timescale]
   const T *numbers;
-  const Instruction *predict, *finish;
+  const Instruction *instructions;     // of one program after the other
   const int64_t *schedule;             // step, row and place of each sample, by step, [sample, 3]
   T *sampled;                          // [batch, sample, unit]
   // Workspace of each thread: rows [row, stride]; blocks; addresses; lists of active units and their values;
@@ -50,12 +57,28 @@ struct RatesRun {
   T *row_space, *block_space, *list_values, *matrix_space;
   void **address_space;
   int32_t *list_places;
+  // Of runs with gradients: states and memories with which segments begin, [segment, batch, state, unit] and [segment,
+  // batch, timescale, post, pre]; or null.
+  T *checkpoints, *memory_checkpoints;
+  // Of backward passes: what comes from above, [batch, time, unit], [batch, state, unit] and as the memory, of which the
+  // last two become the gradients before the run; gradients, [batch, time, unit], [time, batch, unit], [batch, sum, unit],
+  // [matrix, pre, width] and [batch, 3, timescale], the first two or null; weights as they are, padded, [matrix, post,
+  // width]; first matrix of each source in the gradient, and from one batch element or one sum to the next, [source, 2].
+  const T *d_rates;
+  T *d_state, *d_memory, *d_drive, *d_kicks, *d_constants, *d_weights, *d_decays;
+  const T *back_weights;
+  const int64_t *gradient_places;
+  // Workspace of each thread: rows of each step of a segment, [step, row, member, width]; matrices before each step,
+  // [step, member, timescale, pre, width], and their adjoint; what pairs whose outer products are the gradient of the
+  // weights are collected in, [1 + source, pair, width].
+  T *saved_space, *matrix_steps, *adjoint_space, *pair_space;
   void *team;
 };
 
 // One thread's share of a run.
 template <class T>
 class RatesPart {
+ protected:
   using V = typename Register<T>::V;
   static constexpr int L = Register<T>::L;
   const RatesRun<T> &run;
@@ -63,6 +86,7 @@ class RatesPart {
   V *const rows, *const matrices;
   Active<T> active;
   Places<V> places;
+  Program programs[PARTS];
   int64_t first = 0;  // batch element of the group
 
  public:
@@ -78,35 +102,69 @@ class RatesPart {
     V **const at = (V **)run.address_space + part * (run.rows + run.block_count);
     places = {rows, run.rows, run.stride, run.group * run.width, blocks, run.block_count, at};
     fill_blocks(places, run.numbers, run.number_count);
+    const Instruction *next = run.instructions;
+    for (int p = 0; p < PARTS; next += run.instruction_count[p++]) programs[p] = {next, run.instruction_count[p]};
   }
 
   void run_group(int64_t number) {
     first = number * run.group;
-    begin();
+    begin(run.state, run.memory);
     int64_t sample = 0;
     for (int64_t step = 0; step < run.steps; step++) {
-      receive_drive(step);
-      receive(FIELD);
-      if (run.timescales) read(FIELD);
-      normalise(FIELD);
-      ::run<V>({run.predict, run.predict_count}, places);
-      receive(REACHED);
-      if (run.timescales) read_predicted_and_write();
-      normalise(REACHED);
-      if (run.kicks)
-        for (int m = 0; m < run.group; m++)
-          load(run.kicks + (step * run.batch + element(m)) * units, 1, row(KICK, m));
-      ::run<V>({run.finish, run.finish_count}, places);
+      if (run.checkpoints && step % run.segment == 0)
+        give(checkpoint(run.checkpoints, step, run.states * units), checkpoint(run.memory_checkpoints, step, matrices_size()));
+      advance(step, nullptr);
       for (; sample < run.samples && run.schedule[3 * sample] == step; sample++) {
         const int64_t kept = run.schedule[3 * sample + 1], place = run.schedule[3 * sample + 2];
         for (int m = 0; m < members(); m++)
           store(row(int(kept), m), run.sampled + ((first + m) * run.samples + place) * units);
       }
     }
-    end();
+    give(run.state, run.memory);
   }
 
- private:
+ protected:
+  // One step, of which rows are saved in `keep` unless it is null.
+  void advance(int64_t step, V *keep) {
+    if (keep) {
+      save(STATE, int(run.states), keep);
+      save(RATE, 1, keep + saved_rate() * length());
+      save(int(run.sent), int(run.sources), keep + saved_sent() * length());
+    }
+    receive_drive(step);
+    receive(FIELD);
+    if (run.timescales) read(FIELD);
+    if (keep) save(FIELD, 1, keep + saved_field() * length());
+    normalise(FIELD);
+    perform(PREDICT);
+    receive(REACHED);
+    if (keep) {
+      save(int(run.sent), int(run.sources), keep + saved_sent_ahead() * length());
+      if (run.timescales) save(AHEAD, 1, keep + saved_ahead() * length());
+    }
+    if (run.timescales) read_predicted_and_write();
+    if (keep) save(REACHED, 1, keep + (saved_field() + 1) * length());
+    normalise(REACHED);
+    if (run.kicks)
+      for (int m = 0; m < run.group; m++)
+        load(run.kicks + (step * run.batch + element(m)) * units, 1, row(KICK, m));
+    perform(CORRECT);
+    perform(EMIT);
+  }
+  void perform(Part part) { ::run<V>(programs[part], places); }
+
+  // Rows that are saved of a step: the state, rates and what is sent before it, both fields before they are normalised,
+  // and what is sent ahead, with the rates ahead where there is a memory.
+  int64_t saved_rate() const { return run.states; }
+  int64_t saved_sent() const { return run.states + 1; }
+  int64_t saved_field() const { return run.states + 1 + run.sources; }
+  int64_t saved_sent_ahead() const { return run.states + 3 + run.sources; }
+  int64_t saved_ahead() const { return run.states + 3 + 2 * run.sources; }
+  int64_t length() const { return run.group * width; }
+  void save(int number, int count, V *target) const {
+    for (int i = 0; i < count; i++) copy(row(number + i, 0), target + i * length(), length());
+  }
+
   V *row(int number, int member) const { return rows + number * run.stride + member * run.width; }
   T *numbers(int number, int member) const { return (T *)row(number, member); }
   int members() const { return int(std::min(run.group, run.batch - first)); }
@@ -130,32 +188,37 @@ class RatesPart {
   }
   void store(const V *source, T *target) const { std::memcpy(target, source, units * sizeof(T)); }
 
+  int64_t matrices_size() const { return run.timescales * units * units; }
+  // What is kept of the segment that begins with a step, where `size` numbers are kept of a batch element.
+  T *checkpoint(T *all, int64_t step, int64_t size) const { return all + step / run.segment * run.batch * size; }
+
   // Fills the rows of a group, which has not received anything yet.
-  void begin() {
+  void begin(const T *state, const T *memory) {
     for (int m = 0; m < run.group; m++) {
       for (int64_t c = 0; c < run.row_constants; c++) {
         const int64_t *place = run.constant_places + 3 * c;
         load(run.constant_values + place[0] + element(m) * place[1], place[2], row(int(run.constants + c), m));
       }
       for (int64_t s = 0; s < run.states; s++)
-        load(run.state + (element(m) * run.states + s) * units, 1, row(int(STATE + s), m));
+        load(state + (element(m) * run.states + s) * units, 1, row(int(STATE + s), m));
       for (int number : {FIELD, REACHED, KICK}) clear(row(number, m), width);
       for (int64_t k = 0; k < run.timescales; k++) {
-        const T *source = run.memory + (element(m) * run.timescales + k) * units * units;
+        const T *source = memory + (element(m) * run.timescales + k) * units * units;
         T *const target = (T *)matrix(m, k);
         for (int i = 0; i < units; i++)
           for (int j = 0; j < units; j++) target[int64_t(j) * width * L + i] = source[int64_t(i) * units + j];
       }
     }
-    ::run<V>({run.finish, run.finish_count}, places);
+    perform(EMIT);
   }
 
-  void end() {
+  // The state and the memory as they are.
+  void give(T *state, T *memory) {
     for (int m = 0; m < members(); m++) {
       for (int64_t s = 0; s < run.states; s++)
-        store(row(int(STATE + s), m), run.state + ((first + m) * run.states + s) * units);
+        store(row(int(STATE + s), m), state + ((first + m) * run.states + s) * units);
       for (int64_t k = 0; k < run.timescales; k++) {
-        T *const target = run.memory + ((first + m) * run.timescales + k) * units * units;
+        T *const target = memory + ((first + m) * run.timescales + k) * units * units;
         const T *const source = (const T *)matrix(m, k);
         for (int i = 0; i < units; i++)
           for (int j = 0; j < units; j++) target[int64_t(i) * units + j] = source[int64_t(j) * width * L + i];

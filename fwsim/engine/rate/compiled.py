@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,11 @@ import torch
 from torch import Tensor
 
 from fwsim.engine.native.library import library, team, thread_count
-from fwsim.engine.native.program import Programs, compile_programs
+from fwsim.engine.native.program import Adjoint, Assignments, Programs, adjoint, compile_programs
 from fwsim.engine.rate.gains import Relu, Softplus
 from fwsim.engine.rate.matrix import Matrix
 from fwsim.engine.rate.normalisation import Divisive, Layer, Normalisation, Subtractive
-from fwsim.engine.rate.rows import NORMAL, Synapse, gain_expression, row, step_rows
+from fwsim.engine.rate.rows import KICK, NORMAL, Synapse, gain_expression, row, step_rows
 from fwsim.engine.rate.step import Moment, Stepper
 from fwsim.rules.derive.symbols import structure
 from fwsim.rules.parameters import leaves
@@ -30,35 +31,23 @@ GROUP = 4  # batch elements that share one pass over the weights
 Wanted = tuple[str, range]
 """A row, and the steps after which it is recorded."""
 
+PARTS = ("predict", "correct", "emit", "predict_back", "correct_back", "emit_back")
+"""Programs, in the order of `Part` in `rates.hpp`."""
+
 SIZES = (
     *("batch", "steps", "units", "group", "rows", "states", "sent", "constants", "row_constants", "sources"),
     *("normalise", "sparse", "timescales", "decay_sets", "self_connections", "number_count", "block_count"),
-    *(
-        "predict_count",
-        "finish_count",
-        "samples",
-        "drive_batch",
-        "drive_time",
-        "drive_unit",
-        "width",
-        "stride",
-    ),
-    "threads",
+    *("samples", "drive_batch", "drive_time", "drive_unit", "width", "stride", "threads"),
+    *("adjoints", "sums", "sum_count", "first_normal_sum", "second_normal_sum"),
+    *("saved_rows", "segment", "together", *(f"{part}_count" for part in PARTS)),
 )
 POINTERS = (
     *("drive", "kicks", "state", "memory", "constant_values", "constant_places", "weights", "source_places"),
-    *(
-        "decays",
-        "numbers",
-        "predict",
-        "finish",
-        "schedule",
-        "sampled",
-        "row_space",
-        "block_space",
-        "list_values",
-    ),
-    *("matrix_space", "address_space", "list_places", "team"),
+    *("decays", "numbers", "instructions", "schedule", "sampled"),
+    *("row_space", "block_space", "list_values", "matrix_space", "address_space", "list_places"),
+    *("checkpoints", "memory_checkpoints", "d_rates", "d_state", "d_memory", "d_drive", "d_kicks"),
+    *("d_constants", "d_weights", "d_decays", "back_weights", "gradient_places"),
+    *("saved_space", "matrix_steps", "adjoint_space", "pair_space", "team"),
 )
 
 
@@ -107,17 +96,26 @@ class CompiledRun:
         Whose numbers these are.
     rows
         Names of the rows of a batch element.
+    states, sent
+        How many of them are the state; place of the first that is sent.
+    adjoints
+        How many of them have an adjoint, in a run with gradients.
     programs
-        What is done unit by unit before and after the field ahead is known.
+        What is done unit by unit: the first three of `PARTS`, or all in a run with gradients.
     model
         Its numbers.
+    trained
+        Constants whose gradient is wanted, by name.
     """
 
     stepper: Stepper
     rows: tuple[str, ...]
+    states: int
     sent: int
+    adjoints: int
     programs: Programs
     model: Model
+    trained: Mapping[str, Tensor]
 
     def advance(
         self, now: Moment, drive: Tensor, kicks: Tensor | None, wanted: Sequence[Wanted]
@@ -136,50 +134,73 @@ class CompiledRun:
         list
             What is wanted, `[batch, sample, unit]`.
         """
-        drive = drive.detach()
-        state = torch.stack([now.hidden, *(each for values in now.synapses for each in values.values())], 1)
+        state = stacked(now)
         memory = None if now.memory is None else now.memory.clone(memory_format=torch.contiguous_format)
+        samples = self.run(state, memory, drive, kicks, wanted)
+        return Moment(state[:, 0], unstacked(now, state), memory), samples
+
+    def run(
+        self,
+        state: Tensor,
+        memory: Tensor | None,
+        drive: Tensor,
+        kicks: Tensor | None,
+        wanted: Sequence[Wanted],
+        checkpoints: Mapping[str, Tensor] = MappingProxyType({}),
+        **sizes: int,
+    ) -> list[Tensor]:
+        """Bring `state [batch, variable, unit]` and the memory to after the steps; see `advance`.
+
+        What segments begin with is written to the checkpoints.
+        """
         counts = [len(steps) for _, steps in wanted]
         samples = drive.new_empty(drive.shape[0], sum(counts), drive.shape[2])
-        arrays: dict[str, Any] = {
+        arrays = {"state": state, "memory": memory, "sampled": samples, "schedule": self._schedule(wanted)}
+        self.call("rates", drive, kicks, arrays | dict(checkpoints), samples=sum(counts), **sizes)
+        return list(samples.split(counts, 1))
+
+    def call(
+        self, name: str, drive: Tensor, kicks: Tensor | None, arrays: Mapping[str, Any], **sizes: int
+    ) -> None:
+        """Call a function of the library with a `Run`."""
+        drive = drive.detach()
+        sizes = self.sizes(drive) | sizes
+        arrays = {
             "drive": drive,
-            "kicks": None if kicks is None else kicks.contiguous(),
-            "state": state,
-            "memory": memory,
-            "schedule": self._schedule(wanted),
-            "sampled": samples,
-            "predict": self.programs.instructions[0],
-            "finish": self.programs.instructions[1],
+            "kicks": None if kicks is None else kicks.detach().contiguous(),
+            "instructions": np.concatenate(self.programs.instructions),
             **vars(self.model),
+            **self._workspace(sizes, drive),
+            **arrays,
         }
-        sizes = self._sizes(drive, state.shape[1], 0 if memory is None else memory.shape[1])
-        sizes["samples"] = sum(counts)
-        arrays |= self._workspace(sizes, drive)
         run = Run(**sizes, **{name: _address(each) for name, each in arrays.items()}, team=team())
-        function = getattr(library(), f"fwsim_rates_{str(drive.dtype).removeprefix('torch.')}")
+        function = getattr(library(), f"fwsim_{name}_{str(drive.dtype).removeprefix('torch.')}")
         function.restype, function.argtypes = None, [ctypes.POINTER(Run)]
         function(ctypes.byref(run))
-        return Moment(state[:, 0], self._states(now, state), memory), list(samples.split(counts, 1))
 
-    def _sizes(self, drive: Tensor, states: int, timescales: int) -> dict[str, int]:
+    def sizes(self, drive: Tensor) -> dict[str, int]:
         """Sizes of a run; nothing of them depends on the number of threads, so that no bit of the results does."""
         batch, steps, units = drive.shape
+        states, timescales = self.states, self.model.decays.shape[2]
         width, programs = self.model.weights.shape[2] * drive.element_size() // vector_bytes(), self.programs
         sparse = isinstance(self.stepper.gain, Relu)
         group = _group(batch, width, timescales * units)
-        predict, finish = (len(each) for each in programs.instructions)
         total = group * width
+        constants, sources = len(self.model.constant_places), len(self.model.source_places)
+        adjoints = len(self.rows) + constants
+        names = list(self.trained)
+        normals = (names.index(each.name) if each.name in names else -1 for each in NORMAL)
         return {
             "batch": batch,
             "steps": steps,
             "units": units,
             "group": group,
-            "rows": len(self.rows) + len(self.model.constant_places),
+            "rows": adjoints + self.adjoints + len(names),
             "states": states,
             "sent": self.sent,
             "constants": len(self.rows),
-            "row_constants": len(self.model.constant_places),
-            "sources": len(self.model.source_places),
+            "row_constants": constants,
+            "sources": sources,
             "normalise": KINDS[type(self.stepper.normalise)],
             "sparse": sparse,
             "timescales": timescales,
@@ -187,12 +208,16 @@ class CompiledRun:
             "self_connections": self.stepper.matrix is None or self.stepper.matrix.self_connections,
             "number_count": len(self.model.numbers),
             "block_count": len(self.model.numbers) + programs.temporaries,
-            "predict_count": predict,
-            "finish_count": finish,
+            **{f"{part}_count": len(each) for part, each in zip(PARTS, programs.instructions)},
             **dict(zip(("drive_batch", "drive_time", "drive_unit"), drive.stride())),
             "width": width,
             "stride": total + (total % 2 == 0),  # else many rows would share a set of the cache
             "threads": thread_count(-(-batch // group)),
+            "adjoints": adjoints,
+            "sums": adjoints + self.adjoints,
+            "sum_count": len(names),
+            **dict(zip(("first_normal_sum", "second_normal_sum"), normals)),
+            "saved_rows": states + 3 + 2 * sources + (timescales > 0),
         }
 
     def _workspace(self, sizes: Mapping[str, int], like: Tensor) -> dict[str, Tensor]:
@@ -221,11 +246,16 @@ class CompiledRun:
         schedule = np.concatenate(parts)
         return np.ascontiguousarray(schedule[np.argsort(schedule[:, 0], kind="stable")])
 
-    @staticmethod
-    def _states(now: Moment, state: Tensor) -> tuple[dict[str, Tensor], ...]:
-        """Give the rows of the state back to the synapses."""
-        rest = iter(state.unbind(1)[1:])
-        return tuple({name: next(rest) for name in values} for values in now.synapses)
+
+def stacked(now: Moment) -> Tensor:
+    """Rows of the state, `[batch, variable, unit]`, hidden first."""
+    return torch.stack([now.hidden, *(each for values in now.synapses for each in values.values())], 1)
+
+
+def unstacked(like: Moment, state: Tensor) -> tuple[dict[str, Tensor], ...]:
+    """Give the rows of the state back to the synapses, named as in another moment."""
+    rest = iter(state.unbind(1)[1:])
+    return tuple({name: next(rest) for name in values} for values in like.synapses)
 
 
 def vector_bytes() -> int:
@@ -262,8 +292,11 @@ def _address(array: Tensor | np.ndarray | None) -> int | None:
     return array.data_ptr() if isinstance(array, Tensor) else array.ctypes.data
 
 
-def prepare(stepper: Stepper) -> CompiledRun:
-    """Bring a stepper of presynaptic rules and of a gain and normalisation that can be compiled into rows."""
+def prepare(stepper: Stepper, *, gradients: bool = False) -> CompiledRun:
+    """Bring a stepper of presynaptic rules and of a gain and normalisation that can be compiled into rows.
+
+    With `gradients` its runs can be differentiated; see `fwsim.engine.rate.gradient`.
+    """
     gain, parts = gain_expression(stepper.gain), stepper.plastic
     assert gain is not None
     synapses = [
@@ -271,23 +304,50 @@ def prepare(stepper: Stepper) -> CompiledRun:
         for part in parts
     ]
     rows = step_rows(gain, stepper.static is not None, tuple(synapses))
-    weights = [*([] if stepper.static is None else [stepper.static]), *(part.weights for part in parts)]
-    like, known = weights[0], _constants(stepper)
-    values = {each: torch.as_tensor(known[each.name], dtype=like.dtype).detach() for each in rows.constants}
+    given = weights(stepper)
+    like, known = given[0], constants(stepper)
+    values = {each: torch.as_tensor(known[each.name], dtype=like.dtype) for each in rows.constants}
     same = tuple(each for each in rows.constants if values[each].numel() == 1 and each not in NORMAL)
     differing = tuple(each for each in rows.constants if each not in same)
-    programs = compile_programs((rows.predict, rows.finish), (*rows.variables, *differing), same)
+    trained = [each for each in rows.constants if gradients and values[each].requires_grad]
+    forward: tuple[Assignments, ...] = (rows.predict, rows.correct, rows.emit)
+    functions: tuple[Assignments | Adjoint, ...] = forward
+    symbols, adjoints = (*rows.variables, *differing), ()
+    if gradients:
+        adjoints = tuple(map(adjoint, rows.differentiable))
+        followed = (*(each for each in rows.differentiable if each != KICK), *trained)
+        functions += tuple(Adjoint(each, followed) for each in forward)
+        symbols += (*adjoints, *map(adjoint, trained))
+    programs = compile_programs(functions, symbols, same)
+    numbers = [values[each].detach().reshape(1) for each in same]
     model = Model(
-        *_lines([values[each] for each in differing]),
-        torch.cat([*(values[each].reshape(1) for each in same), like.new_tensor(programs.literals)]),
-        *_matrices(weights),
-        _decays(stepper.matrix, like),
+        *_lines([values[each].detach() for each in differing]),
+        torch.cat([*numbers, like.new_tensor(programs.literals)]).detach(),
+        *_matrices(given),
+        decays(stepper.matrix, like).detach().contiguous(),
     )
     names = tuple(each.name for each in rows.variables)
-    return CompiledRun(stepper, names, rows.variables.index(rows.sent[0]), programs, model)
+    return CompiledRun(
+        stepper,
+        names,
+        len(rows.state),
+        rows.variables.index(rows.sent[0]),
+        len(adjoints),
+        programs,
+        model,
+        {each.name: values[each] for each in trained},
+    )
 
 
-def _constants(stepper: Stepper) -> Mapping[str, float | Tensor]:
+def weights(stepper: Stepper) -> list[Tensor]:
+    """Weights of all sources: the static ones, if there are any, then those of each plastic projection."""
+    return [
+        *([] if stepper.static is None else [stepper.static]),
+        *(part.weights for part in stepper.plastic),
+    ]
+
+
+def constants(stepper: Stepper) -> Mapping[str, float | Tensor]:
     """Constants by the name of their row."""
     normal_1, normal_2 = _normal(stepper.normalise)
     found = {"normal_1": normal_1, "normal_2": normal_2, **stepper.membrane._asdict()}
@@ -312,12 +372,12 @@ def _normal(given: Normalisation | None) -> tuple[float | Tensor, float | Tensor
     return (given.strength, 0.0) if isinstance(given, Subtractive) else (0.0, 0.0)
 
 
-def _decays(matrix: Matrix | None, like: Tensor) -> Tensor:
+def decays(matrix: Matrix | None, like: Tensor) -> Tensor:
     """Keep, first and second of a memory, `[batch or 1, 3, timescale]`."""
     if matrix is None:
         return like.new_empty(1, 3, 0)
     parts = torch.broadcast_tensors(matrix.keep, matrix.first, matrix.second)
-    return torch.stack(parts, 1).detach()
+    return torch.stack(parts, 1)
 
 
 def _lines(values: Sequence[Tensor]) -> tuple[Tensor, np.ndarray]:

@@ -57,7 +57,8 @@ class RateNetwork(KnownArguments, nn.Module):
         One `Projection` or several, over the same units. Their weights become parameters of the module, trained
         only where they were given as `nn.Parameter` or require a gradient.
     tau
-        Membrane time constant in s: a number, `[unit]` or `[batch, unit]`.
+        Membrane time constant in s: a number, `[unit]` or `[batch, unit]`. An `nn.Parameter` is trained, another tensor
+        that requires a gradient stays part of its graph; so do `noise` and the parameters of rules, gain and memory.
     gain
         `fwsim.relu`, `fwsim.softplus(alpha)`, `fwsim.tanh`, `fwsim.siegert(...)` or any function of a tensor. Where
         synapses are plastic it must not be negative, as `tanh` can be: a negative rate takes spikes away, and resources
@@ -74,8 +75,8 @@ class RateNetwork(KnownArguments, nn.Module):
     self_connections
         Whether the memory keeps its diagonal.
     kernel
-        Of `simulate`: `"reference"` (plain torch), `"native"` (compiled code for CPUs) or `"auto"`; see
-        `plan`. A call of the network, through which gradients flow, is always the reference.
+        `"reference"` (plain torch), `"native"` (compiled code for CPUs; its gradients can be taken once) or
+        `"auto"`; see `plan`.
 
     Raises
     ------
@@ -124,17 +125,23 @@ class RateNetwork(KnownArguments, nn.Module):
         dtype = reduce(torch.promote_types, (each.weights.dtype for each in self.projections))
         self.weights = nn.ParameterList(_parameter(each.weights, dtype) for each in self.projections)
         unusual("tau", tau, "time", SLOWEST)
-        self.register_buffer("tau", self._per_unit("tau", si("tau", tau, "time"), dtype, positive=True))
-        self.register_buffer(
-            "noise", self._per_unit("noise", si("noise", noise, "voltage"), dtype, positive=False)
-        )
+        self._keep("tau", self._per_unit("tau", si("tau", tau, "time"), dtype, positive=True))
+        self._keep("noise", self._per_unit("noise", si("noise", noise, "voltage"), dtype, positive=False))
         self.batch = self._batch()
         if kernel == "native":
             self.plan()
 
+    def _keep(self, name: str, value: Tensor) -> None:
+        """Make a value a parameter of the module if it was given as one, else a buffer."""
+        if isinstance(value, nn.Parameter):
+            self.register_parameter(name, value)
+        else:
+            self.register_buffer(name, value)
+
     def _per_unit(self, name: str, value: float | Tensor, dtype: torch.dtype, *, positive: bool) -> Tensor:
         try:
-            tensor = own(value).detach().to(dtype)
+            tensor = own(value)
+            tensor = _parameter(tensor, dtype) if isinstance(tensor, nn.Parameter) else tensor.to(dtype)
         except (TypeError, ValueError, RuntimeError):
             raise ConfigError(
                 f"{name}={value!r} is not a number or tensor; give SI numbers, e.g. 8*ms"
@@ -144,8 +151,9 @@ class RateNetwork(KnownArguments, nn.Module):
                 f"{name} has shape {list(tensor.shape)}; expected a number, [unit] or [batch, unit] "
                 f"with unit={self.units}"
             )
-        good = tensor > 0 if positive else tensor >= 0
-        if not bool((good & tensor.isfinite()).all()):
+        seen = tensor.detach()
+        good = seen > 0 if positive else seen >= 0
+        if not bool((good & seen.isfinite()).all()):
             raise ConfigError(
                 f"{name}={value!r} is not allowed; it must be {'above 0' if positive else 'at least 0'}"
             )
@@ -192,7 +200,7 @@ class RateNetwork(KnownArguments, nn.Module):
         )
 
     def plan(self) -> RatePlan:
-        """Say which kernel `simulate` would use, and why."""
+        """Say which kernel a call and `simulate` would use, and why."""
         return plan(self)
 
     def kicks(self, state: State, steps: int, seed: int) -> Tensor | None:
@@ -229,13 +237,12 @@ class RateNetwork(KnownArguments, nn.Module):
         state = (
             self.initial_state(drive.shape[0]) if state is None else self.check_state(state, drive.shape[0])
         )
-        stepper, now, noise = self.stepper(), unpack(self, state), self.kicks(state, drive.shape[1], seed)
-        rates = []
-        for t, x in enumerate(drive.unbind(1)):
-            now = stepper.step(now, x)
-            now = now if noise is None else now._replace(hidden=now.hidden + noise[t])
-            rates.append(stepper.gain(now.hidden))
-        rate = torch.stack(rates, 1) if rates else drive
+        now, noise = unpack(self, state), self.kicks(state, drive.shape[1], seed)
+        if drive.numel() and self.plan().kernel == "native":
+            from fwsim.engine.rate.gradient import run
+        else:
+            from fwsim.engine.rate.step import run
+        rate, now = run(self.stepper(), now, drive, noise)
         return rate, pack(self, now, state.step + drive.shape[1])
 
     def observer(self, state: State, steps: int, record: Iterable[str]) -> RateObserver:

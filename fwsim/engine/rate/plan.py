@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from fwsim.engine.native import library
+from fwsim.engine.transforms import transformed
 from fwsim.errors import ConfigError
 from fwsim.rules.rule import AssociativeRule
 
@@ -23,7 +24,7 @@ RUNS = (
 
 @dataclass(frozen=True)
 class RatePlan:
-    """What a simulation will do, and why.
+    """What a call or a simulation will do, and why.
 
     Parameters
     ----------
@@ -62,6 +63,8 @@ def _obstacle(net: RateNetwork) -> str | None:
         return f"the device {like.device.type!r}"
     if like.dtype not in (torch.float32, torch.float64):
         return str(like.dtype)
+    if transformed():
+        return "anything under torch.func or forward-mode differentiation"
     if missing := library.obstacle():
         return f"anything: it {missing} ({library.remedy()})"
     from fwsim.engine.rate import compiled, rows

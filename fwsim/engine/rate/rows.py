@@ -1,13 +1,15 @@
 """What a step of a rate network does unit by unit, as expressions over rows of numbers.
 
 The synapses' part is read off their rules (`fwsim.rules.derive.symbols`), so that no rule is written a second time.
-A step has two such parts, between which the rates are sent through the projections:
+A step has three such parts, between which the rates are sent through the projections:
 
 - `predict`, once the field is known: the fields at first order, the synapses up to second order (what they get ahead
   depends on nothing else), and what is sent then;
-- `finish`, once the field ahead is known: the fields at second order, with noise, and what is sent next.
+- `correct`, once the field ahead is known: the fields at second order, with noise;
+- `emit`: the rates, and what is sent next.
 
-`fwsim/engine/native/rates.hpp` runs both, and does between them what connects units.
+`fwsim/engine/native/rates.hpp` runs them, and does between them what connects units; `rates_back.hpp` runs their
+adjoints.
 """
 
 from __future__ import annotations
@@ -56,11 +58,11 @@ class Synapse:
 
 @dataclass(frozen=True)
 class Rows:
-    """The two parts of a step, and the rows they work on.
+    """The three parts of a step, and the rows they work on.
 
     Parameters
     ----------
-    predict, finish
+    predict, correct, emit
         Row → expression.
     state, sent, releases
         Rows of the state, hidden first; of what is sent, first that of static weights if there are any; and of the
@@ -70,7 +72,8 @@ class Rows:
     """
 
     predict: Assignments
-    finish: Assignments
+    correct: Assignments
+    emit: Assignments
     state: tuple[sympy.Symbol, ...]
     sent: tuple[sympy.Symbol, ...]
     releases: tuple[sympy.Symbol, ...]
@@ -79,7 +82,12 @@ class Rows:
     @property
     def variables(self) -> tuple[sympy.Symbol, ...]:
         """All rows, in the order of `Row` in `fwsim/engine/native/rates.hpp`."""
-        return (*WORK[:-1], *self.state, *self.sent, *self.releases)
+        return (*self.differentiable, *self.releases)
+
+    @property
+    def differentiable(self) -> tuple[sympy.Symbol, ...]:
+        """Rows that have an adjoint, in this order."""
+        return (*WORK[:-1], *self.state, *self.sent)
 
 
 def unknown(rule: SpikeRule) -> str | None:
@@ -126,27 +134,29 @@ def step_rows(gain: sympy.Expr, static: bool, synapses: tuple[Synapse, ...]) -> 
     """
     at_first = KEEP * HIDDEN + FIRST * FIELD
     at_last = HIDDEN + SECOND * (REACHED - FIELD) + KICK
-    ahead, rate = (gain.xreplace({HIDDEN: value}) for value in (at_first, at_last))
-    predict, finish = [(HIDDEN, at_first), (AHEAD, ahead)], [(HIDDEN, at_last), (RATE, rate)]
+    ahead = gain.xreplace({HIDDEN: at_first})
+    predict, emit = [(HIDDEN, at_first), (AHEAD, ahead)], [(RATE, gain)]
     if static:
         predict.append((STATIC, ahead))
-        finish.append((STATIC, rate))
+        emit.append((STATIC, gain))
     state, releases = [HIDDEN], []
     for index, synapse in enumerate(synapses):
         now = {name: row("state", index, name) for name in synapse.structure.names}
         reached, release_ahead = _step(index, synapse, now, ahead)
         predict += [(now[name], value) for name, value in reached.items()]
         predict.append((row("sent", index), release_ahead * ahead))
-        _, release = _act(index, synapse, now, rate)
-        finish += [(row("release", index), release), (row("sent", index), release * rate)]
+        _, release = _act(index, synapse, now, gain)
+        emit += [(row("release", index), release), (row("sent", index), release * gain)]
         state += now.values()
         releases.append(row("release", index))
     sent = [*([STATIC] if static else []), *(row("sent", index) for index in range(len(synapses)))]
-    used = set().union(*(sympy.sympify(value).free_symbols for _, value in (*predict, *finish)))
+    correct = ((HIDDEN, at_last),)
+    used = set().union(*(sympy.sympify(value).free_symbols for _, value in (*predict, *correct, *emit)))
     constants = used - {*WORK, *state, *sent, *releases}
     return Rows(
         tuple(predict),
-        tuple(finish),
+        correct,
+        tuple(emit),
         tuple(state),
         tuple(sent),
         tuple(releases),

@@ -76,3 +76,13 @@ class Stepper:
         if answer is not None:
             field = field + answer
         return field if self.normalise is None else self.normalise(field)
+
+
+def run(stepper: Stepper, now: Moment, drive: Tensor, kicks: Tensor | None) -> tuple[Tensor, Moment]:
+    """Run as many steps as `drive [batch, time, unit]` has; see `fwsim.engine.rate.gradient.run`."""
+    rates = []
+    for t, x in enumerate(drive.unbind(1)):
+        now = stepper.step(now, x)
+        now = now if kicks is None else now._replace(hidden=now.hidden + kicks[t])
+        rates.append(stepper.gain(now.hidden))
+    return torch.stack(rates, 1) if rates else drive, now
