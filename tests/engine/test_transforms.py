@@ -161,8 +161,8 @@ def test_a_second_backward_pass_is_refused_in_one_line(name, linear):
     with pytest.raises(fw.ConfigError, match=r"a second derivative .*kernel='reference'"):
         total.backward(retain_graph=True)
     if name != "recursive":
+        trained = [each for each in net.parameters() if each.requires_grad]
         with pytest.raises(fw.ConfigError, match=r"a second derivative .*kernel='reference'"):
-            trained = [each for each in net.parameters() if each.requires_grad]
             torch.autograd.grad(total, [x, *trained], allow_unused=True)
     plain = network(name, "reference")
     out = plain(x)[0]
