@@ -29,9 +29,9 @@ PACKAGES = {
     """,
     "fwsim.spiking": """
         Assembly Circuit Connection EVENTS MEASUREMENTS Measurement Population Pulse Verdict build
-        first_release judge measured_by measurements mongillo_circuit pooled rate_drive rate_network
-        read_spikes resolved_network respond simulate simulate_rates simulate_resolved slow_current_circuit
-        stimulus to_neo
+        first_release from_neo from_pynapple judge measured_by measurements mongillo_circuit pooled rate_drive
+        rate_network read_spikes resolved_network respond simulate simulate_rates simulate_resolved slow_current_circuit
+        stimulus to_neo to_pynapple
     """,
     "fwsim.measure": """
         Composite InnerLoop attention autocorrelation_time basins bootstrap convergence decode energy

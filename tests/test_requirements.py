@@ -20,7 +20,8 @@ CALLS = {
         "fw.spiking.build(fw.spiking.Circuit([fw.spiking.Population('E', 2)]))",
         "fw.spiking.simulate(fw.spiking.Circuit([fw.spiking.Population('E', 2)]), steps=3)",
     ),
-    "neo": (f"fw.spiking.to_neo({RUN})",),
+    "neo": (f"fw.spiking.to_neo({RUN})", "fw.spiking.from_neo(None)"),
+    "pynapple": (f"fw.spiking.to_pynapple({RUN})", "fw.spiking.from_pynapple(None)"),
     "pynwb": (
         f"__import__('fwsim.recording').recording.write_nwb({RUN}, 'run.nwb')",
         "__import__('fwsim.recording').recording.read_nwb('run.nwb')",

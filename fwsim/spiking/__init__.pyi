@@ -15,13 +15,16 @@ from .measured import measured_by as measured_by
 from .measured import measurements as measurements
 from .mongillo import mongillo_circuit as mongillo_circuit
 from .mongillo import slow_current_circuit as slow_current_circuit
+from .neo_blocks import from_neo as from_neo
+from .neo_blocks import to_neo as to_neo
 from .pooling import pooled as pooled
+from .pynapple_groups import from_pynapple as from_pynapple
+from .pynapple_groups import to_pynapple as to_pynapple
 from .resolved import resolved_network as resolved_network
 from .resolved import simulate_resolved as simulate_resolved
 from .sampler import EVENTS as EVENTS
 from .simulation import simulate as simulate
 from .single_synapse import respond as respond
 from .spike_table import read_spikes as read_spikes
-from .spike_table import to_neo as to_neo
 from .stimulation import Pulse as Pulse
 from .stimulation import stimulus as stimulus

@@ -1,4 +1,4 @@
-"""Spike trains from a table, and export to Neo."""
+"""Spike trains from a table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fwsim.errors import ConfigError, RecordingError, whole
-from fwsim.requirements import required
 from fwsim.tables import numeric, read_csv, short
 from fwsim.units import checked
 
@@ -111,38 +110,6 @@ def _counted(what: str, found: np.ndarray, given: Names) -> tuple[np.ndarray, np
             f"{what}={given!r} does not have {missing[0]!r}, which spikes; give the names of all"
         )
     return names, np.array([place[name] for name in found.tolist()], dtype=np.int64)
-
-
-def to_neo(run: xr.Dataset) -> Any:
-    """Convert the spikes of a recording to a `neo.Block`: a segment for each trial, a `SpikeTrain` for each unit.
-
-    Raises
-    ------
-    ConfigError
-        Neo is not installed.
-    RecordingError
-        The recording contains no spikes.
-    """
-    neo = required("neo", "to_neo", extra="neo")
-    from fwsim.recording.trains import trains_of
-
-    trains = trains_of(run)
-    block = neo.Block(name="fwsim", seed=run.attrs.get("seed"))
-    order = np.lexsort((trains.time, trains.train))
-    edges = np.searchsorted(trains.train[order], np.arange(trains.trials * trains.units + 1))
-    names = run["unit"].values if "unit" in run.coords else np.arange(trains.units)
-    for trial in range(trains.trials):
-        segment = neo.Segment(name=f"trial {trial}", index=trial)
-        for unit, name in enumerate(names):
-            train = trial * trains.units + unit
-            times = trains.time[order[edges[train] : edges[train + 1]]]
-            segment.spiketrains.append(
-                neo.SpikeTrain(
-                    times, units="s", t_start=trains.start, t_stop=trains.stop, name=str(name), unit=unit
-                )
-            )
-        block.segments.append(segment)
-    return block
 
 
 def _table(path: str | PathLike[str]) -> Any:

@@ -132,7 +132,7 @@ def test_a_laboratory_file_becomes_a_recording_that_measures_take(tmp_path):
 
 def test_trials_of_different_lengths_are_cut_and_said(tmp_path):
     path = lab_file(tmp_path / "lab.nwb", series=False)
-    with pytest.warns(UserWarning, match=r"from 2 to 2.5 s after start_time; all are cut to the shortest"):
+    with pytest.warns(UserWarning, match=r"from 2 to 2.5 s; all are cut to the shortest, after start_time"):
         assert read_nwb(path).attrs["duration"] == 2.0
     with pytest.raises(
         ConfigError, match=r"align='cue' is unknown; use one of 'start_time', 'stop_time', 'cue_time'"

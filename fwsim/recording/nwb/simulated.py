@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fwsim.errors import RecordingError
 from fwsim.recording.arrays import restored
-from fwsim.recording.in_memory import machine_memory
 from fwsim.recording.nwb.extension import NAME
 from fwsim.recording.schema import VARIABLES
+from fwsim.recording.windows import check_memory
 
 DIGITS = 12
 """Of times in recordings, in s."""
@@ -68,14 +67,6 @@ def _checked(data: Any, each: dict[str, Any]) -> np.ndarray:
     if kind.kind not in "biuf":
         raise ValueError(f"{kind} is no type of numbers")
     return values.astype(kind, copy=False)
-
-
-def check_memory(size: int) -> None:
-    """Refuse what needs more bytes than the machine has; a small file can declare any size."""
-    if size > machine_memory():
-        raise RecordingError(
-            f"the file holds {size / 2**30:.0f} GiB, more than this machine's memory; take a smaller part of it"
-        )
 
 
 def _spikes(file: Any) -> dict[str, xr.Variable]:

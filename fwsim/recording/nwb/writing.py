@@ -6,7 +6,6 @@ import json
 import os
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from os import PathLike
 from typing import Any
@@ -20,10 +19,9 @@ from fwsim.recording import arrays
 from fwsim.recording.in_memory import machine_memory
 from fwsim.recording.nwb.extension import NAME, pynwb, run_type
 from fwsim.recording.nwb.simulated import spikes
-from fwsim.recording.trains import Trains, duration_of, trains_of
+from fwsim.recording.timeline import Timeline
+from fwsim.recording.trains import trains_of
 
-GAP = 1.0
-"""Time between two trials on the one time line of a file, in s."""
 SPIKES = ("spike_time", "spike_unit", "spike_trial")
 MOST_AXES = 4
 """Of the data of an NWB time series."""
@@ -34,7 +32,8 @@ COMPRESSED = 2**14
 def write_nwb(run: xr.Dataset, path: str | PathLike[str]) -> None:
     """Write a recording as an NWB file: spikes as units, variables over time as time series, trials, configuration.
 
-    NWB has one time line, so the trials follow each other with `GAP` between them. The configuration is lab metadata.
+    NWB has one time line, so the trials follow each other with a second between them. The configuration is in
+    the lab metadata.
     What NWB has no place for, and variables with more units than samples (which nwbinspector takes for swapped axes),
     are scratch arrays. So `read_nwb` returns the same recording, to the last bit.
 
@@ -77,40 +76,6 @@ def write_nwb(run: xr.Dataset, path: str | PathLike[str]) -> None:
         ) from error
     finally:
         part.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True)
-class Timeline:
-    """Trials one after the other: `starts [trial]` and the length of each, in s."""
-
-    starts: np.ndarray
-    length: float
-
-    @classmethod
-    def of(cls, run: xr.Dataset, trains: Trains | None) -> Timeline:
-        """Trials of a recording."""
-        trials = trains.trials if trains else run.sizes.get("trial", 1)
-        ends = [
-            float(run[name].max()) for name in run.coords if str(name).endswith("time") and run[name].size
-        ]
-        length = max([duration_of(run, 0.0), *ends, 0.0 if trains is None else trains.stop])
-        return cls(np.arange(trials) * (length + GAP), length)
-
-    @property
-    def stops(self) -> np.ndarray:
-        """End of every trial."""
-        return self.starts + self.length
-
-    def times(self, within: np.ndarray) -> np.ndarray:
-        """Times on the time line of samples within each trial."""
-        return (self.starts[:, None] + within).ravel()
-
-    def spikes(self, trains: Trains) -> tuple[np.ndarray, np.ndarray]:
-        """Times of all spikes, unit by unit, and where each unit ends."""
-        times = self.starts[trains.train // trains.units] + trains.time
-        unit = trains.train % trains.units
-        order = np.lexsort((times, unit))
-        return times[order], np.searchsorted(unit[order], np.arange(1, trains.units + 1))
 
 
 def _content(run: xr.Dataset, package: Any) -> Any:
