@@ -31,6 +31,7 @@ from .errors import RecordingError as RecordingError
 from .errors import ShapeError as ShapeError
 from .fitting import compare_rules as compare_rules
 from .fitting import fit as fit
+from .fitting import fit_population as fit_population
 from .recording import Record as Record
 from .recording import open_recording as open_recording
 from .rules import BCPNN as BCPNN

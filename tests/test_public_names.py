@@ -9,11 +9,12 @@ import pytest
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 PACKAGES = {
     "fwsim": """
-        BCPNN BennaFusi ConfigError Delta DivergedError Enhancement FastWeightNetwork FwsimError Hebbian
-        HebbianTraces Hz LinearNonlinear Product Projection RateNetwork Record RecordingError ShapeError
-        State StochasticRelease TsodyksMarkram Varela compare_rules continuous divisive equilibrium fit fitting held kHz
-        layer_norm load_state mV measure minute models ms open_recording per_second relu rules second
-        siegert simulate softplus spiking study subtractive sweep tanh tasks theory training us volt
+        BCPNN BennaFusi ConfigError Delta DivergedError Enhancement FastWeightNetwork FwsimError
+        Hebbian HebbianTraces Hz LinearNonlinear Product Projection RateNetwork Record
+        RecordingError ShapeError State StochasticRelease TsodyksMarkram Varela compare_rules
+        continuous divisive equilibrium fit fit_population fitting held kHz layer_norm load_state mV measure
+        minute models ms open_recording per_second relu rules second siegert simulate softplus
+        spiking study subtractive sweep tanh tasks theory training us volt
     """,
     "fwsim.rules": """
         AssociativeRule BCPNN BennaFusi Delta Enhancement Hebbian HebbianTraces LinearNonlinear MemoryRule
@@ -39,8 +40,8 @@ PACKAGES = {
         lyapunov_exponents overlap participation_ratio principal_components retention synchrony
     """,
     "fwsim.fitting": """
-        Chains Fit Interval Posterior Responses TRAINS choose compare_rules fit gather noise_floor
-        read_table report synthetic_table
+        Chains Fit Interval Population Posterior Responses Synapses TRAINS choose compare_rules fit
+        fit_population gather noise_floor read_pairs read_table report synthetic_table
     """,
     "fwsim.tasks": """
         AssociativeRetrieval BracketSequences Catch CatchEnvironment GlimpseLayout LabelledImages

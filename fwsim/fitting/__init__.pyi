@@ -5,10 +5,14 @@ from .comparison import noise_floor as noise_floor
 from .estimate import fit as fit
 from .fitted import Fit as Fit
 from .fitted import Interval as Interval
+from .population import Population as Population
+from .population import fit_population as fit_population
 from .posterior import Posterior as Posterior
 from .responses import Responses as Responses
 from .responses import gather as gather
 from .responses import read_table as read_table
 from .sampling import Chains as Chains
+from .synapses import Synapses as Synapses
+from .synphys import read_pairs as read_pairs
 from .synthetic import TRAINS as TRAINS
 from .synthetic import synthetic_table as synthetic_table

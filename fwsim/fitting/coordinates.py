@@ -34,6 +34,7 @@ GAINS = ("shared", "protocol")
 Function = Callable[[Tensor], Tensor]
 SCALES: dict[str, tuple[Function, Function]] = {
     "log": (torch.log, torch.exp),
+    "log above 1": (lambda value: (value - 1).log(), lambda z: 1 + z.exp()),
     "logit": (torch.logit, torch.sigmoid),
     "linear": (torch.clone, torch.clone),
 }
@@ -114,11 +115,7 @@ class Coordinates(Generic[R]):
 
     def rule_at(self, z: Tensor) -> R:
         """The rule with its free parameters from `z`: numbers for `[axis]`, otherwise tensors `[...]`."""
-        free = dict(zip(self.names, self.values(z).unbind(-1)))
-        pick = lambda name, value, spec: free.get(name, value)  # noqa: E731
-        if z.ndim == 1:
-            free = {name: float(value) for name, value in free.items()}  # type: ignore[misc]
-        return replaced(self.rule, pick)
+        return with_values(self.rule, self.names, self.values(z))
 
     def gain_at(self, z: Tensor) -> Tensor:
         """Gains `[..., gain]`."""
@@ -149,6 +146,45 @@ class Coordinates(Generic[R]):
         return z
 
 
+def with_values(rule: R, names: Sequence[str], values: Tensor) -> R:
+    """A rule with some parameters from `values` `[..., name]`: numbers for `[name]`, otherwise tensors `[...]`."""
+    free = dict(zip(names, values.tolist() if values.ndim == 1 else values.unbind(-1)))
+    return replaced(rule, lambda name, value, spec: free.get(name, value))
+
+
+def rule_axes(
+    rule: PresynapticRule, times: Tensor, fixed: str | Sequence[str] = ()
+) -> tuple[Coordinate, ...]:
+    """One axis for each free parameter of a rule whose release is a probability; an amplitude is one of them.
+
+    Raises
+    ------
+    ConfigError
+        The rule cannot be fitted, or a fixed name is not one of its parameters.
+    """
+    _check_rule(rule)
+    fixed = _leaves_of(rule, _names(fixed))
+    found = leaves(rule)
+    unknown = [name for name in fixed if name not in {leaf for leaf, _, _ in found}]
+    if unknown:
+        raise ConfigError(
+            f"{type(rule).__name__} has no parameter {unknown[0]!r}; it has {', '.join(n for n, _, _ in found)}"
+        )
+    used = _in_equations(rule)
+    free = [(name, spec) for name, _, spec in found if name in used and name not in fixed]
+    axes = [_axis(name, spec, times, None) for name, spec in free]
+    if "amplitude" in {name for name, _, _ in found} and "amplitude" not in fixed:
+        axes.append(_bounded("amplitude", "logit", *PROBABILITY, "1", None))
+    return tuple(axes)
+
+
+def _names(fixed: str | Sequence[str]) -> Sequence[str]:
+    fixed = (fixed,) if isinstance(fixed, str) else fixed
+    if not isinstance(fixed, Sequence):
+        raise ConfigError(f"fixed={fixed!r} is not allowed; give a name of a parameter or a list of names")
+    return fixed
+
+
 def coordinates(
     rule: R,
     times: Tensor,
@@ -165,9 +201,7 @@ def coordinates(
         The rule cannot be fitted, or a name or bound is not allowed.
     """
     _check_rule(rule)
-    fixed = (fixed,) if isinstance(fixed, str) else fixed
-    if not isinstance(fixed, Sequence):
-        raise ConfigError(f"fixed={fixed!r} is not allowed; give a name of a parameter or a list of names")
+    fixed = _names(fixed)
     if bounds is not None and not isinstance(bounds, Mapping):
         raise ConfigError(f"bounds={bounds!r} is not allowed; give a dict of names and (low, high)")
     fixed, limits = _leaves_of(rule, fixed), dict(bounds or {})

@@ -112,10 +112,15 @@ def curvature(problem: Problem, responses: Responses, z: Tensor, kept: Tensor | 
     rows = kept[responses.protocol]
     single = responses.moments(torch.eye(len(rows), dtype=torch.float64)[rows])
     count, weight = len(single.count), responses.weight[rows, None]
+    cell = responses.cell[rows]
     scores, _ = problem.score_and_information(
         mean.expand(count, -1, -1), slope.expand(count, -1, -1, -1), z.expand(count, -1), single
     )
-    return Curvature(expected[0], scores.T @ (weight * scores))
+    if not responses.cells:
+        return Curvature(expected[0], scores.T @ (weight * scores))
+    sums = torch.zeros(len(responses.cells), scores.shape[1], dtype=scores.dtype)
+    sums.index_add_(0, cell, weight * scores)
+    return Curvature(expected[0], sums.T @ sums)
 
 
 def percentile_intervals(at: Coordinates, draws: Tensor, level: float) -> dict[str, Interval]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 COLUMNS = ("protocol", "sweep", "pulse", "time_s", "amplitude")
+CELLS = ("cell", "pair")  # names of the column that tells apart what was recorded
 SAME_TIME = 1e-9  # s; largest difference of a pulse's time between sweeps
 SLOW = 1.0  # s; if all intervals are longer, times may be milliseconds: no train has a spike every 1 ms
 
@@ -42,6 +43,10 @@ class Responses:
         Index of the protocol of each sweep, `[sweep]`.
     weight
         Weight of each sweep, `[sweep]`.
+    cells
+        Names of the cells or pairs that were recorded; none if the table does not tell them apart.
+    cell
+        Index of the cell of each sweep, `[sweep]`; without cells, each sweep counts as one.
     """
 
     protocols: tuple[str, ...]
@@ -49,13 +54,17 @@ class Responses:
     amplitude: Tensor
     protocol: Tensor
     weight: Tensor
+    cells: tuple[str, ...] = ()
+    cell: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+
+    def __post_init__(self) -> None:
+        if len(self.cell) != len(self.amplitude):
+            object.__setattr__(self, "cell", torch.arange(len(self.amplitude)))
 
     def copied(self) -> Responses:
         """A copy with its own tensors, so that later changes by the caller have no effect."""
-        return Responses(
-            self.protocols,
-            *(each.detach().clone() for each in (self.times, self.amplitude, self.protocol, self.weight)),
-        )
+        tensors = ("times", "amplitude", "protocol", "weight", "cell")
+        return replace(self, **{name: getattr(self, name).detach().clone() for name in tensors})
 
     def clustered(self, intraclass_correlation: float) -> Responses:
         """The same responses with weights for sweeps of a protocol that come from the same few cells.
@@ -92,12 +101,17 @@ class Responses:
     def resampled(self, replicates: int, generator: torch.Generator) -> Moments:
         """Moments `[replicate, protocol, pulse]` of sweeps drawn with replacement within each protocol.
 
-        The number of drawn sweeps equals their total weight, so that replicates vary as the estimate does.
+        The number of drawn sweeps equals their total weight, so that replicates vary as the estimate does. If the
+        table tells cells apart, whole cells are drawn instead, with all their sweeps.
         """
+        if self.cells:
+            drawn = torch.randint(len(self.cells), (replicates, len(self.cells)), generator=generator)
+            often = torch.nn.functional.one_hot(drawn, len(self.cells)).sum(1).double()
+            return self.moments(often[:, self.cell] * self.weight)
         weights = torch.zeros(replicates, len(self.amplitude), dtype=torch.float64)
         for k in range(len(self.protocols)):
             rows = (self.protocol == k).nonzero()[:, 0]
-            number = max(2, round(float(self.weight[rows].sum())))
+            number = max(min(2, len(rows)), round(float(self.weight[rows].sum())))
             drawn = rows[torch.randint(len(rows), (replicates, number), generator=generator)]
             weights.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
         return self.moments(weights)
@@ -115,7 +129,11 @@ class Responses:
         rows = torch.isin(self.protocol, torch.tensor(kept))
         renumbered = torch.searchsorted(torch.tensor(kept), self.protocol[rows])
         names = tuple(self.protocols[k] for k in kept)
-        return Responses(names, self.times[kept], self.amplitude[rows], renumbered, self.weight[rows])
+        found, cell = self.cell[rows].unique(return_inverse=True)
+        cells = tuple(self.cells[k] for k in found.tolist()) if self.cells else ()
+        return Responses(
+            names, self.times[kept], self.amplitude[rows], renumbered, self.weight[rows], cells, cell
+        )
 
     def without(self, *protocols: str) -> Responses:
         """All protocols except these."""
@@ -166,7 +184,8 @@ def gather(table: pd.DataFrame | xr.Dataset | Responses) -> Responses:
     table
         One row per response: `protocol`, `sweep`, `pulse` (counted from 0), `time_s` from any zero (or
         `time_ms`), `amplitude` (empty if missing). Or a Dataset with variables of these names over any
-        dimensions; `time` with an attribute `units` is accepted too.
+        dimensions; `time` with an attribute `units` is accepted too. A column `cell` or `pair` tells apart what was
+        recorded: sweeps of different cells may have the same number.
 
     Warns
     -----
@@ -179,26 +198,51 @@ def gather(table: pd.DataFrame | xr.Dataset | Responses) -> Responses:
     ConfigError
         The table does not have this form; the message names the first bad row.
     """
-    if isinstance(table, Responses):
-        return table.copied()
-    frame = _columns(table)
+    return table.copied() if isinstance(table, Responses) else gather_labelled(table, ())[0]
+
+
+def gather_labelled(
+    table: pd.DataFrame | xr.Dataset, columns: Sequence[str]
+) -> tuple[Responses, pd.DataFrame]:
+    """As `gather`, and what each sweep has in further columns, one row for each sweep.
+
+    Sweeps with different values in these columns may have the same number.
+    """
+    frame = _columns(table, columns)
     for name in ("pulse", "time_s", "amplitude"):
         frame[name] = _numbers(frame, name)
-    _check(frame)
-    names = tuple(dict.fromkeys(frame["protocol"].astype(str)))
-    trains = [_train(name, frame[frame["protocol"].astype(str) == name]) for name in names]
+    apart = [name for name in ("cell", *columns) if name in frame]
+    _check(frame, apart)
+    if apart:
+        frame["sweep"] = frame.groupby([*apart, "sweep"]).ngroup()
+    frame["protocol"] = frame["protocol"].astype(str)
+    names = tuple(frame["protocol"].unique())
+    by_name = dict(list(frame.groupby("protocol")))
+    trains = [_train(name, by_name[name]) for name in names]
+    if max(len(amplitude) for _, amplitude in trains) < 2:
+        raise ConfigError(
+            "no protocol has two sweeps with responses; variability needs at least 2 of one protocol, so add sweeps"
+        )
     length = max(len(times) for times, _ in trains)
     pad = lambda values: torch.nn.functional.pad(values, (0, length - values.shape[-1]), value=torch.nan)  # noqa: E731
     if not _says_milliseconds(table):
         _warn_if_slow([times for times, _ in trains])
-    amplitudes = torch.cat([pad(amplitude) for _, amplitude in trains])
-    return Responses(
+    amplitudes = torch.cat([pad(_doubles(amplitude)) for _, amplitude in trains])
+    sweeps = [sweep for _, amplitude in trains for sweep in amplitude.index]
+    labels = frame.drop_duplicates("sweep").set_index("sweep")[apart].loc[sweeps] if apart else frame[[]]
+    cells = tuple(frame["cell"].unique()) if "cell" in frame else ()
+    number = {name: k for k, name in enumerate(cells)}
+    cell = [number[name] for name in labels["cell"]] if cells else []
+    found = Responses(
         protocols=names,
         times=torch.stack([pad(times) for times, _ in trains]),
         amplitude=amplitudes,
         protocol=torch.cat([torch.full((len(a),), k) for k, (_, a) in enumerate(trains)]),
         weight=torch.ones(len(amplitudes), dtype=torch.float64),
+        cells=cells,
+        cell=torch.tensor(cell, dtype=torch.long),
     )
+    return found, labels
 
 
 def read_table(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
@@ -235,8 +279,8 @@ def read_table(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _columns(table: Any) -> pd.DataFrame:
-    """A copy with the five columns and time in seconds."""
+def _columns(table: Any, more: Sequence[str] = ()) -> pd.DataFrame:
+    """A copy with the five columns and further ones, time in seconds, and `cell` as text if cells are told apart."""
     import pandas as pd
     import xarray as xr
 
@@ -264,7 +308,22 @@ def _columns(table: Any) -> pd.DataFrame:
         raise ConfigError("the table has no rows; give one row for each response")
     if frame["sweep"].dtype == object:  # a mixture of numbers and names, which have no common order
         frame["sweep"] = frame["sweep"].map(str, na_action="ignore")
-    return frame[list(COLUMNS)].reset_index(drop=True)
+    absent = [name for name in more if name not in frame]
+    if absent:
+        raise ConfigError(
+            f"the table has no column {absent[0]!r}; it has {', '.join(map(str, frame.columns))}"
+        )
+    told = [name for name in CELLS if name in frame]
+    if len(told) > 1:
+        raise ConfigError(
+            "the table has columns cell and pair; leave out the one that does not tell cells apart"
+        )
+    frame = frame[[*COLUMNS, *told, *(name for name in more if name not in (*COLUMNS, *told))]]
+    frame = frame.rename(columns=dict.fromkeys(told, "cell")).reset_index(drop=True)
+    for name in ("cell", *more):
+        if name in frame and name not in COLUMNS:
+            frame[name] = frame[name].map(str, na_action="ignore")
+    return frame
 
 
 def _numbers(frame: pd.DataFrame, name: str) -> pd.Series:
@@ -280,7 +339,7 @@ def _numbers(frame: pd.DataFrame, name: str) -> pd.Series:
     return numbers.astype("float64")
 
 
-def _check(frame: pd.DataFrame) -> None:
+def _check(frame: pd.DataFrame, apart: Sequence[str]) -> None:
     import numpy as np
 
     pulse, time = frame["pulse"], frame["time_s"]
@@ -291,12 +350,13 @@ def _check(frame: pd.DataFrame) -> None:
         ("time_s", ~np.isfinite(time), "give every pulse its time in seconds"),
         ("time_s", time < 0, "times are seconds from the start of the sweep, at least 0"),
         ("amplitude", np.isinf(frame["amplitude"]), "leave a missing response empty"),
+        *((name, frame[name].isna(), "give every row a value here") for name in apart),
     ]
     for name, bad, remedy in problems:
         if bad.any():
             row = int(bad.to_numpy().argmax())
             raise ConfigError(f"row {row}: {name}={short(frame[name].iloc[row])} is not allowed; {remedy}")
-    double = frame.duplicated(["protocol", "sweep", "pulse"])
+    double = frame.duplicated(["protocol", *apart, "sweep", "pulse"])
     if double.any():
         first = frame[double].iloc[0]
         raise ConfigError(
@@ -320,7 +380,7 @@ def _warn_if_slow(trains: Sequence[Tensor]) -> None:
         )
 
 
-def _train(protocol: str, rows: pd.DataFrame) -> tuple[Tensor, Tensor]:
+def _train(protocol: str, rows: pd.DataFrame) -> tuple[Tensor, pd.DataFrame]:
     """Times `[pulse]` and amplitudes `[sweep, pulse]` of one protocol."""
     by_pulse = rows.groupby("pulse")["time_s"].agg(["min", "max"])
     pulses, times = by_pulse.index.to_numpy(), by_pulse["min"].to_numpy()
@@ -342,9 +402,10 @@ def _train(protocol: str, rows: pd.DataFrame) -> tuple[Tensor, Tensor]:
         )
     amplitude = rows.pivot(index="sweep", columns="pulse", values="amplitude")
     amplitude = amplitude.dropna(how="all")
-    if len(amplitude) < 2:
-        raise ConfigError(
-            f"protocol {protocol!r} has {len(amplitude)} sweep with responses; variability needs at least 2, "
-            "so add sweeps or leave the protocol out"
-        )
-    return torch.tensor(times), torch.tensor(amplitude.to_numpy(), dtype=torch.float64)
+    if not len(amplitude):
+        raise ConfigError(f"protocol {protocol!r} has no response; leave the protocol out")
+    return torch.tensor(times), amplitude
+
+
+def _doubles(frame: pd.DataFrame) -> Tensor:
+    return torch.tensor(frame.to_numpy(), dtype=torch.float64)

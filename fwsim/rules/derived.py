@@ -69,6 +69,7 @@ class Derived:
 
     propagate = Derivation("propagate")
     respond = Derivation("respond")
+    site_chances = Derivation("sites")
     steady_state = Derivation("steady_state")
     rate_dynamics = Derivation("rates")
     reduced = Derivation("reduced")

@@ -6,6 +6,7 @@ from torch import Tensor
 from fwsim.rules.derive.brian2_code import Brian2Code
 from fwsim.rules.derive.equations import Equations
 from fwsim.rules.derive.rates import RateDynamics
+from fwsim.rules.derive.sites import SiteChances
 from fwsim.rules.derive.steady_state import SteadyState
 from fwsim.rules.memory_rule import MemoryRule
 from fwsim.rules.rule import AssociativeRule, PresynapticRule, Values
@@ -24,6 +25,7 @@ class Derived:
     def latex(self) -> str: ...
     def brian2(self, *, prefix: str = "") -> Brian2Code: ...
     def places(self) -> dict[str, str]: ...
+    def site_chances(self: PresynapticRule, times: Tensor) -> SiteChances: ...  # type: ignore[misc]
     def _repr_html_(self) -> str: ...
     @overload
     def respond(self: PresynapticRule, times: Tensor) -> Tensor: ...  # type: ignore[misc]

@@ -37,7 +37,7 @@ BAD = {
     "no column": (TABLE.drop(columns="pulse"), r"no column pulse; it must have protocol, sweep"),
     "no rows": (TABLE[:0], r"no rows"),
     "twice": (pd.concat([TABLE, TABLE]), r"sweep 0, pulse . twice"),
-    "one sweep": (synthetic_table(RULE, sweeps=1), r"has 1 sweep with responses; .* at least 2"),
+    "one sweep": (synthetic_table(RULE, sweeps=1), r"no protocol has two sweeps"),
     "a pulse without time": (TABLE[TABLE.pulse != 3], r"no time for pulse 3"),
     "a huge pulse": (changed("pulse", 1e19), r"no time for pulse \d+; add"),
     "unsorted": (

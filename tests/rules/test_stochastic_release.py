@@ -49,3 +49,30 @@ def test_what_is_no_probability_is_refused():
             fw.StochasticRelease(RULE, **wrong)
     with pytest.raises(fw.ConfigError, match="presynaptic"):
         fw.StochasticRelease(fw.BCPNN())
+
+
+def correlation(response):
+    return float(torch.corrcoef(response[:, :2].T)[0, 1])
+
+
+def test_sites_that_deplete_one_by_one_make_successive_responses_differ():
+    # the value that NEST's quantal_stp_synapse gives, and the exact one for n = 1
+    rule, times = fw.TsodyksMarkram(0.5, 0.8, 0.0), exact([0.0, 0.03, 0.2]).expand(40_000, 3)
+    p, r = 0.5, 1 - math.exp(-0.03 / 0.8)
+    second = p * (p * r + 1 - p)
+    truth = (p * p * r - p * second) / math.sqrt(p * (1 - p) * second * (1 - second))
+    for sites in (1, 6):
+        by_site = fw.StochasticRelease(rule, sites=sites, depletion="site").respond(times)
+        assert abs(correlation(by_site) - truth) < 0.02
+        torch.testing.assert_close(by_site.mean(0), rule.respond(times[0]), atol=0.01, rtol=0)
+    assert abs(truth + 0.55) < 0.001
+    assert abs(correlation(fw.StochasticRelease(rule, sites=6).respond(times))) < 0.02
+
+
+def test_brian2_depletes_sites_one_by_one_too():
+    rule, times = fw.TsodyksMarkram(0.5, 0.8, 0.1), exact([0.0, 0.03, 0.2]).expand(2000, 3)
+    noisy = fw.StochasticRelease(rule, sites=300, cv=0.2, depletion="site")
+    found, expected = fw.spiking.respond(noisy, times, dt=1e-3), noisy.respond(times)
+    torch.testing.assert_close(found.mean(0), rule.respond(times[0]), atol=0.003, rtol=0)
+    torch.testing.assert_close(found.std(0), expected.std(0), rtol=0.08, atol=0)
+    assert abs(correlation(found) - correlation(expected)) < 0.07

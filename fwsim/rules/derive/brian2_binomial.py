@@ -9,6 +9,8 @@ import numpy as np
 
 from fwsim.requirements import required
 from fwsim.rules.derive.brian2_code import Brian2Code, brian2_code
+from fwsim.rules.derive.sites import resource_of
+from fwsim.rules.derive.symbols import structure
 from fwsim.rules.derived import derives
 from fwsim.rules.stochastic_release import StochasticRelease
 
@@ -39,10 +41,40 @@ inline double _{NAME}(const int sites, const double p, const int _idx)
 def stochastic_brian2_code(rule: StochasticRelease, *, prefix: str = "") -> Brian2Code:
     """The rule in Brian2, with a draw for every site; a release outside [0, 1] counts as the nearer limit."""
     code = brian2_code(rule, prefix=prefix)
-    release = code.output
-    noise = f" + {rule.cv!r}*sqrt({release})*randn()" if rule.cv else ""
-    drawn = f"{release} = {NAME}({rule.sites}, {release})\n{release} = ({release}{noise})/{rule.sites}"
-    return replace(code, on_pre=f"{code.on_pre}\n{drawn}", functions={NAME: released_sites})
+    resource = resource_of(structure(rule.rule)) if rule.depletion == "site" else None
+    if resource is None:
+        code = replace(code, on_pre=f"{code.on_pre}\n{code.output} = {NAME}({rule.sites}, {code.output})")
+    else:
+        code = _by_sites(code, code.variables[resource], f"{prefix or 'syn_'}_{resource}_now", rule.sites)
+    noise = f" + {rule.cv!r}*sqrt({code.output})*randn()" if rule.cv else ""
+    on_pre = f"{code.on_pre}\n{code.output} = ({code.output}{noise})/{rule.sites}"
+    return replace(code, on_pre=on_pre, functions={NAME: released_sites})
+
+
+def _by_sites(code: Brian2Code, resource: str, now: str, sites: int) -> Brian2Code:
+    """Count the full sites: empty ones refill as the resource relaxes from 0, full ones release as if it were 1.
+
+    `now` is the name under which the code computes the resource at the time of the spike.
+    """
+    full = f"{resource}_full"
+    head = f"{code.output} = "
+    lines = code.on_pre.splitlines()
+    place = next(k for k, line in enumerate(lines) if line.startswith(head))
+    on_pre = [
+        f"{resource} = 0",
+        *lines[:place],
+        f"{full} = int({full} + {NAME}({sites} - {full}, {now}))",
+        f"{now} = 1",
+        *lines[place:],
+        f"{code.output} = {NAME}({full}, {code.output})",
+        f"{full} = int({full} - {code.output})",
+    ]
+    return replace(
+        code,
+        model=f"{code.model}\n{full} : integer",
+        on_pre="\n".join(on_pre),
+        initial={**code.initial, full: sites},
+    )
 
 
 def released_sites() -> Any:
@@ -71,4 +103,5 @@ def released_sites() -> Any:
 def _drawn(sites: Any, p: Any, index: Any) -> np.ndarray:
     size = len(index) if np.ndim(index) else int(index)
     chance = np.broadcast_to(np.where(p > 0, np.minimum(p, 1.0), 0.0), size)
-    return np.random.binomial(int(sites), chance).astype(float)  # noqa: NPY002  # the stream that Brian2 seeds
+    trials = np.broadcast_to(np.asarray(sites, dtype=int), size)
+    return np.random.binomial(trials, chance).astype(float)  # noqa: NPY002  # the stream that Brian2 seeds

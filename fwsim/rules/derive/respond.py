@@ -44,7 +44,7 @@ def release_at_spikes(rule: PresynapticRule, times: Tensor) -> Tensor:
     """
     times = spike_times("times", times)
     check_times(rule, "times", times)
-    outputs, _ = run_events(rule, _intervals(_expand(rule, times)))
+    outputs, _ = run_events(rule, intervals_of(rule, times))
     return _padded_alike(times, outputs.movedim(0, -1))
 
 
@@ -178,6 +178,11 @@ def _broadcast(rule: SpikeRule, *trains: Tensor) -> torch.Size:
             f"parameters of {type(rule).__name__} {list(parameters)} do not broadcast against spike trains "
             f"{given} without their last axis; give [..., spike] with a leading axis for each of the parameters'"
         ) from error
+
+
+def intervals_of(rule: SpikeRule, times: Tensor) -> Tensor:
+    """Time before each spike `[spike, ...]`, with the leading axes of the parameters."""
+    return _intervals(_expand(rule, times))
 
 
 def _expand(rule: SpikeRule, times: Tensor) -> Tensor:

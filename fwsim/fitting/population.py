@@ -1,0 +1,439 @@
+"""Fit of one rule to many cells at once: each a draw from the distribution of its group."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic
+
+import torch
+from torch import Tensor
+
+from fwsim.errors import ConfigError, choice, whole
+from fwsim.fitting.cells import Cells, recorded_cells
+from fwsim.fitting.checks import check_count, check_level
+from fwsim.fitting.coordinates import R
+from fwsim.fitting.hierarchy import Hierarchy, beginning, normal, redrawn
+from fwsim.fitting.metropolis import Around, Moves, moved, still
+from fwsim.fitting.synapses import Synapses
+from fwsim.names import known_arguments
+from fwsim.paths import local_path
+from fwsim.progress import Progress, check_progress, followed
+from fwsim.seeds import check_seed, torch_generator
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from numpy.typing import ArrayLike
+
+KEPT = 1000  # largest number of draws that are kept
+JITTER = 0.5  # standard deviation of the chains' starting points, in standard deviations of the prior
+EVERY = 200  # moves between two checkpoints
+AGREE = 1.1  # potential scale reduction above which chains disagree
+CHUNK = 20  # draws at a time, to bound memory
+UPDATE = 400  # moves of a new cell
+
+
+@dataclass(frozen=True, eq=False)
+class Population(Generic[R]):
+    """Cells of several groups, fitted together; from `fwsim.fit_population`.
+
+    Parameters
+    ----------
+    cells
+        What was recorded, with its likelihood.
+    z
+        Draws of the coordinates of each cell, `[draw, cell, axis]`.
+    mean, covariance
+        Draws of the distribution of each group, `[draw, group, axis]` and `[draw, group, axis, axis]`.
+    chain
+        Chain of each draw, `[draw]`.
+    acceptance
+        Accepted fraction of each of the three proposals.
+    pooled
+        Whether cells were fitted as members of their groups, or each by itself.
+    """
+
+    cells: Cells[R]
+    z: Tensor
+    mean: Tensor
+    covariance: Tensor
+    chain: Tensor
+    acceptance: tuple[float, ...]
+    pooled: bool
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups."""
+        return self.cells.groups
+
+    def group(self, name: str, *, seed: int = 0) -> Synapses[R]:
+        """New cells of a group, one for each draw of its distribution."""
+        k = self._group(name)
+        check_seed(seed)
+        root = torch.linalg.cholesky(self.covariance[:, k])
+        noise = normal((*root.shape[:-1], 1), torch_generator(seed))
+        z = self.mean[:, k] + (root @ noise)[..., 0]
+        return Synapses(self.cells, z, self.mean[:, k].median(0).values)
+
+    def cell(self, name: str) -> Synapses[R]:
+        """One of the recorded cells, by its draws."""
+        if str(name) not in self.cells.names:
+            raise ConfigError(
+                f"there is no cell {name!r}; {len(self.cells.names)} were fitted, see cells.names"
+            )
+        z = self.z[:, self.cells.names.index(str(name))]
+        return Synapses(self.cells, z, z.median(0).values)
+
+    def rule(self, group: str) -> R:
+        """The rule in the middle of a group's distribution (posterior median of its mean coordinates)."""
+        return self.group(group).rule
+
+    def sample(self, group: str, n: int, seed: int = 0) -> R:
+        """A rule with the parameters of `n` new cells of a group, `[n]`: heterogeneous synapses for networks."""
+        return self.group(group).sample(n, seed)
+
+    def predict(self, times: ArrayLike | Tensor, group: str, *, clamp: str | None = None) -> Tensor:
+        """Mean response of a new cell of a group at every spike, `[..., spike]`: the median over cells."""
+        return self.group(group).predict(times, clamp=clamp)
+
+    def bands(
+        self,
+        times: ArrayLike | Tensor,
+        group: str,
+        *,
+        clamp: str | None = None,
+        level: float = 0.95,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """Bands of the mean response and of a single response of a new cell; see `Synapses.bands`."""
+        return self.group(group, seed=seed).bands(times, clamp=clamp, level=level, seed=seed)
+
+    def summary(self, level: float = 0.95) -> pd.DataFrame:
+        """A row for each group and parameter: typical value and spread over cells, each with an interval.
+
+        `typical` is the value at the mean coordinate, in the parameter's unit; `spread` is the standard deviation
+        over cells on the unbounded scale (logarithms of times and gains, logits of probabilities).
+        """
+        import pandas as pd
+
+        check_level(level)
+        ends = torch.tensor([0.5 - level / 2, 0.5, 0.5 + level / 2], dtype=torch.float64)
+        rows: list[dict[str, Any]] = []
+        for g, group in enumerate(self.groups):
+            spread = self.covariance[:, g].diagonal(dim1=-2, dim2=-1).sqrt()
+            for k, axis in enumerate(self.cells.axes):
+                low, middle, high = axis.back(torch.quantile(self.mean[:, g, k], ends)).tolist()
+                thin, usual, wide = torch.quantile(spread[:, k], ends).tolist()
+                rows.append(
+                    {
+                        "group": group,
+                        "cells": int((self.cells.group == g).sum()),
+                        "parameter": axis.name,
+                        "unit": axis.unit,
+                        "typical": middle,
+                        "typical_low": low,
+                        "typical_high": high,
+                        "spread": usual,
+                        "spread_low": thin,
+                        "spread_high": wide,
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def update(self, table: pd.DataFrame, group: str, *, moves: int = UPDATE, seed: int = 0) -> Synapses[R]:
+        """A new cell of a group after a few sweeps: what they and the group say together.
+
+        Parameters
+        ----------
+        table
+            Responses of one cell, in the form of the fitted table.
+        group
+            Its group.
+        moves
+            Moves of each draw.
+        seed
+            Of the moves.
+        """
+        k = self._group(group)
+        check_count("moves", moves, 1)
+        check_seed(seed)
+        new = self._likewise(table.assign(**{"cell": "new"}).drop(columns="pair", errors="ignore"))
+        generator = torch_generator(seed, "update")
+        around = Around(self.mean[:, None, k], torch.linalg.cholesky(self.covariance[:, None, k]))
+        z = around.mean + (around.root @ normal((*around.mean.shape, 1), generator))[..., 0]
+        now = still(z, new.log_likelihood(z), self.cells.prior()[1])
+        for step in range(moves):
+            now = moved(now, around, new.log_likelihood, generator, adapt=step < moves // 2)
+        return Synapses(self.cells, now.z[:, 0], now.z[:, 0].median(0).values)
+
+    def log_predictive(self, table: pd.DataFrame) -> xr.DataArray:
+        """Log predictive density of what the fit did not see, by cell, in nats.
+
+        Parameters
+        ----------
+        table
+            What was fitted together with what was left out, of the same cells: the density is that of the difference,
+            given the rest of the same sweeps.
+        """
+        import xarray as xr
+
+        whole_table = self._likewise(table, self.cells)
+        both = torch.cat(
+            [whole_table.log_likelihood(z) - self.cells.log_likelihood(z) for z in self.z.split(CHUNK)]
+        )
+        density = torch.logsumexp(both, 0) - torch.log(torch.tensor(float(len(both))))
+        attrs = {"units": "1", "long_name": "log predictive density of what was left out, in nats"}
+        return xr.DataArray(density.numpy(), {"cell": list(self.cells.names)}, "cell", attrs=attrs)
+
+    @property
+    def disagreement(self) -> float:
+        """Largest potential scale reduction (R̂) over the means of groups: near 1 if the chains agree."""
+        return scale_reduction(self.mean.flatten(1), self.chain)
+
+    def _group(self, name: str) -> int:
+        if not self.pooled:
+            raise ConfigError(
+                "cells were fitted each by itself, so groups have no distribution; use pooled=True"
+            )
+        choice("group", name, self.groups)
+        return self.groups.index(name)
+
+    def _likewise(self, table: pd.DataFrame, same: Cells | None = None) -> Cells[R]:
+        """The likelihood of another table, with the axes of this one."""
+        found = recorded_cells(
+            self.cells.rule,
+            table.assign(_group="all"),
+            "_group",
+            self.cells.fixed,
+            self.cells.cv,
+            self.cells.exact,
+        )
+        strange = [clamp for clamp in found.clamps if clamp not in self.cells.clamps]
+        if strange:
+            raise ConfigError(f"clamp {strange[0]!r} was not fitted; use {', '.join(self.cells.clamps)}")
+        clamp = torch.tensor([self.cells.clamps.index(name) for name in found.clamps])
+        found = replace(
+            found, axes=self.cells.axes, clamps=self.cells.clamps, sweep_clamp=clamp[found.sweep_clamp]
+        )
+        if same is None:
+            return found
+        if set(found.names) != set(same.names):
+            raise ConfigError("the table has other cells than the fit; give all rows of the fitted cells")
+        order = torch.tensor([same.names.index(name) for name in found.names])
+        return replace(
+            found,
+            names=same.names,
+            train_cell=order[found.train_cell],
+            sweep_cell=order[found.sweep_cell],
+        )
+
+
+@known_arguments
+def fit_population(
+    rule: R,
+    table: pd.DataFrame,
+    *,
+    groups: str | Sequence[str] = "class",
+    pooled: bool = True,
+    fixed: str | Sequence[str] = (),
+    quantal_cv: float = 0.3,
+    exact: int = 4,
+    chains: int = 2,
+    warmup: int = 1500,
+    moves: int = 3000,
+    seed: int = 0,
+    progress: Progress = None,
+    checkpoint: str | Path | None = None,
+) -> Population[R]:
+    """Fit a presynaptic rule to many cells, whose parameters are draws from the distribution of their group.
+
+    A response is a sum of quanta from release sites that deplete one by one, plus recording noise (`fwsim.fitting.
+    quanta`). Each cell has its own parameters of the rule, number of sites, and for each clamp a gain and a noise. On
+    the unbounded scale (logarithms, logits) these are normal in a group, with a mean and a covariance of their own; so
+    what a cell leaves open is filled in by its group, and cells of small groups by the other groups. The posterior of
+    everything is drawn by Metropolis steps of the cells and Gibbs steps of the groups.
+
+    Parameters
+    ----------
+    rule
+        An instance: it gives the convention, every fixed value, and a starting point. Its release is a probability.
+    table
+        One row per response: `protocol, sweep, pulse, time_s, amplitude`, and `cell` or `pair`; with a column `clamp`,
+        each clamp of a cell has its own gain and noise. A response of 0 could not be seen, and counts as at most 0.
+        See `fwsim.fitting.read_pairs`.
+    groups
+        Column, or several, that gives the group of a cell.
+    pooled
+        `False`: every cell by itself, with the weak prior alone. For comparison.
+    fixed
+        Names of parameters of the rule that keep their value.
+    quantal_cv
+        Coefficient of variation of a quantum.
+    exact
+        Cells with at most so many sites have the exact likelihood, a sum over hidden sites, in place of a normal
+        approximation to them. It takes longer.
+    chains
+        Number of chains; two or more show whether they agree.
+    warmup, moves
+        Moves of every chain before and after its proposals are fixed. At most 1000 draws are kept.
+    seed
+        Of all random numbers.
+    progress
+        `None` for a bar on a terminal, `False` for none, or a function `(done, total)`.
+    checkpoint
+        A file to which the state is written now and then, and from which a run that was interrupted goes on.
+
+    Raises
+    ------
+    ConfigError
+        The table, the rule or an option is not allowed.
+
+    Warns
+    -----
+    UserWarning
+        The chains disagree: make more moves.
+    """
+    for name, value, least in (("chains", chains, 1), ("warmup", warmup, 1), ("moves", moves, 1)):
+        check_count(name, value, least)
+    whole("exact", exact, least=0)
+    check_seed(seed)
+    check_progress(progress)
+    cells = recorded_cells(rule, table, groups, fixed, quantal_cv, exact)
+    run = _Run(cells, chains, warmup, moves, pooled, seed)
+    file = None if checkpoint is None else local_path(checkpoint, "checkpoint")
+    result = run.finished(file, progress)
+    if chains > 1 and pooled and not result.disagreement < AGREE:
+        warnings.warn(
+            f"the chains disagree (R̂ = {result.disagreement:.2f}); give moves={2 * moves} or more",
+            stacklevel=3,
+        )
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A run of the sampler, which goes on from a file if there is one."""
+
+    cells: Cells
+    chains: int
+    warmup: int
+    moves: int
+    pooled: bool
+    seed: int
+
+    @property
+    def thin(self) -> int:
+        """Moves from one kept draw to the next."""
+        return max(1, -(-self.moves * self.chains // KEPT))
+
+    @property
+    def identity(self) -> str:
+        """Digest of everything that determines the draws."""
+        digest = sha256(repr((self.chains, self.warmup, self.moves, self.pooled, self.seed)).encode())
+        cells = self.cells
+        digest.update(
+            repr((cells.rule.parameters(), type(cells.rule).__name__, cells.axes, cells.names)).encode()
+        )
+        digest.update(repr((cells.groups, cells.clamps, cells.cv, cells.exact)).encode())
+        for part in (cells.times, cells.response, cells.sweep_cell, cells.sweep_clamp, cells.group):
+            digest.update(part.contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def finished(self, file: Path | None, progress: Progress) -> Population:
+        """Run to the end."""
+        generator = torch_generator(self.seed, "population")
+        now, hierarchy, kept, done = self._state(file, generator)
+        prior = self.cells.prior()
+        total = self.warmup + self.moves
+        with followed("fitting the population", total, progress, done=done) as advance:
+            for step in range(done, total):
+                around = self._around(hierarchy)
+                now = moved(now, around, self.cells.log_likelihood, generator, adapt=step < self.warmup)
+                if self.pooled:
+                    hierarchy = redrawn(hierarchy, now.z, self.cells.group, prior, generator)
+                if step >= self.warmup and (step - self.warmup + 1) % self.thin == 0:
+                    kept.append((now.z, hierarchy.mean, hierarchy.covariance))
+                if file is not None and (step + 1) % EVERY == 0:
+                    self._write(file, now, hierarchy, kept, generator)
+                advance(1)
+        if file is not None:
+            self._write(file, now, hierarchy, kept, generator)
+        z, mean, covariance = (torch.stack(part, 1).flatten(0, 1) for part in zip(*kept))
+        chain = torch.arange(self.chains).repeat_interleave(len(kept))
+        rates = (now.accepted[0] / now.accepted[1].clamp(min=1)).tolist()
+        return Population(self.cells, z, mean, covariance, chain, tuple(rates), self.pooled)
+
+    def _around(self, hierarchy: Hierarchy) -> Around:
+        root = torch.linalg.cholesky(hierarchy.covariance)
+        return Around(hierarchy.mean[:, self.cells.group], root[:, self.cells.group])
+
+    def _state(self, file: Path | None, generator: torch.Generator) -> tuple[Moves, Hierarchy, list, int]:
+        """At the beginning, or as the file has it."""
+        if file is not None and file.exists():
+            return self._read(file, generator)
+        prior = self.cells.prior()
+        start = self.cells.start()
+        z = start + JITTER * prior[1] * normal((self.chains, *start.shape), generator)
+        value = self.cells.log_likelihood(z)
+        for _ in range(
+            100
+        ):  # a rule may release nothing that is a probability where its start was jittered to
+            bad = ~value.isfinite()
+            if not bool(bad.any()):
+                break
+            again = start + JITTER * prior[1] * normal(z.shape, generator)
+            z = torch.where(bad[..., None], again, z)
+            value = self.cells.log_likelihood(z)
+        else:
+            raise ConfigError(
+                f"{type(self.cells.rule).__name__} gives releases outside of 0 to 1, which are no probabilities, for "
+                f"cell {self.cells.names[int(bad.any(0).nonzero()[0])]!r}; start from smaller parameters"
+            )
+        return still(z, value, prior[1]), beginning(self.chains, len(self.cells.groups), prior), [], 0
+
+    def _write(
+        self, file: Path, now: Moves, hierarchy: Hierarchy, kept: list, generator: torch.Generator
+    ) -> None:
+        """Replace the file at once, so that an interruption leaves the old one or the new one."""
+        stored = {
+            "identity": self.identity,
+            "moves": now.tensors(),
+            "hierarchy": hierarchy.tensors(),
+            "kept": kept,
+            "random": generator.get_state(),
+        }
+        part = file.with_name(file.name + ".part")
+        torch.save(stored, part)
+        part.replace(file)
+
+    def _read(self, file: Path, generator: torch.Generator) -> tuple[Moves, Hierarchy, list, int]:
+        try:
+            stored = torch.load(file, weights_only=True)
+            same = stored["identity"] == self.identity
+        except Exception as error:
+            raise ConfigError(
+                f"checkpoint {file} cannot be read ({type(error).__name__}); delete it, or name another file"
+            ) from error
+        if not same:
+            raise ConfigError(
+                f"checkpoint {file} is of another fit; name another file, or repeat the table and options"
+            )
+        generator.set_state(stored["random"])
+        now = Moves(**stored["moves"])
+        return now, Hierarchy(**stored["hierarchy"]), stored["kept"], int(now.count)
+
+
+def scale_reduction(draws: Tensor, chain: Tensor) -> float:
+    """Largest split R̂ over the columns of draws `[draw, column]` (Gelman et al. 2013, §11.4)."""
+    parts = [half for c in chain.unique() for half in draws[chain == c].chunk(2)]
+    length = min(len(part) for part in parts)
+    if length < 2:
+        return float("nan")
+    stacked = torch.stack([part[:length] for part in parts])
+    within = stacked.var(1).mean(0)
+    between = stacked.mean(1).var(0)
+    return float(((within * (length - 1) / length + between) / within).sqrt().amax())

@@ -1,0 +1,161 @@
+import math
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import fwsim as fw
+from fwsim.fitting.hierarchy import beginning, inverse_wishart, redrawn
+from fwsim.fitting.population import scale_reduction
+from tests.fitting.recorded import MEAN, SPREAD, one_cell, population
+
+START = fw.TsodyksMarkram(U=0.3, tau_rec=0.2, tau_facil=0.1)
+SHORT = {"warmup": 150, "moves": 60, "exact": 0}
+TIMES = [0.0, 0.01, 0.02, 0.5]
+
+
+@pytest.fixture(scope="module")
+def table():
+    one, _ = population(4, 6, seed=1)
+    other, _ = population(4, 6, seed=2, group="b", mean=torch.tensor([1.0, -1.0, -3.0]))
+    return pd.concat([one, other], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def fitted(table):
+    with pytest.warns(UserWarning, match="the chains disagree"):
+        return fw.fit_population(START, table, groups="class", moves=150, warmup=150, exact=0)
+
+
+def test_groups_have_rules_and_heterogeneous_synapses(fitted):
+    assert fitted.groups == ("a", "b")
+    assert fitted.rule("b").U > fitted.rule("a").U
+    drawn = fitted.sample("a", 100, seed=0)
+    assert drawn.U.shape == drawn.tau_rec.shape == (100,)
+    assert torch.equal(drawn.tau_facil, fitted.sample("a", 100, seed=0).tau_facil)
+    assert float(drawn.tau_rec.log().std()) > 0.1
+    network = fw.RateNetwork(
+        [fw.Projection(torch.zeros(100, 100), synapse=drawn)], tau=0.01, gain=fw.relu, dt=1e-3
+    )
+    run = fw.simulate(network, torch.ones(1, 20, 100), record=["release"])
+    release = run.release.isel(time=-1).squeeze()
+    assert np.isfinite(release).all()
+    assert float(release.std()) > 0.01
+
+
+def test_predictions_of_a_group_have_the_shape_of_the_trains(fitted):
+    one = fitted.predict(TIMES, "a")
+    both = fitted.predict(torch.tensor([TIMES, [0.0, 0.01, 0.02, math.nan]], dtype=torch.float64), "a")
+    torch.testing.assert_close(both[0], one)
+    torch.testing.assert_close(both[1, :3], one[:3])
+    assert both[1, 3].isnan()
+    bands = fitted.bands(TIMES, "a")
+    order = [bands[k] for k in ("response_low", "mean_low", "mean", "mean_high", "response_high")]
+    assert all(bool((low <= high).all()) for low, high in pairwise(order))
+
+
+def test_a_few_sweeps_of_a_new_cell_narrow_its_group(fitted):
+    rule = fw.TsodyksMarkram(U=0.8, tau_rec=0.5, tau_facil=0.05)
+    new = one_cell(rule, 15, 3.0, 0.2, 8, torch.Generator().manual_seed(3))
+    updated = fitted.update(new, "a", moves=150)
+    group = fitted.group("a")
+    truth = 3.0 * rule.respond(torch.tensor(TIMES, dtype=torch.float64))
+    error, before = ((each.predict(TIMES) - truth).abs().mean() for each in (updated, group))
+    assert error < 0.3 * before
+    assert updated.z[:, 0].std() < group.z[:, 0].std()
+    low, high = updated.intervals()["gain"]
+    assert low < 3.0 < high
+
+
+def test_an_interrupted_fit_goes_on_where_it_stopped(table, tmp_path):
+    some = table[table["class"] == "a"]
+    whole = fw.fit_population(START, some, pooled=True, chains=1, warmup=150, moves=60, exact=0, seed=5)
+
+    def stop(done, total):
+        if done == 204:
+            raise KeyboardInterrupt
+
+    options = {"chains": 1, "warmup": 150, "moves": 60, "exact": 0, "checkpoint": tmp_path / "fit.pt"}
+    with pytest.raises(KeyboardInterrupt):
+        fw.fit_population(START, some, seed=5, progress=stop, **options)
+    torch.testing.assert_close(fw.fit_population(START, some, seed=5, **options).z, whole.z, rtol=0, atol=0)
+    with pytest.raises(fw.ConfigError, match="of another fit"):
+        fw.fit_population(START, some, seed=6, **options)
+
+
+def test_what_was_left_out_has_a_predictive_density(fitted, table):
+    known = table.assign(amplitude=table.amplitude.where(table.pulse < 3))
+    short = fw.fit_population(START, known, chains=1, **SHORT)
+    density = short.log_predictive(table)
+    assert density.sizes == {"cell": 8}
+    assert np.isfinite(density).all()
+    assert (density < 200).all()
+    wrong = table.assign(amplitude=table.amplitude.where(table.pulse < 3, 3 * table.amplitude))
+    assert (short.log_predictive(wrong) < density).all()
+
+
+def test_known_cells_give_the_distribution_of_their_group():
+    # with cells that are known, Gibbs steps must find the mean and the covariance from which they were drawn
+    generator = torch.Generator().manual_seed(0)
+    cells, root = 400, torch.tensor([[0.6, 0.0], [0.3, 0.2]], dtype=torch.float64)
+    z = torch.randn(cells, 2, generator=generator, dtype=torch.float64) @ root.T + torch.tensor([1.0, -2.0])
+    prior = torch.zeros(2, dtype=torch.float64), torch.full((2,), 2.0, dtype=torch.float64)
+    now, kept = beginning(2, 1, prior), []
+    for step in range(150):
+        now = redrawn(now, z.expand(2, -1, -1), torch.zeros(cells, dtype=torch.long), prior, generator)
+        if step >= 50:
+            kept.append(now)
+    mean = torch.stack([each.mean for each in kept]).mean((0, 1, 2))
+    covariance = torch.stack([each.covariance for each in kept]).mean((0, 1, 2))
+    torch.testing.assert_close(mean, z.mean(0), atol=0.01, rtol=0)
+    torch.testing.assert_close(covariance, torch.cov(z.T), atol=0.02, rtol=0)
+
+
+def test_inverse_wishart_has_its_mean():
+    scale = torch.tensor([[2.0, 0.5], [0.5, 1.0]], dtype=torch.float64)
+    freedom = torch.full((20_000,), 8.0, dtype=torch.float64)
+    drawn = inverse_wishart(
+        scale.expand(20_000, 2, 2).contiguous(), freedom, torch.Generator().manual_seed(0)
+    )
+    torch.testing.assert_close(drawn.mean(0), scale / 5, atol=0.02, rtol=0)
+
+
+def test_wrong_tables_and_options_are_refused_in_one_line(table, fitted):
+    for change, message in (
+        ({"table": table.drop(columns="cell")}, "no column cell or pair"),
+        ({"groups": "layer"}, "no column 'layer'"),
+        ({"table": table.assign(**{"class": table.sweep})}, "is in 6 groups"),
+        ({"table": table.assign(amplitude=-table.amplitude)}, "is not positive"),
+        ({"rule": fw.StochasticRelease(START)}, "fit the rule inside"),
+        ({"fixed": "tau"}, "no parameter 'tau'"),
+        ({"exact": -1}, "exact"),
+    ):
+        arguments = {"rule": START, "table": table} | change
+        with pytest.raises(fw.ConfigError, match=message):
+            fw.fit_population(arguments.pop("rule"), arguments.pop("table"), **arguments)
+    with pytest.raises(fw.ConfigError, match="group"):
+        fitted.rule("c")
+
+
+def test_chains_that_differ_are_noticed():
+    draws = torch.randn(400, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    chain = torch.arange(2).repeat_interleave(200)
+    assert scale_reduction(draws, chain) < 1.05
+    assert scale_reduction(draws + chain[:, None], chain) > 1.1
+
+
+@pytest.mark.slow
+def test_intervals_of_groups_cover_the_truth():
+    """95 % intervals of the class means, over 40 simulated sets of 12 cells: within the error of so many sets."""
+    covered = []
+    for seed in range(40):
+        made, _ = population(12, 8, seed=100 + seed)
+        found = fw.fit_population(START, made, seed=seed, exact=0, warmup=800, moves=1500).summary()
+        truth = [torch.sigmoid(MEAN[0]), MEAN[1].exp(), MEAN[2].exp()]
+        for k, value in enumerate(truth):
+            row = found.iloc[k]
+            covered.append(row.typical_low < float(value) < row.typical_high)
+            covered.append(row.spread_low < float(SPREAD[k]) < row.spread_high)
+    assert 0.90 <= np.mean(covered) <= 0.99

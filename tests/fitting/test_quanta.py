@@ -1,0 +1,121 @@
+import math
+from math import comb
+
+import numpy as np
+import pytest
+import torch
+
+import fwsim as fw
+from fwsim.fitting import compiled
+from fwsim.fitting.quanta import approximate_log_likelihood, exact_log_likelihood, simulate
+from fwsim.rules.derive.sites import SiteChances
+from tests.rules.cases import exact
+
+RULE = fw.TsodyksMarkram(0.3, 0.2, 0.5)
+TIMES = exact([0.0, 0.02, 0.05, 0.3, 0.31, 0.33])
+
+
+def several(chances, count):
+    return SiteChances(*(part.expand(count, -1) for part in chances))
+
+
+def by_enumeration(response, chances, sites, quantum, noise, cv):
+    """Every number of released and refilled sites, one after the other."""
+
+    def density(y, k):
+        variance = k * (cv * quantum) ** 2 + noise**2
+        if math.isnan(y):
+            return 1.0
+        if y == 0:
+            return 0.5 * math.erfc(quantum * k / math.sqrt(2 * variance))
+        return math.exp(-0.5 * (y - quantum * k) ** 2 / variance) / math.sqrt(2 * math.pi * variance)
+
+    def rest(pulse, full):
+        if pulse == len(response):
+            return 1.0
+        p, r = float(chances.release[pulse]), float(chances.refill[pulse])
+        total = 0.0
+        for k in range(full + 1):
+            empty = sites - full + k
+            after = sum(
+                comb(empty, f) * r**f * (1 - r) ** (empty - f) * rest(pulse + 1, full - k + f)
+                for f in range(empty + 1)
+            )
+            total += comb(full, k) * p**k * (1 - p) ** (full - k) * density(response[pulse], k) * after
+        return total
+
+    return math.log(rest(0, sites))
+
+
+@pytest.mark.parametrize("sites", [1, 3])
+def test_the_exact_likelihood_sums_over_all_hidden_sites(sites):
+    response, quantum, noise = [1.2 / sites, 0.0, 0.5, math.nan, 0.4], 1.0 / sites, 0.2
+    chances = SiteChances(*(part[:5] for part in RULE.site_chances(TIMES)))
+    found = exact_log_likelihood(
+        exact(response), chances, exact(float(sites)), exact(quantum), exact(noise), 0.3
+    )
+    assert math.isclose(found, by_enumeration(response, chances, sites, quantum, noise, 0.3), rel_tol=1e-12)
+
+
+def test_the_approximation_holds_for_many_sites():
+    one = torch.ones(400, dtype=torch.float64)
+    chances = several(RULE.site_chances(TIMES), 400)
+    off = []
+    for sites in (5, 20):
+        y = simulate(chances, one * sites, one / sites, one * 0.1, 0.3, torch.Generator().manual_seed(1))
+        arguments = y, chances, one * sites, one / sites, one * 0.1, 0.3
+        off.append(
+            float((exact_log_likelihood(*arguments) - approximate_log_likelihood(*arguments)).abs().mean())
+        )
+    assert off[1] < 0.1 < off[0]  # nats of a sweep of six responses
+
+
+@pytest.mark.skipif(not compiled.available(0), reason="the native engine is not compiled here")
+def test_the_native_engine_computes_the_same():
+    generator = torch.Generator().manual_seed(2)
+    chances = RULE.site_chances(TIMES)
+    sites = torch.tensor([[1.0, 2.0, 7.0, 8.3, 40.0]], dtype=torch.float64)
+    gain, noise = torch.full_like(sites, 1.7), torch.full_like(sites, 0.15)
+    y = simulate(several(chances, 5), sites[0].round(), (gain / sites)[0], noise[0], 0.3, generator)
+    y[1, 3] = torch.nan
+    y[2, 2] = 0.0
+    found = compiled.sweep_log_likelihood(
+        y,
+        torch.zeros(5, dtype=torch.long),
+        SiteChances(*(c[None, None] for c in chances)),
+        sites,
+        gain,
+        noise,
+        0.3,
+        7,
+    )
+    plain = approximate_log_likelihood(y, several(chances, 5), sites, gain / sites, noise, 0.3)
+    few = exact_log_likelihood(
+        y[:3], several(chances, 3), sites[0, :3], (gain / sites)[0, :3], noise[0, :3], 0.3
+    )
+    torch.testing.assert_close(found, torch.cat([few[None], plain[:, 3:]], -1), rtol=1e-12, atol=1e-12)
+
+
+def test_an_outlier_makes_a_sweep_unlikely_but_not_impossible():
+    one = torch.ones(1, dtype=torch.float64)
+    arguments = RULE.site_chances(TIMES[:1]), 3 * one, one, 0.1 * one, 0.3
+    y = torch.full((1, 1), 60.0, dtype=torch.float64)
+    assert -1e5 < float(exact_log_likelihood(y, *arguments)) < -700
+
+
+def test_chances_of_sites_have_the_means_of_the_rule():
+    for rule in (
+        RULE,
+        fw.TsodyksMarkram(0.3, 0.2, 0.5, "mongillo2008"),
+        fw.TsodyksMarkram(0.4, 0.8, 0.0),
+        fw.LinearNonlinear(),
+    ):
+        release, refill = rule.site_chances(TIMES)
+        full, means = 1.0, []
+        for p, r in zip(release.tolist(), refill.tolist()):
+            means.append(p * full)
+            full -= p * full * (r < 1)  # without resources, sites are full at once
+            full += r * (1 - full)
+        np.testing.assert_allclose(means, rule.respond(TIMES), rtol=1e-12)
+    with pytest.raises(fw.ConfigError, match="no two-state form"):
+        fw.TsodyksMarkram(convention="tm1998", tau_inact=0.03).site_chances(TIMES)
