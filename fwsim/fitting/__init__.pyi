@@ -2,11 +2,13 @@ from . import report as report
 from .choice import choose as choose
 from .comparison import compare_rules as compare_rules
 from .comparison import noise_floor as noise_floor
+from .differences import differences as differences
 from .estimate import fit as fit
 from .fitted import Fit as Fit
 from .fitted import Interval as Interval
 from .population import Population as Population
 from .population import fit_population as fit_population
+from .population_comparison import compare_populations as compare_populations
 from .posterior import Posterior as Posterior
 from .responses import Responses as Responses
 from .responses import gather as gather

@@ -84,6 +84,8 @@ class Cells(Generic[R]):
 
     def rule_at(self, z: Tensor) -> R:
         """The rule at coordinates `[..., axis]`."""
+        if not self.rule_size:
+            return self.rule
         free = range(self.rule_size)
         names = [self.axes[k].name for k in free]
         return with_values(self.rule, names, torch.stack([self.axes[k].back(z[..., k]) for k in free], -1))
@@ -113,7 +115,8 @@ class Cells(Generic[R]):
         """Of each sweep, `[..., cell, axis]` → `[..., sweep]`."""
         chances = self.rule_at(z[..., self.train_cell, :]).site_chances(self.times)
         good = ((chances.release >= 0) & (chances.release <= 1) | self.times.isnan()).all(-1)
-        chances = SiteChances(*(part.nan_to_num(0.0).clamp(0, 1) for part in chances))
+        shape = *z.shape[:-2], *self.times.shape  # a rule without free parameters is the same for all
+        chances = SiteChances(*(part.nan_to_num(0.0).clamp(0, 1).expand(shape) for part in chances))
         at = z[..., self.sweep_cell, :]
         sites = self.sites_at(at)
         gain, noise = self.gain_and_noise_at(at, self.sweep_clamp)

@@ -16,6 +16,7 @@ from torch import Tensor
 from fwsim.errors import ConfigError
 from fwsim.fitting.checks import check_count
 from fwsim.fitting.choice import choose
+from fwsim.fitting.differences import differences
 from fwsim.fitting.estimate import SAME_MAXIMUM, climb_all, problem_of
 from fwsim.fitting.optimise import Problem
 from fwsim.fitting.posterior import curvature
@@ -57,6 +58,8 @@ def compare_rules(
 ) -> xr.Dataset:
     """Fit every rule to all protocols but one, and predict that one; for each protocol.
 
+    Which rule predicts best is answered by `difference`, with its standard error: rules that are not `told_apart` from
+    the best are as good, as far as these data can say. Squared errors are given too, but find the right rule least often.
     All rules are treated in the same way. To show the value of a choice among them, the choice
     is also made without the predicted protocol, see `fwsim.fitting.choose`.
 
@@ -79,7 +82,9 @@ def compare_rules(
         Errors are means over pulses of (mean response − prediction)². `held_out_error` and `held_out_shape_error`
         `[rule, protocol]` are for the protocol left out, the latter with its best gain; `fitted_error`; `prediction`
         (protocol left out) and `fitted` `[rule, protocol, pulse]`; `log_likelihood`, `aic`, `bic`, `tic`,
-        `parameters`, `agreement` `[rule]`; `held_out_log_likelihood`; `inner_error`, `inner_log_likelihood`,
+        `parameters`, `agreement` `[rule]`; `log_predictive_density`, `difference`, `difference_error`, `told_apart`
+        `[rule]`, which say whether the protocols left out tell the best rule from the others (`differences`; units are
+        cells if the table has them, else sweeps); `held_out_log_likelihood`; `inner_error`, `inner_log_likelihood`,
         `inner_tic` `[rule, protocol]`, which do not use the protocol; and the choice by these, `chosen`,
         `chosen_error`, `chosen_shape_error` `[criterion, protocol]`. A rule that gives no positive responses from any
         starting point has NaN, with a warning, and is never chosen.
@@ -90,9 +95,11 @@ def compare_rules(
         Fewer than three protocols, no rule, none that gives positive responses, or an argument that `fwsim.fit`
         refuses.
     """
+    import xarray as xr
+
     check_count("starts", starts, 1)
     check_seed(seed)
-    named = _named(rules)
+    named = named_rules(rules)
     if fixed is not None and not isinstance(fixed, Mapping):
         raise ConfigError(
             f"fixed={fixed!r} is not allowed; give a dict of names of rules and of their parameters"
@@ -119,7 +126,8 @@ def compare_rules(
             advance(rule=label)
     stacked = {name: torch.stack([column[name] for column in columns]) for name in columns[0]}
     _say_what_failed(list(named), stacked["log_likelihood"], starts)
-    return _dataset(list(named), data, stacked)
+    density = xr.DataArray(stacked.pop("density").numpy(), {"rule": list(named)}, ("rule", "unit"))
+    return _dataset(list(named), data, stacked).merge(differences(density))
 
 
 def _say_what_failed(names: list[str], log_likelihood: Tensor, starts: int) -> None:
@@ -132,7 +140,10 @@ def _say_what_failed(names: list[str], log_likelihood: Tensor, starts: int) -> N
         warnings.warn(f"{text}; its numbers are NaN, and it is not chosen", stacklevel=3)
 
 
-def _named(rules: Sequence[PresynapticRule] | Mapping[str, PresynapticRule]) -> dict[str, PresynapticRule]:
+def named_rules(
+    rules: Sequence[PresynapticRule] | Mapping[str, PresynapticRule],
+) -> dict[str, PresynapticRule]:
+    """Rules by name; raise unless they are presynaptic rules."""
     if isinstance(rules, str) or not isinstance(rules, (Mapping, Sequence)):
         raise ConfigError(
             f"rules is a {type(rules).__name__}; give a list of rules, or a dict of names and rules"
@@ -234,7 +245,8 @@ def _leave_out(problem: Problem, data: Responses, folds: Folds, starts: int, see
     predicted = torch.where(value.isnan()[:, None, None], torch.nan, predicted)
     fitted = torch.where(value[0].isnan(), torch.nan, problem.mean(z[:1])[0])
     error, shape_error = squared_error(moments.mean, predicted)  # [fold, protocol]
-    outside = problem.noise.log_likelihood(moments, predicted, problem.spread(predicted, z)).sum(-1)
+    spread = problem.spread(predicted, z)
+    outside = problem.noise.log_likelihood(moments, predicted, spread).sum(-1)
     protocols = torch.arange(folds.kept.shape[1])
     inner = error[folds.double, protocols]  # [left out, predicted]
     others = ~torch.eye(len(protocols), dtype=torch.bool)
@@ -243,6 +255,9 @@ def _leave_out(problem: Problem, data: Responses, folds: Folds, starts: int, see
         "held_out_error": error[folds.single, protocols],
         "held_out_shape_error": shape_error[folds.single, protocols],
         "held_out_log_likelihood": outside[folds.single, protocols],
+        "density": _densities(
+            problem, data, predicted[folds.single, protocols], spread[folds.single, protocols]
+        ),
         "prediction": predicted[folds.single, protocols],
         "inner_error": (inner * others).sum(1) / others.sum(1),
         "inner_log_likelihood": (outside[folds.double, protocols] * others).sum(1),
@@ -259,6 +274,17 @@ def _leave_out(problem: Problem, data: Responses, folds: Folds, starts: int, see
             value[0].isnan(), torch.nan, (values[0] >= value[0] - SAME_MAXIMUM).double().mean()
         ),
     }
+
+
+def _densities(problem: Problem, data: Responses, predicted: Tensor, spread: Tensor) -> Tensor:
+    """Log-likelihood of each sweep, or of all sweeps of each cell, under predictions `[protocol, pulse]`."""
+    single = data.moments(torch.eye(len(data.amplitude), dtype=torch.float64))
+    by_sweep = problem.noise.log_likelihood(single, predicted, spread)
+    by_sweep = torch.where(single.count > 0, by_sweep, 0.0).sum((-2, -1))
+    by_sweep = torch.where(predicted.isnan().all(), torch.nan, by_sweep)
+    if not data.cells:
+        return by_sweep
+    return torch.zeros(len(data.cells), dtype=by_sweep.dtype).index_add_(0, data.cell, by_sweep)
 
 
 def _penalties(problem: Problem, data: Responses, z: Tensor, value: Tensor, kept: Tensor) -> Tensor:

@@ -93,14 +93,14 @@ class Synapses(Generic[R]):
         """Single random responses to a train `[spike]`, `[repeat, draw, spike]`: quanta and recording noise."""
         check_count("repeats", repeats, 1)
         check_seed(seed)
-        chances = self.cells.rule_at(self.z[:, None]).site_chances(self._one(times)[None])
+        chances = self.cells.rule_at(self.z).site_chances(self._one(times).expand(len(self.z), -1))
         shape = (repeats, *self.z.shape[:-1])
         generator = torch_generator(seed)
         sites, gain, noise = (part.expand(shape) for part in self._quantal(clamp))
         whole = (
             sites + torch.rand(shape, generator=generator, dtype=torch.float64)
         ).floor()  # its mean is `sites`
-        chances = SiteChances(*(part[:, 0].clamp(0, 1).expand(*shape, -1) for part in chances))
+        chances = SiteChances(*(part.clamp(0, 1).expand(*shape, -1) for part in chances))
         return simulate(chances, whole, gain / whole, noise, self.cells.cv, generator)
 
     def bands(

@@ -1,0 +1,71 @@
+"""Are two rules told apart? Differences of predictive densities, with their errors over independent units."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fwsim.errors import ShapeError
+from fwsim.recording import labelled_dataset
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+ERRORS = 2.0  # standard errors beyond which two rules are told apart
+
+
+def differences(density: xr.DataArray) -> xr.Dataset:
+    """Compare rules by the log predictive density of what each did not see.
+
+    Parameters
+    ----------
+    density
+        `[rule, unit]` in nats: units are independent, such as cells (`Population.log_predictive`) or sweeps. A unit
+        that a rule lacks (NaN) counts for no rule.
+
+    Returns
+    -------
+    Dataset
+        `log_predictive_density` `[rule]`, the sum over units; `difference` `[rule]` from the best rule, at most 0;
+        `difference_error` `[rule]`, its standard error √n·SD over the n units of the paired differences; `told_apart`
+        `[rule]`, whether the difference exceeds two of them. If it does not, the data cannot tell the rule from the
+        best one. A rule whose densities are all NaN has NaN.
+
+    Notes
+    -----
+    Source: Vehtari, Gelman & Gabry 2017, Stat. Comput. 27:1413, §5.
+    """
+    if set(density.dims) - {"rule"} == set(density.dims) or density.ndim != 2:
+        raise ShapeError(f"density has dimensions {', '.join(map(str, density.dims))}; give [rule, unit]")
+    values = density.transpose("rule", ...).values
+    fitted = ~np.isnan(values).all(1)
+    known = ~np.isnan(values[fitted]).any(0) if fitted.any() else np.zeros(values.shape[1], bool)
+    used = np.where(fitted[:, None], values[:, known], np.nan)
+    total = np.where(fitted, used.sum(1), np.nan)
+    if not fitted.any():
+        off = used
+    else:
+        off = used - used[np.nanargmax(total)]
+    units = used.shape[1]
+    error = np.sqrt(units) * off.std(1, ddof=1) if units > 1 else np.full(len(values), np.nan)
+    difference = np.where(fitted, off.sum(1), np.nan)
+    return labelled_dataset(
+        {
+            "log_predictive_density": (
+                "rule",
+                total,
+                "1",
+                "log predictive density of what was left out, in nats",
+            ),
+            "difference": ("rule", difference, "1", "its difference from the best rule"),
+            "difference_error": ("rule", error, "1", "standard error of the difference"),
+            "told_apart": (
+                "rule",
+                difference < -ERRORS * error,
+                "1",
+                "whether the best rule is told from this one",
+            ),
+        },
+        {"rule": np.array(density["rule"].values, dtype=object)},
+    )
