@@ -57,9 +57,9 @@ PACKAGES = {
         train_classifier varied
     """,
     "fwsim.study": """
-        COLOURS Config Context Experiment Hertz Interrupted Repetition Report Run Seconds StudyError
-        SweptPoint Versions Volts again analyse compare configuration each_setting figure formatted
-        house_style load_experiment pick_device points resume resume_sweep run sweep write_report
+        COLOURS Config Context Design Experiment Hertz Interrupted Repetition Report Run Seconds StudyError
+        SweptPoint Versions Volts again analyse compare configuration design each_setting figure formatted
+        house_style load_experiment pick_device points resume resume_sweep run search sweep write_report
     """,
     "fwsim.explore": """
         Scene open_scene serve

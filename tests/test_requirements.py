@@ -26,6 +26,8 @@ CALLS = {
         f"__import__('fwsim.recording').recording.write_nwb({RUN}, 'run.nwb')",
         "__import__('fwsim.recording').recording.read_nwb('run.nwb')",
     ),
+    "optuna": ("fw.study.search('forgetting', {'tau': '1:9:log'}, 'strength')",),
+    "SALib": ("fw.study.design('forgetting', {'tau': '1:9:log'})",),
     "sklearn": (f"fw.measure.decode({HIDDEN}, numpy.arange(20) % 2)",),
     "scipy": ("fw.theory.palimpsest_capacity(0.1)", "fw.measure.bootstrap([1.0])"),
     "h5netcdf": (f"__import__('fwsim.recording').recording.write_netcdf({RUN}, 'run.nc')",),

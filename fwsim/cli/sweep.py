@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from fwsim.cli import terminal
 from fwsim.cli.conclusion import conclude_sweep, failures_are_concluded
 from fwsim.cli.usage import asks_for_usage, experiment_first, print_usage
+from fwsim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from fwsim.study import Config, Experiment
+    from fwsim.study.settings import SweepSettings
 
 
 def sweep(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)]) -> None:
@@ -27,6 +33,11 @@ def sweep(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=Tru
     if parsed is None:
         return
     config, settings = parsed
+    if settings.sampler is not None:
+        _search(experiment, config, settings)
+        return
+    if settings.objective is not None or settings.maximize:
+        raise ConfigError("--objective and --maximize are for a search; add --sampler tpe")
     check_swept(experiment, settings)
     with failures_are_concluded():
         recording = study.sweep(
@@ -44,3 +55,41 @@ def sweep(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=Tru
             force=settings.force,
         )
     conclude_sweep(recording.attrs["folder"])
+
+
+def _search(experiment: Experiment, config: Config, settings: SweepSettings) -> None:
+    """Run a search, and show its best points."""
+    from fwsim import study
+    from fwsim.study.sweeps.axes import parse_assignments
+    from fwsim.study.sweeps.cluster import parse_options
+
+    if settings.objective is None:
+        raise ConfigError("--sampler needs --objective with the name of a recorded variable")
+    if settings.force:
+        raise ConfigError("--force is not for a search, which goes on where it stopped; give another --to")
+    direction = "maximize" if settings.maximize else "minimize"
+    found = study.search(
+        experiment,
+        parse_assignments(settings.over),  # type: ignore[arg-type]  # groups are refused in one line
+        settings.objective,
+        sampler=settings.sampler or "tpe",
+        direction=direction,
+        trials=settings.trials,
+        seeds=settings.seeds,
+        config=config,
+        folder=settings.to,
+        device=settings.device,
+        workers=settings.workers,
+        scheduler=settings.scheduler,
+        cluster=parse_options(settings.cluster),
+        batch_size=settings.batch_size,
+        batch_memory=settings.batch_memory,
+    )
+    names = [str(name) for name in found.coords if name != "round"]
+    order = found.objective.argsort().values[:: -1 if settings.maximize else 1]
+    order = [place for place in order if bool(found.objective[place].notnull())][:5]
+    rows = [[f"{found[name].values[place]}" for name in names] for place in order]
+    values = [f"{float(found.objective[place]):.6g}" for place in order]
+    title = f"best of {found.sizes['search']} points"
+    terminal.table(title, [*names, f"mean of {settings.objective}"], [[*r, v] for r, v in zip(rows, values)])
+    print(f"recorded: {found.attrs['folder']}")

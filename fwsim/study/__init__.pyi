@@ -26,5 +26,8 @@ from .rows import formatted as formatted
 from .runs import Run as Run
 from .sweeps.run import resume_sweep as resume_sweep
 from .sweeps.run import sweep as sweep
+from .sweeps.search import search as search
+from .sweeps.sensitivity import Design as Design
+from .sweeps.sensitivity import design as design
 from .sweeps.take import SweptPoint as SweptPoint
 from .sweeps.take import points as points

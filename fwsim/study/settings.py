@@ -86,6 +86,15 @@ class SweepSettings(Settings):
         Largest number of points that run as one batch; by default as many as fit, in at least eight batches.
     batch_memory
         Largest memory of a batch.
+    sampler
+        Search for the best point instead of a grid: tpe, random, cmaes, gp or qmc, of Optuna. Ranges are then
+        tau=0.1:100:log (or lin), without a number. The same command with the same --to goes on.
+    objective
+        For --sampler, needed: the recorded variable whose mean is to be smallest.
+    maximize
+        For --sampler: the mean is to be largest.
+    trials
+        For --sampler: number of points in all, eight at a time.
     """
 
     over: Annotated[tuple[str, ...], Parameter(completer=swept)] = ()
@@ -95,6 +104,10 @@ class SweepSettings(Settings):
     cluster: tuple[str, ...] = ()
     batch_size: Annotated[int | None, Parameter(show_default=False)] = None
     batch_memory: str = "1 GB"
+    sampler: Annotated[str | None, Parameter(show_default=False)] = None
+    objective: Annotated[str | None, Parameter(show_default=False)] = None
+    maximize: Annotated[bool, Parameter(negative="")] = False
+    trials: int = 50
 
     command: ClassVar[str] = "sweep"
     example: ClassVar[str] = "--seeds 5"

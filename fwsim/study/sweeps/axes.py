@@ -266,16 +266,16 @@ def _expand(name: str, field: FieldInfo, text: str) -> list[Any]:
     if match[3] == "log" and not (start > 0 and stop > 0):
         raise ConfigError(f"{name}={text!r}: a log range needs positive ends; use lin{count}")
     values = np.geomspace(start, stop, count) if match[3] == "log" else np.linspace(start, stop, count)
-    if _whole(field.annotation):
+    if only_whole(field.annotation):
         return [round(value) for value in values.tolist()]
     return [float(f"{value:.{DIGITS}g}") for value in values.tolist()]
 
 
-def _whole(annotation: Any) -> bool:
+def only_whole(annotation: Any) -> bool:
     """Whether a field takes only whole numbers, one or several, or None."""
     inner = [each for each in get_args(annotation) if each not in (NoneType, Ellipsis)]
     inner = inner[:1] if get_origin(annotation) is Annotated else inner
-    return annotation is int or (bool(inner) and all(map(_whole, inner)))
+    return annotation is int or (bool(inner) and all(map(only_whole, inner)))
 
 
 def _number(name: str, field: FieldInfo, text: str) -> float:

@@ -1,0 +1,232 @@
+"""Search for the best parameters of an experiment: a sampler of Optuna chooses the points of sweeps."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from fwsim.errors import ConfigError, choice, whole
+from fwsim.names import known_arguments
+from fwsim.paths import home_path
+from fwsim.recording import labelled_dataset
+from fwsim.requirements import required
+from fwsim.seeds import check_seed
+from fwsim.study import runs
+from fwsim.study.config import Config
+from fwsim.study.experiment import Experiment, load_experiment
+from fwsim.study.files import StudyError
+from fwsim.study.runs import Run
+from fwsim.study.sweeps.ranges import Range, bare, parse_ranges
+from fwsim.study.sweeps.run import SweepPlan, resume_sweep, sweep
+
+SAMPLERS = ("tpe", "random", "cmaes", "gp", "qmc")
+DIRECTIONS = ("minimize", "maximize")
+
+
+@known_arguments
+def search(
+    experiment: str | Path | ModuleType | Experiment,
+    over: Mapping[str, str],
+    objective: str,
+    *,
+    sampler: str = "tpe",
+    direction: str = "minimize",
+    trials: int = 50,
+    at_once: int = 8,
+    seeds: int | str = 1,
+    seed: int = 0,
+    config: Config | Mapping[str, Any] | None = None,
+    folder: str | Path | None = None,
+    **options: Any,
+) -> xr.Dataset:
+    """Search for the parameters at which a recorded variable is smallest or largest.
+
+    Each round is an ordinary sweep over points that the sampler asks for, and whose results it is told. The rounds are
+    the only state: the same call with the same folder opens finished rounds, resumes an interrupted one, and goes on;
+    with more `trials` it goes further.
+
+    Parameters
+    ----------
+    experiment, config
+        As in `sweep`.
+    over
+        Parameter → `"0.1:100:log"`, `"0:1:lin"`, or values to choose from, `"relu,tanh"`.
+    objective
+        Variable of the recordings; what counts is its mean over all that it has at a point, seeds included.
+    sampler
+        Of Optuna: `"tpe"`, `"random"`, `"cmaes"`, `"gp"` or `"qmc"`.
+    direction
+        `"minimize"` or `"maximize"`.
+    trials
+        Number of points in all.
+    at_once
+        Number of points of a round, which do not know of each other.
+    seeds
+        Seeds of every point.
+    seed
+        Seed of the sampler.
+    folder
+        Folder of the rounds; by default `runs/<experiment>-<date>-<time>-search`.
+    options
+        Further ones of `sweep`: `quick`, `device`, `workers`, `scheduler`, `cluster`, `batch_size`, `batch_memory`.
+
+    Returns
+    -------
+    Dataset
+        `objective [search]`, NaN for points that failed; the parameters, and the round, as coordinates. The attribute
+        `best` is the index of the best point, `folder` the folder.
+
+    Raises
+    ------
+    ConfigError
+        Optuna is not installed, an argument is not allowed, or the folder holds another search.
+    StudyError
+        All points failed.
+    """
+    optuna = required("optuna", "a search", extra="optuna")
+    choice("sampler", sampler, SAMPLERS)
+    choice("direction", direction, DIRECTIONS)
+    whole("trials", trials, least=1)
+    whole("at_once", at_once, least=1)
+    check_seed(seed)
+    experiment = load_experiment(experiment)
+    ranges = parse_ranges(experiment, over)
+    place = runs.fresh_folder(experiment.name, "search") if folder is None else folder
+    path = home_path(place, "folder", new=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of samplers that Optuna calls experimental
+        study = optuna.create_study(direction=direction, sampler=_sampler(optuna, sampler, seed))
+    rounds = []
+    for number, begin in enumerate(range(0, trials, at_once)):
+        count = min(at_once, trials - begin)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            asked = [study.ask(_distributions(optuna, ranges)) for _ in range(at_once)][:count]
+        rows = [tuple(_value(each, trial.params[each.name]) for each in ranges) for trial in asked]
+        values = _round(
+            experiment, ranges, rows, objective, path / f"round-{number:03d}", seeds, config, options
+        )
+        for trial, value in zip(asked, values):
+            state = optuna.trial.TrialState.COMPLETE if np.isfinite(value) else optuna.trial.TrialState.FAIL
+            study.tell(trial, float(value) if np.isfinite(value) else None, state=state)
+        rounds += [(number, row, value) for row, value in zip(rows, values)]
+    return _result(ranges, rounds, objective, direction, path)
+
+
+def _sampler(optuna: Any, name: str, seed: int) -> Any:
+    kinds = {
+        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, constant_liar=True),
+        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
+        "cmaes": lambda: optuna.samplers.CmaEsSampler(seed=seed),
+        "gp": lambda: optuna.samplers.GPSampler(seed=seed),
+        "qmc": lambda: optuna.samplers.QMCSampler(seed=seed),
+    }
+    try:
+        return kinds[name]()
+    except ImportError as error:
+        raise ConfigError(
+            f"sampler={name!r} needs a package that is not installed: {error}; use 'tpe'"
+        ) from error
+
+
+def _distributions(optuna: Any, ranges: tuple[Range, ...]) -> dict[str, Any]:
+    kinds = optuna.distributions
+    found: dict[str, Any] = {}
+    for each in ranges:
+        if each.scale == "choice":
+            found[each.name] = kinds.CategoricalDistribution(list(range(len(each.values))))
+        else:
+            kind = kinds.IntDistribution if each.whole else kinds.FloatDistribution
+            found[each.name] = kind(*each.values, log=each.scale == "log")
+    return found
+
+
+def _value(each: Range, asked: Any) -> Any:
+    if each.scale == "choice":
+        return each.values[asked]
+    return asked if each.whole else float(f"{asked:.12g}")
+
+
+def _round(
+    experiment: Experiment,
+    ranges: tuple[Range, ...],
+    rows: list[tuple[Any, ...]],
+    objective: str,
+    folder: Path,
+    seeds: int | str,
+    config: Config | Mapping[str, Any] | None,
+    options: Mapping[str, Any],
+) -> list[float]:
+    """Objective of each row; points that a folder has already are not run again.
+
+    A round that was the last one of a shorter search has only its first rows; the others are in a folder beside it.
+    """
+    names = tuple(each.name for each in ranges)
+    known: dict[tuple[Any, ...], float] = {}
+    while missing := [row for row in dict.fromkeys(rows) if row not in known]:
+        place = folder.with_name(f"{folder.name}-{len(known)}") if known else folder
+        kept = _rows(place, names, missing) if place.exists() else missing
+        try:
+            if place.exists():
+                run = Run(place)
+                recording = run.recording if run.state == "finished" else resume_sweep(run)
+            else:
+                over: Any = (
+                    {names: list(zip(*missing))} if len(names) > 1 else {names[0]: [r[0] for r in missing]}
+                )
+                recording = sweep(experiment, over, seeds, config, folder=place, **options)
+            known |= dict(zip(kept, _means(recording, objective, names[0])))
+        except StudyError:
+            if not (place / "failed.csv").is_file():
+                raise
+            known |= dict.fromkeys(kept, np.nan)  # all points failed, which the sampler is told
+    return [known[row] for row in rows]
+
+
+def _means(recording: xr.Dataset, objective: str, point: str) -> list[float]:
+    """Mean of the objective at every point."""
+    if objective not in recording.data_vars:
+        known = ", ".join(map(str, recording.data_vars))
+        raise ConfigError(f"objective={objective!r} is not recorded; use one of {known}")
+    values = recording[objective].astype(float)
+    return values.mean([dim for dim in values.dims if dim != point]).values.tolist()
+
+
+def _rows(folder: Path, names: tuple[str, ...], asked: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Points of a round that was begun before, of which those that are asked for now are the first, or the reverse."""
+    axes = SweepPlan.kept(Run(folder).manifest["sweep"]).axes
+    kept = (
+        [tuple(map(bare, row)) for row in axes[0].rows] if len(axes) == 1 and axes[0].names == names else []
+    )
+    both = min(len(kept), len(asked))
+    if not both or kept[:both] != asked[:both]:
+        raise ConfigError(
+            f"{folder} is a round of another search; give another folder, or the same arguments"
+        )
+    return kept
+
+
+def _result(
+    ranges: tuple[Range, ...],
+    rounds: list[tuple[int, Any, float]],
+    objective: str,
+    direction: str,
+    folder: Path,
+) -> xr.Dataset:
+    values = np.array([value for _, _, value in rounds])
+    if not np.isfinite(values).any():
+        raise StudyError(f"all {len(values)} points of the search failed; see failed.csv in {folder}")
+    best = int(np.nanargmin(values) if direction == "minimize" else np.nanargmax(values))
+    coords: dict[str, Any] = {
+        each.name: ("search", [row[place] for _, row, _ in rounds]) for place, each in enumerate(ranges)
+    }
+    coords["round"] = ("search", [number for number, _, _ in rounds])
+    found = labelled_dataset({"objective": ("search", values, "1", f"mean of {objective}")}, coords)
+    return found.assign_attrs(best=best, direction=direction, folder=str(folder))

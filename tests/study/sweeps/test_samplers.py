@@ -1,0 +1,107 @@
+"""Searches and sensitivity designs: the points of ordinary sweeps."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import fwsim as fw
+from fwsim.errors import ConfigError, ShapeError
+from fwsim.study import design, search
+
+
+def test_a_search_finds_goes_on_and_is_the_same_again(fwsim, toy):
+    pytest.importorskip("optuna")
+    over = {"tau": "10 ms:10 s:log", "order": "1,2"}
+    options = {"quick": True, "workers": 1, "batch_size": 8}
+    half = search("trace", over, "trace", trials=3, at_once=4, folder="half", **options)
+    whole = search("trace", over, "trace", trials=8, at_once=4, folder="whole", **options)
+    again = search("trace", over, "trace", trials=8, at_once=4, folder="half", **options)
+    xr.testing.assert_equal(whole, again)
+    xr.testing.assert_equal(half.drop_attrs(), again.isel(search=slice(3)).drop_attrs())
+    times = 0.1 * np.arange(1, 5)
+    for place in range(8):
+        expected = np.exp(-float(whole.order[place]) * times / float(whole.tau[place])).mean()
+        assert float(whole.objective[place]) == pytest.approx(expected, rel=1e-6)
+    assert whole.attrs["best"] == int(whole.objective.argmin())
+    with pytest.raises(ConfigError, match="is a round of another search"):
+        search("trace", {"tau": "1:2:log"}, "trace", trials=4, folder="half", **options)
+    with pytest.raises(ConfigError, match="objective='gone' is not recorded; use one of trace"):
+        search("trace", over, "gone", trials=4, at_once=4, folder="half", **options)
+    tokens = [
+        "sweep",
+        "trace",
+        "--quick",
+        "--workers",
+        "1",
+        "--sampler",
+        "random",
+        "--trials",
+        "3",
+        "--to",
+        "cli",
+    ]
+    code, out, err = fwsim(*tokens, "--over", "tau=1:9:log", "--objective", "trace", "--maximize")
+    assert (code, err) == (0, "")
+    assert "best of 3 points" in out
+
+
+@pytest.mark.parametrize(
+    ("tokens", "said"),
+    [
+        ("--sampler tpe --over tau=1:9:log", "--sampler needs --objective"),
+        ("--objective trace --over tau=1,9", "add --sampler"),
+        (
+            "--sampler tpe --objective trace --over tau=1:9:log3",
+            "is no range to sample; write start:stop:log",
+        ),
+        ("--sampler tpe --objective trace --over tau=9:1:lin", "the smaller one first"),
+        ("--sampler best --objective trace --over tau=1:9:lin", "sampler='best' is unknown"),
+        ("--sampler tpe --objective trace", "nothing to sample"),
+        ("--sampler tpe --objective trace --over taus=1:2:lin", "is no range of numbers"),
+    ],
+)
+def test_wrong_use_is_one_line(fwsim, toy, tokens, said):
+    pytest.importorskip("optuna")
+    code, out, err = fwsim("sweep", "trace", *tokens.split())
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+
+
+def by_hand(points, function):
+    """A result as a sweep over a design would give it."""
+    ((names, columns),) = points.over.items()
+    return xr.DataArray(function(*map(np.array, columns)), dims=names[0])
+
+
+def test_sobol_indices_are_those_of_a_function_that_is_known(toy):
+    pytest.importorskip("SALib")
+    points = design("trace", {"tau": "1:100:log", "pause": "0:1:lin"}, samples=1024)
+    # u = log₁₀(τ)/2 and v are uniform: 2u + v has variances 4/12 and 1/12, (u − ½)(v − ½) only a joint one.
+    found = points.indices(by_hand(points, lambda tau, v: 2 * (np.log10(tau) / 2) + v))
+    np.testing.assert_allclose(found["first"], [0.8, 0.2], atol=0.02)
+    np.testing.assert_allclose(found["total"], [0.8, 0.2], atol=0.02)
+    found = points.indices(by_hand(points, lambda tau, v: (np.log10(tau) / 2 - 0.5) * (v - 0.5)))
+    np.testing.assert_allclose(found["first"], [0, 0], atol=0.02)
+    np.testing.assert_allclose(found["total"], [1, 1], atol=0.03)
+    assert float(found.second.sel(parameter="tau", other="pause")) == pytest.approx(1, abs=0.05)
+
+
+def test_morris_effects_of_a_linear_function_are_its_slopes(toy):
+    pytest.importorskip("SALib")
+    points = design("trace", {"tau": "1:100:log", "pause": "0:1:lin"}, method="morris", samples=6)
+    found = points.indices(by_hand(points, lambda tau, v: 3 * np.log10(tau) / 2 - v))
+    np.testing.assert_allclose(found["mean"], [3, -1], rtol=1e-9)
+    np.testing.assert_allclose(found["mean_absolute"], [3, 1], rtol=1e-9)
+    np.testing.assert_allclose(found["sd"], 0, atol=1e-9)
+
+
+def test_a_design_is_swept(toy):
+    pytest.importorskip("SALib")
+    points = design("trace", {"tau": "100 ms:10 s:log", "order": "1,2"}, samples=2)
+    recording = fw.sweep("trace", points.over, quick=True, workers=1, folder="swept")
+    found = points.indices(recording.trace.mean(["time", "seed"]))
+    assert found.sizes == {"parameter": 2, "other": 2}
+    with pytest.raises(ShapeError, match="average over the others"):
+        points.indices(recording.trace)
+    with pytest.raises(ConfigError, match="no power of 2"):
+        design("trace", {"tau": "1:2:lin", "order": "1,2"}, samples=3)
