@@ -44,8 +44,8 @@ PACKAGES = {
         compare_rules differences fit fit_population gather noise_floor read_pairs read_table report synthetic_table
     """,
     "fwsim.tasks": """
-        AssociativeRetrieval BracketSequences Catch CatchEnvironment GlimpseLayout LabelledImages
-        NestedBrackets Positions Sequences load_mnist read_idx
+        AssociativeRetrieval BracketSequences Catch CatchEnvironment DelayedMatch DualMatch GlimpseLayout
+        LabelledImages Motion NestedBrackets Positions Sequences SequentialMatch Trials load_mnist read_idx
     """,
     "fwsim.models": """
         ActorCritic AdvantageActorCritic CORES Control Core DeepTransitionRNN Draws Episodes LSTM

@@ -5,6 +5,11 @@ from .catch import Positions as Positions
 from .environments import CatchEnvironment as CatchEnvironment
 from .glimpses import GlimpseLayout as GlimpseLayout
 from .idx import read_idx as read_idx
+from .matching import DelayedMatch as DelayedMatch
+from .matching import DualMatch as DualMatch
+from .matching import Motion as Motion
+from .matching import SequentialMatch as SequentialMatch
+from .matching import Trials as Trials
 from .mnist import LabelledImages as LabelledImages
 from .mnist import load_mnist as load_mnist
 from .retrieval import AssociativeRetrieval as AssociativeRetrieval
