@@ -35,11 +35,13 @@ from .fitting import fit_population as fit_population
 from .recording import Record as Record
 from .recording import open_recording as open_recording
 from .rules import BCPNN as BCPNN
+from .rules import AugmentedRelease as AugmentedRelease
 from .rules import BennaFusi as BennaFusi
 from .rules import Delta as Delta
 from .rules import Enhancement as Enhancement
 from .rules import Hebbian as Hebbian
 from .rules import HebbianTraces as HebbianTraces
+from .rules import IndependentDepression as IndependentDepression
 from .rules import LinearNonlinear as LinearNonlinear
 from .rules import Product as Product
 from .rules import StochasticRelease as StochasticRelease

@@ -9,15 +9,16 @@ import pytest
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 PACKAGES = {
     "fwsim": """
-        BCPNN BennaFusi ConfigError Delta DivergedError Enhancement FastWeightNetwork FwsimError
-        Hebbian HebbianTraces Hz LinearNonlinear Product Projection RateNetwork Record
+        AugmentedRelease BCPNN BennaFusi ConfigError Delta DivergedError Enhancement FastWeightNetwork FwsimError
+        Hebbian HebbianTraces Hz IndependentDepression LinearNonlinear Product Projection RateNetwork Record
         RecordingError ShapeError State StochasticRelease TsodyksMarkram Varela compare_rules
         continuous divisive equilibrium fit fit_population fitting held kHz layer_norm load_state mV measure
         minute models ms open_recording per_second relu rules second siegert simulate softplus
         spiking study subtractive sweep tanh tasks theory training us volt
     """,
     "fwsim.rules": """
-        AssociativeRule BCPNN BennaFusi Delta Enhancement Hebbian HebbianTraces LinearNonlinear MemoryRule
+        AssociativeRule AugmentedRelease BCPNN BennaFusi Delta Enhancement Hebbian HebbianTraces IndependentDepression
+        LinearNonlinear MemoryRule
         PresynapticRule Product RULES SteadyState StochasticRelease TsodyksMarkram Varela described_rule
     """,
     "fwsim.engine": """

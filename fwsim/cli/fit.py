@@ -32,7 +32,8 @@ def fit(
     tables
         CSV files with sweep, pulse, time_s, amplitude and protocol (otherwise the file's name), or folders of them.
     rule
-        Name of the rule in lower case, needed: tsodyks_markram, varela, enhancement, linear_nonlinear.
+        Name of the rule in lower case, needed: tsodyks_markram, varela, enhancement, linear_nonlinear,
+        augmented_release, independent_depression.
     with_
         Options and starting values of the rule, NAME=VALUE: readout=cloglog, a=0.4,0.3, tau_facil=500ms.
     fixed

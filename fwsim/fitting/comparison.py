@@ -59,7 +59,8 @@ def compare_rules(
     """Fit every rule to all protocols but one, and predict that one; for each protocol.
 
     Which rule predicts best is answered by `difference`, with its standard error: rules that are not `told_apart` from
-    the best are as good, as far as these data can say. Squared errors are given too, but find the right rule least often.
+    the best are as good, as far as these data can say. Squared errors are given too, but find the right rule least
+    often.
     All rules are treated in the same way. To show the value of a choice among them, the choice
     is also made without the predicted protocol, see `fwsim.fitting.choose`.
 

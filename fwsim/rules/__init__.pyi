@@ -1,3 +1,4 @@
+from .augmented_release import AugmentedRelease as AugmentedRelease
 from .bcpnn import BCPNN as BCPNN
 from .benna_fusi import BennaFusi as BennaFusi
 from .delta import Delta as Delta
@@ -5,6 +6,7 @@ from .derive.steady_state import SteadyState as SteadyState
 from .enhancement import Enhancement as Enhancement
 from .hebbian import Hebbian as Hebbian
 from .hebbian_traces import HebbianTraces as HebbianTraces
+from .independent_depression import IndependentDepression as IndependentDepression
 from .linear_nonlinear import LinearNonlinear as LinearNonlinear
 from .memory_rule import MemoryRule as MemoryRule
 from .product import Product as Product

@@ -8,12 +8,14 @@ from dataclasses import fields
 from typing import Any
 
 from fwsim.errors import ConfigError, RecordingError, choice
+from fwsim.rules.augmented_release import AugmentedRelease
 from fwsim.rules.bcpnn import BCPNN
 from fwsim.rules.benna_fusi import BennaFusi
 from fwsim.rules.delta import Delta
 from fwsim.rules.enhancement import Enhancement
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.hebbian_traces import HebbianTraces
+from fwsim.rules.independent_depression import IndependentDepression
 from fwsim.rules.linear_nonlinear import LinearNonlinear
 from fwsim.rules.memory_rule import MemoryRule
 from fwsim.rules.product import Product
@@ -27,6 +29,8 @@ RULES: dict[str, type[SpikeRule] | type[MemoryRule]] = {
     "varela": Varela,
     "enhancement": Enhancement,
     "linear_nonlinear": LinearNonlinear,
+    "augmented_release": AugmentedRelease,
+    "independent_depression": IndependentDepression,
     "hebbian_traces": HebbianTraces,
     "bcpnn": BCPNN,
     "benna_fusi": BennaFusi,

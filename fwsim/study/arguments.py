@@ -87,7 +87,17 @@ Device = Annotated[str, Parameter(completer=_offer("auto", "cpu", "cuda"))]
 Noise = Annotated[str, Parameter(completer=_offer("gamma", "normal"))]
 Gain = Annotated[str, Parameter(completer=_offer("shared", "protocol"))]
 RuleName = Annotated[
-    str, Parameter(completer=_offer("tsodyks_markram", "varela", "enhancement", "linear_nonlinear"))
+    str,
+    Parameter(
+        completer=_offer(
+            "tsodyks_markram",
+            "varela",
+            "enhancement",
+            "linear_nonlinear",
+            "augmented_release",
+            "independent_depression",
+        )
+    ),
 ]
 """Name of a presynaptic rule."""
 Scheduler = Annotated[str, Parameter(completer=_offer("slurm", "tcp://"))]

@@ -109,6 +109,8 @@ def test_chances_of_sites_have_the_means_of_the_rule():
         fw.TsodyksMarkram(0.3, 0.2, 0.5, "mongillo2008"),
         fw.TsodyksMarkram(0.4, 0.8, 0.0),
         fw.LinearNonlinear(),
+        fw.AugmentedRelease(A=0.1),
+        fw.IndependentDepression(),
     ):
         release, refill = rule.site_chances(TIMES)
         full, means = 1.0, []

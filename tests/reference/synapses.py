@@ -61,6 +61,29 @@ def linear_nonlinear(baseline, a, taus, readout):
     return [0.0] * len(a), drift, pre, None
 
 
+def augmented_release(U, tau_rec, tau_facil, A, tau_aug):
+    def drift(s):
+        return [(U - s[0]) / tau_facil, (1 - s[1]) / tau_rec, -s[2] / tau_aug]
+
+    def pre(s):
+        u, x, w = s
+        release = (u + w - u * w) * x
+        return [u + U * (1 - u), x - release, w + A * (1 - w)], release
+
+    return [U, 1.0, 0.0], drift, pre, None
+
+
+def independent_depression(U, tau_rec, tau_facil, d, tau_D):
+    def drift(s):
+        return [(U - s[0]) / tau_facil, (1 - s[1]) / tau_rec, (1 - s[2]) / tau_D]
+
+    def pre(s):
+        u, x, D = s
+        return [u + U * (1 - u), x - u * D * x, d * D], u * D * x
+
+    return [U, 1.0, 1.0], drift, pre, None
+
+
 def hebbian_traces(taus, etas, tau_pre, tau_post, w_max=np.inf):
     def drift(s):
         return [-s[0] / tau_pre, -s[1] / tau_post] + [-w / tau for w, tau in zip(s[2:], taus)]

@@ -23,6 +23,8 @@ CASES: dict[str, SpikeRule] = {
     "varela": fw.Varela(),
     "enhancement": ENHANCED,
     **{f"linear_nonlinear_{r}": fw.LinearNonlinear(**LN, readout=r) for r in ("logistic", "cloglog")},
+    "augmented_release": fw.AugmentedRelease(0.2, 0.25, 0.3, 0.1, 2.0),
+    "independent_depression": fw.IndependentDepression(0.4, 0.25, 0.15, 0.7, 0.1),
     "hebbian_traces": TRACES,
     "hebbian_saturating": fw.HebbianTraces(tau=1.0, eta=0.4, tau_pre=0.03, tau_post=0.05, w_max=0.5),
     "bcpnn": ESTIMATES,
@@ -46,6 +48,8 @@ BY_HAND = {
         f"linear_nonlinear_{r}": synapses.linear_nonlinear(-2.0, [0.5, -0.2], [0.1, 0.4], r)
         for r in ("logistic", "cloglog")
     },
+    "augmented_release": synapses.augmented_release(0.2, 0.25, 0.3, 0.1, 2.0),
+    "independent_depression": synapses.independent_depression(0.4, 0.25, 0.15, 0.7, 0.1),
     "hebbian_traces": synapses.hebbian_traces([0.3, 2.0], [0.2, 0.05], 0.03, 0.05),
     "hebbian_saturating": synapses.hebbian_traces([1.0], [0.4], 0.03, 0.05, 0.5),
     "bcpnn": synapses.bcpnn(0.01, 0.02, 1.0, 1.0, 20.0, 0.01),
