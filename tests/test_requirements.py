@@ -26,6 +26,7 @@ CALLS = {
         f"__import__('fwsim.recording').recording.write_nwb({RUN}, 'run.nwb')",
         "__import__('fwsim.recording').recording.read_nwb('run.nwb')",
     ),
+    "arviz": ("fw.fitting.to_arviz(None)",),
     "optuna": ("fw.study.search('forgetting', {'tau': '1:9:log'}, 'strength')",),
     "SALib": ("fw.study.design('forgetting', {'tau': '1:9:log'})",),
     "sklearn": (f"fw.measure.decode({HIDDEN}, numpy.arange(20) % 2)",),

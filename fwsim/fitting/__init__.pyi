@@ -1,4 +1,5 @@
 from . import report as report
+from .arviz_trees import to_arviz as to_arviz
 from .choice import choose as choose
 from .comparison import compare_rules as compare_rules
 from .comparison import noise_floor as noise_floor
@@ -14,6 +15,8 @@ from .responses import Responses as Responses
 from .responses import gather as gather
 from .responses import read_table as read_table
 from .sampling import Chains as Chains
+from .simulator import Simulator as Simulator
+from .simulator import simulator as simulator
 from .synapses import Synapses as Synapses
 from .synphys import read_pairs as read_pairs
 from .synthetic import TRAINS as TRAINS

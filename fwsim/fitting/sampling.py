@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BURN_IN = 4  # the chain has this many parts, and the first is dropped
 ENOUGH = 50  # with fewer autocorrelation times, emcee's estimate of them is unreliable
 CLOSE = 0.1  # largest distance of starting points from the mode, as a fraction of the box
+WALKERS = 4  # for every axis
 CROSSING = 0.2  # fraction of moves along a line through another walker, which can cross between maxima
 
 
@@ -68,7 +69,7 @@ def sample(
 
     generator = torch_generator(seed)
     moving = int(torch.randint(2**31, (), generator=generator))  # emcee's generator takes 32 bits
-    walkers = 4 * len(posterior.mode)
+    walkers = WALKERS * len(posterior.mode)
     sampler = emcee.EnsembleSampler(
         walkers,
         len(posterior.mode),
