@@ -39,7 +39,7 @@ from fwsim.study import Context, Seconds
 from fwsim.tasks.retrieval import LETTERS
 from fwsim.training import InnerSteps, Training, cross_entropy, error_rate, shuffled, train, varied
 
-QUICK = {"training_sequences": 25_600, "epochs": 8, "test_sequences": 500, "recorded": 40, "searched": 10}
+QUICK = {"training_sequences": 25_600, "epochs": 6, "test_sequences": 500, "recorded": 40, "searched": 10}
 
 COUNTS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 """Iterations after which the loop is looked at."""
