@@ -1,0 +1,39 @@
+"""A network that is trained with a random number of iterations answers after any; one trained with S = 1 does not."""
+
+import pytest
+
+from fwsim import study
+
+BAR = 10.0
+"""Largest error (%) after 8, 64 and 256 iterations, set before the runs; the plateau of no binding is at 45 %."""
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("attractors")
+    return {
+        schedule: study.analyse(
+            study.run(
+                "attractor_memory", {"schedule": schedule}, quick=True, seed=3, folder=folder / schedule
+            )
+        ).result
+        for schedule in ("late_query", "one")
+    }
+
+
+def test_it_answers_after_any_number_of_iterations(results):
+    late = results["late_query"].error.sel(iteration=[1, 8, 64, 256])
+    assert float(late.max()) < BAR
+    one = results["one"].error
+    assert float(one.sel(iteration=1)) < BAR  # it has learned the task too
+    assert float(one.sel(iteration=[8, 64, 256]).min()) > BAR
+
+
+def test_its_loop_ends_at_what_was_stored(results):
+    """Bands, set before the run, for 40 queries and 10 memories of two pairs."""
+    late = results["late_query"]
+    assert float(late.settled) > 0.9
+    assert float(late.overlap_right.sel(iteration=64)) > float(late.overlap_right.sel(iteration=0)) + 0.3
+    assert float(late.attractors.sel(input="none")) >= 1.5
+    assert float(late.answers.sel(input="none")) > 0.75
+    assert float(late.concentration.sel(iteration=64)) > float(late.concentration.sel(iteration=0))
