@@ -38,6 +38,7 @@ PERTURBED = (0.5, 1.0, 2.0)
 DRAWS = 5  # perturbed starts for each stored state and length
 LIMIT = 500  # iterations of a search
 SHOWN = 24  # iterations of a portrait
+QUERIES = ("all", "digit stored once")
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
@@ -99,13 +100,8 @@ def neared(one: xr.Dataset) -> xr.Dataset:
     overlap, asked = overlaps(one), one["pair"].astype(int)
     right = overlap.isel(stored=asked)
     others = (overlap.sum("stored") - right) / (one.sizes["stored"] - 1)
-    return xr.Dataset(
-        {
-            "overlap_right": right.mean("trial"),
-            "overlap_other": others.mean("trial"),
-            "nearest": (overlap.argmax("stored") == asked).mean("trial"),
-        }
-    )
+    nearest = overlap.argmax("stored") == asked
+    return by_query(one, {"overlap_right": right, "overlap_other": others, "nearest": nearest})
 
 
 def attended(one: xr.Dataset) -> xr.Dataset:
@@ -118,15 +114,27 @@ def attended(one: xr.Dataset) -> xr.Dataset:
         return both[0] + both[1]
 
     end = overlaps(one).isel(iteration=-1, drop=True).argmax("stored")
-    return xr.Dataset(
+    return by_query(
+        one,
         {
-            "right": of_pairs(share).isel(stored=asked).mean("trial"),
-            "attracting": of_pairs(share).isel(stored=end).mean("trial"),
-            "concentration": (share**2).sum("past").mean("trial"),
-            "entropy": -(share * np.log(share.where(share > 0, 1))).sum("past").mean("trial"),
-            "hit": (of_pairs(attention).argmax("stored") == asked).mean("trial"),
-        }
+            "right": of_pairs(share).isel(stored=asked),
+            "attracting": of_pairs(share).isel(stored=end),
+            "concentration": (share**2).sum("past"),
+            "entropy": -(share * np.log(share.where(share > 0, 1))).sum("past"),
+            "hit": of_pairs(attention).argmax("stored") == asked,
+        },
     )
+
+
+def by_query(one: xr.Dataset, values: dict[str, xr.DataArray]) -> xr.Dataset:
+    """Means over all queries, and over those whose digit is stored once: others may end at either of two pairs."""
+    digits = one["digits"]
+    once = (digits == digits.isel(stored=one["pair"].astype(int))).sum("stored") == 1
+    means = xr.Dataset({name: each.mean("trial") for name, each in values.items()})
+    distinct = xr.Dataset(
+        {name: each.astype(float).where(once).mean("trial") for name, each in values.items()}
+    )
+    return xr.concat([means, distinct], "queries").assign_coords(queries=list(QUERIES))
 
 
 def searched(one: xr.Dataset) -> xr.Dataset:
@@ -189,14 +197,17 @@ def portrait(one: xr.Dataset, generator: torch.Generator) -> xr.Dataset:
     path = [torch.cat([stored, random_starts(stored, RANDOM, generator)])]
     for _ in range(SHOWN):
         path.append(loop(path[-1]))
-    paths = torch.stack(path, dim=1)
+    settled = path[-1]
+    for _ in range(LIMIT):
+        settled = loop(settled)
+    paths = torch.stack([*path, settled], dim=1)
     ends = xr.DataArray(paths[:, -1].numpy(), dims=("start", "unit"))
     plane = fw.measure.principal_components(ends, count=2, dim="start")
     paths = xr.DataArray(paths.numpy(), dims=("start", "step", "unit"))
     seen = xr.dot(paths - plane["mean"], plane["component"], dim="unit").transpose("start", "step", "mode")
     values = {
         "portrait": (seen.dims, seen.values, "1", "principal component"),
-        "portrait_answer": ("start", answers(one, path[-1]), "1", "digit answered at the end"),
+        "portrait_answer": ("start", answers(one, settled), "1", "digit answered at the end"),
         "portrait_digit": ("stored", one["digits"].values[0], "1", "digit stored"),
     }
     return labelled_dataset(values)
@@ -217,7 +228,7 @@ def interval(values: xr.DataArray) -> list[float]:
 
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
-    """One row for each setting: the loop's errors, ends and attention."""
+    """One row for each setting: errors, where the loop ends, and how that and attention change from h_0 on."""
     rows = []
     for values, at in each_setting(result, [dim for dim in SETTINGS if dim in result.dims]):
         row: dict[str, object] = {name.replace("_", " "): value for name, value in values.items()}
@@ -227,29 +238,26 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
         largest = at["error"].sel(iteration=slice(1, None)).max("iteration")
         row["largest error (%)"] = formatted(float(largest.max()), ".2f")
         row["settled (%)"] = formatted(interval(at["settled"]), ".1f", scale=100)
-        for kind in at["input"].values:
-            ends = at.sel(input=kind)
-            row[f"attractors, input {kind}"] = formatted(interval(ends["attractors"]), ".2f")
-            row[f"answer their digit, input {kind} (%)"] = formatted(
-                interval(ends["answers"]), ".1f", scale=100
-            )
-        for name, label in CHANGES.items():
-            before, after = (at[name].sel(iteration=count) for count in (0, 64))
-            row[f"{label}, 0 → 64"] = f"{float(before.mean()):.3f} → {float(after.mean()):.3f}"
-            row[f"{label}, change"] = formatted(interval(after - before), "+.3f")
+        alone = at.sel(input="none")
+        row["attractors without input"] = formatted(interval(alone["attractors"]), ".2f")
+        row["stored digits that lead to their answer (%)"] = formatted(
+            interval(alone["answers"]), ".1f", scale=100
+        )
+        for name, queries, label in CHANGES:
+            start, late = (at[name].sel(iteration=count, queries=queries) for count in (0, 64))
+            both = f"{float(start.mean()):.3f} → {float(late.mean()):.3f}"
+            row[f"{label}, 0 → 64"] = f"{both} ({formatted(interval(late - start), '+.3f')})"
         rows.append(row)
     return rows
 
 
-CHANGES = {
-    "overlap_right": "overlap with the right one",
-    "right": "share on the right pair",
-    "attracting": "share on the attracting pair",
-    "concentration": "Σ share²",
-    "entropy": "entropy",
-    "hit": "attend most to the right pair",
-    "nearest": "nearest to the right one",
-}
+CHANGES = (
+    ("overlap_right", "all", "overlap with the right state"),
+    ("attracting", "all", "attention on the attracting pair"),
+    ("concentration", "all", "Σ share²"),
+    ("hit", "all", "attend most to the right pair"),
+    ("hit", "digit stored once", "the same, digit stored once"),
+)
 
 
 def plot(result: xr.Dataset) -> dict[str, Figure]:
@@ -275,6 +283,7 @@ def plot_iterations(result: xr.Dataset) -> Figure:
         for panel, variable in zip(
             axes.flat, ("error", "overlap_right", "attracting", "concentration"), strict=True
         ):
+            at = at.sel(queries="all") if "queries" in at.dims else at
             values = at[variable] if "seed" in at.dims else at[variable].expand_dims("seed")
             mean, low, high = values.mean("seed"), values.min("seed"), values.max("seed")
             panel.fill_between(mean.iteration, low, high, color=colour, alpha=0.15, lw=0)
@@ -295,20 +304,24 @@ def plot_iterations(result: xr.Dataset) -> Figure:
     return made
 
 
+TITLES = {"noise": "noise / length of the query", "deleted": "deleted fraction of the query"}
+
+
 def plot_damage(result: xr.Dataset) -> Figure:
     """Errors of damaged queries over iterations, for the first setting."""
     name, at = shown(result)[0]
     made, axes = figure(1, 2, width="double", aspect=0.7, sharey=True)
     for panel, kind in zip(axes, ("noise", "deleted"), strict=True):
-        error = at[f"error_{kind}"].dropna("iteration")
+        error = at[f"error_{kind}"].sel(iteration=slice(1, None)).dropna("iteration")
         error = error.mean("seed") if "seed" in error.dims else error
         for level, colour in zip(error[kind].values, COLOURS.values(), strict=False):
             panel.plot(
                 error.iteration, error.sel({kind: level}), "o-", ms=3, color=colour, label=f"{level:g}"
             )
-        panel.set(xscale="symlog", xlabel="inner iteration", title=f"{name} {kind}".strip())
-        panel.legend(title=str(at[kind].attrs.get("long_name", kind)))
+        panel.set(xscale="log", xlabel="inner iteration", ylim=(0, 50))
+        panel.legend(title=TITLES[kind], ncols=3, loc="upper center")
     axes[0].set_ylabel("error (%)")
+    made.suptitle(name)
     return made
 
 
@@ -325,7 +338,8 @@ def plot_portrait(result: xr.Dataset) -> Figure:
             panel.plot(*path.T, color=COLOURS["sky"], lw=0.6, zorder=1)
         for place, digit in enumerate(stored):
             panel.plot(*paths[place].T, ".-", color=COLOURS["blue"], lw=1, ms=3, zorder=2)
-            panel.annotate(f"stored {digit:.0f}", paths[place, 0], fontsize="small", zorder=4)
+            text = {"xytext": (6, -16), "textcoords": "offset points", "color": COLOURS["blue"]}
+            panel.annotate(f"stored {digit:.0f}", paths[place, 0], fontsize="small", zorder=4, **text)
         ends, first = np.unique(paths[:, -1].round(1), axis=0, return_index=True)
         for end, start in zip(ends, first, strict=True):
             panel.plot(*end, "*", ms=9, color=COLOURS["vermillion"], zorder=3)
