@@ -2,7 +2,7 @@
 
 import pytest
 
-from fwsim import study
+from fwsim.study import Context, files, load_experiment
 
 BAR = 10.0
 """Largest error (%) after 8, 64 and 256 iterations, set before the runs; the plateau of no binding is at 45 %."""
@@ -10,15 +10,15 @@ BAR = 10.0
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("attractors")
-    return {
-        schedule: study.analyse(
-            study.run(
-                "attractor_memory", {"schedule": schedule}, quick=True, seed=3, folder=folder / schedule
-            )
-        ).result
-        for schedule in ("late_query", "one")
-    }
+    """Results of the analysis by schedule; figures are not drawn."""
+    experiment = load_experiment("attractor_memory")
+    analysis = files.load(files.find("attractor_memory", "analysis"), ("analyse",))
+    found = {}
+    for schedule in ("late_query", "one"):
+        config = experiment.configure({"schedule": schedule}, quick=True)
+        folder = tmp_path_factory.mktemp(schedule)
+        found[schedule] = analysis.analyse(experiment.run(config, Context(folder, seed=3)))
+    return found
 
 
 def test_it_answers_after_any_number_of_iterations(results):
@@ -31,7 +31,7 @@ def test_it_answers_after_any_number_of_iterations(results):
 
 def test_its_loop_ends_at_what_was_stored(results):
     """Bands, set before the run, for 40 queries and 10 memories of two pairs."""
-    late = results["late_query"]
+    late = results["late_query"].sel(queries="all")
     assert float(late.settled) > 0.9
     assert float(late.overlap_right.sel(iteration=64)) > float(late.overlap_right.sel(iteration=0)) + 0.3
     assert float(late.attractors.sel(input="none")) >= 1.5
