@@ -227,3 +227,21 @@ def test_the_commands(fwsim, tmp_path, monkeypatch):
     ):
         found, out, err = fwsim(*tokens.split())
         assert (found, out, err.count("\n"), said in err) == (code, "", 1, True), err
+
+
+def test_a_file_without_trials_is_one_trial_from_its_first_moment_on(tmp_path):
+    file = pynwb.NWBFile("rest", "session-2", datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
+    file.add_unit(spike_times=[-0.5, 1.0, 2.5])
+    file.add_unit(spike_times=[])
+    data = np.arange(12.0).reshape(4, 3)
+    trace = pynwb.TimeSeries("trial", data=data, unit="V", rate=2.0, starting_time=0.5, offset=1.0)
+    file.create_processing_module("ecephys", "filtered").add(trace)
+    with pynwb.NWBHDF5IO(str(tmp_path / "rest.nwb"), "w") as io:
+        io.write(file)
+    run = read_nwb(tmp_path / "rest.nwb")
+    assert (run.attrs["duration"], run.sizes["trial"], run.sizes["unit"]) == (3.0, 1, 2)
+    np.testing.assert_allclose(run.spike_time, [0, 1.5, 3.0])
+    expected = np.full((6, 3), np.nan)
+    expected[2:] = data + 1  # the series begins at 0.5 s, and the recording at −0.5 s
+    np.testing.assert_allclose(run.trial_series[0], expected)
+    assert fw.measure.isi_cv(run)[0, 0] == pytest.approx(0)
