@@ -47,7 +47,8 @@ PACKAGES = {
     """,
     "fwsim.tasks": """
         AssociativeRetrieval BracketSequences Catch CatchEnvironment DelayedMatch DualMatch GlimpseLayout
-        LabelledImages Motion NestedBrackets Positions Sequences SequentialMatch Trials load_mnist read_idx
+        LabelledImages Motion NestedBrackets Positions Sequences SequentialMatch
+        SupervisedTrials Trials load_mnist read_idx supervised
     """,
     "fwsim.models": """
         ActorCritic AdvantageActorCritic CORES Control Core DeepTransitionRNN Draws Episodes LSTM
