@@ -73,7 +73,8 @@ def supervised(environment: Any, trials: int, seed: int) -> SupervisedTrials:
     weight = torch.zeros(trials, longest)
     for row, (inputs, _) in enumerate(drawn):
         weight[row, : len(inputs)] = 1
-    return SupervisedTrials(*(_padded(each, longest) for each in zip(*drawn, strict=True)), weight)
+    inputs, target = (_padded(each, longest) for each in zip(*drawn, strict=True))
+    return SupervisedTrials(inputs, target, weight)
 
 
 def _trial(env: Any) -> tuple[Tensor, Tensor]:
