@@ -173,7 +173,8 @@ def measured_by(
     Parameters
     ----------
     fit
-        A `Fit` from `fwsim.fit`; parameters that its data do not determine are left out.
+        A `Fit` from `fwsim.fit`; parameters that its data do not determine are left out. `n` is the number of cells, if
+        the table told them apart.
     preparation, source, component
         As in `Measurement`.
 
@@ -182,11 +183,9 @@ def measured_by(
     ConfigError
         The data determine none of the time constants of recovery and facilitation, or the rule has none.
     """
-    import numpy as np
-
-    sweeps = int(np.isfinite(np.asarray(fit.responses.amplitude)).any(-1).sum())
+    cells = len(fit.responses.cells) or None
     found = [
-        Measurement(component, name, interval.low, interval.high, "s", preparation, source, n=sweeps)
+        Measurement(component, name, interval.low, interval.high, "s", preparation, source, n=cells)
         for name, interval in fit.intervals.items()
         if name in ("tau_rec", "tau_facil") and name not in fit.undetermined
     ]

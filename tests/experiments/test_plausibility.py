@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,9 @@ def test_a_fitted_synapse_is_a_source():
     mine = measured_by(fit, preparation="simulated", source="this test, 2026")
     facil = next(each for each in mine if each.quantity == "tau_facil")
     assert facil.low < 2.0 < facil.high
-    assert facil.n == len(set(zip(table["protocol"], table["sweep"])))
+    assert facil.n is None  # sweeps are not cells
+    told = replace(fit, responses=replace(fit.responses, cells=("one", "other")))
+    assert measured_by(told, preparation="simulated", source="this test, 2026")[0].n == 2
     assert judge("excitatory synapse", "tau_facil", 2.0).verdict == "exceeds every tabulated value"
     assert judge("excitatory synapse", "tau_facil", 2.0, "s", [*MEASUREMENTS, *mine]).nearest is facil
 
