@@ -7,7 +7,8 @@ READY  := $(VENV)/.ready
 NATIVE := $(VENV)/.native
 
 SANITIZED := build/sanitized
-NATIVE_TESTS ?= $(addprefix tests/engine/test_,native_library.py native_programs.py kernels.py recursive.py rate_compiled.py)
+NATIVE_TESTS ?= $(addprefix tests/engine/test_,native_library.py native_programs.py native_derivatives.py kernels.py recursive.py \
+	rate_compiled.py rate_gradients.py)
 
 .PHONY: setup demo test test-install test-sanitize test-slow results bench bench-gpu docs lint wheel clean
 
