@@ -1,7 +1,7 @@
 """How fast do agents learn to catch what they no longer see, and what does attention fall on once the screen is blank?
 
 Works on a run and on a sweep over games (`size`), `model` and `seed`. Shown are the learning curves, their mean over
-seeds with the range of a bootstrap (95 %), between players that need no learning; the return when the state or the
+seeds with their 95 % interval (Student's t), between players that need no learning; the return when the state or the
 memory is erased at the last frame seen; how often the ball is caught by how far away it was, and how much the hidden
 state of the agent still changes from frame to frame; and of fast weights the share of attention that falls on frames
 that were seen, beside what falls on them if only the decay counts. An animation shows one episode with the attention of
@@ -90,7 +90,7 @@ def interval(values: xr.DataArray) -> xr.DataArray:
     values = values.transpose("seed", ...)
     ran = values.dropna("seed", how="all")
     values = ran if ran.sizes["seed"] else values
-    found = bootstrap(values.values) if values.sizes["seed"] > 1 else np.stack([values.values[0]] * 3)
+    found = bootstrap(values.values)
     kept = values.isel(seed=0, drop=True)
     return xr.DataArray(found, {"of": ["mean", "low", "high"], **kept.coords}, ("of", *kept.dims))
 

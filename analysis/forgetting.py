@@ -39,7 +39,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     for name in ("kernel", "expected_recognised", "time_constant", "write_strength", "units"):
         values = recording[name].mean("seed") if "seed" in recording[name].dims else recording[name]
         result[name] = labelled(values, recording[name].attrs["long_name"])
-    result = result.merge(laws(result["strength"]))
+    result = result.merge(laws(recording["strength"], over))
     step = float(recording["lag"][1] - recording["lag"][0])
     for name in ("strength", "kernel"):
         area = result[name].sum("lag") * step / result["kernel"].isel(lag=0)
@@ -82,22 +82,24 @@ def expected_held(tau: np.ndarray, eta: np.ndarray, units: float, step: float) -
     return np.nan if memory is None else float(fw.theory.palimpsest_capacity(memory)) * units
 
 
-def laws(strength: xr.DataArray) -> xr.Dataset:
-    """Time constant of one exponential, exponent of a power law, and the law with the most support, at every point."""
+def laws(strength: xr.DataArray, over: list[str]) -> xr.Dataset:
+    """Time constant of one exponential, exponent of a power law, and the simplest law that streams do not reject."""
     lag = strength["lag"].values
 
     def fit(values: np.ndarray) -> tuple[float, float, str]:
         if not np.isfinite(values).all():
             return np.nan, np.nan, ""  # a point that failed
-        laws = fw.measure.forgetting_curve(values, lag)
+        laws = fw.measure.forgetting_curve(xr.DataArray(values, {"lag": lag}, ("stream", "lag")))
         tau, exponent = laws["tau"].sel(law="exponential").isel(term=0), laws["exponent"].sel(law="power law")
         return float(tau), float(exponent), laws.attrs["best"]
 
-    curves = strength.expand_dims("run")  # a single run has no dimension to go over
+    streams = strength.stack(stream=over, create_index=False).expand_dims(
+        "run"
+    )  # a single run has nothing to go over
     tau, exponent, best = xr.apply_ufunc(
         fit,
-        curves,
-        input_core_dims=[["lag"]],
+        streams,
+        input_core_dims=[["stream", "lag"]],
         output_core_dims=[[], [], []],
         vectorize=True,
         output_dtypes=[float, float, object],
@@ -106,13 +108,13 @@ def laws(strength: xr.DataArray) -> xr.Dataset:
         {
             "tau_fitted": labelled(tau.isel(run=0), "time constant of the exponential that fits best", "s"),
             "exponent_fitted": labelled(exponent.isel(run=0), "exponent of the power law that fits best"),
-            "law": labelled(best.isel(run=0).astype(str), "law with the most support"),
+            "law": labelled(best.isel(run=0).astype(str), "simplest law that is not rejected"),
         }
     )
 
 
 COLUMNS = {
-    "law": "law",
+    "law": "simplest law",
     "tau_fitted": "fitted tau (s)",
     "exponent_fitted": "fitted exponent",
     "strength_area": "area (s)",

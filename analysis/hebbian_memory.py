@@ -2,7 +2,7 @@
 
 The overlap of a recalled pattern is that of its neurons that were not cued: their rate less that of neurons outside
 the pattern, over the rate of the cued ones; 1 if the pattern comes back whole, 0 if nothing does. The shuffled
-control takes as many random neurons for those to be completed. Intervals are 95 % bootstrap intervals over networks.
+control takes as many random neurons for those to be completed. Intervals have 95 % (Student's t over networks).
 """
 
 from __future__ import annotations

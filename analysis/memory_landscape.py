@@ -146,7 +146,7 @@ def step_landscape(one: xr.Dataset, step: int, generator: torch.Generator) -> di
     return {
         "eigenvalue": torch.nn.functional.pad(values, (0, SPECTRUM - len(values))).numpy(),
         "stable": int(found["stable"].sum()),
-        "unstable": int((found["converged"] & ~found["stable"]).sum()),
+        "unstable": int((found["converged"] & (found["index"] > 0)).sum()),
         "slow": int(found["slow"].sum()),
         "contraction": float(abs(reached["eigenvalue"][0]).max())
         if bool(reached["converged"][0])

@@ -2,8 +2,8 @@
 
 The selectivity of an answer is (cued − others)/(cued + others), with the rate of the cued pool and the mean rate of
 the other pools during the ping. The lifetime of a memory is the delay at which its selectivity falls below one half:
-the longest delay if it never does, and 0 s if it is below from the beginning. Intervals are 95 % bootstrap intervals
-over networks. With one pair of time constants the table shows the selectivity after every delay, with several pairs
+the longest delay if it never does, and 0 s if it is below from the beginning. Intervals have 95 % (Student's t,
+over networks). With one pair of time constants the table shows the selectivity after every delay, with several pairs
 the lifetimes.
 """
 

@@ -83,8 +83,8 @@ def regimes(recording: xr.Dataset, config: dict) -> xr.Dataset:
 def boundaries(recording: xr.Dataset, config: dict) -> xr.Dataset:
     """Backgrounds above which half of the networks hold (or more), and lose their spontaneous state.
 
-    In V, `[model, interval]`, NaN where it does not happen up to the largest background. Intervals are 95 % bootstrap
-    intervals over networks, widened to the backgrounds between which the change happens.
+    In V, `[model, interval]`, NaN where it does not happen up to the largest background. Intervals are 95 %
+    intervals (Student's t) over networks, widened to the backgrounds between which the change happens.
     """
     found = {}
     order = np.argsort(recording["background"].values)

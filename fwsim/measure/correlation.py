@@ -2,59 +2,81 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 import xarray as xr
+from scipy.special import ndtri
 
-from fwsim.errors import ShapeError
+from fwsim.errors import ShapeError, number
+from fwsim.measure.exponential import LONGEST, Sums
 from fwsim.measure.recorded import recorded, require_entries
+from fwsim.progress import track
 from fwsim.recording.timing import sampling_step
 
 WINDOW = 1.5
 """Wolff's S: the assumed ratio of the true to the integrated time constant, which determines the window."""
 
+SHORTER = 8
+"""The window is at most this part of a trial: longer sums of what is centred say little about the time constant."""
 
-def autocorrelation_time(run: xr.Dataset | xr.DataArray) -> xr.Dataset:
-    """Time constant of the autocorrelation, with its standard error, without fitting a curve.
+ENOUGH = 10
+"""A time constant is resolved if all trials together are surely so many times longer."""
 
-    The autocorrelation is summed over a window whose length Wolff's criterion determines. The sum is corrected for the
-    bias of subtracting a measured mean, and returned as the time constant of the exponential with the same sum.
-    Trials are pooled as repetitions of one stationary process. Each should be several time constants long, and all
-    together many.
+
+def autocorrelation_time(run: xr.Dataset | xr.DataArray, *, level: float = 0.95) -> xr.Dataset:
+    """Time constant of the autocorrelation, with its interval, without fitting a curve.
+
+    The autocorrelation is summed over a window whose length Wolff's criterion determines. Returned is the time constant
+    of the exponential process whose trials, of the same number and length, have the same sum on average. The bias of
+    subtracting means is thus taken out for trials of any length. With several trials, what is common to them at
+    each time is subtracted first (the evoked response), and then the mean of each trial: neither fluctuates in a trial.
 
     Parameters
     ----------
     run
-        A recording with `hidden` or `rate`, or a DataArray with dimension `time`, evenly sampled.
+        A recording with `hidden` or `rate`, or a DataArray with dimension `time`, evenly sampled. Trials are
+        independent repetitions, of which the fluctuations around their means are stationary.
+    level
+        Probability of the interval.
 
     Returns
     -------
     Dataset
-        Over all dimensions but `time` and `trial`: `tau` (s), `error` (s, one standard error), `window` (s), and
-        `resolved`: whether the window ended within half a trial; otherwise `tau` is a lower bound.
+        Over all dimensions but `time` and `trial`: `tau` (s); `error` (s, one standard error); `tau_low` and `tau_high`
+        (s), the interval; `window` (s); and `resolved`: whether all trials together are at least ten times as long as
+        `tau_high`. If not, only the interval means something, and `tau` and `tau_high` may be infinite.
         NaN if nothing varies, or if a sample is NaN or infinite.
 
     Notes
     -----
-    Wolff 2004, Comput. Phys. Commun. 156:143, eqs. 35, 42, 49, 52.
+    Wolff 2004, Comput. Phys. Commun. 156:143, eqs. 42, 49, 52; bias of short trials: Zeraati, Engel & Levina 2022, Nat.
+    Comput. Sci. 2:193.
     """
     values = recorded(run, "hidden", "rate")
     require_entries(values, *values.dims)
     require_entries(values, "time")
+    number("level", level, above=0, below=1)
     dt = _step(values)
     values = values if "trial" in values.dims else values.expand_dims("trial")
-    outputs = xr.apply_ufunc(
-        _time_scale,
-        values.astype(float),
-        input_core_dims=[["trial", "time"]],
-        output_core_dims=[[], [], [], []],
-        vectorize=True,
-        dask="parallelized",
-        dask_gufunc_kwargs={"allow_rechunk": True},
-        output_dtypes=[float, float, float, bool],
-    )
+    with track("autocorrelation", values.isel(trial=0, time=0).size) as advance:
+        outputs = xr.apply_ufunc(
+            _time_scale,
+            values.astype(float),
+            kwargs={"level": level, "advance": advance if values.chunks is None else bool},
+            input_core_dims=[["trial", "time"]],
+            output_core_dims=[[]] * 6,
+            vectorize=True,
+            dask="parallelized",
+            dask_gufunc_kwargs={"allow_rechunk": True},
+            output_dtypes=[float] * 5 + [bool],
+        )
     labels = {
         "tau": ("s", "autocorrelation time"),
         "error": ("s", "standard error of the autocorrelation time"),
+        "tau_low": ("s", f"lower end of the {level:.0%} interval"),
+        "tau_high": ("s", f"upper end of the {level:.0%} interval"),
         "window": ("s", "window of the sum"),
         "resolved": ("1", "recording long enough"),
     }
@@ -74,38 +96,43 @@ def _step(values: xr.DataArray) -> float:
     return sampling_step(values["time"].values)
 
 
-def _time_scale(values: np.ndarray) -> tuple[float, float, float, bool]:
-    """Time constant, error and window in samples, and whether they are resolved, from `[trial, time]`."""
-    trials, length = values.shape
+def _time_scale(
+    values: np.ndarray, level: float, advance: Callable[[], object]
+) -> tuple[float, float, float, float, float, bool]:
+    """Time constant, error, interval and window in samples, and whether it is resolved, from `[trial, time]`."""
+    advance()
+    nothing = (np.nan, np.nan, np.nan, np.nan, np.nan, False)
     if not np.isfinite(values).all():
-        return np.nan, np.nan, np.nan, False
+        return nothing
     values = values / (np.abs(values).max() or 1.0)  # so that squares do not overflow
-    centred = values - values.mean()
-    variance = np.mean(centred**2)
-    if not variance > 1e-24 * np.mean(values**2):
-        return np.nan, np.nan, np.nan, False
+    centred = values - values.mean(0) if len(values) > 1 else values
+    centred = centred - centred.mean(1, keepdims=True)
+    if not np.mean(centred**2) > 1e-24 * np.mean(values**2):
+        return nothing
+    trials, length = max(len(values) - 1, 1), values.shape[1]  # what is common to trials takes one of them
     spectrum = np.abs(np.fft.rfft(centred, 2 * length)) ** 2
-    sums = np.fft.irfft(spectrum).sum(0)[:length]
-    covariance = sums / (trials * np.arange(length, 0, -1))
+    covariance = np.fft.irfft(spectrum).sum(0)[:length] / np.arange(length, 0, -1)
+    sums = np.cumsum(covariance[1 : max(length // SHORTER, 1) + 1]) / covariance[0]  # over 1, 2, … lags
 
-    samples = trials * length
-    half_sum = 0.5 + np.cumsum(covariance[1 : length // 2 + 1]) / covariance[0]
-    lag = np.arange(1, len(half_sum) + 1)
-    guess = WINDOW * _exponential(half_sum)
-    gain = np.exp(-lag / guess) - guess / np.sqrt(lag * samples)
-    window = int(np.argmax(gain < 0)) if np.any(gain < 0) else len(lag) - 1
-    resolved = bool(np.any(gain < 0))
-
-    W = window + 1
-    corrected = covariance + 2 * covariance[0] * half_sum[window] / samples
-    total = 0.5 + corrected[1 : W + 1].sum() / corrected[0]
-    tau = float(_exponential(np.array(total)))
-    error = 2 * total * np.sqrt(max(W + 0.5 - total, 0.5) / samples)
-    slope = 1 / (total**2 - 0.25) * tau**2 if total > 0.5 else 1.0
-    return tau, float(error * slope), float(W), resolved
+    window, tau = _window(sums, trials, length)
+    found = Sums(window, length, trials)
+    total, reach = float(sums[window - 1]), float(ndtri((1 + level) / 2))
+    low, high = found.tau(total, reach), found.tau(total, -reach)  # of which the sum is so high, so low
+    upper, lower = found.tau(total, -1.0), found.tau(total, 1.0)
+    error = (upper - lower) / 2 if math.isfinite(lower) else math.inf
+    return tau, error, low, high, float(window), values.size >= ENOUGH * high
 
 
-def _exponential(half_sum: np.ndarray) -> np.ndarray:
-    """Time constant in samples of the exponential for which ½ + Σ_{t≥1} ρ(t) is `half_sum`; near 0 if uncorrelated."""
-    half_sum = np.maximum(half_sum, 0.5 + 1e-12)
-    return 1 / np.log((half_sum + 0.5) / (half_sum - 0.5))
+def _window(sums: np.ndarray, trials: int, length: int) -> tuple[int, float]:
+    """Window in lags by Wolff's criterion, and the time constant found with it, from the sums up to each lag."""
+    lag = np.arange(1, len(sums) + 1)
+    tau, window = 0.0, len(sums)
+    for _ in range(20):
+        tau = Sums(window, length, trials).tau(float(sums[window - 1]))
+        guess = max(WINDOW * min(tau, LONGEST * length), 1e-6)
+        enough = np.exp(-lag / guess) < guess / np.sqrt(lag * trials * length)
+        found = int(lag[np.argmax(enough)]) if enough.any() else len(sums)
+        if found == window:
+            break
+        window = found
+    return window, tau

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
-from scipy.stats import binom
 
 from fwsim.errors import ConfigError, ShapeError, number, whole
+from fwsim.measure.codes import codes
+from fwsim.measure.discriminant import discriminant
 from fwsim.measure.recorded import described, plain, recorded, require_entries
 from fwsim.progress import track
 from fwsim.requirements import required
-from fwsim.seeds import check_seed, seed_of_32_bits
+from fwsim.seeds import check_seed, numpy_generator, seed_of_32_bits
 
-STABLE = 0.5
-"""A code is stable if decoders of other times have at least this fraction of the present decoder's gain over chance."""
+Reader = Callable[[np.ndarray, np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+"""From training states `[trial, unit]`, their labels `[labelling, trial]`, other states `[trial, time, unit]` and the
+time of training to guesses: with the first labelling `[trial, time]`, with all `[labelling, trial]` at that time."""
 
 
 def decode(
@@ -26,9 +30,17 @@ def decode(
     folds: int = 5,
     classifier: Any = None,
     seed: int = 0,
-    level: float = 0.99,
+    level: float = 0.95,
+    permutations: int = 200,
 ) -> xr.Dataset:
     """Train a linear decoder of a label at each time, and test it at every time on other trials.
+
+    The same is done with labels that are permuted between trials. At a time where a code is found, the accuracy is so
+    high that no time reaches it in all but 1 − `level` of the permutations: in data without any code, the chance that
+    one is found at any time is 1 − `level` at most.
+
+    That no code is found does not show that there is none. `"silent"` and `"absent"` therefore need a test of
+    equivalence: the accuracy is too low for half of the usual gain over chance. `margin` says how much that is.
 
     Parameters
     ----------
@@ -39,37 +51,52 @@ def decode(
     folds
         Number of parts of the stratified cross-validation.
     classifier
-        A scikit-learn classifier; by default linear discriminant analysis with shrinkage (Ledoit–Wolf).
+        A scikit-learn classifier, which is trained again for each permutation; by default linear discriminant analysis
+        with shrinkage (Ledoit–Wolf), for all permutations at once.
     seed
-        Seed of the assignment of trials to these parts.
+        Seed of the assignment of trials to these parts, and of the permutations.
     level
-        A time is decodable if the accuracy exceeds this quantile of the binomial distribution of guesses.
+        Probability that no verdict is wrong by chance at any time, for each kind of verdict.
+    permutations
+        Number of permutations of the labels, within parts.
 
     Returns
     -------
     Dataset
-        `accuracy[train_time, test_time]`; `chance`, the fraction of the most frequent label; `threshold`, the accuracy
-        above which a time is decodable; `decodable[time]`; `stability[time]`, the gain over chance of decoders
-        between this time and the other decodable ones, as a fraction of the gain at this time;
-        `code[time]`: `"stable"`; `"rotating"` (decodable, stability below 0.5); `"silent"` (not decodable at this time,
-        but before and after: the memory is in variables that were not recorded); `"absent"`.
+        `accuracy[train_time, test_time]`; `chance`, the fraction of the most frequent label; `guessing[time]`, the
+        mean accuracy with permuted labels, over which gains are counted; `p_value[time]`, corrected for all times;
+        `threshold`, the smallest accuracy that is decodable; `decodable[time]`; `stability[time]`, the gain of decoders
+        between this time and the other decodable ones, as a share of the gain at this time; `margin`, half of the mean
+        gain of the decodable times, or of that of a perfect decoder if there are none; `p_absent[time]`, the
+        probability of an accuracy this low or lower if the gain were `margin`.
+
+        `code[time]`: `"stable"` (decoders of other times keep more than half of the gain); `"rotating"` (less);
+        `"decodable"` (which of the two is not certain); `"silent"` (the gain is below `margin`, but there is a code
+        before and after: the memory is in variables that were not recorded); `"absent"` (below `margin`, not between
+        such times); `"undecided"` (neither a code nor its absence is certain; give more trials).
 
     Notes
     -----
-    King & Dehaene 2014, Trends Cogn. Sci. 18:203; Stokes 2015, Trends Cogn. Sci. 19:394; threshold:
-    Combrisson & Jerbi 2015, J. Neurosci. Methods 250:126.
+    King & Dehaene 2014, Trends Cogn. Sci. 18:203; Stokes 2015, Trends Cogn. Sci. 19:394; largest statistic of all:
+    Nichols & Holmes 2002, Hum. Brain Mapp. 15:1; equivalence: Lakens 2017, Soc. Psychol. Personal. Sci. 8:355.
     """
     values = recorded(run, "hidden", "rate")
     require_entries(values, "trial", "time", "unit")
     whole("folds", folds, least=2)
     check_seed(seed)
     number("level", level, above=0, below=1)
+    whole("permutations", permutations, least=1)
+    if 1 / (1 + permutations) > 1 - level + 1e-12:
+        raise ConfigError(
+            f"permutations={permutations} cannot reach level={level:g}; "
+            f"give {int(np.ceil(level / (1 - level) - 1e-9))} or more"
+        )
     labels = _labels(labels)
     if labels.shape != (values.sizes["trial"],):
         raise ShapeError(
             f"labels have shape {list(labels.shape)}; expected [trial] with {values.sizes['trial']} trials"
         )
-    classes, counts = np.unique(labels, return_counts=True)
+    classes, code, counts = np.unique(labels, return_inverse=True, return_counts=True)
     if len(classes) < 2 or counts.min() < folds:
         raise ConfigError(
             f"labels with counts {dict(zip(classes.tolist(), counts.tolist()))} and folds={folds}: "
@@ -83,10 +110,11 @@ def decode(
             f"the states of {bad.any(1).sum()} trials are NaN or infinite somewhere (first: trial {trial}, sample "
             f"{time}); leave those trials or samples out"
         )
-    accuracy = _cross_temporal(states, labels, folds, _classifier(classifier), seed)
-    chance = float(counts.max() / counts.sum())
-    threshold = float(binom.ppf(level, len(labels), chance) / len(labels))
-    return _dataset(accuracy, chance, threshold, values)
+    reader = _reader(classifier, len(classes))
+    parts = _parts(code, folds, seed)
+    labellings = _permuted(code, parts, permutations, seed)
+    right, permuted = _cross_temporal(states.astype(float), labellings, parts, reader)
+    return _dataset(right, permuted, float(counts.max() / counts.sum()), level, values)
 
 
 def _labels(labels: ArrayLike) -> np.ndarray:
@@ -106,81 +134,108 @@ def _labels(labels: ArrayLike) -> np.ndarray:
     return found
 
 
-def _classifier(classifier: Any) -> Any:
-    module = required("sklearn.discriminant_analysis", "decode", extra="decode")
+def _reader(classifier: Any, classes: int) -> Reader:
+    """How labels are read from states: by linear discriminants, or by a classifier that the user gives."""
+    required("sklearn.discriminant_analysis", "decode", extra="decode")
     if classifier is None:
-        return module.LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+        return partial(_by_discriminant, classes=classes)
     if not all(hasattr(classifier, name) for name in ("fit", "predict", "get_params")) or isinstance(
         classifier, type
     ):
         raise ConfigError(
             f"classifier={classifier!r} is none; give an instance of a classifier of scikit-learn"
         )
-    return classifier
+    return partial(_by_classifier, classifier)
+
+
+def _by_discriminant(
+    train: np.ndarray, labels: np.ndarray, test: np.ndarray, t: int, classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    if len(train) <= classes:
+        raise _untrainable(len(train), "as many labels as trials")
+    trained = discriminant(train, labels, classes)
+    return trained.only(0)(test)[0], trained(test[:, t])
+
+
+def _by_classifier(
+    classifier: Any, train: np.ndarray, labels: np.ndarray, test: np.ndarray, t: int
+) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.base import clone
+
+    try:
+        trained = [clone(classifier).fit(train, row) for row in labels]
+    except ValueError as error:
+        raise _untrainable(len(train), (str(error).splitlines() or [""])[0]) from error
+    trials, times, units = test.shape
+    everywhere = trained[0].predict(test.reshape(-1, units)).reshape(trials, times)
+    return everywhere, np.array([each.predict(test[:, t]) for each in trained])
+
+
+def _untrainable(trials: int, reason: str) -> ConfigError:
+    return ConfigError(
+        f"the classifier cannot be trained on {trials} trials ({reason}); give more trials or another one"
+    )
+
+
+def _parts(labels: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
+    """Trials of each part, with equal shares of the labels."""
+    from sklearn.model_selection import StratifiedKFold
+
+    split = StratifiedKFold(folds, shuffle=True, random_state=seed_of_32_bits(seed))
+    return [part for _, part in split.split(labels, labels)]
+
+
+def _permuted(labels: np.ndarray, parts: list[np.ndarray], permutations: int, seed: int) -> np.ndarray:
+    """The labels, then permutations of them within parts, `[labelling, trial]`; so all have the same parts."""
+    random = numpy_generator(seed)
+    rows = np.tile(labels, (1 + permutations, 1))
+    for part in parts:
+        rows[1:, part] = random.permuted(rows[1:, part], axis=1)
+    return rows
 
 
 def _cross_temporal(
-    states: np.ndarray, labels: np.ndarray, folds: int, classifier: Any, seed: int
-) -> np.ndarray:
-    """Mean accuracy `[train_time, test_time]` on left-out trials of states `[trial, time, unit]`."""
-    from sklearn.base import clone
-    from sklearn.model_selection import StratifiedKFold
-
-    trials, times, units = states.shape
-    right = np.zeros((times, times))
-    split = list(
-        StratifiedKFold(folds, shuffle=True, random_state=seed_of_32_bits(seed)).split(labels, labels)
-    )
-    with track("decoding", times * folds) as advance:
-        for train, test in split:
-            unseen = states[test].reshape(-1, units)
+    states: np.ndarray, labellings: np.ndarray, parts: list[np.ndarray], reader: Reader
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is right `[train_time, test_time, trial]`; accuracy with permuted labels `[permutation, time]`."""
+    trials, times, _ = states.shape
+    right, by_chance = np.zeros((times, times, trials), bool), np.zeros((len(labellings), times))
+    with track("decoding", times * len(parts)) as advance:
+        for test in parts:
+            train = np.setdiff1d(np.arange(trials), test)
             for t in range(times):
-                decoder = _trained(clone(classifier), states[train, t], labels[train])
-                guesses = decoder.predict(unseen).reshape(len(test), times)
-                right[t] += (guesses == labels[test, None]).sum(0)
+                everywhere, here = reader(states[train, t], labellings[:, train], states[test], t)
+                right[t][:, test] = (everywhere == labellings[0, test, None]).T
+                by_chance[:, t] += (here == labellings[:, test]).sum(1)
                 advance()
-    return right / trials
+    return right, by_chance[1:] / trials
 
 
-def _trained(decoder: Any, states: np.ndarray, labels: np.ndarray) -> Any:
-    try:
-        return decoder.fit(states, labels)
-    except ValueError as error:
-        reason = (str(error).splitlines() or [""])[0]
-        raise ConfigError(
-            f"the classifier cannot be trained on {len(labels)} trials ({reason}); give more trials or another one"
-        ) from error
-
-
-def _dataset(accuracy: np.ndarray, chance: float, threshold: float, values: xr.DataArray) -> xr.Dataset:
-    gain = accuracy - chance
-    decodable = np.diagonal(accuracy) > threshold
-    stability = np.full(len(gain), np.nan)
-    for t in np.flatnonzero(decodable):
-        others = np.flatnonzero(decodable & (np.arange(len(gain)) != t))
-        if len(others):
-            stability[t] = (gain[others, t].mean() + gain[t, others].mean()) / 2 / gain[t, t]
-    before = np.logical_or.accumulate(decodable)
-    after = np.logical_or.accumulate(decodable[::-1])[::-1]
-    seen = np.where(stability < STABLE, "rotating", "stable")
-    code = np.where(decodable, seen, np.where(before & after, "silent", "absent"))
-
+def _dataset(
+    right: np.ndarray, permuted: np.ndarray, chance: float, level: float, values: xr.DataArray
+) -> xr.Dataset:
+    found = codes(right, permuted, level)
     time = values["time"].values.copy() if "time" in values.coords else np.arange(values.sizes["time"])
     seconds = {"units": "s"}
     variables = {
-        "accuracy": (("train_time", "test_time"), accuracy, "decoding accuracy"),
+        "accuracy": (("train_time", "test_time"), right.mean(-1), "decoding accuracy"),
         "chance": ((), chance, "accuracy of guessing the most frequent label"),
-        "threshold": ((), threshold, "accuracy above which a time is decodable"),
-        "decodable": (("time",), decodable, "decodable"),
-        "stability": (("time",), stability, "share of the gain that decoders of other times keep"),
-        "code": (("time",), code.astype(object), "kind of code"),
+        "guessing": (("time",), permuted.mean(0), "accuracy with permuted labels"),
+        "p_value": (("time",), found.p_value, "p-value of a code, for all times together"),
+        "threshold": ((), found.threshold, "smallest accuracy that is decodable"),
+        "decodable": (("time",), found.decodable, "decodable"),
+        "stability": (("time",), found.stability, "share of the gain that decoders of other times keep"),
+        "margin": ((), found.margin, "gain whose absence is tested"),
+        "p_absent": (("time",), found.p_absent, "p-value of the absence of a code"),
+        "code": (("time",), found.kind, "kind of code"),
     }
     dataset = xr.Dataset(
         coords={
             "time": ("time", time, seconds | {"long_name": "time"}),
             "train_time": ("train_time", time, seconds | {"long_name": "time of training"}),
             "test_time": ("test_time", time, seconds | {"long_name": "time of testing"}),
-        }
+        },
+        attrs={"level": level, "permutations": len(permuted)},
     )
     for name, (dims, data, label) in variables.items():
         dataset[name] = described(xr.DataArray(data, dims=dims), name, "1", label)

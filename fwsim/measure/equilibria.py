@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from fwsim.errors import ConfigError, choice, whole
+from fwsim.errors import ConfigError, choice, number, whole
 from fwsim.measure.clusters import merged, representatives
 from fwsim.measure.differentiation import (
     Step,
@@ -37,6 +37,7 @@ def fixed_points(
     same: float = 1e-3,
     iterations: int = 200,
     settle: int = 0,
+    marginal: float | None = None,
 ) -> xr.Dataset:
     """Find fixed points from many starting states at once by a damped Gauss–Newton (Levenberg–Marquardt) search.
 
@@ -61,6 +62,9 @@ def fixed_points(
     settle
         Steps of the map before the search. Without any, a search finds points nearby, which
         for random states are often saddles. After some hundred steps, it finds the attractors of their basins.
+    marginal
+        A mode is neither stable nor unstable if |eigenvalue| − 1 of a map, or the real part of a flow's relative to its
+        largest |eigenvalue|, is this close to 0; by default ε^0.3 of the dtype, 2e-5 in float64.
 
     Returns
     -------
@@ -70,6 +74,8 @@ def fixed_points(
         `eigenvalue[point, mode]` of the Jacobian of `step`, complex, the least stable first, NaN if the Jacobian is
         not finite;
         `stable[point]`: a fixed point with all |eigenvalue| < 1 (map) or all real parts < 0 (flow);
+        `marginal[point]`: a fixed point without unstable modes, but with some that are neither, as on a line or a
+        ring of fixed points, where the eigenvalues do not decide;
         `index[point]`, the number of unstable modes; `converged[point]`: a fixed point; `slow[point]`: a local
         minimum of the speed that is no fixed point (neither: the search reached its limit); `count[point]`, number of
         starts that ended there; `end[start]`, the point at which each start ended.
@@ -89,6 +95,8 @@ def fixed_points(
     require_derivative(starts, step)
     tolerance = checked_search(starts, tolerance, same, iterations)
     whole("settle", settle, least=0)
+    marginal = torch.finfo(starts.dtype).eps ** 0.3 if marginal is None else marginal
+    number("marginal", marginal, least=0)
     starts = _settled(step, starts, settle, kind)
 
     def residual(x: Tensor) -> Tensor:
@@ -105,7 +113,7 @@ def fixed_points(
     )
     converged = speed <= tolerance * (1 + state.norm(dim=-1))
     slow = flat & ~converged
-    return _dataset(step, state, speed, converged, slow, kind, same)
+    return _dataset(step, state, speed, converged, slow, kind, same, marginal)
 
 
 @torch.no_grad()
@@ -178,7 +186,14 @@ def _step(residual: Step, search: _Search) -> _Search:
 
 @torch.no_grad()  # the map may contain parameters that are trained
 def _dataset(
-    step: Step, state: Tensor, speed: Tensor, converged: Tensor, slow: Tensor, kind: str, same: float
+    step: Step,
+    state: Tensor,
+    speed: Tensor,
+    converged: Tensor,
+    slow: Tensor,
+    kind: str,
+    same: float,
+    marginal: float,
 ) -> xr.Dataset:
     """Merge the ends of all starts into distinct points and describe each."""
     rank = (~converged).int() * 2 + (~converged & ~slow).int()
@@ -192,7 +207,9 @@ def _dataset(
     eigenvalue = torch.cat([eigenvalues(jacobian(step, group)) for group in groups])
     growth = eigenvalue.abs() - 1 if kind == "map" else eigenvalue.real
     growth, by_growth = growth.sort(dim=-1, descending=True)
-    index = (~(growth < 0)).sum(-1)  # a mode that is NaN is not stable
+    scale = 1.0 if kind == "map" else eigenvalue.abs().amax(-1, keepdim=True)
+    index = (~(growth <= marginal * scale)).sum(-1)  # a mode that is NaN is not stable
+    decaying = (growth < -marginal * scale).all(-1)
     converged = converged[points].cpu()
     per = "1" if kind == "map" else "1/s"
     values = {
@@ -204,7 +221,13 @@ def _dataset(
             per,
             "eigenvalue of the Jacobian",
         ),
-        "stable": (("point",), (index == 0) & converged, "1", "stable fixed point"),
+        "stable": (("point",), decaying & converged, "1", "stable fixed point"),
+        "marginal": (
+            ("point",),
+            (index == 0) & ~decaying & converged,
+            "1",
+            "fixed point whose stability eigenvalues do not decide",
+        ),
         "index": (("point",), index, "1", "number of unstable modes"),
         "converged": (("point",), converged, "1", "fixed point"),
         "slow": (("point",), slow[points], "1", "slow point"),
@@ -221,7 +244,7 @@ def _dataset(
             name: (dims, value.cpu().numpy(), unit, label)
             for name, (dims, value, unit, label) in values.items()
         },
-        attrs={"kind": kind},
+        attrs={"kind": kind, "marginal": marginal},
     )
 
 

@@ -50,7 +50,8 @@ def lyapunov_exponents(
         `exponent[trial, mode]`, descending, per second (−∞ for a direction that the map sets to zero);
         `error[trial, mode]`, its standard error from 20 blocks of the run;
         `running[trial, sample, mode]`, the estimate after `time[sample]` seconds, to judge convergence;
-        `dimension[trial]`, the Kaplan–Yorke dimension; NaN if more modes are needed for it.
+        `dimension[trial]`, the Kaplan–Yorke dimension, in which exponents within two standard errors of 0 count as
+        0, so that a limit cycle has dimension 1; NaN if more modes are needed for it.
         With all modes, Σ exponent = ⟨log |det J|⟩/dt to rounding.
 
     Raises
@@ -123,7 +124,10 @@ def _summary(logs: Tensor, ends: Tensor, dt: float) -> xr.Dataset:
             ),
             "dimension": (
                 ("trial",),
-                [_kaplan_yorke(row) for row in exponent.tolist()],
+                [
+                    _kaplan_yorke(row)
+                    for row in torch.where(exponent.abs() <= 2 * spread, 0.0, exponent).tolist()
+                ],
                 {"units": "1", "long_name": "Kaplan–Yorke dimension"},
             ),
         },

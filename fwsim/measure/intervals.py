@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from fwsim.errors import ShapeError, number, whole
 from fwsim.measure.recorded import numbers
@@ -30,35 +31,45 @@ def wilson(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> tupl
 
 def bootstrap(
     values: ArrayLike,
-    statistic: Callable[[np.ndarray], Any] = lambda mean: mean,
+    statistic: Callable[[np.ndarray], Any] | None = None,
     *,
     level: float = 0.95,
-    draws: int = 2000,
+    draws: int = 10_000,
     seed: int = 0,
 ) -> np.ndarray:
-    """Statistic of a mean over repetitions, with its percentile interval over resampled repetitions.
+    """Statistic of a mean over repetitions, with the interval that Student's t gives.
+
+    This is a parametric bootstrap: means are drawn around the measured one from the t distribution with the covariance
+    of the repetitions, and the interval has the percentiles of their statistics. Resampling the repetitions themselves
+    covers the truth in only 75 % for three of them, and 85 % for five. The interval of the mean itself is the usual
+    one, without draws.
 
     Parameters
     ----------
     values
-        `[repetition, ...]`.
+        `[repetition, ...]`. Repetitions are independent: networks, subjects or seeds, not points of a grid.
     statistic
-        Of the mean over repetitions, a number or an array.
+        Of the mean over repetitions, a number or an array; by default the mean itself.
     level
         Probability of the interval.
     draws, seed
-        Number of resamplings, and their seed.
+        Number of means that are drawn, and their seed.
 
     Returns
     -------
     ndarray
-        Estimate, low, high along the first axis; all NaN if a repetition is NaN. The ends are NaN also if no
-        resampling gives a number. With few repetitions the interval is not wider than their range.
+        Estimate, low, high along the first axis; all NaN if a repetition is NaN. The ends are NaN also for a single
+        repetition, which says nothing about others, or if no draw gives a number. The interval supposes means that are
+        normally distributed, and may go beyond the limits of a quantity.
 
     Raises
     ------
     ConfigError, ShapeError
-        There is nothing to resample, or `level` or `draws` is not allowed.
+        There is nothing to average, or `level` or `draws` is not allowed.
+
+    Notes
+    -----
+    Student 1908, Biometrika 6:1.
     """
     number("level", level, above=0, below=1)
     whole("draws", draws, least=1)
@@ -66,13 +77,21 @@ def bootstrap(
     repeated = numbers(values, "values").astype(float)
     if not repeated.ndim or not repeated.size:
         raise ShapeError(f"values have shape {list(repeated.shape)}; give one or more, [repetition, ...]")
-    random = numpy_generator(seed)
-    chosen = random.integers(len(repeated), size=(draws, len(repeated)))
-    weights = np.apply_along_axis(np.bincount, 1, chosen, minlength=len(repeated)) / len(repeated)
-    with np.errstate(invalid="ignore"):  # infinity times 0 is NaN
-        means = np.tensordot(weights, repeated, 1)
-    found = np.array([statistic(mean) for mean in means], float)
+    count, mean = len(repeated), repeated.mean(0)
+    estimate = np.asarray(mean if statistic is None else statistic(mean), float)
+    if count == 1:
+        return np.array([estimate, estimate * np.nan, estimate * np.nan])
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN
+        deviation = (repeated - mean) / math.sqrt(count * (count - 1))
+        if statistic is None:
+            half = stdtrit(count - 1, (1 + level) / 2) * np.sqrt((deviation**2).sum(0))
+            return np.array([mean, mean - half, mean + half])
+        random = numpy_generator(seed)
+        weights = random.standard_normal((draws, count))
+        weights /= np.sqrt(random.chisquare(count - 1, (draws, 1)) / (count - 1))
+        means = mean + np.tensordot(weights, deviation, 1)
+    found = np.array([statistic(each) for each in means], float)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # all NaN
         low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return np.array([statistic(repeated.mean(0)), low, high], float)
+    return np.array([estimate, low, high], float)

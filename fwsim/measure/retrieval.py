@@ -68,8 +68,18 @@ def retention(
     patterns: ArrayLike | xr.DataArray,
     *,
     shown: ArrayLike | None = None,
+    centre: ArrayLike | xr.DataArray | None = None,
 ) -> xr.Dataset:
-    """Remaining strength of patterns in state and memory, by the time since they were shown.
+    """Remaining strength of patterns in state and memory, by the time since they were shown, and that of shuffled ones.
+
+    A pattern overlaps with the others that are stored, and with the diagonal of the memory. All given patterns are
+    therefore measured together: their strengths are the least-squares coefficients of A ≈ Σ strength ξξᵀ. If they are
+    all that was stored, the coefficients are exactly the weights with which they are stored. Of more patterns than
+    N(N + 1)/4 the coefficients are not determined well; then each is measured alone, as ξᵀAξ/|ξ|⁴. Whatever else is in
+    the memory gives shuffled patterns a strength too, the control. Subtract it before a law of forgetting is fitted:
+
+        kept = fw.measure.retention(run, patterns)
+        law = fw.measure.forgetting_curve(kept.strength - kept.strength_control)
 
     Parameters
     ----------
@@ -80,22 +90,45 @@ def retention(
     shown
         Time (s) at which each was shown, `[pattern]`; by default one at every sample of `run.time`, from the first.
         Times that differ only by rounding count as one lag.
+    centre
+        `[unit]`, subtracted from states and patterns first, as in `overlap`.
 
     Returns
     -------
     Dataset
         Over `lag` (s): `overlap[trial, lag]`, mean cosine of the state with the patterns shown that long ago;
-        `strength[trial, lag]`, mean of ξᵀAξ/|ξ|⁴, the weight with which the memory stores them (η λ^age for
-        orthogonal patterns on one time scale); `patterns[lag]`, number of averaged pairs. NaN if the
-        recording is NaN in one of these pairs.
+        `strength[trial, lag]`, the mean weight with which the memory stores them (η λ^age on one time scale);
+        `overlap_control[trial, lag]` and `strength_control[trial, lag]`, the same for patterns whose units are
+        shuffled, as the mean over all orders of units, and in what is left of the memory after the given patterns if
+        these are measured together; `patterns[lag]`, number of averaged pairs. NaN if the recording is NaN in one
+        of these pairs.
     """
     if not isinstance(run, xr.Dataset) or not ({"hidden", "rate", "memory"} & set(run.variables)):
         raise RecordingError(
             "retention needs a recording with 'hidden', 'rate' or 'memory'; record one of them"
         )
-    result = {}
     patterns = with_dims("patterns", patterns, ("pattern", "unit"), ("trial", "pattern", "unit"))
-    count = patterns.sizes["pattern"]
+    shown = _shown(run, patterns.sizes["pattern"], shown)
+    values = {}
+    if "hidden" in run or "rate" in run:
+        values["overlap"] = overlap(run, patterns, centre=centre), "overlap with the pattern"
+        shuffled = _shuffled_overlap(run, patterns, centre)
+        values["overlap_control"] = shuffled, "overlap with shuffled patterns"
+    if "memory" in run:
+        strength, control = _strength(recorded(run, "memory"), patterns, centre)
+        values["strength"] = strength, "strength in the memory"
+        values["strength_control"] = control, "strength of shuffled patterns in the memory"
+    result = {name: (*_by_lag(value, shown), label) for name, (value, label) in values.items()}
+    whole = xr.merge([mean.rename(name) for name, (mean, _, _) in result.items()], join="outer")
+    counts = max((count for _, count, _ in result.values()), key=len)
+    whole["patterns"] = counts.assign_attrs(units="1", long_name="number of patterns averaged")
+    for name, (_, _, label) in result.items():
+        whole[name] = described(whole[name], name, "1", label)
+    return whole
+
+
+def _shown(run: xr.Dataset, count: int, shown: ArrayLike | None) -> np.ndarray:
+    """Times at which patterns were shown; by default those of the first samples."""
     if shown is None:
         samples = recorded(run, "hidden", "rate", "memory")["time"].values
         if len(samples) < count:
@@ -104,34 +137,24 @@ def retention(
                 "of one pattern; give fewer patterns or a longer recording"
             )
         shown = samples[:count]
-    shown = numbers(shown, "shown")
-    if shown.shape != (count,):
+    times = numbers(shown, "shown")
+    if times.shape != (count,):
         raise ShapeError(
-            f"shown has shape {list(shown.shape)} for {count} patterns; say when each was shown, [pattern]"
+            f"shown has shape {list(times.shape)} for {count} patterns; say when each was shown, [pattern]"
         )
-    if not count or not bool(np.isfinite(shown).all()):
+    if not count or not bool(np.isfinite(times).all()):
         raise ConfigError(
-            f"shown={shown.tolist()} is not allowed; give a finite time in s for each of the patterns"
+            f"shown={times.tolist()} is not allowed; give a finite time in s for each of the patterns"
         )
-    if "hidden" in run or "rate" in run:
-        values = overlap(run, patterns)
-        result["overlap"] = _by_lag(values, shown)
-    if "memory" in run:
-        result["strength"] = _by_lag(_strength(recorded(run, "memory"), patterns), shown)
-    whole = xr.merge([values.rename(name) for name, (values, _) in result.items()], join="outer")
-    counts = max((count for _, count in result.values()), key=len)
-    whole["patterns"] = counts.assign_attrs(units="1", long_name="number of patterns averaged")
-    for name, label in (("overlap", "overlap with the pattern"), ("strength", "strength in the memory")):
-        if name in whole:
-            whole[name] = described(whole[name], name, "1", label)
-    return whole
+    return times
 
 
 def information(overlaps: ArrayLike | xr.DataArray, units: int) -> np.ndarray | xr.DataArray:
-    """Stored bits: Σ over patterns of N [1 − H₂((1+m)/2)] from overlaps of recalled with stored ±1 patterns.
+    """Stored bits: Σ over patterns of ±N [1 − H₂((1+m)/2)] from overlaps of recalled with stored ±1 patterns.
 
-    With N units this estimate is too large by 1/(2 ln 2) bits per pattern on average (Miller 1955). This is
-    subtracted, so that chance contributes nothing; single values may therefore be slightly negative.
+    A pattern whose negative is recalled (m < 0) counts as negative: it is not retrieved. With N units the estimate is
+    too large by 1/(2 ln 2) bits per pattern on average (Miller 1955). This is subtracted, and at chance positive and
+    negative overlaps cancel, so that chance contributes nothing; sums of weak overlaps may be slightly negative.
 
     Parameters
     ----------
@@ -161,7 +184,7 @@ def information(overlaps: ArrayLike | xr.DataArray, units: int) -> np.ndarray | 
     if not values.ndim:
         raise ShapeError("overlaps are one number; give [..., pattern]")
     bias = np.where(np.abs(values) < 1 - 1 / units, 1 / (2 * math.log(2)), 0.0)
-    return np.sum(units * binary_information(values) - bias, axis=-1)
+    return np.sum(np.sign(values) * (units * binary_information(values) - bias), axis=-1)
 
 
 def _patterns(patterns: ArrayLike | xr.DataArray, states: xr.DataArray) -> xr.DataArray:
@@ -179,12 +202,59 @@ def _patterns(patterns: ArrayLike | xr.DataArray, states: xr.DataArray) -> xr.Da
     return patterns
 
 
-def _strength(memory: xr.DataArray, patterns: ArrayLike | xr.DataArray) -> xr.DataArray:
+def _shuffled_overlap(
+    run: xr.Dataset, patterns: xr.DataArray, centre: ArrayLike | xr.DataArray | None
+) -> xr.DataArray:
+    """Mean cosine of states and patterns over all orders of the patterns' units: the product of their mean entries."""
+    states = recorded(run, "hidden", "rate").drop_vars("unit", errors="ignore")
+    if centre is not None:
+        mean = with_dims("centre", centre, ("unit",))
+        states, patterns = states - mean, patterns - mean
+    states, patterns = _unit_sized(states), _unit_sized(patterns)
+    return states.sum("unit", skipna=False) * patterns.sum("unit") / states.sizes["unit"]
+
+
+def _strength(
+    memory: xr.DataArray, patterns: xr.DataArray, centre: ArrayLike | xr.DataArray | None
+) -> tuple[xr.DataArray, xr.DataArray]:
+    """Weights with which the memory stores patterns, and those of shuffled ones, `[..., pattern]`."""
     memory = memory.sum("timescale", skipna=False) if "timescale" in memory.dims else memory
     memory = memory.drop_vars(["post", "pre"], errors="ignore")
+    memory = memory.where(np.isfinite(memory))
     patterns = _patterns(patterns, memory.rename(post="unit"))
+    if centre is not None:
+        patterns = patterns - with_dims("centre", centre, ("unit",))
     through = xr.dot(memory, patterns.rename(unit="pre"), dim="pre")
-    return xr.dot(through, patterns.rename(unit="post"), dim="post") / (patterns**2).sum("unit") ** 2
+    along = xr.dot(through, patterns.rename(unit="post"), dim="post")
+    diagonal = xr.DataArray(np.eye(patterns.sizes["unit"]), dims=("post", "pre"))
+    trace = xr.dot(memory, diagonal, dim=("post", "pre"))
+    total = memory.sum(("post", "pre"), skipna=False)
+
+    square = (patterns**2).sum("unit")
+    gram = xr.dot(patterns, patterns.rename(pattern="other"), dim="unit") ** 2
+    if patterns.sizes["pattern"] <= patterns.sizes["unit"] * (patterns.sizes["unit"] + 1) / 4:
+        strength = _solved(gram, along)
+        other = strength.rename(pattern="other")
+        trace = trace - xr.dot(other, square.rename(pattern="other"), dim="other")
+        total = total - xr.dot(other, (patterns.sum("unit") ** 2).rename(pattern="other"), dim="other")
+    else:
+        strength = along / square**2
+    return strength, _shuffled_strength(trace, total, patterns)
+
+
+def _solved(gram: xr.DataArray, along: xr.DataArray) -> xr.DataArray:
+    """Least-squares coefficients of patterns whose outer products have these products with each other and with A."""
+    inverse = np.linalg.pinv(gram.transpose(..., "pattern", "other").values, hermitian=True)
+    dims = [dim for dim in gram.dims if dim not in ("pattern", "other")] + ["pattern", "other"]
+    return xr.dot(xr.DataArray(inverse, dims=dims), along.rename(pattern="other"), dim="other")
+
+
+def _shuffled_strength(trace: xr.DataArray, total: xr.DataArray, patterns: xr.DataArray) -> xr.DataArray:
+    """Mean of ξᵀAξ/|ξ|⁴ over all orders of a pattern's units, from the trace of A and the sum of its entries."""
+    units = patterns.sizes["unit"]
+    square, mean_square = (patterns**2).sum("unit"), patterns.sum("unit") ** 2
+    off = (total - trace) * (mean_square - square) / (units * max(units - 1, 1))
+    return (trace * square / units + off) / square**2
 
 
 def _by_lag(values: xr.DataArray, shown: np.ndarray) -> tuple[xr.DataArray, xr.DataArray]:

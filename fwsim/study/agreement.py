@@ -43,7 +43,7 @@ class Versions:
     spiking, tensor
         Values with the same dimensions, except that either may lack `over`.
     over
-        Dimension of repetitions for the bootstrap; `None` if there are none.
+        Dimension of repetitions, over which intervals are computed; `None` if there are none.
     within
         Dimensions of a trajectory or response; all others are settings.
     """
@@ -128,8 +128,8 @@ def agreement(versions: Sequence[Versions]) -> xr.Dataset:
     Returns
     -------
     Dataset
-        Over `row`: `quantity`, `kind`, `setting`. Over `row` and `interval` (estimate and 95 % bootstrap interval over
-        repetitions): `spiking`, `tensor` and `difference`; for trajectories and responses the last is the
+        Over `row`: `quantity`, `kind`, `setting`. Over `row` and `interval` (estimate and 95 % interval
+        over repetitions): `spiking`, `tensor` and `difference`; for trajectories and responses the last is the
         root mean square of the difference divided by that of the tensor version.
     """
     rows = [row for each in versions for row in _rows(each)]
@@ -206,19 +206,18 @@ def _rows(each: Versions) -> Iterator[dict[str, Any]]:
 
 
 def _compared(spiking: np.ndarray, tensor: np.ndarray, error: bool) -> dict[str, np.ndarray]:
-    """Estimates and intervals of values `[repetition, inner]`; a version without repetitions is repeated."""
-    count = max(len(spiking), len(tensor))
-    spiking, tensor = (np.broadcast_to(values, (count, values.shape[1])) for values in (spiking, tensor))
-    both = np.stack([spiking, tensor], 1)
+    """Estimates and intervals of values `[repetition, inner]`; a version without repetitions is the same for all."""
+    both = np.stack(np.broadcast_arrays(spiking, tensor), 1)
 
-    def difference(mean: np.ndarray) -> float:
-        apart = mean[0] - mean[1]
-        return float(np.sqrt((apart**2).mean() / (mean[1] ** 2).mean())) if error else float(apart.mean())
+    def relative_error(mean: np.ndarray) -> float:
+        return float(np.sqrt(((mean[0] - mean[1]) ** 2).mean() / (mean[1] ** 2).mean()))
 
     return {
-        "spiking": bootstrap(spiking, lambda mean: mean.mean()),
-        "tensor": bootstrap(tensor, lambda mean: mean.mean()),
-        "difference": bootstrap(both, difference),
+        "spiking": bootstrap(spiking.mean(1)),
+        "tensor": bootstrap(tensor.mean(1)),
+        "difference": bootstrap(both, relative_error)
+        if error
+        else bootstrap((both[:, 0] - both[:, 1]).mean(1)),
     }
 
 

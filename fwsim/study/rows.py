@@ -51,7 +51,8 @@ def formatted(
     Parameters
     ----------
     values
-        A number, or estimate, low and high as `fwsim.measure.bootstrap` returns them.
+        A number, or estimate, low and high as `fwsim.measure.bootstrap` returns them. Ends that are NaN (of a single
+        repetition) are not written.
     form
         Format of every number.
     missing
@@ -65,9 +66,12 @@ def formatted(
     --------
     >>> formatted(0.5), formatted([0.5, 0.25, 0.75]), formatted(float("nan"), missing="never")
     ('0.50', '0.50 [0.25, 0.75]', 'never')
+    >>> formatted([0.5, float("nan"), float("nan")])
+    '0.50'
     """
     estimate, *ends = (scale * np.asarray(values, float)).ravel()
     if not np.isfinite(estimate):
         return missing
+    ends = [] if np.isnan(ends).any() else ends
     low_high = [f"{end:{form}}" for end in ends]
     return f"{estimate:{form}}" + (f" {interval.format(*low_high)}" if ends else "")

@@ -7,6 +7,7 @@ from fwsim import study
 
 SMALL = {
     "step": 0.0004,
+    "tolerance": 1e-7,
     "loads": (1, 3, 5),
     "interval": 0.1,
     "delay": 1.6,

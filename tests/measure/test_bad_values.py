@@ -235,7 +235,7 @@ def test_forgetting_leaves_out_only_what_nobody_knows():
 
 def test_information_of_overlaps_that_are_none():
     assert np.isnan(m.information([0.5, np.nan], 10))
-    assert m.information(np.int8([1, -1]), 10) == m.information([1.0 + 1e-7, -1.0], 10) == 20
+    assert m.information(np.int8([1, -1, 1]), 10) == m.information([1.0 + 1e-7, -1.0, 1.0], 10) == 10
     for bad in ([2.0], [np.inf], ["a"], [1j], 0.5):
         with pytest.raises(FWSIM):
             m.information(bad, 10)

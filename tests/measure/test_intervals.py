@@ -1,26 +1,39 @@
-"""Bootstrap intervals cover the truth as often as they say, and follow the statistic."""
+"""Intervals over repetitions cover the truth as often as they say, however few there are."""
 
 import numpy as np
+import pytest
+from scipy.stats import ttest_1samp
 
 from fwsim.measure import bootstrap
 
 
-def test_intervals_cover_the_mean():
-    """Percentile intervals of 30 values cover a little less than 95 %; band for 400 trials: 0.90 to 0.97."""
-    random = np.random.default_rng(1)
+@pytest.mark.parametrize("count", [3, 5, 30])
+def test_intervals_of_a_function_of_the_mean_cover_the_truth(count):
+    """The band is 95 % ± three standard errors of 400 trials; resampling three repetitions would cover 75 %."""
+    random = np.random.default_rng(count)
     inside = 0
     for seed in range(400):
-        _, low, high = bootstrap(random.normal(size=30), draws=400, seed=seed)
-        inside += low <= 0 <= high
-    assert 0.90 < inside / 400 < 0.97
+        values = 3 + random.normal(size=(count, 2))
+        _, low, high = bootstrap(values, lambda mean: np.exp(mean[0] - mean[1]), draws=400, seed=seed)
+        inside += low <= 1 <= high
+    assert 0.917 < inside / 400 < 0.983
 
 
-def test_statistics_and_shapes():
-    values = np.arange(12.0).reshape(4, 3)
+def test_the_interval_of_a_mean_is_that_of_the_t_test():
+    values = np.random.default_rng(0).normal(size=(4, 3))
     estimate, low, high = bootstrap(values)
+    expected = ttest_1samp(values, 0).confidence_interval()
     np.testing.assert_allclose(estimate, values.mean(0))
-    assert (low < estimate).all()
-    assert (estimate < high).all()
+    np.testing.assert_allclose([low, high], [expected.low, expected.high])
+    drawn = bootstrap(values, lambda mean: mean, draws=100_000)
+    np.testing.assert_allclose(drawn, [estimate, low, high], atol=0.05 * (high - low).max())
+
+
+def test_statistics_of_one_repetition_have_no_interval():
+    values = np.arange(12.0).reshape(4, 3)
     assert bootstrap(values, lambda mean: mean.max())[0] == 6.5
     assert np.isnan(bootstrap(values, lambda mean: np.nan)).all()
-    np.testing.assert_array_equal(bootstrap(np.ones((1, 2)))[1:], 1.0)
+    single = bootstrap(np.ones((1, 2)))
+    assert single.shape == (3, 2)
+    assert (single[0] == 1).all()
+    assert np.isnan(single[1:]).all()

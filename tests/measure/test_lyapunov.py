@@ -114,3 +114,28 @@ def test_bad_requests_and_divergence():
     with pytest.raises(DivergedError) as caught:
         fw.measure.lyapunov_exponents(lambda x: x**2 + 2, start, 100)
     assert caught.value.trial == 0
+
+
+def test_a_limit_cycle_has_dimension_one_and_a_ring_of_fixed_points_is_marginal():
+    """Their exponent, or |eigenvalue| − 1, is 0 up to rounding, of either sign."""
+
+    def around(turn):
+        cos, sin = math.cos(turn), math.sin(turn)
+
+        def step(x):
+            radius = x.norm(dim=-1, keepdim=True)
+            turned = torch.stack([cos * x[:, 0] - sin * x[:, 1], sin * x[:, 0] + cos * x[:, 1]], -1)
+            return turned / radius * (1 + 0.5 * (radius - 1))
+
+        return step
+
+    start = torch.randn(20, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    cycle = fw.measure.lyapunov_exponents(around(0.6), start, 100, transient=50)
+    assert (cycle.dimension == 1).all()
+    points = fw.measure.fixed_points(around(0.0), start)
+    assert points.marginal.all()
+    assert not points.stable.any()
+    assert (points["index"] == 0).all()
+    strict = fw.measure.fixed_points(lambda x: (1 - 1e-3) * x, start)
+    assert strict.stable.all()
+    assert fw.measure.fixed_points(lambda x: (1 - 1e-3) * x, start, marginal=1e-2).marginal.all()

@@ -238,6 +238,46 @@ def test_autocorrelation_time_of_ornstein_uhlenbeck_within_its_error(tau, dt, st
     assert np.mean([float(one.error[0]) for one in estimates]) < 0.3 * tau
 
 
+@pytest.mark.parametrize(("length", "trials"), [(30, 400), (100, 40)])
+def test_short_trials_with_means_and_an_evoked_response_have_the_same_time_constant(length, trials):
+    values = ornstein_uhlenbeck(10.0, 1.0, length, trials, 1)
+    random = np.random.default_rng(0)
+    values = values + random.normal(size=(trials, 1, 1)) + 3 * np.sin(np.arange(length) / 9)[None, :, None]
+    found = fw.measure.autocorrelation_time(values)
+    assert bool(found.resolved[0])
+    assert float(found.tau_low[0]) < 10 < float(found.tau_high[0])
+    assert float(found.tau[0]) == pytest.approx(10, rel=0.25)
+
+
+def test_a_single_short_trial_is_not_resolved():
+    found = xr.concat(
+        [fw.measure.autocorrelation_time(ornstein_uhlenbeck(10.0, 1.0, 30, 1, s)) for s in range(20)], "set"
+    )
+    assert not found.resolved.any()
+    assert float(((found.tau_low <= 10) & (found.tau_high >= 10)).mean()) > 0.8
+
+
+def test_the_expected_sum_of_a_short_trial_is_that_of_the_whole_covariance():
+    """By matrices: centred covariance C Σ C with C = 1 − 11ᵀ/L, summed along its diagonals."""
+    from fwsim.measure.exponential import Sums
+
+    length, window, tau = 25, 3, 7.0
+    covariance = np.exp(-abs(np.subtract.outer(np.arange(length), np.arange(length))) / tau)
+    centre = np.eye(length) - 1 / length
+    centred = centre @ covariance @ centre
+    means = [np.diagonal(centred, lag).mean() for lag in range(window + 1)]
+    sums = Sums(window, length, 4)
+    assert sums.mean(tau) == pytest.approx(sum(means[1:]) / means[0])
+    weights = (
+        sum(np.eye(length, k=lag) / (length - lag) for lag in range(1, window + 1))
+        - sums.mean(tau) * np.eye(length) / length
+    )
+    weights = (weights + weights.T) / 2 @ centred
+    exact = math.sqrt(2 * np.trace(weights @ weights) / 4) / means[0]
+    assert sums.spread(tau) == pytest.approx(exact, rel=0.1)
+    assert sums.tau(sums.mean(tau)) == pytest.approx(tau, rel=1e-4)
+
+
 def test_autocorrelation_time_of_white_noise_constants_and_bad_axes():
     white = xr.DataArray(np.random.default_rng(0).normal(size=(5000, 1)), dims=("time", "unit"))
     assert float(fw.measure.autocorrelation_time(white).tau[0]) < 0.5
@@ -294,6 +334,74 @@ def test_forgetting_needs_enough_lags():
         fw.measure.forgetting_curve(np.ones(40))
 
 
+def test_streams_reject_laws_that_do_not_predict():
+    """Errors of neighbouring lags are equal, which a single curve cannot tell from a second exponential."""
+    drift = np.random.default_rng(0).normal(size=(12, 4)).repeat(15, axis=1)
+    for law, values in (
+        ("exponential", np.exp(-T / 20)),
+        ("two exponentials", np.exp(-T / 2) + 0.3 * np.exp(-T / 30)),
+    ):
+        streams = xr.DataArray(values + 0.05 * drift, dims=("trial", "lag"), coords={"lag": T})
+        result = fw.measure.forgetting_curve(streams)
+        assert result.best == law
+        assert result.attrs["chosen_by"] == "validation"
+        assert bool(result.rejected.sel(law="exponential")) == (law != "exponential")
+
+
+def random_stream(units, items, tau=20.0):
+    """Memories with one time constant and self-connections after each of the items, and the items."""
+    net = fw.FastWeightNetwork(1, units, fw.Hebbian(tau=tau, eta=1.0 / units)).double()
+    items = torch.randn(
+        3, items, units, generator=torch.Generator().manual_seed(0), dtype=torch.float64
+    ).sign()
+    state, memory = net.initial_state(3), []
+    for item in items.unbind(1):
+        state = net.write(state, item)
+        memory.append(state.memory.sum(1).detach().numpy())
+    run = xr.Dataset({"memory": (("trial", "time", "post", "pre"), np.stack(memory, 1))})
+    return run.assign_coords(time=np.arange(1.0, items.shape[1] + 1)), items
+
+
+def test_the_time_constant_of_a_memory_with_self_connections_is_found():
+    run, items = random_stream(30, 100)
+    kept = fw.measure.retention(run, items)
+    np.testing.assert_allclose(kept.strength, np.tile(np.exp(-kept.lag.values / 20) / 30, (3, 1)), atol=1e-9)
+    assert float(abs(kept.strength_control).max()) < 1e-9
+    law = fw.measure.forgetting_curve(kept.strength - kept.strength_control)
+    assert law.best == "exponential"
+    assert float(law.tau.sel(law="exponential")[0]) == pytest.approx(20, rel=1e-4)
+
+
+def test_shuffled_patterns_have_the_strength_of_what_else_is_stored():
+    """The control is a mean over all orders of units; here over many."""
+    run, items = random_stream(12, 40)
+    some = items[:, -1:] + 0.5
+    last = run.isel(time=[-1]).assign_coords(time=[0.0])
+    kept = fw.measure.retention(last, some)
+    residual = last.memory.values[:, 0] - kept.strength.values[:, 0, None, None] * np.einsum(
+        "ti,tj->tij", some[:, 0], some[:, 0]
+    )
+    random = np.random.default_rng(0)
+    orders = np.stack([some[0, 0].numpy()[random.permutation(12)] for _ in range(20_000)])
+    strength = np.einsum("ni,ij,nj->n", orders, residual[0], orders) / (some[0, 0] ** 2).sum().item() ** 2
+    assert abs(strength.mean() - float(kept.strength_control[0, 0])) < 4 * strength.std() / 20_000**0.5
+
+
+def test_shuffled_patterns_overlap_by_their_means(run):
+    patterns = np.random.default_rng(0).normal(size=(2, 8)) + 1
+    control = fw.measure.retention(run, patterns).overlap_control
+    orders = np.stack([patterns[0][np.random.default_rng(k).permutation(8)] for k in range(4000)])
+    cosine = fw.measure.overlap(run.hidden[0, 11], orders)
+    assert float(control[0, -1]) == pytest.approx(float(cosine.mean()), abs=0.02)
+    mean = run.hidden.mean(["trial", "time"]).values
+    centred = fw.measure.retention(run, patterns, centre=mean)
+    assert float(abs(centred.overlap_control[0, -1])) < float(control[0, -1])
+
+
+def test_a_pattern_whose_negative_is_recalled_is_not_retrieved():
+    assert fw.measure.information([0.9], 100) == -fw.measure.information([-0.9], 100) > 60
+
+
 def test_information_of_perfect_chance_and_half_recall():
     assert fw.measure.information(np.ones(7), units=100) == pytest.approx(700)
     rng = np.random.default_rng(0)
@@ -338,6 +446,70 @@ def test_decoding_tells_codes_apart(kind):
         assert result.decodable.values.tolist() == [True] + [False] * 8 + [True]
     if kind == "absent":
         assert not result.decodable.any()
+
+
+def test_a_weak_constant_code_is_never_called_silent():
+    """In 30 sets of 40 trials; without a test of absence 97 % of such sets had a silent time."""
+    pytest.importorskip("sklearn", reason="scikit-learn is an optional dependency")
+    labels = np.arange(40) % 2
+    for seed in range(30):
+        states = np.random.default_rng(seed).normal(size=(40, 6, 8))
+        states[..., 0] += 0.8 * (2 * labels[:, None] - 1)
+        code = fw.measure.decode(
+            xr.DataArray(states, dims=("trial", "time", "unit")), labels, permutations=40
+        ).code
+        assert not set(code.values) & {"silent", "absent", "rotating"}
+
+
+def test_the_discriminant_is_that_of_scikit_learn():
+    """For every labelling, with the same shrunk covariance."""
+    analysis = pytest.importorskip(
+        "sklearn.discriminant_analysis", reason="scikit-learn is an optional dependency"
+    )
+    from fwsim.measure.discriminant import discriminant
+
+    random = np.random.default_rng(0)
+    states, labels = random.normal(size=(60, 7)), np.arange(60) % 3
+    states[:, 0] += 3 * labels
+    rows = np.stack([labels, random.permutation(labels)])
+    found = discriminant(states, rows, 3)
+    scaled, tests = (states - found.origin) / found.scale, random.normal(size=(200, 7))
+
+    class Shrunk:
+        def get_params(self, deep=True):
+            return {}
+
+        def fit(self, part):
+            from sklearn.covariance import ledoit_wolf_shrinkage
+
+            shrinkage = ledoit_wolf_shrinkage(scaled, assume_centered=True)
+            self.covariance_ = (1 - shrinkage) * np.cov(part.T, bias=True) + shrinkage * np.eye(7)
+            return self
+
+    for row, guesses in zip(rows, found(tests)):
+        other = analysis.LinearDiscriminantAnalysis(solver="lsqr", covariance_estimator=Shrunk()).fit(
+            scaled, row
+        )
+        np.testing.assert_array_equal(other.predict((tests - found.origin) / found.scale), guesses)
+
+
+def test_a_classifier_of_the_user_gives_the_same_null():
+    analysis = pytest.importorskip(
+        "sklearn.discriminant_analysis", reason="scikit-learn is an optional dependency"
+    )
+    states, labels = coded("stable", trials=40, times=2, units=3)
+    own = fw.measure.decode(states, labels, permutations=20, folds=2)
+    given = fw.measure.decode(
+        states,
+        labels,
+        permutations=20,
+        folds=2,
+        classifier=analysis.LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto"),
+    )
+    assert (own.decodable == given.decodable).all()
+    np.testing.assert_allclose(own.guessing, given.guessing, atol=0.05)
+    with pytest.raises(ConfigError, match="give 99 or more"):
+        fw.measure.decode(states, labels, level=0.99, permutations=20)
 
 
 def test_decoding_refuses_too_few_trials_and_says_what_to_install(monkeypatch):

@@ -50,7 +50,7 @@ def test_without_dimensions_the_whole_is_the_only_setting(result):
         (np.nan, {"missing": "never"}, "never"),
         (np.inf, {}, ""),
         ([np.nan] * 3, {"missing": "failed"}, "failed"),
-        ([0.5, np.nan, np.nan], {}, "0.50 [nan, nan]"),
+        ([0.5, np.nan, np.nan], {}, "0.50"),
         (12345, {"form": ",.0f"}, "12,345"),
     ],
 )

@@ -1,0 +1,276 @@
+"""How often intervals cover the truth, and verdicts are wrong, in simulated data whose truth is known.
+
+    python tests/measure/calibration.py
+
+prints the table of docs/results/calibration.md. Each case is a function of the number of data sets, and returns how
+often the truth was covered, or no verdict was wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import xarray as xr
+from scipy.signal import lfilter
+from scipy.stats import t as student
+
+import fwsim as fw
+
+SETS = 300
+COVER = (0.95, 0.95)
+AT_LEAST = (0.95, 1.0)
+
+Case = Callable[[int], float]
+CASES: dict[str, tuple[Case, tuple[float, float]]] = {}
+"""Each case with the smallest and the largest rate that it should have in infinitely many data sets."""
+
+
+def case(name: str, expected: tuple[float, float] = COVER) -> Callable[[Case], Case]:
+    """Add a function to the cases."""
+
+    def add(function: Case) -> Case:
+        CASES[name] = (function, expected)
+        return function
+
+    return add
+
+
+def share(inside: list[bool] | np.ndarray) -> float:
+    return float(np.mean(inside))
+
+
+# --- intervals over repetitions --------------------------------------------------------------------------
+
+
+@case("`bootstrap`, mean of 3 networks")
+def three_networks(sets: int) -> float:
+    return over_repetitions(3, sets)
+
+
+@case("`bootstrap`, mean of 5 networks")
+def five_networks(sets: int) -> float:
+    return over_repetitions(5, sets)
+
+
+def over_repetitions(count: int, sets: int) -> float:
+    values = np.random.default_rng(count).normal(size=(count, sets))
+    _, low, high = fw.measure.bootstrap(values)
+    return share((low <= 0) & (high >= 0))
+
+
+@case("`bootstrap`, a function of the mean of 3 networks")
+def function_of_three(sets: int) -> float:
+    random, inside = np.random.default_rng(1), []
+    for seed in range(sets):
+        values = 3 + random.normal(size=(3, 2))
+        _, low, high = fw.measure.bootstrap(
+            values, lambda mean: np.exp(mean[0] - mean[1]), draws=2000, seed=seed
+        )
+        inside.append(low <= 1 <= high)
+    return share(inside)
+
+
+@case("`basins`, volume from 200 starts")
+def volume(sets: int) -> float:
+    generator, inside = torch.Generator().manual_seed(0), []
+    for _ in range(sets):
+        starts = torch.rand(200, 1, generator=generator, dtype=torch.float64) - 0.3
+        found = fw.measure.basins(lambda x: torch.tanh(3 * x), starts, iterations=100)
+        inside.append(bool(found.volume_low[0] <= 0.7 <= found.volume_high[0]))
+    return share(inside)
+
+
+# --- autocorrelation time --------------------------------------------------------------------------------
+
+
+def exponential_process(trials: int, length: int, sets: int, tau: float = 10.0) -> xr.DataArray:
+    """Gaussian, stationary, with the autocorrelation exp(−h/tau): `[trial, time, unit]`, a data set a unit."""
+    decay = math.exp(-1 / tau)
+    noise = np.random.default_rng(trials + length).standard_normal((trials, length, sets))
+    noise[:, 1:] *= math.sqrt(1 - decay**2)
+    return xr.DataArray(lfilter([1], [1, -decay], noise, axis=1), dims=("trial", "time", "unit"))
+
+
+def covered(values: xr.DataArray, tau: float = 10.0) -> float:
+    found = fw.measure.autocorrelation_time(values)
+    return share((found.tau_low <= tau) & (tau <= found.tau_high))
+
+
+@case("`autocorrelation_time`, one trial of 50 τ")
+def one_long_trial(sets: int) -> float:
+    return covered(exponential_process(1, 500, sets))
+
+
+@case("`autocorrelation_time`, 10 trials of 10 τ")
+def ten_trials(sets: int) -> float:
+    return covered(exponential_process(10, 100, sets))
+
+
+@case("`autocorrelation_time`, 100 trials of 3 τ")
+def many_short_trials(sets: int) -> float:
+    return covered(exponential_process(100, 30, sets))
+
+
+@case("`autocorrelation_time`, means of trials and an evoked response")
+def trials_with_means(sets: int) -> float:
+    means = xr.DataArray(np.random.default_rng(0).normal(size=20), dims="trial")
+    evoked = xr.DataArray(3 * np.sin(np.arange(200) / 20), dims="time")
+    return covered(exponential_process(20, 200, sets) + means + evoked)
+
+
+@case("`autocorrelation_time`, one trial of 3 τ: not `resolved`, or covered", AT_LEAST)
+def short_trial(sets: int) -> float:
+    found = fw.measure.autocorrelation_time(exponential_process(1, 30, sets))
+    return share(~found.resolved | ((found.tau_low <= 10) & (found.tau_high >= 10)))
+
+
+# --- decoding --------------------------------------------------------------------------------------------
+
+TIMES, UNITS = 12, 12
+
+
+def decoded(kind: str, trials: int, size: float, sets: int) -> list[set[str]]:
+    """Verdicts that `decode` gives at any time of each data set."""
+    labels, found = np.arange(trials) % 2, []
+    sign = 2.0 * labels - 1
+    for seed in range(sets):
+        states = np.random.default_rng(seed).normal(size=(trials, TIMES, UNITS))
+        for t in range(TIMES):
+            if kind == "constant" or (kind == "silent" and not 3 <= t < 9):
+                states[:, t, 0] += size * sign
+            if kind == "rotating":
+                states[:, t, t] += size * sign
+        run = xr.DataArray(states, dims=("trial", "time", "unit"))
+        found.append(set(fw.measure.decode(run, labels, permutations=99, seed=seed).code.values.tolist()))
+    return found
+
+
+def without(found: list[set[str]], *wrong: str) -> float:
+    return share([not codes & set(wrong) for codes in found])
+
+
+@case("`decode`, no code in 40 trials: none found at any time", AT_LEAST)
+def no_code(sets: int) -> float:
+    return without(decoded("none", 40, 0.0, sets), "decodable", "stable", "rotating")
+
+
+@case("`decode`, weak constant code (accuracy 0.7), 40 trials: never silent, absent or rotating", AT_LEAST)
+def weak_code(sets: int) -> float:
+    return without(decoded("constant", 40, 0.8, sets), "silent", "absent", "rotating")
+
+
+@case("`decode`, constant code (accuracy 0.75), 100 trials: never silent, absent or rotating", AT_LEAST)
+def constant_code(sets: int) -> float:
+    return without(decoded("constant", 100, 0.8, sets), "silent", "absent", "rotating")
+
+
+@case("`decode`, rotating code, 100 trials: never silent, absent or stable", AT_LEAST)
+def rotating_code(sets: int) -> float:
+    return without(decoded("rotating", 100, 1.5, sets), "silent", "absent", "stable")
+
+
+@case("`decode`, silent from the 4th to the 9th of 12 times, 200 trials: called silent", (0.8, 1.0))
+def silent_code(sets: int) -> float:
+    return share(["silent" in codes for codes in decoded("silent", 200, 1.2, sets)])
+
+
+# --- laws of forgetting ----------------------------------------------------------------------------------
+
+LAG = np.arange(60.0)
+LAWS = {
+    "exponential": np.exp(-LAG / 20),
+    "power law": (1 + LAG / 3) ** -0.8,
+    "two exponentials": 0.7 * np.exp(-LAG / 4) + 0.3 * np.exp(-LAG / 40),
+}
+
+
+def kept(law: str, streams: int, correlation: float, sets: int) -> float:
+    """How often the true law is not rejected, with errors of neighbouring lags that are correlated."""
+    right = []
+    for seed in range(sets):
+        noise = np.random.default_rng(seed).standard_normal((streams, len(LAG)))
+        noise[:, 1:] *= math.sqrt(1 - correlation**2)
+        values = LAWS[law] + 0.03 * math.sqrt(streams) * lfilter([1], [1, -correlation], noise, axis=1)
+        curves = xr.DataArray(values, dims=("trial", "lag"), coords={"lag": LAG})
+        found = fw.measure.forgetting_curve(curves if streams > 1 else curves[0])
+        right.append(not bool(found.rejected.sel(law=law)))
+    return share(right)
+
+
+@case("`forgetting_curve`, exponential, 8 streams, correlated lags: not rejected", AT_LEAST)
+def exponential_streams(sets: int) -> float:
+    return kept("exponential", 8, 0.8, sets)
+
+
+@case("`forgetting_curve`, power law, 8 streams, correlated lags: not rejected", AT_LEAST)
+def power_law_streams(sets: int) -> float:
+    return kept("power law", 8, 0.8, sets)
+
+
+@case("`forgetting_curve`, two exponentials, 8 streams, correlated lags: not rejected", AT_LEAST)
+def two_streams(sets: int) -> float:
+    return kept("two exponentials", 8, 0.8, sets)
+
+
+@case("`forgetting_curve`, exponential, one curve, independent lags: not rejected", AT_LEAST)
+def exponential_curve(sets: int) -> float:
+    return kept("exponential", 1, 0.0, sets)
+
+
+@case("`forgetting_curve`, exponential, one curve, correlated lags: not rejected", (0.85, 1.0))
+def correlated_curve(sets: int) -> float:
+    return kept("exponential", 1, 0.8, sets)
+
+
+# --- maps ------------------------------------------------------------------------------------------------
+
+
+@case("`lyapunov_exponents`, ln 2 of the logistic map: estimate ± t · error")
+def logistic(sets: int) -> float:
+    start = torch.rand(sets, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = fw.measure.lyapunov_exponents(lambda x: 4 * x * (1 - x), start, 2000, transient=100)
+    apart = abs(found.exponent - math.log(2)) / found.error
+    return share(apart <= student.ppf(0.975, 19))
+
+
+def ring(x: torch.Tensor) -> torch.Tensor:
+    """A step of a limit cycle: the radius goes to 1, the angle moves on."""
+    radius = x.norm(dim=-1, keepdim=True)
+    turned = torch.stack([0.8 * x[:, 0] - 0.6 * x[:, 1], 0.6 * x[:, 0] + 0.8 * x[:, 1]], -1)
+    return turned / radius * (1 + 0.5 * (radius - 1))
+
+
+@case("`lyapunov_exponents`, limit cycle: dimension 1", AT_LEAST)
+def limit_cycle(sets: int) -> float:
+    start = torch.randn(sets, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return share(fw.measure.lyapunov_exponents(ring, start, 200, transient=50).dimension == 1)
+
+
+@case("`fixed_points`, points of a ring: marginal", AT_LEAST)
+def marginal(sets: int) -> float:
+    start = torch.randn(sets, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def attract(x: torch.Tensor) -> torch.Tensor:
+        radius = x.norm(dim=-1, keepdim=True)
+        return x / radius * (1 + 0.5 * (radius - 1))
+
+    found = fw.measure.fixed_points(attract, start)
+    return share(found.marginal & ~found.stable)
+
+
+def band(expected: tuple[float, float], sets: int) -> tuple[float, float]:
+    """What a rate may be in so many data sets: 0.93 to 0.97 for 0.95, or three standard errors if that is more."""
+    low, high = (
+        edge + sign * max(0.02, 3 * math.sqrt(edge * (1 - edge) / sets))
+        for edge, sign in zip(expected, (-1, 1))
+    )
+    return low, high
+
+
+if __name__ == "__main__":
+    for name, (function, (least, most)) in CASES.items():
+        wanted = f"{100 * least:.0f}" if least == most else f"≥ {100 * least:.0f}"
+        print(f"| {name} | {wanted} | {100 * function(SETS):.1f} |", flush=True)
