@@ -2,7 +2,7 @@
 
 Works on a run and on a sweep over `normalise`, `decay` and `eta`. A network has learned if its error is below half of
 that without binding. Shown are the errors on the grid, the mean over seeds, and the area: the fraction of the grid's
-networks that have learned, with its Wilson interval.
+networks that have learned, with the interval of Student's t over seeds: points of the grid are no random sample.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from fwsim.measure.intervals import wilson
+from fwsim.measure import bootstrap
 from fwsim.recording import labelled
 from fwsim.study import figure
 
@@ -34,12 +34,12 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     ran = recording["test_error"].notnull() | (recording["diverged"] == 1)  # the others failed
     learned = (recording["test_error"] < recording["plateau"] / 2).where(ran)
     over = [dim for dim in recording["test_error"].dims if dim != "normalise"]
-    count = ran.sum(over).clip(1).values  # where none ran there is no area either
     result = recording.copy()
     result["error"] = labelled(recording["test_error"].mean("seed"), "test error", "%")
     result["learned"] = labelled(learned.mean("seed"), "networks that have learned")
     result["area"] = labelled(learned.mean(over), "area: fraction of the grid's networks that have learned")
-    low, high = wilson(learned.sum(over).values, count, 0.95)
+    of_seeds = learned.mean([dim for dim in over if dim != "seed"]).transpose("seed", "normalise")
+    _, low, high = bootstrap(of_seeds.values).clip(0, 1)
     result["area_low"] = labelled(xr.DataArray(low, dims="normalise"), "lower end of the 95 % interval")
     result["area_high"] = labelled(xr.DataArray(high, dims="normalise"), "upper end of the 95 % interval")
     result["diverged_area"] = labelled(

@@ -1,6 +1,6 @@
 """Which rates does a synapse prefer, at which rate does its transmission saturate, and how do settings differ?
 
-The preferred rate is the rate with the largest release per spike (from the parabola through the best three rates). It
+The preferred rate is the rate with the largest release per spike (from the polynomial through the best five rates). It
 exists only with facilitation. The limiting rate is where rate × release reaches half of its largest value in the
 range: for a depressing synapse in the mean field this is 1/(U τ_rec), beyond which a higher rate hardly transmits
 more. Both are compared with the closed forms of the mean field, for settings that have one. The other responses are
@@ -56,15 +56,29 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
 
 def preferred(release: np.ndarray, rate: np.ndarray) -> float:
     """Rate of the largest release; NaN where it lies at an end of the range."""
+    return maximum(release, rate)[0]
+
+
+def largest(release: np.ndarray, rate: np.ndarray) -> float:
+    """Largest release between the rates; that of the rates themselves where it lies at an end of the range."""
+    between = maximum(release, rate)[1]
+    return float(np.max(release)) if math.isnan(between) else between
+
+
+def maximum(release: np.ndarray, rate: np.ndarray) -> tuple[float, float]:
+    """Rate and value of the maximum, by a polynomial through the best five rates; NaN at an end of the range."""
     release, rate = release[rate > 0], rate[rate > 0]
-    if len(rate) < 3:
-        return math.nan
-    best = int(np.argmax(release))
-    if best in (0, len(rate) - 1) or not np.ptp(release) > 1e-9 * abs(release).max():
-        return math.nan
-    place = np.log(rate[best - 1 : best + 2])
-    a, b, _ = np.polyfit(place - place[1], release[best - 1 : best + 2], 2)
-    return float(np.exp(place[1] - b / (2 * a)))
+    best = int(np.argmax(release)) if len(rate) else 0
+    if best in (0, len(rate) - 1) or len(rate) < 3 or not np.ptp(release) > 1e-9 * abs(release).max():
+        return math.nan, math.nan
+    reach = 2 if 2 <= best < len(rate) - 2 else 1
+    near = slice(best - reach, best + reach + 1)
+    place = np.log(rate[near]) - np.log(rate[best])
+    curve = np.polynomial.Polynomial.fit(place, release[near], 2 * reach)
+    turns = curve.deriv().roots()
+    turns = turns[(abs(turns.imag) < 1e-9) & (abs(turns.real) <= place[-1] - place[0])].real
+    top = turns[np.argmax(curve(turns))]
+    return float(rate[best] * np.exp(top)), float(curve(top))
 
 
 def limiting(transmitted: np.ndarray, rate: np.ndarray) -> float:
@@ -137,7 +151,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
                     result.attrs["vary"]: str(setting),
                     "train": str(train).replace("_", " "),
                     "first": number(one["first"]),
-                    "largest": number(one["release"].max()),
+                    "largest": number(largest(one["release"].values, one["rate"].values)),
                     "preferred (Hz)": number(one["preferred"]),
                     "r* (Hz)": number(one["closed_preferred"]) if mean_field else "",
                     "limiting (Hz)": number(one["limiting"]),

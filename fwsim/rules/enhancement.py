@@ -19,7 +19,8 @@ class Enhancement(PresynapticRule):
 
     Sources: Zengel & Magleby 1982, J. Gen. Physiol. 80:583 (product of the groups, sum within
     facilitation); Zucker & Regehr 2002, Annu. Rev. Physiol. 64:355 (time constants). The default
-    increments are of the size that Zengel & Magleby found at the frog's neuromuscular junction.
+    increments are of the size that Zengel & Magleby found at the frog's neuromuscular junction, for short trains at
+    low release. Nothing saturates: after minutes at 10 Hz the default releases 82 times as much as from rest.
 
     Parameters
     ----------
