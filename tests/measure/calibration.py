@@ -15,7 +15,6 @@ import numpy as np
 import torch
 import xarray as xr
 from scipy.signal import lfilter
-from scipy.stats import t as student
 
 import fwsim as fw
 
@@ -205,35 +204,7 @@ def exponential_streams(sets: int) -> float:
     return kept("exponential", 8, 0.8, sets)
 
 
-@case("`forgetting_curve`, power law, 8 streams, correlated lags: not rejected", AT_LEAST)
-def power_law_streams(sets: int) -> float:
-    return kept("power law", 8, 0.8, sets)
-
-
-@case("`forgetting_curve`, two exponentials, 8 streams, correlated lags: not rejected", AT_LEAST)
-def two_streams(sets: int) -> float:
-    return kept("two exponentials", 8, 0.8, sets)
-
-
-@case("`forgetting_curve`, exponential, one curve, independent lags: not rejected", AT_LEAST)
-def exponential_curve(sets: int) -> float:
-    return kept("exponential", 1, 0.0, sets)
-
-
-@case("`forgetting_curve`, exponential, one curve, correlated lags: not rejected", (0.85, 1.0))
-def correlated_curve(sets: int) -> float:
-    return kept("exponential", 1, 0.8, sets)
-
-
 # --- maps ------------------------------------------------------------------------------------------------
-
-
-@case("`lyapunov_exponents`, ln 2 of the logistic map: estimate ± t · error")
-def logistic(sets: int) -> float:
-    start = torch.rand(sets, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = fw.measure.lyapunov_exponents(lambda x: 4 * x * (1 - x), start, 2000, transient=100)
-    apart = abs(found.exponent - math.log(2)) / found.error
-    return share(apart <= student.ppf(0.975, 19))
 
 
 def ring(x: torch.Tensor) -> torch.Tensor:
