@@ -13,9 +13,10 @@ from fwsim.recording.in_memory import machine_memory
 from fwsim.rules.derive.brian2_code import Brian2Code
 from fwsim.rules.parameters import replaced
 from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule
-from fwsim.seeds import check_seed, numpy_generator
+from fwsim.seeds import check_seed
 from fwsim.spiking.backend import brian2
 from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.exact_step import by_population, current_decays, initial_potentials, spread
 from fwsim.spiking.stimulation import checked_drive
 from fwsim.spiking.wiring import Wiring, wirings
 
@@ -158,7 +159,7 @@ def _neurons(
     seed: int,
 ) -> Any:
     trials = len(drive)
-    slow = _slow(circuit)
+    slow = current_decays(circuit)
     declared = [f"current{k} : volt\nspread{k} : 1 (constant)" for k in range(len(slow))]
     flat = drive.transpose(1, 0, 2).reshape(drive.shape[1], -1)
     step = STEP.format(currents="".join(f" + spread{k}*current{k}" for k in range(len(slow))))
@@ -183,32 +184,22 @@ def _neurons(
 
 
 def _initialise(b: Any, circuit: Circuit, neurons: Any, trials: int, slow: list[float], seed: int) -> None:
-    def per_neuron(field: str) -> np.ndarray:
-        return np.tile(np.repeat([getattr(p, field) for p in circuit.populations], sizes), trials)
+    def per_neuron(values: np.ndarray) -> np.ndarray:
+        return np.tile(np.repeat(values, sizes), trials)
 
     sizes = [p.size for p in circuit.populations]
-    tau, theta = per_neuron("tau"), per_neuron("threshold")
+    found = {name: per_neuron(values) for name, values in by_population(circuit).items()}
     neurons.block = np.repeat(np.arange(trials * len(sizes)), np.tile(sizes, trials))
-    neurons.theta, neurons.bottom = theta * b.volt, per_neuron("reset") * b.volt
-    neurons.background = per_neuron("background") * b.volt
-    neurons.leak = np.exp(-circuit.dt / tau)
-    neurons.kick = per_neuron("noise") * np.sqrt(-np.expm1(-2 * circuit.dt / tau)) * b.volt
-    neurons.pause = np.round(per_neuron("refractory") / circuit.dt).astype(int)
-    neurons.v = numpy_generator(seed, 2).uniform(size=len(theta)) * theta * b.volt
+    neurons.theta, neurons.bottom = found["threshold"] * b.volt, found["reset"] * b.volt
+    neurons.background, neurons.kick = found["background"] * b.volt, found["kick"] * b.volt
+    neurons.leak, neurons.pause = found["leak"], found["pause"].astype(int)
+    neurons.v = initial_potentials(circuit, trials, seed) * b.volt
     for k, decay in enumerate(slow):
-        setattr(neurons, f"spread{k}", _spread(tau, decay, circuit.dt))
-
-
-def _spread(tau: np.ndarray, decay: float, dt: float) -> np.ndarray:
-    """Change of the potential in one step by a current of 1."""
-    near = np.abs(tau - decay) < 1e-6 * tau
-    apart = np.where(near, 1.0, tau - decay)
-    exact = decay / apart * (np.exp(-dt / tau) - np.exp(-dt / decay))
-    return np.where(near, dt / tau * np.exp(-dt / tau), exact)
+        setattr(neurons, f"spread{k}", per_neuron(spread(circuit, decay)))
 
 
 def _synapses(b: Any, circuit: Circuit, each: Wiring, neurons: Any, trials: int, index: int) -> Any:
-    target = "arriving_post" if not each.decay else f"current{_slow(circuit).index(each.decay)}_post"
+    target = "arriving_post" if not each.decay else f"current{current_decays(circuit).index(each.decay)}_post"
     model, on_pre, on_post = "jump : volt (constant)", f"{target} += jump", None
     code = None
     if each.rule is not None and each.own_state:
@@ -232,11 +223,6 @@ def _synapses(b: Any, circuit: Circuit, each: Wiring, neurons: Any, trials: int,
     if code is not None:
         code.initialise(synapses)
     return synapses
-
-
-def _slow(circuit: Circuit) -> list[float]:
-    """Time constants of synaptic currents, without jumps, in s."""
-    return sorted({each.decay for each in circuit.connections if each.decay})
 
 
 def _place(circuit: Circuit, rule: SpikeRule) -> int:

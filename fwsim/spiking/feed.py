@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from fwsim.errors import ShapeError
-from fwsim.spiking.assembly import Assembly
 from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.stimulation import checked_drive
 
@@ -38,37 +37,27 @@ class Feed:
     def __init__(
         self, circuit: Circuit, drive: Callable[[int, int], Any], steps: int, trials: int | None
     ) -> None:
-        self._circuit, self._drive, self._steps, self._trials = circuit, drive, steps, trials
+        self._circuit, self._drive, self.steps, self._trials = circuit, drive, steps, trials
         self._start, self._block = 0, self._asked(0)
         self._trials = len(self._block)
+
+    length = BLOCK
+    """Steps of a block; blocks start at its multiples."""
 
     @property
     def silence(self) -> np.ndarray:
         """One sample of 0 for each trial, `[trial, time, unit]`, from which the network is built."""
         return np.zeros((len(self._block), 1, len(self._circuit.populations)))
 
-    def into(self, assembly: Assembly) -> Callable[[int], None]:
-        """Return the operation that adds the drive of a step to the background of the neurons."""
-        background = assembly.neurons.variables["background"].get_value()
-        alone = background.copy()
-        population = np.repeat(
-            np.arange(len(self._circuit.populations)), [p.size for p in self._circuit.populations]
-        )
-
-        def step(number: int) -> None:
-            if number >= self._steps:
-                return
-            if not self._start <= number < self._start + BLOCK:
-                self._start = number // BLOCK * BLOCK
-                self._block = self._asked(self._start)
-            units = self._block[:, number - self._start]
-            units = units if units.shape[-1] == self._circuit.neurons else units[:, population]
-            background[:] = alone + units.ravel()
-
-        return step
+    def block(self, step: int) -> np.ndarray:
+        """Drive of the block that a step belongs to, `[trial, time, unit]`."""
+        start = step // BLOCK * BLOCK
+        if start != self._start:
+            self._start, self._block = start, self._asked(start)
+        return self._block
 
     def _asked(self, start: int) -> np.ndarray:
-        stop = min(start + BLOCK, self._steps)
+        stop = min(start + BLOCK, self.steps)
         block = checked_drive(self._circuit, self._drive(start, stop), self._trials, neurons=True)
         if block.shape[1] != stop - start:
             raise ShapeError(

@@ -1,31 +1,59 @@
-"""Recording of a circuit while Brian2 runs it."""
+"""Recording of a circuit while it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
 
 from fwsim.errors import DivergedError
-from fwsim.rules.rule import AssociativeRule, PresynapticRule, Values
-from fwsim.spiking.assembly import Assembly, Carrier
-from fwsim.spiking.snapshot import capture, restore
+from fwsim.rules.rule import PresynapticRule, Values
+from fwsim.spiking.circuit import Circuit
 
 if TYPE_CHECKING:
     from fwsim.recording import Recorder
 
 EVENTS = ("spike_time", "spike_unit", "spike_trial")
+BLOCK = 1000  # steps after which everything is passed on, so that a run stores no more
+
+
+class Running(Protocol):
+    """A circuit that runs, in Brian2 or in the native engine."""
+
+    circuit: Circuit
+    trials: int
+
+    def run(self, sampler: Sampler, steps: int, advance: Callable[[int], None]) -> None:
+        """Run from where the sampler is to the last step; call its `take` and `flush` on the way."""
+
+    def potential(self) -> np.ndarray:
+        """Potentials in V above rest, `[trial, unit]`."""
+
+    def spikes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Step and neuron (of all trials) of every spike since the last call."""
+
+    def presynaptic(self, done: int) -> Iterator[tuple[int, PresynapticRule, Values]]:
+        """Place, rule and state `[trial, unit]` of each presynaptic rule after `done` steps."""
+
+    def weights(self, done: int) -> np.ndarray:
+        """Weights of associative rules after `done` steps, `[trial, projection, post, pre]`, NaN without a synapse."""
+
+    def capture(self) -> dict[str, np.ndarray]:
+        """Everything that the rest of the run depends on."""
+
+    def restore(self, kept: Mapping[str, np.ndarray], done: int) -> None:
+        """Continue from what was captured after `done` steps."""
 
 
 class Sampler:
-    """Passes the recorded variables of a running assembly to its recorder.
+    """Passes the recorded variables of a running circuit to its recorder.
 
     Parameters
     ----------
-    assembly
-        The running assembly.
+    running
+        The circuit.
     recorder
         Receives the samples.
     steps
@@ -39,13 +67,14 @@ class Sampler:
         Number of steps when everything was last passed on.
     """
 
-    def __init__(self, assembly: Assembly, recorder: Recorder, steps: int) -> None:
-        self._assembly, self._recorder = assembly, recorder
+    def __init__(self, running: Running, recorder: Recorder, steps: int) -> None:
+        self._running, self._recorder = running, recorder
         self._events = [name for name in recorder.variables if name in EVENTS]
         self._wanted = {
             name: recorder.wanted(name, 0, steps) for name in recorder.variables if name not in EVENTS
         }
-        self._counts = np.zeros(len(assembly.neurons), dtype=np.int64)  # spikes since the last rate
+        neurons = running.trials * running.circuit.neurons
+        self._counts = np.zeros(neurons, dtype=np.int64)  # spikes since the last rate
         self.done = 0
         after = [range(r.start + 1, r.stop + 1, r.step) for r in self._wanted.values() if len(r)]
         self.stride = (
@@ -65,15 +94,15 @@ class Sampler:
             if name == "rate":
                 values = rates
             elif name == "potential":
-                values = by_trial(self._assembly, np.asarray(self._assembly.neurons.v))
+                values = self._running.potential()
             elif name == "weight":
-                values = self._weights(done)
+                values = self._running.weights(done)
             else:
                 values = states[name]
             self._recorder.write(name, values[:, None])
 
     def flush(self, done: int) -> None:
-        """Pass on all spikes after `done` steps, so that Brian2 stores only those since the last call.
+        """Pass on all spikes after `done` steps, so that only those since the last call are stored.
 
         Raises
         ------
@@ -83,35 +112,30 @@ class Sampler:
         self._drain()
         if done <= self.done:
             return
-        bad = np.nonzero(~np.isfinite(by_trial(self._assembly, np.asarray(self._assembly.neurons.v))).all(1))[
-            0
-        ]
+        bad = np.nonzero(~np.isfinite(self._running.potential()).all(1))[0]
         if len(bad):
             raise DivergedError(done - 1, "potential", int(bad[0]), "take weaker synapses or a smaller dt")
         self.done = done
         self._recorder.checkpoint(self._checkpoint)
 
     def resume(self, kept: Mapping[str, np.ndarray]) -> None:
-        """Restore the assembly to the last checkpoint of an interrupted run."""
+        """Restore the circuit to the last checkpoint of an interrupted run."""
         self.done, self._counts = int(kept["done"]), kept["counts"]
-        restore(self._assembly.network, kept, self.done * self._assembly.circuit.dt)
+        self._running.restore(kept, self.done)
 
     def _checkpoint(self) -> dict[str, np.ndarray]:
         kept = {"done": np.array(self.done), "counts": self._counts.copy()}
-        return kept | capture(self._assembly.network)
+        return kept | self._running.capture()
 
     def _drain(self) -> None:
-        """Take the spikes from Brian2's monitor; a spike has the time of the end of its step."""
-        spikes, dt = self._assembly.spikes, self._assembly.circuit.dt
-        index = np.array(spikes.variables["i"].get_value())
+        """Take the spikes; a spike has the time of the end of its step."""
+        circuit = self._running.circuit
+        step, index = self._running.spikes()
         if not len(index):
             return
-        step = np.round(np.array(spikes.variables["t"].get_value()) / dt)
-        spikes.resize(0)
-        spikes.variables["N"].set_value(0)
         self._counts += np.bincount(index, minlength=len(self._counts))
-        trial, unit = np.divmod(index, self._assembly.circuit.neurons)
-        values = {"spike_time": (step + 1) * dt, "spike_unit": unit, "spike_trial": trial}
+        trial, unit = np.divmod(index, circuit.neurons)
+        values = {"spike_time": (step + 1) * circuit.dt, "spike_unit": unit, "spike_trial": trial}
         for name in self._events:
             self._recorder.write(name, values[name])
 
@@ -122,44 +146,17 @@ class Sampler:
         if done % every == 0:
             self._drain()
             rates, self._counts = self._counts, np.zeros_like(self._counts)
-        return by_trial(self._assembly, rates / (every * self._assembly.circuit.dt))
+        return rates.reshape(self._running.trials, -1) / (every * self._running.circuit.dt)
 
     def _states(self, done: int) -> dict[str, np.ndarray]:
         """Variables of presynaptic rules and their release at the present time: `[trial, projection, unit]`."""
-        rows: list[dict[str, np.ndarray]] = [{} for _ in self._assembly.circuit.rules]
-        for each in self._assembly.carriers:
-            if isinstance(each.rule, PresynapticRule):
-                state = self._now(each, (self._assembly.trials, -1), done)
-                row = {**state, "release": each.rule.at_pre(state)[1]}
-                rows[each.place] = {name: torch.as_tensor(value).numpy() for name, value in row.items()}
-        missing = np.full((self._assembly.trials, self._assembly.circuit.neurons), np.nan)
+        circuit = self._running.circuit
+        rows: list[dict[str, np.ndarray]] = [{} for _ in circuit.rules]
+        for place, rule, state in self._running.presynaptic(done):
+            row = {**state, "release": rule.at_pre(state)[1]}
+            rows[place] = {name: torch.as_tensor(value).numpy() for name, value in row.items()}
+        missing = np.full((self._running.trials, circuit.neurons), np.nan)
         return {
             name: np.stack([row.get(name, missing) for row in rows], 1)
             for name in {n for row in rows for n in row}
         }
-
-    def _weights(self, done: int) -> np.ndarray:
-        """Weights of associative rules at the present time: `[trial, projection, post, pre]`, NaN without a synapse."""
-        assembly, size = self._assembly, self._assembly.circuit.neurons
-        found = np.full((assembly.trials, len(assembly.circuit.rules), size, size), np.nan)
-        for each in assembly.carriers:
-            if isinstance(each.rule, AssociativeRule):
-                weight = each.rule.strength(self._now(each, (-1,), done)).numpy()
-                trial, pre = np.divmod(np.asarray(each.group.i), size)
-                found[trial, each.place, np.asarray(each.group.j) % size, pre] = weight
-        return found
-
-    def _now(self, carrier: Carrier, shape: tuple[int, ...], done: int) -> Values:
-        """State of a rule after `done` steps; Brian2 stores the state after the last event."""
-
-        def read(name: str) -> torch.Tensor:
-            return torch.from_numpy(np.array(getattr(carrier.group, name))).reshape(shape)
-
-        now = (done - 1) * self._assembly.circuit.dt  # Brian2 dates a spike at the beginning of its step
-        state = {name: read(written) for name, written in carrier.code.variables.items()}
-        return carrier.rule.propagate(state, now - read(carrier.code.last_event))
-
-
-def by_trial(assembly: Assembly, values: np.ndarray) -> np.ndarray:
-    """Values of all neurons as `[trial, unit]`."""
-    return values.reshape(assembly.trials, assembly.circuit.neurons)

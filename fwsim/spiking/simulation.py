@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from os import PathLike
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fwsim.errors import ConfigError, whole
+from fwsim.errors import ConfigError, choice, whole
 from fwsim.names import known_arguments
 from fwsim.progress import Progress, check_progress, followed
 from fwsim.recording.schema import BY_PROJECTION, BY_SYNAPSE, BY_UNIT, VARIABLES, Variable
 from fwsim.seeds import check_seed
-from fwsim.spiking.assembly import Assembly, build
+from fwsim.spiking.assembly import build
 from fwsim.spiking.backend import prepared
+from fwsim.spiking.brian2_run import Brian2Run
 from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.feed import Feed
-from fwsim.spiking.sampler import EVENTS, Sampler, by_trial
+from fwsim.spiking.native_run import NativeRun, obstacle
+from fwsim.spiking.sampler import EVENTS, Running, Sampler
 from fwsim.spiking.stimulation import checked_drive
 
 if TYPE_CHECKING:
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 
     from fwsim.recording import Record
 
-BLOCK = 1000  # steps after which everything is passed on, so that Brian2 stores no more
+ENGINES = ("brian2", "native", "auto")
 
 
 @known_arguments
@@ -43,9 +47,10 @@ def simulate(
     resume: bool = False,
     overwrite: bool = False,
     seed: int = 0,
+    engine: str = "brian2",
     progress: Progress = None,
 ) -> xr.Dataset:
-    """Run a circuit in Brian2 and record it with the schema of `fwsim.simulate`.
+    """Run a circuit as spiking neurons and record it with the schema of `fwsim.simulate`.
 
     Trials are blocks of one network: the same synapses, with different noise, initial potentials and drives.
 
@@ -75,7 +80,12 @@ def simulate(
     overwrite
         Replace a recording in `to`, after the new one is complete; anything else in `to` is refused.
     seed
-        Seed of synapses, delays, initial potentials and noise. Results differ between Brian2's targets.
+        Seed of synapses, delays, initial potentials and noise. Noise differs between engines, and between Brian2's
+        targets; all else is the same.
+    engine
+        `"brian2"`; `"native"`: the engine in C++, several times as fast and without compilation, for static synapses
+        and presynaptic rules without random release; or `"auto"`: the native engine if it can run the circuit.
+        Without noise both give the same spikes. A run is the same with any number of threads.
     progress
         `None`: a bar on a terminal or in a notebook; `False`: none; or a function `(done, total)`.
 
@@ -95,6 +105,7 @@ def simulate(
     from fwsim.recording.recorder import destination
 
     check_seed(seed)
+    choice("engine", engine, ENGINES)
     check_progress(progress)
     path = destination(to, resume=resume, overwrite=overwrite)
     feed, signal, steps = _source(circuit, drive, hold, steps, trials)
@@ -105,13 +116,17 @@ def simulate(
         )
     sizes = {"trial": len(signal), "unit": circuit.neurons, "projection": len(circuit.rules)}
     sizes |= {"post": circuit.neurons, "pre": circuit.neurons}
-    with prepared(seed) as b:
+    with _engine(engine, circuit, seed) as b:
         attributes = provenance(circuit.configuration(), seed=seed, device="cpu", dtype="float64")
-        attributes["brian2_target"] = b.prefs.codegen.target
+        attributes |= {"spiking_engine": "native"} if b is None else {"brian2_target": b.prefs.codegen.target}
         attributes["inputs_sha256"] = hashlib.sha256(np.ascontiguousarray(signal).data).hexdigest()
         if resume and path is not None and (ended := finished(path, attributes)) is not None:
             return ended
-        assembly = build(circuit, signal, hold=hold, seed=seed)
+        running: Running
+        if b is None:
+            running = NativeRun(circuit, signal, hold, seed, feed)
+        else:
+            running = Brian2Run(b, build(circuit, signal, hold=hold, seed=seed), feed)
         recorder = Recorder(
             records,
             Extent(steps, circuit.dt, sizes, every, "float32"),
@@ -122,13 +137,33 @@ def simulate(
             overwrite=overwrite,
         )
         with recorder:
-            if feed is not None:
-                _call_every(b, assembly, 1, feed.into(assembly), order=-1)
-            sampler = Sampler(assembly, recorder, steps)
+            sampler = Sampler(running, recorder, steps)
             if recorder.resumed:
                 recorder.take_up(sampler.resume)
-            _run(b, assembly, sampler, steps, progress)
-            return recorder.finish({"potential": by_trial(assembly, np.array(assembly.neurons.v))})
+            with followed("spiking", steps, progress, done=sampler.done) as advance:
+                running.run(sampler, steps, advance)
+            sampler.take(steps)
+            sampler.flush(steps)
+            return recorder.finish({"potential": running.potential()})
+
+
+@contextmanager
+def _engine(engine: str, circuit: Circuit, seed: int) -> Iterator[ModuleType | None]:
+    """Brian2, prepared, or `None` for the native engine.
+
+    Raises
+    ------
+    ConfigError
+        The native engine cannot run the circuit.
+    """
+    why = None if engine == "brian2" else obstacle(circuit)
+    if engine == "native" and why:
+        raise ConfigError(f"engine='native' cannot run this circuit: {why}; use engine='brian2'")
+    if engine == "brian2" or why:
+        with prepared(seed) as b:
+            yield b
+    else:
+        yield None
 
 
 def _source(
@@ -170,41 +205,3 @@ def _variables(circuit: Circuit) -> dict[str, Variable]:
     found = {name: Variable(BY_PROJECTION, "1", f"{name} of the synapse") for name in states}
     found["weight"] = Variable(BY_SYNAPSE, "1", "efficacy of the synapse")
     return found | {"potential": Variable(BY_UNIT, "V", "membrane potential")}
-
-
-def _run(
-    b: Any,
-    assembly: Assembly,
-    sampler: Sampler,
-    steps: int,
-    progress: Progress,
-) -> None:
-    dt, first = assembly.circuit.dt, sampler.done
-    _call_every(b, assembly, BLOCK, sampler.flush, order=1)
-    if sampler.stride:
-        _call_every(b, assembly, sampler.stride, sampler.take, order=0)
-    done = first
-    with followed("spiking", steps, progress, done=first) as advance:
-
-        def report(elapsed: Any, completed: float, start: Any, duration: Any) -> None:
-            nonlocal done
-            now = first + round(completed * (steps - first))
-            advance(now - done)
-            done = now
-
-        assembly.network.run(
-            (steps - first) * dt * b.second, report=report, report_period=0.5 * b.second, namespace={}
-        )
-    sampler.take(steps)
-    sampler.flush(steps)
-
-
-def _call_every(b: Any, assembly: Assembly, stride: int, function: Callable[[int], None], order: int) -> None:
-    """Call a function with the number of finished steps, every `stride` steps, before the next one."""
-    dt = assembly.circuit.dt
-
-    @b.network_operation(dt=stride * dt * b.second, when="start", order=order)
-    def call(t: Any) -> None:
-        function(round(float(np.asarray(t)) / dt))
-
-    assembly.network.add(call)

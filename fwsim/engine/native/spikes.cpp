@@ -1,0 +1,15 @@
+// Runs of spiking networks, as Python calls them.
+
+#include "spikes.hpp"
+
+#include "export.hpp"
+
+FWSIM_EXPORT int64_t fwsim_spikes_bytes(const SpikesRun *run) {
+  return run->threads * ((trial_bytes(*run) + 63) / 64 * 64);
+}
+FWSIM_EXPORT void fwsim_spikes(const SpikesRun *run, char *workspace) { run_spikes(*run, workspace); }
+
+// Standard normal numbers alone, to be tested.
+FWSIM_EXPORT void fwsim_normal(int64_t seed, int64_t step, int64_t trial, int64_t count, float *target) {
+  counter::normal(uint64_t(seed), uint64_t(step), uint32_t(trial), 0, count, target);
+}

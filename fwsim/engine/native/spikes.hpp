@@ -1,0 +1,252 @@
+// A network of integrate-and-fire neurons: independent trials with the same synapses, one after the other or on several
+// threads.
+//
+// A step does what a step of `fwsim.spiking.assembly` does in Brian2, in the same order: potentials move, neurons above
+// their threshold spike, their rules release, and the releases are added to the input of the step at which they arrive.
+// Deterministic rules release the same at every synapse of a neuron, whatever its delay; so a rule has one state for each
+// neuron, which is computed when it spikes.
+#pragma once
+
+#include "program.hpp"
+#include "random.hpp"
+#include "threads.hpp"
+
+// A presynaptic rule. Variants are its parameters in each population and trial, `[trial, population]`.
+struct SpikeRule {
+  int64_t variables, parameters, bits, count, numbers, temporaries;
+  const Instruction *instructions;  // from state and parameters to the state after a spike and the release
+  const double *literals;
+  const double *rest;    // [variant, variable]
+  const double *values;  // [variant, parameter]
+  const double *powers;  // [variant, bit, to, from]: exp(J 2^bit dt)
+  double *state;         // [trial, neuron, variable] after the last spike
+  int64_t *last;         // [trial, neuron]: the step of this spike
+};
+
+// Synapses of one rule (−1: static) and one kind of input. Those of a neuron are consecutive, in segments of equal delay.
+struct SpikeSynapses {
+  int64_t rule, input;
+  const int64_t *segments;  // [neuron + 1]: the first segment of each neuron
+  const int64_t *begins;    // [segment + 1]: the first synapse of each segment
+  const int32_t *delay;     // [segment], steps
+  const int32_t *target;    // [synapse]
+  const float *jump;        // [synapse], V
+};
+
+struct SpikesRun {
+  int64_t trials, neurons, populations, start, stop, seed, threads;
+  int64_t inputs, slots;  // jumps and then currents; steps that the delayed inputs cover
+  int64_t rules, kinds, capacity;
+  int64_t drive_units, drive_times, drive_start, hold;
+  const int64_t *first;                                      // [population + 1]: the first neuron
+  const double *leak, *kick, *threshold, *reset, *background;  // [population]
+  const int64_t *pause;                                      // [population], steps
+  const double *spread, *decay;                              // [input, population], [input]; not of jumps
+  const double *drive;                                       // [trial, time, unit]
+  const SpikeRule *rule;
+  const SpikeSynapses *synapses;
+  double *potential;   // [trial, neuron]
+  int32_t *waiting;    // [trial, neuron]: steps until the end of the refractory period
+  double *current;     // [trial, input − 1, neuron]
+  double *delayed;     // [trial, slot, input, neuron]
+  int32_t *spike_step, *spike_unit;  // [trial, capacity]
+  int64_t *spikes;                   // [trial]: how many; above the capacity, the rest is lost
+  void *team;
+};
+
+// One trial of a run.
+struct Trial {
+  const SpikesRun &run;
+  const int64_t trial;
+  double *potential, *current, *delayed;
+  int32_t *waiting;
+  float *noise;
+  int32_t *fired;       // neurons that spike in this step
+  double *release;      // [rule, spike]
+  double *rows;         // workspace of programs
+  double **addresses;
+
+  double *slot(int64_t step, int64_t input) const {
+    return delayed + ((step % run.slots) * run.inputs + input) * run.neurons;
+  }
+
+  double driven(int64_t step, int64_t unit) const {
+    const int64_t time = (step - run.drive_start) / run.hold;
+    return time < run.drive_times ? run.drive[(trial * run.drive_times + time) * run.drive_units + unit] : 0.0;
+  }
+
+  // Moves all potentials, and returns how many neurons are above their threshold.
+  int64_t integrate(int64_t step) {
+    int64_t count = 0;
+    const bool each = run.drive_units == run.neurons;
+    for (int64_t p = 0; p < run.populations; p++) {
+      const int64_t first = run.first[p], size = run.first[p + 1] - first;
+      if (run.kick[p] != 0) {
+        const int64_t aligned = first / (4 * counter::AT_ONCE) * (4 * counter::AT_ONCE);
+        counter::normal(uint64_t(run.seed), uint64_t(step), uint32_t(trial), aligned, first + size - aligned, noise);
+        advance<true>(step, p, first, size, noise + (first - aligned), each);
+      } else {
+        advance<false>(step, p, first, size, nullptr, each);
+      }
+      const double threshold = run.threshold[p];
+      for (int64_t i = first; i < first + size; i++)
+        if (potential[i] > threshold) fired[count++] = int32_t(i);
+    }
+    return count;
+  }
+
+  template <bool NOISY>
+  void advance(int64_t step, int64_t p, int64_t first, int64_t size, const float *noise, bool each) {
+    const double leak = run.leak[p], kick = run.kick[p], background = run.background[p];
+    const double common = background + (each ? 0.0 : driven(step, run.drive_units == 1 ? 0 : p));
+    double *const v = potential + first, *const arriving = slot(step, 0) + first;
+    int32_t *const wait = waiting + first;
+    double *const extra = rows;  // what currents add
+    if (run.inputs > 1) {
+      for (int64_t i = 0; i < size; i++) extra[i] = 0;
+      for (int64_t k = 1; k < run.inputs; k++) {
+        const double spread = run.spread[k * run.populations + p], decay = run.decay[k];
+        double *const now = current + (k - 1) * run.neurons + first, *const in = slot(step, k) + first;
+        for (int64_t i = 0; i < size; i++) {
+          const double total = now[i] + in[i];
+          extra[i] += spread * total;
+          now[i] = total * decay;
+          in[i] = 0;
+        }
+      }
+    }
+    for (int64_t i = 0; i < size; i++) {
+      const double aim = each ? background + driven(step, first + i) : common;
+      double change = aim + (v[i] + arriving[i] - aim) * leak - v[i];
+      if (NOISY) change += kick * double(noise[i]);
+      if (run.inputs > 1) change += extra[i];
+      const int32_t waits = wait[i];
+      v[i] = waits ? v[i] : v[i] + change;
+      wait[i] = waits - (waits != 0);
+      arriving[i] = 0;
+    }
+  }
+
+  // Releases of the neurons that fired, by each rule; resets them.
+  void fire(int64_t step, int64_t count) {
+    for (int64_t k = 0; k < run.rules; k++) apply(run.rule[k], step, count, release + k * run.neurons);
+    for (int64_t s = 0, p = 0; s < count; s++) {
+      while (fired[s] >= run.first[p + 1]) p++;
+      potential[fired[s]] = run.reset[p];
+      waiting[fired[s]] = int32_t(run.pause[p]);
+    }
+  }
+
+  // Brings the states of a rule up to date, and lets its program do what a spike does.
+  void apply(const SpikeRule &rule, int64_t step, int64_t count, double *released) {
+    using V = Register<double>::V;
+    constexpr int64_t L = Register<double>::L;
+    const int64_t n = rule.variables, row_count = n + rule.parameters + 1;
+    const int64_t stride = (count + L - 1) / L * L, constants = rule.numbers + rule.temporaries;
+    for (int64_t i = 0; i < row_count * stride; i++) rows[i] = 1;  // places without a spike
+    double here[16], moved[16];
+    for (int64_t s = 0, p = 0; s < count; s++) {
+      while (fired[s] >= run.first[p + 1]) p++;
+      const int64_t variant = trial * run.populations + p, at = trial * run.neurons + fired[s];
+      const double *rest = rule.rest + variant * n;
+      for (int64_t i = 0; i < n; i++) here[i] = rule.state[at * n + i] - rest[i];
+      const uint64_t elapsed = uint64_t(step - rule.last[at]);
+      for (int64_t bit = 0; bit < rule.bits; bit++) {
+        if (!(elapsed >> bit & 1)) continue;
+        const double *power = rule.powers + (variant * rule.bits + bit) * n * n;
+        for (int64_t i = 0; i < n; i++) {
+          moved[i] = 0;
+          for (int64_t j = 0; j < n; j++) moved[i] += power[i * n + j] * here[j];
+        }
+        for (int64_t i = 0; i < n; i++) here[i] = moved[i];
+      }
+      for (int64_t i = 0; i < n; i++) rows[i * stride + s] = rest[i] + here[i];
+      for (int64_t i = 0; i < rule.parameters; i++)
+        rows[(n + i) * stride + s] = rule.values[variant * rule.parameters + i];
+    }
+    double *const blocks = rows + row_count * stride;
+    const Places<V> places{(V *)rows, row_count, stride / L, stride / L, (V *)blocks, constants, (V **)addresses};
+    fill_blocks(places, rule.literals, rule.numbers);
+    ::run<V>({rule.instructions, rule.count}, places);
+    for (int64_t s = 0; s < count; s++) {
+      const int64_t at = trial * run.neurons + fired[s];
+      for (int64_t i = 0; i < n; i++) rule.state[at * n + i] = rows[i * stride + s];
+      rule.last[at] = step;
+      released[s] = rows[(row_count - 1) * stride + s];
+    }
+  }
+
+  // Adds what the spikes of this step will cause to the input of later steps.
+  void deliver(int64_t step, int64_t count) {
+    for (int64_t k = 0; k < run.kinds; k++) {
+      const SpikeSynapses &kind = run.synapses[k];
+      for (int64_t s = 0; s < count; s++) {
+        const double released = kind.rule < 0 ? 1.0 : release[kind.rule * run.neurons + s];
+        for (int64_t segment = kind.segments[fired[s]]; segment < kind.segments[fired[s] + 1]; segment++) {
+          double *const into = slot(step + kind.delay[segment] + 1, kind.input);
+          for (int64_t i = kind.begins[segment]; i < kind.begins[segment + 1]; i++)
+            into[kind.target[i]] += double(kind.jump[i]) * released;
+        }
+      }
+    }
+  }
+
+  void report(int64_t step, int64_t count) {
+    int64_t &found = run.spikes[trial];
+    for (int64_t s = 0; s < count; s++, found++)
+      if (found < run.capacity) {
+        run.spike_step[trial * run.capacity + found] = int32_t(step - run.start);
+        run.spike_unit[trial * run.capacity + found] = fired[s];
+      }
+  }
+};
+
+// Numbers that a trial needs besides what Python gives: noise, lists of spikes, and rows of a program.
+inline int64_t trial_bytes(const SpikesRun &run) {
+  int64_t rows = run.neurons, places = 0;
+  for (int64_t k = 0; k < run.rules; k++) {
+    const SpikeRule &rule = run.rule[k];
+    const int64_t row_count = rule.variables + rule.parameters + 1, constants = rule.numbers + rule.temporaries;
+    const int64_t block = BLOCK<Register<double>::V> * Register<double>::L;
+    rows = std::max(rows, row_count * (run.neurons + Register<double>::L) + constants * block);
+    places = std::max(places, row_count + constants);
+  }
+  const int64_t padded = run.neurons + 8 * counter::AT_ONCE;
+  return padded * (sizeof(float) + sizeof(int32_t)) + run.rules * run.neurons * sizeof(double) +
+         rows * sizeof(double) + places * sizeof(void *) + 1024;
+}
+
+inline void run_spikes(const SpikesRun &run, char *workspace) {
+  const int64_t each = (trial_bytes(run) + 63) / 64 * 64;
+  share_out((Team)run.team, run.threads, run.trials, [&](int64_t part, int64_t first, int64_t last) {
+    char *at = workspace + part * each;
+    auto take = [&](int64_t bytes) {
+      char *found = at;
+      at += (bytes + 63) / 64 * 64;
+      return found;
+    };
+    float *const noise = (float *)take((run.neurons + 8 * counter::AT_ONCE) * sizeof(float));
+    int32_t *const fired = (int32_t *)take(run.neurons * sizeof(int32_t));
+    double *const release = (double *)take(run.rules * run.neurons * sizeof(double));
+    int64_t places = 1;
+    for (int64_t k = 0; k < run.rules; k++)
+      places = std::max(places, run.rule[k].variables + run.rule[k].parameters + 1 + run.rule[k].numbers +
+                                    run.rule[k].temporaries);
+    double **const addresses = (double **)take(places * sizeof(void *));
+    double *const rows = (double *)at;
+    for (int64_t trial = first; trial < last; trial++) {
+      Trial now{run, trial, run.potential + trial * run.neurons,
+                run.current + trial * (run.inputs - 1) * run.neurons,
+                run.delayed + trial * run.slots * run.inputs * run.neurons, run.waiting + trial * run.neurons,
+                noise, fired, release, rows, addresses};
+      run.spikes[trial] = 0;
+      for (int64_t step = run.start; step < run.stop; step++) {
+        const int64_t count = now.integrate(step);
+        if (count == 0) continue;
+        now.fire(step, count);
+        now.deliver(step, count);
+        now.report(step, count);
+      }
+    }
+  });
+}

@@ -1,0 +1,67 @@
+"""Spiking networks in the native engine: `spikes.hpp` says what a run is."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fwsim.engine.native.library import library, team
+
+MOST_VARIABLES = 16  # of a rule
+
+
+def _structure(name: str, sizes: Sequence[str], pointers: Sequence[str]) -> type[ctypes.Structure]:
+    fields = [*((each, ctypes.c_int64) for each in sizes), *((each, ctypes.c_void_p) for each in pointers)]
+    return type(name, (ctypes.Structure,), {"_fields_": fields})
+
+
+Rule = _structure(
+    "Rule",
+    ("variables", "parameters", "bits", "count", "numbers", "temporaries"),
+    ("instructions", "literals", "rest", "values", "powers", "state", "last"),
+)
+Synapses = _structure("Synapses", ("rule", "input"), ("segments", "begins", "delay", "target", "jump"))
+Run = _structure(
+    "Run",
+    (
+        *("trials", "neurons", "populations", "start", "stop", "seed", "threads"),
+        *("inputs", "slots", "rules", "kinds", "capacity"),
+        *("drive_units", "drive_times", "drive_start", "hold"),
+    ),
+    (
+        *("first", "leak", "kick", "threshold", "reset", "background", "pause", "spread", "decay", "drive"),
+        *("rule", "synapses", "potential", "waiting", "current", "delayed"),
+        *("spike_step", "spike_unit", "spikes", "team"),
+    ),
+)
+
+
+def filled(kind: Any, values: Mapping[str, Any]) -> Any:
+    """A structure with these values; of arrays it has the addresses, so they must stay where they are."""
+    made = kind()
+    for name, value in values.items():
+        address = value.ctypes.data if isinstance(value, np.ndarray) else value
+        setattr(made, name, address)
+    return made
+
+
+def run(given: Any) -> None:
+    """Run from step `start` to `stop`, which changes the arrays of the state, and list the spikes."""
+    given.team = team()
+    size, call = library().fwsim_spikes_bytes, library().fwsim_spikes
+    size.restype, size.argtypes = ctypes.c_int64, [ctypes.POINTER(Run)]
+    call.restype, call.argtypes = None, [ctypes.POINTER(Run), ctypes.c_void_p]
+    workspace = np.empty(size(ctypes.byref(given)), np.uint8)
+    call(ctypes.byref(given), workspace.ctypes.data)
+
+
+def normal(seed: int, step: int, trial: int, count: int) -> np.ndarray:
+    """Standard normal numbers of one step and trial, `[neuron]` in float32."""
+    found = np.empty(count, np.float32)
+    call, whole = library().fwsim_normal, ctypes.c_int64
+    call.restype, call.argtypes = None, [whole, whole, whole, whole, ctypes.c_void_p]
+    call(seed, step, trial, count, found.ctypes.data)
+    return found

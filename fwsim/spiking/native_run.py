@@ -1,0 +1,327 @@
+"""A circuit that the native engine runs, as `Sampler` sees it.
+
+Every step is that of `fwsim.spiking.assembly`, so without noise all spikes are those of Brian2. Between spikes a rule
+relaxes by a whole number of steps, exactly: its transition over one, two, four … steps is known, and a neuron that
+spikes applies those that its interval consists of.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import sympy
+import torch
+
+from fwsim.engine.native import library, spikes
+from fwsim.engine.native.program import compile_programs, unknown
+from fwsim.rules.derive.propagate import transition
+from fwsim.rules.derive.symbols import structure
+from fwsim.rules.parameters import as_tensors, leaves, replaced
+from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
+from fwsim.rules.stochastic_release import StochasticRelease
+from fwsim.seeds import stream_seed
+from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.exact_step import by_population, current_decays, initial_potentials, spread
+from fwsim.spiking.feed import Feed
+from fwsim.spiking.sampler import BLOCK, Sampler
+from fwsim.spiking.wiring import Wiring, wirings
+
+MOST_SPIKES = 2_000_000  # of a trial that one call may list
+BITS = 40  # an interval has fewer than 2^40 steps
+RELEASE = sympy.Symbol("release", real=True)
+
+
+def obstacle(circuit: Circuit) -> str | None:
+    """Why the native engine cannot run a circuit; `None` if it can."""
+    if why := library.obstacle():
+        return f"it {why}"
+    for rule in circuit.rules:
+        if why := _rule_obstacle(rule):
+            return why
+    return None
+
+
+def _rule_obstacle(rule: SpikeRule) -> str | None:
+    name = type(rule).__name__
+    if isinstance(rule, AssociativeRule):
+        return f"{name} has a state for each synapse"
+    if any(isinstance(each, StochasticRelease) for each in _nested(rule)):
+        return f"{name} draws the releases of each synapse"
+    kind = structure(rule)
+    if len(kind.names) > spikes.MOST_VARIABLES:
+        return f"{name} has more than {spikes.MOST_VARIABLES} variables"
+    for expression in (*kind.pre[0].values(), kind.pre[1]):
+        if found := unknown(expression):
+            return f"{name} needs {found}, which no operation of the engine stands for"
+    return None
+
+
+def _nested(rule: Any) -> Iterator[Any]:
+    yield rule
+    for value in vars(rule).values():
+        for each in value if isinstance(value, tuple) else (value,):
+            if isinstance(each, SpikeRule):
+                yield from _nested(each)
+
+
+class NativeRun:
+    """Runs a circuit, and says what its state is.
+
+    Parameters
+    ----------
+    circuit
+        The circuit; `obstacle` has none for it.
+    signal
+        Drive in V, `[trial, time, unit]`.
+    hold
+        Steps of each sample of the drive.
+    seed
+        Seed of synapses, delays, initial potentials and noise.
+    feed
+        A drive that is a function, instead of the signal.
+    """
+
+    def __init__(self, circuit: Circuit, signal: np.ndarray, hold: int, seed: int, feed: Feed | None) -> None:
+        self.circuit, self.trials = circuit, len(signal)
+        self._feed, self._hold = feed, hold
+        self._signal = np.ascontiguousarray(signal, np.float64)
+        drawn = wirings(circuit, seed)
+        delays = [_steps(each.delay, circuit.dt) for each in drawn]
+        self._slots = 1 + max((int(each.max(initial=0)) for each in delays), default=0)
+        slow = current_decays(circuit)
+        self._rules = [_Lowered(rule, circuit, self.trials) for rule in circuit.rules]
+        self._synapses = [
+            _segments(each, delay, circuit.neurons) for each, delay in zip(drawn, delays) if len(each.pre)
+        ]
+        places = {id(rule): place for place, rule in enumerate(circuit.rules)}
+        self._kinds = [
+            (places.get(id(each.rule), -1), slow.index(each.decay) + 1 if each.decay else 0)
+            for each in drawn
+            if len(each.pre)
+        ]
+        self._fixed = self._constants(slow, stream_seed(seed, 3))
+        neurons, inputs = circuit.neurons, 1 + len(slow)
+        self._state = {
+            "potential": initial_potentials(circuit, self.trials, seed),
+            "waiting": np.zeros(self.trials * neurons, np.int32),
+            "current": np.zeros((self.trials, inputs - 1, neurons)),
+            "delayed": np.zeros((self.trials, self._slots, inputs, neurons)),
+        }
+        self._found: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def run(self, sampler: Sampler, steps: int, advance: Callable[[int], None]) -> None:
+        """Run from where the sampler is to the last step, and sample on the way."""
+        pause = min(round(p.refractory / self.circuit.dt) for p in self.circuit.populations)
+        longest = max(1, MOST_SPIKES // self.circuit.neurons) * (pause + 1)
+        done = sampler.done
+        while done < steps:
+            due = [steps, (done // BLOCK + 1) * BLOCK, done + longest]
+            due += [(done // sampler.stride + 1) * sampler.stride] if sampler.stride else []
+            stop = min(due)
+            self._advance(done, stop, pause)
+            if sampler.stride and stop % sampler.stride == 0:
+                sampler.take(stop)
+            if stop % BLOCK == 0:
+                sampler.flush(stop)
+            advance(stop - done)
+            done = stop
+
+    def potential(self) -> np.ndarray:
+        """Potentials in V above rest, `[trial, unit]`."""
+        return self._state["potential"].reshape(self.trials, -1).copy()
+
+    def spikes(self) -> tuple[np.ndarray, np.ndarray]:
+        """Step and neuron (of all trials) of every spike since the last call."""
+        found, self._found = self._found, []
+        if not found:
+            return np.empty(0), np.empty(0, np.int64)
+        step, index = (np.concatenate(part) for part in zip(*found))
+        order = np.lexsort((index, step))
+        return step[order].astype(float), index[order]
+
+    def presynaptic(self, done: int) -> Iterator[tuple[int, PresynapticRule, Values]]:
+        """Place, rule and state `[trial, unit]` of each presynaptic rule after `done` steps."""
+        for place, each in enumerate(self._rules):
+            yield place, each.by_neuron, each.now(done, self.circuit.dt)
+
+    def weights(self, done: int) -> np.ndarray:
+        """There are no associative rules in a circuit that runs here."""
+        raise NotImplementedError
+
+    def capture(self) -> dict[str, np.ndarray]:
+        """Everything that the rest of the run depends on."""
+        kept = {name: value.copy() for name, value in self._state.items()}
+        for place, each in enumerate(self._rules):
+            kept |= {f"state{place}": each.state.copy(), f"last{place}": each.last.copy()}
+        return kept
+
+    def restore(self, kept: Mapping[str, np.ndarray], done: int) -> None:
+        """Continue from what was captured after `done` steps."""
+        for name, value in self._state.items():
+            value[...] = kept[name]
+        for place, each in enumerate(self._rules):
+            each.state[...], each.last[...] = kept[f"state{place}"], kept[f"last{place}"]
+
+    def _constants(self, slow: list[float], seed: int) -> dict[str, Any]:
+        """What does not change during the run: sizes, and parameters of populations."""
+        circuit = self.circuit
+        none = np.zeros(len(circuit.populations))
+        return {
+            "trials": self.trials,
+            "neurons": circuit.neurons,
+            "populations": len(circuit.populations),
+            "seed": seed,
+            "threads": library.thread_count(self.trials),
+            "inputs": 1 + len(slow),
+            "slots": self._slots,
+            "rules": len(self._rules),
+            "kinds": len(self._synapses),
+            "hold": 1 if self._feed else self._hold,
+            "first": np.cumsum([0, *(p.size for p in circuit.populations)]),
+            "spread": np.stack([none, *(spread(circuit, each) for each in slow)]),
+            "decay": np.array([0.0, *(math.exp(-circuit.dt / each) for each in slow)]),
+            **by_population(circuit),
+        }
+
+    def _advance(self, start: int, stop: int, pause: int) -> None:
+        drive = self._signal if self._feed is None else np.ascontiguousarray(self._feed.block(start), np.float64)
+        capacity = self.circuit.neurons * -(-(stop - start) // (pause + 1))
+        step, unit = (np.empty((self.trials, capacity), np.int32) for _ in range(2))
+        count = np.zeros(self.trials, np.int64)
+        rules = (spikes.Rule * max(1, len(self._rules)))(*(each.structure() for each in self._rules))
+        synapses = (spikes.Synapses * max(1, len(self._synapses)))(
+            *(
+                spikes.filled(spikes.Synapses, {**each, "rule": rule, "input": place})
+                for each, (rule, place) in zip(self._synapses, self._kinds)
+            )
+        )
+        given = {
+            **self._fixed,
+            **self._state,
+            "start": start,
+            "stop": stop,
+            "capacity": capacity,
+            "drive": drive,
+            "drive_units": drive.shape[2],
+            "drive_times": drive.shape[1],
+            "drive_start": 0 if self._feed is None else start // BLOCK * BLOCK,
+            "spike_step": step,
+            "spike_unit": unit,
+            "spikes": count,
+        }
+        made = spikes.filled(spikes.Run, given)
+        made.rule, made.synapses = (spikes.ctypes.addressof(each) for each in (rules, synapses))
+        spikes.run(made)
+        for trial, size in enumerate(count.tolist()):
+            index = unit[trial, :size].astype(np.int64) + trial * self.circuit.neurons
+            self._found.append((step[trial, :size].astype(np.int64) + start, index))
+
+
+class _Lowered:
+    """A rule as the engine takes it, and its state in every neuron."""
+
+    def __init__(self, rule: Any, circuit: Circuit, trials: int) -> None:
+        populations = len(circuit.populations)
+        sizes = torch.tensor([p.size for p in circuit.populations])
+
+        def by_population(name: str, value: Any, spec: Any) -> Any:
+            if not isinstance(value, torch.Tensor) or not value.ndim:
+                return value
+            return value.detach().double().cpu().expand(trials, populations).contiguous()
+
+        def by_neuron(name: str, value: Any, spec: Any) -> Any:
+            if not isinstance(value, torch.Tensor) or not value.ndim:
+                return value
+            return value.repeat_interleave(sizes, -1)
+
+        rule = replaced(rule, by_population)
+        self.by_neuron = replaced(rule, by_neuron)
+        kind, numeric, shape = structure(rule), as_tensors(rule), (trials, populations)
+        names = kind.names
+        symbols = [symbol for _, symbol, _ in leaves(kind.rule)]
+        self._program = compile_programs(
+            (((*((kind.state[n], kind.pre[0][n]) for n in names), (RELEASE, kind.pre[1]))),),
+            (*(kind.state[n] for n in names), *symbols, RELEASE),
+            (),
+        )
+        rest = numeric.rest()
+        self._names = names
+        self._rest = _stacked([rest[name] for name in names], shape)
+        self._values = _stacked([value for _, value, _ in leaves(numeric)], shape)
+        self._powers = _powers(rule, names, circuit.dt, shape)
+        self._code = np.ascontiguousarray(self._program.instructions[0])
+        self._literals = np.array(self._program.literals or [0.0])
+        per_neuron = np.repeat(self._rest, sizes.numpy(), axis=1)
+        self.state = np.ascontiguousarray(per_neuron)
+        self.last = np.zeros((trials, circuit.neurons), np.int64)
+
+    def structure(self) -> Any:
+        """What `spikes.hpp` calls a rule."""
+        return spikes.filled(
+            spikes.Rule,
+            {
+                "variables": len(self._names),
+                "parameters": self._values.shape[-1],
+                "bits": BITS,
+                "count": len(self._code),
+                "numbers": len(self._program.literals),
+                "temporaries": self._program.temporaries,
+                "instructions": self._code,
+                "literals": self._literals,
+                "rest": self._rest,
+                "values": self._values,
+                "powers": self._powers,
+                "state": self.state,
+                "last": self.last,
+            },
+        )
+
+    def now(self, done: int, dt: float) -> Values:
+        """State of every neuron after `done` steps, `[trial, unit]`."""
+        state = {name: torch.from_numpy(self.state[..., k].copy()) for k, name in enumerate(self._names)}
+        return self.by_neuron.propagate(state, torch.from_numpy((done - 1 - self.last) * dt))
+
+
+def _stacked(values: list[Any], shape: tuple[int, int]) -> np.ndarray:
+    """Values as `[trial, population, value]`."""
+    if not values:
+        return np.zeros((*shape, 0))
+    parts = [torch.as_tensor(value, dtype=torch.float64).detach().expand(shape) for value in values]
+    return torch.stack(parts, -1).numpy().copy()
+
+
+def _powers(rule: Any, names: list[str], dt: float, shape: tuple[int, int]) -> np.ndarray:
+    """exp(J 2^bit dt), `[trial, population, bit, to, from]`."""
+    interval = (dt * 2.0 ** torch.arange(BITS, dtype=torch.float64)).reshape(BITS, 1, 1)
+    found = transition(rule, interval)
+    result = torch.zeros(BITS, *shape, len(names), len(names), dtype=torch.float64)
+    for (i, j), entry in found.entries.items():
+        result[..., names.index(i), names.index(j)] = entry.detach()
+    for block, matrix in found.blocks:
+        places = torch.tensor([names.index(name) for name in block])
+        result[..., places[:, None], places[None, :]] = matrix.detach()
+    return result.movedim(0, 2).contiguous().numpy()
+
+
+def _steps(delay: np.ndarray, dt: float) -> np.ndarray:
+    """Delays in steps, rounded as Brian2 does."""
+    return np.floor(delay.astype(np.float64) / dt + 0.5).astype(np.int32)
+
+
+def _segments(each: Wiring, delay: np.ndarray, neurons: int) -> dict[str, np.ndarray]:
+    """Synapses in the order of presynaptic neurons and delays, and where those of equal delay begin."""
+    key = each.pre.astype(np.int64) * (int(delay.max()) + 1) + delay
+    order = np.argsort(key, kind="stable")
+    key = key[order]
+    begins = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
+    pre, late = np.divmod(key[begins], int(delay.max()) + 1)
+    return {
+        "segments": np.searchsorted(pre, np.arange(neurons + 1)).astype(np.int64),
+        "begins": np.append(begins, len(key)).astype(np.int64),
+        "delay": late.astype(np.int32),
+        "target": each.post[order].astype(np.int32),
+        "jump": each.jump[order].astype(np.float32),
+    }
