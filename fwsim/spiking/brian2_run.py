@@ -106,7 +106,9 @@ class Brian2Run:
         """The operation that adds the drive of a step to the background of the neurons."""
         background = self._assembly.neurons.variables["background"].get_value()
         alone = background.copy()
-        population = np.repeat(np.arange(len(self.circuit.populations)), [p.size for p in self.circuit.populations])
+        population = np.repeat(
+            np.arange(len(self.circuit.populations)), [p.size for p in self.circuit.populations]
+        )
 
         def step(number: int) -> None:
             if number >= feed.steps:

@@ -106,7 +106,7 @@ class NativeRun:
         neurons, inputs = circuit.neurons, 1 + len(slow)
         self._state = {
             "potential": initial_potentials(circuit, self.trials, seed),
-            "waiting": np.zeros(self.trials * neurons, np.int32),
+            "waiting": np.zeros(self.trials * neurons),
             "current": np.zeros((self.trials, inputs - 1, neurons)),
             "delayed": np.zeros((self.trials, self._slots, inputs, neurons)),
         }
@@ -122,9 +122,9 @@ class NativeRun:
             due += [(done // sampler.stride + 1) * sampler.stride] if sampler.stride else []
             stop = min(due)
             self._advance(done, stop, pause)
-            if sampler.stride and stop % sampler.stride == 0:
+            if stop < steps and sampler.stride and stop % sampler.stride == 0:
                 sampler.take(stop)
-            if stop % BLOCK == 0:
+            if stop < steps and stop % BLOCK == 0:
                 sampler.flush(stop)
             advance(stop - done)
             done = stop
@@ -187,7 +187,9 @@ class NativeRun:
         }
 
     def _advance(self, start: int, stop: int, pause: int) -> None:
-        drive = self._signal if self._feed is None else np.ascontiguousarray(self._feed.block(start), np.float64)
+        drive = (
+            self._signal if self._feed is None else np.ascontiguousarray(self._feed.block(start), np.float64)
+        )
         capacity = self.circuit.neurons * -(-(stop - start) // (pause + 1))
         step, unit = (np.empty((self.trials, capacity), np.int32) for _ in range(2))
         count = np.zeros(self.trials, np.int64)

@@ -46,7 +46,7 @@ struct SpikesRun {
   const SpikeRule *rule;
   const SpikeSynapses *synapses;
   double *potential;   // [trial, neuron]
-  int32_t *waiting;    // [trial, neuron]: steps until the end of the refractory period
+  double *waiting;     // [trial, neuron]: steps until the end of the refractory period
   double *current;     // [trial, input − 1, neuron]
   double *delayed;     // [trial, slot, input, neuron]
   int32_t *spike_step, *spike_unit;  // [trial, capacity]
@@ -59,7 +59,7 @@ struct Trial {
   const SpikesRun &run;
   const int64_t trial;
   double *potential, *current, *delayed;
-  int32_t *waiting;
+  double *waiting;
   float *noise;
   int32_t *fired;       // neurons that spike in this step
   double *release;      // [rule, spike]
@@ -70,59 +70,76 @@ struct Trial {
     return delayed + ((step % run.slots) * run.inputs + input) * run.neurons;
   }
 
-  double driven(int64_t step, int64_t unit) const {
+  // Drive of all units in a step; null after its end.
+  const double *driven(int64_t step) const {
     const int64_t time = (step - run.drive_start) / run.hold;
-    return time < run.drive_times ? run.drive[(trial * run.drive_times + time) * run.drive_units + unit] : 0.0;
+    return time < run.drive_times ? run.drive + (trial * run.drive_times + time) * run.drive_units : nullptr;
   }
 
   // Moves all potentials, and returns how many neurons are above their threshold.
   int64_t integrate(int64_t step) {
     int64_t count = 0;
-    const bool each = run.drive_units == run.neurons;
+    const double *const drive = driven(step);
+    const bool each = drive && run.drive_units == run.neurons && run.neurons != run.populations;
     for (int64_t p = 0; p < run.populations; p++) {
       const int64_t first = run.first[p], size = run.first[p + 1] - first;
+      const double aim = run.background[p] + (drive && !each ? drive[p] : 0.0);
+      const double *const own = each ? drive + first : nullptr;
+      add_currents(step, p, first, size);
       if (run.kick[p] != 0) {
         const int64_t aligned = first / (4 * counter::AT_ONCE) * (4 * counter::AT_ONCE);
         counter::normal(uint64_t(run.seed), uint64_t(step), uint32_t(trial), aligned, first + size - aligned, noise);
-        advance<true>(step, p, first, size, noise + (first - aligned), each);
+        const float *const kicks = noise + (first - aligned);
+        own ? move<true, true>(step, p, aim, own, kicks) : move<true, false>(step, p, aim, own, kicks);
       } else {
-        advance<false>(step, p, first, size, nullptr, each);
+        own ? move<false, true>(step, p, aim, own, nullptr) : move<false, false>(step, p, aim, own, nullptr);
       }
       const double threshold = run.threshold[p];
-      for (int64_t i = first; i < first + size; i++)
-        if (potential[i] > threshold) fired[count++] = int32_t(i);
+      constexpr int64_t BLOCK = 64;  // most of which have no spike
+      for (int64_t start = first; start < first + size; start += BLOCK) {
+        const int64_t stop = std::min(start + BLOCK, first + size);
+        int64_t above = 0;
+        for (int64_t i = start; i < stop; i++) above += potential[i] > threshold;
+        for (int64_t i = start; above && i < stop; i++)
+          if (potential[i] > threshold) fired[count++] = int32_t(i);
+      }
     }
     return count;
   }
 
-  template <bool NOISY>
-  void advance(int64_t step, int64_t p, int64_t first, int64_t size, const float *noise, bool each) {
-    const double leak = run.leak[p], kick = run.kick[p], background = run.background[p];
-    const double common = background + (each ? 0.0 : driven(step, run.drive_units == 1 ? 0 : p));
-    double *const v = potential + first, *const arriving = slot(step, 0) + first;
-    int32_t *const wait = waiting + first;
-    double *const extra = rows;  // what currents add
-    if (run.inputs > 1) {
-      for (int64_t i = 0; i < size; i++) extra[i] = 0;
-      for (int64_t k = 1; k < run.inputs; k++) {
-        const double spread = run.spread[k * run.populations + p], decay = run.decay[k];
-        double *const now = current + (k - 1) * run.neurons + first, *const in = slot(step, k) + first;
-        for (int64_t i = 0; i < size; i++) {
-          const double total = now[i] + in[i];
-          extra[i] += spread * total;
-          now[i] = total * decay;
-          in[i] = 0;
-        }
+  // Brings the currents of a population up to date, and sums what they add to its potentials.
+  void add_currents(int64_t step, int64_t p, int64_t first, int64_t size) {
+    double *const __restrict extra = rows;
+    for (int64_t k = 1; k < run.inputs; k++) {
+      const double spread = run.spread[k * run.populations + p], decay = run.decay[k];
+      double *const __restrict now = current + (k - 1) * run.neurons + first;
+      double *const __restrict in = slot(step, k) + first;
+      for (int64_t i = 0; i < size; i++) {
+        const double total = now[i] + in[i];
+        extra[i] = (k > 1 ? extra[i] : 0.0) + spread * total;
+        now[i] = total * decay;
+        in[i] = 0;
       }
     }
+  }
+
+  template <bool NOISY, bool OWN>
+  void move(int64_t step, int64_t p, double common, const double *__restrict own, const float *__restrict kicks) {
+    const double leak = run.leak[p], kick = run.kick[p];
+    const int64_t first = run.first[p], size = run.first[p + 1] - first;
+    const bool currents = run.inputs > 1;
+    double *const __restrict v = potential + first;
+    double *const __restrict arriving = slot(step, 0) + first;
+    const double *const __restrict extra = rows;
+    double *const __restrict wait = waiting + first;
     for (int64_t i = 0; i < size; i++) {
-      const double aim = each ? background + driven(step, first + i) : common;
+      const double aim = OWN ? common + own[i] : common;
       double change = aim + (v[i] + arriving[i] - aim) * leak - v[i];
-      if (NOISY) change += kick * double(noise[i]);
-      if (run.inputs > 1) change += extra[i];
-      const int32_t waits = wait[i];
-      v[i] = waits ? v[i] : v[i] + change;
-      wait[i] = waits - (waits != 0);
+      if (NOISY) change += kick * double(kicks[i]);
+      if (currents) change += extra[i];
+      const double waits = wait[i];
+      v[i] += waits > 0 ? 0.0 : change;
+      wait[i] = waits > 0 ? waits - 1 : 0.0;
       arriving[i] = 0;
     }
   }
@@ -133,7 +150,7 @@ struct Trial {
     for (int64_t s = 0, p = 0; s < count; s++) {
       while (fired[s] >= run.first[p + 1]) p++;
       potential[fired[s]] = run.reset[p];
-      waiting[fired[s]] = int32_t(run.pause[p]);
+      waiting[fired[s]] = double(run.pause[p]);
     }
   }
 
