@@ -53,7 +53,9 @@ def row(engine: str, runs: list[dict]) -> dict:
         "engine": engine,
         "first build, s": runs[0]["build"]["wall"],
         "build, s": statistics.median(each["build"]["wall"] for each in runs[1:]),
-        "steps, s of wall": statistics.median(each["run"]["wall"] - each["build"]["wall"] for each in runs[1:]),
+        "steps, s of wall": statistics.median(
+            each["run"]["wall"] - each["build"]["wall"] for each in runs[1:]
+        ),
         "steps, s of CPU": statistics.median(each["run"]["cpu"] - each["build"]["cpu"] for each in runs[1:]),
         "spikes": statistics.median(each["run"]["spikes"] for each in runs),
         "GB so far": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
