@@ -9,7 +9,7 @@ import torch
 import fwsim as fw
 from fwsim.fitting.hierarchy import beginning, inverse_wishart, redrawn
 from fwsim.fitting.population import scale_reduction
-from tests.fitting.recorded import MEAN, SPREAD, one_cell, population
+from tests.fitting.recorded import one_cell, population
 
 START = fw.TsodyksMarkram(U=0.3, tau_rec=0.2, tau_facil=0.1)
 SHORT = {"warmup": 150, "moves": 60, "exact": 0}
@@ -144,18 +144,3 @@ def test_chains_that_differ_are_noticed():
     chain = torch.arange(2).repeat_interleave(200)
     assert scale_reduction(draws, chain) < 1.05
     assert scale_reduction(draws + chain[:, None], chain) > 1.1
-
-
-@pytest.mark.slow
-def test_intervals_of_groups_cover_the_truth():
-    """95 % intervals of the class means, over 40 simulated sets of 12 cells: within the error of so many sets."""
-    covered = []
-    for seed in range(40):
-        made, _ = population(12, 8, seed=100 + seed)
-        found = fw.fit_population(START, made, seed=seed, exact=0, warmup=800, moves=1500).summary()
-        truth = [torch.sigmoid(MEAN[0]), MEAN[1].exp(), MEAN[2].exp()]
-        for k, value in enumerate(truth):
-            row = found.iloc[k]
-            covered.append(row.typical_low < float(value) < row.typical_high)
-            covered.append(row.spread_low < float(SPREAD[k]) < row.spread_high)
-    assert 0.90 <= np.mean(covered) <= 0.99
