@@ -87,8 +87,9 @@ def laws(strength: xr.DataArray, over: list[str]) -> xr.Dataset:
     lag = strength["lag"].values
 
     def fit(values: np.ndarray) -> tuple[float, float, str]:
-        if not np.isfinite(values).all():
-            return np.nan, np.nan, ""  # a point that failed
+        values = values[np.isfinite(values).all(1)]  # without points that failed
+        if not len(values):
+            return np.nan, np.nan, ""
         laws = fw.measure.forgetting_curve(xr.DataArray(values, {"lag": lag}, ("stream", "lag")))
         tau, exponent = laws["tau"].sel(law="exponential").isel(term=0), laws["exponent"].sel(law="power law")
         return float(tau), float(exponent), laws.attrs["best"]

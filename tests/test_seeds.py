@@ -24,7 +24,7 @@ USES = {
     ),
     "build": lambda seed: np.array(fw.spiking.build(CIRCUIT, seed=seed).neurons.v),
     "decode": lambda seed: fw.measure.decode(HIDDEN, np.arange(20) % 2, seed=seed).accuracy,
-    "bootstrap": lambda seed: fw.measure.bootstrap(HIDDEN.values, seed=seed, draws=5),
+    "bootstrap": lambda seed: fw.measure.bootstrap(HIDDEN.values, np.square, seed=seed, draws=5),
     "synthetic": lambda seed: synthetic_table(RULE, {"a": [0.1, 0.2]}, sweeps=3, seed=seed).amplitude,
     "rates": lambda seed: fw.simulate(NOISY, steps=5, seed=seed, record="rate", progress=False).rate,
     "forward": lambda seed: NOISY(torch.zeros(1, 5, 2), seed=seed)[0].detach(),

@@ -15,6 +15,7 @@ from tests.rules.cases import CASES
 if why := library.obstacle():
     pytest.skip(f"the native engine {why}", allow_module_level=True)
 
+pytestmark = pytest.mark.usefixtures("numpy_target")
 EVENTS = ("spike_time", "spike_unit", "spike_trial")
 PRESYNAPTIC = {name: rule for name, rule in CASES.items() if isinstance(rule, PresynapticRule)}
 DT = 1e-4

@@ -57,7 +57,6 @@ def test_a_search_finds_goes_on_and_is_the_same_again(fwsim, toy):
         ("--sampler tpe --objective trace --over tau=9:1:lin", "the smaller one first"),
         ("--sampler best --objective trace --over tau=1:9:lin", "sampler='best' is unknown"),
         ("--sampler tpe --objective trace", "nothing to sample"),
-        ("--sampler tpe --objective trace --over taus=1:2:lin", "is no range of numbers"),
     ],
 )
 def test_wrong_use_is_one_line(fwsim, toy, tokens, said):
