@@ -18,6 +18,9 @@ os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(
 )  # the key that signs runs, not the user's own
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
+LONGEST_FIRST = ("survival", "study", "experiments", "spiking", "cli", "engine")
+"""Folders of tests, those with the longest files first."""
+
 TOY = Path(__file__).parent / "study" / "toy"
 
 
@@ -60,6 +63,16 @@ def numpy_target():
 def pytest_addoption(parser):
     """How many inputs to try on each door of `tests/survival`, in place of the tests' own numbers."""
     parser.addoption("--inputs", type=int, default=None, help="inputs at random of each door")
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first, so that no worker is left alone with one in the end."""
+
+    def place(item):
+        folder = item.path.relative_to(item.config.rootpath).parts[1]
+        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=place)
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -134,7 +134,9 @@ def test_a_run_has_the_same_bits_with_any_threads_and_in_two_parts(tmp_path, mon
 
 
 def test_neurons_that_never_rest_lose_no_spikes():
-    eager = Circuit([Population("E", 5, refractory=0.0, threshold=0.02, reset=0.01, background=10.0)], dt=DT)
+    eager = Circuit(
+        [Population("E", 5, tau=1e-3, refractory=0.0, threshold=0.02, reset=0.01, background=0.9)], dt=DT
+    )
     run = simulate(eager, steps=50, engine="native", progress=False)
     assert run.sizes["spike"] == 5 * 50
 
