@@ -8,7 +8,7 @@ NATIVE := $(VENV)/.native
 
 SANITIZED := build/sanitized
 NATIVE_TESTS ?= $(addprefix tests/engine/test_,native_library.py native_programs.py native_derivatives.py kernels.py recursive.py \
-	rate_compiled.py rate_gradients.py)
+	rate_compiled.py rate_gradients.py) tests/spiking/test_native_run.py
 
 .PHONY: setup demo test test-install test-sanitize test-slow results bench bench-gpu docs lint wheel clean
 
