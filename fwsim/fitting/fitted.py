@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from fwsim.errors import ShapeError
+from fwsim.fitting.bands import bands
 from fwsim.fitting.checks import as_times, check_count, check_level
 from fwsim.fitting.coordinates import R
 from fwsim.fitting.optimise import Problem
@@ -152,8 +153,6 @@ class Fit(Generic[R]):
         Dataset
             `mean`, `mean_low`, `mean_high`, `response_low`, `response_high` over `spike`, with coordinate `time`.
         """
-        import xarray as xr
-
         level = self.level if level is None else level
         check_level(level)
         check_seed(seed)
@@ -169,16 +168,7 @@ class Fit(Generic[R]):
         spread = noise.spread(means, dispersion, exponent, self.problem.size)
         generator = torch_generator(seed)
         single = noise.sample(means.repeat(DRAWS, 1), spread.repeat(DRAWS, 1), generator)
-        ends = torch.tensor([0.5 - level / 2, 0.5 + level / 2], dtype=torch.float64)
-        columns = {"mean": self.predict(train)}
-        for name, draws in (("mean", means), ("response", single)):
-            columns[f"{name}_low"], columns[f"{name}_high"] = torch.quantile(draws, ends, dim=0)
-        attrs = {"units": "1", "long_name": "response"}
-        return xr.Dataset(
-            {name: ("spike", values.numpy(), attrs) for name, values in columns.items()},
-            coords={"time": ("spike", train.numpy().copy(), {"units": "s", "long_name": "time"})},
-            attrs={"level": level},
-        )
+        return bands(train, self.predict(train), means, single, level)
 
     def residuals(self, responses: pd.DataFrame | xr.Dataset | Responses | None = None) -> xr.Dataset:
         """Measured and predicted mean responses, `[protocol, pulse]`, with the error of the measured mean.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, choice, whole
+from fwsim.errors import ConfigError, RecordingError, choice, whole
 from fwsim.fitting.cells import Cells, recorded_cells
 from fwsim.fitting.checks import check_count, check_level
 from fwsim.fitting.coordinates import R
@@ -22,6 +22,7 @@ from fwsim.fitting.synapses import Synapses
 from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.progress import Progress, check_progress, followed
+from fwsim.recording import tensor_files
 from fwsim.seeds import check_seed, torch_generator
 
 if TYPE_CHECKING:
@@ -291,6 +292,8 @@ def fit_population(
     ------
     ConfigError
         The table, the rule or an option is not allowed.
+    RecordingError
+        The checkpoint is damaged, or cannot be written.
 
     Warns
     -----
@@ -347,6 +350,8 @@ class _Run:
         """Run to the end."""
         generator = torch_generator(self.seed, "population")
         now, hierarchy, kept, done = self._state(file, generator)
+        if file is not None and not done:  # a place that cannot be written is noticed before the work
+            self._write(file, now, hierarchy, kept, generator)
         prior = self.cells.prior()
         total = self.warmup + self.moves
         with followed("fitting the population", total, progress, done=done) as advance:
@@ -379,9 +384,8 @@ class _Run:
         start = self.cells.start()
         z = start + JITTER * prior[1] * normal((self.chains, *start.shape), generator)
         value = self.cells.log_likelihood(z)
-        for _ in range(
-            100
-        ):  # a rule may release nothing that is a probability where its start was jittered to
+        # a rule may release nothing that is a probability where its start was jittered to
+        for _ in range(100):
             bad = ~value.isfinite()
             if not bool(bad.any()):
                 break
@@ -406,19 +410,16 @@ class _Run:
             "kept": kept,
             "random": generator.get_state(),
         }
-        part = file.with_name(file.name + ".part")
-        torch.save(stored, part)
-        part.replace(file)
+        try:
+            tensor_files.save(file, stored)
+        except OSError as error:
+            raise RecordingError(
+                f"checkpoint {file} cannot be written: {error.strerror or error}; free some space or name another file"
+            ) from error
 
     def _read(self, file: Path, generator: torch.Generator) -> tuple[Moves, Hierarchy, list, int]:
-        try:
-            stored = torch.load(file, weights_only=True)
-            same = stored["identity"] == self.identity
-        except Exception as error:
-            raise ConfigError(
-                f"checkpoint {file} cannot be read ({type(error).__name__}); delete it, or name another file"
-            ) from error
-        if not same:
+        stored = tensor_files.load(file, "fit again")
+        if stored.get("identity") != self.identity:
             raise ConfigError(
                 f"checkpoint {file} is of another fit; name another file, or repeat the table and options"
             )

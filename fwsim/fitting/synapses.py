@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fwsim.errors import ConfigError, ShapeError, choice
+from fwsim.fitting.bands import bands
 from fwsim.fitting.cells import Cells
 from fwsim.fitting.checks import as_times, check_count, check_level
 from fwsim.fitting.coordinates import R
@@ -124,22 +125,11 @@ class Synapses(Generic[R]):
         Dataset
             `mean`, `mean_low`, `mean_high`, `response_low`, `response_high` over `spike`, with coordinate `time`.
         """
-        import xarray as xr
-
         check_level(level)
         train = self._one(times)
         means = self._means(train, clamp)
         single = self.responses(train, clamp=clamp, repeats=REPEATS, seed=seed).flatten(0, 1)
-        ends = torch.tensor([0.5 - level / 2, 0.5 + level / 2], dtype=torch.float64)
-        columns = {"mean": means.median(0).values}
-        for name, draws in (("mean", means), ("response", single)):
-            columns[f"{name}_low"], columns[f"{name}_high"] = torch.quantile(draws, ends, dim=0)
-        attrs = {"units": "1", "long_name": "response"}
-        return xr.Dataset(
-            {name: ("spike", values.numpy(), attrs) for name, values in columns.items()},
-            coords={"time": ("spike", train.numpy().copy(), {"units": "s", "long_name": "time"})},
-            attrs={"level": level},
-        )
+        return bands(train, means.median(0).values, means, single, level)
 
     def _means(self, train: Tensor, clamp: str | None) -> Tensor:
         """Mean response of every draw, `[draw, spike]`."""

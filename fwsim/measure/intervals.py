@@ -41,8 +41,8 @@ def bootstrap(
 
     This is a parametric bootstrap: means are drawn around the measured one from the t distribution with the covariance
     of the repetitions, and the interval has the percentiles of their statistics. Resampling the repetitions themselves
-    covers the truth in only 75 % for three of them, and 85 % for five. The interval of the mean itself is the usual
-    one, without draws.
+    covers the true value in only 75 % for three of them, and 85 % for five. The interval of the mean itself is the
+    usual one, without draws.
 
     Parameters
     ----------

@@ -5,7 +5,6 @@ the file gets this content. At the end all digests are written as one list, whic
 the journal is deleted. The list is a group of the Zarr hierarchy, so other programs find no unknown file in the folder.
 A file is valid if it has one of the contents that were announced for its path. So chunks that were exchanged, or come
 from another recording, are detected like any other damage.
-from another recording, are noticed like any other damage.
 """
 
 from __future__ import annotations

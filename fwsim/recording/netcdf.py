@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from os import PathLike
 
 import numpy as np
@@ -11,6 +10,7 @@ import xarray as xr
 
 from fwsim.errors import ConfigError, RecordingError
 from fwsim.paths import local_path
+from fwsim.recording.places import complete_file
 from fwsim.requirements import required
 
 
@@ -43,17 +43,8 @@ def write_netcdf(run: xr.Dataset, path: str | PathLike[str]) -> None:
     }
     stored = run.assign({name: run[name].astype(np.float32) for name in half})
     stored = stored.assign_attrs(large).drop_encoding()
-    part = file.with_name(f".{file.name}.{uuid.uuid4().hex}.part")
-    try:
-        stored.to_netcdf(part, engine="h5netcdf", encoding=_checksums(stored))
-        os.rename(part, file)
-    except (OSError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise RecordingError(
-            f"{file} cannot be written: {reason}; choose another folder or free some space"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with complete_file(file) as draft:
+        stored.to_netcdf(draft, engine="h5netcdf", encoding=_checksums(stored))
 
 
 def _checksums(run: xr.Dataset) -> dict[str, dict[str, bool]]:

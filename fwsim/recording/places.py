@@ -94,6 +94,28 @@ def draft_of(path: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+@contextmanager
+def complete_file(path: Path, suffix: str = "") -> Iterator[Path]:
+    """Hidden file beside a path, with this suffix, to be written; it is renamed when it is complete, else deleted.
+
+    Raises
+    ------
+    RecordingError
+        It cannot be written.
+    """
+    draft = _beside(path, f"{DRAFT}{suffix}")
+    try:
+        yield draft
+        os.rename(draft, path)
+    except (OSError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise RecordingError(
+            f"{path} cannot be written: {reason}; choose another folder or free some space"
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
 def publish(draft: Path, place: Place) -> None:
     """Rename a draft to its final folder.
 

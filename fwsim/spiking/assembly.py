@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from fwsim.errors import ConfigError
 from fwsim.recording.in_memory import machine_memory
 from fwsim.rules.derive.brian2_code import Brian2Code
-from fwsim.rules.parameters import replaced
 from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.seeds import check_seed
 from fwsim.spiking.backend import brian2
 from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.exact_step import by_population, current_decays, initial_potentials, spread
+from fwsim.spiking.parameters import by_neuron
 from fwsim.spiking.stimulation import checked_drive
 from fwsim.spiking.wiring import Wiring, wirings
 
@@ -236,19 +235,8 @@ def prefix(place: int) -> str:
 
 def _rules(circuit: Circuit, trials: int) -> dict[int, PresynapticRule]:
     """Presynaptic rules by their index, with parameters for every neuron if they differ between neurons."""
-    sizes = torch.tensor([each.size for each in circuit.populations])
-
-    def spread(name: str, value: Any, spec: Any) -> Any:
-        if not isinstance(value, torch.Tensor) or not value.ndim:
-            return value
-        value = value.detach().double().cpu().expand(trials, -1)
-        per_neuron = (
-            value.repeat_interleave(sizes, -1) if value.shape[-1] > 1 else value.expand(-1, circuit.neurons)
-        )
-        return per_neuron.contiguous()
-
     return {
-        place: replaced(rule, spread)
+        place: by_neuron(rule, circuit, trials)
         for place, rule in enumerate(circuit.rules)
         if isinstance(rule, PresynapticRule)
     }

@@ -17,15 +17,18 @@ import torch
 
 from fwsim.engine.native import library, spikes
 from fwsim.engine.native.program import compile_programs, unknown
+from fwsim.errors import ConfigError
+from fwsim.recording.in_memory import machine_memory
 from fwsim.rules.derive.propagate import transition
 from fwsim.rules.derive.symbols import structure
-from fwsim.rules.parameters import as_tensors, leaves, replaced
+from fwsim.rules.parameters import as_tensors, leaves
 from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
 from fwsim.rules.stochastic_release import StochasticRelease
 from fwsim.seeds import stream_seed
+from fwsim.spiking import exact_step
 from fwsim.spiking.circuit import Circuit
-from fwsim.spiking.exact_step import by_population, current_decays, initial_potentials, spread
 from fwsim.spiking.feed import Feed
+from fwsim.spiking.parameters import by_neuron, by_population
 from fwsim.spiking.sampler import BLOCK, Sampler
 from fwsim.spiking.wiring import Wiring, wirings
 
@@ -51,8 +54,8 @@ def _rule_obstacle(rule: SpikeRule) -> str | None:
     if any(isinstance(each, StochasticRelease) for each in _nested(rule)):
         return f"{name} draws the releases of each synapse"
     kind = structure(rule)
-    if len(kind.names) > spikes.MOST_VARIABLES:
-        return f"{name} has more than {spikes.MOST_VARIABLES} variables"
+    if len(kind.names) > (most := library.library().fwsim_most_variables()):
+        return f"{name} has more than {most} variables"
     for expression in (*kind.pre[0].values(), kind.pre[1]):
         if found := unknown(expression):
             return f"{name} needs {found}, which no operation of the engine stands for"
@@ -88,10 +91,12 @@ class NativeRun:
         self.circuit, self.trials = circuit, len(signal)
         self._feed, self._hold = feed, hold
         self._signal = np.ascontiguousarray(signal, np.float64)
+        longest = np.array([each.delays[1] for each in circuit.connections] or [0.0], np.float32)  # as drawn
+        self._slots = 1 + int(_steps(longest, circuit.dt).max())
+        slow = exact_step.current_decays(circuit)
+        self._check_memory(1 + len(slow))
         drawn = wirings(circuit, seed)
         delays = [_steps(each.delay, circuit.dt) for each in drawn]
-        self._slots = 1 + max((int(each.max(initial=0)) for each in delays), default=0)
-        slow = current_decays(circuit)
         self._rules = [_Lowered(rule, circuit, self.trials) for rule in circuit.rules]
         self._synapses = [
             _segments(each, delay, circuit.neurons) for each, delay in zip(drawn, delays) if len(each.pre)
@@ -105,7 +110,7 @@ class NativeRun:
         self._fixed = self._constants(slow, stream_seed(seed, 3))
         neurons, inputs = circuit.neurons, 1 + len(slow)
         self._state = {
-            "potential": initial_potentials(circuit, self.trials, seed),
+            "potential": exact_step.initial_potentials(circuit, self.trials, seed),
             "waiting": np.zeros(self.trials * neurons),
             "current": np.zeros((self.trials, inputs - 1, neurons)),
             "delayed": np.zeros((self.trials, self._slots, inputs, neurons)),
@@ -114,7 +119,7 @@ class NativeRun:
 
     def run(self, sampler: Sampler, steps: int, advance: Callable[[int], None]) -> None:
         """Run from where the sampler is to the last step, and sample on the way."""
-        pause = min(round(p.refractory / self.circuit.dt) for p in self.circuit.populations)
+        pause = int(self._fixed["pause"].min())
         longest = max(1, MOST_SPIKES // self.circuit.neurons) * (pause + 1)
         done = sampler.done
         while done < steps:
@@ -148,8 +153,9 @@ class NativeRun:
             yield place, each.by_neuron, each.now(done, self.circuit.dt)
 
     def weights(self, done: int) -> np.ndarray:
-        """There are no associative rules in a circuit that runs here."""
-        raise NotImplementedError
+        """Weights of associative rules, of which there are none: NaN, `[trial, projection, post, pre]`."""
+        neurons = self.circuit.neurons
+        return np.full((self.trials, len(self._rules), neurons, neurons), np.nan)
 
     def capture(self) -> dict[str, np.ndarray]:
         """Everything that the rest of the run depends on."""
@@ -164,6 +170,15 @@ class NativeRun:
             value[...] = kept[name]
         for place, each in enumerate(self._rules):
             each.state[...], each.last[...] = kept[f"state{place}"], kept[f"last{place}"]
+
+    def _check_memory(self, inputs: int) -> None:
+        needed = 8 * self.trials * self._slots * inputs * self.circuit.neurons
+        if needed > 0.8 * machine_memory():
+            raise ConfigError(
+                f"{self.trials} trials of {self.circuit.neurons} neurons with delays of up to {self._slots - 1} steps "
+                f"need {needed / 2**30:.0f} GiB and the machine has {machine_memory() / 2**30:.0f}; run fewer trials "
+                "at once, or take shorter delays"
+            )
 
     def _constants(self, slow: list[float], seed: int) -> dict[str, Any]:
         """What does not change during the run: sizes, and parameters of populations."""
@@ -181,9 +196,9 @@ class NativeRun:
             "kinds": len(self._synapses),
             "hold": 1 if self._feed else self._hold,
             "first": np.cumsum([0, *(p.size for p in circuit.populations)]),
-            "spread": np.stack([none, *(spread(circuit, each) for each in slow)]),
+            "spread": np.stack([none, *(exact_step.spread(circuit, each) for each in slow)]),
             "decay": np.array([0.0, *(math.exp(-circuit.dt / each) for each in slow)]),
-            **by_population(circuit),
+            **exact_step.by_population(circuit),
         }
 
     def _advance(self, start: int, stop: int, pause: int) -> None:
@@ -226,22 +241,9 @@ class _Lowered:
     """A rule as the engine takes it, and its state in every neuron."""
 
     def __init__(self, rule: Any, circuit: Circuit, trials: int) -> None:
-        populations = len(circuit.populations)
-        sizes = torch.tensor([p.size for p in circuit.populations])
-
-        def by_population(name: str, value: Any, spec: Any) -> Any:
-            if not isinstance(value, torch.Tensor) or not value.ndim:
-                return value
-            return value.detach().double().cpu().expand(trials, populations).contiguous()
-
-        def by_neuron(name: str, value: Any, spec: Any) -> Any:
-            if not isinstance(value, torch.Tensor) or not value.ndim:
-                return value
-            return value.repeat_interleave(sizes, -1)
-
-        rule = replaced(rule, by_population)
-        self.by_neuron = replaced(rule, by_neuron)
-        kind, numeric, shape = structure(rule), as_tensors(rule), (trials, populations)
+        self.by_neuron = by_neuron(rule, circuit, trials)
+        rule = by_population(rule, circuit, trials)
+        kind, numeric, shape = structure(rule), as_tensors(rule), (trials, len(circuit.populations))
         names = kind.names
         symbols = [symbol for _, symbol, _ in leaves(kind.rule)]
         self._program = compile_programs(
@@ -256,8 +258,7 @@ class _Lowered:
         self._powers = _powers(rule, names, circuit.dt, shape)
         self._code = np.ascontiguousarray(self._program.instructions[0])
         self._literals = np.array(self._program.literals or [0.0])
-        per_neuron = np.repeat(self._rest, sizes.numpy(), axis=1)
-        self.state = np.ascontiguousarray(per_neuron)
+        self.state = np.repeat(self._rest, [each.size for each in circuit.populations], axis=1)
         self.last = np.zeros((trials, circuit.neurons), np.int64)
 
     def structure(self) -> Any:

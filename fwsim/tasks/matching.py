@@ -8,6 +8,7 @@ nmasse/Short-term-plasticity-RNN: trials begin with fixation, 24 inputs are tune
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,9 +16,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, whole
+from fwsim.errors import ConfigError, number, whole
+from fwsim.names import KnownArguments
+from fwsim.units import checked
 
 FIXATE, NO_MATCH, MATCH = 0, 1, 2  # answers
+EPOCHS = ("fixation", "shown", "delay", "grace")
 
 
 class Trials(NamedTuple):
@@ -55,7 +59,7 @@ class Trials(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Motion:
+class Motion(KnownArguments):
     """Inputs tuned to directions: height · e^{concentration (cos d − 1)} at a distance d, plus noise; at least 0.
 
     Parameters
@@ -83,10 +87,9 @@ class Motion:
     def __post_init__(self) -> None:
         for name in ("directions", "units"):
             whole(name, getattr(self, name), least=2)
-        for name in ("height", "concentration", "noise", "tau"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0) or (name == "tau" and value == 0):
-                raise ConfigError(f"{name}={value!r} is not allowed; it must be finite, and not negative")
+        for name in ("height", "concentration", "noise"):
+            number(name, getattr(self, name), least=0)
+        object.__setattr__(self, "tau", checked("tau", self.tau, "time", above=0))
 
     def tuning(self) -> Tensor:
         """Return responses `[direction, unit]` without noise."""
@@ -97,7 +100,7 @@ class Motion:
 
 
 @dataclass(frozen=True)
-class _Matching:
+class _Matching(KnownArguments, ABC):
     """What the tasks have in common: epochs in s, cut into steps, and noise to which directions are added."""
 
     motion: Motion = field(default_factory=Motion)
@@ -108,18 +111,14 @@ class _Matching:
     grace: float = 0.05
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.dt) and self.dt > 0):
-            raise ConfigError(f"dt={self.dt!r} is not allowed; it must be above 0 s")
-        for name, value in self._epochs().items():
-            if not (math.isfinite(value) and value >= 0):
-                raise ConfigError(f"{name}={value!r} is not allowed; it must be at least 0 s")
+        object.__setattr__(self, "dt", checked("dt", self.dt, "time", above=0))
+        for name in EPOCHS:
+            value = checked(name, getattr(self, name), "time", least=0)
+            object.__setattr__(self, name, value)
             if abs(value / self.dt - round(value / self.dt)) > 1e-6:
                 raise ConfigError(f"{name}={value!r} is not a multiple of dt={self.dt!r}; change one of them")
         if self.shown <= self.grace:
             raise ConfigError(f"grace={self.grace!r} leaves nothing of shown={self.shown!r}; make it shorter")
-
-    def _epochs(self) -> dict[str, float]:
-        return {name: getattr(self, name) for name in ("fixation", "shown", "delay", "grace")}
 
     @property
     def classes(self) -> int:
@@ -142,9 +141,9 @@ class _Matching:
         return self.fields * self.motion.units + self.cues
 
     @property
+    @abstractmethod
     def duration(self) -> float:
         """Length of a trial in s."""
-        raise NotImplementedError
 
     @property
     def length(self) -> int:
@@ -173,8 +172,8 @@ class _Matching:
         """Targets and weights of trials whose tests begin at `onsets`."""
         target = torch.full(inputs.shape[:2], FIXATE)
         weight = torch.ones(inputs.shape[:2])
-        for number, onset in enumerate(onsets):
-            target[:, self._span(onset, self.shown)] = torch.where(match[:, number], MATCH, NO_MATCH)[:, None]
+        for index, onset in enumerate(onsets):
+            target[:, self._span(onset, self.shown)] = torch.where(match[:, index], MATCH, NO_MATCH)[:, None]
             weight[:, self._span(onset, self.grace)] = 0
         return Trials(inputs.clamp(min=0), target, weight, sample, test, match)
 
@@ -225,6 +224,7 @@ class DelayedMatch(_Matching):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        number("rotation", self.rotation)
         turns = self.rotation / 360 * self.motion.directions
         if not math.isfinite(turns) or abs(turns - round(turns)) > 1e-9:
             raise ConfigError(
@@ -260,8 +260,8 @@ class DelayedMatch(_Matching):
             side = torch.where(match, sample // half, 1 - sample // half)
             test = side * half + torch.randint(half, (trials,), generator=generator)
         else:
-            turned = (sample + round(self.rotation / 360 * directions)) % directions
-            test = self._other(turned, match, generator)
+            matching = (sample + round(self.rotation / 360 * directions)) % directions
+            test = self._other(matching, match, generator)
         inputs, end = self._canvas(trials, generator), self.fixation + self.shown
         self._show(inputs, sample, self.fixation)
         if self.distractor:
@@ -273,7 +273,7 @@ class DelayedMatch(_Matching):
 
 @dataclass(frozen=True)
 class SequentialMatch(_Matching):
-    """ABBA and ABCA: a sample, then tests, each of which matches the sample with probability ½.
+    """ABBA and ABCA: a sample, then tests, each of which is drawn to match the sample with probability ½.
 
     Source: Masse et al. 2019; stimuli and delays last 400 ms, and three tests follow. The trial ends with the last
     test; the published code appends 500 ms of fixation.
@@ -285,8 +285,9 @@ class SequentialMatch(_Matching):
     tests
         Number of tests.
     repeats
-        Probability that a test without a match repeats the test before it: 0.5 is ABBA, 0 is ABCA. Otherwise it is a
-        direction that the trial has not shown yet.
+        Probability that a test which is not drawn to match repeats the test before it: 0.5 is ABBA, 0 is ABCA. As in
+        the published code, the test before may be a match, so later tests of ABBA match more often than in half of the
+        trials. Otherwise it is a direction that the trial has not shown yet.
     """
 
     shown: float = 0.4
@@ -297,8 +298,7 @@ class SequentialMatch(_Matching):
     def __post_init__(self) -> None:
         super().__post_init__()
         whole("tests", self.tests, least=1)
-        if not 0 <= self.repeats <= 1:
-            raise ConfigError(f"repeats={self.repeats!r} is not allowed; it must lie in [0, 1]")
+        number("repeats", self.repeats, least=0, most=1)
         if self.tests >= self.motion.directions:
             raise ConfigError(f"tests={self.tests} are more than the other directions; give fewer")
 
@@ -316,14 +316,14 @@ class SequentialMatch(_Matching):
         seen = torch.zeros(trials, self.motion.directions)
         seen[row, sample] = 1
         onsets = [
-            self.fixation + self.shown + self.delay + number * (self.delay + self.shown)
-            for number in range(self.tests)
+            self.fixation + self.shown + self.delay + index * (self.delay + self.shown)
+            for index in range(self.tests)
         ]
         last, found, matches = sample, [], []
-        for number, onset in enumerate(onsets):
+        for index, onset in enumerate(onsets):
             match = torch.randint(2, (trials,), generator=generator).bool()
             fresh = torch.multinomial(1 - seen, 1, generator=generator)[:, 0]
-            again = (torch.rand(trials, generator=generator) < self.repeats) & (number > 0)
+            again = (torch.rand(trials, generator=generator) < self.repeats) & (index > 0)
             last = torch.where(match, sample, torch.where(again, last, fresh))
             seen[row, last] = 1
             self._show(inputs, last, onset)
@@ -367,17 +367,17 @@ class DualMatch(_Matching):
         onsets = [self.fixation + self.shown + self.delay + k * (self.delay + self.shown) for k in range(2)]
         match = torch.randint(2, (trials, 2), generator=generator).bool()
         tests = []
-        for number, onset in enumerate(onsets):
+        for index, onset in enumerate(onsets):
             cued = torch.randint(2, (trials,), generator=generator)
-            test = self._other(samples.gather(1, cued[:, None])[:, 0], match[:, number], generator)
+            test = self._other(samples.gather(1, cued[:, None])[:, 0], match[:, index], generator)
             other = torch.randint(directions, (trials,), generator=generator)
             for place in range(2):
                 self._show(inputs, torch.where(cued == place, test, other), onset, place)
-            told = self._span(
+            cue = self._span(
                 onset - self.dt * self._step(self.delay / 2),
                 self.dt * self._step(self.delay / 2) + self.shown,
             )
             lines = torch.arange(self.cues) % 2 == cued[:, None]
-            inputs[:, told, -self.cues :] += self.motion.height * lines[:, None]
+            inputs[:, cue, -self.cues :] += self.motion.height * lines[:, None]
             tests.append(test)
         return self._trials(inputs, samples, torch.stack(tests, 1), match, onsets)

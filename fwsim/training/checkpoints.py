@@ -1,10 +1,7 @@
-"""Files of training checkpoints: complete or absent, with a digest, and checked before use."""
+"""Checkpoints of trainings: reading, and checks that they fit a model and its optimiser."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,26 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fwsim.errors import RecordingError
-
-MARK = b"\nfwsim sha256 "
-"""Precedes the digest at the end of the file; readers of torch's own files ignore it."""
-ENDING = len(MARK) + 64 + 1
-
-
-def save(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a checkpoint completely or not at all, also after a loss of power: to a draft on disk, then renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    buffer = io.BytesIO()
-    torch.save(dict(content), buffer)
-    payload = buffer.getbuffer()
-    draft = path.with_suffix(".part")
-    draft.unlink(missing_ok=True)  # left by a killed run; or a link, through which nothing may be written
-    with draft.open("xb") as file:
-        file.write(payload)
-        file.write(MARK + hashlib.sha256(payload).hexdigest().encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
+from fwsim.recording.tensor_files import load
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -43,34 +21,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     RecordingError
         The file is missing, is no checkpoint, or is damaged.
     """
-    path = Path(path)
-    try:
-        if path.exists() and not path.is_file():
-            raise OSError("it is no plain file")
-        whole = path.read_bytes()
-    except OSError as error:
-        raise RecordingError(
-            f"{path} cannot be read as a checkpoint ({error.strerror or error}); give one, or train again"
-        ) from error
-    payload, ending = whole[:-ENDING], whole[-ENDING:]
-    if not ending.startswith(MARK):
-        raise RecordingError(
-            f"{path} is no checkpoint: it does not end with a digest; it is damaged or not of this version, "
-            "so delete it and train again"
-        )
-    if ending != MARK + hashlib.sha256(payload).hexdigest().encode() + b"\n":
-        raise RecordingError(
-            f"{path} is damaged: its content is not what its digest is of; delete it and train again"
-        )
-    try:
-        content = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can make torch raise anything
-        raise RecordingError(
-            f"{path} cannot be read as a checkpoint ({type(error).__name__}); delete it"
-        ) from error
-    if not isinstance(content, dict):
-        raise RecordingError(f"{path} is no checkpoint: it holds a {type(content).__name__}; delete it")
-    return content
+    return load(path, "train again")
 
 
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:

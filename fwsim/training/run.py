@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from fwsim.errors import ConfigError, RecordingError
-from fwsim.training.checkpoints import check_weights, fitting_optimiser, load_checkpoint, load_weights, save
+from fwsim.recording.tensor_files import save
+from fwsim.training.checkpoints import check_weights, fitting_optimiser, load_checkpoint, load_weights
 from fwsim.training.processes import Processes
 
 ROW = ("loss", "validation", "step_size", "wall_time")

@@ -23,7 +23,7 @@ def in_two_parts(net, x, storing, last):
 @pytest.mark.parametrize(("kernel", "form"), [*(("native", each) for each in FORMS), ("reference", "hybrid")])
 @pytest.mark.parametrize(("batch", "time", "storing", "last"), [(3, 15, 1, 8), (1, 9, 5, 0), (2, 1, 1, 4)])
 def test_numbers_and_gradients_are_those_of_two_parts(kernel, form, write, batch, time, storing, last):
-    """Own number 2, so that both are other numbers. The truth is plain torch, whatever computes the call."""
+    """Own number 2, so that both are other numbers. The reference is plain torch, whatever computes the call."""
     net = network(TWO, inner_steps=2, units=11, form=form, kernel=kernel, write=write, learn=("tau", "eta"))
     truth = network(TWO, units=11, form="dense", kernel="reference", write=write, learn=("tau", "eta"))
     found = []

@@ -1,14 +1,18 @@
 """The compiled engine: which variant is loaded, and what is said where there is none."""
 
+import ctypes
 import os
+import re
 import shutil
 import subprocess
 import sys
+import warnings
 
 import pytest
 
 from fwsim import ConfigError
-from fwsim.engine.native import library, variants
+from fwsim.engine.native import library, sequence, spikes, variants
+from fwsim.engine.rate import compiled as rates
 
 
 def forget():
@@ -77,9 +81,29 @@ def test_a_missing_library_is_an_obstacle_with_a_remedy(monkeypatch, tmp_path):
 def test_a_library_that_does_not_load_is_named_once(compiled, monkeypatch, tmp_path):
     (tmp_path / compiled).write_text("no library")
     monkeypatch.setenv("FWSIM_NATIVE_FOLDER", str(tmp_path))
-    with pytest.warns(RuntimeWarning, match=r"cannot be loaded.*more slowly"):
-        library.obstacle()
-    library.obstacle()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        first, second = library.obstacle(), library.obstacle()
+    assert first == second
+    assert "cannot be loaded" in first
+    (only,) = said
+    assert re.search("cannot be loaded.*more slowly", str(only.message))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("sequence", sequence.Run),
+        ("rates", rates.Run),
+        ("spikes", spikes.Run),
+        ("spike_rule", spikes.Rule),
+        ("spike_synapses", spikes.Synapses),
+    ],
+)
+def test_structures_have_the_size_that_the_engine_expects(compiled, name, kind):
+    size = getattr(library.library(), f"fwsim_{name}_bytes")
+    size.restype = ctypes.c_int64
+    assert size() == ctypes.sizeof(kind)
 
 
 def test_a_library_older_than_its_sources_is_not_used(compiled, monkeypatch):

@@ -83,6 +83,21 @@ def test_an_interrupted_fit_goes_on_where_it_stopped(table, tmp_path):
     torch.testing.assert_close(fw.fit_population(START, some, seed=5, **options).z, whole.z, rtol=0, atol=0)
     with pytest.raises(fw.ConfigError, match="of another fit"):
         fw.fit_population(START, some, seed=6, **options)
+    damaged = bytearray((tmp_path / "fit.pt").read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "fit.pt").write_bytes(damaged)
+    with pytest.raises(fw.RecordingError, match="is damaged.*delete it and fit again"):
+        fw.fit_population(START, some, seed=5, **options)
+    (tmp_path / "file").touch()
+    moved = []
+    with pytest.raises(fw.FwsimError, match="file"):
+        fw.fit_population(
+            START,
+            some,
+            progress=lambda *at: moved.append(at),
+            **options | {"checkpoint": tmp_path / "file" / "a"},
+        )
+    assert not [done for done, _ in moved if done]
 
 
 def test_what_was_left_out_has_a_predictive_density(fitted, table):

@@ -1,9 +1,9 @@
-"""How often intervals cover the truth, and verdicts are wrong, in simulated data whose truth is known.
+"""How often intervals cover the true value, and verdicts are wrong, in simulated data.
 
     python tests/measure/calibration.py
 
 prints the table of docs/results/calibration.md. Each case is a function of the number of data sets, and returns how
-often the truth was covered, or no verdict was wrong.
+often the true value was covered, or no verdict was wrong.
 """
 
 from __future__ import annotations

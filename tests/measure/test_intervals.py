@@ -1,4 +1,4 @@
-"""Intervals over repetitions cover the truth as often as they say, however few there are."""
+"""Intervals over repetitions cover the true value as often as they say, however few there are."""
 
 import numpy as np
 import pytest

@@ -12,9 +12,10 @@ from torch import nn
 
 import fwsim as fw
 from fwsim.recording import checkpoints, checksums, digests
+from fwsim.recording.tensor_files import save
 from fwsim.study import manifest, resume_sweep
 from fwsim.training import Training, train
-from fwsim.training.checkpoints import load_checkpoint, save
+from fwsim.training.checkpoints import load_checkpoint
 from tests.survival.fuzzing import changed, damaged, disturbed, fresh, reshaped
 from tests.survival.test_recordings import interrupted, simulated, small  # noqa: F401
 

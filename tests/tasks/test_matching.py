@@ -90,6 +90,10 @@ def test_sequences_of_tests(repeats):
     assert share.item() == pytest.approx(repeats, abs=0.04)
 
 
+def test_times_may_be_texts():
+    assert DelayedMatch(dt="25 ms", delay="2 s") == DelayedMatch(dt=0.025, delay=2.0)
+
+
 def test_two_samples_and_a_cue():
     task = DualMatch(SILENT)
     trials = drawn(task, 200)
@@ -129,6 +133,9 @@ def test_half_of_all_tests_match_and_a_seed_repeats(task):
         (lambda: DelayedMatch(rotation=30), "45 degrees"),
         (lambda: DelayedMatch(delay=0.005), "multiple of dt"),
         (lambda: DelayedMatch(dt=0), "above 0"),
+        (lambda: DelayedMatch(delay="1 V"), "delay: '1 V'"),
+        (lambda: DelayedMatch(delays=1.0), "delay"),
+        (lambda: DelayedMatch(rotation="90"), "rotation='90'"),
         (lambda: DelayedMatch(distractor=True, delay=0.2), "shorter"),
         (lambda: DelayedMatch(category=True, rotation=90), "category"),
         (lambda: DelayedMatch(shown=0.05), "grace"),

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 import fwsim as fw
+from fwsim.recording.tensor_files import ENDING, save
 from fwsim.training import Training, train
-from fwsim.training.checkpoints import ENDING, load_checkpoint, load_weights, save
+from fwsim.training.checkpoints import load_checkpoint, load_weights
 
 STEPS = 4
 
@@ -106,7 +107,7 @@ def test_what_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
 
 def test_a_draft_that_is_a_link_is_not_written_through(tmp_path):
     (tmp_path / "mine").write_text("mine")
-    (tmp_path / "x.part").symlink_to(tmp_path / "mine")
+    (tmp_path / ".x.pt.part").symlink_to(tmp_path / "mine")
     save(tmp_path / "x.pt", {"model": 1})
     assert (tmp_path / "mine").read_text() == "mine"
     assert load_checkpoint(tmp_path / "x.pt") == {"model": 1}

@@ -54,7 +54,7 @@ Assignments = tuple[tuple[sympy.Symbol, sympy.Expr], ...]
 
 @dataclass(frozen=True)
 class Adjoint:
-    """The way back through assignments: from the gradient for all rows after them to that for all rows before.
+    """Backward pass of assignments: from the gradient for all rows after them to that for all rows before.
 
     Each of the rows and numbers has a row for its gradient, `adjoint(symbol)`. That of a row which is written becomes
     what the assignments make of all gradients; to that of others this is added.

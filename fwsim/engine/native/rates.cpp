@@ -1,13 +1,13 @@
 // Runs of rate networks, as Python calls them.
 
-#include "rates_back.hpp"
+#include "rates_backward.hpp"
 
 #include "export.hpp"
 
 FWSIM_EXPORT void fwsim_rates_float32(const RatesRun<float> *run) { run_rates(*run); }
 FWSIM_EXPORT void fwsim_rates_float64(const RatesRun<double> *run) { run_rates(*run); }
-FWSIM_EXPORT void fwsim_rates_back_float32(const RatesRun<float> *run) { run_rates_back(*run); }
-FWSIM_EXPORT void fwsim_rates_back_float64(const RatesRun<double> *run) { run_rates_back(*run); }
+FWSIM_EXPORT void fwsim_rates_backward_float32(const RatesRun<float> *run) { run_rates_backward(*run); }
+FWSIM_EXPORT void fwsim_rates_backward_float64(const RatesRun<double> *run) { run_rates_backward(*run); }
 
 // Name of an operation of programs, or null beyond the last.
 FWSIM_EXPORT const char *fwsim_operation(int64_t number) {
@@ -21,6 +21,9 @@ FWSIM_EXPORT const char *fwsim_operation(int64_t number) {
 
 // Registers of a block of `program.hpp`.
 FWSIM_EXPORT int64_t fwsim_block_bytes() { return BLOCK<Register<float>::V> * FWSIM_VECTOR_BYTES; }
+
+// Steps whose pairs Python makes space for.
+FWSIM_EXPORT int fwsim_pair_steps() { return PAIR_STEPS; }
 
 FWSIM_EXPORT int64_t fwsim_rates_bytes() { return sizeof(RatesRun<float>); }
 

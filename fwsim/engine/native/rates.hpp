@@ -2,7 +2,7 @@
 //
 // What is done unit by unit (gains, synapses, leak) are three programs; here stands what connects units: projections, the
 // memory matrix, normalisation. Batch elements take each step in groups, which share one pass over the weights.
-// `rates_back.hpp` goes back through the steps.
+// `rates_backward.hpp` is the backward pass.
 #pragma once
 
 #include "layout.hpp"
@@ -12,7 +12,7 @@
 
 enum Row { FIELD, REACHED, KICK, RATE, AHEAD, STATE };
 enum RateNormalisation { NONE, LAYER, DIVISIVE, SUBTRACTIVE };
-enum Part { PREDICT, CORRECT, EMIT, PREDICT_BACK, CORRECT_BACK, EMIT_BACK, PARTS };
+enum Part { PREDICT, CORRECT, EMIT, PREDICT_BACKWARD, CORRECT_BACKWARD, EMIT_BACKWARD, PARTS };
 
 constexpr double EPSILON = 1e-5;  // as in `fwsim/engine/cell.py`
 constexpr double SPARSE = 0.4;    // share of active units up to which silent ones are left out
@@ -66,7 +66,7 @@ struct RatesRun {
   // width]; first matrix of each source in the gradient, and from one batch element or one sum to the next, [source, 2].
   const T *d_rates;
   T *d_state, *d_memory, *d_drive, *d_kicks, *d_constants, *d_weights, *d_decays;
-  const T *back_weights;
+  const T *transposed_weights;
   const int64_t *gradient_places;
   // Workspace of each thread: rows of each step of a segment, [step, row, member, width]; matrices before each step,
   // [step, member, timescale, pre, width], and their adjoint; what pairs whose outer products are the gradient of the

@@ -11,6 +11,8 @@
   FWSIM_EXPORT void fwsim_forward_##NAME(const Run<T> *run) { forward<LAYOUT<T>>(*run); } \
   FWSIM_EXPORT void fwsim_backward_##NAME(const Run<T> *run) { backward<LAYOUT<T>>(*run); }
 
+FWSIM_EXPORT int64_t fwsim_sequence_bytes() { return sizeof(Run<float>); }
+
 FUNCTIONS(float32_units, float, UnitLayout)
 FUNCTIONS(float64_units, double, UnitLayout)
 FUNCTIONS(float32_batch, float, BatchLayout)

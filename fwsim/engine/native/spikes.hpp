@@ -11,6 +11,8 @@
 #include "random.hpp"
 #include "threads.hpp"
 
+constexpr int MOST_VARIABLES = 16;  // of a rule
+
 // A presynaptic rule. Variants are its parameters in each population and trial, `[trial, population]`.
 struct SpikeRule {
   int64_t variables, parameters, bits, count, numbers, temporaries;
@@ -161,7 +163,7 @@ struct Trial {
     const int64_t n = rule.variables, row_count = n + rule.parameters + 1;
     const int64_t stride = (count + L - 1) / L * L, constants = rule.numbers + rule.temporaries;
     for (int64_t i = 0; i < row_count * stride; i++) rows[i] = 1;  // places without a spike
-    double here[16], moved[16];
+    double here[MOST_VARIABLES], moved[MOST_VARIABLES];
     for (int64_t s = 0, p = 0; s < count; s++) {
       while (fired[s] >= run.first[p + 1]) p++;
       const int64_t variant = trial * run.populations + p, at = trial * run.neurons + fired[s];

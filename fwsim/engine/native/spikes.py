@@ -10,8 +10,6 @@ import numpy as np
 
 from fwsim.engine.native.library import library, team
 
-MOST_VARIABLES = 16  # of a rule
-
 
 def _structure(name: str, sizes: Sequence[str], pointers: Sequence[str]) -> type[ctypes.Structure]:
     fields = [*((each, ctypes.c_int64) for each in sizes), *((each, ctypes.c_void_p) for each in pointers)]
@@ -51,7 +49,7 @@ def filled(kind: Any, values: Mapping[str, Any]) -> Any:
 def run(given: Any) -> None:
     """Run from step `start` to `stop`, which changes the arrays of the state, and list the spikes."""
     given.team = team()
-    size, call = library().fwsim_spikes_bytes, library().fwsim_spikes
+    size, call = library().fwsim_spikes_workspace, library().fwsim_spikes
     size.restype, size.argtypes = ctypes.c_int64, [ctypes.POINTER(Run)]
     call.restype, call.argtypes = None, [ctypes.POINTER(Run), ctypes.c_void_p]
     workspace = np.empty(size(ctypes.byref(given)), np.uint8)

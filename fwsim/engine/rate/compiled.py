@@ -31,7 +31,7 @@ GROUP = 4  # batch elements that share one pass over the weights
 Wanted = tuple[str, range]
 """A row, and the steps after which it is recorded."""
 
-PARTS = ("predict", "correct", "emit", "predict_back", "correct_back", "emit_back")
+PARTS = ("predict", "correct", "emit", "predict_backward", "correct_backward", "emit_backward")
 """Programs, in the order of `Part` in `rates.hpp`."""
 
 SIZES = (
@@ -46,7 +46,7 @@ POINTERS = (
     *("decays", "numbers", "instructions", "schedule", "sampled"),
     *("row_space", "block_space", "list_values", "matrix_space", "address_space", "list_places"),
     *("checkpoints", "memory_checkpoints", "d_rates", "d_state", "d_memory", "d_drive", "d_kicks"),
-    *("d_constants", "d_weights", "d_decays", "back_weights", "gradient_places"),
+    *("d_constants", "d_weights", "d_decays", "transposed_weights", "gradient_places"),
     *("saved_space", "matrix_steps", "adjoint_space", "pair_space", "team"),
 )
 

@@ -1,7 +1,7 @@
 """Runs of a rate network by the native engine through which gradients flow, as one `torch.autograd.Function`.
 
-The run is cut into segments, whose first states are saved. On the way back each is run again first, and what the way
-back needs of its steps is saved: that of √T steps stays in the cache, that of all T would not.
+The run is cut into segments, whose first states are saved. The backward pass runs each segment again first, and saves
+what it needs of its steps: that of √T steps stays in the cache, that of all T would not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fwsim.engine.native.library import thread_count
+from fwsim.engine.native.library import library, thread_count
 from fwsim.engine.rate.compiled import (
     CompiledRun,
     constants,
@@ -27,8 +27,6 @@ from fwsim.engine.rate.compiled import (
 )
 from fwsim.engine.rate.step import Moment, Stepper
 from fwsim.engine.transforms import once_differentiable
-
-PAIR_STEPS = 8  # as in `rates_back.hpp`
 
 
 def run(stepper: Stepper, now: Moment, drive: Tensor, kicks: Tensor | None) -> tuple[Tensor, Moment]:
@@ -82,12 +80,12 @@ class RateFunction(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_rates: Tensor, d_state: Tensor, d_memory: Tensor | None) -> tuple:
-        """Go back through all steps."""
+        """Backward pass of all steps."""
         drive, kicks, checkpoints, *parameters = ctx.saved_tensors
         arrays = {"checkpoints": checkpoints}
         arrays |= {"memory_checkpoints": parameters.pop(0)} if ctx.memory else {}
         wanted = ctx.needs_input_grad[1:]
-        found = _back(ctx.run, drive, kicks, arrays, ctx.length, (d_rates, d_state, d_memory), wanted)
+        found = _backward(ctx.run, drive, kicks, arrays, ctx.length, (d_rates, d_state, d_memory), wanted)
         found[4:] = [
             each if each is None else each.sum_to_size(like.shape)
             for each, like in zip(found[4:], parameters, strict=True)
@@ -95,7 +93,7 @@ class RateFunction(torch.autograd.Function):
         return None, *(each if want else None for each, want in zip(found, wanted, strict=True))
 
 
-def _back(
+def _backward(
     run: CompiledRun, drive: Tensor, kicks: Tensor | None, checkpoints: dict[str, Tensor], segment: int,
     above: tuple[Tensor, Tensor, Tensor | None], wanted: Sequence[bool],
 ) -> list[Tensor | None]:  # fmt: skip
@@ -107,8 +105,8 @@ def _back(
     bundles = -(-batch // (sizes["group"] * together))
     counts = [batch if own else bundles for _, own in model.source_places]
     trains_weights = any(wanted[5 : 5 + len(counts)])
-    back_weights = drive.new_zeros(model.weights.shape)
-    back_weights[:, :, :units] = model.weights[:, :, :units].mT
+    transposed_weights = drive.new_zeros(model.weights.shape)
+    transposed_weights[:, :, :units] = model.weights[:, :, :units].mT
 
     def new(*shape: int, when: bool = True) -> Tensor | None:
         return drive.new_empty(shape) if when else None
@@ -121,7 +119,7 @@ def _back(
     d_constants = drive.new_empty(batch, len(run.trained), units)
     threads, matrices = thread_count(bundles), length * units * sizes["timescales"]
     run.call(
-        "rates_back",
+        "rates_backward",
         drive,
         kicks,
         {
@@ -133,12 +131,14 @@ def _back(
             "d_constants": d_constants,
             "d_weights": d_weights,
             "d_decays": d_decays,
-            "back_weights": back_weights,
+            "transposed_weights": transposed_weights,
             "gradient_places": np.array([(sum(counts[:place]), 1) for place in range(len(counts))], np.int64),
             "saved_space": workspace(drive, threads, segment * sizes["saved_rows"] * length),
             "matrix_steps": workspace(drive, threads, segment * matrices),
             "adjoint_space": workspace(drive, threads, matrices),
-            "pair_space": workspace(drive, threads, (1 + len(counts)) * 2 * PAIR_STEPS * length),
+            "pair_space": workspace(
+                drive, threads, (1 + len(counts)) * 2 * library().fwsim_pair_steps() * length
+            ),
             **checkpoints,
         },
         segment=segment,

@@ -8,7 +8,7 @@ A step has three such parts, between which the rates are sent through the projec
 - `correct`, once the field ahead is known: the fields at second order, with noise;
 - `emit`: the rates, and what is sent next.
 
-`fwsim/engine/native/rates.hpp` runs them, and does between them what connects units; `rates_back.hpp` runs their
+`fwsim/engine/native/rates.hpp` runs them, and does between them what connects units; `rates_backward.hpp` runs their
 adjoints.
 """
 

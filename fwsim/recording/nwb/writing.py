@@ -19,6 +19,7 @@ from fwsim.recording import arrays
 from fwsim.recording.in_memory import machine_memory
 from fwsim.recording.nwb.extension import NAME, pynwb, run_type
 from fwsim.recording.nwb.simulated import spikes
+from fwsim.recording.places import complete_file
 from fwsim.recording.timeline import Timeline
 from fwsim.recording.trains import trains_of
 
@@ -64,18 +65,8 @@ def write_nwb(run: xr.Dataset, path: str | PathLike[str]) -> None:
             f"the recording has {run.nbytes / 2**30:.0f} GiB, more than this machine's memory; choose a part: run.sel"
         )
     content = _content(run, package)
-    part = file.with_name(f".{uuid.uuid4().hex}.part.nwb")
-    try:
-        with package.NWBHDF5IO(str(part), "w") as output:
-            output.write(content)
-        os.rename(part, file)
-    except (OSError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise RecordingError(
-            f"{file} cannot be written: {reason}; choose another folder or free some space"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with complete_file(file, ".nwb") as draft, package.NWBHDF5IO(str(draft), "w") as output:
+        output.write(content)
 
 
 def _content(run: xr.Dataset, package: Any) -> Any:

@@ -1,4 +1,4 @@
-// The way back through the steps of a rate network: from the gradient for what a run gives to that for what it was given.
+// The backward pass of a rate network: from the gradient for what a run gives to that for what it was given.
 //
 // Each row has an adjoint row, the gradient for its numbers. The adjoints of the three programs are programs as well
 // (`program.py` derives them); here stand the adjoints of what connects units, in the opposite order of `rates.hpp`. What
@@ -10,7 +10,7 @@
 constexpr int PAIR_STEPS = 8;  // steps of which pairs are collected before their outer products are added up
 
 template <class T>
-class RatesBack : RatesPart<T> {
+class RatesBackward : RatesPart<T> {
   using Base = RatesPart<T>;
   using typename Base::V;
   using Base::L;
@@ -20,7 +20,7 @@ class RatesBack : RatesPart<T> {
   int64_t pair_count = 0;  // of each member
 
  public:
-  RatesBack(const RatesRun<T> &run, int64_t part)
+  RatesBackward(const RatesRun<T> &run, int64_t part)
       : Base(run, part),
         saved((V *)run.saved_space + part * run.segment * run.saved_rows * length()),
         matrix_steps((V *)run.matrix_steps + part * run.segment * group_matrices()),
@@ -30,18 +30,18 @@ class RatesBack : RatesPart<T> {
   void run_group(int64_t number) {
     first = number * run.group;
     const int64_t bundle = number / run.together;
-    begin_back();
+    begin_backward();
     for (int64_t start = (run.steps - 1) / run.segment * run.segment; start >= 0; start -= run.segment) {
       const int64_t stop = std::min(start + run.segment, run.steps);
       run_again(start, stop);
       if (stop == run.steps) {
         receive_rates(stop - 1);
-        Base::perform(EMIT_BACK);
+        Base::perform(EMIT_BACKWARD);
       }
       for (int64_t step = stop - 1; step >= start; step--) retrace(step, bundle);
     }
     add_pairs(bundle);
-    end_back();
+    end_backward();
   }
 
  private:
@@ -71,7 +71,7 @@ class RatesBack : RatesPart<T> {
   }
 
   // The gradients for what the run gave; the places of elements that are there twice get none.
-  void begin_back() {
+  void begin_backward() {
     for (int64_t i = run.adjoints; i < run.sums + run.sum_count; i++) clear(row(int(i), 0), length());
     for (int m = 0; m < run.group; m++) {
       const bool there = m < members();
@@ -108,25 +108,25 @@ class RatesBack : RatesPart<T> {
     if (run.d_kicks)
       for (int m = 0; m < members(); m++)
         Base::store(row(adjoint(STATE), m), run.d_kicks + (step * run.batch + first + m) * units);
-    Base::perform(CORRECT_BACK);
+    Base::perform(CORRECT_BACKWARD);
     denormalise(REACHED, reached);
     collect(REACHED, kept + Base::saved_sent_ahead() * length());
-    transmit_back(REACHED);
+    transmit_backward(REACHED);
     restore(STATE, int(run.states), kept);
     restore(RATE, 1, kept + Base::saved_rate() * length());
     if (run.timescales) {
       restore(AHEAD, 1, kept + Base::saved_ahead() * length());
-      write_back(step);
+      write_backward(step);
     }
-    Base::perform(PREDICT_BACK);
+    Base::perform(PREDICT_BACKWARD);
     denormalise(FIELD, field);
     collect(FIELD, kept + Base::saved_sent() * length());
-    transmit_back(FIELD);
-    if (run.timescales) read_back(step);
+    transmit_backward(FIELD);
+    if (run.timescales) read_backward(step);
     if (pair_count == 2 * PAIR_STEPS) add_pairs(bundle);
     give_drive(step);
     if (step > 0) receive_rates(step - 1);
-    Base::perform(EMIT_BACK);
+    Base::perform(EMIT_BACKWARD);
   }
 
   void receive_rates(int64_t step) {
@@ -151,14 +151,14 @@ class RatesBack : RatesPart<T> {
   }
 
   // What each source sent gets the transposed weights times the gradient for the field.
-  void transmit_back(int field) {
+  void transmit_backward(int field) {
     for (int64_t source = 0; source < run.sources; source++) {
       const int sent = adjoint(int(run.sent + source));
       const int64_t start = run.source_places[2 * source], step = run.source_places[2 * source + 1];
       const int together = step ? 1 : int(run.group);
       for (int m = 0; m < run.group; m += together)
         multiply(row(sent, m), width, numbers(adjoint(field), m), int64_t(width) * L, 1,
-                 (const V *)run.back_weights + (start + step * element(m)) * units * width, width, together, width,
+                 (const V *)run.transposed_weights + (start + step * element(m)) * units * width, width, together, width,
                  units);
     }
   }
@@ -191,7 +191,7 @@ class RatesBack : RatesPart<T> {
   }
 
   // The memory read d_r += Σ_k A_kᵀ dF, and its gradient gets dF rᵀ; see `Base::read`.
-  void read_back(int64_t step) {
+  void read_backward(int64_t step) {
     for (int m = 0; m < run.group; m++) {
       const V *const d_field = row(adjoint(FIELD), m);
       const T *const rate = numbers(RATE, m);
@@ -207,17 +207,17 @@ class RatesBack : RatesPart<T> {
   }
 
   // Back through `Base::read_predicted_and_write`.
-  void write_back(int64_t step) {
+  void write_backward(int64_t step) {
     for (int m = 0; m < run.group; m++) {
       const V *const field = row(adjoint(REACHED), m);
       const T *const keep = decay(m, 0), *const written = decay(m, 1), *const late = decay(m, 2);
       T total = 0;
       for (int64_t k = 0; k < run.timescales; k++) total += written[k];
-      const T d_total = answer_back(m, total);
+      const T d_total = answer_backward(m, total);
       for (int64_t k = 0; k < run.timescales; k++) {
         T d_keep = 0, d_early = 0, d_late = 0;
         for (int j = 0; j < units; j++)
-          row_back(m, j, keep[k], written[k] - late[k], late[k], field, earlier(step, m, k) + int64_t(j) * width,
+          row_backward(m, j, keep[k], written[k] - late[k], late[k], field, earlier(step, m, k) + int64_t(j) * width,
                    d_matrix(m, k) + int64_t(j) * width, d_keep, d_early, d_late);
         if (m >= members()) continue;
         T *const d_decay = run.d_decays + (first + m) * 3 * run.timescales + k;
@@ -228,7 +228,7 @@ class RatesBack : RatesPart<T> {
     }
   }
   // The answer total (r·a − own) r of what is written in the step; returns the gradient for `total`.
-  T answer_back(int m, T total) {
+  T answer_backward(int m, T total) {
     const T *const rate = numbers(RATE, m), *const ahead = numbers(AHEAD, m), *const field = numbers(adjoint(REACHED), m);
     T *const d_rate = numbers(adjoint(RATE), m), *const d_ahead = numbers(adjoint(AHEAD), m);
     T overlap = 0, d_overlap = 0, d_total = 0;
@@ -246,7 +246,7 @@ class RatesBack : RatesPart<T> {
     return d_total;
   }
   // A' = keep A + early r rᵀ + late a aᵀ and the answer keep A a, for presynaptic unit j of a matrix.
-  void row_back(int m, int j, T keep, T early, T late, const V *field, const V *before, V *d_row, T &d_keep, T &d_early,
+  void row_backward(int m, int j, T keep, T early, T late, const V *field, const V *before, V *d_row, T &d_keep, T &d_early,
                 T &d_late) {
     T *const d_rate = numbers(adjoint(RATE), m), *const d_ahead = numbers(adjoint(AHEAD), m);
     const V *const rates = row(RATE, m), *const aheads = row(AHEAD, m);
@@ -330,7 +330,7 @@ class RatesBack : RatesPart<T> {
     }
   }
 
-  void end_back() {
+  void end_backward() {
     for (int m = 0; m < members(); m++) {
       const int64_t e = first + m;
       for (int64_t s = 0; s < run.states; s++)
@@ -348,11 +348,11 @@ class RatesBack : RatesPart<T> {
 };
 
 template <class T>
-void run_rates_back(const RatesRun<T> &run) {
+void run_rates_backward(const RatesRun<T> &run) {
   const int64_t groups = (run.batch + run.group - 1) / run.group;
   const int64_t bundles = (groups + run.together - 1) / run.together;
   share_out((Team)run.team, std::min(run.threads, bundles), bundles, [&](int64_t part, int64_t first, int64_t last) {
-    RatesBack<T> mine(run, part);
+    RatesBackward<T> mine(run, part);
     for (int64_t group = first * run.together; group < std::min(last * run.together, groups); group++)
       mine.run_group(group);
   });
