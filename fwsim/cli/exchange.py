@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, RecordingError
 from fwsim.study.arguments import FilePath, NewPath, RunFolder
 
 
@@ -25,7 +26,8 @@ def export(run: RunFolder, /, *, to: Annotated[NewPath | None, Parameter(show_de
 
     writers = {".nwb": write_nwb, ".nc": write_netcdf}
     if to is None or to.suffix not in writers:
-        raise ConfigError(f"export needs --to with a file that ends in {' or '.join(writers)}, not {to}")
+        given = "" if to is None else f", not {to}"
+        raise ConfigError(f"export needs --to with a file that ends in {' or '.join(writers)}{given}")
     writers[to.suffix](find_recording(run), to)
     print(to)
 
@@ -57,14 +59,15 @@ def import_(
     from fwsim.cli import terminal
     from fwsim.paths import local_path
     from fwsim.recording import read_nwb
-    from fwsim.recording.places import Place
     from fwsim.recording.whole import write_recording
 
     if to is None:
         raise ConfigError("import needs --to with the folder of the new recording")
-    Place.of(local_path(to))
+    folder = local_path(to)
+    if os.path.lexists(folder):
+        raise RecordingError(f"{to} exists already; choose another folder with --to")
     recording = read_nwb(file, align=align, before=before, after=after)
-    write_recording(recording, local_path(to))
+    write_recording(recording, folder)
     rows = [
         [
             str(name),
