@@ -1,0 +1,295 @@
+"""Is the sample in activity or in synapses, what do answers depend on, and does manipulation raise activity?
+
+Works on a run and on a sweep. At each time `fw.measure.decode` reads what is to be remembered from the rates and from
+the synaptic efficacies of all units, in trials that it was not trained on. Its gain is the accuracy over that with
+permuted labels, as a share of what a perfect decoder gains: 0 for chance, 1 for no error. What is kept after an
+exchange between trials is the share of right answers over chance (50 %), relative to that of undisturbed trials.
+Intervals have 95 % (Student's t, over networks; of differences between tasks Welch's t).
+
+What the words mean was written before the networks of docs/results/trained_silent_memory.md were trained:
+
+**Held silently.** A sample is held silently in a task if all of these are true at the end of the delay. It is not, if
+the interval of one of them lies on the other side of its bound. Otherwise it is undecided.
+
+1. Networks have learned the task: right answers in more than 90 %.
+2. Synapses have the sample: the gain of decoders of efficacies is above 0.5.
+3. Rates do not: the gain of decoders of rates is below 0.1. This is a test of equivalence: an interval below 0.1
+   excludes that a tenth of a perfect decoder's gain was missed.
+4. Answers do not need the activity: more than 0.5 is kept if it is exchanged between trials.
+5. Answers need the efficacies: less than 0.5 is kept if they are exchanged.
+
+For a single network the table counts in how many the verdict of `decode` on rates at the end of the delay is
+"silent". It requires that no code was found, that a gain of half the usual one (`margin`) can be excluded, and
+that there is a code before and after, with a probability of error of 5 % for all times together.
+
+**Manipulation raises activity.** It does in a task compared with `dms` if the interval of the difference of the gains
+of decoders of rates at the end of the delay lies above 0, does the opposite if it lies below, and is undecided
+otherwise. The mean rate in the delay is reported too, but does not count: more spikes need not carry the sample.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+from scipy.stats import ttest_ind
+
+import fwsim as fw
+from fwsim.recording import labelled
+from fwsim.study import COLOURS, configuration, each_setting, figure, formatted
+
+SETTINGS = (
+    "task", "units", "fast", "slow", "noise", "delay", "dt", "steps", "batch", "learning_rate", "clip", "rate_cost",
+    "test_trials", "repetitions", "ping",
+)  # fmt: skip
+SWEPT = (*SETTINGS, "seed")
+BY_CHANCE = 50.0  # % of answers that are right by chance
+LEARNED, WRITTEN, SILENT, KEPT = 90.0, 0.5, 0.1, 0.5
+"""Bounds of the criteria: right answers in %, gains in efficacies and in rates, share of answers that is kept."""
+UNDISTURBED = "dms"
+"""The task without manipulation."""
+LABELS = {
+    "decoding": ("decoding accuracy", "%"),
+    "gain": ("gain of decoders", "1"),
+    "found": ("whether a code is found", "1"),
+    "silent": ("whether the verdict is “silent”", "1"),
+    "margin": ("gain that the verdict “silent” excludes", "1"),
+    "guessing": ("decoding accuracy with permuted labels", "%"),
+    "pinged_gain": ("gain of decoders of rates at the end of a ping", "1"),
+    "kept": ("share of answers over chance that is kept", "1"),
+    "delay_rate": ("mean rate in the delay", "Hz"),
+}
+
+
+def analyse(recording: xr.Dataset) -> xr.Dataset:
+    """Decoding, dependence on activity and efficacies, pings: of each network."""
+    result = each(recording, [dim for dim in SWEPT if dim in recording.dims])
+    for name, (label, units) in LABELS.items():
+        result[name] = labelled(result[name], label, units)
+    return result.assign_attrs(
+        experiment_configuration=recording.attrs["experiment_configuration"],
+        task=configuration(recording)["task"],
+    )
+
+
+def each(recording: xr.Dataset, dims: Sequence[Hashable]) -> xr.Dataset:
+    """Analyse every network of a sweep over these dimensions."""
+    if not dims:
+        return network(recording.load())
+    parts = [each(recording.isel({dims[0]: place}), dims[1:]) for place in range(recording.sizes[dims[0]])]
+    along = recording[dims[0]] if dims[0] in recording.coords else dims[0]
+    return xr.concat(parts, along)
+
+
+def network(one: xr.Dataset) -> xr.Dataset:
+    """All of one network."""
+    sample, end = one["ended"].values
+    signals = {"activity": one["rate"], "efficacy": one["efficacy"]}
+    read = [decoded(values, one["remembered"]) for values in signals.values()]
+    result = xr.concat(read, "signal").assign_coords(signal=list(signals))
+    ping = one["pinged_rate"].expand_dims(time=[end])
+    delay = one["rate"].sel(time=slice(sample + 1e-9, end + 1e-9))
+    kept = (one["exchanged_accuracy"].mean("repetition") - BY_CHANCE) / (one["accuracy"] - BY_CHANCE)
+    return result.assign(
+        pinged_gain=decoded(ping, one["remembered"])["gain"].isel(time=0, drop=True),
+        kept=kept,
+        delay_rate=delay.mean(),
+        **one[["accuracy", "pinged_accuracy", "ended", "exchanged_accuracy"]],
+    )
+
+
+def decoded(values: xr.DataArray, remembered: xr.DataArray) -> xr.Dataset:
+    """What `decode` finds at each time; NaN for a network whose training failed."""
+    if bool(values.isnull().any()):
+        nothing = xr.full_like(values["time"], np.nan, dtype=float)
+        several = dict.fromkeys(("decoding", "gain", "found", "silent", "guessing"), nothing)
+        return xr.Dataset({**several, "margin": np.nan})
+    found = fw.measure.decode(values, remembered.values.astype(int))
+    accuracy = ("time", np.diagonal(found["accuracy"].values))
+    decoder = found[["guessing", "margin"]].assign(accuracy=accuracy)
+    return xr.Dataset(
+        {
+            "decoding": 100 * decoder["accuracy"],
+            "guessing": 100 * decoder["guessing"],
+            "gain": (decoder["accuracy"] - decoder["guessing"]) / (1 - decoder["guessing"]),
+            "found": found["decodable"].astype(float),
+            "silent": (found["code"] == "silent").astype(float),
+            "margin": decoder["margin"],
+        }
+    )
+
+
+def at_end(result: xr.Dataset, moment: str = "delay") -> xr.Dataset:
+    """Decoders at the end of sample or delay, and what is kept if states are exchanged then."""
+    time = float(result["ended"].sel(moment=moment).max())
+    return result.sel(moment=moment).sel(time=time, method="nearest")
+
+
+def numbers(at: xr.Dataset) -> dict[str, xr.DataArray]:
+    """What the table and the verdicts are about, each number by network, at the end of the delay."""
+    delay = at_end(at)
+    signal, kept = delay["gain"], delay["kept"]
+    return {
+        "right (%)": at["accuracy"],
+        "gain in rates": signal.sel(signal="activity"),
+        "gain in efficacies": signal.sel(signal="efficacy"),
+        **{f"kept, {name} exchanged": kept.sel(exchanged=name) for name in kept["exchanged"].values},
+        **{
+            f"kept, {name} exchanged at the sample's end": at["kept"].sel(moment="sample", exchanged=name)
+            for name in ("activity", "efficacy")
+        },
+        "rate in the delay (Hz)": at["delay_rate"],
+        "gain in rates after a ping": at["pinged_gain"],
+        "right after a ping (%)": at["pinged_accuracy"],
+    }
+
+
+def interval(values: xr.DataArray) -> np.ndarray:
+    """Mean over the networks that were trained, and Student's t interval where there are several."""
+    found = there(values)
+    return fw.measure.bootstrap(found) if len(found) else np.full(3, np.nan)
+
+
+def there(values: xr.DataArray) -> np.ndarray:
+    """Values of the networks that were trained."""
+    flat = np.atleast_1d(values.values.astype(float))
+    return flat[np.isfinite(flat)]
+
+
+def difference(values: xr.DataArray, others: xr.DataArray) -> np.ndarray:
+    """Difference of two means over networks, and Welch's t interval (Welch 1947, Biometrika 34:28)."""
+    one, other = there(values), there(others)
+    if min(len(one), len(other)) < 2:
+        return np.array([one.mean() - other.mean(), np.nan, np.nan])
+    found = ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
+    return np.array([one.mean() - other.mean(), found.low, found.high])
+
+
+def side(interval: np.ndarray, bound: float) -> float:
+    """1 if an interval lies above a bound, −1 if below, 0 if it contains it or there is none."""
+    _, low, high = interval
+    return float(low > bound) - float(high < bound)
+
+
+def held_silently(at: xr.Dataset) -> str:
+    """The verdict on a task: "yes", "no" or "undecided"."""
+    found = {name: interval(values) for name, values in numbers(at).items()}
+    criteria = [
+        side(found["right (%)"], LEARNED),
+        side(found["gain in efficacies"], WRITTEN),
+        -side(found["gain in rates"], SILENT),
+        side(found["kept, activity exchanged"], KEPT),
+        -side(found["kept, efficacy exchanged"], KEPT),
+    ]
+    return "no" if min(criteria) < 0 else "yes" if min(criteria) > 0 else "undecided"
+
+
+def raises_activity(change: np.ndarray) -> str:
+    """The verdict on a manipulation, from the interval of the difference of gains in rates to the task without."""
+    return {1.0: "yes", -1.0: "the opposite", 0.0: "undecided"}[side(change, 0.0)]
+
+
+def shown(result: xr.Dataset) -> list[tuple[dict[str, object], xr.Dataset]]:
+    """Values and result of each setting; the task is always among the values."""
+    dims = [dim for dim in SETTINGS if dim in result.dims]
+    return [({"task": result.attrs["task"], **values}, at) for values, at in each_setting(result, dims)]
+
+
+def table(result: xr.Dataset) -> list[dict[str, object]]:
+    """One row for each setting, and one for its difference to the same setting of the task without manipulation."""
+    rows = []
+    settings = shown(result)
+    for values, at in settings:
+        silent = at_end(at)["silent"].sel(signal="activity")
+        rows.append(
+            {
+                **values,
+                "networks": f"{at['accuracy'].notnull().sum().item()}",
+                **{name: formatted(interval(each)) for name, each in numbers(at).items()},
+                "silent networks": f"{silent.sum().item():.0f}",
+                "verdict": f"held silently: {held_silently(at)}",
+            }
+        )
+    for values, at in settings:
+        same = {**values, "task": UNDISTURBED}
+        other = next((each for setting, each in settings if setting == same), None)
+        if values["task"] == UNDISTURBED or other is None:
+            continue
+        before = numbers(other)
+        change = {name: difference(each, before[name]) for name, each in numbers(at).items()}
+        rows.append(
+            {
+                **values,
+                "task": f"{values['task']} − {UNDISTURBED}",
+                "networks": "",
+                **{name: formatted(each, "+.2f") for name, each in change.items()},
+                "silent networks": "",
+                "verdict": f"raises activity: {raises_activity(change['gain in rates'])}",
+            }
+        )
+    return rows
+
+
+def plot(result: xr.Dataset) -> dict[str, Figure]:
+    """Draw decoding by time, and answers after exchanges."""
+    return {"decoding": plot_decoding(result), "exchange": plot_exchange(result)}
+
+
+def name_of(values: dict[str, object]) -> str:
+    return ", ".join(str(value) if key == "task" else f"{key} {value}" for key, value in values.items())
+
+
+STYLES = {"activity": ("rates", "vermillion"), "efficacy": ("efficacies", "blue")}
+
+
+def plot_decoding(result: xr.Dataset) -> Figure:
+    """Accuracy of decoders of rates and of efficacies through the trial with intervals, a panel for each setting."""
+    settings = shown(result)
+    width = "single" if len(settings) == 1 else "double"
+    made, axes = figure(1, len(settings), width=width, aspect=0.8, sharey=True, squeeze=False)
+    for axis, (values, at) in zip(axes[0], settings, strict=True):
+        sample, end = (float(at["ended"].sel(moment=moment).max()) for moment in ("sample", "delay"))
+        axis.axvspan(sample - 0.5, sample, color=COLOURS["black"], alpha=0.12, lw=0)
+        axis.axvspan(end, end + 0.5, color=COLOURS["black"], alpha=0.12, lw=0)
+        for signal, (label, colour) in STYLES.items():
+            accuracy = at["decoding"].sel(signal=signal)
+            middle, low, high = np.transpose(
+                [interval(accuracy.isel(time=t)) for t in range(accuracy.sizes["time"])]
+            )
+            axis.fill_between(accuracy["time"], low, high, color=COLOURS[colour], alpha=0.2, lw=0)
+            axis.plot(accuracy["time"], middle, color=COLOURS[colour], label=label)
+        axis.axhline(float(at["guessing"].mean()), color=COLOURS["black"], lw=0.7, ls=":", label="chance")
+        axis.set(title=name_of(values), xlabel="time (s)", ylim=(0, 103))
+    axes[0, 0].set_ylabel("decoding of the sample (%)")
+    axes[0, 0].legend(loc="lower right")
+    return made
+
+
+def plot_exchange(result: xr.Dataset) -> Figure:
+    """Right answers without and with an exchange at the end of sample and delay; a dot for each network."""
+    settings = shown(result)
+    made, axes = figure(1, 2, width="double", aspect=0.8, sharey=True)
+    kinds = list(result["exchanged"].values)
+    for axis, moment in zip(axes, result["moment"].values, strict=True):
+        for number, ((values, at), colour) in enumerate(
+            zip(settings, list(COLOURS.values()) * 9, strict=False)
+        ):
+            places = np.arange(1 + len(kinds)) + 0.12 * (number - (len(settings) - 1) / 2)
+            right = at["exchanged_accuracy"].sel(moment=moment).mean("repetition")
+            columns = [at["accuracy"], *(right.sel(exchanged=kind) for kind in kinds)]
+            middle, low, high = np.transpose([interval(each) for each in columns])
+            axis.errorbar(
+                places, middle, [middle - low, high - middle], fmt="_", color=colour, label=name_of(values)
+            )
+            for place, each in zip(places, columns, strict=True):
+                dots = np.atleast_1d(each.values)
+                axis.plot(np.full(len(dots), place), dots, "o", ms=3, color=colour, alpha=0.5)
+        axis.axhline(BY_CHANCE, color=COLOURS["black"], lw=0.7, ls=":")
+        axis.set(title=f"at the end of the {moment}", ylim=(40, 103))
+        axis.set_xticks(np.arange(1 + len(kinds)), ["none", *kinds])
+        axis.set_xlabel("exchanged between trials")
+    axes[0].set_ylabel("right answers (%)")
+    axes[1].legend(loc="lower right")
+    return made
