@@ -78,7 +78,7 @@ def made(task, seed):
         "remembered": ("trial", sample, "1", "direction"),
         "ended": ("moment", [1.0, 2.0], "s", "end"),
         "accuracy": ((), 98 + random.normal(0, 0.5), "%", "right answers"),
-        "pinged_accuracy": ((), 97.0, "%", "right answers"),
+        "pinged_accuracy": ((), 97 + random.normal(0, 0.5), "%", "right answers"),
         "exchanged_accuracy": (("moment", "exchanged", "repetition"), right[..., None], "%", "right answers"),
     }
     coords = {"time": time, "moment": ["sample", "delay"], "exchanged": ["activity", "efficacy", "both"]}
