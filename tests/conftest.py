@@ -50,9 +50,16 @@ def fwsim(toy, capfd):
     return call
 
 
+@pytest.fixture(autouse=True)
+def brian2_in_numpy(request, monkeypatch):
+    """Run Brian2 without compiling: short runs end before their code would be compiled. `compiled` undoes this."""
+    if "compiled" not in request.keywords:
+        monkeypatch.setattr("fwsim.spiking.backend._compiles", lambda module: False)
+
+
 @pytest.fixture(scope="module")
 def numpy_target():
-    """Brian2 without compiling, which short runs are not worth."""
+    """Let Brian2 run a test's own Brian2 objects without compiling."""
     import brian2
 
     target, brian2.prefs.codegen.target = brian2.prefs.codegen.target, "numpy"

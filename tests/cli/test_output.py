@@ -1,10 +1,13 @@
 """What the command line prints where not everything can be shown, or nobody reads."""
 
+import io
 import os
 import subprocess
 import sys
 
 import pytest
+
+from fwsim import cli
 
 FWSIM = [sys.executable, "-m", "fwsim.cli"]
 COMMANDS = [
@@ -31,15 +34,16 @@ def greek(toy):
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 @pytest.mark.parametrize("tokens", COMMANDS)
-def test_what_an_encoding_lacks_is_replaced(greek, encoding, tokens):
-    environment = {**os.environ, "PYTHONIOENCODING": encoding}
-    done = subprocess.run(
-        [*FWSIM, *tokens.split(" ")], capture_output=True, cwd=greek, env=environment, check=False
-    )
-    out, err = done.stdout.decode(encoding), done.stderr.decode(encoding)
-    assert done.returncode == (2 if tokens in ("run näme", "analyse ∞") else 0), err
+def test_what_an_encoding_lacks_is_replaced(greek, monkeypatch, encoding, tokens):
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding, write_through=True) for _ in range(2)]
+    monkeypatch.setattr(sys, "stdout", streams[0])
+    monkeypatch.setattr(sys, "stderr", streams[1])
+    with pytest.raises(SystemExit) as caught:
+        cli.main(tokens.split(" "))
+    out, err = (stream.buffer.getvalue().decode(encoding) for stream in streams)
+    assert caught.value.code == (2 if tokens in ("run näme", "analyse ∞") else 0), err
     assert "unexpected" not in err
-    assert err.count("\n") == (done.returncode == 2)
+    assert err.count("\n") == (caught.value.code == 2)
     if tokens == "list":
         assert "? ? ?: how fast does a trace decay?" in out
 

@@ -86,7 +86,7 @@ def test_an_interrupted_fit_goes_on_where_it_stopped(table, tmp_path):
     damaged = bytearray((tmp_path / "fit.pt").read_bytes())
     damaged[len(damaged) // 2] ^= 1
     (tmp_path / "fit.pt").write_bytes(damaged)
-    with pytest.raises(fw.RecordingError, match="is damaged.*delete it and fit again"):
+    with pytest.raises(fw.RecordingError, match=r"is damaged.*delete it and fit again"):
         fw.fit_population(START, some, seed=5, **options)
     (tmp_path / "file").touch()
     moved = []

@@ -3,7 +3,6 @@
 import itertools
 import json
 import shutil
-import time
 import tracemalloc
 
 import numpy as np
@@ -48,13 +47,11 @@ def change(path, **fields):
 
 def refused(path, said):
     tracemalloc.start()
-    began = time.monotonic()
     with pytest.raises(RecordingError, match=said) as caught:
         open_recording(path).load()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert "\n" not in str(caught.value)
-    assert time.monotonic() - began < 5
     assert peak < 200e6
 
 

@@ -55,6 +55,17 @@ def test_any_name_gives_the_same_response_in_brian2(name):
         torch.testing.assert_close(fw.spiking.respond(rule, TIMES), rule.respond(TIMES), rtol=1e-12, atol=0)
 
 
+@pytest.mark.compiled
+def test_a_name_that_cpp_keeps_is_compiled():
+    rule = rule_with("double", "int")
+    run = simulate(
+        Circuit([Population("new", 3, background=0.03)], [Connection("new", "new", 1e-4, 0.5, synapse=rule)]),
+        steps=300, record=["spike_time", "int"], every=100, progress=False,
+    )  # fmt: skip
+    assert len(run.spike_time)
+    assert float(run.int.min()) < 1
+
+
 def test_names_that_are_translated_alike_stay_apart():
     rule = rule_with("a_pre", "pre_a")
     torch.testing.assert_close(fw.spiking.respond(rule, TIMES), rule.respond(TIMES), rtol=1e-12, atol=0)

@@ -374,6 +374,7 @@ def test_without_brian2(monkeypatch):
         simulate(random_circuit(), steps=1)
 
 
+@pytest.mark.compiled
 def test_without_a_compiler(monkeypatch):
     from brian2.codegen.runtime.cython_rt.cython_rt import CythonCodeObject
 

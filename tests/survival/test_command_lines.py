@@ -42,10 +42,21 @@ WORDS = [
 ]  # fmt: skip
 
 
+class NothingFails:
+    """In place of a second process that imports every package."""
+
+    def __init__(self, modules):
+        self.modules = modules
+
+    def failures(self):
+        return {}
+
+
 @pytest.fixture
 def place(toy, monkeypatch, tmp_path_factory):
     """Folder of a user with a run, a sweep, a pipe and a device, and an experiment whose length is bounded."""
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.setattr("fwsim.study.doctor.Imports", NothingFails)  # seconds for each `fwsim doctor`
     os.mkfifo(toy / "pipe")
     (toy / "device").symlink_to("/dev/zero")
     trace = toy / "experiments" / "trace.py"

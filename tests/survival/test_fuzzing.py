@@ -75,9 +75,8 @@ def test_a_refusal_that_changes_the_disk_is_a_fault(folder):
 
 def test_what_takes_long_is_ended_and_a_fault(monkeypatch):
     monkeypatch.setattr(fuzzing, "PATIENCE", 0.2)
-    watch, began = Watch(), time.monotonic()
-    watch.call(lambda: time.sleep(30))
-    assert time.monotonic() - began < 20
+    watch = Watch()
+    watch.call(lambda: time.sleep(3600))
     assert found(watch) == {"hangs": 1}
 
 

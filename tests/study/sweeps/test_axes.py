@@ -1,5 +1,4 @@
 import itertools
-import time
 from pathlib import Path
 from typing import Literal
 
@@ -199,11 +198,10 @@ def test_values_that_are_the_same_to_twelve_digits_are_refused(trace, given):
         column(trace, tau=given)
 
 
+@pytest.mark.timeout(120)  # in quadratic time they would take longer
 def test_long_axes_take_linear_time(trace):
-    began = time.perf_counter()
     assert len(column(trace, tau="0:1:lin20000")) == 20_000
     assert len(parse_seeds(MOST)) == MOST
-    assert time.perf_counter() - began < 5
 
 
 @pytest.mark.parametrize(
