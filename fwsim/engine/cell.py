@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from fwsim.engine.wiring import PLAIN, Read, Wiring
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
     "tanh": torch.tanh,
@@ -17,14 +19,13 @@ NORMALISATIONS = ("inner", "none", "all")
 WRITES = ("final", "before")
 EPSILON = 1e-5  # of layer normalisation
 
-Read = Callable[[Tensor], Tensor]
-
 
 @dataclass(frozen=True, eq=False)
 class Cell:
     """Parameters and conventions of a step; see `FastWeightNetwork` for their meaning.
 
-    `W [unit, unit]`, `gain [unit]`, `bias [unit]` are tensors of one dtype and device.
+    `W [unit, unit]`, `gain [unit]`, `bias [unit]` are tensors of one dtype and device, and so are `gate_weights
+    [gate, input + unit]` and `gate_bias [gate]` if there are gates.
     """
 
     W: Tensor
@@ -34,6 +35,16 @@ class Cell:
     activation: str
     normalise: str
     write: str
+    wiring: Wiring = PLAIN
+    gate_weights: Tensor | None = None
+    gate_bias: Tensor | None = None
+
+    def gates(self, x: Tensor, previous: Tensor) -> dict[str, Tensor]:
+        """Gates of a step, in (0, 1), from its input and the state before it, `[…, input]` and `[…, unit]`: `[…]`."""
+        if self.gate_weights is None:
+            return {}
+        field = torch.nn.functional.linear(torch.cat([x, previous], -1), self.gate_weights, self.gate_bias)
+        return dict(zip(self.wiring.gates, field.sigmoid().unbind(-1)))
 
     def normal(self, field: Tensor) -> Tensor:
         """Layer normalisation over the last axis: biased variance, learned gain and bias."""

@@ -25,6 +25,7 @@ def fast_weight_html(net: FastWeightNetwork) -> str:
         ("dt", net.dt, "s"),
         *((name, getattr(net, name), "") for name in ("activation", "normalise", "self_connections")),
         ("write", net.write_order, ""),
+        *((name, value, "") for name, value in net.wiring.described().items() if net.wiring.special),
         *_parameters(net),
     ]
     rule = net.memory

@@ -63,6 +63,11 @@ def equilibrium(
     number("tolerance", tolerance, above=0)
     if not isinstance(x, Tensor) or x.ndim != 2:
         raise ShapeError(f"x has shape {list(getattr(x, 'shape', []))}; give a tensor [batch, input]")
+    if net.wiring.special:
+        raise ConfigError(
+            f"equilibrium is for a memory that the loop's state reads and writes, without gates, not one with "
+            f"{net.wiring.special}; use net(x, state, inner_steps=...)"
+        )
     if transformed():
         raise ConfigError("equilibrium cannot run inside torch.func; use net(x, state, inner_steps=...)")
     trace = net.before_step(x, state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from fwsim.engine.planner import FORMS, KERNELS, Plan, home, plan
 from fwsim.engine.state import State
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
+from fwsim.engine.wiring import BIAS, check_iterations, wiring
 from fwsim.errors import ConfigError, ShapeError, choice, number
 from fwsim.names import KnownArguments
 from fwsim.rules.memory_rule import MemoryRule
@@ -63,9 +64,21 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         Whether A keeps its diagonal.
     identity_scale
         W starts as this times the identity.
+    pre
+        Presynaptic side p of the memory. It is read as A p and written as h(t+1) pᵀ. `"units"`: the state of the inner
+        loop, as above. `"inputs"`: x(t+1). `"previous"`: h(t), the state before the step. Several, `("inputs",
+        "previous")`, are joined in this order. With `"inputs"` or `"previous"` alone, one inner iteration is all.
+    read
+        `"additive"`: the memory's answer is A p. `"multiplicative"`: the memory scales the static weights of the same
+        connections (C for inputs, W otherwise), and its answer is (W ⊙ A) p.
+    gates
+        Factors in (0, 1) that the network computes in each step from x(t+1) and h(t), one number for each trial:
+        `"keep"` multiplies what is left of the memory, `"store"` the strength of the write. `write` and `store` have
+        gates of 1.
     learn
         Names of the memory's parameters to train: `("tau", "eta")`. Positive ones are trained as logarithms, which
         keeps them positive. A strength (`eta`, `eta_rate`) with a value of 0 or below is trained as it is.
+        `{"tau": "log", "eta": "signed"}` says how: a strength that is trained as it is may change its sign.
     form
         `"dense"` keeps A as a matrix, `"attention"` keeps the past states, `"hybrid"` merges past states into
         the matrix in chunks; `"auto"` lets the planner choose.
@@ -78,6 +91,8 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         `[unit, unit]`, `[unit, input]`, `[unit]`.
     gain, bias
         Of the layer normalisation, `[unit]`.
+    gate_weights, gate_bias
+        `[gate, input + unit]` and `[gate]`, if there are gates: sigmoid(gate_weights [x(t+1); h(t)] + gate_bias).
 
     Examples
     --------
@@ -101,7 +116,10 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         write: str = "final",
         self_connections: bool = True,
         identity_scale: float = 0.05,
-        learn: Sequence[str] = (),
+        pre: str | Sequence[str] = "units",
+        read: str = "additive",
+        gates: str | Sequence[str] = (),
+        learn: Sequence[str] | Mapping[str, str] = (),
         form: str = "auto",
         kernel: str = "auto",
     ) -> None:
@@ -123,6 +141,11 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         choice("write", write, WRITES)
         choice("form", form, FORMS)
         choice("kernel", kernel, KERNELS)
+        self.wiring = wiring(
+            pre, read, gates, write=write, self_connections=self_connections, inner_steps=inner_steps
+        )
+        if memory is None and self.wiring.special:
+            raise ConfigError(f"{self.wiring.special} with memory=None has no meaning; give a memory rule")
         self.inputs, self.units, self.inner_steps, self.dt = inputs, units, inner_steps, dt
         self.activation, self.normalise, self.write_order = activation, normalise, write
         self.self_connections, self.form, self.kernel = self_connections, form, kernel
@@ -133,11 +156,14 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         self.b = nn.Parameter(torch.zeros(units))
         self.gain = nn.Parameter(torch.ones(units))
         self.bias = nn.Parameter(torch.zeros(units))
+        self._register_gates(bound)
         self._given_memory = memory = None if memory is None else _own(memory)
-        if not isinstance(learn, Sequence):
+        if memory is not None:
+            self._check_sizes(memory)
+        if not isinstance(learn, Sequence | Mapping):
             raise ConfigError(f"learn={learn!r} is not allowed; give names of the memory's parameters")
         self.learn = (learn,) if isinstance(learn, str) else tuple(learn)
-        self._register(memory)
+        self._register(memory, learn if isinstance(learn, Mapping) else {})
         plan(
             memory,
             form=form,
@@ -148,10 +174,31 @@ class FastWeightNetwork(KnownArguments, nn.Module):
             time=1,
             units=units,
             inner_steps=inner_steps,
+            wiring=self.wiring,
             device=home(kernel),
         )
 
-    def _register(self, memory: MemoryRule | None) -> None:
+    def _register_gates(self, bound: float) -> None:
+        """Hold weights of the gates; none, so that a network without gates has the parameters it always had."""
+        gates = self.wiring.gates
+        self.gate_weights: nn.Parameter | None = None
+        self.gate_bias: nn.Parameter | None = None
+        if gates:
+            weights = torch.empty(len(gates), self.inputs + self.units).uniform_(-bound, bound)
+            self.gate_weights = nn.Parameter(weights)
+            self.gate_bias = nn.Parameter(torch.tensor([BIAS[name] for name in gates]))
+
+    def _check_sizes(self, memory: MemoryRule) -> None:
+        """Raise unless parameters by neuron or synapse are for as many as there are."""
+        there = {"post": self.units, "pre": self.wiring.width(self.inputs, self.units)}
+        for (axis, number_of), given in zip(there.items(), memory.sizes):
+            if given not in (1, number_of):
+                raise ShapeError(
+                    f"the memory's parameters are for {given} values of {axis!r}, the network has {number_of}; "
+                    "give as many, or 1"
+                )
+
+    def _register(self, memory: MemoryRule | None, scales: Mapping[str, str]) -> None:
         """Hold the memory's parameters: trained ones as parameters, the others as buffers that follow the device."""
         values = {} if memory is None else memory.values()
         if self.learn and memory is None:
@@ -161,9 +208,13 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         for name in self.learn:
             choice("learn", name, tuple(values))
             value = values[name].detach()
-            if bool(((value > 0) & value.isfinite()).all()):
+            positive = bool(((value > 0) & value.isfinite()).all())
+            signed = not positive and name in SIGNED
+            scale = scales.get(name, "signed" if signed else "log")
+            choice(f"learn of {name}", scale, ("log", "signed") if name in SIGNED else ("log",))
+            if scale == "log" and positive:
                 self.register_parameter(f"log_{name}", nn.Parameter(value.log().float()))
-            elif name in SIGNED:
+            elif scale == "signed":
                 self.register_parameter(f"memory_{name}", nn.Parameter(value.float()))
             else:
                 raise ConfigError(
@@ -196,7 +247,16 @@ class FastWeightNetwork(KnownArguments, nn.Module):
     def cell(self) -> Cell:
         """Return the parameters and conventions of one step."""
         return Cell(
-            self.W, self.gain, self.bias, self.inner_steps, self.activation, self.normalise, self.write_order
+            self.W,
+            self.gain,
+            self.bias,
+            self.inner_steps,
+            self.activation,
+            self.normalise,
+            self.write_order,
+            self.wiring,
+            self.gate_weights,
+            self.gate_bias,
         )
 
     def plan(
@@ -208,7 +268,13 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         `forward`. The planner reckons with their mean over the steps.
         """
         checks.counts(batch=(batch, 0), time=(time, 0), past=(past, 0))
-        return self._plan(batch, time, past, checks.iterations(inner_steps, self.inner_steps))
+        return self._plan(batch, time, past, self.iterations(inner_steps))
+
+    def iterations(self, inner_steps: int | Sequence[int] | None) -> tuple[int, int]:
+        """Numbers of iterations before the last step of a run and at it; see `forward`."""
+        numbers = checks.iterations(inner_steps, self.inner_steps)
+        check_iterations(self.wiring, *numbers)
+        return numbers
 
     def _plan(self, batch: int, time: int, past: int, iterations: tuple[int, int]) -> Plan:
         storing, last = iterations
@@ -221,6 +287,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
             units=self.units,
             inner_steps=storing + (last - storing) / max(1, time),
             past=past,
+            wiring=self.wiring,
             dtype=self.W.dtype,
             device=self.W.device.type,
         )
@@ -236,7 +303,11 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         if rule is None:
             return State(hidden)
         nothing = hidden.new_empty(batch, 0, self.units)
-        return State(hidden, Trace(rule, self.dt, None, nothing, self.self_connections))
+        return State(hidden, Trace(rule, self.dt, None, nothing, self.self_connections, self._sources()))
+
+    def _sources(self) -> int | None:
+        """Number of presynaptic channels where these are not the units; see `Trace`."""
+        return None if self.wiring.pre == ("units",) else self.wiring.width(self.inputs, self.units)
 
     def forward(
         self, x: Tensor, state: State | None = None, *, inner_steps: int | Sequence[int] | None = None
@@ -280,7 +351,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         Where the last step has another number of iterations, inner states are NaN beyond the number of their step.
         """
         x = self._input(x)
-        iterations = checks.iterations(inner_steps, self.inner_steps)
+        iterations = self.iterations(inner_steps)
         if state is None:
             state = self._rest(x.shape[0])
             trace = state.stored if isinstance(state.stored, Trace) else None
@@ -314,6 +385,30 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         trace = self.trace(self._check_state(state, len(x)))
         return trace.written(state.hidden) if trace is not None and self.write_order == "before" else trace
 
+    def pairs_written(
+        self, trace: Trace, x: Tensor, before: Tensor, hidden: Tensor, stop: int
+    ) -> Iterator[Trace]:
+        """Memory after each of the first steps of a run, from its inputs and states.
+
+        Parameters
+        ----------
+        trace
+            The memory before the run.
+        x, hidden
+            `[batch, time, input]` and `[batch, time, unit]` of the run.
+        before
+            The state before it, `[batch, unit]`.
+        stop
+            Number of steps.
+        """
+        cell, previous = self.cell(), before
+        for given, state in zip(x[:, :stop].unbind(1), hidden[:, :stop].unbind(1)):
+            post = previous if self.write_order == "before" else state
+            pre = self.wiring.presynaptic(given, previous, post)
+            trace = trace.stored(pre, post, **cell.gates(given, previous))
+            previous = state
+            yield trace
+
     def observer(
         self,
         state: State,
@@ -328,7 +423,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         """Names of the variables that can be recorded."""
         return FastWeightObserver.recordable(self)
 
-    def write(self, state: State, pattern: Tensor) -> State:
+    def write(self, state: State, pattern: Tensor, pre: Tensor | None = None) -> State:
         """Store a pattern without running the network; time moves on by one step.
 
         Parameters
@@ -337,12 +432,17 @@ class FastWeightNetwork(KnownArguments, nn.Module):
             The state to write into; its hidden state is kept.
         pattern
             `[batch, unit]`; several at once are for `store`.
+        pre
+            Presynaptic side of the pattern, `[batch, pre]`: the channels that `pre` of the network names, in its
+            order. The pattern itself by default, which only a memory with as many pre- as postsynaptic channels allows.
         """
         state = self._check_state(state)
         checks.pattern("pattern", pattern, state.hidden.shape[0], self.W)
-        return self._written(state, pattern[:, None])
+        if pre is not None and (not isinstance(pre, Tensor) or pre.ndim != 2):
+            raise ShapeError(f"pre has shape {list(getattr(pre, 'shape', []))}; give a tensor [batch, pre]")
+        return self._written(state, pattern[:, None], None if pre is None else pre[:, None])
 
-    def store(self, state: State, patterns: Tensor) -> State:
+    def store(self, state: State, patterns: Tensor, pre: Tensor | None = None) -> State:
         """Store patterns one after the other, a step each, without running the network: as `write` does, at once.
 
         Parameters
@@ -351,6 +451,8 @@ class FastWeightNetwork(KnownArguments, nn.Module):
             The state to write into; its hidden state is kept.
         patterns
             `[batch, time, unit]`, the first one first.
+        pre
+            Presynaptic sides `[batch, time, pre]`; see `write`.
         """
         state = self._check_state(state)
         checks.sequence("patterns", patterns, self.units, "unit")
@@ -359,12 +461,16 @@ class FastWeightNetwork(KnownArguments, nn.Module):
             raise ShapeError(
                 f"patterns have batch {len(patterns)}, the state {len(state.hidden)}; give as many"
             )
-        return self._written(state, patterns)
+        return self._written(state, patterns, pre)
 
-    def _written(self, state: State, patterns: Tensor) -> State:
+    def _written(self, state: State, patterns: Tensor, pre: Tensor | None) -> State:
         trace = self.trace(state)
         if trace is None:
             raise ConfigError("a network with memory=None has nothing to write to; give it a memory rule")
+        if pre is not None or self.wiring.special:
+            for presynaptic, pattern in zip(self._presynaptic(patterns, pre).unbind(1), patterns.unbind(1)):
+                trace = trace.stored(presynaptic, pattern)
+            return State(state.hidden, trace, state.step + patterns.shape[1])
         trace = trace.extended(
             patterns.clone()
         )  # what the caller does to them later is not to reach the state
@@ -372,10 +478,29 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         merges = chunk is not None and trace.history.shape[1] >= chunk
         return State(state.hidden, trace.merged() if merges else trace, state.step + patterns.shape[1])
 
+    def _presynaptic(self, patterns: Tensor, pre: Tensor | None) -> Tensor:
+        """Presynaptic sides of patterns `[batch, time, unit]`, checked: `[batch, time, pre]`."""
+        channels = self.wiring.width(self.inputs, self.units)
+        if pre is None:
+            if self.wiring.pre not in (("units",), ("previous",)):
+                raise ConfigError(
+                    f"pre is not given; a network with pre={self.wiring.pre!r} needs {channels} presynaptic channels "
+                    "for each pattern"
+                )
+            return patterns
+        checks.sequence("pre", pre, channels, "pre")
+        checks.alike("pre", pre, self.W)
+        if pre.shape[:2] != patterns.shape[:2]:
+            given, expected = list(pre.shape[:2]), list(patterns.shape[:2])
+            raise ShapeError(f"pre is for [batch, time] = {given}, the patterns for {expected}; give as many")
+        return pre
+
     def recall(
         self, state: State, cue: Tensor, steps: int = 20, *, sustained: Tensor | None = None
     ) -> tuple[State, Tensor]:
         """Run the inner loop alone from a cue, with the memory held fixed.
+
+        Each iteration reads the memory with the state of the one before; plastic inputs are 0.
 
         Parameters
         ----------
@@ -400,8 +525,17 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         checks.pattern("cue", cue, state.hidden.shape[0], self.W)
         sustained = torch.zeros_like(cue) if sustained is None else sustained
         checks.pattern("sustained", sustained, state.hidden.shape[0], self.W)
+        if self.wiring.pre == ("inputs",):
+            raise ConfigError(
+                "recall needs a memory that states read, not one with pre='inputs'; run the network"
+            )
         trace = self.trace(state)
-        read = None if trace is None else trace.merged().reader() if steps > 1 else trace.reader()
+        read = None
+        if trace is not None:
+            trace = trace.merged() if steps > 1 else trace
+            iterated = self.wiring.of_states()
+            silent = cue.new_zeros(len(cue), self.inputs)
+            read = iterated.reading(trace.reader(iterated.static(self.W, self.C)), silent, cue)
         path = replace(self.cell(), inner_steps=steps).settle(sustained, cue, read)
         return State(path[-1], state.stored, state.step), torch.stack(path, dim=1)
 
@@ -412,10 +546,12 @@ class FastWeightNetwork(KnownArguments, nn.Module):
             return None
         stored, empty = state.stored, state.hidden[:, None][:, :0]
         if isinstance(stored, Trace):
-            if stored.self_connections == self.self_connections and _same(stored, rule, self.dt):
+            alike = stored.self_connections == self.self_connections and stored.sources == self._sources()
+            dense = rule.dense_only is not None or self.wiring.special is not None
+            if alike and _same(stored, rule, self.dt) and not (dense and stored.history.shape[1]):
                 return stored
             stored = stored.memory()
-        trace = Trace(rule, self.dt, stored, empty, self.self_connections)
+        trace = Trace(rule, self.dt, stored, empty, self.self_connections, self._sources())
         return trace if stored is None else trace.masked()
 
     def _input(self, given: Any) -> Tensor:
@@ -435,7 +571,8 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         """Raise unless a state fits this network, and the batch size where there is an input."""
         batch = len(state.hidden) if batch is None and isinstance(state, State) else batch or 0
         memory = self._given_memory
-        sizes = None if memory is None else (batch, memory.timescales, self.units, self.units)
+        pre = self.wiring.width(self.inputs, self.units)
+        sizes = None if memory is None else (batch, memory.timescales, self.units, pre)
         checks.state(state, (batch, self.units), memory=sizes)
         checks.pattern("state.hidden", state.hidden, batch, self.W)
         self._check_batch("the state", batch)
@@ -450,9 +587,8 @@ class FastWeightNetwork(KnownArguments, nn.Module):
 
     def extra_repr(self) -> str:
         """Show what was chosen."""
-        return (
-            f"inputs={self.inputs}, units={self.units}, memory={self.memory}, inner_steps={self.inner_steps}"
-        )
+        wired = f", {self.wiring}" if self.wiring.special else ""
+        return f"inputs={self.inputs}, units={self.units}, memory={self.memory}, inner_steps={self.inner_steps}{wired}"
 
 
 def _own(memory: MemoryRule) -> MemoryRule:
@@ -466,5 +602,8 @@ def _same(trace: Trace, rule: MemoryRule, dt: float) -> bool:
     """Whether a trace was written by this very rule (the same parameter tensors)."""
     ours, theirs = rule.values(), trace.rule.values()
     return (
-        trace.dt == dt and ours.keys() == theirs.keys() and all(ours[name] is theirs[name] for name in ours)
+        trace.dt == dt
+        and rule.options() == trace.rule.options()
+        and ours.keys() == theirs.keys()
+        and all(ours[name] is theirs[name] for name in ours)
     )

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fwsim.engine import checks
 from fwsim.engine.observer import Block, Observer, at, locate
 from fwsim.engine.products import matmul
 from fwsim.engine.state import State
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from fwsim.engine.network import FastWeightNetwork
 
 NUMBERS = 2_000_000  # values that a block may hold at once
+LISTED = 1000  # largest number of values by neuron or synapse that a configuration lists
 REMEDY = "lower eta, or normalise the inner loop"
 OPTIONS = (
     "inputs",
@@ -54,7 +54,7 @@ class FastWeightObserver(Observer):
     ) -> None:
         self.net, self.state, self.steps, self.record = net, state, steps, frozenset(record)
         self._first = state.step
-        storing, last = checks.iterations(inner_steps, net.inner_steps)
+        storing, last = net.iterations(inner_steps)
         self._iterations = (storing if steps > 1 else last, last)
         self._plan = net.plan(state.hidden.shape[0], steps, inner_steps=self._iterations)
         self._past = state.hidden[:, None][:, :0]  # states of this run, kept only if attention is recorded
@@ -64,7 +64,7 @@ class FastWeightObserver(Observer):
         """Names of the variables that can be recorded of a network."""
         if net.memory is None:
             return ("hidden", "inner")
-        if isinstance(net.memory, Hebbian):
+        if isinstance(net.memory, Hebbian) and not (net.memory.axes or net.memory.oja or net.wiring.special):
             return ("hidden", "inner", "attention", "memory")
         return ("hidden", "inner", "memory")
 
@@ -74,7 +74,7 @@ class FastWeightObserver(Observer):
         size = {"trial": self.state.hidden.shape[0], "unit": units, "iteration": max(self._iterations) + 1}
         size["past"] = self.steps
         if memory is not None:
-            size |= {"post": units, "pre": units}
+            size |= {"post": units, "pre": self.net.wiring.width(self.net.inputs, units)}
             size |= {"timescale": memory.timescales} if memory.timescales > 1 else {}
         return size
 
@@ -94,9 +94,11 @@ class FastWeightObserver(Observer):
         rule = self.net.memory
         memory: dict[str, Any] | None = None
         if rule is not None:
-            values = {name: value.tolist() for name, value in rule.values().items()}
-            memory = {"rule": type(rule).__name__, **values}
+            values = {name: _described(value) for name, value in rule.values().items()}
+            memory = {"rule": type(rule).__name__, **values, **rule.options()}
         options = {name: getattr(self.net, name) for name in OPTIONS}
+        if self.net.wiring.special:
+            options["wiring"] = self.net.wiring.described()
         storing, last = self._iterations
         options["inner_steps"] = last if storing == last else [storing, last]
         return {
@@ -130,7 +132,7 @@ class FastWeightObserver(Observer):
             if name == "hidden":
                 samples[name] = at(result.hidden, steps)
             elif name == "memory":
-                samples[name] = self._memory(before, result.hidden, steps)
+                samples[name] = self._memory(before, x, result.hidden, steps)
             elif result.inner is not None:
                 inner = lengthened(at(result.inner, steps), max(self._iterations) + 1)
                 samples[name] = inner if name == "inner" else self._attention(result.hidden, inner, steps)
@@ -140,7 +142,7 @@ class FastWeightObserver(Observer):
         matrix = self.state.stored.matrix if isinstance(self.state.stored, Trace) else None
         if matrix is not None:
             finite = finite & matrix.isfinite().all()
-        located = partial(self._locate, before, result.hidden, matrix)
+        located = partial(self._locate, before, x, result.hidden, matrix)
         return Block(samples, finite, located, x.shape[1], self.checkpoint())
 
     def final(self) -> dict[str, np.ndarray | int]:
@@ -162,14 +164,14 @@ class FastWeightObserver(Observer):
         super().resume(kept)
         self._past = torch.from_numpy(kept["past"]).to(self.state.hidden.device)
 
-    def _locate(self, before: State, hidden: Tensor, matrix: Tensor | None) -> None:
+    def _locate(self, before: State, x: Tensor, hidden: Tensor, matrix: Tensor | None) -> None:
         """Raise at the first step of a block at which the hidden state or the memory is not finite."""
         done = before.step - self._first
         locate(hidden, done, REMEDY)
         if matrix is not None and not bool(matrix.isfinite().all()):
             trial = int((~matrix.isfinite()).flatten(1).any(1).nonzero()[0])
             for step in range(hidden.shape[1]):
-                memory = self._memory(before, hidden, range(step, step + 1))[trial]
+                memory = self._memory(before, x, hidden, range(step, step + 1))[trial]
                 if not bool(memory.isfinite().all()):
                     raise DivergedError(done + step, "memory", trial, REMEDY)
 
@@ -188,10 +190,12 @@ class FastWeightObserver(Observer):
         attention = products * weight.to(products.dtype)[..., None, :]
         return torch.nn.functional.pad(attention, (0, self.steps - past.shape[1]))
 
-    def _memory(self, before: State, hidden: Tensor, steps: range) -> Tensor:
+    def _memory(self, before: State, x: Tensor, hidden: Tensor, steps: range) -> Tensor:
         """Memory after the writes of some steps: `[batch, sample, (timescale,) post, pre]`."""
         trace = self.net.trace(before)
         assert trace is not None
+        if self.net.wiring.special:
+            return self._memory_of_pairs(trace, before, x, hidden, steps)
         written = hidden
         if self.net.write_order == "before":
             written = torch.cat([before.hidden[:, None], hidden[:, :-1]], dim=1)
@@ -203,3 +207,22 @@ class FastWeightObserver(Observer):
             trace, start = trace.extended(written[:, start : step + 1]).merged(), step + 1
             memory[:, sample] = trace.memory()
         return memory if trace.rule.timescales > 1 else memory.squeeze(2)
+
+    def _memory_of_pairs(
+        self, trace: Trace, before: State, x: Tensor, hidden: Tensor, steps: range
+    ) -> Tensor:
+        """The same, for pre- and postsynaptic sides that differ, or with gates."""
+        memory = hidden.new_empty(len(hidden), len(steps), *trace.shape[1:])
+        stop = steps[-1] + 1 if steps else 0
+        after = self.net.pairs_written(trace, x, before.hidden, hidden, stop)
+        for step, trace in enumerate(after):
+            if step in steps:
+                memory[:, steps.index(step)] = trace.memory()
+        return memory if memory.shape[2] > 1 else memory.squeeze(2)
+
+
+def _described(value: Tensor) -> Any:
+    """A parameter of the memory as plain data; of values by synapse, which are as many as weights, only the range."""
+    if value.ndim > 2 and value.numel() > LISTED:
+        return f"{list(value.shape)} from {value.min().item():g} to {value.max().item():g}"
+    return value.tolist()

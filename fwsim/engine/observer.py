@@ -119,8 +119,8 @@ class Observer(ABC):
         ValueError, KeyError
             They are of another network.
         """
-        _check_kept(kept, self.checkpoint())
         like, stored = self.state.hidden, self.state.stored
+        _check_kept(kept, self.checkpoint(), list(stored.shape) if isinstance(stored, Trace) else [])
         arrays = {name: torch.from_numpy(value).to(like.device) for name, value in kept.items()}
         if isinstance(stored, Trace):
             stored = replace(stored, matrix=arrays.get("matrix"), history=arrays["history"])
@@ -130,8 +130,11 @@ class Observer(ABC):
         self.state = State(arrays["hidden"], stored, int(kept["step"]), variables)
 
 
-def _check_kept(kept: Mapping[str, np.ndarray], begun: Mapping[str, Tensor]) -> None:
-    """Raise unless what was kept has the names, types and shapes that the run begins with."""
+def _check_kept(kept: Mapping[str, np.ndarray], begun: Mapping[str, Tensor], matrix: list[int]) -> None:
+    """Raise unless what was kept has the names, types and shapes that the run begins with.
+
+    `matrix` is the shape that a matrix has, without which the run may begin.
+    """
     for name, value in kept.items():
         like = begun.get("hidden" if name == "matrix" else name)
         if like is None:
@@ -139,8 +142,7 @@ def _check_kept(kept: Mapping[str, np.ndarray], begun: Mapping[str, Tensor]) -> 
         given, expected = list(value.shape), list(like.shape)
         if name in GROWING:
             given[1:2] = expected[1:2]
-        if name == "matrix":  # the run may begin without one
-            given, expected = [given[0], *given[-2:]], [expected[0], expected[1], expected[1]]
+        expected = matrix if name == "matrix" else expected
         if given != expected or value.dtype != arrays({name: like})[name].dtype:
             raise ValueError(f"{name} is {value.dtype} {list(value.shape)}, the run has {expected}")
     if (

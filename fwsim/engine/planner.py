@@ -13,6 +13,7 @@ from fwsim.engine.kernels import triton_cost
 from fwsim.engine.native import cost as native_cost
 from fwsim.engine.native import library
 from fwsim.engine.transforms import transformed
+from fwsim.engine.wiring import PLAIN, Wiring
 from fwsim.errors import ConfigError, choice
 from fwsim.requirements import obstacle
 from fwsim.rules.hebbian import Hebbian
@@ -22,8 +23,8 @@ FORMS = ("auto", "dense", "attention", "hybrid")
 KERNELS = ("auto", "reference", "native", "triton")
 
 RUNS = {
-    "native": "Hebbian memory in float32 or float64 on the CPU",
-    "triton": "Hebbian memory in float32, float64 or bfloat16 on a CUDA device",
+    "native": "Hebbian memory h hᵀ with constants by time scale, in float32 or float64 on the CPU",
+    "triton": "Hebbian memory h hᵀ with constants by time scale, in float32, float64 or bfloat16 on a CUDA device",
 }
 DTYPES = {
     "native": (torch.float32, torch.float64),
@@ -63,6 +64,7 @@ def plan(
     units: int,
     inner_steps: float,
     past: int = 0,
+    wiring: Wiring = PLAIN,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
 ) -> Plan:
@@ -78,6 +80,8 @@ def plan(
         Sizes of the run; `inner_steps` may be a mean over its steps.
     past
         States that were written before the run and are not merged into a matrix.
+    wiring
+        What the memory connects.
     dtype, device
         Of the network.
 
@@ -88,16 +92,14 @@ def plan(
     """
     choice("form", form, FORMS)
     choice("kernel", kernel, KERNELS)
-    kernel = _kernel(rule, kernel, dtype, device)
+    kernel = _kernel(rule, wiring, kernel, dtype, device)
     if rule is None:
         return Plan("none", kernel, None, "the network has no memory")
-    if not isinstance(rule, Hebbian):
+    reason = rule.dense_only or (wiring.special and f"a memory with {wiring.special} is kept as a matrix")
+    if reason:
         if form not in ("auto", "dense"):
-            raise ConfigError(
-                f"form={form!r} needs a Hebbian memory, since what {type(rule).__name__} writes depends on "
-                "what it stores; use form='dense'"
-            )
-        return Plan("dense", kernel, 1, f"{type(rule).__name__} writes depend on the matrix")
+            raise ConfigError(f"form={form!r} is not possible: {reason}; use form='dense'")
+        return Plan("dense", kernel, 1, reason)
 
     sizes = (time, units, inner_steps, rule.timescales, past)
     return _choose(form, kernel, batch, dtype.itemsize, *sizes)
@@ -146,12 +148,12 @@ def home(kernel: str) -> str:
     return "cuda" if kernel == "triton" else "cpu"
 
 
-def _kernel(rule: MemoryRule | None, kernel: str, dtype: torch.dtype, device: str) -> str:
+def _kernel(rule: MemoryRule | None, wiring: Wiring, kernel: str, dtype: torch.dtype, device: str) -> str:
     """Choose the kernel, or check the one that was asked for."""
     if kernel == "auto":
         fastest = "triton" if device == "cuda" else "native"
-        return "reference" if _obstacle(fastest, rule, dtype, device) else fastest
-    obstacle = _obstacle(kernel, rule, dtype, device) if kernel in RUNS else None
+        return "reference" if _obstacle(fastest, rule, wiring, dtype, device) else fastest
+    obstacle = _obstacle(kernel, rule, wiring, dtype, device) if kernel in RUNS else None
     if obstacle:
         raise ConfigError(
             f"kernel={kernel!r} cannot run {obstacle}; it runs {RUNS[kernel]}, use kernel='auto'"
@@ -159,10 +161,16 @@ def _kernel(rule: MemoryRule | None, kernel: str, dtype: torch.dtype, device: st
     return kernel
 
 
-def _obstacle(kernel: str, rule: MemoryRule | None, dtype: torch.dtype, device: str) -> str | None:
+def _obstacle(
+    kernel: str, rule: MemoryRule | None, wiring: Wiring, dtype: torch.dtype, device: str
+) -> str | None:
     """Name what a compiled kernel cannot run, if there is something."""
     if rule is not None and not isinstance(rule, Hebbian):
         return f"the memory rule {type(rule).__name__}"
+    if rule is not None and (rule.axes or rule.oja):
+        return "constants by post or pre" if rule.axes else "a memory with oja=True"
+    if wiring.special:
+        return f"a memory with {wiring.special}"
     if dtype not in DTYPES[kernel]:
         return str(dtype)
     if transformed():

@@ -73,6 +73,10 @@ class RecursiveNetwork(nn.Module):
     ) -> None:
         super().__init__()
         choice("kernel", kernel, ("auto", "reference"))
+        if not isinstance(memory, Hebbian) or memory.axes or memory.oja:
+            raise ConfigError(
+                f"memory={memory!r} is not possible here; give a Hebbian memory with constants by time scale, oja=False"
+            )
         self.kernel = kernel
         weights = [0] * len(stored) if weights is None else weights
         if not len(stored) == len(cleared) == len(weights) > 0:

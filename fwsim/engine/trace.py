@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fwsim.engine.cell import Read
 from fwsim.engine.products import matmul
+from fwsim.engine.wiring import Read
 from fwsim.rules.hebbian import Hebbian
-from fwsim.rules.memory_rule import MemoryRule
+from fwsim.rules.memory_rule import MemoryRule, over_memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,9 @@ class Trace:
         `[batch, past, unit]`, the states written since, oldest first.
     self_connections
         Whether a unit's connection to itself is stored.
+    sources
+        Number of presynaptic channels where these are not the units themselves. Such a memory is written with `stored`
+        and has no history.
     """
 
     rule: MemoryRule
@@ -42,12 +45,13 @@ class Trace:
     matrix: Tensor | None
     history: Tensor
     self_connections: bool = True
+    sources: int | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Shape of the memory as a matrix, `[batch, timescale, post, pre]`."""
         batch, _, units = self.history.shape
-        return batch, self.rule.timescales, units, units
+        return batch, self.rule.timescales, units, units if self.sources is None else self.sources
 
     def written(self, state: Tensor) -> Trace:
         """Append `state [batch, unit]` to the history."""
@@ -56,8 +60,14 @@ class Trace:
     def extended(self, states: Tensor) -> Trace:
         """Append several states `[batch, time, unit]` to the history."""
         if self.history.shape[1] == 0:  # no copy
-            return Trace(self.rule, self.dt, self.matrix, states, self.self_connections)
+            return Trace(self.rule, self.dt, self.matrix, states, self.self_connections, self.sources)
         return replace(self, history=torch.cat([self.history, states], dim=1))
+
+    def stored(self, pre: Tensor, post: Tensor, **gates: Tensor) -> Trace:
+        """Write one pair `[batch, pre]` and `[batch, post]` into the matrix at once, with the gates of its step."""
+        trace = self.merged()
+        matrix = self.history.new_zeros(self.shape) if trace.matrix is None else trace.matrix
+        return replace(trace, matrix=self._mask(self.rule.write(matrix, pre, post, self.dt, **gates)))
 
     def merged(self) -> Trace:
         """Merge the history into the matrix."""
@@ -68,42 +78,57 @@ class Trace:
     def memory(self) -> Tensor:
         """Compute the memory as a matrix `[batch, timescale, post, pre]`."""
         matrix = self.matrix
-        if isinstance(self.rule, Hebbian):
+        if isinstance(self.rule, Hebbian) and self.rule.dense_only is None and self.sources is None:
             return self._mask(self._summed(matrix))
-        batch, _, unit = self.history.shape
-        matrix = self.history.new_zeros(batch, self.rule.timescales, unit, unit) if matrix is None else matrix
+        matrix = self.history.new_zeros(self.shape) if matrix is None else matrix
         for state in self.history.unbind(1):
             matrix = self._mask(self.rule.write(matrix, state, state, self.dt))
         return matrix
 
-    def reader(self) -> Read:
-        """Return the function that maps a state `[batch, unit]` to the memory's answer, for one inner loop."""
+    def reader(self, static: Tensor | None = None) -> Read:
+        """Return the function that maps a state `[batch, pre]` to the memory's answer, for one inner loop.
+
+        `static [unit, pre]` are weights that a multiplicative memory scales.
+        """
         past = self.history.shape[1]
         rule, history = self.rule, self.history
         if past == 0 and self.matrix is None:
-            return torch.zeros_like
-        if not isinstance(rule, Hebbian):
+            return lambda state: state.new_zeros(len(state), history.shape[2])
+        if rule.dense_only or self.sources is not None or static is not None:
             memory = self.memory()
-            return lambda state: rule.read(memory, state)
+            scaled = memory if static is None else static * memory
+            return lambda state: rule.read(scaled, state)
 
         total = self._carried_sum()
-        weight = self.weights(history.dtype)
-        own = None if self.self_connections else (weight[..., None] * history.square()).sum(1)
+        keys, values, weight = self._weighted()
+        own = None if self.self_connections else (weight[..., None] * (keys * values)).sum(1)
 
         def read(state: Tensor) -> Tensor:
-            attention = weight * torch.einsum("bpi,bi->bp", history, state)
-            answer = torch.einsum("bp,bpi->bi", attention, history)
+            attention = weight * torch.einsum("bpi,bi->bp", keys, state)
+            answer = torch.einsum("bp,bpi->bi", attention, values)
             answer = answer if own is None else answer - own * state
             return answer if total is None else answer + torch.einsum("bij,bj->bi", total, state)
 
         return read
 
-    def weights(self, dtype: torch.dtype) -> Tensor:
-        """κ(age) of the states in the history when they are read now, `[past]` or `[batch, past]`."""
+    def _weighted(self) -> tuple[Tensor, Tensor, Tensor]:
+        """What the history is compared with and answers, `[batch, past, unit]`, and the weight κ(age) `[…, past]`.
+
+        κ by post belongs to what it answers, κ by pre to what it is compared with.
+        """
         assert isinstance(self.rule, Hebbian)
-        past = self.history.shape[1]
-        lag = torch.arange(past - 1, -1, -1, device=self.history.device)
-        return self.rule.kernel(lag, self.dt).to(dtype)
+        history = self.history
+        kernel = self.rule.kernel(self._lag(), self.dt).to(history.dtype)
+        if self.rule.axes is None:
+            return history, history, kernel
+        scaled = history * kernel.flatten(-3, -2).mT  # [post, pre, past], of which post or pre has size 1
+        by_pre = self.rule.sizes[1] > 1
+        keys, values = (scaled, history) if by_pre else (history, scaled)
+        return keys, values, history.new_ones(history.shape[1])
+
+    def _lag(self) -> Tensor:
+        """Writes since each state of the history, `[past]`."""
+        return torch.arange(self.history.shape[1] - 1, -1, -1, device=self.history.device)
 
     def detach(self) -> Trace:
         """Cut the gradient."""
@@ -117,24 +142,27 @@ class Trace:
         """Σ_k λ_k^n M_k, `[batch, post, pre]`."""
         if self.matrix is None:
             return None
-        left = self._left()
-        return (left[..., None, None] * self.matrix).sum(1)
+        return (self._left() * self.matrix).sum(1)
 
     def _left(self) -> Tensor:
-        """λ_k^n: what the writes in the history left of the matrix."""
+        """λ_k^n: what the writes in the history left of the matrix, to be multiplied with it."""
         assert isinstance(self.rule, Hebbian)
         past = self.history.shape[1]
-        return (self.rule.decay(self.dt) ** past).to(self.history.dtype)
+        return over_memory((self.rule.decay(self.dt) ** past).to(self.history.dtype))
 
     def _summed(self, matrix: Tensor | None) -> Tensor:
         assert isinstance(self.rule, Hebbian)
-        past = self.history.shape[1]
-        lag = torch.arange(past - 1, -1, -1, device=self.history.device)
         decay, strength = self.rule.decay(self.dt), self.rule.strength(self.dt)
-        weight = (strength[..., None] * decay[..., None] ** lag).to(self.history.dtype)
+        weight = (strength[..., None] * decay[..., None] ** self._lag()).to(self.history.dtype)
         states = self.history[:, None].expand(-1, decay.shape[-1], -1, -1)
-        outer = matmul((weight[..., None] * states).mT, states)
-        return outer if matrix is None else self._left()[..., None, None] * matrix + outer
+        post = pre = states
+        if self.rule.axes is None:
+            post = weight[..., None] * states
+        else:  # [post, pre, timescale, past], of which post or pre has size 1, to [timescale, past, unit]
+            scaled = weight.flatten(-4, -3).movedim(-3, -1) * states
+            post, pre = (states, scaled) if self.rule.sizes[1] > 1 else (scaled, states)
+        outer = matmul(post.mT, pre)
+        return outer if matrix is None else self._left() * matrix + outer
 
     def masked(self) -> Trace:
         """Take the diagonal out of the matrix, unless units connect to themselves."""

@@ -78,6 +78,8 @@ class Written:
         rule = made.get("memory") or {}
         if made.get("network") != "FastWeightNetwork" or rule.get("rule") != "Hebbian" or "eta" not in rule:
             return None
+        if "wiring" in made or rule.get("oja") or rule.get("axes"):  # not κ h hᵀ
+            return None
         tau, eta = np.asarray(rule["tau"], float), np.asarray(rule["eta"], float)
         if "hidden" not in run or tau.ndim != 1 or eta.ndim != 1:
             return None

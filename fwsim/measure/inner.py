@@ -128,6 +128,11 @@ def inner_path(net: FastWeightNetwork, state: State, x: Tensor, iterations: int)
 
 def _stored(net: FastWeightNetwork, state: State) -> State:
     """The state whose memory a step reads: with its hidden state written first where the network does so."""
+    if net.wiring.special:
+        raise ConfigError(
+            f"the inner loop of a network with {net.wiring.special} is not a map of its state and the memory alone; "
+            "record 'inner' instead"
+        )
     return net.write(state, state.hidden) if net.write_order == "before" and state.step else state
 
 

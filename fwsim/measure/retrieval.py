@@ -220,6 +220,11 @@ def _strength(
     """Weights with which the memory stores patterns, and those of shuffled ones, `[..., pattern]`."""
     memory = memory.sum("timescale", skipna=False) if "timescale" in memory.dims else memory
     memory = memory.drop_vars(["post", "pre"], errors="ignore")
+    if memory.sizes["pre"] != memory.sizes["post"]:
+        raise ShapeError(
+            f"the memory has {memory.sizes['post']} post- and {memory.sizes['pre']} presynaptic channels; retention "
+            "needs one of units with themselves: record 'hidden' alone"
+        )
     memory = memory.where(np.isfinite(memory))
     patterns = _patterns(patterns, memory.rename(post="unit"))
     if centre is not None:

@@ -262,17 +262,25 @@ class ControlObserver(Observer):
 
 Core = FastWeightNetwork | Control
 
+
+def _without_memory(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a network, but those that are about its memory."""
+    return {name: value for name, value in options.items() if name not in ("pre", "read", "gates")}
+
+
 CORES: dict[str, Callable[..., Core]] = {
     "fast_weights": FastWeightNetwork,
     # η = 0 at the same S and normalisation: this is RNN + LN.
-    "no_memory": lambda inputs, units, memory, **options: FastWeightNetwork(inputs, units, None, **options),
+    "no_memory": lambda inputs, units, memory, **options: FastWeightNetwork(
+        inputs, units, None, **_without_memory(options)
+    ),
     # Removes memory, normalisation and one nonlinearity at once.
     "no_inner_loop": lambda inputs, units, memory, inner_steps, **options: FastWeightNetwork(
-        inputs, units, None, 0, **options
+        inputs, units, None, 0, **_without_memory(options)
     ),
     # Le, Jaitly & Hinton 2015: a ReLU network that starts as the identity.
     "irnn": lambda inputs, units, memory, inner_steps, **options: FastWeightNetwork(
-        inputs, units, None, 0, **{**options, "identity_scale": 1.0}
+        inputs, units, None, 0, **{**_without_memory(options), "identity_scale": 1.0}
     ),
     "lstm": lambda inputs, units, memory, inner_steps, **options: LSTM(inputs, units),
     "layer_norm_lstm": lambda inputs, units, memory, inner_steps, **options: LayerNormLSTM(inputs, units),

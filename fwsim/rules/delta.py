@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fwsim.errors import ConfigError
-from fwsim.rules.memory_rule import MemoryRule, decay, parameter
+from fwsim.rules.memory_rule import MemoryRule, decay, gated, given_axes, over_memory, parameter
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,34 +22,53 @@ class Delta(MemoryRule):
     time scales are corrected separately, and their sum is read. A pre-state of norm 0 writes
     nothing.
 
-    Source: Schlag, Irie & Schmidhuber 2021 (arXiv 2102.11174), eqs. 21–24; λ = 1 there.
+    With gates α and β of each step it is the gated delta rule, A ← α A (I − β k kᵀ) + β v kᵀ.
+
+    Source: Schlag, Irie & Schmidhuber 2021 (arXiv 2102.11174), eqs. 21–24; λ = 1 there. Gates: Yang, Kautz &
+    Hatamizadeh 2025 (arXiv 2412.06464).
 
     Parameters
     ----------
     beta
         Fraction of the error that one write corrects, in [0, 2), where the rule is stable: a scalar,
-        `[timescale]` or `[batch, timescale]`.
+        `[timescale]` or `[batch, timescale]`, or with `axes`.
     tau
         Time constants of forgetting in s, same shapes; with infinity nothing is forgotten.
+    axes
+        As in `Hebbian`.
     """
 
     beta: Any = 1.0
     tau: Any = float("inf")
+    axes: Any = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "beta", parameter("beta", self.beta, at_least=0.0))
-        object.__setattr__(self, "tau", parameter("tau", self.tau, "time", at_least=0.0, infinite=True))
+        named, kept = given_axes(self.axes)
+        beta = parameter("beta", self.beta, at_least=0.0, axes=named)
+        tau = parameter("tau", self.tau, "time", at_least=0.0, infinite=True, axes=named)
+        for name, value in (("beta", beta), ("tau", tau), ("axes", kept)):
+            object.__setattr__(self, name, value)
         largest = self.beta.detach().max().item()
         if largest >= 2:
             raise ConfigError(f"beta={largest:g} is not allowed; the delta rule is stable in [0, 2)")
         self.shape  # noqa: B018  # raises where the shapes do not fit
 
-    def write(self, memory: Tensor, pre: Tensor, post: Tensor, dt: float) -> Tensor:
+    def write(
+        self,
+        memory: Tensor,
+        pre: Tensor,
+        post: Tensor,
+        dt: float,
+        *,
+        keep: Tensor | None = None,
+        store: Tensor | None = None,
+    ) -> Tensor:
         """Decay, then change each answer to `pre` towards `post`; see `MemoryRule.write`."""
         norm = pre.norm(dim=-1, keepdim=True)
         key = pre / torch.where(norm > 0, norm, 1.0)
-        decayed = decay(self.tau, dt).to(memory.dtype).expand(self.shape)[..., None, None] * memory
+        left = over_memory(decay(self.tau, dt).to(memory.dtype).expand(self.shape))
+        decayed = gated(left, keep) * memory
         error = post[:, None] - torch.einsum("bkij,bj->bki", decayed, key)
         error = torch.where(norm[:, None] > 0, error, 0.0)
-        beta = self.beta.to(memory.dtype).expand(self.shape)[..., None, None]
-        return decayed + beta * error[..., None] * key[:, None, None, :]
+        beta = over_memory(self.beta.to(memory.dtype).expand(self.shape))
+        return decayed + gated(beta, store) * error[..., None] * key[:, None, None, :]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
 
@@ -18,13 +20,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+AXES = ("batch", "post", "pre", "timescale")  # that the parameters of a memory may have, in this order
+
+
 class MemoryRule(KnownArguments, Derived, ABC):
     """How the memory matrix of a network is written and read.
 
-    A memory is `[batch, timescale, post, pre]`; parameters are scalars, `[timescale]`
-    or `[batch, timescale]`. Rules only know seconds. The time between two writes, `dt`,
-    belongs to the network and is passed in.
+    A memory is `[batch, timescale, post, pre]`. Parameters are scalars, `[timescale]` or `[batch, timescale]`. Where
+    they differ between neurons or synapses, `axes` names the axes of their values, and the rule keeps them as
+    `[post, pre, timescale]` or `[batch, post, pre, timescale]`, with size 1 where they do not differ. Rules only know
+    seconds. The time between two writes, `dt`, belongs to the network and is passed in.
     """
+
+    axes: Any = None
 
     underived = (
         "it is written by network states and has no response to spikes; use an associative rule such as HebbianTraces, "
@@ -37,7 +45,7 @@ class MemoryRule(KnownArguments, Derived, ABC):
 
     @cached_property
     def shape(self) -> torch.Size:
-        """Common shape of the parameters, `[timescale]` or `[batch, timescale]`."""
+        """Common shape of the parameters: `[timescale]` or `[batch, timescale]`; with `axes` see the class."""
         return broadcast(**self.values())
 
     @property
@@ -48,10 +56,29 @@ class MemoryRule(KnownArguments, Derived, ABC):
     @property
     def batch(self) -> int | None:
         """Number of batch elements for which there are parameters, `None` if they are the same for all."""
-        return self.shape[0] if len(self.shape) == 2 else None
+        return self.shape[0] if len(self.shape) in (2, 4) else None
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of post- and presynaptic neurons that parameters are given for; 1 if all have the same."""
+        return (1, 1) if self.axes is None else (self.shape[-3], self.shape[-2])
+
+    @property
+    def dense_only(self) -> str | None:
+        """Why the memory must be kept as a matrix, if past states cannot stand for it."""
+        return f"what {type(self).__name__} writes depends on what it stores"
 
     @abstractmethod
-    def write(self, memory: Tensor, pre: Tensor, post: Tensor, dt: float) -> Tensor:
+    def write(
+        self,
+        memory: Tensor,
+        pre: Tensor,
+        post: Tensor,
+        dt: float,
+        *,
+        keep: Tensor | None = None,
+        store: Tensor | None = None,
+    ) -> Tensor:
         """Decay for `dt` seconds, then store one pair of patterns.
 
         Parameters
@@ -62,6 +89,8 @@ class MemoryRule(KnownArguments, Derived, ABC):
             `[batch, pre]` and `[batch, post]`.
         dt
             Time since the last write in s.
+        keep, store
+            Gates of this step, `[batch]`: factors of what is left of the memory, and of the strength of the write.
         """
 
     def read(self, memory: Tensor, state: Tensor) -> Tensor:
@@ -83,13 +112,43 @@ class MemoryRule(KnownArguments, Derived, ABC):
         vars(other).pop("shape", None)
         return other
 
+    def options(self) -> dict[str, Any]:
+        """Return what was given besides parameters, where it differs from the default."""
+        given = {f.name: getattr(self, f.name) for f in fields(cast("Any", self))}
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in given.items()
+            if not isinstance(value, torch.Tensor) and value not in (None, False)
+        }
+
     def __repr__(self) -> str:
-        """Show parameters as plain numbers."""
+        """Show parameters as plain numbers, and many of them as shape and range."""
         shown = []
         for name, value in self.values().items():
             value = value.detach()
-            shown.append(f"{name}={value.item() if value.shape == (1,) else value.tolist()}")
+            many = self.axes is not None and value.numel() > 1
+            text = str(value.tolist() if value.numel() > 1 else value.item())
+            if many:
+                text = f"{list(value.shape)} from {value.min().item():.4g} to {value.max().item():.4g}"
+            shown.append(f"{name}={text}")
+        shown += [f"{name}={value!r}" for name, value in self.options().items()]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def named_axes(axes: Any) -> tuple[str, ...] | None:
+    """Check names of axes: some of `AXES` in their order, as a tuple; `None` if none are given.
+
+    Raises
+    ------
+    ConfigError
+        A name is unknown, or they are in another order.
+    """
+    if axes is None:
+        return None
+    names = (axes,) if isinstance(axes, str) else axes
+    if not isinstance(names, Sequence) or list(names) != [name for name in AXES if name in names]:
+        raise ConfigError(f"axes={axes!r} is not allowed; name some of {', '.join(AXES)}, in this order")
+    return tuple(names)
 
 
 def parameter(
@@ -99,26 +158,46 @@ def parameter(
     *,
     at_least: float = -float("inf"),
     infinite: bool = False,
+    axes: tuple[str, ...] | None = None,
 ) -> Tensor:
-    """Convert a scalar, `[timescale]` or `[batch, timescale]` to a checked tensor (float64 unless it is a tensor).
+    """Convert the values of a parameter to a checked tensor (float64 unless it is a tensor).
 
-    The result is a copy, unless it is a tensor that requires a gradient; `dimension` is as in `fwsim.units.si`.
+    The result is a copy, unless it is a tensor that requires a gradient.
+
+    Parameters
+    ----------
+    name, dimension
+        What messages call it; as in `fwsim.units.si`.
+    value
+        A scalar, `[timescale]` or `[batch, timescale]`; with `axes` a scalar or with these axes.
+    at_least, infinite
+        Smallest value; whether infinity has a meaning.
+    axes
+        Names of the axes, from `named_axes`.
+
+    Returns
+    -------
+    Tensor
+        `[timescale]` or `[batch, timescale]`; if `axes` has `"post"` or `"pre"`, `[post, pre, timescale]` or
+        `[batch, post, pre, timescale]`, with size 1 for axes that were not named.
 
     Raises
     ------
     ConfigError
-        A value is NaN, below `at_least`, infinite where this has no meaning, or has three axes.
+        A value is NaN, below `at_least`, infinite where this has no meaning, or has other axes.
     """
+    return placed(name, numbers(name, value, dimension, at_least=at_least, infinite=infinite), axes)
+
+
+def numbers(
+    name: str, value: object, dimension: str, *, at_least: float = -float("inf"), infinite: bool = False
+) -> Tensor:
+    """Convert to a checked tensor of any shape; see `parameter`."""
     value = si(name, value, dimension)
     try:
         tensor = own(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigError(f"{name}={value!r} is not a number, list of numbers or tensor") from error
-    tensor = tensor[None] if tensor.ndim == 0 else tensor
-    if tensor.ndim > 2 or tensor.shape[-1] == 0:
-        raise ConfigError(
-            f"{name} has shape {list(tensor.shape)}; give a scalar, [timescale] or [batch, timescale]"
-        )
     good = tensor.detach() >= at_least
     good &= ~tensor.detach().isnan() if infinite else tensor.detach().isfinite()
     if not bool(good.all()):
@@ -126,6 +205,45 @@ def parameter(
         limit = f"at least {at_least:g}" if at_least > -float("inf") else "a finite number"
         raise ConfigError(f"{name}={bad:g} is not allowed; it must be {limit}")
     return tensor
+
+
+def placed(name: str, tensor: Tensor, axes: tuple[str, ...] | None) -> Tensor:
+    """Bring the axes of a parameter into the order of the rules; see `parameter`."""
+    given = list(tensor.shape)
+    if axes is None:
+        if tensor.ndim > 2 or 0 in given[-1:]:
+            raise ConfigError(
+                f"{name} has shape {given}; give a scalar, [timescale] or [batch, timescale], or name other axes: "
+                "axes=('post', 'pre')"
+            )
+        return tensor[None] if tensor.ndim == 0 else tensor
+    if tensor.ndim not in (0, len(axes)) or 0 in given:
+        raise ConfigError(f"{name} has shape {given}; axes={axes!r} needs a scalar or [{', '.join(axes)}]")
+    size = dict(zip(axes, given)) if given else {}
+    return tensor.reshape([size.get(axis, 1) for axis in kept_axes(axes)])
+
+
+def kept_axes(axes: tuple[str, ...]) -> tuple[str, ...]:
+    """Axes with which a rule keeps its parameters, if these are named."""
+    local = ("post", "pre") if {"post", "pre"} & set(axes) else ()
+    return (*(("batch",) if "batch" in axes else ()), *local, "timescale")
+
+
+def given_axes(axes: Any) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """Axes as they were named, and those that a rule notes: `None` unless they are of neurons or synapses."""
+    named = named_axes(axes)
+    kept = None if named is None else kept_axes(named)
+    return named, kept if kept is not None and "post" in kept else None
+
+
+def over_memory(value: Tensor) -> Tensor:
+    """Bring a parameter into a shape that broadcasts against a memory `[batch, timescale, post, pre]`."""
+    return value[..., None, None] if value.ndim <= 2 else value.movedim(-1, -3)
+
+
+def gated(value: Tensor, gate: Tensor | None) -> Tensor:
+    """Multiply a value that broadcasts against a memory by a gate `[batch]`."""
+    return value if gate is None else value * gate[:, None, None, None]
 
 
 def decay(tau: Tensor, dt: float) -> Tensor:
@@ -143,5 +261,5 @@ def broadcast(**parameters: Tensor) -> torch.Size:
     except RuntimeError as error:
         given = ", ".join(f"{name} {list(value.shape)}" for name, value in parameters.items())
         raise ConfigError(
-            f"parameters do not fit together: {given}; each is a scalar, [timescale] or [batch, timescale]"
+            f"parameters do not fit together: {given}; axes must have the same size, or size 1"
         ) from error

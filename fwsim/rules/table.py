@@ -111,8 +111,9 @@ def _fields(rule: type, given: Mapping[str, Any], but: str) -> dict[str, Any]:
     """Values of all fields of a rule but one, all of them plain."""
     values = {field: value for field, value in given.items() if field != but}
     known = [f.name for f in fields(rule)]
+    deepest = 4 if issubclass(rule, MemoryRule) else 2  # lists in lists: [batch, post, pre, timescale]
     for field, value in values.items():
-        if field not in known or not _is_plain(value):
+        if field not in known or not _is_plain(value, deepest):
             raise RecordingError(
                 f"{rule.__name__} is described with {_short(field)} = {_short(value)}; it has {', '.join(known)}, "
                 "all of them numbers or names of options"
@@ -120,7 +121,7 @@ def _fields(rule: type, given: Mapping[str, Any], but: str) -> dict[str, Any]:
     return values
 
 
-def _is_plain(value: Any, depth: int = 2) -> bool:
+def _is_plain(value: Any, depth: int) -> bool:
     if isinstance(value, list):
         return depth > 0 and all(_is_plain(part, depth - 1) for part in value)
     return value is None or isinstance(value, bool | int | float | str)

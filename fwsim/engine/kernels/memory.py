@@ -119,10 +119,10 @@ def _constants(rule: Hebbian) -> tuple | None:
 def _known_tables(values: tuple, *wanted: Any) -> tuple[Tensor, Tensor, Tensor]:
     """`_tables` of constant parameters, which take a short run as long as the rest of it. Not to be written to."""
     with torch.inference_mode(False), torch.no_grad():
-        rule = Hebbian(
-            **{name: torch.tensor(numbers, dtype=dtype, device="cpu") for name, dtype, *numbers in values}
-        )
-        return _tables(rule, *wanted)
+        given: dict[str, Any] = {
+            name: torch.tensor(numbers, dtype=dtype, device="cpu") for name, dtype, *numbers in values
+        }
+        return _tables(Hebbian(**given), *wanted)
 
 
 def after_run(trace: Trace | None, states: Tensor, matrix: Tensor, chunk: int, writes: int) -> Trace | None:

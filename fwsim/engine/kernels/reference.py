@@ -9,6 +9,7 @@ from fwsim.engine.cell import Cell
 from fwsim.engine.drive import Drive
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
+from fwsim.engine.wiring import Read
 
 
 def run(
@@ -34,13 +35,15 @@ def run(
     """
     states, paths, given = [], [], drive.values()
     for step in range(given.shape[1]):
-        sustained = hidden @ cell.W.T + given[:, step]
+        x, previous = drive.x[:, step], hidden
+        sustained = previous @ cell.W.T + given[:, step]
         if trace is not None and cell.write == "before":
-            trace = _write(trace, hidden, chunk)
-        path = cell.settle(sustained, cell.start(sustained), None if trace is None else trace.reader())
+            trace = _write(trace, cell, chunk, x, previous, previous)
+        read = None if trace is None else _reader(trace, cell, drive, x, previous)
+        path = cell.settle(sustained, cell.start(sustained), read)
         hidden = path[-1]
         if trace is not None and cell.write == "final":
-            trace = _write(trace, hidden, chunk)
+            trace = _write(trace, cell, chunk, x, previous, hidden)
         states.append(hidden)
         if inner:
             paths.append(torch.stack(path, dim=1))
@@ -49,6 +52,12 @@ def run(
     return Trajectory(sequence, every if inner else None, trace)
 
 
-def _write(trace: Trace, state: Tensor, chunk: int | None) -> Trace:
+def _reader(trace: Trace, cell: Cell, drive: Drive, x: Tensor, previous: Tensor) -> Read:
+    return cell.wiring.reading(trace.reader(cell.wiring.static(cell.W, drive.C)), x, previous)
+
+
+def _write(trace: Trace, cell: Cell, chunk: int | None, x: Tensor, previous: Tensor, state: Tensor) -> Trace:
+    if cell.wiring.special:
+        return trace.stored(cell.wiring.presynaptic(x, previous, state), state, **cell.gates(x, previous))
     trace = trace.written(state)
     return trace.merged() if chunk is not None and trace.history.shape[1] >= chunk else trace

@@ -47,6 +47,10 @@ def continuous(net: FastWeightNetwork, tau: float, dt: float) -> RateNetwork:
     ConfigError
         The network uses the sign function, has no inner loop, or a memory without a continuous form.
     """
+    if net.wiring.special:
+        raise ConfigError(
+            f"a memory with {net.wiring.special} has no continuous form; use one of h hᵀ, without gates"
+        )
     if net.activation not in GAINS:
         raise ConfigError(f"activation={net.activation!r} has no continuous form; use 'relu' or 'tanh'")
     if net.inner_steps == 0:

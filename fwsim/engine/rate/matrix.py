@@ -66,7 +66,7 @@ def check(memory: object) -> Hebbian | None:
     Raises
     ------
     ConfigError
-        It is no `Hebbian`, or its strength is given per write.
+        It is no `Hebbian`, its strength is given per write, or it has constants by neuron or synapse.
     """
     if memory is None:
         return None
@@ -75,12 +75,21 @@ def check(memory: object) -> Hebbian | None:
             f"memory={type(memory).__name__} has no continuous form; give Hebbian, an associative rule's reduced(), "
             "or use the rule as the synapse of a Projection"
         )
+    _by_time_scale(memory)
     if memory.eta_rate is None:
         raise ConfigError(
             "memory has eta, a strength per write, but a rate network writes all the time; give eta_rate in 1/s, "
             "or turn it with fwsim.per_second(memory, dt)"
         )
     return memory
+
+
+def _by_time_scale(memory: Hebbian) -> None:
+    if memory.axes or memory.oja:
+        given = "oja=True" if memory.oja else f"axes={memory.axes!r}"
+        raise ConfigError(
+            f"memory has {given}, which a rate network cannot run; give constants by time scale"
+        )
 
 
 def per_second(memory: Hebbian, dt: float) -> Hebbian:
@@ -96,6 +105,7 @@ def per_second(memory: Hebbian, dt: float) -> Hebbian:
         Seconds a step there.
     """
     dt = checked("dt", dt, "time", above=0)
+    _by_time_scale(memory)
     if memory.eta_rate is not None:
         return memory
     tau, eta = torch.broadcast_tensors(memory.tau, memory.eta)

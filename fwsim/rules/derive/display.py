@@ -53,6 +53,7 @@ def spike_rule_html(rule: SpikeRule) -> str:
 def memory_rule_html(rule: MemoryRule) -> str:
     """What the rule writes, parameters with units, and the remaining strength of one write over time."""
     rows = [(name, value, UNITS.get(name, "1")) for name, value in rule.values().items()]
+    rows += [(name, value, "") for name, value in rule.options().items()]
     return notebook.card(
         rule,
         notebook.table(("parameter", "value", "unit"), rows),
@@ -97,13 +98,14 @@ def draw_forgetting(rule: MemoryRule, axes: Axes) -> None:
     low, high = (finite.min().item(), finite.max().item()) if len(finite) else (1.0, 1.0)
     age = torch.logspace(math.log10(low / 10), math.log10(high * 5), 60, dtype=torch.float64)
     batch = rule.batch or 1
-    one, nothing = torch.ones(batch, 1, dtype=torch.float64), torch.zeros(batch, 1, dtype=torch.float64)
-    empty = torch.zeros(batch, rule.timescales, 1, 1, dtype=torch.float64)
-    written = rule.write(empty, one, one, 1.0)
-    left = torch.stack([rule.write(written, nothing, nothing, float(t)).sum(1).flatten() for t in age], -1)
+    post, pre = (torch.ones(batch, size, dtype=torch.float64) for size in rule.sizes)
+    empty = torch.zeros(batch, rule.timescales, *rule.sizes, dtype=torch.float64)
+    written = rule.write(empty, pre, post, 1.0)
+    left = torch.stack([rule.write(written, 0 * pre, 0 * post, float(t)).sum(1).flatten() for t in age], -1)
     for row in left.detach()[:ROWS]:
         axes.plot(age, row)
-    axes.set(title="what one write leaves", xlabel="age (s)", ylabel="strength", xscale="log", ylim=(0, None))
+    axes.set(title="what one write leaves", xlabel="age (s)", ylabel="strength", xscale="log")
+    axes.set_ylim(min(0.0, left.min().item()) * 1.05, max(0.0, left.max().item()) * 1.05 or None)
 
 
 def _math(expression: Any) -> str:
