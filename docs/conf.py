@@ -47,10 +47,14 @@ sphinx_gallery_conf = {
 
 html_theme = "furo"
 html_title = "fwsim"
-html_show_sphinx = html_copy_source = False
+html_show_sphinx = html_copy_source = html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["fwsim.css"]
+html_js_files = ["fwsim.js"]
 
 PAGES = {"benchmarks/README.md": "benchmarks", "CONTRIBUTING.md": "contributing", "CHANGELOG.md": "changelog"}
 LINK = re.compile(rf"\]\((?:\.\./)*({'|'.join(map(re.escape, PAGES))})")
+FILE = re.compile(r"(?<!\[)`([\w.-]+\.(?:csv|json|png|gif))`(?!\])")
 
 
 def link_pages(app, docname, source):
@@ -58,15 +62,16 @@ def link_pages(app, docname, source):
     source[0] = LINK.sub(lambda found: f"](/{PAGES[found[1]]}.md", source[0])
 
 
-def show_figures(app, docname, source):
-    """Pages of results name their figures; the site shows them."""
-    if not docname.startswith("results/"):
-        return
-    page = Path(app.srcdir, docname)
-    figures = sorted(path for kind in ("png", "gif") for path in page.parent.glob(f"{page.name}*.{kind}"))
-    shown = [f"`{path.name}`\n\n![]({path.name})" for path in figures if f"]({path.name})" not in source[0]]
-    if shown:
-        source[0] += "\n\n## Figures\n\n" + "\n\n".join(shown)
+def link_files(app, docname, source):
+    """On pages of results, names of tables and other files in their folder are links to them."""
+    if docname.startswith("results/"):
+        folder = Path(app.srcdir, "results")
+
+        def linked(name):
+            there = (folder / name[1]).is_file()
+            return f"[`{name[1]}`]({name[1]})" if there else name[0]
+
+        source[0] = FILE.sub(linked, source[0])
 
 
 def escape_bars(app, what, name, obj, options, lines):
@@ -77,5 +82,5 @@ def escape_bars(app, what, name, obj, options, lines):
 def setup(app):
     """Tell Sphinx."""
     app.connect("source-read", link_pages)
-    app.connect("source-read", show_figures)
+    app.connect("source-read", link_files)
     app.connect("autodoc-process-docstring", escape_bars)

@@ -76,3 +76,23 @@ def test_every_public_module_is_in_the_reference():
     shown = set(re.findall(r"automodule:: fwsim\.(\w+)", pages))
     internal = {"_allocator", "actor_critic", "logs", "names", "paths", "requirements", "seeds", "tables"}
     assert modules - shown == {"__init__", "cli", "notebook", *internal}
+
+
+RESULTS = sorted((DOCS / "results").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", RESULTS, ids=lambda path: path.stem)
+def test_a_page_of_results_has_the_common_form(page):
+    text = page.read_text()
+    listed = re.findall(r"^results/(\w+)$", (DOCS / "measured.md").read_text(), re.M)
+    assert listed.count(page.stem) == 1
+    question, answer = text.find("\n**Question.** "), text.find("\n**Answer.** ")
+    assert 0 < question < answer < text.find("\n|", answer) or "\n|" not in text
+    for figure in page.parent.glob(f"{page.stem}*.png"):
+        if f"({figure.name})" in text:
+            assert re.search(rf"!\[[^\]]+\]\({figure.name}\)\n\n\*[^*]+\*\n", text)
+
+
+def test_every_figure_of_the_results_is_on_a_page():
+    pages = "".join(page.read_text() for page in RESULTS)
+    assert [path.name for path in (DOCS / "results").glob("*.png") if f"({path.name})" not in pages] == []
