@@ -35,8 +35,9 @@ LABELS = {
     "layer_norm_lstm": "LSTM + LN",
     "deep_rnn": "RNN of the same depth",
     "layer_norm_deep_rnn": "RNN of the same depth + LN",
+    "stpn": "STPN",
 }
-STYLES = dict(zip(LABELS, COLOURS.values(), strict=True))
+STYLES = dict(zip(LABELS, (*COLOURS.values(), "0.5"), strict=True))  # grey, since there are eight colours
 # What the paper's networks and task have; a network is named after what differs.
 USUAL = {"rule": "hebbian", "normalise": "inner", "inner_steps": 1, "pairs": 4, "delay": 0, "learn": []}
 NOTES = {

@@ -6,7 +6,8 @@ the binding plateau, 61.65 % for four pairs. Expect fast weights of 50 units to 
 and to end near 0 %. Controls of the same size should stay on it at least as long: the same network without memory (RNN
 + LN) or without an inner loop, networks of the same depth with trained matrices instead of the memory, an identity
 RNN, and LSTMs. Other settings go beyond the paper: more pairs, a delay, several or trained time constants, more
-iterations of the inner loop, and the delta rule.
+iterations of the inner loop, and the delta rule. The STPN of Rodriguez, Guo & Moraitis 2022, which did this task
+with 11 units, has a trained time constant and signed strength for each synapse, also of the inputs.
 
 The recording holds the training history, the parameters of the memory after training, and, for test sequences, hidden
 and inner states and attention of the trained network. It also holds the inner loop of the last step, continued for
@@ -60,8 +61,9 @@ class Config(Base):
         "layer_norm_lstm",
         "deep_rnn",
         "layer_norm_deep_rnn",
+        "stpn",
     ] = "fast_weights"
-    "Fast weights, or a control of the same size."
+    "Fast weights, a control of the same size, or the STPN; each ignores the settings that it does not have."
     units: int = Field(default=50, ge=1)
     "Recurrent units R."
     inner_steps: int = Field(default=1, ge=0)
@@ -133,7 +135,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
     recording = record(model, test, config, context)
     error = 100 * error_rate(model, test, context.device)
     recording = recording.merge(labelled_dataset({"test_error": ((), error, "%", "test error")}))
-    if config.model == "fast_weights":
+    if config.model in ("fast_weights", "stpn"):
         recording = recording.merge(trained_memory(model.core))
     recording.attrs["parameters"] = parameter_count(model)
     return recording.merge(
@@ -143,6 +145,10 @@ def run(config: Config, context: Context) -> xr.Dataset:
 
 def build(config: Config, task: fw.tasks.AssociativeRetrieval) -> SequenceClassifier:
     """Make the network."""
+    if config.model == "stpn":
+        return SequenceClassifier(
+            stpn(config.embedding, config.units), task.tokens, task.classes, config.readout
+        )
     options = {"normalise": config.normalise}
     if config.model == "fast_weights":
         options["learn"] = tuple(STRENGTHS[config.rule] if name == "eta" else name for name in config.learn)
@@ -151,8 +157,28 @@ def build(config: Config, task: fw.tasks.AssociativeRetrieval) -> SequenceClassi
     return SequenceClassifier(recurrent, task.tokens, task.classes, config.readout)
 
 
+def stpn(inputs: int, units: int) -> fw.FastWeightNetwork:
+    """Make an STPN: h = tanh((G + F) [x; h] + b), F ← Λ ⊙ F + Γ ⊙ h [x; h]ᵀ with Λ and Γ trained.
+
+    Source: Rodriguez, Guo & Moraitis 2022 (ICML). The values before training are ours.
+    """
+    synapses = (units, inputs + units)
+    memory = fw.Hebbian.from_decay(
+        torch.rand(synapses) * 0.9 + 0.05, eta=0.1 * torch.randn(synapses), axes=("post", "pre")
+    )
+    return fw.FastWeightNetwork(
+        inputs,
+        units,
+        memory,
+        pre=("inputs", "previous"),
+        activation="tanh",
+        normalise="none",
+        learn={"tau": "log", "eta": "signed"},
+    )
+
+
 def trained_memory(net: fw.FastWeightNetwork) -> xr.Dataset:
-    """Time constants and strengths of the memory after training, in the order they were given."""
+    """Time constants and strengths of the memory after training, by time scale; of an STPN by synapse."""
     meanings = {
         "tau": ("trained_tau", "s", "time constants after training"),
         "eta": ("trained_eta", "1", "strengths of one write after training"),
@@ -161,7 +187,9 @@ def trained_memory(net: fw.FastWeightNetwork) -> xr.Dataset:
     values = {}
     for name, each in net.memory.values().items():
         recorded, units, label = meanings[name]
-        values[recorded] = ("timescale", each.detach().cpu().double().numpy(), units, label)
+        dims = ("timescale",) if each.ndim == 1 else ("post", "pre", "timescale")
+        numbers = each.detach().cpu().double().numpy()
+        values[recorded] = (dims, numbers, units, label)
     return labelled_dataset(values)
 
 

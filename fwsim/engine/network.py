@@ -191,10 +191,10 @@ class FastWeightNetwork(KnownArguments, nn.Module):
     def _check_sizes(self, memory: MemoryRule) -> None:
         """Raise unless parameters by neuron or synapse are for as many as there are."""
         there = {"post": self.units, "pre": self.wiring.width(self.inputs, self.units)}
-        for (axis, number_of), given in zip(there.items(), memory.sizes):
-            if given not in (1, number_of):
+        for (axis, channels), given in zip(there.items(), memory.sizes):
+            if given not in (1, channels):
                 raise ShapeError(
-                    f"the memory's parameters are for {given} values of {axis!r}, the network has {number_of}; "
+                    f"the memory's parameters are for {given} values of {axis!r}, the network has {channels}; "
                     "give as many, or 1"
                 )
 

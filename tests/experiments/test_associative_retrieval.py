@@ -99,6 +99,16 @@ def test_one_network_is_looked_at_closely(trained):
         study.analyse(trained["no_memory"], "query_attention")
 
 
+def test_an_stpn_is_trained_and_recorded(tmp_path):
+    values = {**TINY, "model": "stpn", "embedding": 10, "epochs": 1}
+    run = study.run("associative_retrieval", values, quick=True, folder=tmp_path / "run")
+    tau, eta = (run.recording[name].squeeze("timescale") for name in ("trained_tau", "trained_eta"))
+    assert dict(tau.sizes) == dict(eta.sizes) == {"post": 8, "pre": 18}
+    assert float(tau.min()) > 0 > float(eta.min())
+    (row,) = analysis.table(analysis.join([run.recording]))
+    assert row["network"] == "STPN"
+
+
 @pytest.mark.parametrize("values", [{"rule": "delta", "inner_steps": 2}, {"delay": 2, "inner_steps": 3}])
 def test_memories_are_trained_and_recorded(values, tmp_path):
     values = {**TINY, "tau": (2.0, 20.0), "eta": (0.5, 0.5), "learn": ("tau", "eta"), "epochs": 1, **values}
