@@ -587,7 +587,8 @@ class FastWeightNetwork(KnownArguments, nn.Module):
 
     def extra_repr(self) -> str:
         """Show what was chosen."""
-        wired = f", {self.wiring}" if self.wiring.special else ""
+        options = self.wiring.described() if self.wiring.special else {}
+        wired = "".join(f", {name}={value!r}" for name, value in options.items())
         return f"inputs={self.inputs}, units={self.units}, memory={self.memory}, inner_steps={self.inner_steps}{wired}"
 
 

@@ -261,7 +261,7 @@ def written_and_recalled(net, state, pre, width):
 
 def test_display():
     net = refused(memory=rules(7)["synapse"], pre=("inputs", "previous"), gates="keep")()
-    assert "Wiring(pre=('inputs', 'previous')" in repr(net)
+    assert "pre=['inputs', 'previous'], read='additive', gates=['keep']" in repr(net)
     assert "[4, 7, 1] from" in repr(net)
     html = net._repr_html_()
     assert all(text in html for text in ("previous", "additive", "keep", "axes"))
