@@ -15,7 +15,7 @@ from fwsim.seeds import check_seed
 from fwsim.spiking.backend import brian2
 from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.exact_step import by_population, current_decays, initial_potentials, spread
-from fwsim.spiking.parameters import by_neuron
+from fwsim.spiking.parameters import by_neuron, by_synapse
 from fwsim.spiking.stimulation import checked_drive
 from fwsim.spiking.wiring import Wiring, wirings
 
@@ -202,7 +202,10 @@ def _synapses(b: Any, circuit: Circuit, each: Wiring, neurons: Any, trials: int,
     model, on_pre, on_post = "jump : volt (constant)", f"{target} += jump", None
     code = None
     if each.rule is not None and each.own_state:
-        code = each.rule.brian2()
+        rule = each.rule
+        if isinstance(rule, PresynapticRule):
+            rule = by_synapse(rule, circuit, trials, each.pre)
+        code = rule.brian2()
         model, on_pre, on_post = (
             f"{model}\n{code.model}",
             f"{code.on_pre}\n{on_pre}*{code.output}",

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from fwsim.errors import ConfigError, ShapeError, choice, number, whole
@@ -87,8 +88,8 @@ class Connection(KnownArguments):
         Probability that a pair of neurons is connected (never a neuron with itself).
     synapse
         A presynaptic or associative rule, `None` for static synapses. Connections with the same instance share
-        its state. Parameters are scalars or `[trial, 1]`, or (presynaptic rules) `[unit]` or `[trial, unit]` with
-        the circuit's populations as units.
+        its state. Parameters are scalars or `[trial, 1]`, or (presynaptic rules) `[unit]` or `[trial, unit]`. Units are
+        the circuit's populations, or the neurons of `pre` if their number is another one.
     delay
         In s, 0 by default; or the bounds between which delays are drawn uniformly. Postsynaptic spikes reach the
         synapse without delay.
@@ -223,6 +224,13 @@ class Circuit(KnownArguments):
             raise ShapeError(f"rules have parameters for {sorted(found)} trials; give one number for all")
         return found.pop() if found else None
 
+    def source(self, rule: SpikeRule) -> Population | None:
+        """The population whose neurons each have their own parameters of a rule, `None` if they do not."""
+        if batch_shape(rule)[-1:] in (torch.Size(), (1,), (len(self.populations),)):
+            return None
+        pre = next(each.pre for each in self.connections if each.synapse is rule)
+        return self.populations[self.index(pre)]
+
     def scaled(self, factor: float) -> Circuit:
         """The circuit with `factor` times as many neurons, each with as many inputs as before.
 
@@ -233,7 +241,8 @@ class Circuit(KnownArguments):
         Raises
         ------
         ConfigError
-            Neurons would need more inputs than there are neurons, or connections are given as matrices.
+            Neurons would need more inputs than there are neurons, or connections are given as matrices, or rules by
+            neuron.
         """
         densest = max((each.probability for each in self.connections), default=0.0)
         if not densest <= factor < math.inf:
@@ -243,6 +252,10 @@ class Circuit(KnownArguments):
             )
         if any(np.ndim(each.efficacy) for each in self.connections):
             raise ConfigError("a circuit with efficacy matrices cannot be scaled; make the matrices anew")
+        if any(self.source(rule) for rule in self.rules):
+            raise ConfigError(
+                "a circuit whose neurons have their own parameters of a rule cannot be scaled; draw them anew"
+            )
         return replace(
             self,
             populations=[replace(p, size=max(1, round(p.size * factor))) for p in self.populations],
@@ -268,7 +281,7 @@ class Circuit(KnownArguments):
         if each.synapse is None:
             return
         shape = batch_shape(each.synapse)
-        last = {1} if isinstance(each.synapse, AssociativeRule) else {1, len(self.populations)}
+        last = {1, len(self.populations), expected[1]}
         if isinstance(each.synapse, AssociativeRule) and shape:
             raise ShapeError(
                 f"{where}: parameters of {type(each.synapse).__name__} must be scalars in a circuit"
@@ -276,7 +289,13 @@ class Circuit(KnownArguments):
         if len(shape) > 2 or (shape and shape[-1] not in last):
             raise ShapeError(
                 f"{where}: parameters of {type(each.synapse).__name__} have shape {list(shape)}; give scalars, "
-                f"[trial, 1], [unit] or [trial, unit] with unit={len(self.populations)} populations"
+                f"[trial, 1], [unit] or [trial, unit] with unit={len(self.populations)} populations or {expected[1]} "
+                f"neurons of {each.pre}"
+            )
+        if (source := self.source(each.synapse)) and source.name != each.pre:
+            raise ConfigError(
+                f"{where} and {source.name} share {type(each.synapse).__name__} with parameters for each neuron; give "
+                "each presynaptic population its own rule"
             )
 
 

@@ -93,7 +93,7 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     Raises
     ------
     ConfigError
-        A rule is not presynaptic, or a population has no noise.
+        A rule is not presynaptic or has parameters for each neuron, or a population has no noise.
 
     Notes
     -----
@@ -104,6 +104,12 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     for each in circuit.populations:
         if each.noise == 0:
             raise ConfigError(f"{each.name} has noise=0; the rate version needs some, e.g. noise=1e-4 V")
+    for given in circuit.rules:
+        if source := circuit.source(given):
+            raise ConfigError(
+                f"{type(given).__name__} has parameters for each neuron of {source.name}, and the rate version has one "
+                "unit for each population; give typical values, or make a fwsim.RateNetwork of neurons"
+            )
     rules = [None, *circuit.rules]
     weights = [_weights(circuit, rule, slow) for rule in rules]
     projections = []

@@ -242,8 +242,10 @@ class _Lowered:
 
     def __init__(self, rule: Any, circuit: Circuit, trials: int) -> None:
         self.by_neuron = by_neuron(rule, circuit, trials)
-        rule = by_population(rule, circuit, trials)
-        kind, numeric, shape = structure(rule), as_tensors(rule), (trials, len(circuit.populations))
+        alike = circuit.source(rule) is None
+        rule = by_population(rule, circuit, trials) if alike else self.by_neuron
+        units = len(circuit.populations) if alike else circuit.neurons
+        kind, numeric, shape = structure(rule), as_tensors(rule), (trials, units)
         names = kind.names
         symbols = [symbol for _, symbol, _ in leaves(kind.rule)]
         self._program = compile_programs(
@@ -258,7 +260,9 @@ class _Lowered:
         self._powers = _powers(rule, names, circuit.dt, shape)
         self._code = np.ascontiguousarray(self._program.instructions[0])
         self._literals = np.array(self._program.literals or [0.0])
-        self.state = np.repeat(self._rest, [each.size for each in circuit.populations], axis=1)
+        sizes = [each.size for each in circuit.populations] if alike else 1
+        self.state = np.repeat(self._rest, sizes, axis=1)
+        self._each = int(not alike)
         self.last = np.zeros((trials, circuit.neurons), np.int64)
 
     def structure(self) -> Any:
@@ -272,6 +276,7 @@ class _Lowered:
                 "count": len(self._code),
                 "numbers": len(self._program.literals),
                 "temporaries": self._program.temporaries,
+                "each": self._each,
                 "instructions": self._code,
                 "literals": self._literals,
                 "rest": self._rest,
@@ -289,7 +294,7 @@ class _Lowered:
 
 
 def _stacked(values: list[Any], shape: tuple[int, int]) -> np.ndarray:
-    """Values as `[trial, population, value]`."""
+    """Values as `[trial, unit, value]`, with populations or neurons as units."""
     if not values:
         return np.zeros((*shape, 0))
     parts = [torch.as_tensor(value, dtype=torch.float64).detach().expand(shape) for value in values]
@@ -297,7 +302,7 @@ def _stacked(values: list[Any], shape: tuple[int, int]) -> np.ndarray:
 
 
 def _powers(rule: Any, names: list[str], dt: float, shape: tuple[int, int]) -> np.ndarray:
-    """exp(J 2^bit dt), `[trial, population, bit, to, from]`."""
+    """exp(J 2^bit dt), `[trial, unit, bit, to, from]`."""
     interval = (dt * 2.0 ** torch.arange(BITS, dtype=torch.float64)).reshape(BITS, 1, 1)
     found = transition(rule, interval)
     result = torch.zeros(BITS, *shape, len(names), len(names), dtype=torch.float64)

@@ -77,6 +77,21 @@ def test_parameters_and_drives_may_differ_between_trials_and_populations():
     assert_same(*both(circuit(rule), drive, hold=10, seed=2, record=record))
 
 
+@pytest.mark.parametrize("delay", [0.0, (0.0, 0.006)], ids=["state in neurons", "state in synapses"])
+def test_every_neuron_may_have_its_own_parameters(delay):
+    drawn = torch.rand(3, 24, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    rule = fw.TsodyksMarkram(U=0.1 + 0.8 * drawn[0], tau_rec=0.05 + drawn[1], tau_facil=0.05 + drawn[2])
+    record = [*EVENTS, fw.Record("x", every=600)]
+    run, native = both(circuit(rule, delay=delay), steps=600, trials=2, seed=2, record=record)
+    assert_same(run, native)
+    one = fw.TsodyksMarkram(*(float(value[5]) for value in (rule.U, rule.tau_rec, rule.tau_facil)))
+    state, now = one.rest(), 0.0
+    for time in run.spike_time.values[(run.spike_unit == 5).values & (run.spike_trial == 1).values]:
+        state, now = one.at_pre(one.propagate(state, torch.tensor(time - now)))[0], time
+    last = one.propagate(state, torch.tensor(600 * DT - now))["x"]
+    assert float(run.x[1, -1, 0, 5]) == pytest.approx(float(last), rel=1e-5)
+
+
 def test_a_drive_may_be_a_function_that_is_longer_than_a_block():
     def drive(start, stop):
         return 0.003 * np.sin(np.arange(start, stop) / 200)[None, :, None] * np.ones((1, 1, 2))

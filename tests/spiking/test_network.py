@@ -316,6 +316,13 @@ def test_stimuli_add_up():
     assert drive[1, 3, 1] == 1.5
 
 
+def two_with(values, sources):
+    """Two populations of four neurons, and a rule with so many values of U."""
+    rule = fw.TsodyksMarkram(U=[0.5] * values, tau_rec=0.1, tau_facil=0.1)
+    pairs = [Connection(pre, "b", 1e-3, 0.5, synapse=rule) for pre in sources]
+    return Circuit([quiet("a", 4), quiet("b", 4)], pairs)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -352,6 +359,9 @@ def test_stimuli_add_up():
         (lambda: Connection("a", "a", "strong"), "efficacy: 'strong' is not a voltage"),
         (lambda: Connection("a", "a", 1e-3, delay=(1, 2, 3)), "shortest, longest"),
         (lambda: Connection("a", "a", 1e-3, delay="1 V"), "'V' is not a unit of time"),
+        (lambda: two_with(7, "a"), "2 populations or 4 neurons of a"),
+        (lambda: two_with(4, "ab"), "give each presynaptic population its own rule"),
+        (lambda: two_with(4, "a").scaled(0.5), "draw them anew"),
         (lambda: Circuit(["a"]), "a list of Populations"),
         (lambda: Circuit([quiet("a")], ["a"]), "a list of Connections"),
         (lambda: simulate(Circuit([quiet("a")]), np.zeros(5)), "expected .trial, time, unit."),

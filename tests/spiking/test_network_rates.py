@@ -114,6 +114,10 @@ def test_what_is_refused():
     associative = Circuit([Population("E", 2, noise=1 * mV)], [Connection("E", "E", 1 * mV, synapse=hebbian)])
     with pytest.raises(ConfigError, match="no rate version"):
         rate_network(associative)
+    own = fw.TsodyksMarkram(U=[0.2, 0.5, 0.8], tau_rec=0.1, tau_facil=0.1)
+    single = Circuit([Population("E", 3, noise=1 * mV)], [Connection("E", "E", 1 * mV, synapse=own)])
+    with pytest.raises(ConfigError, match="parameters for each neuron of E"):
+        rate_network(single)
     run = simulate(silent, steps=10, record=["potential"])
     with pytest.raises(ShapeError, match="record all"):
         pooled(run, Circuit([Population("E", 3)]))

@@ -13,9 +13,9 @@
 
 constexpr int MOST_VARIABLES = 16;  // of a rule
 
-// A presynaptic rule. Variants are its parameters in each population and trial, `[trial, population]`.
+// A presynaptic rule. Variants are its parameters, `[trial, population]`; with `each`, `[trial, neuron]`.
 struct SpikeRule {
-  int64_t variables, parameters, bits, count, numbers, temporaries;
+  int64_t variables, parameters, bits, count, numbers, temporaries, each;
   const Instruction *instructions;  // from state and parameters to the state after a spike and the release
   const double *literals;
   const double *rest;    // [variant, variable]
@@ -166,7 +166,7 @@ struct Trial {
     double here[MOST_VARIABLES], moved[MOST_VARIABLES];
     for (int64_t s = 0, p = 0; s < count; s++) {
       while (fired[s] >= run.first[p + 1]) p++;
-      const int64_t variant = trial * run.populations + p, at = trial * run.neurons + fired[s];
+      const int64_t at = trial * run.neurons + fired[s], variant = rule.each ? at : trial * run.populations + p;
       const double *rest = rule.rest + variant * n;
       for (int64_t i = 0; i < n; i++) here[i] = rule.state[at * n + i] - rest[i];
       const uint64_t elapsed = uint64_t(step - rule.last[at]);

@@ -18,7 +18,7 @@ def _structure(name: str, sizes: Sequence[str], pointers: Sequence[str]) -> type
 
 Rule = _structure(
     "Rule",
-    ("variables", "parameters", "bits", "count", "numbers", "temporaries"),
+    ("variables", "parameters", "bits", "count", "numbers", "temporaries", "each"),
     ("instructions", "literals", "rest", "values", "powers", "state", "last"),
 )
 Synapses = _structure("Synapses", ("rule", "input"), ("segments", "begins", "delay", "target", "jump"))
