@@ -88,7 +88,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
     recording = compared.merge(labelled_dataset({
         "covered": ((), covered[0], "1", "share of responses left out that the interval contains"),
         "predicted": ((), covered[1], "1", "number of responses left out"),
-        "disagreement": ((), population.disagreement, "1", "largest R̂ of the means of classes"),
+        "disagreement": ((), float(population.disagreement.amax()), "1", "largest R̂ of means and spreads of classes"),
     }))  # fmt: skip
     return recording.merge(classes(summary)).assign_attrs(rule_shown=config.rule, left_out=config.left_out)
 

@@ -6,24 +6,26 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from torch import Tensor
 
 from fwsim.errors import ConfigError, whole
 from fwsim.fitting.coordinates import Coordinates
 from fwsim.fitting.fitted import Fit
+from fwsim.fitting.population import Population
 from fwsim.fitting.posterior import Posterior
 from fwsim.fitting.sampling import WALKERS, Chains
 from fwsim.requirements import required
 from fwsim.seeds import check_seed
 
 
-def to_arviz(fitted: Fit | Posterior | Chains, *, draws: int = 4000, seed: int = 0) -> Any:
+def to_arviz(fitted: Fit | Posterior | Chains | Population, *, draws: int = 4000, seed: int = 0) -> Any:
     """Convert a posterior to a tree of ArviZ, for its plots, summaries and comparisons.
 
     Parameters
     ----------
     fitted
         `Chains` of `Fit.sample_posterior`: every walker is a chain. A `Posterior` (Laplace), or a `Fit`, whose Laplace
-        posterior is taken and whose responses are the observed data: one chain of independent draws.
+        posterior is taken and whose responses are the observed data: one chain of independent draws. A `Population`.
     draws
         Number of draws from Laplace's approximation.
     seed
@@ -33,7 +35,8 @@ def to_arviz(fitted: Fit | Posterior | Chains, *, draws: int = 4000, seed: int =
     -------
     arviz.InferenceData, or from ArviZ 1 on xarray.DataTree
         `posterior` with every parameter, in its unit, over `chain` and `draw`; of a `Fit` also `observed_data` with
-        `response [protocol, pulse]`, the mean over sweeps.
+        `response [protocol, pulse]`, the mean over sweeps. Of a `Population`, parameters are by `cell`, and those of
+        groups, such as `mean_U` and `spread_U`, are by `group` and on the unbounded scale.
 
     Raises
     ------
@@ -43,10 +46,14 @@ def to_arviz(fitted: Fit | Posterior | Chains, *, draws: int = 4000, seed: int =
     arviz = required("arviz", "to_arviz", extra="arviz")
     whole("draws", draws, least=2)
     check_seed(seed)
-    if not isinstance(fitted, Fit | Posterior | Chains):
-        raise ConfigError(f"to_arviz takes a Fit, a Posterior or Chains, not {type(fitted).__name__}")
+    if not isinstance(fitted, Fit | Posterior | Chains | Population):
+        raise ConfigError(
+            f"to_arviz takes a Fit, a Posterior, Chains or a Population, not {type(fitted).__name__}"
+        )
     groups: dict[str, xr.Dataset] = {}
-    if isinstance(fitted, Chains):
+    if isinstance(fitted, Population):
+        groups["posterior"] = _population(fitted)
+    elif isinstance(fitted, Chains):
         walkers = WALKERS * len(fitted.at.axes)
         z = fitted.draws.reshape(-1, walkers, len(fitted.at.axes)).swapaxes(0, 1)
         groups["posterior"] = _parameters(fitted.at, fitted.at.values(z).numpy())
@@ -60,6 +67,26 @@ def to_arviz(fitted: Fit | Posterior | Chains, *, draws: int = 4000, seed: int =
     if hasattr(arviz, "InferenceData"):
         return arviz.InferenceData(**groups)
     return xr.DataTree.from_dict(groups)
+
+
+def _population(fitted: Population) -> xr.Dataset:
+    """Draws of cells in the parameters' units, and of groups as mean and standard deviation of coordinates."""
+    chains = int(fitted.chain.max()) + 1
+
+    def by_chain(draws: Tensor) -> np.ndarray:
+        return draws.unflatten(0, (chains, -1)).numpy()
+
+    places = ("chain", "draw")
+    variables = {}
+    for k, axis in enumerate(fitted.cells.axes):
+        note = {"units": axis.unit, "long_name": axis.name}
+        variables[axis.name] = ((*places, "cell"), by_chain(axis.back(fitted.z[..., k])), note)
+        if fitted.pooled:
+            for kind, draws in (("mean", fitted.mean), ("spread", fitted.spread)):
+                note = {"units": "1", "long_name": f"{kind} over cells of the {axis.scale} of {axis.name}"}
+                variables[f"{kind}_{axis.name}"] = ((*places, "group"), by_chain(draws[..., k]), note)
+    coords = {"cell": list(fitted.cells.names)} | ({"group": list(fitted.groups)} if fitted.pooled else {})
+    return xr.Dataset(variables, coords, {"inference_library": "fwsim"})
 
 
 def _parameters(at: Coordinates, values: np.ndarray) -> xr.Dataset:

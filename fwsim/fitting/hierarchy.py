@@ -45,6 +45,14 @@ class Hierarchy:
         """All of them, by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
+    def log_density(self) -> Tensor:
+        """Log density of mean and covariance of each group given the rest, up to a constant, `[chain, group]`."""
+        inverse = torch.linalg.inv(self.covariance).diagonal(dim1=-2, dim2=-1)
+        off = (self.mean - self.centre[:, None]).square() / self.width[:, None]
+        power = FREEDOM / 2 + self.mean.shape[-1]
+        wishart = -power * torch.logdet(self.covariance) - FREEDOM * (inverse / self.scale[:, None]).sum(-1)
+        return wishart - 0.5 * off.sum(-1)
+
 
 def beginning(chains: int, groups: int, prior: tuple[Tensor, Tensor]) -> Hierarchy:
     """Every group at the centre of the prior, with its width."""

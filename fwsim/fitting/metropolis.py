@@ -22,7 +22,7 @@ TARGET = 0.25  # acceptance of the steps whose length is adapted
 REFRESH = 25  # moves between two factorisations of the adapted covariances
 TAILS = 5.0  # degrees of freedom of independent draws
 WIDER = 1.2  # factor of their covariance
-FORGET = 0.5  # power of the number of moves with which the adaptation slows down
+RECENT = 3.0  # the last third of the past determines the proposals
 TRUST = 200  # moves before the adapted covariance is used as it is
 
 
@@ -143,16 +143,17 @@ def _independent(now: Moves, around: Around, generator: torch.Generator) -> tupl
 def _adapted(now: Moves, turn: int, chance: Tensor) -> Moves:
     """Learn mean and covariance of each cell, and the length of its steps."""
     count = int(now.count)
-    rate = 1 / (1 + count) ** FORGET
+    rate = RECENT / (10 + count)
+    pace = 1 / math.sqrt(1 + count)
     off = now.z - now.mean
     mean = now.mean + rate * off.mean(0)
     outer = (off[..., None] * off[..., None, :]).mean(0)
     covariance = now.covariance + rate * (outer - now.covariance)
     after = replace(now, mean=mean, covariance=covariance)
     if turn == 0:
-        after = replace(after, length=(now.length + 4 * rate * (chance - TARGET)).clamp(-8, 3))
+        after = replace(after, length=(now.length + 4 * pace * (chance - TARGET)).clamp(-8, 3))
     elif turn == 1:
-        after = replace(after, share=(now.share + 8 * rate * (chance - TARGET)).clamp(-8, 5))
+        after = replace(after, share=(now.share + 8 * pace * (chance - TARGET)).clamp(-8, 5))
     if count % REFRESH == 0:
         size = covariance.diagonal(dim1=-2, dim2=-1)
         root, failed = torch.linalg.cholesky_ex(covariance + torch.diag_embed(1e-6 * size + 1e-12))

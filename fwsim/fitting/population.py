@@ -19,6 +19,7 @@ from fwsim.fitting.coordinates import R
 from fwsim.fitting.hierarchy import Hierarchy, beginning, normal, redrawn
 from fwsim.fitting.metropolis import Around, Moves, moved, still
 from fwsim.fitting.synapses import Synapses
+from fwsim.fitting.transport import Transport, carried, unknown
 from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.progress import Progress, check_progress, followed
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 KEPT = 1000  # largest number of draws that are kept
 JITTER = 0.5  # standard deviation of the chains' starting points, in standard deviations of the prior
 EVERY = 200  # moves between two checkpoints
+FORM = 2  # of the checkpoint
 AGREE = 1.1  # potential scale reduction above which chains disagree
 CHUNK = 20  # draws at a time, to bound memory
 UPDATE = 400  # moves of a new cell
@@ -53,7 +55,7 @@ class Population(Generic[R]):
     chain
         Chain of each draw, `[draw]`.
     acceptance
-        Accepted fraction of each of the three proposals.
+        Accepted fraction of each of the three proposals of cells, and of groups with their cells.
     pooled
         Whether cells were fitted as members of their groups, or each by itself.
     """
@@ -117,18 +119,19 @@ class Population(Generic[R]):
         """A row for each group and parameter: typical value and spread over cells, each with an interval.
 
         `typical` is the value at the mean coordinate, in the parameter's unit; `spread` is the standard deviation
-        over cells on the unbounded scale (logarithms of times and gains, logits of probabilities).
+        over cells on the unbounded scale (logarithms of times and gains, logits of probabilities). `r_hat` above 1.1
+        says that the chains disagree about this row.
         """
         import pandas as pd
 
         check_level(level)
         ends = torch.tensor([0.5 - level / 2, 0.5, 0.5 + level / 2], dtype=torch.float64)
         rows: list[dict[str, Any]] = []
+        disagreement = self.disagreement.tolist()
         for g, group in enumerate(self.groups):
-            spread = self.covariance[:, g].diagonal(dim1=-2, dim2=-1).sqrt()
             for k, axis in enumerate(self.cells.axes):
                 low, middle, high = axis.back(torch.quantile(self.mean[:, g, k], ends)).tolist()
-                thin, usual, wide = torch.quantile(spread[:, k], ends).tolist()
+                thin, usual, wide = torch.quantile(self.spread[:, g, k], ends).tolist()
                 rows.append(
                     {
                         "group": group,
@@ -141,6 +144,7 @@ class Population(Generic[R]):
                         "spread": usual,
                         "spread_low": thin,
                         "spread_high": wide,
+                        "r_hat": disagreement[g][k],
                     }
                 )
         return pd.DataFrame(rows)
@@ -191,9 +195,16 @@ class Population(Generic[R]):
         return xr.DataArray(density.numpy(), {"cell": list(self.cells.names)}, "cell", attrs=attrs)
 
     @property
-    def disagreement(self) -> float:
-        """Largest potential scale reduction (R̂) over the means of groups: near 1 if the chains agree."""
-        return scale_reduction(self.mean.flatten(1), self.chain)
+    def spread(self) -> Tensor:
+        """Draws of the standard deviations of coordinates over the cells of each group, `[draw, group, axis]`."""
+        return self.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
+
+    @property
+    def disagreement(self) -> Tensor:
+        """Potential scale reduction (R̂) `[group, axis]`, that of the mean or of the spread: near 1 if chains agree."""
+        return torch.maximum(
+            *(scale_reduction(draws, self.chain) for draws in (self.mean, self.spread.log()))
+        )
 
     def _group(self, name: str) -> int:
         if not self.pooled:
@@ -309,12 +320,37 @@ def fit_population(
     run = _Run(cells, chains, warmup, moves, pooled, seed)
     file = None if checkpoint is None else local_path(checkpoint, "checkpoint")
     result = run.finished(file, progress)
-    if chains > 1 and pooled and not result.disagreement < AGREE:
-        warnings.warn(
-            f"the chains disagree (R̂ = {result.disagreement:.2f}); give moves={2 * moves} or more",
-            stacklevel=3,
-        )
+    if chains > 1 and pooled:
+        _warn(result, moves)
     return result
+
+
+def _warn(result: Population, moves: int) -> None:
+    """Say in one line where the chains disagree most, if they do."""
+    worst = result.disagreement
+    if bool((worst < AGREE).all()):
+        return
+    group, axis = divmod(int(worst.nan_to_num(torch.inf).argmax()), worst.shape[1])
+    warnings.warn(
+        f"the chains disagree (R̂ = {float(worst[group, axis]):.2f} for {result.cells.axes[axis].name} of "
+        f"{result.groups[group]!r}); give moves={2 * moves} or more",
+        stacklevel=4,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Everything that the rest of a run depends on, besides the random numbers."""
+
+    moves: Moves
+    hierarchy: Hierarchy
+    transport: Transport
+
+    def acceptance(self) -> tuple[float, ...]:
+        """Accepted fraction of each proposal of cells, and of groups with their cells."""
+        tally, together = self.moves.accepted, self.transport
+        rates = (tally[0] / tally[1].clamp(min=1)).tolist()
+        return (*rates, float(together.accepted / together.count.clamp(min=1)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -336,7 +372,7 @@ class _Run:
     @property
     def identity(self) -> str:
         """Digest of everything that determines the draws."""
-        digest = sha256(repr((self.chains, self.warmup, self.moves, self.pooled, self.seed)).encode())
+        digest = sha256(repr((FORM, self.chains, self.warmup, self.moves, self.pooled, self.seed)).encode())
         cells = self.cells
         digest.update(
             repr((cells.rule.parameters(), type(cells.rule).__name__, cells.axes, cells.names)).encode()
@@ -349,34 +385,41 @@ class _Run:
     def finished(self, file: Path | None, progress: Progress) -> Population:
         """Run to the end."""
         generator = torch_generator(self.seed, "population")
-        now, hierarchy, kept, done = self._state(file, generator)
+        state, kept, done = self._begun(file, generator)
         if file is not None and not done:  # a place that cannot be written is noticed before the work
-            self._write(file, now, hierarchy, kept, generator)
-        prior = self.cells.prior()
+            self._write(file, state, kept, generator)
         total = self.warmup + self.moves
         with followed("fitting the population", total, progress, done=done) as advance:
             for step in range(done, total):
-                around = self._around(hierarchy)
-                now = moved(now, around, self.cells.log_likelihood, generator, adapt=step < self.warmup)
-                if self.pooled:
-                    hierarchy = redrawn(hierarchy, now.z, self.cells.group, prior, generator)
+                state = self._after(state, step, generator)
                 if step >= self.warmup and (step - self.warmup + 1) % self.thin == 0:
-                    kept.append((now.z, hierarchy.mean, hierarchy.covariance))
+                    kept.append((state.moves.z, state.hierarchy.mean, state.hierarchy.covariance))
                 if file is not None and (step + 1) % EVERY == 0:
-                    self._write(file, now, hierarchy, kept, generator)
+                    self._write(file, state, kept, generator)
                 advance(1)
         if file is not None:
-            self._write(file, now, hierarchy, kept, generator)
+            self._write(file, state, kept, generator)
         z, mean, covariance = (torch.stack(part, 1).flatten(0, 1) for part in zip(*kept))
         chain = torch.arange(self.chains).repeat_interleave(len(kept))
-        rates = (now.accepted[0] / now.accepted[1].clamp(min=1)).tolist()
-        return Population(self.cells, z, mean, covariance, chain, tuple(rates), self.pooled)
+        return Population(self.cells, z, mean, covariance, chain, state.acceptance(), self.pooled)
+
+    def _after(self, state: _State, step: int, generator: torch.Generator) -> _State:
+        """One move of all cells, one of all groups, and one of both together."""
+        cells, adapt = self.cells, step < self.warmup
+        now, hierarchy, transport = state.moves, state.hierarchy, state.transport
+        now = moved(now, self._around(hierarchy), cells.log_likelihood, generator, adapt=adapt)
+        if self.pooled:
+            hierarchy = redrawn(hierarchy, now.z, cells.group, cells.prior(), generator)
+            transport, now, hierarchy = carried(
+                transport, now, hierarchy, cells.group, cells.log_likelihood, generator, adapt=adapt
+            )
+        return _State(now, hierarchy, transport)
 
     def _around(self, hierarchy: Hierarchy) -> Around:
         root = torch.linalg.cholesky(hierarchy.covariance)
         return Around(hierarchy.mean[:, self.cells.group], root[:, self.cells.group])
 
-    def _state(self, file: Path | None, generator: torch.Generator) -> tuple[Moves, Hierarchy, list, int]:
+    def _begun(self, file: Path | None, generator: torch.Generator) -> tuple[_State, list, int]:
         """At the beginning, or as the file has it."""
         if file is not None and file.exists():
             return self._read(file, generator)
@@ -397,16 +440,16 @@ class _Run:
                 f"{type(self.cells.rule).__name__} gives releases outside of 0 to 1, which are no probabilities, for "
                 f"cell {self.cells.names[int(bad.any(0).nonzero()[0])]!r}; start from smaller parameters"
             )
-        return still(z, value, prior[1]), beginning(self.chains, len(self.cells.groups), prior), [], 0
+        hierarchy = beginning(self.chains, len(self.cells.groups), prior)
+        return _State(still(z, value, prior[1]), hierarchy, unknown(hierarchy, len(start))), [], 0
 
-    def _write(
-        self, file: Path, now: Moves, hierarchy: Hierarchy, kept: list, generator: torch.Generator
-    ) -> None:
+    def _write(self, file: Path, state: _State, kept: list, generator: torch.Generator) -> None:
         """Replace the file at once, so that an interruption leaves the old one or the new one."""
         stored = {
             "identity": self.identity,
-            "moves": now.tensors(),
-            "hierarchy": hierarchy.tensors(),
+            "moves": state.moves.tensors(),
+            "hierarchy": state.hierarchy.tensors(),
+            "transport": state.transport.tensors(),
             "kept": kept,
             "random": generator.get_state(),
         }
@@ -417,24 +460,24 @@ class _Run:
                 f"checkpoint {file} cannot be written: {error.strerror or error}; free some space or name another file"
             ) from error
 
-    def _read(self, file: Path, generator: torch.Generator) -> tuple[Moves, Hierarchy, list, int]:
+    def _read(self, file: Path, generator: torch.Generator) -> tuple[_State, list, int]:
         stored = tensor_files.load(file, "fit again")
         if stored.get("identity") != self.identity:
             raise ConfigError(
                 f"checkpoint {file} is of another fit; name another file, or repeat the table and options"
             )
         generator.set_state(stored["random"])
-        now = Moves(**stored["moves"])
-        return now, Hierarchy(**stored["hierarchy"]), stored["kept"], int(now.count)
+        now, hierarchy = Moves(**stored["moves"]), Hierarchy(**stored["hierarchy"])
+        return _State(now, hierarchy, Transport(**stored["transport"])), stored["kept"], int(now.count)
 
 
-def scale_reduction(draws: Tensor, chain: Tensor) -> float:
-    """Largest split R̂ over the columns of draws `[draw, column]` (Gelman et al. 2013, §11.4)."""
+def scale_reduction(draws: Tensor, chain: Tensor) -> Tensor:
+    """Split R̂ of draws `[draw, …]`, `[…]` (Gelman et al. 2013, §11.4); NaN for fewer than four draws of a chain."""
     parts = [half for c in chain.unique() for half in draws[chain == c].chunk(2)]
     length = min(len(part) for part in parts)
     if length < 2:
-        return float("nan")
+        return torch.full(draws.shape[1:], torch.nan, dtype=draws.dtype)
     stacked = torch.stack([part[:length] for part in parts])
     within = stacked.var(1).mean(0)
     between = stacked.mean(1).var(0)
-    return float(((within * (length - 1) / length + between) / within).sqrt().amax())
+    return ((within * (length - 1) / length + between) / within).sqrt()

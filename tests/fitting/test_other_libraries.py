@@ -40,6 +40,20 @@ def test_a_fit_and_chains_are_trees_of_arviz(fit):
         to_arviz({})
 
 
+def test_a_population_is_a_tree_of_arviz():
+    arviz = pytest.importorskip("arviz")
+    table = TABLE.assign(cell=[f"cell {sweep % 2}" for sweep in TABLE.sweep], kind="all")
+    with pytest.warns(UserWarning, match="the chains"):
+        fitted = fw.fit_population(RULE, table, groups="kind", warmup=4, moves=20, progress=False)
+    posterior = to_arviz(fitted).posterior
+    assert dict(posterior.U.sizes) == {"chain": 2, "draw": 20, "cell": 2}
+    np.testing.assert_array_equal(posterior.mean_tau_rec[1, :, 0], fitted.mean[20:, 0, 1])
+    spread = fitted.covariance[:20, 0, 1, 1].sqrt()
+    np.testing.assert_array_equal(posterior.spread_tau_rec.sel(chain=0, group="all"), spread)
+    summary = arviz.summary(posterior, var_names=["mean_U", "sites"])
+    assert list(summary.index) == ["mean_U[all]", "sites[cell 0]", "sites[cell 1]"]
+
+
 def test_simulated_responses_have_the_mean_and_the_spread_of_the_rule():
     simulate = simulator(RULE, TRAINS, fixed=("tau_rec", "tau_facil"))
     assert simulate.names == ["U", "gain", "dispersion", "exponent"]

@@ -1,0 +1,39 @@
+import torch
+from scipy.stats import norm, t
+
+from fwsim.fitting.hierarchy import beginning, redrawn
+from fwsim.fitting.metropolis import still
+from fwsim.fitting.transport import carried, unknown
+
+
+def test_moves_of_groups_leave_the_prior_as_it_is():
+    # Without responses, each standard deviation of a group is half-t with 4 degrees of freedom (Huang & Wand 2013), and
+    # cells less their group's mean, in its standard deviations, are normal; whatever cells are taken to say.
+    generator = torch.Generator().manual_seed(0)
+    chains, group, size = 400, torch.tensor([0, 0, 1]), 2
+    prior = torch.zeros(size, dtype=torch.float64), torch.ones(size, dtype=torch.float64)
+    hierarchy = beginning(chains, 2, prior)
+    z = torch.randn(chains, 3, size, generator=generator, dtype=torch.float64)
+    now, at = still(z, torch.zeros(chains, 3, dtype=torch.float64), prior[1]), unknown(hierarchy, 3)
+    root = torch.randn(3, size, size, generator=generator, dtype=torch.float64)
+    at.information.copy_(root @ root.mT)
+    at.pull.copy_(torch.randn(3, size, generator=generator, dtype=torch.float64))
+    at.length.add_(1.0)
+    spreads, cells = [], []
+    for step in range(400):
+        at, now, hierarchy = carried(
+            at, now, hierarchy, group, lambda z: torch.zeros(z.shape[:-1]).double(), generator, adapt=False
+        )
+        if step % 4 == 0:
+            hierarchy = redrawn(hierarchy, now.z, group, prior, generator)
+        if step % 40 == 39 and step > 150:
+            spread = hierarchy.covariance.diagonal(dim1=-2, dim2=-1).sqrt()
+            spreads.append(spread)
+            cells.append((now.z - hierarchy.mean[:, group]) / spread[:, group])
+    chance = torch.tensor([0.25, 0.5, 0.75, 0.95])
+    found = torch.quantile(torch.cat(spreads).flatten(), chance.double())
+    assert 0.1 < float(at.accepted / at.count) < 0.9
+    below = t.cdf(found, 4) * 2 - 1
+    torch.testing.assert_close(torch.tensor(below).float(), chance, atol=0.03, rtol=0)
+    found = torch.quantile(torch.cat(cells).flatten(), chance.double())
+    torch.testing.assert_close(torch.tensor(norm.cdf(found)).float(), chance, atol=0.02, rtol=0)
