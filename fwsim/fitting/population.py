@@ -267,7 +267,7 @@ def fit_population(
     quanta`). Each cell has its own parameters of the rule, number of sites, and for each clamp a gain and a noise. On
     the unbounded scale (logarithms, logits) these are normal in a group, with a mean and a covariance of their own; so
     what a cell leaves open is filled in by its group, and cells of small groups by the other groups. The posterior of
-    everything is drawn by Metropolis steps of the cells and Gibbs steps of the groups.
+    everything is drawn by Metropolis steps of the cells, Gibbs steps of the groups, and steps of both together.
 
     Parameters
     ----------
@@ -309,7 +309,7 @@ def fit_population(
     Warns
     -----
     UserWarning
-        The chains disagree: make more moves.
+        The chains disagree about a group: make more moves.
     """
     for name, value, least in (("chains", chains, 1), ("warmup", warmup, 1), ("moves", moves, 1)):
         check_count(name, value, least)

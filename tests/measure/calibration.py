@@ -9,14 +9,18 @@ often the true value was covered, or no verdict was wrong.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
+import pandas as pd
 import torch
 import xarray as xr
 from scipy.signal import lfilter
 
 import fwsim as fw
+from tests.fitting.recorded import MEAN, population
 
 SETS = 300
 COVER = (0.95, 0.95)
@@ -202,6 +206,50 @@ def kept(law: str, streams: int, correlation: float, sets: int) -> float:
 @case("`forgetting_curve`, exponential, 8 streams, correlated lags: not rejected", AT_LEAST)
 def exponential_streams(sets: int) -> float:
     return kept("exponential", 8, 0.8, sets)
+
+
+# --- populations of cells --------------------------------------------------------------------------------
+
+CLASSES, CELLS, SWEEPS = 100, 8, 6
+PARAMETERS = ("U", "tau_rec", "tau_facil")
+
+
+@cache
+def places() -> dict[str, np.ndarray]:
+    """Share of draws below the true mean and spread of every parameter of classes of simulated cells, `[class]`."""
+    random = torch.Generator().manual_seed(777)
+    means, spreads, tables = [], [], []
+    for k in range(CLASSES):
+        means.append(MEAN.double() + 0.5 * torch.randn(3, generator=random, dtype=torch.float64))
+        spreads.append(0.3 + 0.3 * torch.rand(3, generator=random, dtype=torch.float64))
+        cells, _ = population(CELLS, SWEEPS, seed=k, group=f"g{k}", mean=means[k], spread=spreads[k])
+        tables.append(cells)
+    start = fw.TsodyksMarkram(U=0.3, tau_rec=0.2, tau_facil=0.1)
+    with warnings.catch_warnings():  # that some chains disagree is part of the result
+        warnings.simplefilter("ignore")
+        fitted = fw.fit_population(
+            start, pd.concat(tables, ignore_index=True), warmup=700, moves=1500, exact=0, progress=False
+        )
+    order = [fitted.groups.index(f"g{k}") for k in range(CLASSES)]
+    both = {"mean": (fitted.mean, means), "spread": (fitted.spread, spreads)}
+    return {
+        f"{kind} of {name}": (draws[:, order, k] < torch.stack(true)[:, k]).double().mean(0).numpy()
+        for kind, (draws, true) in both.items()
+        for k, name in enumerate(PARAMETERS)
+    }
+
+
+def add_class(name: str, expected: tuple[float, float]) -> None:
+    @case(f"`fit_population`, {name} in classes of {CELLS} cells ({CLASSES} classes)", expected)
+    def covered_class(sets: int) -> float:
+        place = places()[name]
+        return share((place > 0.025) & (place < 0.975))
+
+
+for _name in PARAMETERS:
+    add_class(f"mean of {_name}", COVER)
+for _name in PARAMETERS:
+    add_class(f"spread of {_name}", AT_LEAST)
 
 
 # --- maps ------------------------------------------------------------------------------------------------
