@@ -119,6 +119,16 @@ def paper_error(config: dict) -> float:
     return np.nan if note(config) else PAPER.get(config["model"], {}).get(config["units"], np.nan)
 
 
+EXPLAINED = {
+    "R": "recurrent units",
+    "differs": "the setting that differs from the first row of this kind of network",
+    "without binding": "error of a network that knows which digits occurred, but not with which letter (%)",
+    "off the plateau": "networks whose validation error was 5 points below that at some epoch",
+    "right pair * the loop (%)": "queries that attend most to the pair asked for",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, Any]]:
     """Make the rows, one for each network."""
     rows = []

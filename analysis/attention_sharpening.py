@@ -104,6 +104,20 @@ def one_iteration(recording: xr.Dataset, config: dict) -> xr.DataArray:
     return xr.DataArray(values, {"at": ["cue", "one iteration", "fixed point"]}, "at")
 
 
+EXPLAINED = {
+    "at": "iteration of the inner loop; 0 is the cue",
+    "right (%)": "queries whose most attended item is the right one",
+    "share (%)": "share of the absolute attention on the right item",
+    "of letter": "share on the state of its letter, in %",
+    "of digit": "share on the state of its digit, in %",
+    "error (%)": "wrong answers if the network answered now",
+    "Σ share²": "concentration of attention: 1 if all of it is on one state",
+    "settled, right": "loops that ended nearest to the right item, in %",
+    "settled, wrong": "loops that ended nearest to another item, in %",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each kind of network, at the cue, after S (random networks: one) iterations, and at the end."""
     rows = []

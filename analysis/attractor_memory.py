@@ -227,6 +227,17 @@ def interval(values: xr.DataArray) -> list[float]:
     return [mean, mean - half, mean + half]
 
 
+EXPLAINED = {
+    "error after * (%)": "wrong answers after so many iterations, with the 95 % interval over networks",
+    "largest error (%)": "largest error of any network after any number of iterations above 0",
+    "settled (%)": "loops that no longer change",
+    "attractors without input": "attractors in a memory, with the query's input left out",
+    "stored digits that lead to their answer (%)": "stored states whose loop ends at an attractor with their digit",
+    "*, 0 → 64": "mean before the loop and after 64 iterations, and the change with its 95 % interval",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each setting: errors, where the loop ends, and how that and attention change from h_0 on."""
     rows = []

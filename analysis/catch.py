@@ -175,6 +175,15 @@ def kernel(tau: list[float], eta: list[float], steps: int) -> xr.DataArray:
     return xr.DataArray(weight / np.where(total > 0, total, np.nan), dims=("time", "past"))
 
 
+EXPLAINED = {
+    "N": "size of the screen in pixels",
+    "return, all frames": "mean of the learning curve: 1 is a catch, −1 a miss",
+    "best agent tested": "return of the agent at the best of the curve's points, on other episodes",
+    "* erased": "the same test with this set to zero after the last visible frame",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each game and model."""
     rows = []

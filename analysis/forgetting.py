@@ -127,6 +127,20 @@ COLUMNS = {
 }
 
 
+EXPLAINED = {
+    "simplest law": "simplest law of forgetting that streams left out of the fit do not reject",
+    "fitted tau (s)": "time constant of the exponential that fits best, whatever the simplest law is",
+    "fitted exponent": "exponent of the power law that fits best; for another simplest law it means nothing",
+    "area (s)": "integral of an item's strength over time, at equal total strength",
+    "in theory (s)": "the same integral of the memory's kernel",
+    "span (s)": "time for which one iteration keeps an overlap of 0.5 with an item",
+    "held": "items that the inner loop recalls from a noisy cue with an overlap of 0.9 or more",
+    "±": "standard error of the items held, over streams",
+    "held in theory": "mean field for infinitely many units; small networks hold more, with a gradual transition",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict]:
     """One row a point."""
     own = ["lag", "trial", "timescale"]

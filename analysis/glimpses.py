@@ -95,6 +95,14 @@ def networks(result: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
     return found
 
 
+EXPLAINED = {
+    "seeds": "test error of each seed (%)",
+    "attention to its whole (%)": "share of a part's attention on the stored whole to which it belongs",
+    "by age alone (%)": "the share that the decay alone would give it",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each point, and for one run what blocking memory costs."""
     rows = []

@@ -114,6 +114,15 @@ def versions(result: xr.Dataset) -> list[Versions]:
     ]
 
 
+EXPLAINED = {
+    "asked": "which pattern is cued: its age (patterns shown since), the number shown, or the fraction cued",
+    "spiking": "overlap of the neurons that were not cued, with its 95 % interval over networks",
+    "rate network": "the same in the rate version",
+    "shuffled": "the same for patterns that were never shown",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows: one a memory and age, then loads, qualities, lifetimes."""
     rows = []

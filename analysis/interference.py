@@ -68,6 +68,18 @@ def crossing(lead: xr.DataArray, name: str) -> xr.DataArray:
     return labelled(found, name, "s")
 
 
+EXPLAINED = {
+    "old at once (%)": "answers with the old value of a re-used key, directly after the new one was stored",
+    "old after * (%)": "the same after a delay without input",
+    "comes back (s)": "delay from which on the old value is answered",
+    "in theory (s)": "the same from the kernel: where κ of the new value falls below Σ κ of the old one",
+    "right at ρ = * (%)": "right answers with keys of this similarity",
+    "* before (%)": "right answers with so many unrelated pairs stored before",
+    "* after (%)": "right answers with so many unrelated pairs stored after",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each memory."""
     rows = []

@@ -95,6 +95,14 @@ def capacities(recording: xr.Dataset, config: dict) -> xr.Dataset:
     return xr.Dataset(table)
 
 
+EXPLAINED = {
+    "survive": "items that are still active in turn at the end, solved with adaptive steps",
+    "period (ms)": "time from one activation of an item to its next",
+    "fixed steps differ by (%)": "change of the period when the step is halved",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows for the terminal: one a load, then where the count depends on the step."""
     rows = []

@@ -69,6 +69,14 @@ def networks(result: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
     return found
 
 
+EXPLAINED = {
+    "test error (%)": "wrong answers over all closing brackets, one number for each seed",
+    "returns from": "largest number of levels inside, up to which less than 10 % are wrong, for each seed",
+    "* inside (%)": "wrong answers if so many levels were opened and closed inside the bracket",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each network: error over all closings, how deep it goes, error at each number of levels inside."""
     rows = []

@@ -49,6 +49,14 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     return result
 
 
+EXPLAINED = {
+    "area (%)": "networks of the grid of decays and strengths that learn: less than half the error of no binding",
+    "95 %": "Student's t interval of the area over seeds",
+    "diverged (%)": "networks of the grid whose states became infinite",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each normalisation."""
     rows = []

@@ -138,6 +138,17 @@ def versions(result: xr.Dataset) -> list[Versions]:
     return [Versions("response to each spike", "response", brian, tensor)]
 
 
+EXPLAINED = {
+    "first": "release of the first spike",
+    "largest": "largest release per spike, over rates",
+    "preferred (Hz)": "rate with the largest release per spike",
+    "r* (Hz)": "the same in closed form, of the mean field",
+    "limiting (Hz)": "rate at which rate × release reaches half of its largest value",
+    "1/(U τ_rec) (Hz)": "the limiting rate in closed form",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows for the terminal: one a setting and train."""
     rows = []

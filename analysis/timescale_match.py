@@ -54,6 +54,16 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     return result
 
 
+EXPLAINED = {
+    "error (%)": "mean test error over seeds",
+    "from – to": "lowest and highest seed",
+    "solved": "fraction of seeds with less than half the error of no binding",
+    "mean τ (s)": "geometric mean of the time constants after training, by strength",
+    "τ (s)": "median over seeds of each time constant after training",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each point and delay of its task."""
     points = result[["error", "solved", "delay", "tau_mean", "tau_after"]].copy()

@@ -130,6 +130,13 @@ def versions(result: xr.Dataset) -> list[Versions]:
     ]
 
 
+EXPLAINED = {
+    "spiking": "mean over networks, with its 95 % interval if there are several networks",
+    "rate version": "the same quantity in the rate version",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows: spiking network with 95 % intervals, beside the rate version."""
     rows = []

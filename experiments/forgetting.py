@@ -31,7 +31,7 @@ from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 
-QUICK = {"units": 64, "items": 100, "lags": 60, "trials": 4}
+QUICK = {"items": 100, "lags": 60, "trials": 4}
 BATCHABLE = ("spectrum", "tau", "eta")
 
 TIMESCALES = {"one": 1, "two": 2, "four": 4, "eight": 8}

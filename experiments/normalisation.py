@@ -67,7 +67,7 @@ class Config(Base):
     "Peak of the one-cycle rate of Adam."
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class CircuitCell(Cell):
     """A step in which global inhibition stands in the place of layer normalisation."""
 

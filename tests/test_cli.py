@@ -80,6 +80,15 @@ def test_list_does_not_run_experiments(fwsim, toy):
     assert "MemoryRule" not in out
 
 
+def test_new_without_a_source_writes_a_short_pair_that_runs_and_explains_its_columns(fwsim, toy):
+    assert fwsim("new", "short")[0] == 0
+    pair = [toy / folder / "short.py" for folder in ("experiments", "analysis")]
+    assert all(len(path.read_text().splitlines()) <= 36 for path in pair)
+    code, out, _ = fwsim("run", "short", "--tau", "5s", "--to", "here")
+    assert (code, "expected: exp(−lag/τ)" in out) == (0, True)
+    assert "lag (s),time since" in (toy / "here" / "results" / "columns.csv").read_text()
+
+
 def test_new_starts_a_pair_that_runs(fwsim, toy):
     code, out, _ = fwsim("new", "mine", "--from", "trace")
     assert (code, out.split()[:2]) == (0, ["experiments/mine.py", "analysis/mine.py"])
@@ -109,7 +118,7 @@ def test_new_starts_a_pair_that_runs(fwsim, toy):
         ("analyse gone", "unknown run 'gone'"),
         ("resume gone", "unknown run 'gone'"),
         ("new mine --from traces", "did you mean 'trace'?"),
-        ("new mine", "--from with a path or one of associative_retrieval"),
+        ("new 3d", "cannot name an experiment"),
         ("new class --from trace", "no keyword of Python"),
         ("report gone", "unknown run 'gone'"),
         ("fit t.csv", "--rule with one of tsodyks_markram, varela"),

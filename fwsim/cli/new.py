@@ -6,7 +6,6 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fwsim.errors import ConfigError
 from fwsim.study.arguments import ExperimentName, FilePath, Force
 
 
@@ -18,24 +17,21 @@ def new(
     to: Annotated[FilePath | None, Parameter(show_default=False)] = None,
     force: Force = False,
 ) -> None:
-    """Copy an experiment and its analysis, to start your own.
+    """Write an experiment and its analysis, to start your own.
 
     Parameters
     ----------
     name
         Name of the new files.
     from_
-        Experiment to copy, a name or a path; needed.
+        Experiment to copy, a name or a path; without it, a minimal pair of thirty lines each.
     to
         Folder for the folders experiments/ and analysis/, instead of the current one.
     force
         Replace files of that name, or hide another experiment of that name.
     """
-    from fwsim.study.files import available, copy_pair
+    from fwsim.study.files import copy_pair
 
-    if from_ is None:
-        known = ", ".join(available("experiments"))
-        raise ConfigError(f"new needs an experiment to copy: --from with a path or one of {known}")
     made = copy_pair(name, from_, folder=to, force=force)
     print(*made, sep="\n")
     print(f"next: fwsim run {name if to is None else made[0]} --help")

@@ -11,10 +11,12 @@ WIDE = 10_000
 
 
 def report(analysed: Any) -> None:
-    """Print the table of an analysis, and the files that it wrote."""
+    """Print the table of an analysis, what its columns mean, and the files that it wrote."""
     if analysed.table is not None:
         rows = [[_text(value) for value in row] for row in analysed.table.itertuples(index=False)]
         table("", tuple(map(str, analysed.table.columns)), rows)
+    for name, meaning in analysed.columns.items():
+        print(f"{name}: {meaning}")
     print("written:", *analysed.files, sep="\n  ")
 
 

@@ -21,12 +21,13 @@ fwsim analyse runs/NAME                      table and figures again
 fwsim explore runs/NAME                      look at it in the browser
 fwsim compare runs/NAME                      its model with and without spikes
 fwsim report runs/NAME                       one HTML page to keep or send
-fwsim new mine --from associative_retrieval  a pair of files to change""",
+fwsim new mine                               a pair of files to change""",
         "list": """
 fwsim list                              experiments, rules, past runs
 fwsim list | grep interrupted           runs that fwsim resume can continue""",
         "new": """
-fwsim new mine --from forgetting        a pair of files to change
+fwsim new mine                          a minimal pair of files to change
+fwsim new mine --from forgetting        a copy of a pair that is there
 fwsim new mine --from ~/lab/delay.py    from a file of yours""",
         "run": """
 fwsim run forgetting --quick                 a small run, as a test

@@ -6,7 +6,8 @@ import json
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType, UnionType
 from typing import Any, get_args
@@ -42,11 +43,14 @@ class Report:
         Its table, also in `table.csv`; None if the analysis has no `table`.
     files
         All written files.
+    columns
+        What columns of the table mean, also in `columns.csv`; empty if the analysis does not say.
     """
 
     result: xr.Dataset
     table: pd.DataFrame | None
     files: tuple[Path, ...]
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -104,9 +108,11 @@ def analyse(
     recording = run.recording
     log.info("%s: analysing with %s", run.folder, path)
     made = _made(module, path, name, recording)
+    columns = explained(getattr(module, "EXPLAINED", {}), made.table)
     with files.running(path):
-        written = save_report(folder, made.result, made.table, made.figures, run.manifest.get("digests"))
-    return Report(made.result, made.table, tuple(written))
+        digests = run.manifest.get("digests")
+        written = save_report(folder, made.result, made.table, made.figures, digests, columns)
+    return Report(made.result, made.table, tuple(written), columns)
 
 
 def _made(module: ModuleType, path: Path, name: str, recording: xr.Dataset) -> Made:
@@ -162,14 +168,26 @@ def _table(module: ModuleType, result: xr.Dataset) -> pd.DataFrame | None:
     return rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
 
 
+def explained(meanings: Mapping[str, str], table: pd.DataFrame | None) -> dict[str, str]:
+    """Meaning of each column of a table that `meanings` explains; `*` in a name stands for any text."""
+    columns = [] if table is None else [str(name) for name in table.columns]
+    return {
+        name: meaning
+        for name in columns
+        for pattern, meaning in meanings.items()
+        if fnmatchcase(name, pattern)
+    }
+
+
 def save_report(
     folder: Path,
     result: xr.Dataset,
     table: pd.DataFrame | None,
     figures: Mapping[str, Figure | Animation],
     of: str | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> list[Path]:
-    """Write `result.nc`, `table.csv`, all figures and animations, and return their paths.
+    """Write `result.nc`, `table.csv`, `columns.csv`, all figures and animations, and return their paths.
 
     The folder is complete or absent, with the digests of its files and of the run `of` which it is an analysis.
     """
@@ -179,6 +197,11 @@ def save_report(
         if table is not None:
             written.append("table.csv")
             table.to_csv(draft / written[-1], index=False)
+        if columns:
+            written.append("columns.csv")
+            pd.DataFrame(columns.items(), columns=["column", "meaning"]).to_csv(
+                draft / written[-1], index=False
+            )
         for name, made in figures.items():
             plain_name(name)
             if isinstance(made, Animation):

@@ -26,6 +26,7 @@ class StudyError(FwsimError):
 
 NOUNS = {"experiments": "experiment", "analysis": "analysis"}
 PACKAGE = Path(fwsim.__file__).parent
+MINIMAL = "_minimal.py"  # comes with fwsim: a pair to start from
 
 
 def folders(kind: str) -> tuple[Path, ...]:
@@ -158,12 +159,14 @@ def place_of(error: BaseException, path: Path) -> str:
 
 
 def copy_pair(
-    name: str, source: str | Path, *, folder: str | Path | None = None, force: bool = False
+    name: str, source: str | Path | None = None, *, folder: str | Path | None = None, force: bool = False
 ) -> list[Path]:
     """Copy an experiment and its analysis to `experiments/<name>.py` and `analysis/<name>.py`.
 
     Parameters
     ----------
+    source
+        The experiment, a path or a name; None for a minimal one of thirty lines.
     folder
         Folder in which these folders are, or are made; None for the current one.
     force
@@ -178,7 +181,7 @@ def copy_pair(
         raise ConfigError(
             f"{name!r} cannot name an experiment; use letters, digits and underscores, and no keyword of Python"
         )
-    experiment = find(source)
+    experiment = folders("experiments")[-1] / MINIMAL if source is None else find(source)
     analysis = find_analysis(experiment)
     place = Path() if folder is None else home_path(folder, "folder")
     pairs = [(experiment, place / "experiments" / f"{name}.py")]

@@ -14,6 +14,13 @@ FORGETTING = {"units": 30, "items": 20, "lags": 12, "trials": 2}
 
 
 @pytest.mark.parametrize("path", ANALYSES, ids=lambda path: path.stem)
+def test_columns_that_an_analysis_explains_are_columns_of_its_table(path):
+    meanings = getattr(files.load(path, ("analyse", "plot")), "EXPLAINED", {})
+    parts = {max(name.split("*"), key=len) for name in meanings}
+    assert [part for part in parts if path.read_text().count(part) < 2] == []
+
+
+@pytest.mark.parametrize("path", ANALYSES, ids=lambda path: path.stem)
 def test_every_analysis_says_how_it_takes_a_sweep(path):
     """Over these fields as a whole; over all others, point by point."""
     declared = getattr(files.load(path, ("analyse", "plot")), "SWEPT", None)

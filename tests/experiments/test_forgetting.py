@@ -41,10 +41,10 @@ def test_recognition_follows_the_noise_of_all_other_items(swept):
 
 @pytest.fixture(scope="module")
 def spectra(tmp_path_factory):
-    """All spectra at equal total strength, three seeds, as `--quick` runs them."""
+    """All spectra at equal total strength, three seeds, smaller than `--quick`."""
     folder = tmp_path_factory.mktemp("spectra") / "run"
     over = {"spectrum": ["one", "two", "four", "eight", "power_law", "benna_fusi"]}
-    run = fw.sweep(FORGETTING, over, 3, quick=True, workers=1, folder=folder)
+    run = fw.sweep(FORGETTING, over, 3, {"units": 64}, quick=True, workers=1, folder=folder)
     return analyse(run.attrs["folder"], CHECKOUT / "analysis" / "forgetting.py").result
 
 
