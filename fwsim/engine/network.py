@@ -73,8 +73,8 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         connections (C for inputs, W otherwise), and its answer is (W ⊙ A) p.
     gates
         Factors in (0, 1) that the network computes in each step from x(t+1) and h(t), one number for each trial:
-        `"keep"` multiplies what is left of the memory, `"store"` the strength of the write. `write` and `store` have
-        gates of 1.
+        `"keep"` multiplies what is left of the memory, `"store"` the strength of the write. The methods `write` and
+        `store` use gates of 1.
     learn
         Names of the memory's parameters to train: `("tau", "eta")`. Positive ones are trained as logarithms, which
         keeps them positive. A strength (`eta`, `eta_rate`) with a value of 0 or below is trained as it is.
@@ -93,6 +93,8 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         Of the layer normalisation, `[unit]`.
     gate_weights, gate_bias
         `[gate, input + unit]` and `[gate]`, if there are gates: sigmoid(gate_weights [x(t+1); h(t)] + gate_bias).
+    wiring
+        The options `pre`, `read` and `gates`.
 
     Examples
     --------
