@@ -263,7 +263,7 @@ def plot_decoding(result: xr.Dataset) -> Figure:
         axis.axhline(float(at["guessing"].mean()), color=COLOURS["black"], lw=0.7, ls=":", label="chance")
         axis.set(title=name_of(values), xlabel="time (s)", ylim=(0, 103))
     axes[0, 0].set_ylabel("decoding of the sample (%)")
-    axes[0, 0].legend(loc="lower right")
+    made.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return made
 
 
@@ -291,5 +291,5 @@ def plot_exchange(result: xr.Dataset) -> Figure:
         axis.set_xticks(np.arange(1 + len(kinds)), ["none", *kinds])
         axis.set_xlabel("exchanged between trials")
     axes[0].set_ylabel("right answers (%)")
-    axes[1].legend(loc="lower right")
+    axes[1].legend(loc="upper right")
     return made
