@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from scipy.stats import ttest_ind
 
-from analysis.trained_silent_memory import analyse, plot, table
+from analysis.trained_silent_memory import analyse, difference, plot, table
 from fwsim import study
 from fwsim.errors import ConfigError
 from fwsim.recording import labelled_dataset
@@ -59,6 +60,14 @@ def test_states_are_exchanged_within_tests_and_trials_go_on():
 def test_a_delay_that_does_not_fit_the_samples(tmp_path):
     with pytest.raises(ConfigError, match=r"multiple of 0\.1 s"):
         study.run("trained_silent_memory", {"delay": 1.05}, quick=True, folder=tmp_path / "run", device="cpu")
+
+
+def test_the_interval_of_a_difference_is_that_of_scipy():
+    random = np.random.default_rng(0)
+    one, other = random.normal(1, 1, 5), random.normal(0, 0.3, 4)
+    found = difference(xr.DataArray(one, dims="seed"), xr.DataArray([*other, np.nan], dims="seed"))
+    welch = ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
+    np.testing.assert_allclose(found, [one.mean() - other.mean(), welch.low, welch.high])
 
 
 def made(task, seed):
