@@ -36,7 +36,7 @@ PACKAGES = {
         stimulus to_neo to_pynapple
     """,
     "fwsim.measure": """
-        Composite InnerLoop attention autocorrelation_time basins bootstrap convergence decode energy
+        Composite InnerLoop attention autocorrelation_time basins bootstrap continuation convergence decode energy
         fano_factor firing_rate fixed_points forgetting_curve information inner_path isi_cv
         lyapunov_exponents overlap participation_ratio principal_components retention synchrony
     """,

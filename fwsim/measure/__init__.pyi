@@ -1,5 +1,6 @@
 from .attending import attention as attention
 from .attraction import basins as basins
+from .branches import continuation as continuation
 from .composite import Composite as Composite
 from .correlation import autocorrelation_time as autocorrelation_time
 from .decoding import decode as decode

@@ -1,0 +1,126 @@
+"""Bifurcations between two neighbouring points of a curve of fixed points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fwsim.measure.arclength import Curve, Point
+
+FOLD, BRANCH_POINT, HOPF, FLIP, NEIMARK_SACKER = "fold", "branch point", "hopf", "flip", "neimark-sacker"
+
+PRECISION = 1e-9
+"""A bifurcation lies between two points that are this close, in relative length."""
+
+REAL = 1e-6
+"""An eigenvalue is real if its imaginary part is smaller than this fraction of the largest |eigenvalue|."""
+
+
+def between(curve: Curve, before: Point, after: Point) -> list[Point]:
+    """Bifurcations between two neighbouring points of a curve, in their order, with their labels.
+
+    An eigenvalue passes through 0 (flow) or 1 (map) at folds and branch points; the parameter turns back at the first,
+    the bordered determinant changes its sign at the second. Other changes of the number of unstable modes are Hopf
+    points of flows, and flips and Neimark–Sacker points of maps. Two that cancel within one step are not seen.
+    """
+    found: list[Point] = []
+    if (before.sign >= 0) != (after.sign >= 0):
+        reference = max(before.log_size, after.log_size)
+        place = _located(curve, before, after, lambda point: point.sign * np.exp(point.log_size - reference))
+        found.append(replace(place, label=BRANCH_POINT, tangent=_mean_tangent(curve, before, after)))
+    if (before.tangent[-1] >= 0) != (after.tangent[-1] >= 0):
+        place = _located(curve, before, after, lambda point: point.tangent[-1])
+        _add(curve, found, replace(place, label=FOLD))
+    low, high = sorted((before.unstable, after.unstable))
+    if high - low > len(found):
+        for mode in range(low, high):
+            place = _located(curve, before, after, partial(_growth, mode=mode))
+            _add(curve, found, replace(place, label=_kind(curve.kind, place, mode)))
+    return sorted(found, key=lambda point: curve.distance(before.place, point.place))
+
+
+def other_direction(curve: Curve, point: Point) -> np.ndarray | None:
+    """Direction of the second curve through a branch point, `[unit + 1]`; `None` unless exactly two curves cross.
+
+    The directions v of both solve the algebraic branching equation ψ·D²F(v, v) = 0 in the null space of DF, where ψ
+    spans that of its transpose (Keller 1977, in Applications of Bifurcation Theory, ed. Rabinowitz).
+    """
+    weights = curve.weights(point.place)
+    left, size, right = np.linalg.svd(point.slope / weights)
+    if len(size) > 1 and size[-2] < 1e-7 * size[0]:
+        return None
+    null = right[-2:] / weights
+    form = np.array([[left[:, -1] @ _second(curve, point.place, v, w) for w in null] for v in null])
+    (smaller, larger), axes = np.linalg.eigh((form + form.T) / 2)
+    if not (np.isfinite(form).all() and smaller < -1e-7 * larger and larger > 1e-7 * -smaller):
+        return None
+    pair = [axes @ (np.sqrt(larger), sign * np.sqrt(-smaller)) @ null for sign in (1, -1)]
+    pair = [v / np.linalg.norm(weights * v) for v in pair]
+    return min(pair, key=lambda v: abs((weights**2 * v) @ point.tangent))
+
+
+def _second(curve: Curve, place: np.ndarray, v: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """D²F(v, w) at a place, `[unit]`."""
+    at, along, across = (curve.tensor(each)[None] for each in (place, v, w))
+
+    def slope(places: Tensor) -> Tensor:
+        return torch.func.jvp(curve.residual, (places,), (along,))[1]
+
+    with torch.no_grad():
+        return torch.func.jvp(slope, (at,), (across,))[1][0].cpu().numpy()
+
+
+def _located(curve: Curve, before: Point, after: Point, test: Callable[[Point], float]) -> Point:
+    """The point at which a test function changes its sign, by false position on the chord between two points.
+
+    The value at an end that is kept twice is halved (the Illinois method), so that both ends come close. The chord
+    shortens as they do, which keeps Newton's method on this curve near a branch point, where another is close.
+    """
+    direction, kept = before.tangent, ""
+    low, high = test(before), test(after)
+    for _ in range(60):
+        if curve.distance(before.place, after.place) <= PRECISION:
+            break
+        share = np.clip(low / (low - high), 1e-3, 1 - 1e-3) if low != high else 0.5
+        chord = after.place - before.place
+        place = curve.correct(before.place + share * chord, chord)
+        if place is None:  # so close to a branch point that the two curves cannot be told apart
+            break
+        middle = curve.point(place, direction)
+        value = test(middle)
+        if (value >= 0) == (low >= 0):
+            before, low, high = middle, value, high / 2 if kept == "after" else high
+            kept = "after"
+        else:
+            after, high, low = middle, value, low / 2 if kept == "before" else low
+            kept = "before"
+    return curve.point((before.place + after.place) / 2, direction)
+
+
+def _add(curve: Curve, found: list[Point], point: Point) -> None:
+    """Add a point unless one that has been found is at the same place."""
+    if all(curve.distance(point.place, other.place) > 1e-6 for other in found):
+        found.append(point)
+
+
+def _growth(point: Point, mode: int) -> float:
+    return float(point.growth[mode])
+
+
+def _kind(kind: str, point: Point, mode: int) -> str:
+    """Which bifurcation it is when an eigenvalue reaches the border of stability."""
+    value = point.eigenvalue[mode]
+    if abs(value.imag) > REAL * np.abs(point.eigenvalue).max():
+        return NEIMARK_SACKER if kind == "map" else HOPF
+    return FLIP if kind == "map" and value.real < 0 else BRANCH_POINT
+
+
+def _mean_tangent(curve: Curve, before: Point, after: Point) -> np.ndarray:
+    """Direction of the curve halfway between two points; at a branch point, it cannot be computed from the slope."""
+    tangent = before.tangent + after.tangent
+    return tangent / np.linalg.norm(curve.weights(before.place) * tangent)
