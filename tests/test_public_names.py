@@ -36,9 +36,9 @@ PACKAGES = {
         stimulus to_neo to_pynapple
     """,
     "fwsim.measure": """
-        Composite InnerLoop attention autocorrelation_time basins bootstrap continuation convergence decode energy
-        fano_factor firing_rate fixed_points forgetting_curve information inner_path isi_cv
-        lyapunov_exponents overlap participation_ratio principal_components retention synchrony
+        Composite InnerLoop NetworkMap attention autocorrelation_time basins bootstrap continuation convergence
+        decode energy fano_factor firing_rate fixed_points forgetting_curve information inner_path isi_cv linear_cka
+        lyapunov_exponents overlap participation_ratio principal_components procrustes_distance retention synchrony
     """,
     "fwsim.fitting": """
         Chains Fit Interval Population Posterior Responses Simulator Synapses TRAINS choose compare_populations

@@ -17,7 +17,10 @@ from .retrieval import information as information
 from .retrieval import overlap as overlap
 from .retrieval import retention as retention
 from .settling import convergence as convergence
+from .similarity import linear_cka as linear_cka
+from .similarity import procrustes_distance as procrustes_distance
 from .spikes import fano_factor as fano_factor
 from .spikes import firing_rate as firing_rate
 from .spikes import isi_cv as isi_cv
 from .spikes import synchrony as synchrony
+from .whole_state import NetworkMap as NetworkMap

@@ -1,30 +1,36 @@
-"""Lyapunov exponents of maps by repeated orthogonalisation."""
+"""Lyapunov exponents by repeated orthogonalisation: of maps, of systems with an input, and of networks."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import xarray as xr
 from torch import Tensor
 
-from fwsim.errors import DivergedError, number, whole
-from fwsim.measure.differentiation import Step, checked_states, pushforward, require_derivative
+from fwsim.engine.state import State
+from fwsim.errors import ConfigError, DivergedError, number, whole
+from fwsim.measure.differentiation import Step, pushforward
+from fwsim.measure.orbits import DrivenStep, Orbit, orbit
+from fwsim.measure.whole_state import Network
 from fwsim.progress import track
-from fwsim.units import checked
 
 SAMPLES = 20
 """The running estimate has this many samples, and the error is estimated from this many blocks."""
 
 
 def lyapunov_exponents(
-    step: Step,
-    start: Tensor,
+    step: Step | DrivenStep | Network,
+    start: Tensor | State | xr.Dataset | None,
     steps: int,
-    dt: float = 1.0,
+    dt: float | None = None,
     *,
     modes: int | None = None,
     transient: int = 0,
+    drive: Tensor | None = None,
+    response: Sequence[int] | None = None,
+    seed: int = 0,
 ) -> xr.Dataset:
     """Lyapunov exponents of a map from products of its Jacobians, orthogonalised (QR) at every step.
 
@@ -32,17 +38,30 @@ def lyapunov_exponents(
     ----------
     step
         One step of `dt` seconds, `[batch, unit]` → `[batch, unit]` in torch, the same for every row: a map,
-        or the integrator of a flow. It is differentiated in forward mode.
+        or the integrator of a flow. It is differentiated in forward mode. With a `drive` it is called with the input
+        of the step too, `step(states, input)`. A `RateNetwork` or `FastWeightNetwork` is taken as it is; its exponents
+        are those of activity, synapses and memory together (`fwsim.measure.NetworkMap`), computed in plain torch.
     start
-        `[trial, unit]`; its dtype and device are used.
+        `[trial, unit]`; its dtype and device are used. For a network: a `State`, `None` for rest, or a recording, along
+        whose states the exponents are taken. It must have `hidden` and all variables of synapses and memory at every
+        step, and the `drive` that it was made with.
     steps
         Number of steps that are averaged.
     dt
-        Seconds per step.
+        Seconds per step, 1 by default; a network has its own.
     modes
         Number of exponents, the largest first; all of them by default.
     transient
         Steps before averaging begins, in which the tangent vectors align.
+    drive
+        Input, `[trial, time, input]`, or `[1, time, input]` for all trials, of at least `transient + steps` steps. It
+        may be the time itself, of a system that depends on it. Exponents under an input are conditional on it: they
+        tell whether states with the same input approach each other.
+    response
+        Units of the vector `[unit]` whose exponents are wanted while all others drive them (conditional exponents);
+        they must not act on the others.
+    seed
+        Of a rate network's noise.
 
     Returns
     -------
@@ -56,34 +75,39 @@ def lyapunov_exponents(
 
     Raises
     ------
+    ConfigError, ShapeError, RecordingError
+        An argument is not allowed or does not fit; or units of the `response` act on others.
     DivergedError
         The state, or the growth of a small distance to it, became infinite or NaN.
 
     Notes
     -----
-    Benettin et al. 1980, Meccanica 15:9; Geist, Parlitz & Lauterborn 1990, Prog. Theor. Phys. 83:875.
+    Benettin et al. 1980, Meccanica 15:9; Geist, Parlitz & Lauterborn 1990, Prog. Theor. Phys. 83:875. Conditional
+    exponents: Pecora & Carroll 1990, Phys. Rev. Lett. 64:821.
     """
-    state = checked_states("start", start, step)
-    require_derivative(state, step)
-    trials, units = state.shape
-    modes = units if modes is None else modes
-    for name, count, least in (("modes", modes, 1), ("steps", steps, 1), ("transient", transient, 0)):
+    for name, count, least in (("steps", steps, 1), ("transient", transient, 0)):
         whole(name, count, least=least)
-    number("modes", modes, most=units)
-    dt = checked("dt", dt, "time", above=0)
-    tangents = torch.eye(units, modes, dtype=state.dtype, device=state.device).expand(trials, units, modes)
+    system = orbit(step, start, transient + steps, dt, drive, seed)
+    tangents = _tangents(system, modes, response)
     ends = (
         [math.ceil(steps * (i + 1) / SAMPLES) for i in range(SAMPLES)]
         if steps >= SAMPLES
         else range(1, steps + 1)
     )
-    blocks, block = [], torch.zeros(trials, modes, dtype=state.dtype, device=state.device)
+    state, fixed = system.start, None if response is None else _others(system, response)
+    blocks, block = [], torch.zeros_like(tangents[:, 0])
     with torch.no_grad(), track("Lyapunov exponents", transient + steps) as advance:
         for t in range(1 - transient, steps + 1):
-            state, tangents = pushforward(step, state, tangents)
+            now = t + transient - 1
+            state, tangents = pushforward(system.step(now), state, tangents)
+            state = state if system.later is None else system.later[now]
             if not bool(tangents.isfinite().all()):
                 _require_finite(tangents.flatten(1), t + transient, "tangent")
+            if fixed is not None:
+                _require_driven(tangents, fixed)
             tangents, upper = torch.linalg.qr(tangents)
+            if fixed is not None:
+                tangents[:, fixed] = 0.0  # rounding there would grow with the exponents of the driving system
             if t > 0:
                 block = block + upper.diagonal(dim1=-2, dim2=-1).abs().log()
             if t in ends:
@@ -91,7 +115,33 @@ def lyapunov_exponents(
                 blocks.append(block)
                 block = torch.zeros_like(block)
             advance()
-    return _summary(torch.stack(blocks).cpu(), torch.tensor(list(ends), dtype=torch.float64), dt)
+    return _summary(torch.stack(blocks).cpu(), torch.tensor(list(ends), dtype=torch.float64), system.dt)
+
+
+def _tangents(system: Orbit, modes: int | None, response: Sequence[int] | None) -> Tensor:
+    """First tangent vectors `[trial, unit, mode]`: along units, or along those of the response."""
+    trials, units = system.start.shape
+    chosen = list(range(units) if response is None else response)
+    if not chosen or len({*chosen}) < len(chosen) or any(k not in range(units) for k in chosen):
+        raise ConfigError(f"response={response!r} is not allowed; give different units of 0 … {units - 1}")
+    modes = len(chosen) if modes is None else modes
+    whole("modes", modes, least=1)
+    number("modes", modes, most=len(chosen))
+    identity = torch.eye(units, dtype=system.start.dtype, device=system.start.device)
+    return identity[:, chosen[:modes]].expand(trials, units, modes)
+
+
+def _others(system: Orbit, response: Sequence[int]) -> list[int]:
+    return [unit for unit in range(system.start.shape[1]) if unit not in set(response)]
+
+
+def _require_driven(tangents: Tensor, others: list[int]) -> None:
+    """Raise unless a change of the response leaves all other units as they are."""
+    if bool((tangents[:, others].abs() > 1e-9 * tangents.abs().amax((1, 2), keepdim=True)).any()):
+        raise ConfigError(
+            "units of the response act on others in a step; give the response as units of its own, beside those of the "
+            "system that drives it"
+        )
 
 
 def _require_finite(state: Tensor, step: int, name: str = "state") -> None:

@@ -214,6 +214,17 @@ def test_a_network_with_plastic_synapses():
     assert found.state.values[0, known, 1:] == pytest.approx(np.stack([x, u], 1), abs=1e-8)
 
 
+def test_folds_of_a_network_that_is_given_as_it_is():
+    """Its folds are those of `cortes`; oscillations begin elsewhere, since the field lags behind its synapses."""
+    synapse = fw.TsodyksMarkram(U=U, tau_rec=tau_rec, tau_facil=tau_facil)
+    net = fw.RateNetwork(fw.Projection([[J]], synapse=synapse), tau=tau, gain=fw.softplus(alpha), dt=0.001)
+    step = fw.measure.NetworkMap(net.double())
+    found = fw.measure.continuation(step, step.rest(1), -1.9, (-1.9, -1.3), length=0.1)
+    (points,) = special(found)
+    folds = [p for label, p, _ in points if label == "fold"]
+    assert folds == pytest.approx([-1.463027326, -1.865223910], abs=1e-6)
+
+
 def test_every_pattern_of_a_network_branches_off_at_its_eigenvalue():
     """Of x ← tanh(p W x) with symmetric W: a branch leaves 0 where p λ = 1, and there is a flip where p λ = −1."""
     A = torch.randn(12, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -1,0 +1,200 @@
+"""Lyapunov exponents of driven systems and of networks; bands were set before the run."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import fwsim as fw
+from fwsim.errors import ConfigError, RecordingError, ShapeError
+
+
+def normal(*shape, seed=0):
+    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def runge_kutta(flow, dt):
+    """One step of dx/dt = flow(x, time)."""
+
+    def step(x, t=0.0):
+        k1 = flow(x, t)
+        k2 = flow(x + dt / 2 * k1, t + dt / 2)
+        k3 = flow(x + dt / 2 * k2, t + dt / 2)
+        k4 = flow(x + dt * k3, t + dt)
+        return x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+    return step
+
+
+@pytest.mark.parametrize(
+    ("trials", "steps", "transient"), [(10, 20, 0), pytest.param(1000, 1000, 1000, marks=pytest.mark.slow)]
+)
+def test_driven_duffing_oscillator(trials, steps, transient):
+    """x'' + x'/4 − x + x³ = 0.4 sin t: 0.1571 and −0.4071 (Sprott 2003, Chaos and Time-Series Analysis, appendix A)."""
+
+    def flow(x, t):
+        return torch.stack([x[:, 1], -0.25 * x[:, 1] + x[:, 0] - x[:, 0] ** 3 + 0.4 * torch.sin(t[:, 0])], 1)
+
+    dt = 2 * math.pi / 100
+    time = torch.arange(transient + steps, dtype=torch.float64)[None, :, None] * dt
+    found = fw.measure.lyapunov_exponents(
+        runge_kutta(flow, dt), normal(trials, 2), steps, dt, transient=transient, drive=time
+    )
+    assert found.exponent.sum("mode").values == pytest.approx(np.full(trials, -0.25), abs=1e-4)  # the damping
+    if trials > 100:
+        assert found.exponent.mean("trial").values == pytest.approx([0.157, -0.407], abs=0.01)
+
+
+def coupled_lorenz(driving, rho=60.0):
+    """A Lorenz system, and a copy in which the variable number `driving` is that of the first."""
+
+    def lorenz(x, y, z):
+        return [10 * (y - x), x * (rho - z) - y, x * y - 8 / 3 * z]
+
+    def flow(x, t):
+        first, second = list(x[:, :3].unbind(1)), list(x[:, 3:].unbind(1))
+        second.insert(driving, first[driving])
+        changes = lorenz(*second)
+        return torch.stack([*lorenz(*first), *(changes[k] for k in range(3) if k != driving)], 1)
+
+    return flow
+
+
+@pytest.mark.parametrize(
+    ("driving", "published"),
+    [
+        pytest.param(0, (-1.81, -1.86), marks=pytest.mark.slow),
+        (1, (-2.67, -9.99)),
+        pytest.param(2, (0.0108, -11.01), marks=pytest.mark.slow),
+    ],
+)
+def test_conditional_exponents_of_coupled_lorenz_systems(driving, published):
+    """Pecora & Carroll 1991, Phys. Rev. A 44:2374: σ = 10, β = 8/3, ρ = 60. Driven by y, they are −β and −σ."""
+    dt, step = 0.005, runge_kutta(coupled_lorenz(driving), 0.005)
+    trials, steps = (10, 20) if driving == 1 else (500, 1000)
+    start = normal(trials, 5, seed=1) + 20
+    # Driven by y, a change of z alone stays one: tangent vectors in this order need no time to align.
+    response, transient = ([4, 3], 0) if driving == 1 else ([3, 4], steps)
+    found = fw.measure.lyapunov_exponents(step, start, steps, dt, transient=transient, response=response)
+    assert found.exponent.mean("trial").values == pytest.approx(published, abs=0.02)
+    damping = [1 + 8 / 3, 10 + 8 / 3, 10 + 1][driving]
+    assert found.exponent.sum("mode").values == pytest.approx(np.full(trials, -damping), abs=1e-3)
+    if driving == 1:
+        assert found.exponent.values == pytest.approx(np.tile([-8 / 3, -10.0], (trials, 1)), abs=2e-3)
+
+
+def test_a_response_must_not_act_on_what_drives_it():
+    step = runge_kutta(coupled_lorenz(0), 0.005)
+    with pytest.raises(ConfigError, match="act on others"):
+        fw.measure.lyapunov_exponents(step, normal(2, 5), 10, response=[1, 2])
+
+
+synapse = fw.TsodyksMarkram(U=0.2, tau_rec=0.2, tau_facil=1.5)
+
+
+def rate_network(kernel="auto", noise=0.0):
+    W = 4 * normal(3, 3, seed=2)
+    return fw.RateNetwork(
+        [fw.Projection(W, synapse=synapse), fw.Projection(W.T), fw.Projection(W.T, synapse=fw.Varela())],
+        tau=0.01,
+        gain=fw.softplus(1.5),
+        memory=fw.Hebbian(tau=0.5, eta_rate=0.01),
+        dt=0.001,
+        noise=noise,
+        kernel=kernel,
+    )
+
+
+def fast_network(**options):
+    torch.manual_seed(0)
+    return fw.FastWeightNetwork(2, 3, fw.Hebbian(tau=[5.0, 20.0], eta=[0.3, -0.1]), inner_steps=2, **options)
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        rate_network("native"),
+        rate_network("reference"),
+        fast_network().double(),
+        fast_network(write="before", self_connections=False, activation="tanh").double(),
+        fast_network(form="attention", kernel="native").double(),
+    ],
+)
+def test_the_map_of_a_network_is_its_step(net):
+    x = normal(4, 6, net.inputs, seed=3)
+    _, state = net(x[:, :5])
+    step = fw.measure.NetworkMap(net)
+    states = step.rest(4)
+    for t in range(5):
+        states = step(states, x[:, t])
+    assert torch.allclose(states, step.join(state), rtol=1e-10, atol=1e-12)
+    _, after = net(x[:, 5:], step.split(states))
+    assert torch.allclose(step(states, x[:, 5]), step.join(after), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "net", [rate_network("native"), fast_network(activation="tanh", normalise="none").double()]
+)
+def test_exponents_of_a_network_and_along_its_recording(net):
+    """Their sum is the mean log determinant, here from the network's own calls by finite differences."""
+    drive = normal(2, 7, net.inputs, seed=4)
+    _, state = net(drive[:, :1])
+    found = fw.measure.lyapunov_exponents(net, state, 6, drive=drive[:, 1:])
+    step = fw.measure.NetworkMap(net)
+    units = step.join(state).shape[1]
+    logs, states, bumps = torch.zeros(2, dtype=torch.float64), step.join(state), torch.eye(units).double()
+    for t in range(1, 7):
+        for trial in range(2):
+            ends = []
+            for sign in (1, -1):
+                near = step.split(states[trial] + sign * 1e-6 * bumps)
+                ends.append(step.join(net(drive[trial, t].expand(units, 1, -1), near)[1]))
+            logs[trial] += torch.linalg.slogdet((ends[0] - ends[1]) / 2e-6).logabsdet
+        states = step.join(net(drive[:, t : t + 1], step.split(states))[1])
+    assert found.exponent.sum("mode").values == pytest.approx((logs / (6 * net.dt)).numpy(), rel=1e-4)
+    assert found.sizes["mode"] == units
+
+    names = [name for name in net.recordable() if name in ("hidden", "memory", *state.variables)]
+    run = fw.simulate(net, drive, record=names)
+    along = fw.measure.lyapunov_exponents(net, run, 6, drive=drive)
+    assert along.exponent.values == pytest.approx(found.exponent.values, rel=1e-8)
+    with pytest.raises(RecordingError, match="holds no 'memory'"):
+        fw.measure.lyapunov_exponents(net, run.drop_vars("memory"), 5, drive=drive)
+    with pytest.raises(ShapeError, match="7 times; 7 steps need 8"):
+        fw.measure.lyapunov_exponents(net, run, 7)
+
+
+def test_noise_of_a_seed_is_that_of_the_simulation():
+    net, drive = rate_network(noise=2.0), normal(2, 12, 3, seed=5)
+    _, state = net(drive[:, :1], seed=7)
+    found = fw.measure.lyapunov_exponents(net, state, 11, drive=drive[:, 1:], seed=7, modes=3)
+    run = fw.simulate(net, drive, record=["hidden", *state.variables, "memory"], seed=7)
+    along = fw.measure.lyapunov_exponents(net, run, 11, drive=drive, modes=3)
+    assert along.exponent.values == pytest.approx(found.exponent.values, rel=1e-8)
+    other = fw.measure.lyapunov_exponents(net, state, 11, drive=drive[:, 1:], seed=8, modes=3)
+    assert not np.allclose(other.exponent, found.exponent, rtol=1e-8)
+
+
+def test_a_silent_network_relaxes_with_its_time_constants():
+    net = fw.RateNetwork([fw.Projection([[0.5]], synapse=synapse)], tau=0.01, dt=0.001).double()
+    found = fw.measure.lyapunov_exponents(net, None, 20)
+    assert found.exponent.values[0] == pytest.approx([-1 / 1.5, -1 / 0.2, -1 / 0.01])
+
+
+def test_bad_drives_are_refused():
+    net, step = rate_network(), lambda x, u: x + u
+    with pytest.raises(ShapeError, match="at least 10"):
+        fw.measure.lyapunov_exponents(net, None, 10, drive=normal(1, 9, 3))
+    with pytest.raises(ConfigError, match=r"the network's 0\.001 s"):
+        fw.measure.lyapunov_exponents(net, None, 10, 1.0)
+    with pytest.raises(ConfigError, match="start is a str"):
+        fw.measure.lyapunov_exponents(net, "rest", 10)
+    with pytest.raises(ShapeError, match=r"drive is a tensor \[3, 9\]"):
+        fw.measure.lyapunov_exponents(step, normal(2, 1), 5, drive=normal(3, 9))
+    with pytest.raises(ShapeError, match="3 or 1, at least 5"):
+        fw.measure.lyapunov_exponents(step, normal(3, 1), 5, drive=normal(2, 9, 1))
+    with pytest.raises(ConfigError, match=r"response=\[0, 3\]"):
+        fw.measure.lyapunov_exponents(lambda x: x, normal(3, 2), 5, response=[0, 3])
+    with pytest.raises(ConfigError, match="net is a Linear"):
+        fw.measure.NetworkMap(torch.nn.Linear(2, 2))
