@@ -44,7 +44,7 @@ class Orbit:
 
 
 def orbit(
-    step: Step | DrivenStep | Network, start: Any, steps: int, dt: float | None, drive: Any, seed: int
+    step: Callable[..., Tensor] | Network, start: Any, steps: int, dt: float | None, drive: Any, seed: int
 ) -> Orbit:
     """Check a system, its start and its input for a run of some steps; see `lyapunov_exponents`."""
     if isinstance(step, Network):
