@@ -3,8 +3,9 @@ A memory over its background input
 ==================================
 
 A population excites itself through Tsodyks–Markram synapses. Its fixed points are followed over the background input,
-through two folds and two points where oscillations begin. Between the folds there are three states. Simulations (grey:
-range of the rate) show what the network does: the lower state, oscillations, or the upper state.
+through two folds and two points where oscillations begin. Solid lines are stable. Simulations that start without
+activity (grey: range of the rate) stay in the lower state up to the fold. Beyond it they oscillate, until the upper
+state becomes stable.
 """
 
 import matplotlib.pyplot as plt
@@ -18,15 +19,15 @@ net = fw.RateNetwork(
     [fw.Projection([[3.07]], synapse=synapse)], tau=0.013, gain=fw.softplus(1.5), dt=0.001
 ).double()
 step = fw.measure.NetworkMap(net)
-found = fw.measure.continuation(step, step.rest(1), -2.5, (-2.5, -1.0), kind="map", length=0.05)
+found = fw.measure.continuation(step, step.rest(1), -2.0, (-2.5, -1.0), kind="map", length=0.05)
 
 branch = found.isel(branch=0, point=found["index"].values[0] >= 0)
 rate = net.gain(torch.as_tensor(branch["state"].values[:, 0])).numpy()
 fig, axes = plt.subplots(figsize=(3.6, 2.8))
 
 inputs = np.linspace(-2.4, -1.05, 28)
-drive = torch.as_tensor(inputs)[:, None, None].expand(-1, 6000, 1)
-late = fw.simulate(net, drive, record=["rate"])["rate"].isel(time=slice(3000, None), unit=0)
+drive = torch.as_tensor(inputs)[:, None, None].expand(-1, 20_000, 1)
+late = fw.simulate(net, drive, record=["rate"])["rate"].isel(time=slice(-3000, None), unit=0)
 axes.vlines(inputs, late.min("time"), late.max("time"), color="0.8", lw=3)
 
 stable = branch["stable"].values
@@ -42,5 +43,5 @@ axes.legend(loc="upper left")
 plt.show()
 
 # %%
-# Solid lines are stable. One step of the network is a map, so that oscillations begin at a Neimark–Sacker point; it lies
-# at the Hopf point of the continuous network if the step is short.
+# One step of the network is a map, so that oscillations begin at Neimark–Sacker points. They lie close to the Hopf
+# points of the continuous network, since the step is short.
