@@ -103,9 +103,11 @@ class Curve:
         """Relative distance of two places."""
         return float(np.linalg.norm(self.weights(one) * (other - one)))
 
-    def correct(self, guess: np.ndarray, direction: np.ndarray) -> np.ndarray | None:
+    def correct(
+        self, guess: np.ndarray, direction: np.ndarray, weights: np.ndarray | None = None
+    ) -> np.ndarray | None:
         """Newton's method from `guess`, in the plane through it across `direction`; `None` if it does not converge."""
-        weights = self.weights(guess)
+        weights = self.weights(guess) if weights is None else weights
         row, place = weights**2 * direction, guess
         for _ in range(8):
             force, slope = self.linear(place)
@@ -145,7 +147,7 @@ class Curve:
         near = (share > -0.1) & (share < 1.1) & (apart <= 0.25 * np.sqrt(lengths) + 1e-9)
         for index in near.nonzero()[0]:
             chord = places[index + 1] - places[index]
-            there = self.correct(places[index] + share[index] * chord, chord)
+            there = self.correct(places[index] + share[index] * chord, chord, weights)
             if there is not None and self.distance(there, place) <= 1e-6:
                 return True
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -36,12 +37,28 @@ def between(curve: Curve, before: Point, after: Point) -> list[Point]:
     if (before.tangent[-1] >= 0) != (after.tangent[-1] >= 0):
         place = _located(curve, before, after, lambda point: point.tangent[-1])
         _add(curve, found, replace(place, label=FOLD))
-    low, high = sorted((before.unstable, after.unstable))
-    if high - low > len(found):
-        for mode in range(low, high):
-            place = _located(curve, before, after, partial(_growth, mode=mode))
+    found.sort(key=lambda point: curve.distance(before.place, point.place))
+    for one, other in pairwise([before, *found, after]):
+        for mode in _changing(one, other):
+            place = _located(curve, one, other, partial(_growth, mode=mode))
             _add(curve, found, replace(place, label=_kind(curve.kind, place, mode)))
     return sorted(found, key=lambda point: curve.distance(before.place, point.place))
+
+
+def _changing(before: Point, after: Point) -> range:
+    """Modes, by their place in the order of growth, that become stable or unstable between two points."""
+    low, high = min(
+        (sorted((x, y)) for x in _counts(before) for y in _counts(after)), key=lambda pair: pair[1] - pair[0]
+    )
+    return range(low, high)
+
+
+def _counts(point: Point) -> tuple[int, ...]:
+    """Possible numbers of unstable modes; at a fold or branch point, the critical one may count as either."""
+    if not point.label:
+        return (point.unstable,)
+    others = np.delete(point.growth, np.abs(point.growth).argmin())
+    return (int((others > 0).sum()), int((others > 0).sum()) + 1)
 
 
 def other_direction(curve: Curve, point: Point) -> np.ndarray | None:

@@ -11,7 +11,7 @@ from fwsim.errors import ConfigError, ShapeError
 
 def follow(step, start, parameter, bounds, kind="flow", **options):
     starts = torch.tensor([start], dtype=torch.float64)
-    return fw.measure.continuation(step, starts, parameter, bounds, kind, **{"length": 0.1} | options)
+    return fw.measure.continuation(step, starts, parameter, bounds, kind, **{"length": 0.2} | options)
 
 
 def special(found):
@@ -189,7 +189,7 @@ def test_a_network_with_plastic_synapses():
     BifurcationKit prints intervals ("Neural mass equation", tutorials/ode/tutorialsBasic1, version of 2026-09-03), the
     ends of its last bisection. A fold lies beyond both ends, by less than their distance.
     """
-    found = follow(cortes, [0.238616, 0.982747, 0.367876], -2.0, (-4.0, -0.9), length=0.05)
+    found = follow(cortes, [0.238616, 0.982747, 0.367876], -2.0, (-4.0, -0.9), length=0.1)
     (points,) = special(found)
     assert [label for label, *_ in points] == ["fold", "hopf", "fold", "hopf"]
     first, onset, second, end = (p for _, p, _ in points)
@@ -219,7 +219,7 @@ def test_folds_of_a_network_that_is_given_as_it_is():
     synapse = fw.TsodyksMarkram(U=U, tau_rec=tau_rec, tau_facil=tau_facil)
     net = fw.RateNetwork(fw.Projection([[J]], synapse=synapse), tau=tau, gain=fw.softplus(alpha), dt=0.001)
     step = fw.measure.NetworkMap(net.double())
-    found = fw.measure.continuation(step, step.rest(1), -1.9, (-1.9, -1.3), length=0.1)
+    found = fw.measure.continuation(step, step.rest(1), -1.9, (-1.9, -1.3))
     (points,) = special(found)
     folds = [p for label, p, _ in points if label == "fold"]
     assert folds == pytest.approx([-1.463027326, -1.865223910], abs=1e-6)
@@ -245,7 +245,7 @@ def test_every_pattern_of_a_network_branches_off_at_its_eigenvalue():
 
 def test_two_starts_on_one_branch_are_followed_once():
     starts = torch.tensor([[-1.0], [1.0], [0.0]], dtype=torch.float64)
-    found = fw.measure.continuation(lambda x, p: p * x - x**3, starts, 0.9, (-1, 1), "flow", length=0.1)
+    found = fw.measure.continuation(lambda x, p: p * x - x**3, starts, 0.9, (-1, 1), "flow", length=0.2)
     assert found.sizes["branch"] == 2
 
 

@@ -166,13 +166,13 @@ def test_exponents_of_a_network_and_along_its_recording(net):
 
 
 def test_noise_of_a_seed_is_that_of_the_simulation():
-    net, drive = rate_network(noise=2.0), normal(2, 12, 3, seed=5)
+    net, drive = rate_network(noise=2.0), normal(2, 5, 3, seed=5)
     _, state = net(drive[:, :1], seed=7)
-    found = fw.measure.lyapunov_exponents(net, state, 11, drive=drive[:, 1:], seed=7, modes=3)
+    found = fw.measure.lyapunov_exponents(net, state, 4, drive=drive[:, 1:], seed=7, modes=3)
     run = fw.simulate(net, drive, record=["hidden", *state.variables, "memory"], seed=7)
-    along = fw.measure.lyapunov_exponents(net, run, 11, drive=drive, modes=3)
+    along = fw.measure.lyapunov_exponents(net, run, 4, drive=drive, modes=3)
     assert along.exponent.values == pytest.approx(found.exponent.values, rel=1e-8)
-    other = fw.measure.lyapunov_exponents(net, state, 11, drive=drive[:, 1:], seed=8, modes=3)
+    other = fw.measure.lyapunov_exponents(net, state, 4, drive=drive[:, 1:], seed=8, modes=3)
     assert not np.allclose(other.exponent, found.exponent, rtol=1e-8)
 
 
