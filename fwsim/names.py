@@ -63,11 +63,24 @@ def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], 
     def get(name: str) -> Any:
         if name in public or name.startswith("_"):
             return _loaded(load, package, name)
-        guess = nearest(name, public)
-        hint = f"did you mean {guess}?" if guess else f"dir({package}) lists what there is"
-        raise AttributeError(f"{package} has no {name}; {hint}", name=name, obj=sys.modules[package])
+        raise _unknown(package, name, public)
 
     return get, names, public
+
+
+def suggestions(module: str) -> Callable[[str], Any]:
+    """`__getattr__` of a module without a stub: an unknown name is answered with the nearest one that it has."""
+
+    def get(name: str) -> Any:
+        raise _unknown(module, name, [each for each in vars(sys.modules[module]) if not each.startswith("_")])
+
+    return get
+
+
+def _unknown(module: str, name: str, public: Iterable[str]) -> AttributeError:
+    guess = nearest(name, public)
+    hint = f"did you mean {guess}?" if guess else f"dir({module}) lists what there is"
+    return AttributeError(f"{module} has no {name}; {hint}", name=name, obj=sys.modules[module])
 
 
 def _loaded(load: Callable[[str], Any], package: str, name: str) -> Any:

@@ -17,6 +17,7 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import erf
 
 from fwsim.errors import ConfigError, ShapeError, whole
+from fwsim.names import suggestions
 from fwsim.units import si
 
 ROUNDING = 1e-3
@@ -390,3 +391,6 @@ def _not_negative(name: str, value: ArrayLike) -> np.ndarray:
     if not np.all(array >= 0):
         raise ConfigError(f"{name}={array.tolist()} must not be negative")
     return array
+
+
+__getattr__ = suggestions(__name__)

@@ -46,7 +46,7 @@ def test_an_unknown_keyword_is_answered_with_the_nearest(call, message):
     ("package", "name", "meant"),
     [(fw, "Hebian", "Hebbian"), (fw, "tsodyksmarkram", "TsodyksMarkram"), (fw.measure, "overlp", "overlap"),
      (fw.spiking, "Populaton", "Population"), (fw.rules, "Varella", "Varela"),
-     (fw.tasks, "CatchEnvironmen", "CatchEnvironment")],
+     (fw.tasks, "CatchEnvironmen", "CatchEnvironment"), (fw.theory, "palimpsest_capacty", "palimpsest_capacity")],
 )  # fmt: skip
 def test_an_unknown_public_name_is_answered_with_the_nearest(package, name, meant):
     with pytest.raises(AttributeError, match=rf"has no {name}; did you mean {meant}\?"):

@@ -53,7 +53,10 @@ def page():
 
 
 def test_a_page_says_what_was_run_and_needs_nothing_else(toy, page):
+    with (toy / "analysis" / "trace.py").open("a") as analysis:
+        analysis.write('\nEXPLAINED = {"val*": "of the <trace>"}\n')
     run = study.run("trace", {"tau": 0.3, "steps": 9}, seed=3, folder="runs/one")
+    study.analyse(run)
     path = study.write_report(run)
     assert path == run.folder / "report.html"
     made, text = page(path), path.read_text()
@@ -61,7 +64,7 @@ def test_a_page_says_what_was_run_and_needs_nothing_else(toy, page):
     for part in (
         "How fast does a trace decay?",
         "tau 0.3 s 0.2 s Time constant.",
-        "time constant (s) 0.3",
+        "time constant (s) 0.3 value of the <trace>",
         "fwsim run --again runs/one",
         "trace time 9",
         "seed 3",

@@ -57,9 +57,12 @@ class Analysed:
 
     title: str
     table: Table | None
-    figures: tuple[str, ...]
+    figures: tuple[tuple[str, str], ...]
+    """Caption and element of each."""
     notes: tuple[str, ...] = ()
     """What is not shown, and why."""
+    columns: Table | None = None
+    """What columns of the table mean."""
 
 
 @dataclass(frozen=True)
@@ -219,19 +222,22 @@ def _analysed(run: Run, anchor: str) -> Iterator[Analysed]:
                 title, None, (), (f"It is not shown, since it is not whole ({wrong}); analyse again.",)
             )
             continue
-        table, figures, notes = None, [], []
-        if os.path.lexists(folder / "table.csv"):
-            try:
-                table = read_table(folder / "table.csv")
-            except RecordingError as error:
-                notes.append(f"The table is not shown: {error}.")
+        tables: dict[str, Table] = {}
+        figures, notes = [], []
+        for name, what in (("table", "table"), ("columns", "meaning of its columns")):
+            if os.path.lexists(folder / f"{name}.csv"):
+                try:
+                    tables[name] = read_table(folder / f"{name}.csv")
+                except RecordingError as error:
+                    notes.append(f"The {what} is not shown: {error}.")
         for place, path in enumerate(sorted((*folder.glob("*.svg"), *folder.glob("*.gif")))):
-            label = html.escape(f"{title}: {path.stem.replace('_', ' ')}")
+            caption = path.stem.replace("_", " ")
+            label = html.escape(f"{title}: {caption}")
             try:
-                figures.append(inline(path, f"{anchor}-{number}-{place}-", label))
+                figures.append((caption, inline(path, f"{anchor}-{number}-{place}-", label)))
             except RecordingError as error:
                 notes.append(f"The figure {path.name} is not shown: {error}.")
-        yield Analysed(title, table, tuple(figures), tuple(notes))
+        yield Analysed(title, tables.get("table"), tuple(figures), tuple(notes), tables.get("columns"))
 
 
 def read_table(path: Path) -> Table:
