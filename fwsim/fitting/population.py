@@ -77,9 +77,7 @@ class Population(Generic[R]):
         """New cells of a group, one for each draw of its distribution."""
         k = self._group(name)
         check_seed(seed)
-        root = torch.linalg.cholesky(self.covariance[:, k])
-        noise = normal((*root.shape[:-1], 1), torch_generator(seed))
-        z = self.mean[:, k] + (root @ noise)[..., 0]
+        z = self._new(k, torch.arange(len(self.mean)), torch_generator(seed))
         return Synapses(self.cells, z, self.mean[:, k].median(0).values)
 
     def cell(self, name: str) -> Synapses[R]:
@@ -97,7 +95,12 @@ class Population(Generic[R]):
 
     def sample(self, group: str, n: int, seed: int = 0) -> R:
         """A rule with the parameters of `n` new cells of a group, `[n]`: heterogeneous synapses for networks."""
-        return self.group(group).sample(n, seed)
+        k = self._group(group)
+        check_count("n", n, 1)
+        check_seed(seed)
+        generator = torch_generator(seed)
+        draws = torch.randint(len(self.mean), (n,), generator=generator)
+        return self.cells.rule_at(self._new(k, draws, generator))
 
     def predict(self, times: ArrayLike | Tensor, group: str, *, clamp: str | None = None) -> Tensor:
         """Mean response of a new cell of a group at every spike, `[..., spike]`: the median over cells."""
@@ -205,6 +208,11 @@ class Population(Generic[R]):
         return torch.maximum(
             *(scale_reduction(draws, self.chain) for draws in (self.mean, self.spread.log()))
         )
+
+    def _new(self, group: int, draws: Tensor, generator: torch.Generator) -> Tensor:
+        """Coordinates of a new cell of a group for each of these draws of its distribution, `[draw, axis]`."""
+        root = torch.linalg.cholesky(self.covariance[draws, group])
+        return self.mean[draws, group] + (root @ normal((*root.shape[:-1], 1), generator))[..., 0]
 
     def _group(self, name: str) -> int:
         if not self.pooled:

@@ -36,6 +36,7 @@ def test_groups_have_rules_and_heterogeneous_synapses(fitted):
     assert drawn.U.shape == drawn.tau_rec.shape == (100,)
     assert torch.equal(drawn.tau_facil, fitted.sample("a", 100, seed=0).tau_facil)
     assert float(drawn.tau_rec.log().std()) > 0.1
+    assert len(fitted.sample("a", 1000, seed=0).U.unique()) == 1000  # more than there are draws
     network = fw.RateNetwork(
         [fw.Projection(torch.zeros(100, 100), synapse=drawn)], tau=0.01, gain=fw.relu, dt=1e-3
     )
@@ -43,6 +44,9 @@ def test_groups_have_rules_and_heterogeneous_synapses(fitted):
     release = run.release.isel(time=-1).squeeze()
     assert np.isfinite(release).all()
     assert float(release.std()) > 0.01
+    excitatory = fw.spiking.Population("E", 100)
+    circuit = fw.spiking.Circuit([excitatory], [fw.spiking.Connection("E", "E", 1e-4, 0.1, synapse=drawn)])
+    assert circuit.source(drawn) is excitatory
 
 
 def test_predictions_of_a_group_have_the_shape_of_the_trains(fitted):
