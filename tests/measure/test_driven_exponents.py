@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import fwsim as fw
+from fwsim.engine.native import library
 from fwsim.errors import ConfigError, RecordingError, ShapeError
 
 
@@ -111,17 +112,21 @@ def fast_network(**options):
     return fw.FastWeightNetwork(2, 3, fw.Hebbian(tau=[5.0, 20.0], eta=[0.3, -0.1]), inner_steps=2, **options)
 
 
+native = pytest.mark.skipif(library.obstacle() is not None, reason=f"native engine {library.obstacle()}")
+
+
 @pytest.mark.parametrize(
-    "net",
+    "make",
     [
-        rate_network("native"),
-        rate_network("reference"),
-        fast_network().double(),
-        fast_network(write="before", self_connections=False, activation="tanh").double(),
-        fast_network(form="attention", kernel="native").double(),
+        pytest.param(lambda: rate_network("native"), marks=native),
+        lambda: rate_network("reference"),
+        lambda: fast_network().double(),
+        lambda: fast_network(write="before", self_connections=False, activation="tanh").double(),
+        pytest.param(lambda: fast_network(form="attention", kernel="native").double(), marks=native),
     ],
 )
-def test_the_map_of_a_network_is_its_step(net):
+def test_the_map_of_a_network_is_its_step(make):
+    net = make()
     x = normal(4, 6, net.inputs, seed=3)
     _, state = net(x[:, :5])
     step = fw.measure.NetworkMap(net)
@@ -134,10 +139,15 @@ def test_the_map_of_a_network_is_its_step(net):
 
 
 @pytest.mark.parametrize(
-    "net", [rate_network("native"), fast_network(activation="tanh", normalise="none").double()]
+    "make",
+    [
+        pytest.param(lambda: rate_network("native"), marks=native),
+        lambda: fast_network(activation="tanh", normalise="none").double(),
+    ],
 )
-def test_exponents_of_a_network_and_along_its_recording(net):
+def test_exponents_of_a_network_and_along_its_recording(make):
     """Their sum is the mean log determinant, here from the network's own calls by finite differences."""
+    net = make()
     drive = normal(2, 7, net.inputs, seed=4)
     _, state = net(drive[:, :1])
     found = fw.measure.lyapunov_exponents(net, state, 6, drive=drive[:, 1:])
