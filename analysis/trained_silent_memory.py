@@ -48,6 +48,8 @@ SWEPT = (*SETTINGS, "seed")
 BY_CHANCE = 50.0  # % of answers that are right by chance
 LEARNED, WRITTEN, SILENT, KEPT = 90.0, 0.5, 0.1, 0.5
 """Bounds of the criteria: right answers in %, gains in efficacies and in rates, share of answers that is kept."""
+MEASURABLE = 10.0
+"""Right answers over chance, in %, from which on it is said what is kept of them."""
 UNDISTURBED = "dms"
 """The task without manipulation."""
 LABELS = {
@@ -91,7 +93,8 @@ def network(one: xr.Dataset) -> xr.Dataset:
     result = xr.concat(read, "signal").assign_coords(signal=list(signals))
     ping = one["pinged_rate"].expand_dims(time=[end])
     delay = one["rate"].sel(time=slice(sample + 1e-9, end + 1e-9))
-    kept = (one["exchanged_accuracy"].mean("repetition") - BY_CHANCE) / (one["accuracy"] - BY_CHANCE)
+    over = one["accuracy"] - BY_CHANCE
+    kept = (one["exchanged_accuracy"].mean("repetition") - BY_CHANCE) / over.where(over > MEASURABLE)
     return result.assign(
         pinged_gain=decoded(ping, one["remembered"])["gain"].isel(time=0, drop=True),
         kept=kept,
