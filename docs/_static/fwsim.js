@@ -1,6 +1,6 @@
 // What screen readers and keyboards need, and the theme leaves out.
 addEventListener("load", () => {
-  document.querySelectorAll(".sidebar-tree .caption[role=heading]").forEach((each) => each.setAttribute("aria-level", "2"));
+  document.querySelectorAll(".caption[role=heading]").forEach((each) => each.setAttribute("aria-level", "2"));
   const focusWide = () =>
     document.querySelectorAll(".highlight pre, .table-wrapper, .math-wrapper").forEach((each) => {
       if (each.scrollWidth > each.clientWidth) each.tabIndex = 0;
