@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fwsim import notebook
 from fwsim.errors import ConfigError, RecordingError
 from fwsim.paths import home_path
 from fwsim.study import digests, locks, manifest, places
@@ -47,6 +48,23 @@ class Run:
             The folder is no run, or `run.json` was damaged or changed.
         """
         return manifest.read(self._place)
+
+    def _repr_html_(self) -> str:
+        """Show in a notebook what was run and in what state it is."""
+        entries = self.manifest
+        rows = [
+            ("experiment", entries["experiment"]),
+            ("state", self.state),
+            ("seed", str(entries["seed"])),
+            ("started", entries["started"]),
+            ("folder", str(self.folder)),
+        ]
+        settings = entries["configuration"].items()
+        return notebook.card(
+            self,
+            notebook.table(("", "run"), rows),
+            notebook.table(("setting", "value"), [(name, str(value)) for name, value in settings]),
+        )
 
     @property
     def state(self) -> str:

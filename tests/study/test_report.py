@@ -57,6 +57,8 @@ def test_a_page_says_what_was_run_and_needs_nothing_else(toy, page):
         analysis.write('\nEXPLAINED = {"val*": "of the <trace>"}\n')
     run = study.run("trace", {"tau": 0.3, "steps": 9}, seed=3, folder="runs/one")
     study.analyse(run)
+    card = run._repr_html_()
+    assert all(part in card for part in ("finished", "runs/one", ">tau<", ">0.3<"))
     path = study.write_report(run)
     assert path == run.folder / "report.html"
     made, text = page(path), path.read_text()
