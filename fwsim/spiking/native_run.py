@@ -229,7 +229,7 @@ class NativeRun:
             "spike_unit": unit,
             "spikes": count,
         }
-        made = spikes.filled(spikes.Run, given)
+        made = spikes.filled(spikes.SpikesRun, given)
         made.rule, made.synapses = (spikes.ctypes.addressof(each) for each in (rules, synapses))
         spikes.run(made)
         for trial, size in enumerate(count.tolist()):

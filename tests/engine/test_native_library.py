@@ -93,9 +93,9 @@ def test_a_library_that_does_not_load_is_named_once(compiled, monkeypatch, tmp_p
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("sequence", sequence.Run),
-        ("rates", rates.Run),
-        ("spikes", spikes.Run),
+        ("sequence", sequence.SequenceRun),
+        ("rates", rates.RatesRun),
+        ("spikes", spikes.SpikesRun),
         ("spike_rule", spikes.Rule),
         ("spike_synapses", spikes.Synapses),
     ],

@@ -159,7 +159,7 @@ def test_neither_blocks_nor_what_is_recorded_change_a_bit(monkeypatch, numbers):
 
 
 def test_a_run_is_described_as_in_c():
-    assert ctypes.sizeof(compiled.Run) == library.library().fwsim_rates_bytes()
+    assert ctypes.sizeof(compiled.RatesRun) == library.library().fwsim_rates_bytes()
 
 
 # --- what is compiled ---------------------------------------------------------------------------------------

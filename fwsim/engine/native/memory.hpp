@@ -48,7 +48,7 @@ struct Memory {
   int32_t *pair_ages;
   int pairs = 0, capacity;
 
-  Memory(Arena &arena, const Run<T> &run, int n, int64_t reach, bool backward)
+  Memory(Arena &arena, const SequenceRun<T> &run, int n, int64_t reach, bool backward)
       : units(int(run.units)), n(n), K(int(run.matrices)), self(run.self_connections), symmetric(run.symmetric),
         reach(reach), stride(odd<V>(Layout::registers(reach))), inner(run.inner_steps) {
     rows = arena.take<V>(reach * n);

@@ -17,7 +17,7 @@ enum Part { PREDICT, CORRECT, EMIT, PREDICT_BACKWARD, CORRECT_BACKWARD, EMIT_BAC
 constexpr double EPSILON = 1e-5;  // as in `fwsim/engine/cell.py`
 constexpr double SPARSE = 0.4;    // share of active units up to which silent ones are left out
 
-// What Python hands over; the class `Run` of `fwsim/engine/rate/compiled.py` has the same fields in the same order.
+// What Python hands over; the class `RatesRun` of `fwsim/engine/rate/compiled.py` has the same fields in the same order.
 template <class T>
 struct RatesRun {
   int64_t batch, steps, units;

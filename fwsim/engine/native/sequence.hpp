@@ -18,7 +18,7 @@ struct Weights {
   T *gain, *bias;
   V *b;
 
-  Weights(Arena &arena, const Run<T> &run)
+  Weights(Arena &arena, const SequenceRun<T> &run)
       : units(run.units), inputs(run.inputs), n(Row::registers(units)), width(Row::registers(units + inputs + 1)) {
     W = arena.take<V>(run.sets * units * n);
     W_transposed = arena.take<V>(run.sets * units * n);
@@ -28,7 +28,7 @@ struct Weights {
     bias = arena.take<T>(run.sets * n * Row::L);
     b = arena.take<V>(run.sets * n);
   }
-  void fill(const Run<T> &run, bool backward) {
+  void fill(const SequenceRun<T> &run, bool backward) {
     pad(run.gain, run.sets, units, (V *)gain);
     pad(run.bias, run.sets, units, (V *)bias);
     pad(run.b, run.sets, units, b);
@@ -63,7 +63,7 @@ struct Sequence {
   static constexpr int SPAN = MATRICES ? 16 : 4;                // steps whose C x is computed at once
   static constexpr int COLLECTED = MATRICES ? 16 : 3 * TOGETHER;    // rows of gradients that are added up at once
 
-  const Run<T> &run;
+  const SequenceRun<T> &run;
   const Weights<T> &weights;
   const int units, n;
   const int64_t reach;
@@ -78,12 +78,12 @@ struct Sequence {
   Scalar *d_rates, *d_kappa;
   int64_t collected = 0;
 
-  static int64_t reach_of(const Run<T> &run) {
+  static int64_t reach_of(const SequenceRun<T> &run) {
     const int64_t most = run.before + run.writes < run.chunk ? run.before + run.writes : run.chunk;
     return MATRICES ? Memory<Layout>::padded(most) : most;
   }
 
-  Sequence(Arena &arena, const Run<T> &run, const Weights<T> &weights, bool backward)
+  Sequence(Arena &arena, const SequenceRun<T> &run, const Weights<T> &weights, bool backward)
       : run(run), weights(weights), units(int(run.units)), n(Layout::registers(run.units)), reach(reach_of(run)),
         path(arena, n, int(run.inner_steps), reach), memory(arena, run, n, reach, backward) {
     active.place = arena.take<int32_t>(run.units + 2 * Layout::L);
@@ -443,7 +443,7 @@ struct Sequence {
 
 // Numbers in the sums of a bundle: gradients of W, C and b side by side, then those of gain and bias.
 template <class T>
-int64_t sums_of(const Run<T> &run) {
+int64_t sums_of(const SequenceRun<T> &run) {
   const int64_t matrix = run.units * UnitLayout<T>::registers(run.units + run.inputs + 1) * UnitLayout<T>::L;
   const int64_t whole = run.sets * (matrix + 2 * run.units);
   return (whole + UnitLayout<T>::L - 1) / UnitLayout<T>::L * UnitLayout<T>::L;
@@ -456,7 +456,7 @@ void add_to(T *sum, const T *part, int64_t count) {
 
 // Gives out the sums over all batch elements, of rows of `width` numbers.
 template <class T>
-void store_sums(const Run<T> &run, const T *sums, int64_t width) {
+void store_sums(const SequenceRun<T> &run, const T *sums, int64_t width) {
   const int64_t units = run.units, inputs = run.inputs, K = run.matrices;
   for (int64_t i = 0; i < run.sets * units; i++) {
     const T *row = sums + i * width;
@@ -486,7 +486,7 @@ struct Workspace {
   Weights<T> weights;
   T *sums = nullptr;
 
-  Workspace(const Run<T> &run, bool backward) : arena{run.workspace}, weights(arena, run) {
+  Workspace(const SequenceRun<T> &run, bool backward) : arena{run.workspace}, weights(arena, run) {
     groups = (run.batch + Layout::TOGETHER - 1) / Layout::TOGETHER;
     // so many groups have one sum that all sums take no more than the states
     const int64_t steps = Layout::TOGETHER * run.time, width = run.sets * weights.width * Layout::L;
@@ -504,7 +504,7 @@ struct Workspace {
 };
 
 template <class Layout>
-void forward(const Run<typename Layout::Number> &run) {
+void forward(const SequenceRun<typename Layout::Number> &run) {
   Workspace<Layout> workspace(run, false);
   workspace.weights.fill(run, false);
   share_out(Team(run.team), workspace.parts, workspace.groups, [&](int64_t part, int64_t first, int64_t last) {
@@ -515,7 +515,7 @@ void forward(const Run<typename Layout::Number> &run) {
 }
 
 template <class Layout>
-void backward(const Run<typename Layout::Number> &run) {
+void backward(const SequenceRun<typename Layout::Number> &run) {
   using T = typename Layout::Number;
   Workspace<Layout> workspace(run, true);
   workspace.weights.fill(run, true);

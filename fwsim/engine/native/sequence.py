@@ -61,8 +61,8 @@ POINTERS = (
 )
 
 
-class Run(ctypes.Structure):
-    """What `run.hpp` says a run is, in the same order."""
+class SequenceRun(ctypes.Structure):
+    """What `sequence_run.hpp` says a run is, in the same order."""
 
     _fields_ = (
         *((name, ctypes.c_int64) for name in SIZES),
@@ -92,7 +92,7 @@ class Schedule(NamedTuple):
 
 
 class Conventions(NamedTuple):
-    """Sizes and conventions of a run that are not the sizes of its tensors; see `run.hpp`.
+    """Sizes and conventions of a run that are not the sizes of its tensors; see `sequence_run.hpp`.
 
     `batch_layout`: whether a register holds one unit of several batch elements, else several units of one.
     """
@@ -201,13 +201,13 @@ class SequenceFunction(torch.autograd.Function):
 def _call(
     name: str, given: Conventions, tensors: tuple[Tensor, ...], arrays: dict[str, Tensor], **sizes: int
 ) -> None:
-    """Call a function of the library with a `Run`."""
+    """Call a function of the library with a `SequenceRun`."""
     x, C, _, _, _, _, _, written, _, age_weight, _, decayed = tensors
     held = dict(zip((*GIVEN, *TABLES), tensors, strict=True)) | arrays
     if given.schedule is not None:
         held |= given.schedule._asdict()
     held = {key: each if each.is_contiguous() else each.contiguous() for key, each in held.items()}
-    run = Run(
+    run = SequenceRun(
         batch=x.shape[0],
         time=x.shape[1],
         inputs=x.shape[2],
@@ -243,7 +243,7 @@ def _functions(name: str, dtype: torch.dtype, batch_layout: bool) -> tuple[Calla
     """Return the library's function of a precision and layout, and that which knows its workspace in bytes."""
     suffix = f"{str(dtype).removeprefix('torch.')}_{'batch' if batch_layout else 'units'}"
     workspace = getattr(library(), f"fwsim_workspace_{suffix}")
-    workspace.argtypes, workspace.restype = (ctypes.POINTER(Run), ctypes.c_int), ctypes.c_int64
+    workspace.argtypes, workspace.restype = (ctypes.POINTER(SequenceRun), ctypes.c_int), ctypes.c_int64
     call = getattr(library(), f"fwsim_{name}_{suffix}")
-    call.argtypes, call.restype = (ctypes.POINTER(Run),), None
+    call.argtypes, call.restype = (ctypes.POINTER(SequenceRun),), None
     return workspace, call

@@ -22,8 +22,8 @@ Rule = _structure(
     ("instructions", "literals", "rest", "values", "powers", "state", "last"),
 )
 Synapses = _structure("Synapses", ("rule", "input"), ("segments", "begins", "delay", "target", "jump"))
-Run = _structure(
-    "Run",
+SpikesRun = _structure(
+    "SpikesRun",
     (
         *("trials", "neurons", "populations", "start", "stop", "seed", "threads"),
         *("inputs", "slots", "rules", "kinds", "capacity"),
@@ -50,8 +50,8 @@ def run(given: Any) -> None:
     """Run from step `start` to `stop`, which changes the arrays of the state, and list the spikes."""
     given.team = team()
     size, call = library().fwsim_spikes_workspace, library().fwsim_spikes
-    size.restype, size.argtypes = ctypes.c_int64, [ctypes.POINTER(Run)]
-    call.restype, call.argtypes = None, [ctypes.POINTER(Run), ctypes.c_void_p]
+    size.restype, size.argtypes = ctypes.c_int64, [ctypes.POINTER(SpikesRun)]
+    call.restype, call.argtypes = None, [ctypes.POINTER(SpikesRun), ctypes.c_void_p]
     workspace = np.empty(size(ctypes.byref(given)), np.uint8)
     call(ctypes.byref(given), workspace.ctypes.data)
 

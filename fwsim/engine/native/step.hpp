@@ -7,7 +7,7 @@
 
 #include "math.hpp"
 #include "products.hpp"
-#include "run.hpp"
+#include "sequence_run.hpp"
 
 constexpr double EPSILON = 1e-5;  // of layer normalisation
 

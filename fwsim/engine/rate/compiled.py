@@ -51,7 +51,7 @@ POINTERS = (
 )
 
 
-class Run(ctypes.Structure):
+class RatesRun(ctypes.Structure):
     """What `rates.hpp` says a run is, in the same order."""
 
     _fields_ = (
@@ -162,7 +162,7 @@ class CompiledRun:
     def call(
         self, name: str, drive: Tensor, kicks: Tensor | None, arrays: Mapping[str, Any], **sizes: int
     ) -> None:
-        """Call a function of the library with a `Run`."""
+        """Call a function of the library with a `RatesRun`."""
         drive = drive.detach()
         sizes = self.sizes(drive) | sizes
         arrays = {
@@ -173,9 +173,9 @@ class CompiledRun:
             **self._workspace(sizes, drive),
             **arrays,
         }
-        run = Run(**sizes, **{name: _address(each) for name, each in arrays.items()}, team=team())
+        run = RatesRun(**sizes, **{name: _address(each) for name, each in arrays.items()}, team=team())
         function = getattr(library(), f"fwsim_{name}_{str(drive.dtype).removeprefix('torch.')}")
-        function.restype, function.argtypes = None, [ctypes.POINTER(Run)]
+        function.restype, function.argtypes = None, [ctypes.POINTER(RatesRun)]
         function(ctypes.byref(run))
 
     def sizes(self, drive: Tensor) -> dict[str, int]:

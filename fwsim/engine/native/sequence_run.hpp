@@ -1,4 +1,4 @@
-// What Python hands over for a sequence; the class `Run` of `sequence.py` has the same fields in the same order.
+// What Python hands over for a sequence; the class `SequenceRun` of `sequence.py` has the same fields in the same order.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@ enum Activation { RELU, TANH, SIGN };
 enum Normalisation { NONE, INNER, ALL };
 
 template <class T>
-struct Run {
+struct SequenceRun {
   int64_t batch, time, inputs, units, inner_steps;
   int64_t activation, normalise, self_connections;
   int64_t sets;          // of slow weights
