@@ -181,7 +181,11 @@ def _obstacle(
         missing = library.obstacle()
         return missing and f"without the native engine, which {missing} ({library.remedy()})"
     missing = obstacle(kernel)
-    return missing and f"without {kernel}, which {missing}"
+    if missing:
+        return f"without {kernel}, which {missing}"
+    from fwsim.engine.kernels import triton_check
+
+    return triton_check.obstacle(device, dtype)
 
 
 def _interpreted() -> bool:
