@@ -17,7 +17,6 @@ from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.rate.state import pack, plastic, unpack
 from fwsim.engine.rate.step import Moment, Stepper
 from fwsim.engine.state import State
-from fwsim.engine.trace import Trace
 from fwsim.errors import ConfigError, RecordingError, ShapeError
 from fwsim.measure.composite import Composite, Parts
 from fwsim.measure.recorded import recorded
@@ -175,10 +174,8 @@ class NetworkMap:
     def _fast_weights(self, parts: Parts, drive: Tensor) -> Parts:
         net = self.net
         assert isinstance(net, FastWeightNetwork)
-        rule, hidden = net.memory, parts["hidden"]
-        trace = None
-        if rule is not None:
-            trace = Trace(rule, net.dt, parts["memory"], hidden[:, None][:, :0], net.self_connections)
+        hidden = parts["hidden"]
+        trace = net.trace(State(hidden, parts.get("memory")))
         result = reference.run(net.cell(), Drive(drive[:, None], net.C, net.b), hidden, trace, chunk=1)
         moved = {"hidden": result.hidden[:, -1]}
         return moved if result.trace is None else moved | {"memory": result.trace.memory()}

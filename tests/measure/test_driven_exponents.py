@@ -123,6 +123,7 @@ native = pytest.mark.skipif(library.obstacle() is not None, reason=f"native engi
         lambda: fast_network().double(),
         lambda: fast_network(write="before", self_connections=False, activation="tanh").double(),
         pytest.param(lambda: fast_network(form="attention", kernel="native").double(), marks=native),
+        lambda: fast_network(pre=("inputs", "units"), gates=("keep", "store")).double(),
     ],
 )
 def test_the_map_of_a_network_is_its_step(make):
