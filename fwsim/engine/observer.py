@@ -69,6 +69,10 @@ class Observer(ABC):
         """Dimension → values, where they are not just counted from 0."""
         return {}
 
+    def populations(self) -> list[str] | None:
+        """Name of the population of each unit, if there are populations."""
+        return None
+
     def variables(self) -> dict[str, Variable]:
         """Meaning of the variables that the schema does not have."""
         return {}

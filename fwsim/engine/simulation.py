@@ -166,6 +166,7 @@ def simulate(
         records,
         Extent(steps, net.dt, observer.sizes(), every, dtype, state.step),
         coordinates=observer.coordinates(),
+        populations=observer.populations(),
         attributes=attributes,
         variables=observer.variables(),
         to=path,

@@ -59,9 +59,11 @@ class MemoryStore:
             )
             for name, each in self._layouts.items()
         }
-        return xr.Dataset(
+        run = xr.Dataset(
             {**variables, **self._coordinates, **extra}, attrs={**self._attributes, **attributes}
         )
+        named = run.attrs.pop("coordinates", "").split()
+        return run.set_coords([name for name in named if name in run])
 
 
 def check_memory(layouts: Iterable[ArrayLayout]) -> None:

@@ -209,6 +209,7 @@ def _dataset(head: Head) -> xr.Dataset:
         return xr.decode_cf(run, mask_and_scale=False, decode_coords=False) if by_xarray else run
     # Of an unfinished run only the arrays of its start are used, since the others may be incomplete.
     dimensions = {name for stored in kept.values() if stored.streamed for name in stored.dimensions}
+    dimensions |= set(str(head.attributes.get("coordinates", "")).split())
     kept = {name: stored for name, stored in kept.items() if stored.streamed or name in dimensions}
     for stored in kept.values():
         if stored.axis is None:

@@ -18,7 +18,15 @@ from fwsim.recording.extent import Extent
 from fwsim.recording.in_memory import MemoryStore, check_memory
 from fwsim.recording.layout import ArrayLayout, layout
 from fwsim.recording.record import Record, as_records
-from fwsim.recording.schema import COORDINATES, SCHEMA, STREAMED, VARIABLES, Variable
+from fwsim.recording.schema import (
+    BY_NEURON,
+    COORDINATES,
+    SCHEMA,
+    STREAMED,
+    VARIABLES,
+    Variable,
+    population_of,
+)
 from fwsim.recording.stream import Stream, between
 
 if TYPE_CHECKING:
@@ -36,6 +44,8 @@ class Recorder:
         Size of the run.
     coordinates
         Dimension → values, if they are not 0, 1, 2 …; e.g. `{"timescale": tau}` in s.
+    populations
+        Name of the population of each unit, if there are populations: the coordinate `population` along `unit`.
     attributes
         Strings and numbers about the run (see `provenance`).
     variables
@@ -78,6 +88,7 @@ class Recorder:
         extent: Extent,
         *,
         coordinates: Mapping[str, np.ndarray] | None = None,
+        populations: Sequence[str] | None = None,
         attributes: Mapping[str, str | int | float] | None = None,
         variables: Mapping[str, Variable] | None = None,
         to: str | PathLike[str] | None = None,
@@ -89,10 +100,12 @@ class Recorder:
         self._extent = extent
         self._variables = {**VARIABLES, **(variables or {})}
         self._values = dict(coordinates or {})
+        self._populations = None if populations is None else np.array(populations, dtype=object)
         self._streams: dict[str, Stream] = {}
         for record in as_records(records, self._variables):
             self._streams[record.called] = Stream(layout(record, self._variables[record.variable], extent))
-        _check_names(self._layouts)
+        labels = set() if populations is None else set(map(population_of, BY_NEURON))
+        _check_names(self._layouts, labels)
         self._given = {
             each.record.variable: self._steps_given(each.record.variable) for each in self._layouts
         }
@@ -100,6 +113,7 @@ class Recorder:
         if to is None:
             check_memory(self._layouts)
         axes = self._recorded_coordinates()
+        labels |= {name for name, each in axes.items() if name not in each.dims}
         self._with_coordinate = set(axes)
         described = {
             "fwsim_schema": SCHEMA,
@@ -108,6 +122,8 @@ class Recorder:
             "steps": extent.steps,
             "first_step": extent.first_step,
         }
+        if populations is not None:
+            described["coordinates"] = " ".join(sorted(labels))
         self.resumed: dict[str, np.ndarray] = {}
         self._store = self._opened(path, resume, overwrite, axes, described)
 
@@ -209,7 +225,7 @@ class Recorder:
         for variable in final.values():
             for dimension, size in variable.sizes.items():
                 if dimension not in self._with_coordinate and dimension not in STREAMED:
-                    extra[str(dimension)] = self._coordinate(str(dimension), size)
+                    extra |= self._along(str(dimension), self._coordinate(str(dimension), size), None)
         finished = {"valid_steps": self._extent.steps, "wall_time": time.monotonic() - self._began}
         return self._store.finish(extra, finished)
 
@@ -284,9 +300,19 @@ class Recorder:
                 elif axis.basis not in STREAMED:
                     whole = self._coordinate(axis.basis, self._extent.sizes.get(axis.basis, axis.size))
                     selected = each.selection.get(number) if axis.basis in self._extent.sizes else None
-                    values = whole.values if selected is None else whole.values[selected]
-                    coordinates[axis.dimension] = xr.Variable(axis.dimension, values, whole.attrs)
+                    coordinates |= self._along(axis.dimension, whole, selected)
         return coordinates
+
+    def _along(
+        self, dimension: str, whole: xr.Variable, selected: np.ndarray | None
+    ) -> dict[str, xr.Variable]:
+        """Coordinates of a dimension: its values, and the populations of its units if there are populations."""
+        chosen = slice(None) if selected is None else selected
+        found = {dimension: xr.Variable(dimension, whole.values[chosen], whole.attrs)}
+        if self._populations is not None and whole.dims[0] in BY_NEURON:
+            names = xr.Variable(dimension, self._populations[chosen], {"long_name": "population"})
+            found[population_of(dimension)] = names
+        return found
 
     def _coordinate(self, dimension: str, size: int) -> xr.Variable:
         meaning = COORDINATES.get(dimension, Variable((dimension,), "1", dimension.replace("_", " ")))
@@ -338,9 +364,9 @@ def destination(to: str | PathLike[str] | None, *, resume: bool, overwrite: bool
     return path
 
 
-def _check_names(layouts: Sequence[ArrayLayout]) -> None:
-    """Refuse a variable with the name of a dimension, since xarray would take it for a coordinate."""
-    dimensions = {dimension for each in layouts for dimension in each.dimensions}
+def _check_names(layouts: Sequence[ArrayLayout], labels: set[str]) -> None:
+    """Refuse a variable with the name of a dimension or label, since xarray would take it for a coordinate."""
+    dimensions = labels | {dimension for each in layouts for dimension in each.dimensions}
     for each in layouts:
         if each.name in dimensions:
             raise ConfigError(

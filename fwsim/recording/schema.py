@@ -67,6 +67,9 @@ VARIABLES = {
 OPTIONAL = ("timescale", "projection")
 """Dimensions that a recorded variable lacks if the run does not have them."""
 
+BY_NEURON = ("unit", "post", "pre")
+"""Dimensions with a coordinate of population names, if there are populations."""
+
 COORDINATES = {
     "time": Variable(("time",), "s", "time", "float64"),
     "trial": Variable(("trial",), "1", "trial", "int64"),
@@ -78,3 +81,8 @@ COORDINATES = {
     "projection": Variable(("projection",), "1", "projection", "int64"),
     "iteration": Variable(("iteration",), "1", "iteration of the inner loop", "int64"),
 }
+
+
+def population_of(dimension: str) -> str:
+    """Name of the coordinate with the populations along a dimension: `population`, `pre_population`, …"""
+    return dimension.removesuffix("unit") + ("population" if dimension.endswith("unit") else "_population")

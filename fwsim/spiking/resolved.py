@@ -86,6 +86,7 @@ def resolved_network(circuit: Circuit, *, reduced: bool = True, dt: float | None
         "tau": tau,
         "gain": _gain(circuit, kinds, neurons.size),
         "dt": circuit.dt if dt is None else dt,
+        "populations": {neurons.name: neurons.size} | dict.fromkeys((each.name for each in pools), 1),
     }
     fixed = Projection(_fixed(circuit, learning, pools))
     rise = learning.efficacy * neurons.tau

@@ -92,7 +92,8 @@ def simulate(
     Returns
     -------
     xarray.Dataset
-        Sample t, and a spike in step t, have the time (t+1)·dt. Population sizes are in the attribute `configuration`.
+        Sample t, and a spike in step t, have the time (t+1)·dt. The coordinate `population` has the name of each unit's
+        population, so that `run.rate.groupby("population").mean()` averages over them.
 
     Raises
     ------
@@ -130,6 +131,7 @@ def simulate(
         recorder = Recorder(
             records,
             Extent(steps, circuit.dt, sizes, every, "float32"),
+            populations=[each.name for each in circuit.populations for _ in range(each.size)],
             attributes=attributes,
             variables=_variables(circuit),
             to=path,

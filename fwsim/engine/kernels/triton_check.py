@@ -102,13 +102,14 @@ def _outcome(
     """States, memory and gradients of a kernel, by name."""
     leaf = {name: value.to(device, dtype).detach().requires_grad_() for name, value in given.items()}
     cell = Cell(leaf["W"], leaf["gain"], leaf["bias"], 2, "relu", "inner", "final")
-    rule = Hebbian(*(torch.tensor(rates, dtype=torch.float64, device=device) for rates in RATES))
+    tau, eta = (torch.tensor(rates, dtype=torch.float64, device=device) for rates in RATES)
+    rule = Hebbian(tau=tau, eta=eta)
     trace = Trace(rule, 1.0, leaf["matrix"], leaf["hidden"][:, None][:, :0], True)
     drive = Drive(leaf["x"], leaf["C"], leaf["b"])
     run = kernel.run(cell, drive, leaf["hidden"], trace, chunk=chunk, inner=False)
     assert run.trace is not None
     results = {"hidden states": run.hidden, "memory": run.trace.memory()}
-    loss = sum((result.double() * _weights(result)).sum() for result in results.values())
+    loss = torch.stack([(result.double() * _weights(result)).sum() for result in results.values()]).sum()
     gradients = torch.autograd.grad(loss, list(leaf.values()))
     results |= {f"the gradient of {name}": one for name, one in zip(leaf, gradients)}
     return {name: result.detach() for name, result in results.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from fwsim.engine.rate.state import initial, pack, unpack
 from fwsim.engine.rate.step import Stepper
 from fwsim.engine.state import State
 from fwsim.engine.transforms import stands_for_others
-from fwsim.errors import ConfigError, ShapeError, choice
+from fwsim.errors import ConfigError, ShapeError, choice, whole
 from fwsim.names import KnownArguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.parameters import own
@@ -74,6 +74,9 @@ class RateNetwork(KnownArguments, nn.Module):
         Standard deviation that white noise alone gives to h: a number, `[unit]` or `[batch, unit]`.
     self_connections
         Whether the memory keeps its diagonal.
+    populations
+        Names of populations and their numbers of units, in the order of the units: `{"E": 80, "I": 20}`. Recordings
+        then have the coordinate `population`, as those of spiking circuits.
     kernel
         `"reference"` (plain torch), `"native"` (compiled code for CPUs; its gradients can be taken once) or
         `"auto"`; see `plan`.
@@ -108,6 +111,7 @@ class RateNetwork(KnownArguments, nn.Module):
         normalise: str | Normalisation = "none",
         noise: float | Tensor = 0.0,
         self_connections: bool = True,
+        populations: Mapping[str, int] | None = None,
         kernel: str = "auto",
     ) -> None:
         super().__init__()
@@ -115,6 +119,7 @@ class RateNetwork(KnownArguments, nn.Module):
         self.kernel = kernel
         self.projections = _projections(projections)
         self.units = self.inputs = self.projections[0].units
+        self.populations = None if populations is None else _populations(populations, self.units)
         self.dt = checks.seconds("dt", dt)
         if not callable(gain):
             raise ConfigError(
@@ -275,6 +280,20 @@ class RateNetwork(KnownArguments, nn.Module):
             type(each.synapse).__name__ if each.synapse else "static" for each in self.projections
         )
         return f"units={self.units}, projections=[{rules}], gain={self.gain}, memory={self.memory}, dt={self.dt:g}"
+
+
+def _populations(given: Any, units: int) -> dict[str, int]:
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) and name for name in given):
+        raise ConfigError(
+            f"populations={given!r} is not allowed; give names and numbers of units, e.g. {{'E': 80, 'I': 20}}"
+        )
+    for name, size in given.items():
+        whole(f"populations[{name!r}]", size, least=1)
+    if sum(given.values()) != units:
+        raise ShapeError(
+            f"populations have {sum(given.values())} units, the network has {units}; name all units"
+        )
+    return {name: int(size) for name, size in given.items()}
 
 
 def _projections(given: Any) -> tuple[Projection, ...]:

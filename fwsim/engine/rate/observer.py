@@ -73,6 +73,11 @@ class RateObserver(Observer):
             )
         return values
 
+    def populations(self) -> list[str] | None:
+        """Name of the population of each unit, if the network has populations."""
+        given = self.net.populations
+        return None if given is None else [name for name, size in given.items() for _ in range(size)]
+
     def variables(self) -> dict[str, Variable]:
         """Meaning of the synapses' variables, of efficacies and of the error of a step."""
         found = {
@@ -97,6 +102,7 @@ class RateObserver(Observer):
             "gain": _described(net.gain),
             "normalise": None if net.normalise is None else _described(net.normalise),
             "noise": net.noise.tolist(),
+            **({} if net.populations is None else {"populations": net.populations}),
             "self_connections": net.self_connections,
             "kernel": net.kernel,
             "memory": None if net.memory is None else _described(net.memory),
