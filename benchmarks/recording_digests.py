@@ -3,13 +3,16 @@
     python benchmarks/recording_digests.py [--quick]
 
 `simulate` to disk with hidden and inner states, attention and memory, as it is, against the same with digests that are
-computed of nothing and with chunks that have no checksum; both take turns in one process.
+computed of nothing and with chunks that have no checksum; both take turns in one process. Such ratios scatter by more
+than the checksums cost, so the share of the processor's time that SHA-256 takes is measured too.
 """
 
 from __future__ import annotations
 
 import shutil
+import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +22,7 @@ import fwsim as fw
 from engine.report import arguments, publish
 from engine.rounds import alternate
 from engine.shapes import SHAPES, Shape
+from fwsim.recording.digests import digest
 
 EVERYTHING = ("hidden", "inner", "attention", "memory")
 
@@ -31,7 +35,8 @@ def main() -> None:
             continue  # attention and memory of these are more than a disk's cache
         timings = alternate(works(shape), seconds=4 if options.quick else 20)
         ratio = timings["checked"]
-        rows.append({"shape": str(shape), "ratio": ratio.ratio, "CPU ratio": ratio.cpu_ratio})
+        row = {"shape": str(shape), "ratio": ratio.ratio, "CPU ratio": ratio.cpu_ratio}
+        rows.append(row | {"share of SHA-256": share_of_digests(works(shape)["checked"])})
     publish("recording_digests", rows, quick=options.quick)
 
 
@@ -51,6 +56,28 @@ def works(shape: Shape) -> dict[str, Callable[[], object]]:
             recorded()
 
     return {"unchecked": unchecked, "checked": recorded}
+
+
+def share_of_digests(run: Callable[[], object], repetitions: int = 5) -> float:
+    """Median share of a run's CPU time, of all threads, that SHA-256 takes."""
+    shares = []
+    for _ in range(repetitions):
+        spent: list[float] = []
+
+        def timed(content: bytes | memoryview, spent: list[float] = spent) -> str:
+            began = time.thread_time()
+            found = digest(content)
+            spent.append(time.thread_time() - began)
+            return found
+
+        began = time.process_time()
+        with (
+            mock.patch("fwsim.recording.stores.digest", timed),
+            mock.patch("fwsim.recording.digests.digest", timed),
+        ):
+            run()
+        shares.append(sum(spent) / (time.process_time() - began))
+    return statistics.median(shares)
 
 
 @contextmanager
