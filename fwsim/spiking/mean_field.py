@@ -134,7 +134,7 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
 def _units(circuit: Circuit, slow: list[tuple[str, float]]) -> dict[str, int]:
     """Names of the units: populations, the variances of their inputs, and slow currents."""
     names = [*circuit.names, *(f"variance of {name}" for name in circuit.names)]
-    return dict.fromkeys([*names, *(f"current of {decay:g} s into {name}" for name, decay in slow)], 1)
+    return dict.fromkeys([*names, *(f"current of {decay} s into {name}" for name, decay in slow)], 1)
 
 
 def rate_drive(circuit: Circuit, drive: Any) -> Tensor:

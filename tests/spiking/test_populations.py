@@ -34,6 +34,12 @@ def test_rates_are_averaged_over_populations():
     assert bool(apart.notnull().all())
 
 
+def test_currents_with_nearly_the_same_time_constant_are_apart():
+    cells = Population("E", 3, **noisy)
+    circuit = Circuit([cells], [Connection("E", "E", 1e-4, decay=decay) for decay in (0.3, 0.1 + 0.2)])
+    assert len(set(fw.spiking.rate_network(circuit).populations)) == 4
+
+
 def test_spikes_alone_and_selected_units():
     run = spiking()
     assert run.population.values.tolist() == NAMES  # along the units of the final potential
