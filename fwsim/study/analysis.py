@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from types import ModuleType, UnionType
 from typing import Any, get_args
@@ -175,7 +175,7 @@ def explained(meanings: Mapping[str, str], table: pd.DataFrame | None) -> dict[s
         name: meaning
         for name in columns
         for pattern, meaning in meanings.items()
-        if fnmatchcase(name, pattern)
+        if re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name)
     }
 
 

@@ -3,10 +3,12 @@
 import re
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 
 from fwsim import study
 from fwsim.errors import ConfigError
+from fwsim.study.analysis import explained
 from fwsim.study.report import vector
 
 VOID = {"meta", "link", "br", "img", "hr", "use", "path"}
@@ -50,6 +52,12 @@ def page():
         return made
 
     return read
+
+
+def test_meanings_of_columns_are_found_by_their_text():
+    table = pd.DataFrame({"rate [Hz]": [1.0], "error (%)": [1.0], "right after 3": [1.0], "rateH": [1.0]})
+    meanings = {"rate [Hz]": "a", "error (%)": "b", "right after *": "c"}
+    assert list(explained(meanings, table).items()) == list(zip(table, "abc"))
 
 
 def test_a_page_says_what_was_run_and_needs_nothing_else(toy, page):
