@@ -164,6 +164,8 @@ def there(values: xr.DataArray) -> np.ndarray:
 def difference(values: xr.DataArray, others: xr.DataArray) -> np.ndarray:
     """Difference of two means over networks, and Welch's t interval (Welch 1947, Biometrika 34:28)."""
     one, other = there(values), there(others)
+    if not (len(one) and len(other)):
+        return np.full(3, np.nan)
     change = one.mean() - other.mean()
     if min(len(one), len(other)) < 2:
         return np.array([change, np.nan, np.nan])
@@ -203,6 +205,17 @@ def shown(result: xr.Dataset) -> list[tuple[dict[str, object], xr.Dataset]]:
     """Values and result of each setting; the task is always among the values."""
     dims = [dim for dim in SETTINGS if dim in result.dims]
     return [({"task": result.attrs["task"], **values}, at) for values, at in each_setting(result, dims)]
+
+
+EXPLAINED = {
+    "right (%)": "right answers of undisturbed trials; 50 % is chance",
+    "gain in *": "gain of decoders at the end of the delay: 0 for chance, 1 for no error",
+    "kept, * exchanged": "share of right answers over chance that is left after an exchange at the end of the delay",
+    "kept, * exchanged at the sample's end": "the same after an exchange at the end of the sample",
+    "gain in rates after a ping": "gain of decoders of rates at the end of a ping",
+    "silent networks": "networks of which `decode` says that the rates are silent at the end of the delay",
+}
+"""What the columns of the table mean."""
 
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:

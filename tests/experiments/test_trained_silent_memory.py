@@ -1,6 +1,7 @@
 """A small network that is trained quickly answers from its synapses, and the verdicts do as their definitions say."""
 
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -68,6 +69,9 @@ def test_the_interval_of_a_difference_is_that_of_scipy():
     found = difference(xr.DataArray(one, dims="seed"), xr.DataArray([*other, np.nan], dims="seed"))
     welch = ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
     np.testing.assert_allclose(found, [one.mean() - other.mean(), welch.low, welch.high])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isnan(difference(xr.DataArray([np.nan, np.nan]), xr.DataArray(one))).all()
 
 
 def made(task, seed):
