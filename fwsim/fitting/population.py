@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -339,11 +340,11 @@ def _warn(result: Population, moves: int) -> None:
     if bool((worst < AGREE).all()):
         return
     group, axis = divmod(int(worst.nan_to_num(torch.inf).argmax()), worst.shape[1])
-    warnings.warn(
-        f"the chains disagree (R̂ = {float(worst[group, axis]):.2f} for {result.cells.axes[axis].name} of "
-        f"{result.groups[group]!r}); give moves={2 * moves} or more",
-        stacklevel=4,
-    )
+    value, name = float(worst[group, axis]), f"{result.cells.axes[axis].name} of {result.groups[group]!r}"
+    said = f"the chains disagree (R̂ = {value:.2f} for {name})"
+    if math.isnan(value):
+        said = f"the chains are too short to say whether they agree about {name}"
+    warnings.warn(f"{said}; give moves={2 * moves} or more", stacklevel=4)
 
 
 @dataclass(frozen=True, eq=False)

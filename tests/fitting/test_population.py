@@ -167,6 +167,11 @@ def test_the_summary_says_where_chains_disagree(fitted):
     np.testing.assert_array_equal(found[names], fitted.disagreement)
 
 
+def test_chains_too_short_to_compare_are_not_said_to_disagree(table):
+    with pytest.warns(UserWarning, match=r"too short to say whether they agree about U of 'a'; give moves=4"):
+        fw.fit_population(START, table, groups="class", warmup=2, moves=2, exact=0, progress=False)
+
+
 def test_chains_that_differ_are_noticed():
     draws = torch.randn(400, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     chain = torch.arange(2).repeat_interleave(200)
