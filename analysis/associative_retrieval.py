@@ -40,6 +40,7 @@ LABELS = {
 STYLES = dict(zip(LABELS, (*COLOURS.values(), "0.5"), strict=True))  # grey, since there are eight colours
 # What the paper's networks and task have; a network is named after what differs.
 USUAL = {"rule": "hebbian", "normalise": "inner", "inner_steps": 1, "pairs": 4, "delay": 0, "learn": []}
+OF_THE_TASK = ("pairs", "delay")  # the only ones of these that an STPN has
 NOTES = {
     "rule": "{} rule",
     "normalise": "normalise {}",
@@ -106,7 +107,7 @@ def note(config: dict) -> str:
     said = [
         NOTES[name].format(" and ".join(config[name]) if name == "learn" else config[name])
         for name, usual in USUAL.items()
-        if config[name] != usual
+        if config[name] != usual and (config["model"] != "stpn" or name in OF_THE_TASK)
     ]
     if config["model"] == "fast_weights" and (len(config["tau"]) > 1 or config["eta"] != [0.5]):
         said.append("τ " + " ".join(f"{tau:.3g}" for tau in config["tau"]) + " s")

@@ -81,6 +81,8 @@ def test_the_paper_is_quoted_only_for_its_own_task():
         analysis.note({**config, "rule": "delta", "learn": ["tau", "eta"]})
         == "delta rule, tau and eta trained"
     )
+    stpn = {**config, "model": "stpn", "rule": "delta", "inner_steps": 3, "learn": ["tau"], "pairs": 2}
+    assert analysis.note(stpn) == "K = 2"  # it ignores the rest
 
 
 def test_one_network_is_looked_at_closely(trained):
