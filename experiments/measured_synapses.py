@@ -23,7 +23,7 @@ import xarray as xr
 from pydantic import Field
 
 import fwsim as fw
-from fwsim.fitting import Population, compare_populations, read_pairs, synthetic_table
+from fwsim.fitting import FittedPopulation, compare_populations, read_pairs, synthetic_table
 from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context
@@ -140,7 +140,7 @@ def marked(table: pd.DataFrame, left_out: str) -> pd.DataFrame:
     return table.assign(held_out=out)
 
 
-def coverage(population: Population, table: pd.DataFrame, level: float) -> tuple[float, int]:
+def coverage(population: FittedPopulation, table: pd.DataFrame, level: float) -> tuple[float, int]:
     """Share of single responses inside the intervals that the other responses of their pair give, and their number."""
     inside: list[np.ndarray] = []
     by = ["pair", "protocol", *(["clamp"] if "clamp" in table else [])]

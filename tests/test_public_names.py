@@ -41,9 +41,9 @@ PACKAGES = {
         lyapunov_exponents overlap participation_ratio principal_components procrustes_distance retention synchrony
     """,
     "fwsim.fitting": """
-        Chains Fit Interval Population Posterior Responses Simulator Synapses TRAINS choose compare_populations
-        compare_rules differences fit fit_population gather noise_floor read_pairs read_table report simulator
-        synthetic_table to_arviz
+        Chains Fit FittedPopulation Interval Posterior Responses Simulator SynapseDraws TRAINS choose
+        compare_populations compare_rules differences fit fit_population gather noise_floor read_pairs read_table
+        report simulator synthetic_table to_arviz
     """,
     "fwsim.tasks": """
         AssociativeRetrieval BracketSequences Catch CatchEnvironment DelayedMatch DualMatch GlimpseLayout

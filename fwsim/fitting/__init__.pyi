@@ -7,7 +7,7 @@ from .differences import differences as differences
 from .estimate import fit as fit
 from .fitted import Fit as Fit
 from .fitted import Interval as Interval
-from .population import Population as Population
+from .population import FittedPopulation as FittedPopulation
 from .population import fit_population as fit_population
 from .population_comparison import compare_populations as compare_populations
 from .posterior import Posterior as Posterior
@@ -17,7 +17,7 @@ from .responses import read_table as read_table
 from .sampling import Chains as Chains
 from .simulator import Simulator as Simulator
 from .simulator import simulator as simulator
-from .synapses import Synapses as Synapses
+from .synapse_draws import SynapseDraws as SynapseDraws
 from .synphys import read_pairs as read_pairs
 from .synthetic import TRAINS as TRAINS
 from .synthetic import synthetic_table as synthetic_table

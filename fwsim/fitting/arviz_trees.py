@@ -11,21 +11,22 @@ from torch import Tensor
 from fwsim.errors import ConfigError, whole
 from fwsim.fitting.coordinates import Coordinates
 from fwsim.fitting.fitted import Fit
-from fwsim.fitting.population import Population
+from fwsim.fitting.population import FittedPopulation
 from fwsim.fitting.posterior import Posterior
 from fwsim.fitting.sampling import WALKERS, Chains
 from fwsim.requirements import required
 from fwsim.seeds import check_seed
 
 
-def to_arviz(fitted: Fit | Posterior | Chains | Population, *, draws: int = 4000, seed: int = 0) -> Any:
+def to_arviz(fitted: Fit | Posterior | Chains | FittedPopulation, *, draws: int = 4000, seed: int = 0) -> Any:
     """Convert a posterior to a tree of ArviZ, for its plots, summaries and comparisons.
 
     Parameters
     ----------
     fitted
         `Chains` of `Fit.sample_posterior`: every walker is a chain. A `Posterior` (Laplace), or a `Fit`, whose Laplace
-        posterior is taken and whose responses are the observed data: one chain of independent draws. A `Population`.
+        posterior is taken and whose responses are the observed data: one chain of independent draws. Or a
+        `FittedPopulation`.
     draws
         Number of draws from Laplace's approximation.
     seed
@@ -35,8 +36,8 @@ def to_arviz(fitted: Fit | Posterior | Chains | Population, *, draws: int = 4000
     -------
     arviz.InferenceData, or from ArviZ 1 on xarray.DataTree
         `posterior` with every parameter, in its unit, over `chain` and `draw`; of a `Fit` also `observed_data` with
-        `response [protocol, pulse]`, the mean over sweeps. Of a `Population`, parameters are by `cell`, and those of
-        groups, such as `mean_U` and `spread_U`, are by `group` and on the unbounded scale.
+        `response [protocol, pulse]`, the mean over sweeps. Of a `FittedPopulation`, parameters are by `cell`, and those
+        of groups, such as `mean_U` and `spread_U`, are by `group` and on the unbounded scale.
 
     Raises
     ------
@@ -46,12 +47,12 @@ def to_arviz(fitted: Fit | Posterior | Chains | Population, *, draws: int = 4000
     arviz = required("arviz", "to_arviz", extra="arviz")
     whole("draws", draws, least=2)
     check_seed(seed)
-    if not isinstance(fitted, Fit | Posterior | Chains | Population):
+    if not isinstance(fitted, Fit | Posterior | Chains | FittedPopulation):
         raise ConfigError(
-            f"to_arviz takes a Fit, a Posterior, Chains or a Population, not {type(fitted).__name__}"
+            f"to_arviz takes a Fit, a Posterior, Chains or a FittedPopulation, not {type(fitted).__name__}"
         )
     groups: dict[str, xr.Dataset] = {}
-    if isinstance(fitted, Population):
+    if isinstance(fitted, FittedPopulation):
         groups["posterior"] = _population(fitted)
     elif isinstance(fitted, Chains):
         walkers = WALKERS * len(fitted.at.axes)
@@ -69,7 +70,7 @@ def to_arviz(fitted: Fit | Posterior | Chains | Population, *, draws: int = 4000
     return xr.DataTree.from_dict(groups)
 
 
-def _population(fitted: Population) -> xr.Dataset:
+def _population(fitted: FittedPopulation) -> xr.Dataset:
     """Draws of cells in the parameters' units, and of groups as mean and standard deviation of coordinates."""
     chains = int(fitted.chain.max()) + 1
 

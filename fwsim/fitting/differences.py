@@ -21,8 +21,8 @@ def differences(density: xr.DataArray) -> xr.Dataset:
     Parameters
     ----------
     density
-        `[rule, unit]` in nats: units are independent, such as cells (`Population.log_predictive`) or sweeps. A unit
-        that a rule lacks (NaN) counts for no rule.
+        `[rule, unit]` in nats: units are independent, such as cells (`FittedPopulation.log_predictive`) or sweeps. A
+        unit that a rule lacks (NaN) counts for no rule.
 
     Returns
     -------

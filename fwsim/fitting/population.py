@@ -19,7 +19,7 @@ from fwsim.fitting.checks import check_count, check_level
 from fwsim.fitting.coordinates import R
 from fwsim.fitting.hierarchy import Hierarchy, beginning, normal, redrawn
 from fwsim.fitting.metropolis import Around, Moves, moved, still
-from fwsim.fitting.synapses import Synapses
+from fwsim.fitting.synapse_draws import SynapseDraws
 from fwsim.fitting.transport import Transport, carried, unknown
 from fwsim.names import known_arguments
 from fwsim.paths import local_path
@@ -42,7 +42,7 @@ UPDATE = 400  # moves of a new cell
 
 
 @dataclass(frozen=True, eq=False)
-class Population(Generic[R]):
+class FittedPopulation(Generic[R]):
     """Cells of several groups, fitted together; from `fwsim.fit_population`.
 
     Parameters
@@ -74,21 +74,21 @@ class Population(Generic[R]):
         """Names of the groups."""
         return self.cells.groups
 
-    def group(self, name: str, *, seed: int = 0) -> Synapses[R]:
+    def group(self, name: str, *, seed: int = 0) -> SynapseDraws[R]:
         """New cells of a group, one for each draw of its distribution."""
         k = self._group(name)
         check_seed(seed)
         z = self._new(k, torch.arange(len(self.mean)), torch_generator(seed))
-        return Synapses(self.cells, z, self.mean[:, k].median(0).values)
+        return SynapseDraws(self.cells, z, self.mean[:, k].median(0).values)
 
-    def cell(self, name: str) -> Synapses[R]:
+    def cell(self, name: str) -> SynapseDraws[R]:
         """One of the recorded cells, by its draws."""
         if str(name) not in self.cells.names:
             raise ConfigError(
                 f"there is no cell {name!r}; {len(self.cells.names)} were fitted, see cells.names"
             )
         z = self.z[:, self.cells.names.index(str(name))]
-        return Synapses(self.cells, z, z.median(0).values)
+        return SynapseDraws(self.cells, z, z.median(0).values)
 
     def rule(self, group: str) -> R:
         """The rule in the middle of a group's distribution (posterior median of its mean coordinates)."""
@@ -116,7 +116,7 @@ class Population(Generic[R]):
         level: float = 0.95,
         seed: int = 0,
     ) -> xr.Dataset:
-        """Bands of the mean response and of a single response of a new cell; see `Synapses.bands`."""
+        """Bands of the mean response and of a single response of a new cell; see `SynapseDraws.bands`."""
         return self.group(group, seed=seed).bands(times, clamp=clamp, level=level, seed=seed)
 
     def summary(self, level: float = 0.95) -> pd.DataFrame:
@@ -153,7 +153,9 @@ class Population(Generic[R]):
                 )
         return pd.DataFrame(rows)
 
-    def update(self, table: pd.DataFrame, group: str, *, moves: int = UPDATE, seed: int = 0) -> Synapses[R]:
+    def update(
+        self, table: pd.DataFrame, group: str, *, moves: int = UPDATE, seed: int = 0
+    ) -> SynapseDraws[R]:
         """A new cell of a group after a few sweeps: what they and the group say together.
 
         Parameters
@@ -177,7 +179,7 @@ class Population(Generic[R]):
         now = still(z, new.log_likelihood(z), self.cells.prior()[1])
         for step in range(moves):
             now = moved(now, around, new.log_likelihood, generator, adapt=step < moves // 2)
-        return Synapses(self.cells, now.z[:, 0], now.z[:, 0].median(0).values)
+        return SynapseDraws(self.cells, now.z[:, 0], now.z[:, 0].median(0).values)
 
     def log_predictive(self, table: pd.DataFrame) -> xr.DataArray:
         """Log predictive density of what the fit did not see, by cell, in nats.
@@ -269,7 +271,7 @@ def fit_population(
     seed: int = 0,
     progress: Progress = None,
     checkpoint: str | Path | None = None,
-) -> Population[R]:
+) -> FittedPopulation[R]:
     """Fit a presynaptic rule to many cells, whose parameters are draws from the distribution of their group.
 
     A response is a sum of quanta from release sites that deplete one by one, plus recording noise (`fwsim.fitting.
@@ -334,7 +336,7 @@ def fit_population(
     return result
 
 
-def _warn(result: Population, moves: int) -> None:
+def _warn(result: FittedPopulation, moves: int) -> None:
     """Say in one line where the chains disagree most, if they do."""
     worst = result.disagreement
     if bool((worst < AGREE).all()):
@@ -391,7 +393,7 @@ class _Run:
             digest.update(part.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def finished(self, file: Path | None, progress: Progress) -> Population:
+    def finished(self, file: Path | None, progress: Progress) -> FittedPopulation:
         """Run to the end."""
         generator = torch_generator(self.seed, "population")
         state, kept, done = self._begun(file, generator)
@@ -410,7 +412,7 @@ class _Run:
             self._write(file, state, kept, generator)
         z, mean, covariance = (torch.stack(part, 1).flatten(0, 1) for part in zip(*kept))
         chain = torch.arange(self.chains).repeat_interleave(len(kept))
-        return Population(self.cells, z, mean, covariance, chain, state.acceptance(), self.pooled)
+        return FittedPopulation(self.cells, z, mean, covariance, chain, state.acceptance(), self.pooled)
 
     def _after(self, state: _State, step: int, generator: torch.Generator) -> _State:
         """One move of all cells, one of all groups, and one of both together."""

@@ -126,6 +126,10 @@ def as_records(record: str | Record | Iterable[str | Record], available: Iterabl
     names = [item.called for item in records]
     allowed = tuple(available)
     for item in records:
+        if item.variable in VARIABLES and item.variable not in allowed:
+            raise ConfigError(
+                f"record={item.variable!r} is nothing that this network has; use one of {', '.join(map(repr, allowed))}"
+            )
         choice("record", item.variable, allowed)
         if names.count(item.called) > 1:
             raise ConfigError(

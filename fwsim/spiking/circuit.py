@@ -228,8 +228,12 @@ class Circuit(KnownArguments):
         """The population whose neurons each have their own parameters of a rule, `None` if they do not."""
         if batch_shape(rule)[-1:] in (torch.Size(), (1,), (len(self.populations),)):
             return None
-        pre = next(each.pre for each in self.connections if each.synapse is rule)
-        return self.populations[self.index(pre)]
+        for each in self.connections:
+            if each.synapse is rule:
+                return self.populations[self.index(each.pre)]
+        raise ConfigError(
+            f"{type(rule).__name__} is the rule of no connection of this circuit; give one of its rules"
+        )
 
     def scaled(self, factor: float) -> Circuit:
         """The circuit with `factor` times as many neurons, each with as many inputs as before.

@@ -209,9 +209,9 @@ class NativeRun:
         step, unit = (np.empty((self.trials, capacity), np.int32) for _ in range(2))
         count = np.zeros(self.trials, np.int64)
         rules = (spikes.Rule * max(1, len(self._rules)))(*(each.structure() for each in self._rules))
-        synapses = (spikes.Synapses * max(1, len(self._synapses)))(
+        synapses = (spikes.SpikeSynapses * max(1, len(self._synapses)))(
             *(
-                spikes.filled(spikes.Synapses, {**each, "rule": rule, "input": place})
+                spikes.filled(spikes.SpikeSynapses, {**each, "rule": rule, "input": place})
                 for each, (rule, place) in zip(self._synapses, self._kinds)
             )
         )

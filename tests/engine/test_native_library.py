@@ -97,7 +97,7 @@ def test_a_library_that_does_not_load_is_named_once(compiled, monkeypatch, tmp_p
         ("rates", rates.RatesRun),
         ("spikes", spikes.SpikesRun),
         ("spike_rule", spikes.Rule),
-        ("spike_synapses", spikes.Synapses),
+        ("spike_synapses", spikes.SpikeSynapses),
     ],
 )
 def test_structures_have_the_size_that_the_engine_expects(compiled, name, kind):

@@ -337,7 +337,7 @@ def two_with(values, sources):
         (lambda: Circuit([quiet("a")], [Connection("a", "c", 1e-3)]), "'c' is unknown"),
         (lambda: Circuit([quiet("a", 2)], [Connection("a", "a", np.ones((2, 3)))]), "post, pre"),
         (lambda: simulate(Circuit([quiet("a")])), "give steps="),
-        (lambda: simulate(Circuit([quiet("a")]), steps=10, record="u"), "'u' is unknown"),
+        (lambda: simulate(Circuit([quiet("a")]), steps=10, record="u"), "record='u' is nothing that this"),
         (lambda: simulate(Circuit([quiet("a")]), np.zeros((1, 5, 2))), "populations"),
         (lambda: simulate(Circuit([quiet("a", 3)]), np.zeros((1, 5, 2))), "1 populations or unit=3 neurons"),
         (lambda: simulate(Circuit([quiet("a")]), np.zeros((1, 5, 1)), hold=0), "hold=0 is not allowed"),

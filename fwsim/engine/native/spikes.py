@@ -21,7 +21,9 @@ Rule = _structure(
     ("variables", "parameters", "bits", "count", "numbers", "temporaries", "each"),
     ("instructions", "literals", "rest", "values", "powers", "state", "last"),
 )
-Synapses = _structure("Synapses", ("rule", "input"), ("segments", "begins", "delay", "target", "jump"))
+SpikeSynapses = _structure(
+    "SpikeSynapses", ("rule", "input"), ("segments", "begins", "delay", "target", "jump")
+)
 SpikesRun = _structure(
     "SpikesRun",
     (

@@ -118,7 +118,7 @@ class Projection(KnownArguments):
 
 
 @dataclass(frozen=True, eq=False)
-class Synapses:
+class PreparedProjection:
     """The plastic synapses of one projection, prepared for steps of one length.
 
     Variables of presynaptic rules are `[batch, unit]`; those of associative rules are as in `SHAPES`.
@@ -138,12 +138,12 @@ class Synapses:
         return change, torch.einsum("bij,bj->bi", self.weights * efficacy, rate)
 
 
-def synapses(projection: Projection, weights: Tensor, dt: float) -> Synapses:
+def synapses(projection: Projection, weights: Tensor, dt: float) -> PreparedProjection:
     """Prepare a projection for steps of `dt` seconds, with its `weights` on their device and in their precision."""
     assert projection.synapse is not None
     rule = shaped(projection)
     dynamics = RateDynamics(rule.to(dtype=weights.dtype, device=weights.device), {})
-    return Synapses(weights, dynamics, relaxation(rule, dt, weights), projection.associative)
+    return PreparedProjection(weights, dynamics, relaxation(rule, dt, weights), projection.associative)
 
 
 def shaped(projection: Projection) -> SpikeRule:

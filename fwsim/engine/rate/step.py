@@ -12,7 +12,7 @@ from fwsim.engine.rate.exponential import Weights
 from fwsim.engine.rate.gains import Gain
 from fwsim.engine.rate.matrix import Matrix
 from fwsim.engine.rate.normalisation import Normalisation
-from fwsim.engine.rate.projection import Synapses, transmit
+from fwsim.engine.rate.projection import PreparedProjection, transmit
 from fwsim.rules.rule import Values
 
 
@@ -36,7 +36,7 @@ class Stepper:
     normalise: Normalisation | None
     membrane: Weights
     static: Tensor | None
-    plastic: tuple[Synapses, ...]
+    plastic: tuple[PreparedProjection, ...]
     matrix: Matrix | None
 
     def step(self, now: Moment, drive: Tensor) -> Moment:

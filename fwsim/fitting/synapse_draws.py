@@ -26,7 +26,7 @@ REPEATS = 20  # single responses for each draw of the parameters, for the band o
 
 
 @dataclass(frozen=True, eq=False)
-class Synapses(Generic[R]):
+class SynapseDraws(Generic[R]):
     """Draws of a synapse's parameters.
 
     Parameters
