@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
@@ -44,7 +45,7 @@ def lyapunov_exponents(
     start
         `[trial, unit]`; its dtype and device are used. For a network: a `State`, `None` for rest, or a recording, along
         whose states the exponents are taken. It must have `hidden` and all variables of synapses and memory at every
-        step, and the `drive` that it was made with.
+        step, and the whole `drive` that it was made with, also if it begins later than its run.
     steps
         Number of steps that are averaged.
     dt
@@ -121,9 +122,7 @@ def lyapunov_exponents(
 def _tangents(system: Orbit, modes: int | None, response: Sequence[int] | None) -> Tensor:
     """First tangent vectors `[trial, unit, mode]`: along units, or along those of the response."""
     trials, units = system.start.shape
-    chosen = list(range(units) if response is None else response)
-    if not chosen or len({*chosen}) < len(chosen) or any(k not in range(units) for k in chosen):
-        raise ConfigError(f"response={response!r} is not allowed; give different units of 0 … {units - 1}")
+    chosen = list(range(units)) if response is None else _units(response, units)
     modes = len(chosen) if modes is None else modes
     whole("modes", modes, least=1)
     number("modes", modes, most=len(chosen))
@@ -131,8 +130,18 @@ def _tangents(system: Orbit, modes: int | None, response: Sequence[int] | None) 
     return identity[:, chosen[:modes]].expand(trials, units, modes)
 
 
+def _units(response: Sequence[int], units: int) -> list[int]:
+    """Units of the response as numbers, checked."""
+    given = np.asarray(response)
+    allowed = given.ndim == 1 and given.size and given.dtype.kind in "iu"
+    if not allowed or given.min() < 0 or given.max() >= units or len({*given.tolist()}) < len(given):
+        raise ConfigError(f"response={response!r} is not allowed; give different units of 0 … {units - 1}")
+    return given.tolist()
+
+
 def _others(system: Orbit, response: Sequence[int]) -> list[int]:
-    return [unit for unit in range(system.start.shape[1]) if unit not in set(response)]
+    units = system.start.shape[1]
+    return [unit for unit in range(units) if unit not in _units(response, units)]
 
 
 def _require_driven(tangents: Tensor, others: list[int]) -> None:

@@ -56,6 +56,10 @@ def orbit(
         return Orbit(lambda t: step, start, dt)
     if not isinstance(drive, Tensor) or drive.ndim != 3:
         raise ShapeError(f"drive is {_described(drive)}; give a tensor [trial, time, input]")
+    if not callable(step):
+        raise ConfigError(
+            f"step is {step!r}; give a function of states [batch, unit] and input [batch, input]"
+        )
     if not isinstance(start, Tensor) or start.ndim != 2:
         raise ShapeError(f"start is {_described(start)}; give a tensor [trial, unit]")
     drive = _as_long(drive, len(start), steps).to(start)
@@ -77,19 +81,17 @@ def _of_network(system: NetworkMap, start: Any, steps: int, dt: float | None, dr
         drive = as_drive(
             "drive", drive, like, net.inputs, net.input_axis if isinstance(net, RateNetwork) else "input"
         )
-    later = None
+    later, passed = None, 0
     if isinstance(start, xr.Dataset):
         path = system.path(start)
         if len(path) < steps + 1:
             raise ShapeError(f"the recording has {len(path)} times; {steps} steps need {steps + 1}")
+        passed = system.first_step(start)  # 1, unless the recording begins later
         start, later = path[0], path[1:]
-        drive = (
-            None if drive is None else drive[:, 1:]
-        )  # the first recorded state is that after the first input
-    else:
-        start = net.initial_state(1 if drive is None else len(drive)) if start is None else start
+    elif start is None:
+        start = net.initial_state(system.trials if drive is None or len(drive) == 1 else len(drive))
     vectors = _vectors(system, start)
-    drive = None if drive is None else _as_long(drive, len(vectors), steps)
+    drive = None if drive is None else _as_long(drive, len(vectors), passed + steps)[:, passed:]
     kicks = None
     if isinstance(net, RateNetwork) and later is None:
         begun = start if isinstance(start, State) else net.initial_state(len(vectors))

@@ -62,7 +62,7 @@ class NetworkMap:
     @cached_property
     def composite(self) -> Composite:
         """Names and shapes of the parts of the vector."""
-        parts = self._parts(self.net.initial_state(self._batch))
+        parts = self._parts(self.net.initial_state(self.trials))
         return Composite({name: tuple(value.shape[1:]) for name, value in parts.items()})
 
     def __call__(self, states: Tensor, drive: Tensor | None = None, kick: Tensor | None = None) -> Tensor:
@@ -79,6 +79,11 @@ class NetworkMap:
         """
         parts = self.composite.split(states)
         hidden = parts["hidden"]
+        if self.trials > 1 and len(hidden) != self.trials:
+            raise ShapeError(
+                f"states has shape {list(states.shape)}; the network's parameters are for {self.trials} trials, give "
+                "as many"
+            )
         drive = hidden.new_zeros(self.net.inputs) if drive is None else drive
         if drive.shape[-1] != self.net.inputs:
             raise ShapeError(
@@ -109,6 +114,14 @@ class NetworkMap:
         """The state of rest, `[batch, unit]`."""
         return self.join(self.net.initial_state(batch))
 
+    def first_step(self, run: xr.Dataset) -> int:
+        """Number of steps of a recording's own run that had passed at the first recorded state."""
+        time = float(recorded(run, "hidden")["time"].values[0])
+        passed = round(time / self.net.dt) - int(run.attrs.get("first_step", 0))
+        if passed < 0:
+            raise RecordingError(f"the first recorded time, {time:g} s, lies before the recording's own run")
+        return passed
+
     def path(self, run: xr.Dataset) -> Tensor:
         """States of a recording as vectors `[time, trial, unit]`; all their variables must be recorded at every step.
 
@@ -120,7 +133,7 @@ class NetworkMap:
         if "hidden" not in run:
             raise RecordingError("the recording has no 'hidden'; record it: simulate(..., record=['hidden'])")
         hidden = recorded(run, "hidden")
-        names = list(self.net.initial_state(self._batch).variables)
+        names = list(self.net.initial_state(self.trials).variables)
         names += ["memory"] if "memory" in self.composite.shapes else []
         parts = {name: _every_step(run, name, self.net.dt, hidden) for name in ("hidden", *names)}
         return torch.stack([self._recorded(parts, time) for time in range(hidden.sizes["time"])])
@@ -132,9 +145,11 @@ class NetworkMap:
         return self.join(State(values.pop("hidden"), values.pop("memory", None), 1, values))
 
     @property
-    def _batch(self) -> int:
-        """Number of trials that the network's parameters are for, else 1."""
-        return (self.net.batch or 1) if isinstance(self.net, RateNetwork) else 1
+    def trials(self) -> int:
+        """Number of trials that the network's parameters are for, 1 if they are the same for all."""
+        if isinstance(self.net, RateNetwork):
+            return self.net.batch or 1
+        return 1 if self.net.memory is None else self.net.memory.batch or 1
 
     def _parts(self, state: State) -> Parts:
         if not isinstance(self.net, RateNetwork):
@@ -191,5 +206,5 @@ def _every_step(run: xr.Dataset, name: str, dt: float, hidden: xr.DataArray) -> 
             f"{name} is not recorded at every step of {dt:g} s; exponents along a recording need every=1"
         )
     optional = {"hidden": (), "memory": ("timescale",)}.get(name, ("projection",))
-    values = values.expand_dims([dim for dim in optional if dim not in values.dims])
+    values = values.expand_dims([dim for dim in ("trial", *optional) if dim not in values.dims])
     return values.transpose("trial", "time", *optional, ...)

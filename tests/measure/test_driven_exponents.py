@@ -207,5 +207,50 @@ def test_bad_drives_are_refused():
         fw.measure.lyapunov_exponents(step, normal(3, 1), 5, drive=normal(2, 9, 1))
     with pytest.raises(ConfigError, match=r"response=\[0, 3\]"):
         fw.measure.lyapunov_exponents(lambda x: x, normal(3, 2), 5, response=[0, 3])
+    for wrong in (1, [True, False], [0.0]):
+        with pytest.raises(ConfigError, match="give different units of 0 … 1"):
+            fw.measure.lyapunov_exponents(lambda x: x, normal(3, 2), 5, response=wrong)
+    with pytest.raises(ConfigError, match="step is 'map'"):
+        fw.measure.lyapunov_exponents("map", normal(3, 2), 5, drive=normal(3, 9, 1))
     with pytest.raises(ConfigError, match="net is a Linear"):
         fw.measure.NetworkMap(torch.nn.Linear(2, 2))
+
+
+def test_a_recording_that_begins_later_has_the_later_inputs():
+    net = fast_network(activation="tanh", normalise="none").double()
+    drive = normal(2, 12, 2, seed=6)
+    run = fw.simulate(net, drive, record=["hidden", "memory"])
+    late = fw.simulate(net, drive, record=[fw.Record(name, start=5.0) for name in ("hidden", "memory")])
+    wanted = fw.measure.lyapunov_exponents(net, net(drive[:, :6])[1], 6, drive=drive[:, 6:])
+    for part in (run.isel(time=slice(5, None)), late):
+        found = fw.measure.lyapunov_exponents(net, part, 6, drive=drive)
+        assert found.exponent.values == pytest.approx(wanted.exponent.values, rel=1e-8)
+    one = fw.measure.lyapunov_exponents(net, run.isel(trial=1), 6, drive=drive[1:])
+    both = fw.measure.lyapunov_exponents(net, run, 6, drive=drive)
+    assert one.exponent.values[0] == pytest.approx(both.exponent.values[1], rel=1e-8)
+    with pytest.raises(ShapeError, match="at least 12"):
+        fw.measure.lyapunov_exponents(net, late, 6, drive=drive[:, :11])
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        fw.FastWeightNetwork(2, 3, fw.Hebbian(tau=[[5.0], [9.0]], eta=0.1), activation="tanh").double(),
+        fw.RateNetwork(
+            fw.Projection(torch.eye(2)),
+            tau=0.01,
+            memory=fw.Hebbian(tau=[[0.5], [0.9]], eta_rate=0.1),
+            dt=0.001,
+        ).double(),
+    ],
+)
+def test_parameters_for_each_trial(net):
+    step = fw.measure.NetworkMap(net)
+    drive = normal(1, 4, 2, seed=7)
+    found = [
+        fw.measure.lyapunov_exponents(net, None, 4, drive=each) for each in (drive, drive.expand(2, -1, -1))
+    ]
+    assert found[0].equals(found[1])
+    assert fw.measure.lyapunov_exponents(net, None, 4).sizes["trial"] == 2
+    with pytest.raises(ShapeError, match="the network's parameters are for 2 trials"):
+        step(step.rest(2)[:1])
