@@ -193,7 +193,7 @@ def follow(
     for count in range(points):
         ahead = None
         while ahead is None:
-            ahead = _next(curve, here, size)
+            ahead = next_point(curve, here, size)
             if ahead is None and size <= SHORTEST * length:
                 return Path(path, "stuck")
             size = size / 2 if ahead is None else min(length, 1.5 * size)
@@ -202,12 +202,12 @@ def follow(
             ahead = _at_bound(curve, here, ahead)
             if ahead is None:
                 return Path(path, "bound")
+        closed = count > 2 and _aligned(curve, start, ahead) and curve.passes([here, ahead], start.place)
+        ahead = start if closed else ahead  # not beyond it, where bifurcations would be found twice
         path += [*between(curve, here, ahead), ahead]
         advance()
-        if outside:
-            return Path(path, "bound")
-        if count > 2 and _aligned(curve, start, ahead) and curve.passes([here, ahead], start.place):
-            return Path(path, "closed")
+        if outside or closed:
+            return Path(path, "closed" if closed else "bound")
         here = ahead
     return Path(path, "points")
 
@@ -217,7 +217,7 @@ def reversed_point(point: Point) -> Point:
     return replace(point, tangent=-point.tangent, sign=-point.sign)
 
 
-def _next(curve: Curve, here: Point, size: float) -> Point | None:
+def next_point(curve: Curve, here: Point, size: float) -> Point | None:
     """The point about `size` further on; `None` if there is none, or the curve turns too much on the way."""
     place = curve.correct(here.place + size * here.tangent, here.tangent)
     if place is None or not 0.2 * size < curve.distance(here.place, place) < 5 * size:

@@ -11,7 +11,7 @@ import xarray as xr
 from torch import Tensor
 
 from fwsim.errors import ConfigError, ShapeError, choice, number, whole
-from fwsim.measure.arclength import Curve, ParameterStep, Path, Point, follow, reversed_point
+from fwsim.measure.arclength import Curve, ParameterStep, Path, Point, follow, next_point, reversed_point
 from fwsim.measure.bifurcations import BRANCH_POINT, between, other_direction
 from fwsim.measure.differentiation import checked_states
 from fwsim.measure.equilibria import fixed_points
@@ -93,6 +93,11 @@ def continuation(
     if not isinstance(switch, bool):
         raise ConfigError(f"switch={switch!r} is not allowed; it must be True or False")
 
+    if not callable(step):
+        raise ConfigError(
+            f"step is {step!r}; give a function of states [batch, unit] and parameter [batch, 1]"
+        )
+
     def at(x: Tensor) -> Tensor:
         return step(x, torch.full_like(x[:, :1], parameter))
 
@@ -146,12 +151,21 @@ class _Search:
                 "point); start at another value of the parameter"
             )
         tangent = right[-1] / weights
-        start = self.curve.point(place, tangent if tangent[-1] >= 0 else -tangent)
+        start = self._beside(self.curve.point(place, tangent if tangent[-1] >= 0 else -tangent))
         forward = self._follow(start)
         closed = forward.end == "closed"
         backward = Path([start], "closed") if closed else self._follow(reversed_point(start))
         joined = [*backward.points[:0:-1], *forward.points]
         self.branches.append(_Branch(joined, (backward.end, forward.end)))
+
+    def _beside(self, start: Point) -> Point:
+        """The start, or if it is a bifurcation itself, a neighbouring point, so that the branch passes through it."""
+        if np.abs(start.growth).min() > 1e-6:
+            return start
+        moved = next_point(self.curve, start, self.length / 8)
+        if moved is None:
+            return start
+        return moved if moved.tangent[-1] >= 0 else reversed_point(moved)
 
     def follow_others(self, parent: int) -> None:
         """Follow the branches that cross a known one, unless they are known."""

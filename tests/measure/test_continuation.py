@@ -274,3 +274,28 @@ def test_bad_requests_are_refused(change, error, said):
     }
     with pytest.raises(error, match=said):
         fw.measure.continuation(**given | change)
+
+
+def hopf_form(x, p):
+    radius = x.square().sum(1, keepdim=True)
+    turned = torch.stack([-x[:, 1], x[:, 0]], 1)
+    return (p - radius) * x + turned
+
+
+@pytest.mark.parametrize(
+    ("step", "start", "parameter", "kind", "labels", "at"),
+    [
+        (lambda x, p: p - x**2, [0.0], 0.0, "flow", ["fold"], [0.0]),
+        (lambda x, p: -p - x**2, [0.0], 0.0, "flow", ["fold"], [0.0]),
+        (lambda x, p: x**2 + p**2 - 0.25, [0.0], 0.5, "flow", ["fold", "fold"], [0.5, -0.5]),
+        (lambda x, p: x**2 + p**2 - 0.25, [-0.001], 0.499999, "flow", ["fold", "fold"], [0.5, -0.5]),
+        (hopf_form, [0.0, 0.0], 0.0, "flow", ["hopf"], [0.0]),
+        (lambda x, p: (p + 3) * x * (1 - x), [2 / 3], 0.0, "map", ["flip"], [0.0]),
+    ],
+)
+def test_a_start_at_a_bifurcation(step, start, parameter, kind, labels, at):
+    starts = torch.tensor([start], dtype=torch.float64)
+    found = fw.measure.continuation(step, starts, parameter, (-0.6, 0.6), kind=kind, length=0.05)
+    bifurcation = found.bifurcation.values[0]
+    assert bifurcation[bifurcation != ""].tolist() == labels
+    assert found.parameter.values[0][bifurcation != ""] == pytest.approx(at, abs=1e-6)
