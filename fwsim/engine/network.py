@@ -67,7 +67,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
     pre
         Presynaptic side p of the memory. It is read as A p and written as h(t+1) pᵀ. `"units"`: the state of the inner
         loop, as above. `"inputs"`: x(t+1). `"previous"`: h(t), the state before the step. Several, `("inputs",
-        "previous")`, are joined in this order. With `"inputs"` or `"previous"` alone, one inner iteration is all.
+        "previous")`, are joined in this order. Without `"units"`, there is at most one inner iteration.
     read
         `"additive"`: the memory's answer is A p. `"multiplicative"`: the memory scales the static weights of the same
         connections (C for inputs, W otherwise), and its answer is (W ⊙ A) p.

@@ -365,12 +365,12 @@ def destination(to: str | PathLike[str] | None, *, resume: bool, overwrite: bool
 
 
 def _check_names(layouts: Sequence[ArrayLayout], labels: set[str]) -> None:
-    """Refuse a variable with the name of a dimension or label, since xarray would take it for a coordinate."""
+    """Refuse a variable with the name of a dimension or coordinate, since xarray would take it for a coordinate."""
     dimensions = labels | {dimension for each in layouts for dimension in each.dimensions}
     for each in layouts:
         if each.name in dimensions:
             raise ConfigError(
-                f"record={each.name!r} is also the name of a dimension of the recording; give it another: "
+                f"record={each.name!r} is also the name of a dimension or coordinate of the recording; give it another: "
                 f"Record({each.record.variable!r}, name=...)"
             )
 

@@ -108,8 +108,8 @@ def analyse(
     recording = run.recording
     log.info("%s: analysing with %s", run.folder, path)
     made = _made(module, path, name, recording)
-    columns = explained(getattr(module, "EXPLAINED", {}), made.table)
     with files.running(path):
+        columns = explained(getattr(module, "EXPLAINED", {}), made.table)
         digests = run.manifest.get("digests")
         written = save_report(folder, made.result, made.table, made.figures, digests, columns)
     return Report(made.result, made.table, tuple(written), columns)
@@ -170,12 +170,15 @@ def _table(module: ModuleType, result: xr.Dataset) -> pd.DataFrame | None:
 
 def explained(meanings: Mapping[str, str], table: pd.DataFrame | None) -> dict[str, str]:
     """Meaning of each column of a table that `meanings` explains; `*` in a name stands for any text."""
+    plain = isinstance(meanings, Mapping)
+    if not plain or not all(isinstance(text, str) for pair in meanings.items() for text in pair):
+        raise TypeError(f"EXPLAINED is {meanings!r}, not texts by names of columns")
     columns = [] if table is None else [str(name) for name in table.columns]
     return {
         name: meaning
         for name in columns
         for pattern, meaning in meanings.items()
-        if re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name)
+        if re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL)
     }
 
 

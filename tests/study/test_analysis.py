@@ -32,6 +32,26 @@ def test_an_analysis_finds_what_was_put_in(done):
     assert report.files[3].read_bytes()[:5] == b"%PDF-"
 
 
+BODY = """
+def analyse(recording): return xr.Dataset()
+def plot(result): return Figure()
+def table(result): return [{"gap [s]": 1, "count?": 2, "other": 3}]
+"""
+
+
+def test_columns_are_explained_by_their_names(toy, done):
+    write_analysis(toy, BODY + 'EXPLAINED = {"gap [s]": "time", "c*?": "how many"}')
+    assert analyse(done, "other").columns == {"gap [s]": "time", "count?": "how many"}
+
+
+@pytest.mark.parametrize("given", ['["gap [s]"]', '{3: "time"}', '{"gap [s]": None}'])
+def test_meanings_that_are_no_texts_are_refused(toy, done, given):
+    write_analysis(toy, BODY + f"EXPLAINED = {given}")
+    with pytest.raises(StudyError, match="not texts by names of columns") as caught:
+        analyse(done, "other")
+    assert "\n" not in str(caught.value)
+
+
 def test_it_can_be_repeated(done):
     first = analyse(done)
     assert analyse("done").files == first.files
