@@ -104,7 +104,10 @@ class Recorder:
         self._streams: dict[str, Stream] = {}
         for record in as_records(records, self._variables):
             self._streams[record.called] = Stream(layout(record, self._variables[record.variable], extent))
-        labels = set() if populations is None else set(map(population_of, BY_NEURON))
+        labels: set[str] = set()
+        if populations is not None:
+            own = [axis for each in self._layouts for axis in each.axes if axis.basis in BY_NEURON]
+            labels = {population_of(name) for name in (*BY_NEURON, *(axis.dimension for axis in own))}
         _check_names(self._layouts, labels)
         self._given = {
             each.record.variable: self._steps_given(each.record.variable) for each in self._layouts
@@ -370,8 +373,8 @@ def _check_names(layouts: Sequence[ArrayLayout], labels: set[str]) -> None:
     for each in layouts:
         if each.name in dimensions:
             raise ConfigError(
-                f"record={each.name!r} is also the name of a dimension or coordinate of the recording; give it another: "
-                f"Record({each.record.variable!r}, name=...)"
+                f"record={each.name!r} is also the name of a dimension or coordinate of the recording; give it "
+                f"another: Record({each.record.variable!r}, name=...)"
             )
 
 

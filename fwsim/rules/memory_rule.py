@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -146,7 +145,7 @@ def named_axes(axes: Any) -> tuple[str, ...] | None:
     if axes is None:
         return None
     names = (axes,) if isinstance(axes, str) else axes
-    if not isinstance(names, Sequence) or list(names) != [name for name in AXES if name in names]:
+    if not isinstance(names, list | tuple) or list(names) != [name for name in AXES if name in names]:
         raise ConfigError(f"axes={axes!r} is not allowed; name some of {', '.join(AXES)}, in this order")
     return tuple(names)
 

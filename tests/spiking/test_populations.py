@@ -80,6 +80,13 @@ def test_rate_networks_have_them_where_they_are_named():
     assert run.pre_population.values.tolist() == ["a", "a", "b"]
 
 
+@pytest.mark.parametrize("name", ["population", "post_population", "rate_population"])
+def test_a_record_may_not_have_the_name_of_a_coordinate(name):
+    records = [Record("rate", units=[0, 2]), Record("hidden", name=name)]
+    with pytest.raises(fw.ConfigError, match=f"record='{name}' is also the name"):
+        fw.simulate(network(populations={"a": 2, "b": 1}), steps=3, record=records, progress=False)
+
+
 @pytest.mark.parametrize(
     ("given", "error", "said"),
     [

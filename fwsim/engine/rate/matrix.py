@@ -87,9 +87,8 @@ def check(memory: object) -> Hebbian | None:
 def _by_time_scale(memory: Hebbian) -> None:
     if memory.axes or memory.oja:
         given = "oja=True" if memory.oja else f"axes={memory.axes!r}"
-        raise ConfigError(
-            f"memory has {given}, which a rate network cannot run; give constants by time scale"
-        )
+        remedy = "oja=False" if memory.oja else "constants by time scale"
+        raise ConfigError(f"memory has {given}, which a rate network cannot run; give {remedy}")
 
 
 def per_second(memory: Hebbian, dt: float) -> Hebbian:
