@@ -165,6 +165,8 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         if not isinstance(learn, Sequence | Mapping):
             raise ConfigError(f"learn={learn!r} is not allowed; give names of the memory's parameters")
         self.learn = (learn,) if isinstance(learn, str) else tuple(learn)
+        if len(set(self.learn)) < len(self.learn):
+            raise ConfigError(f"learn={learn!r} is not allowed; name each parameter once")
         self._register(memory, learn if isinstance(learn, Mapping) else {})
         plan(
             memory,

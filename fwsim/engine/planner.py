@@ -168,7 +168,7 @@ def _obstacle(
     if rule is not None and not isinstance(rule, Hebbian):
         return f"the memory rule {type(rule).__name__}"
     if rule is not None and (rule.axes or rule.oja):
-        return "constants by post or pre" if rule.axes else "a memory with oja=True"
+        return "constants by neuron or synapse" if rule.axes else "a memory with oja=True"
     if wiring.special:
         return f"a memory with {wiring.special}"
     if dtype not in DTYPES[kernel]:

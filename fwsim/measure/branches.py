@@ -205,7 +205,7 @@ def _checked(
 ) -> tuple[float, float]:
     """Bounds of the parameter, after a check of all numbers."""
     choice("kind", kind, ("map", "flow"))
-    if not isinstance(bounds, Sequence) or len(bounds) != 2:
+    if not isinstance(bounds, Sequence | np.ndarray) or len(bounds) != 2:
         raise ConfigError(f"bounds={bounds!r} is not allowed; give the lowest and the highest value")
     low, high = bounds
     number("bounds[0]", low)

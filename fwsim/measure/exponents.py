@@ -16,6 +16,7 @@ from fwsim.measure.differentiation import Step, pushforward
 from fwsim.measure.orbits import DrivenStep, Orbit, orbit
 from fwsim.measure.whole_state import Network
 from fwsim.progress import track
+from fwsim.seeds import check_seed
 
 SAMPLES = 20
 """The running estimate has this many samples, and the error is estimated from this many blocks."""
@@ -86,6 +87,7 @@ def lyapunov_exponents(
     Benettin et al. 1980, Meccanica 15:9; Geist, Parlitz & Lauterborn 1990, Prog. Theor. Phys. 83:875. Conditional
     exponents: Pecora & Carroll 1990, Phys. Rev. Lett. 64:821.
     """
+    check_seed(seed)
     for name, count, least in (("steps", steps, 1), ("transient", transient, 0)):
         whole(name, count, least=least)
     system = orbit(step, start, transient + steps, dt, drive, seed)

@@ -84,6 +84,8 @@ def linear_cka(one: States, other: States, dim: str | tuple[str, ...] = ("trial"
 
 def _matrices(one: States, other: States, dim: str | tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Both sets of states as `[sample, unit]`, centred and of length 1."""
+    if not isinstance(dim, str | tuple | list):
+        raise ConfigError(f"dim={dim!r} is not allowed; give names of dimensions")
     dims = (dim,) if isinstance(dim, str) else tuple(dim)
     (X, sizes), (Y, others) = _matrix("one", one, dims), _matrix("other", other, dims)
     if sizes != others:

@@ -335,6 +335,7 @@ ERRORS = [
     (lambda net: network(write="after"), fw.ConfigError, "write='after'"),
     (lambda net: network(learn=("lambda",)), fw.ConfigError, "learn='lambda'"),
     (lambda net: network(learn=3), fw.ConfigError, "learn=3"),
+    (lambda net: network(learn=("eta", "eta")), fw.ConfigError, "name each parameter once"),
     (lambda net: net.initial_state(-1), fw.ConfigError, "batch=-1"),
     (lambda net: fw.State(torch.zeros(3)), fw.ShapeError, r"\[batch, unit\]"),
     (lambda net: network({"tau": 0.0, "eta": 1.0}, learn=("tau",)), fw.ConfigError, "logarithm"),

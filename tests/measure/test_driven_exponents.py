@@ -254,3 +254,8 @@ def test_parameters_for_each_trial(net):
     assert fw.measure.lyapunov_exponents(net, None, 4).sizes["trial"] == 2
     with pytest.raises(ShapeError, match="the network's parameters are for 2 trials"):
         step(step.rest(2)[:1])
+
+
+def test_a_seed_is_checked_for_maps_too():
+    with pytest.raises(ConfigError, match="seed='a' is not allowed"):
+        fw.measure.lyapunov_exponents(lambda x: 0.5 * x, normal(1, 2), 3, seed="a")

@@ -71,3 +71,8 @@ def test_recordings_arrays_and_tensors():
 def test_bad_states_are_refused(one, other, error, said):
     with pytest.raises(error, match=said):
         fw.measure.procrustes_distance(one, other)
+
+
+def test_dimensions_are_names():
+    with pytest.raises(ConfigError, match="dim=0 is not allowed; give names of dimensions"):
+        fw.measure.linear_cka(X, Y, dim=0)
