@@ -53,7 +53,7 @@ def events(rate: xr.DataArray) -> xr.DataArray:
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Regimes and rates against the background, and the boundaries of the regimes with their intervals."""
     config = configuration(recording)
-    recording = recording.load()
+    recording = recording.load().drop_vars("population", errors="ignore")  # names; here it is the dimension
     rates = recording[["regime_rate", "regime_mean_field_rate"]].rename(unit="population")
     shown = recording[["raster_time", "raster_row", "raster_rate", "raster_u", "raster_x"]].isel(unit=[0, 1])
     parts = [regimes(recording, config), boundaries(recording, config), rates, shown]

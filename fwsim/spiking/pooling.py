@@ -39,10 +39,12 @@ def pooled(run: xr.Dataset, circuit: Circuit) -> xr.Dataset:
         raise ShapeError(
             f"the recording has {run.sizes.get('unit')} units; record all {circuit.neurons} neurons of the circuit"
         )
-    values = run[[name for name, each in run.data_vars.items() if "unit" in each.dims]].drop_vars("unit")
+    values = run[[name for name, each in run.data_vars.items() if "unit" in each.dims]]
+    values = values.drop_vars(["unit", "population"], errors="ignore")
     means = [values.isel(unit=members).mean("unit", keep_attrs=True) for members in circuit.members.values()]
     joined = xr.concat(means, "unit").assign_coords(
-        unit=run["unit"][: len(means)].copy(data=np.arange(len(means)))
+        unit=("unit", np.arange(len(means)), run["unit"].attrs),
+        population=("unit", np.array(circuit.names, dtype=object), {"long_name": "population"}),
     )
     order = {name: each.dims for name, each in values.data_vars.items()}
     return joined.map(lambda each: each.transpose(*order[each.name])).assign_attrs(run.attrs)

@@ -26,6 +26,9 @@ def test_rates_are_averaged_over_populations():
     assert run.population.dims == ("unit",)
     assert run.population.values.tolist() == NAMES
     rates = fw.spiking.simulate_rates(CIRCUIT, torch.zeros(1, 300, 2), every=100)
+    pooled = fw.spiking.pooled(run, CIRCUIT)
+    assert pooled.population.values.tolist() == ["excitatory", "I"]
+    assert pooled.merge(rates[["rate"]].rename(rate="rate_version"), compat="no_conflicts").sizes["unit"] == 2
     assert rates.population.values.tolist() == ["excitatory", "I"]
     means = run.rate.groupby("population").mean()
     np.testing.assert_array_equal(means.sel(population="I"), run.rate[..., 4:].mean("unit"))
