@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from fwsim.errors import ConfigError
 from fwsim.paths import read_plain_file
@@ -32,8 +33,14 @@ class _Strict(BaseModel):
 
 
 class _Axis(_Strict):
-    names: list[str]
-    rows: list[list[Any]]
+    names: Annotated[list[str], Field(min_length=1)]
+    rows: Annotated[list[list[Any]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _each_row_has_all_values(self) -> _Axis:
+        if any(len(row) != len(self.names) for row in self.rows):
+            raise PydanticCustomError("rows", "a row has more or fewer values than the axis has names")
+        return self
 
 
 class _Plan(_Strict):
@@ -93,6 +100,7 @@ def read(folder: Path) -> dict[str, Any]:
         form = manifest["fwsim_run"]
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)[:100]
+        reason = "it is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else reason
         raise ConfigError(
             f"{path} is damaged and no JSON: {reason}; restore it from a copy, or run again"
         ) from None

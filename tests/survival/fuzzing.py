@@ -293,7 +293,7 @@ class Watch:
             except SystemExit as end:
                 code = end.code
         said = err.getvalue()
-        if code not in CODES or "unexpected" in said or "Traceback" in said:
+        if code not in CODES or "fwsim: unexpected" in said or "Traceback" in said:
             self.fault("unexpected", f"{tokens!r:.300} ended with {code}: {said[-400:]}")
         if not code:
             return Outcome(out.getvalue())

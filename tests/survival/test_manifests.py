@@ -46,6 +46,13 @@ def place(toy):
     return toy
 
 
+SWEEP = {
+    **dict.fromkeys(("experiment", "question", "source_sha256", "device", "commit", "command"), "x"),
+    "state": "finished", "started": "2026-12-01T00:00:00+00:00", "seed": 0, "configuration": {}, "versions": {},
+    "points": 2, "failed": 0,
+}  # fmt: skip
+
+
 def test_manifests(fuzz, place):
     kept = set(place.iterdir())
     names = sorted(each.name for each in (place / "good").iterdir())
@@ -67,3 +74,26 @@ def test_manifests(fuzz, place):
         cleaned(place, kept)
 
     fuzz("run.json", attempt, 80, 4000)
+
+
+@pytest.mark.parametrize(
+    ("axes", "said"),
+    [
+        ([{"names": ["tau"], "rows": [[1.0, 1.0], [2.0]]}], "more or fewer values than the axis has names"),
+        ([{"names": ["tau", "eta"], "rows": [[1.0], [2.0]]}], "more or fewer values than the axis has names"),
+        ([{"names": [], "rows": [[], []]}], "names: List should have at least 1 item"),
+        ([{"names": ["tau"], "rows": []}], "rows: List should have at least 1 item"),
+    ],
+)
+def test_axes_that_are_no_axes(tmp_path, axes, said):
+    plan = {"axes": axes, "seeds": [0], "memory": 1e9, "size": None}
+    manifest.write(tmp_path, {**SWEEP, "sweep": plan})
+    with pytest.raises(fw.ConfigError, match=said) as caught:
+        manifest.read(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    (tmp_path / "run.json").write_bytes(b"\xe7")
+    with pytest.raises(fw.ConfigError, match="no text in UTF-8; restore it from a copy"):
+        manifest.read(tmp_path)
