@@ -42,7 +42,7 @@ FILES = "\x1ffiles"
 CASES = [
     ("re", ["resume", "report"]),
     ("--ver", ["--version"]),
-    ("run tr", ["trace"]),
+    ("run trac", ["trace"]),
     ("run --", ["--again", "--help"]),
     ("sweep le", ["leak"]),
     ("run experiments/tr", ["experiments/trace.py"]),
@@ -66,9 +66,9 @@ CASES = [
     ("run --again runs/mine --", ["--to", "--device", "--trust", "--force", "--help"]),
     ("resume runs/m", ["runs/mine"]),
     ("resume ru", ["runs/mine", "runs/with blank"]),
-    ("compare runs/mine --analysis tr", [FILES, "trace"]),
+    ("compare runs/mine --analysis trac", [FILES, "trace"]),
     ("report runs/mine ", ["runs/mine", "runs/with blank"]),
-    ("new delay --from tr", ["trace"]),
+    ("new delay --from trac", ["trace"]),
     ("fit --rule v", ["varela"]),
     ("fit --noise ", ["gamma", "normal"]),
     ("fit x.csv --gain s", ["shared"]),
@@ -123,7 +123,7 @@ def test_rules_are_offered_that_fit_takes(offered):
 
 
 @pytest.mark.parametrize(
-    "words", [["run", "tr"], ["run", "trace", "--"], ["run", "--again", ""], ["fit", "--rule", ""]]
+    "words", [["run", "trac"], ["run", "trace", "--"], ["run", "--again", ""], ["fit", "--rule", ""]]
 )
 def test_asking_loads_nothing_heavy(here, words):
     code = (
@@ -144,7 +144,7 @@ def script(here, shell):
 @pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
 def test_bash(here):
     asked = [
-        "run tr",
+        "run trac",
         "run trace --order = ",
         "run --again runs/w",
         "run trace --config val",
@@ -165,7 +165,7 @@ def test_bash(here):
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="bash is not installed")
 def test_bash_finds_the_program_where_it_is_not_on_the_path(here):
-    code = f". {script(here, 'bash')}; COMP_WORDS=(gone run tr); COMP_CWORD=2; _fwsim; echo $COMPREPLY"
+    code = f". {script(here, 'bash')}; COMP_WORDS=(gone run trac); COMP_CWORD=2; _fwsim; echo $COMPREPLY"
     done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True, cwd=here)
     assert done.stdout == "trace\n"
 
@@ -174,7 +174,7 @@ def test_bash_finds_the_program_where_it_is_not_on_the_path(here):
 def test_fish(here):
     code = (
         f"function fwsim; {sys.executable} -m fwsim.cli $argv; end; source {script(here, 'fish')}\n"
-        "for line in 'fwsim run tr' 'fwsim run trace --order=' 'fwsim analyse runs/w' 'fwsim run trace --config val'\n"
+        "for line in 'fwsim run trac' 'fwsim run trace --order=' 'fwsim analyse runs/w' 'fwsim run trace --config val'\n"
         "complete -C$line; end"
     )
     done = subprocess.run(
@@ -192,7 +192,7 @@ def test_zsh(here):
         "compdef() { :; }; compset() { :; }; _files() { print -r -- files; return 0 }\n"
         "compadd() { print -r -- ${(P)@[-1]} }\n"  # its last argument names the array of what is offered
         f". {script(here, 'zsh')}\n"
-        "for line in 'fwsim run tr' 'fwsim run trace --order=' 'fwsim analyse runs/w' "
+        "for line in 'fwsim run trac' 'fwsim run trace --order=' 'fwsim analyse runs/w' "
         "'fwsim run trace --config val'; do\n"
         "words=(${(s: :)line}); CURRENT=$#words; PREFIX=$words[-1]; _fwsim; done"
     )

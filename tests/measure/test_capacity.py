@@ -93,8 +93,7 @@ def test_several_time_scales_lie_on_the_generalised_curve():
             self_connections=False,
         )  # fmt: skip
         with torch.no_grad():
-            rest = net.initial_state(1)
-            weights = rest.stored.extended(patterns[None]).weights(torch.float32)
+            weights = net.memory.kernel(torch.arange(len(patterns) - 1, -1, -1), net.dt).float()
             targets = patterns.flip(0)[:80]
             states = targets
             for _ in range(30):  # attention form: no matrix
