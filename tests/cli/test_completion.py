@@ -174,7 +174,8 @@ def test_bash_finds_the_program_where_it_is_not_on_the_path(here):
 def test_fish(here):
     code = (
         f"function fwsim; {sys.executable} -m fwsim.cli $argv; end; source {script(here, 'fish')}\n"
-        "for line in 'fwsim run trac' 'fwsim run trace --order=' 'fwsim analyse runs/w' 'fwsim run trace --config val'\n"
+        "for line in 'fwsim run trac' 'fwsim run trace --order=' 'fwsim analyse runs/w' "
+        "'fwsim run trace --config val'\n"
         "complete -C$line; end"
     )
     done = subprocess.run(
