@@ -62,8 +62,11 @@ def known(folder: Path) -> Known | None:
         The digests are damaged.
     """
     journal = _journal(folder) if os.path.lexists(folder / JOURNAL) else None
-    if not os.path.lexists(folder / GROUP):
-        return None if journal is None else Known(journal, finished=False)
+    if journal is None and not os.path.lexists(folder / GROUP):
+        return None
+    # After a kill, the folder of the list may be there and the list itself not.
+    if journal is not None and not os.path.lexists(folder / LIST):
+        return Known(journal, finished=False)
     listed = listed_digests(folder)
     # A journal beside the list exists only while something is added to a finished recording.
     announced = journal or {}

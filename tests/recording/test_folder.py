@@ -124,6 +124,17 @@ def test_an_interrupted_run_is_a_prefix(tmp_path, until):
 
 
 @pytest.mark.usefixtures("small_chunks")
+def test_a_kill_between_the_list_of_digests_and_its_folder_leaves_an_interrupted_run(tmp_path):
+    record(tmp_path / "run.zarr", until=185)._store.wait()
+    before = open_recording(tmp_path / "run.zarr").load()
+    (tmp_path / "run.zarr" / "digests").mkdir()
+    xr.testing.assert_identical(open_recording(tmp_path / "run.zarr").load(), before)
+    (tmp_path / "run.zarr" / "journal.sha256").unlink()
+    with pytest.raises(RecordingError, match=r"digests/zarr\.json is missing"):
+        open_recording(tmp_path / "run.zarr")
+
+
+@pytest.mark.usefixtures("small_chunks")
 def test_a_recording_can_be_opened_while_it_is_written(tmp_path):
     """Readers hold nobody up, and see a prefix at every moment."""
     done = []
