@@ -1,4 +1,7 @@
-"""Batches of tensors in any lists, tuples, mappings and dataclasses."""
+"""Batches of tensors in any lists, tuples, mappings and dataclasses.
+
+`apply_to_collection` of lightning would do this, but it refuses frozen dataclasses, which batches of tasks are.
+"""
 
 from __future__ import annotations
 
