@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fwsim.engine.wiring import PLAIN, Read, Wiring
+from fwsim.engine.wiring import PLAIN, MemoryWiring, Read
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
@@ -35,7 +35,7 @@ class Cell:
     activation: str
     normalise: str
     write: str
-    wiring: Wiring = PLAIN
+    wiring: MemoryWiring = PLAIN
     gate_weights: Tensor | None = None
     gate_bias: Tensor | None = None
 

@@ -13,7 +13,7 @@ from fwsim.engine.kernels import triton_cost
 from fwsim.engine.native import cost as native_cost
 from fwsim.engine.native import library
 from fwsim.engine.transforms import transformed
-from fwsim.engine.wiring import PLAIN, Wiring
+from fwsim.engine.wiring import PLAIN, MemoryWiring
 from fwsim.errors import ConfigError, choice
 from fwsim.requirements import obstacle
 from fwsim.rules.hebbian import Hebbian
@@ -64,7 +64,7 @@ def plan(
     units: int,
     inner_steps: float,
     past: int = 0,
-    wiring: Wiring = PLAIN,
+    wiring: MemoryWiring = PLAIN,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
 ) -> Plan:
@@ -148,7 +148,9 @@ def home(kernel: str) -> str:
     return "cuda" if kernel == "triton" else "cpu"
 
 
-def _kernel(rule: MemoryRule | None, wiring: Wiring, kernel: str, dtype: torch.dtype, device: str) -> str:
+def _kernel(
+    rule: MemoryRule | None, wiring: MemoryWiring, kernel: str, dtype: torch.dtype, device: str
+) -> str:
     """Choose the kernel, or check the one that was asked for."""
     if kernel == "auto":
         fastest = "triton" if device == "cuda" else "native"
@@ -162,7 +164,7 @@ def _kernel(rule: MemoryRule | None, wiring: Wiring, kernel: str, dtype: torch.d
 
 
 def _obstacle(
-    kernel: str, rule: MemoryRule | None, wiring: Wiring, dtype: torch.dtype, device: str
+    kernel: str, rule: MemoryRule | None, wiring: MemoryWiring, dtype: torch.dtype, device: str
 ) -> str | None:
     """Name what a compiled kernel cannot run, if there is something."""
     if rule is not None and not isinstance(rule, Hebbian):

@@ -20,7 +20,7 @@ BIAS = {"keep": 3.0, "store": 0.0}  # at first 95 % of the memory is kept, and a
 
 
 @dataclass(frozen=True)
-class Wiring:
+class MemoryWiring:
     """The presynaptic side of a memory, how its answer counts, and its gates; see `FastWeightNetwork`.
 
     Parameters
@@ -92,18 +92,18 @@ class Wiring:
             return lambda _: answer
         return lambda state: read(self.presynaptic(x, previous, state))
 
-    def of_states(self) -> Wiring:
+    def of_states(self) -> MemoryWiring:
         """The same with the state of the inner loop in place of the state before the step, as in recall."""
         return replace(self, pre=tuple("units" if name == "previous" else name for name in self.pre))
 
 
-PLAIN = Wiring()
+PLAIN = MemoryWiring()
 """h hᵀ, added, without gates."""
 
 
 def wiring(
     pre: Any, read: Any, gates: Any, *, write: str, self_connections: bool, inner_steps: int
-) -> Wiring:
+) -> MemoryWiring:
     """Check what a user asks for.
 
     Raises
@@ -112,7 +112,7 @@ def wiring(
         A name is unknown, or the options do not go together.
     """
     choice("read", read, READS)
-    made = Wiring(_names("pre", pre, PRE), read == "multiplicative", _names("gates", gates, GATES))
+    made = MemoryWiring(_names("pre", pre, PRE), read == "multiplicative", _names("gates", gates, GATES))
     if not made.pre:
         raise ConfigError(f"pre={pre!r} is not allowed; name at least one of {', '.join(PRE)}")
     if write == "before" and made.pre != ("units",):
@@ -127,7 +127,7 @@ def wiring(
     return made
 
 
-def check_iterations(made: Wiring, *inner_steps: int) -> None:
+def check_iterations(made: MemoryWiring, *inner_steps: int) -> None:
     """Raise `ConfigError` if a loop is to iterate although the memory's answer is the same in all iterations."""
     if made.constant and max(inner_steps) > 1:
         raise ConfigError(

@@ -23,7 +23,7 @@ SHORTEST = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
+class CurvePoint:
     """A place (x, p) on a curve.
 
     Parameters
@@ -121,7 +121,7 @@ class Curve:
                 return place
         return None
 
-    def point(self, place: np.ndarray, direction: np.ndarray) -> Point:
+    def point(self, place: np.ndarray, direction: np.ndarray) -> CurvePoint:
         """Describe a place of the curve; its tangent points in about the same direction as `direction`."""
         _, slope = self.linear(place)
         weights = self.weights(place)
@@ -133,9 +133,11 @@ class Curve:
         eigenvalue = np.linalg.eigvals(jacobian).astype(complex)
         growth = np.abs(eigenvalue) - 1 if self.kind == "map" else eigenvalue.real
         order = np.argsort(-growth, kind="stable")
-        return Point(place, tangent, slope, eigenvalue[order], growth[order], float(sign), float(log_size))
+        return CurvePoint(
+            place, tangent, slope, eigenvalue[order], growth[order], float(sign), float(log_size)
+        )
 
-    def passes(self, path: Sequence[Point], place: np.ndarray) -> bool:
+    def passes(self, path: Sequence[CurvePoint], place: np.ndarray) -> bool:
         """Whether a path that has been followed passes a place of a curve."""
         if len(path) < 2:
             return False
@@ -161,16 +163,16 @@ class Path:
     `"stuck"` (no next point, as at a corner of the curve).
     """
 
-    points: list[Point]
+    points: list[CurvePoint]
     end: str
 
 
 def follow(
     curve: Curve,
-    start: Point,
+    start: CurvePoint,
     length: float,
     points: int,
-    between: Callable[[Curve, Point, Point], list[Point]],
+    between: Callable[[Curve, CurvePoint, CurvePoint], list[CurvePoint]],
     advance: Callable[[], None],
 ) -> Path:
     """Follow a curve in the direction of the start's tangent.
@@ -212,12 +214,12 @@ def follow(
     return Path(path, "points")
 
 
-def reversed_point(point: Point) -> Point:
+def reversed_point(point: CurvePoint) -> CurvePoint:
     """The same point, to be followed in the other direction."""
     return replace(point, tangent=-point.tangent, sign=-point.sign)
 
 
-def next_point(curve: Curve, here: Point, size: float) -> Point | None:
+def next_point(curve: Curve, here: CurvePoint, size: float) -> CurvePoint | None:
     """The point about `size` further on; `None` if there is none, or the curve turns too much on the way."""
     place = curve.correct(here.place + size * here.tangent, here.tangent)
     if place is None or not 0.2 * size < curve.distance(here.place, place) < 5 * size:
@@ -226,13 +228,13 @@ def next_point(curve: Curve, here: Point, size: float) -> Point | None:
     return ahead if _aligned(curve, here, ahead) else None
 
 
-def _aligned(curve: Curve, one: Point, other: Point) -> bool:
+def _aligned(curve: Curve, one: CurvePoint, other: CurvePoint) -> bool:
     weights = curve.weights(other.place)
     tangent = one.tangent / np.linalg.norm(weights * one.tangent)
     return bool((weights**2 * tangent) @ other.tangent >= LARGEST_TURN)
 
 
-def _at_bound(curve: Curve, inside: Point, outside: Point) -> Point | None:
+def _at_bound(curve: Curve, inside: CurvePoint, outside: CurvePoint) -> CurvePoint | None:
     """The point at the bound of the parameter between two points; `None` if the first is already there."""
     bound = curve.low if outside.place[-1] < curve.low else curve.high
     share = (bound - inside.place[-1]) / (outside.place[-1] - inside.place[-1])

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fwsim.measure.arclength import Curve, Point
+from fwsim.measure.arclength import Curve, CurvePoint
 
 FOLD, BRANCH_POINT, HOPF, FLIP, NEIMARK_SACKER = "fold", "branch point", "hopf", "flip", "neimark-sacker"
 
@@ -22,14 +22,14 @@ REAL = 1e-6
 """An eigenvalue is real if its imaginary part is smaller than this fraction of the largest |eigenvalue|."""
 
 
-def between(curve: Curve, before: Point, after: Point) -> list[Point]:
+def between(curve: Curve, before: CurvePoint, after: CurvePoint) -> list[CurvePoint]:
     """Bifurcations between two neighbouring points of a curve, in their order, with their labels.
 
     An eigenvalue passes through 0 (flow) or 1 (map) at folds and branch points; the parameter turns back at the first,
     the bordered determinant changes its sign at the second. Other changes of the number of unstable modes are Hopf
     points of flows, and flips and Neimark–Sacker points of maps. Two that cancel within one step are not seen.
     """
-    found: list[Point] = []
+    found: list[CurvePoint] = []
     if (before.sign >= 0) != (after.sign >= 0):
         reference = max(before.log_size, after.log_size)
         place = _located(curve, before, after, lambda point: point.sign * np.exp(point.log_size - reference))
@@ -45,7 +45,7 @@ def between(curve: Curve, before: Point, after: Point) -> list[Point]:
     return sorted(found, key=lambda point: curve.distance(before.place, point.place))
 
 
-def _changing(before: Point, after: Point) -> range:
+def _changing(before: CurvePoint, after: CurvePoint) -> range:
     """Modes, by their place in the order of growth, that become stable or unstable between two points."""
     low, high = min(
         (sorted((x, y)) for x in _counts(before) for y in _counts(after)), key=lambda pair: pair[1] - pair[0]
@@ -53,7 +53,7 @@ def _changing(before: Point, after: Point) -> range:
     return range(low, high)
 
 
-def _counts(point: Point) -> tuple[int, ...]:
+def _counts(point: CurvePoint) -> tuple[int, ...]:
     """Possible numbers of unstable modes; at a fold or branch point, the critical one may count as either."""
     if not point.label:
         return (point.unstable,)
@@ -61,7 +61,7 @@ def _counts(point: Point) -> tuple[int, ...]:
     return (int((others > 0).sum()), int((others > 0).sum()) + 1)
 
 
-def other_direction(curve: Curve, point: Point) -> np.ndarray | None:
+def other_direction(curve: Curve, point: CurvePoint) -> np.ndarray | None:
     """Direction of the second curve through a branch point, `[unit + 1]`; `None` unless exactly two curves cross.
 
     The directions v of both solve the algebraic branching equation ψ·D²F(v, v) = 0 in the null space of DF, where ψ
@@ -92,7 +92,9 @@ def _second(curve: Curve, place: np.ndarray, v: np.ndarray, w: np.ndarray) -> np
         return torch.func.jvp(slope, (at,), (across,))[1][0].cpu().numpy()
 
 
-def _located(curve: Curve, before: Point, after: Point, test: Callable[[Point], float]) -> Point:
+def _located(
+    curve: Curve, before: CurvePoint, after: CurvePoint, test: Callable[[CurvePoint], float]
+) -> CurvePoint:
     """The point at which a test function changes its sign, by false position on the chord between two points.
 
     The value at an end that is kept twice is halved (the Illinois method), so that both ends come close. The chord
@@ -119,17 +121,17 @@ def _located(curve: Curve, before: Point, after: Point, test: Callable[[Point], 
     return curve.point((before.place + after.place) / 2, direction)
 
 
-def _add(curve: Curve, found: list[Point], point: Point) -> None:
+def _add(curve: Curve, found: list[CurvePoint], point: CurvePoint) -> None:
     """Add a point unless one that has been found is at the same place."""
     if all(curve.distance(point.place, other.place) > 1e-6 for other in found):
         found.append(point)
 
 
-def _growth(point: Point, mode: int) -> float:
+def _growth(point: CurvePoint, mode: int) -> float:
     return float(point.growth[mode])
 
 
-def _kind(kind: str, point: Point, mode: int) -> str:
+def _kind(kind: str, point: CurvePoint, mode: int) -> str:
     """Which bifurcation it is when an eigenvalue reaches the border of stability."""
     value = point.eigenvalue[mode]
     if abs(value.imag) > REAL * np.abs(point.eigenvalue).max():
@@ -137,7 +139,7 @@ def _kind(kind: str, point: Point, mode: int) -> str:
     return FLIP if kind == "map" and value.real < 0 else BRANCH_POINT
 
 
-def _mean_tangent(curve: Curve, before: Point, after: Point) -> np.ndarray:
+def _mean_tangent(curve: Curve, before: CurvePoint, after: CurvePoint) -> np.ndarray:
     """Direction of the curve halfway between two points; at a branch point, it cannot be computed from the slope."""
     tangent = before.tangent + after.tangent
     return tangent / np.linalg.norm(curve.weights(before.place) * tangent)

@@ -11,7 +11,7 @@ import xarray as xr
 from torch import Tensor
 
 from fwsim.errors import ConfigError, ShapeError, choice, number, whole
-from fwsim.measure.arclength import Curve, ParameterStep, Path, Point, follow, next_point, reversed_point
+from fwsim.measure.arclength import Curve, CurvePoint, ParameterStep, Path, follow, next_point, reversed_point
 from fwsim.measure.bifurcations import BRANCH_POINT, between, other_direction
 from fwsim.measure.differentiation import checked_states
 from fwsim.measure.equilibria import fixed_points
@@ -125,7 +125,7 @@ def continuation(
 
 @dataclass(frozen=True, eq=False)
 class _Branch:
-    points: list[Point]
+    points: list[CurvePoint]
     ends: tuple[str, str]
     parent: int = -1
 
@@ -158,7 +158,7 @@ class _Search:
         joined = [*backward.points[:0:-1], *forward.points]
         self.branches.append(_Branch(joined, (backward.end, forward.end)))
 
-    def _beside(self, start: Point) -> Point:
+    def _beside(self, start: CurvePoint) -> CurvePoint:
         """The start, or if it is a bifurcation itself, a neighbouring point, so that the branch passes through it."""
         if np.abs(start.growth).min() > 1e-6:
             return start
@@ -178,7 +178,7 @@ class _Search:
                 joined = [*backward.points[::-1], point, *forward.points]
                 self.branches.append(_Branch(joined, (backward.end, forward.end), parent))
 
-    def _leave(self, point: Point, direction: np.ndarray, sibling: Path | None = None) -> Path:
+    def _leave(self, point: CurvePoint, direction: np.ndarray, sibling: Path | None = None) -> Path:
         """Follow a branch from a branch point in one direction; no points if it is known."""
         for size in (self.length / 2, self.length / 16, self.length / 128):
             place = self.curve.correct(point.place + size * direction, direction)
@@ -196,7 +196,7 @@ class _Search:
         paths = [branch.points for branch in self.branches] + ([sibling.points] if sibling else [])
         return len(self.branches) >= self.most or any(self.curve.passes(path, place) for path in paths)
 
-    def _follow(self, start: Point) -> Path:
+    def _follow(self, start: CurvePoint) -> Path:
         return follow(self.curve, start, self.length, self.points, between, self.advance)
 
 
@@ -222,7 +222,7 @@ def _dataset(curve: Curve, branches: list[_Branch]) -> xr.Dataset:
     units = len(branches[0].points[0].place) - 1
 
     def table(
-        value: Callable[[Point], object], shape: tuple[int, ...], dtype: type, rest: object
+        value: Callable[[CurvePoint], object], shape: tuple[int, ...], dtype: type, rest: object
     ) -> np.ndarray:
         array: np.ndarray = np.full((len(branches), longest, *shape), rest, dtype=dtype)
         for row, branch in zip(array, branches):
