@@ -89,7 +89,7 @@ class Connection(KnownArguments):
     synapse
         A presynaptic or associative rule, `None` for static synapses. Connections with the same instance share
         its state. Parameters are scalars or `[trial, 1]`, or (presynaptic rules) `[unit]` or `[trial, unit]`. Units are
-        the circuit's populations, or the neurons of `pre` if their number is another one.
+        the circuit's populations or the neurons of `pre`, whichever are so many; equal numbers are refused.
     delay
         In s, 0 by default; or the bounds between which delays are drawn uniformly. Postsynaptic spikes reach the
         synapse without delay.
@@ -295,6 +295,12 @@ class Circuit(KnownArguments):
                 f"{where}: parameters of {type(each.synapse).__name__} have shape {list(shape)}; give scalars, "
                 f"[trial, 1], [unit] or [trial, unit] with unit={len(self.populations)} populations or {expected[1]} "
                 f"neurons of {each.pre}"
+            )
+        if shape and 1 < shape[-1] == len(self.populations) == expected[1]:
+            raise ConfigError(
+                f"{where}: {shape[-1]} values of {type(each.synapse).__name__} may be those of the populations or of "
+                f"the neurons of {each.pre}; give each connection a rule of its own with one value, or {each.pre} "
+                "another number of neurons"
             )
         if (source := self.source(each.synapse)) and source.name != each.pre:
             raise ConfigError(

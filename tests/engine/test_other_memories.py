@@ -234,6 +234,14 @@ def test_options_work_everywhere(number):
                     fw.FastWeightNetwork(INPUTS, UNITS, memory, **options, **{what: wrong})
 
 
+def test_gates_of_a_memory_that_is_written_before_the_loop():
+    torch.manual_seed(7)
+    x = torch.randn(2, STEPS, INPUTS, dtype=torch.float64)
+    options = {"write": "before", "gates": ("keep", "store"), "inner_steps": 2}
+    net = fw.FastWeightNetwork(INPUTS, UNITS, fw.Hebbian(tau=5.0, eta=0.2), **options).double()
+    recorded_as_computed(net, x, *net(x))
+
+
 def recorded_as_computed(net, x, hidden, state):
     run = fw.simulate(net, x, record=["hidden", "memory"])
     memory = run.memory.transpose("trial", "time", ..., "post", "pre").values

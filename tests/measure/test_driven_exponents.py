@@ -259,3 +259,25 @@ def test_parameters_for_each_trial(net):
 def test_a_seed_is_checked_for_maps_too():
     with pytest.raises(ConfigError, match="seed='a' is not allowed"):
         fw.measure.lyapunov_exponents(lambda x: 0.5 * x, normal(1, 2), 3, seed="a")
+
+
+def test_every_step_has_its_own_input():
+    """x → u(t) x has the mean of ln |u| as its exponent."""
+    drive = normal(3, 50, 1, seed=5)
+    found = fw.measure.lyapunov_exponents(lambda x, u: u * x, normal(3, 1), 40, transient=10, drive=drive)
+    expected = drive[:, 10:, 0].abs().log().mean(1)
+    assert found.exponent[:, 0].values == pytest.approx(expected.numpy(), abs=1e-12)
+
+
+def test_rounding_in_the_driving_system_does_not_grow():
+    """Chaotic maps drive a linear one for so long that rounding along the first would be all that is left."""
+    mix = normal(3, 3, seed=7)
+
+    def step(x):
+        driving, response = x[:, :3], x[:, 3:]
+        return torch.cat([4 * driving * (1 - driving), response @ mix.T / 4 + driving], 1)
+
+    start = torch.rand(4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
+    found = fw.measure.lyapunov_exponents(step, start, 400, transient=100, response=[3, 4, 5])
+    alone = fw.measure.lyapunov_exponents(lambda x: x @ mix.T / 4, start[:, 3:], 400, transient=100)
+    assert found.exponent.values == pytest.approx(alone.exponent.values, abs=1e-9)

@@ -316,16 +316,17 @@ def test_stimuli_add_up():
     assert drive[1, 3, 1] == 1.5
 
 
-def two_with(values, sources):
+def two_with(values, sources, size=4):
     """Two populations of four neurons, and a rule with so many values of U."""
     rule = fw.TsodyksMarkram(U=[0.5] * values, tau_rec=0.1, tau_facil=0.1)
     pairs = [Connection(pre, "b", 1e-3, 0.5, synapse=rule) for pre in sources]
-    return Circuit([quiet("a", 4), quiet("b", 4)], pairs)
+    return Circuit([quiet("a", size), quiet("b", 4)], pairs)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: two_with(2, ["a"], size=2), "2 values of TsodyksMarkram may be those of the populations or"),
         (lambda: Population("a", 0), "a: size=0"),
         (lambda: Population("a", 1, threshold=0.01, reset=0.01), "not below"),
         (lambda: Population("a", 1, tau=0.0), "above 0"),
