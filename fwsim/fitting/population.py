@@ -6,25 +6,23 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, RecordingError, choice, whole
+from fwsim.errors import ConfigError, choice, whole
 from fwsim.fitting.cells import Cells, recorded_cells
 from fwsim.fitting.checks import check_count, check_level
 from fwsim.fitting.coordinates import R
-from fwsim.fitting.hierarchy import Hierarchy, beginning, normal, redrawn
-from fwsim.fitting.metropolis import Around, Moves, moved, still
+from fwsim.fitting.hierarchy import normal
+from fwsim.fitting.metropolis import Around, moved, still
+from fwsim.fitting.population_run import PopulationRun
 from fwsim.fitting.synapse_draws import SynapseDraws
-from fwsim.fitting.transport import Transport, carried, unknown
 from fwsim.names import known_arguments
 from fwsim.paths import local_path
-from fwsim.progress import Progress, check_progress, followed
-from fwsim.recording import tensor_files
+from fwsim.progress import Progress, check_progress
 from fwsim.seeds import check_seed, torch_generator
 
 if TYPE_CHECKING:
@@ -32,10 +30,6 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import ArrayLike
 
-KEPT = 1000  # largest number of draws that are kept
-JITTER = 0.5  # standard deviation of the chains' starting points, in standard deviations of the prior
-EVERY = 200  # moves between two checkpoints
-FORM = 2  # of the checkpoint
 AGREE = 1.1  # potential scale reduction above which chains disagree
 CHUNK = 20  # draws at a time, to bound memory
 UPDATE = 400  # moves of a new cell
@@ -328,9 +322,9 @@ def fit_population(
     check_seed(seed)
     check_progress(progress)
     cells = recorded_cells(rule, table, groups, fixed, quantal_cv, exact)
-    run = _Run(cells, chains, warmup, moves, pooled, seed)
     file = None if checkpoint is None else local_path(checkpoint, "checkpoint")
-    result = run.finished(file, progress)
+    draws = PopulationRun(cells, chains, warmup, moves, pooled, seed).draws(file, progress)
+    result = FittedPopulation(cells, *draws, pooled)
     if chains > 1 and pooled:
         _warn(result, moves)
     return result
@@ -347,139 +341,6 @@ def _warn(result: FittedPopulation, moves: int) -> None:
     if math.isnan(value):
         said = f"the chains are too short to say whether they agree about {name}"
     warnings.warn(f"{said}; give moves={2 * moves} or more", stacklevel=4)
-
-
-@dataclass(frozen=True, eq=False)
-class _State:
-    """Everything that the rest of a run depends on, besides the random numbers."""
-
-    moves: Moves
-    hierarchy: Hierarchy
-    transport: Transport
-
-    def acceptance(self) -> tuple[float, ...]:
-        """Accepted fraction of each proposal of cells, and of groups with their cells."""
-        tally, together = self.moves.accepted, self.transport
-        rates = (tally[0] / tally[1].clamp(min=1)).tolist()
-        return (*rates, float(together.accepted / together.count.clamp(min=1)))
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """A run of the sampler, which goes on from a file if there is one."""
-
-    cells: Cells
-    chains: int
-    warmup: int
-    moves: int
-    pooled: bool
-    seed: int
-
-    @property
-    def thin(self) -> int:
-        """Moves from one kept draw to the next."""
-        return max(1, -(-self.moves * self.chains // KEPT))
-
-    @property
-    def identity(self) -> str:
-        """Digest of everything that determines the draws."""
-        digest = sha256(repr((FORM, self.chains, self.warmup, self.moves, self.pooled, self.seed)).encode())
-        cells = self.cells
-        digest.update(
-            repr((cells.rule.parameters(), type(cells.rule).__name__, cells.axes, cells.names)).encode()
-        )
-        digest.update(repr((cells.groups, cells.clamps, cells.cv, cells.exact)).encode())
-        for part in (cells.times, cells.response, cells.sweep_cell, cells.sweep_clamp, cells.group):
-            digest.update(part.contiguous().numpy().tobytes())
-        return digest.hexdigest()
-
-    def finished(self, file: Path | None, progress: Progress) -> FittedPopulation:
-        """Run to the end."""
-        generator = torch_generator(self.seed, "population")
-        state, kept, done = self._begun(file, generator)
-        if file is not None and not done:  # a place that cannot be written is noticed before the work
-            self._write(file, state, kept, generator)
-        total = self.warmup + self.moves
-        with followed("fitting the population", total, progress, done=done) as advance:
-            for step in range(done, total):
-                state = self._after(state, step, generator)
-                if step >= self.warmup and (step - self.warmup + 1) % self.thin == 0:
-                    kept.append((state.moves.z, state.hierarchy.mean, state.hierarchy.covariance))
-                if file is not None and (step + 1) % EVERY == 0:
-                    self._write(file, state, kept, generator)
-                advance(1)
-        if file is not None:
-            self._write(file, state, kept, generator)
-        z, mean, covariance = (torch.stack(part, 1).flatten(0, 1) for part in zip(*kept))
-        chain = torch.arange(self.chains).repeat_interleave(len(kept))
-        return FittedPopulation(self.cells, z, mean, covariance, chain, state.acceptance(), self.pooled)
-
-    def _after(self, state: _State, step: int, generator: torch.Generator) -> _State:
-        """One move of all cells, one of all groups, and one of both together."""
-        cells, adapt = self.cells, step < self.warmup
-        now, hierarchy, transport = state.moves, state.hierarchy, state.transport
-        now = moved(now, self._around(hierarchy), cells.log_likelihood, generator, adapt=adapt)
-        if self.pooled:
-            hierarchy = redrawn(hierarchy, now.z, cells.group, cells.prior(), generator)
-            transport, now, hierarchy = carried(
-                transport, now, hierarchy, cells.group, cells.log_likelihood, generator, adapt=adapt
-            )
-        return _State(now, hierarchy, transport)
-
-    def _around(self, hierarchy: Hierarchy) -> Around:
-        root = torch.linalg.cholesky(hierarchy.covariance)
-        return Around(hierarchy.mean[:, self.cells.group], root[:, self.cells.group])
-
-    def _begun(self, file: Path | None, generator: torch.Generator) -> tuple[_State, list, int]:
-        """At the beginning, or as the file has it."""
-        if file is not None and file.exists():
-            return self._read(file, generator)
-        prior = self.cells.prior()
-        start = self.cells.start()
-        z = start + JITTER * prior[1] * normal((self.chains, *start.shape), generator)
-        value = self.cells.log_likelihood(z)
-        # a rule may release nothing that is a probability where its start was jittered to
-        for _ in range(100):
-            bad = ~value.isfinite()
-            if not bool(bad.any()):
-                break
-            again = start + JITTER * prior[1] * normal(z.shape, generator)
-            z = torch.where(bad[..., None], again, z)
-            value = self.cells.log_likelihood(z)
-        else:
-            raise ConfigError(
-                f"{type(self.cells.rule).__name__} gives releases outside of 0 to 1, which are no probabilities, for "
-                f"cell {self.cells.names[int(bad.any(0).nonzero()[0])]!r}; start from smaller parameters"
-            )
-        hierarchy = beginning(self.chains, len(self.cells.groups), prior)
-        return _State(still(z, value, prior[1]), hierarchy, unknown(hierarchy, len(start))), [], 0
-
-    def _write(self, file: Path, state: _State, kept: list, generator: torch.Generator) -> None:
-        """Replace the file at once, so that an interruption leaves the old one or the new one."""
-        stored = {
-            "identity": self.identity,
-            "moves": state.moves.tensors(),
-            "hierarchy": state.hierarchy.tensors(),
-            "transport": state.transport.tensors(),
-            "kept": kept,
-            "random": generator.get_state(),
-        }
-        try:
-            tensor_files.save(file, stored)
-        except OSError as error:
-            raise RecordingError(
-                f"checkpoint {file} cannot be written: {error.strerror or error}; free some space or name another file"
-            ) from error
-
-    def _read(self, file: Path, generator: torch.Generator) -> tuple[_State, list, int]:
-        stored = tensor_files.load(file, "fit again")
-        if stored.get("identity") != self.identity:
-            raise ConfigError(
-                f"checkpoint {file} is of another fit; name another file, or repeat the table and options"
-            )
-        generator.set_state(stored["random"])
-        now, hierarchy = Moves(**stored["moves"]), Hierarchy(**stored["hierarchy"])
-        return _State(now, hierarchy, Transport(**stored["transport"])), stored["kept"], int(now.count)
 
 
 def scale_reduction(draws: Tensor, chain: Tensor) -> Tensor:

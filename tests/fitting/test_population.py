@@ -75,7 +75,7 @@ def test_a_few_sweeps_of_a_new_cell_narrow_its_group(fitted):
 
 
 def test_an_interrupted_fit_goes_on_where_it_stopped(table, tmp_path, monkeypatch):
-    monkeypatch.setattr("fwsim.fitting.population.EVERY", 20)
+    monkeypatch.setattr("fwsim.fitting.population_run.EVERY", 20)
     some = table[table["class"] == "a"]
     short = {"chains": 1, "warmup": 30, "moves": 20, "exact": 0}
     whole = fw.fit_population(START, some, pooled=True, seed=5, **short)
