@@ -210,7 +210,7 @@ def exponential_streams(sets: int) -> float:
 
 # --- populations of cells --------------------------------------------------------------------------------
 
-CLASSES, CELLS, SWEEPS = 100, 8, 6
+CLASSES, CELLS, SWEEPS = 200, 8, 6
 PARAMETERS = ("U", "tau_rec", "tau_facil")
 
 
