@@ -9,7 +9,9 @@ import sys
 import warnings
 
 import pytest
+import torch
 
+import fwsim as fw
 from fwsim import ConfigError
 from fwsim.engine.native import library, sequence, spikes, variants
 from fwsim.engine.rate import compiled as rates
@@ -132,3 +134,22 @@ def test_torch_limits_the_instructions(compiled):
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=limited
     )
     assert found.stdout.strip() in ("baseline", "neon")
+
+
+def test_all_functions_of_a_run_are_those_of_one_library(compiled, monkeypatch, tmp_path):
+    """Forward and backward pass ran on two variants where a process had changed the library between them."""
+    slowest = variants.variants()[-1]
+    if compiled == slowest.file or not (variants.FOLDER / slowest.file).exists():
+        pytest.skip("there is one variant only")
+    torch.manual_seed(0)
+    net = fw.FastWeightNetwork(100, 50, kernel="native").double()
+    x = torch.randn(8, 50, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        first = net(x)[0]
+    shutil.copy(variants.FOLDER / slowest.file, tmp_path)
+    monkeypatch.setenv("FWSIM_NATIVE_FOLDER", str(tmp_path))
+    forget()
+    with torch.no_grad():
+        second = net(x)[0]
+    assert not torch.equal(first, second)
+    assert torch.equal(net(x)[0], second)

@@ -232,18 +232,20 @@ def _call(
         **sizes,
         **{key: each.data_ptr() or None for key, each in held.items()},
     )
-    size, call = _functions(name, x.dtype, given.batch_layout)
+    size, call = _functions(library(), name, x.dtype, given.batch_layout)
     workspace = torch.empty(size(ctypes.byref(run), name == "backward"), dtype=torch.uint8, device="cpu")
     run.workspace = workspace.data_ptr()
     call(ctypes.byref(run))
 
 
 @cache
-def _functions(name: str, dtype: torch.dtype, batch_layout: bool) -> tuple[Callable, Callable]:
-    """Return the library's function of a precision and layout, and that which knows its workspace in bytes."""
+def _functions(
+    compiled: ctypes.CDLL, name: str, dtype: torch.dtype, batch_layout: bool
+) -> tuple[Callable, Callable]:
+    """Return a library's function of a precision and layout, and that which knows its workspace in bytes."""
     suffix = f"{str(dtype).removeprefix('torch.')}_{'batch' if batch_layout else 'units'}"
-    workspace = getattr(library(), f"fwsim_workspace_{suffix}")
+    workspace = getattr(compiled, f"fwsim_workspace_{suffix}")
     workspace.argtypes, workspace.restype = (ctypes.POINTER(SequenceRun), ctypes.c_int), ctypes.c_int64
-    call = getattr(library(), f"fwsim_{name}_{suffix}")
+    call = getattr(compiled, f"fwsim_{name}_{suffix}")
     call.argtypes, call.restype = (ctypes.POINTER(SequenceRun),), None
     return workspace, call
