@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fwsim.engine import checks
+from fwsim.engine import checks, storing
 from fwsim.engine.cell import ACTIVATIONS, NORMALISATIONS, WRITES, Cell
 from fwsim.engine.drive import Drive
 from fwsim.engine.drives import as_input
 from fwsim.engine.kernels import load
+from fwsim.engine.memory_parameters import HoldsMemory
 from fwsim.engine.observation import FastWeightObserver
 from fwsim.engine.planner import FORMS, KERNELS, Plan, home, plan
 from fwsim.engine.state import State
@@ -25,10 +26,8 @@ from fwsim.errors import ConfigError, ShapeError, choice, number
 from fwsim.names import KnownArguments
 from fwsim.rules.memory_rule import MemoryRule
 
-SIGNED = ("eta", "eta_rate")  # parameters that mean something below 0 too: anti-Hebbian memories
 
-
-class FastWeightNetwork(KnownArguments, nn.Module):
+class FastWeightNetwork(KnownArguments, HoldsMemory):
     """A recurrent network whose memory matrix is written by its own states and read by an inner loop.
 
     Step t → t+1 with input x, hidden state h, memory A (A(0) = 0, h(0) = 0):
@@ -159,15 +158,9 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         self.gain = nn.Parameter(torch.ones(units))
         self.bias = nn.Parameter(torch.zeros(units))
         self._register_gates(bound)
-        self._given_memory = memory = None if memory is None else _own(memory)
         if memory is not None:
             self._check_sizes(memory)
-        if not isinstance(learn, Sequence | Mapping):
-            raise ConfigError(f"learn={learn!r} is not allowed; give names of the memory's parameters")
-        self.learn = (learn,) if isinstance(learn, str) else tuple(learn)
-        if len(set(self.learn)) < len(self.learn):
-            raise ConfigError(f"learn={learn!r} is not allowed; name each parameter once")
-        self._register(memory, learn if isinstance(learn, Mapping) else {})
+        self._hold(memory, learn)
         plan(
             memory,
             form=form,
@@ -201,52 +194,6 @@ class FastWeightNetwork(KnownArguments, nn.Module):
                     f"the memory's parameters are for {given} values of {axis!r}, the network has {channels}; "
                     "give as many, or 1"
                 )
-
-    def _register(self, memory: MemoryRule | None, scales: Mapping[str, str]) -> None:
-        """Hold the memory's parameters: trained ones as parameters, the others as buffers that follow the device."""
-        values = {} if memory is None else memory.values()
-        if self.learn and memory is None:
-            raise ConfigError(
-                f"learn={self.learn!r} with memory=None has nothing to train; give a memory rule"
-            )
-        for name in self.learn:
-            choice("learn", name, tuple(values))
-            value = values[name].detach()
-            positive = bool(((value > 0) & value.isfinite()).all())
-            signed = not positive and name in SIGNED
-            scale = scales.get(name, "signed" if signed else "log")
-            choice(f"learn of {name}", scale, ("log", "signed") if name in SIGNED else ("log",))
-            if scale == "log" and positive:
-                self.register_parameter(f"log_{name}", nn.Parameter(value.log().float()))
-            elif scale == "signed":
-                self.register_parameter(f"memory_{name}", nn.Parameter(value.float()))
-            else:
-                raise ConfigError(
-                    f"learn={name!r} needs {name} > 0 and finite, since its logarithm is trained"
-                )
-        for name, value in values.items():
-            if name not in self.learn:
-                self.register_buffer(f"memory_{name}", value)
-
-    @property
-    def memory(self) -> MemoryRule | None:
-        """The memory rule with its present parameters, trained ones included, on the network's device."""
-        if self._given_memory is None:
-            return None
-        given = self._given_memory.values()
-        values = {name: self._value(name) for name in given}
-        if all(values[name] is given[name] for name in given):
-            return self._given_memory
-        return self._given_memory.with_values(**values)
-
-    def rule(self) -> MemoryRule | None:
-        """Return `memory`."""
-        return self.memory
-
-    def _value(self, name: str) -> Tensor:
-        """Present value of a parameter of the memory."""
-        logarithm = getattr(self, f"log_{name}", None)
-        return getattr(self, f"memory_{name}") if logarithm is None else logarithm.exp()
 
     def cell(self) -> Cell:
         """Return the parameters and conventions of one step."""
@@ -444,7 +391,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         checks.pattern("pattern", pattern, state.hidden.shape[0], self.W)
         if pre is not None and (not isinstance(pre, Tensor) or pre.ndim != 2):
             raise ShapeError(f"pre has shape {list(getattr(pre, 'shape', []))}; give a tensor [batch, pre]")
-        return self._written(state, pattern[:, None], None if pre is None else pre[:, None])
+        return storing.store(self, state, pattern[:, None], None if pre is None else pre[:, None])
 
     def store(self, state: State, patterns: Tensor, pre: Tensor | None = None) -> State:
         """Store patterns one after the other, a step each, without running the network: as `write` does, at once.
@@ -465,39 +412,7 @@ class FastWeightNetwork(KnownArguments, nn.Module):
             raise ShapeError(
                 f"patterns have batch {len(patterns)}, the state {len(state.hidden)}; give as many"
             )
-        return self._written(state, patterns, pre)
-
-    def _written(self, state: State, patterns: Tensor, pre: Tensor | None) -> State:
-        trace = self.trace(state)
-        if trace is None:
-            raise ConfigError("a network with memory=None has nothing to write to; give it a memory rule")
-        if pre is not None or self.wiring.special:
-            for presynaptic, pattern in zip(self._presynaptic(patterns, pre).unbind(1), patterns.unbind(1)):
-                trace = trace.stored(presynaptic, pattern)
-            return State(state.hidden, trace, state.step + patterns.shape[1])
-        trace = trace.extended(
-            patterns.clone()
-        )  # what the caller does to them later is not to reach the state
-        chunk = self.plan(len(patterns), 1).chunk if self.form != "auto" else self.units
-        merges = chunk is not None and trace.history.shape[1] >= chunk
-        return State(state.hidden, trace.merged() if merges else trace, state.step + patterns.shape[1])
-
-    def _presynaptic(self, patterns: Tensor, pre: Tensor | None) -> Tensor:
-        """Presynaptic sides of patterns `[batch, time, unit]`, checked: `[batch, time, pre]`."""
-        channels = self.wiring.width(self.inputs, self.units)
-        if pre is None:
-            if self.wiring.pre not in (("units",), ("previous",)):
-                raise ConfigError(
-                    f"pre is not given; a network with pre={self.wiring.pre!r} needs {channels} presynaptic channels "
-                    "for each pattern"
-                )
-            return patterns
-        checks.sequence("pre", pre, channels, "pre")
-        checks.alike("pre", pre, self.W)
-        if pre.shape[:2] != patterns.shape[:2]:
-            given, expected = list(pre.shape[:2]), list(patterns.shape[:2])
-            raise ShapeError(f"pre is for [batch, time] = {given}, the patterns for {expected}; give as many")
-        return pre
+        return storing.store(self, state, patterns, pre)
 
     def recall(
         self, state: State, cue: Tensor, steps: int = 20, *, sustained: Tensor | None = None
@@ -594,13 +509,6 @@ class FastWeightNetwork(KnownArguments, nn.Module):
         options = self.wiring.described() if self.wiring.special else {}
         wired = "".join(f", {name}={value!r}" for name, value in options.items())
         return f"inputs={self.inputs}, units={self.units}, memory={self.memory}, inner_steps={self.inner_steps}{wired}"
-
-
-def _own(memory: MemoryRule) -> MemoryRule:
-    """Copy a rule, so that what is loaded into one network does not change another; gradients still pass."""
-    return memory.with_values(
-        **{name: value if value.requires_grad else value.clone() for name, value in memory.values().items()}
-    )
 
 
 def _same(trace: Trace, rule: MemoryRule, dt: float) -> bool:
