@@ -8,7 +8,7 @@ from fwsim import study
 
 
 def test_simulated_synapse(tmp_path):
-    config = {"data": "simulated", "rules": "few", "starts": 2, "replicates": 5}
+    config = {"data": "simulated", "rules": "few", "starts": 1, "replicates": 2}
     result = study.analyse(study.run("synapse_fit", config, folder=tmp_path / "run")).result
     main = result.sel(variant="gamma")
     assert main.tic.sel(rule="cloglog 2") < main.tic.sel(rule="Tsodyks–Markram") - 20

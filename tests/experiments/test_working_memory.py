@@ -7,7 +7,7 @@ import xarray as xr
 import fwsim as fw
 from fwsim import study
 
-SMALL = {"models": ("mongillo2008",), "networks": 1, "settle": 0.3, "cue": 0.3}
+SMALL = {"models": ("mongillo2008",), "networks": 1, "engine": "auto", "settle": 0.3, "cue": 0.3}
 REGIMES = {**SMALL, "backgrounds": (0.0225, 0.0242), "delay": 1.1}
 PINGS = {**SMALL, "silence": 0.1, "ping_delays": (0.3,)}
 

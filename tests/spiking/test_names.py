@@ -55,6 +55,7 @@ def test_any_name_gives_the_same_response_in_brian2(name):
         torch.testing.assert_close(fw.spiking.respond(rule, TIMES), rule.respond(TIMES), rtol=1e-12, atol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.compiled
 def test_a_name_that_cpp_keeps_is_compiled():
     rule = rule_with("double", "int")

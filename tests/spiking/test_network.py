@@ -116,7 +116,7 @@ def test_slow_currents_carry_the_charge_of_a_jump(decay):
 
     def potential(efficacy):
         circuit = Circuit([source, target], [Connection("clock", "target", efficacy, decay=decay)])
-        run = simulate(circuit, steps=8000, record=[*SPIKES, "potential"])
+        run = simulate(circuit, steps=8000, record=[*SPIKES, "potential"], engine="auto")
         return train(run, 0)[0], run.potential.values[0, :, 1].astype(float)
 
     (spike, moved), (_, alone) = potential(1 * mV), potential(0.0)
