@@ -20,7 +20,7 @@ KEPT = (
     "gamma", "beta", "Min", "Abs", "_pre", "None_", "state", "variables",
 )  # fmt: skip
 
-QUICK = ("N", "t", "delay", "Hz", "exp", "refractory", "release", "a_now", "_x", "w_pre", "τ", "E")
+QUICK = ("N", "t", "Hz", "exp", "release", "_x", "τ")
 
 
 def rule_with(parameter: str, variable: str) -> PresynapticRule:
