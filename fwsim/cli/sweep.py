@@ -36,8 +36,8 @@ def sweep(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=Tru
     if settings.sampler is not None:
         _search(experiment, config, settings)
         return
-    if settings.objective is not None or settings.maximize:
-        raise ConfigError("--objective and --maximize are for a search; add --sampler tpe")
+    if settings.objective is not None or settings.maximize or settings.budget is not None:
+        raise ConfigError("--objective, --maximize and --budget are for a search; add --sampler tpe")
     check_swept(experiment, settings)
     with failures_are_concluded():
         recording = study.sweep(
@@ -75,6 +75,8 @@ def _search(experiment: Experiment, config: Config, settings: SweepSettings) -> 
         sampler=settings.sampler or "tpe",
         direction=direction,
         trials=settings.trials,
+        budget=None if settings.budget is None else _budget(settings.budget),
+        pruner=settings.pruner,
         seeds=settings.seeds,
         config=config,
         folder=settings.to,
@@ -90,6 +92,17 @@ def _search(experiment: Experiment, config: Config, settings: SweepSettings) -> 
     order = [place for place in order if bool(found.objective[place].notnull())][:5]
     rows = [[f"{found[name].values[place]}" for name in names] for place in order]
     values = [f"{float(found.objective[place]):.6g}" for place in order]
-    title = f"best of {found.sizes['search']} points"
+    stopped = int((found.objective.isnull() & found.reached.notnull()).sum()) if "reached" in found else 0
+    title = f"best of {found.sizes['search']} points" + (
+        f", of which {stopped} were stopped" if stopped else ""
+    )
     terminal.table(title, [*names, f"mean of {settings.objective}"], [[*r, v] for r, v in zip(rows, values)])
     print(f"recorded: {found.attrs['folder']}")
+
+
+def _budget(text: str) -> dict[str, str]:
+    """Parameter and values of `"epochs=5,20,80"`."""
+    name, sign, values = text.partition("=")
+    if not (name.strip() and sign and values.strip()):
+        raise ConfigError(f"--budget {text!r} names no parameter with values; write --budget epochs=5,20,80")
+    return {name.strip(): values}

@@ -95,6 +95,12 @@ class SweepSettings(Settings):
         For --sampler: the mean is to be largest.
     trials
         For --sampler: number of points in all, eight at a time.
+    budget
+        For --sampler: a parameter that says what a point costs, and rising values, epochs=5,20,80. A point runs with
+        the next one only if the pruner does not stop it.
+    pruner
+        For --budget: median stops points that are worse than the median of completed ones, halving all but the best
+        third.
     """
 
     over: Annotated[tuple[str, ...], Parameter(completer=swept)] = ()
@@ -108,6 +114,8 @@ class SweepSettings(Settings):
     objective: Annotated[str | None, Parameter(show_default=False)] = None
     maximize: Annotated[bool, Parameter(negative="")] = False
     trials: int = 50
+    budget: Annotated[str | None, Parameter(show_default=False, completer=swept)] = None
+    pruner: str = "median"
 
     command: ClassVar[str] = "sweep"
     example: ClassVar[str] = "--seeds 5"

@@ -22,7 +22,7 @@ def test_a_search_finds_goes_on_and_is_the_same_again(fwsim, toy):
     for place in range(8):
         expected = np.exp(-float(whole.order[place]) * times / float(whole.tau[place])).mean()
         assert float(whole.objective[place]) == pytest.approx(expected, rel=1e-6)
-    assert whole.attrs["best"] == int(whole.objective.argmin())
+    assert whole.attrs["best"] == int(np.argmin(whole.objective.values))
     with pytest.raises(ConfigError, match="is a round of another search"):
         search("trace", {"tau": "1:2:log"}, "trace", trials=4, folder="half", **options)
     with pytest.raises(ConfigError, match="objective='gone' is not recorded; use one of trace"):
@@ -57,6 +57,19 @@ def test_a_search_finds_goes_on_and_is_the_same_again(fwsim, toy):
         ("--sampler tpe --objective trace --over tau=9:1:lin", "the smaller one first"),
         ("--sampler best --objective trace --over tau=1:9:lin", "sampler='best' is unknown"),
         ("--sampler tpe --objective trace", "nothing to sample"),
+        ("--budget steps=1,2 --over tau=1,9", "--budget are for a search; add --sampler tpe"),
+        (
+            "--sampler tpe --objective trace --over tau=1:9:lin --budget steps",
+            "write --budget epochs=5,20,80",
+        ),
+        ("--sampler tpe --objective trace --over tau=1:9:lin --budget steps=4,2", "rising values"),
+        ("--sampler tpe --objective trace --over tau=1:9:lin --budget steps=4", "rising values"),
+        (
+            "--sampler tpe --objective trace --over tau=1:9:lin --budget order=1,2 --pruner best",
+            "pruner='best'",
+        ),
+        ("--sampler tpe --objective trace --over tau=1:9:lin --budget tau=1,2", "none that is searched"),
+        ("--sampler tpe --objective trace --over tau=1:9:lin --budget gone=1,2", "gone"),
     ],
 )
 def test_wrong_use_is_one_line(fwsim, toy, tokens, said):
@@ -64,6 +77,56 @@ def test_wrong_use_is_one_line(fwsim, toy, tokens, said):
     code, out, err = fwsim("sweep", "trace", *tokens.split())
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert said in err
+
+
+def leaves_best_third(value, before):
+    """The rule of successive halving; values of points before that came as far."""
+    ranked = sorted([*before, value])
+    return value <= ranked[max(len(ranked) // 3, 1) - 1]
+
+
+def test_a_budget_stops_points_and_a_longer_search_decides_as_a_shorter_one(toy):
+    pytest.importorskip("optuna")
+    steps = (2, 4, 8)
+    options = {
+        "sampler": "random", "at_once": 4, "budget": {"steps": steps}, "pruner": "halving",
+        "workers": 1, "batch_size": 8,
+    }  # fmt: skip
+    search("trace", {"tau": "10 ms:10 s:log"}, "trace", trials=5, folder="half", **options)
+    found = search("trace", {"tau": "10 ms:10 s:log"}, "trace", trials=8, folder="half", **options)
+    whole = search("trace", {"tau": "10 ms:10 s:log"}, "trace", trials=8, folder="whole", **options)
+    xr.testing.assert_equal(found, whole)
+
+    def mean(tau, number):
+        return np.exp(-0.1 * np.arange(1, number + 1) / tau).mean()
+
+    came = {number: [] for number in steps}
+    for place, tau in enumerate(found.tau.values):
+        for number in steps:
+            value = mean(tau, number)
+            goes_on = number < steps[-1] and leaves_best_third(value, came[number])
+            came[number].append(value)
+            if not goes_on:
+                break
+        assert found.steps[place] == number
+        assert float(found.reached[place]) == pytest.approx(value, rel=1e-6)
+        assert bool(found.objective[place].isnull()) == (number < steps[-1])
+    assert 0 < int(found.objective.isnull().sum()) < 8
+    assert found.attrs["best"] == int(np.nanargmin(found.objective.values))
+
+
+def test_the_median_of_completed_points_stops_worse_ones(toy):
+    pytest.importorskip("optuna")
+    found = search(
+        "trace", {"tau": "10 ms:10 s:log"}, "trace", direction="maximize", trials=12, at_once=4, sampler="random",
+        budget={"steps": "2,4"}, workers=1, batch_size=8, folder="here",
+    )  # fmt: skip
+    tau, done = found.tau.values, found.objective.notnull().values
+    assert done[:4].all()
+    for first in (4, 8):  # a round knows of the rounds before; a longer time constant has a larger mean
+        median = np.median(tau[:first][done[:first]])
+        np.testing.assert_array_equal(done[first : first + 4], tau[first : first + 4] >= median)
+    assert not done.all()
 
 
 def by_hand(points, function):
