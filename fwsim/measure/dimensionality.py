@@ -110,6 +110,7 @@ def _covariance(values: xr.DataArray, dim: str | tuple[str, ...]) -> tuple[xr.Da
     values = values.drop_vars("unit", errors="ignore").astype(float)
     mean = values.mean(samples, skipna=False)
     centred = values - mean
+    centred = centred.where(np.isfinite(centred))  # of infinite numbers some processors warn in the product
     covariance = xr.dot(centred, centred.rename(unit="other"), dim=samples) / (count - 1)
     return covariance, mean
 

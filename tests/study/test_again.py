@@ -60,8 +60,6 @@ import torch
 net = fw.FastWeightNetwork(2, 4, fw.Hebbian(tau=9.0, eta=0.3), kernel="reference")
 with torch.no_grad():
     net.C.copy_(torch.ones(4, 2))
-import fwsim.engine.observation as observation
-observation.NUMBERS = 100
 def drive(start, stop):
     if start > 60 and not context.resume and config.size == 2:
         raise KeyboardInterrupt
@@ -70,9 +68,14 @@ def drive(start, stop):
 """
 
 
+@pytest.fixture
+def short_blocks(monkeypatch):
+    monkeypatch.setattr("fwsim.engine.observation.NUMBERS", 100)
+
+
+@pytest.mark.usefixtures("short_blocks")
 def test_an_interrupted_stream_goes_on_into_its_recording(toy, monkeypatch):
     monkeypatch.setattr("fwsim.recording.folder.CHUNK_BYTES", 500)
-    monkeypatch.setattr("fwsim.engine.observation.NUMBERS", 100)
     end = "return fw.simulate(net, drive, steps=200, to=context.recording, resume=context.resume)"
     write_experiment(toy, STREAM + end)
     with pytest.raises(Interrupted) as caught:
@@ -89,6 +92,7 @@ def test_an_interrupted_stream_goes_on_into_its_recording(toy, monkeypatch):
     np.testing.assert_array_equal(part.hidden, whole.recording.hidden[:, : part.valid_steps])
 
 
+@pytest.mark.usefixtures("short_blocks")
 def test_a_stream_that_cannot_go_on_says_how(toy):
     write_experiment(toy, STREAM + "return fw.simulate(net, drive, steps=200, to=context.recording)")
     with pytest.raises(Interrupted) as caught:
