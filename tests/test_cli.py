@@ -185,7 +185,7 @@ def test_ctrl_c_keeps_what_was_done_and_resume_goes_on(fwsim, toy):
     while process.poll() is None and not (kept.exists() and kept.read_text()):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert err == "fwsim: interrupted; continue with: fwsim resume here\n"
     done = int(kept.read_text())

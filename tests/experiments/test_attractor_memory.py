@@ -7,8 +7,8 @@ from fwsim.study import Context, files, load_experiment
 BAR = 20.0
 """Largest error (%) after 1 to 256 iterations; the plateau of no binding is at 45 %.
 
-A processor's own rounding gives other networks. On three kinds of instructions and with seeds 3 to 6, those that are trained
-with random numbers had at most 15 %, those trained with S = 1 at least 40 % (seed 3).
+A processor's own rounding gives other networks. On three kinds of instructions and with seeds 3 to 6, those that are
+trained with random numbers had at most 15 %, those trained with S = 1 at least 40 % (seed 3).
 """
 
 

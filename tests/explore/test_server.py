@@ -53,7 +53,7 @@ def serving():
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
-        server = found.get(timeout=60)
+        server = found.get(timeout=300)
         stops.append((server, thread))
         return server.port
 
@@ -66,7 +66,7 @@ def serving():
 
 def test_the_page_takes_everything_from_this_machine(runs, serving):
     port = serving(runs / "fast.zarr")
-    page = urllib.request.urlopen(f"http://127.0.0.1:{port}/?token={TOKEN}", timeout=30).read().decode()
+    page = urllib.request.urlopen(f"http://127.0.0.1:{port}/?token={TOKEN}", timeout=120).read().decode()
     parts = re.findall(r"(?:src|href)=[\"']([^\"']+)", page)
     assert any("bokeh.min.js" in part for part in parts)
     assert all(not part.startswith(("http:", "https:", "//")) or "127.0.0.1" in part for part in parts)
@@ -83,7 +83,7 @@ def asked(port, path="/", **headers):
     """Status, headers and body of a request as it is sent; what has an underscore in its name has a hyphen."""
     given = {"Host": f"127.0.0.1:{port}"}
     given |= {name.replace("_", "-"): value for name, value in headers.items()}
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     with closing(connection):
         connection.putrequest("GET", path, skip_host=True)
         for name, value in given.items():
@@ -183,7 +183,7 @@ def test_another_user_of_the_machine_gets_nothing(runs, serving):
     port = serving(runs / "fast.zarr")
     script = (
         "import sys, urllib.error, urllib.request\n"
-        "try: print(urllib.request.urlopen(sys.argv[1], timeout=30).status)\n"
+        "try: print(urllib.request.urlopen(sys.argv[1], timeout=120).status)\n"
         "except urllib.error.HTTPError as error: print(error.code)"
     )
     call = ["/usr/bin/env", "python3", "-c", script, f"http://127.0.0.1:{port}/"]

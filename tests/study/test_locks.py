@@ -94,7 +94,7 @@ def test_both_resumes_of_a_pair_are_answered(toy):
         run("made", folder="here")
     command = [sys.executable, "-m", "fwsim.cli", "resume", "here", "--no-analyse"]
     pair = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-    said = [each.communicate(timeout=60)[1] for each in pair]
+    said = [each.communicate(timeout=300)[1] for each in pair]
     assert sorted(each.returncode for each in pair) == [0, 2]
     refused = said[0] or said[1]
     assert "here is running in another process" in refused or "here is finished" in refused

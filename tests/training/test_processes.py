@@ -95,7 +95,7 @@ def test_two_processes_do_what_one_does(tmp_path, device):
     two.mkdir()
     together.main(one, device)
     command = [*TORCHRUN, "-m", "tests.training.together", str(two), device]
-    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     alone = torch.load(one / "0.pt")
     first, second = (torch.load(two / f"{rank}.pt") for rank in (0, 1))
@@ -142,7 +142,7 @@ def test_interrupted_together_they_go_on_together(tmp_path):
             assert process.poll() is None
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=300)
     finally:
         process.kill()
     run = Run(tmp_path / "cut")
@@ -161,11 +161,11 @@ def test_interrupted_together_they_go_on_together(tmp_path):
 def test_what_fails_says_why_once_a_process_and_is_kept(tmp_path):
     (tmp_path / "kept.py").write_text(EXPERIMENT.replace(".square()", ".square().log().log()"))
     command = [*TORCHRUN, "-m", "fwsim.cli", "run", "./kept.py", "--to", "bad", "--device", "cpu"]
-    done = subprocess.run(command, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 1
     assert "fwsim, process 0 of 2: loss became NaN" in done.stderr
     assert Run(tmp_path / "bad").state == "failed"
     swept = [*TORCHRUN, "-m", "fwsim.cli", "sweep", "./kept.py", "--over", "epochs=1,2"]
-    done = subprocess.run(swept, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(swept, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert "a sweep cannot run in the 2 processes of torchrun" in done.stderr
     assert not (tmp_path / "runs").exists()
