@@ -23,7 +23,7 @@ from fwsim.errors import ConfigError
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "DSA": "dsa-metric"}
 """Name for the import → name for the installation, if they differ by more than - and _."""
 
 

@@ -36,9 +36,11 @@ PACKAGES = {
         stimulus to_neo to_pynapple
     """,
     "fwsim.measure": """
-        Composite InnerLoop NetworkMap attention autocorrelation_time basins bootstrap continuation convergence
-        decode energy fano_factor firing_rate fixed_points forgetting_curve information inner_path isi_cv linear_cka
-        lyapunov_exponents overlap participation_ratio principal_components procrustes_distance retention synchrony
+        Composite InnerLoop NetworkMap attention autocorrelation_time basins bootstrap continuation
+        convergence covariant_vectors decode dynamical_distance energy fano_factor firing_rate fixed_points
+        forgetting_curve information inner_path isi_cv joint_energy limit_cycles linear_cka loops
+        lyapunov_exponents overlap participation_ratio principal_components procrustes_distance retention
+        synchrony
     """,
     "fwsim.fitting": """
         Chains Fit FittedPopulation Interval Posterior Responses Simulator SynapseDraws TRAINS choose

@@ -3,15 +3,19 @@ from .attraction import basins as basins
 from .branches import continuation as continuation
 from .composite import Composite as Composite
 from .correlation import autocorrelation_time as autocorrelation_time
+from .covariant import covariant_vectors as covariant_vectors
+from .cycles import limit_cycles as limit_cycles
 from .decoding import decode as decode
 from .dimensionality import participation_ratio as participation_ratio
 from .dimensionality import principal_components as principal_components
+from .dynamics import dynamical_distance as dynamical_distance
 from .equilibria import fixed_points as fixed_points
 from .exponents import lyapunov_exponents as lyapunov_exponents
 from .forgetting import forgetting_curve as forgetting_curve
 from .inner import InnerLoop as InnerLoop
 from .inner import inner_path as inner_path
 from .intervals import bootstrap as bootstrap
+from .joint_energy import joint_energy as joint_energy
 from .landscape import energy as energy
 from .retrieval import information as information
 from .retrieval import overlap as overlap
@@ -23,4 +27,5 @@ from .spikes import fano_factor as fano_factor
 from .spikes import firing_rate as firing_rate
 from .spikes import isi_cv as isi_cv
 from .spikes import synchrony as synchrony
+from .topology import loops as loops
 from .whole_state import NetworkMap as NetworkMap

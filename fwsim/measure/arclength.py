@@ -129,13 +129,17 @@ class Curve:
         tangent = _solved(bordered, np.append(np.zeros(len(slope)), 1.0))
         tangent = tangent / np.linalg.norm(weights * tangent)
         sign, log_size = np.linalg.slogdet(bordered)
-        jacobian = slope[:, :-1] + (np.eye(len(slope)) if self.kind == "map" else 0.0)
-        eigenvalue = np.linalg.eigvals(jacobian).astype(complex)
+        eigenvalue = self.eigenvalues(place, slope)
         growth = np.abs(eigenvalue) - 1 if self.kind == "map" else eigenvalue.real
         order = np.argsort(-growth, kind="stable")
         return CurvePoint(
             place, tangent, slope, eigenvalue[order], growth[order], float(sign), float(log_size)
         )
+
+    def eigenvalues(self, place: np.ndarray, slope: np.ndarray) -> np.ndarray:
+        """Eigenvalues that decide about stability at a place, given the derivative of the residual there."""
+        jacobian = slope[:, :-1] + (np.eye(len(slope)) if self.kind == "map" else 0.0)
+        return np.linalg.eigvals(jacobian).astype(complex)
 
     def passes(self, path: Sequence[CurvePoint], place: np.ndarray) -> bool:
         """Whether a path that has been followed passes a place of a curve."""
@@ -204,7 +208,7 @@ def follow(
             ahead = _at_bound(curve, here, ahead)
             if ahead is None:
                 return Path(path, "bound")
-        closed = count > 2 and _aligned(curve, start, ahead) and curve.passes([here, ahead], start.place)
+        closed = count > 2 and aligned(curve, start, ahead) and curve.passes([here, ahead], start.place)
         ahead = start if closed else ahead  # not beyond it, where bifurcations would be found twice
         path += [*between(curve, here, ahead), ahead]
         advance()
@@ -225,10 +229,11 @@ def next_point(curve: Curve, here: CurvePoint, size: float) -> CurvePoint | None
     if place is None or not 0.2 * size < curve.distance(here.place, place) < 5 * size:
         return None
     ahead = curve.point(place, here.tangent)
-    return ahead if _aligned(curve, here, ahead) else None
+    return ahead if aligned(curve, here, ahead) else None
 
 
-def _aligned(curve: Curve, one: CurvePoint, other: CurvePoint) -> bool:
+def aligned(curve: Curve, one: CurvePoint, other: CurvePoint) -> bool:
+    """Whether a curve has about the same direction at two points."""
     weights = curve.weights(other.place)
     tangent = one.tangent / np.linalg.norm(weights * one.tangent)
     return bool((weights**2 * tangent) @ other.tangent >= LARGEST_TURN)

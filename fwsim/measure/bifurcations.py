@@ -11,12 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fwsim.measure.arclength import Curve, CurvePoint
+from fwsim.measure.arclength import Curve, CurvePoint, aligned
 
 FOLD, BRANCH_POINT, HOPF, FLIP, NEIMARK_SACKER = "fold", "branch point", "hopf", "flip", "neimark-sacker"
 
 PRECISION = 1e-9
 """A bifurcation lies between two points that are this close, in relative length."""
+
+REFINEMENTS = 8
+"""Largest number of parabolas that search the extremum of a test function within a step."""
+
+NEAR = 0.7
+"""An extremum is searched further if the next one is expected below this fraction of the smallest value so far."""
 
 REAL = 1e-6
 """An eigenvalue is real if its imaginary part is smaller than this fraction of the largest |eigenvalue|."""
@@ -27,8 +33,81 @@ def between(curve: Curve, before: CurvePoint, after: CurvePoint) -> list[CurvePo
 
     An eigenvalue passes through 0 (flow) or 1 (map) at folds and branch points; the parameter turns back at the first,
     the bordered determinant changes its sign at the second. Other changes of the number of unstable modes are Hopf
-    points of flows, and flips and Neimark–Sacker points of maps. Two that cancel within one step are not seen.
+    points of flows, and flips and Neimark–Sacker points of maps. A step is divided where a test function has an extremum
+    of the other sign, so that two bifurcations that cancel within the step are seen.
     """
+    stops = [before, *_extremes(curve, before, after), after]
+    return [point for one, other in pairwise(stops) for point in _between(curve, one, other)]
+
+
+def _extremes(curve: Curve, before: CurvePoint, after: CurvePoint) -> list[CurvePoint]:
+    """Points within a step at which a test function has a sign that it has at neither end, in their order."""
+    middle = _on_chord(curve, before, after, 0.5)
+    if middle is None:
+        return []
+    found: dict[float, CurvePoint] = {}
+    for row, ends in enumerate(zip(_tests(before), _tests(middle), _tests(after))):
+        if (ends[0] > 0) == (ends[2] > 0):
+            found |= _extreme(curve, before, after, row, ends, middle)
+    return [found[share] for share in sorted(found)]
+
+
+def _extreme(
+    curve: Curve,
+    before: CurvePoint,
+    after: CurvePoint,
+    row: int,
+    values: tuple[float, float, float],
+    middle: CurvePoint,
+) -> dict[float, CurvePoint]:
+    """Where a test function has the other sign, by parabolas through three points: share of the step and point."""
+    sign = 1.0 if values[0] > 0 else -1.0
+    shares = [0.0, 0.5, 1.0]
+    heights = [sign * value for value in values]  # positive at both ends
+    rounding = REAL * max(heights[0], heights[2])
+    if heights[1] < -rounding:
+        return {0.5: middle}
+    for _ in range(REFINEMENTS):
+        share, height = _vertex(shares, heights)
+        if not (shares[0] < share < shares[2] and height < NEAR * min(heights)):
+            return {}
+        point = _on_chord(curve, before, after, share)
+        if point is None:
+            return {}
+        height = sign * _tests(point)[row]
+        if height < -rounding:
+            return {share: point}
+        inner = sorted([*zip(shares, heights), (share, height)])
+        lowest = min((1, 2), key=lambda k: inner[k][1])
+        shares, heights = (list(each) for each in zip(*inner[lowest - 1 : lowest + 2]))
+    return {}
+
+
+def _vertex(shares: list[float], heights: list[float]) -> tuple[float, float]:
+    """Place and value of the minimum of a parabola through three points; NaN if it has none."""
+    quadratic, linear, constant = np.linalg.solve(np.vander(shares, 3), heights)
+    if not quadratic > 0:
+        return np.nan, np.nan
+    return -linear / (2 * quadratic), constant - linear**2 / (4 * quadratic)
+
+
+def _tests(point: CurvePoint) -> np.ndarray:
+    """Functions that change their sign at bifurcations: growth of each mode, and direction of the parameter."""
+    return np.append(point.growth, point.tangent[-1])
+
+
+def _on_chord(curve: Curve, before: CurvePoint, after: CurvePoint, share: float) -> CurvePoint | None:
+    """The point of the curve beside a place of a chord; `None` if there is none, or it is on another curve."""
+    chord = after.place - before.place
+    place = curve.correct(before.place + share * chord, chord)
+    if place is None:
+        return None
+    point = curve.point(place, before.tangent)
+    return point if aligned(curve, before, point) and aligned(curve, point, after) else None
+
+
+def _between(curve: Curve, before: CurvePoint, after: CurvePoint) -> list[CurvePoint]:
+    """Bifurcations between two points, where test functions change their sign once at most."""
     found: list[CurvePoint] = []
     if (before.sign >= 0) != (after.sign >= 0):
         reference = max(before.log_size, after.log_size)

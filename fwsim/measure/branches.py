@@ -75,8 +75,9 @@ def continuation(
     Notes
     -----
     Folds and branch points are where an eigenvalue passes 0 (flow) or 1 (map). Bifurcations are located to a relative
-    length of about 1e-8. Two that cancel within one step, such as a stabilising and a destabilising one, are not seen;
-    shorten `length` to see them. Other branches are followed from branch points where exactly two branches cross.
+    length of about 1e-8. Two that cancel within one step are found by parabolas through the ends and the middle of the
+    step; a pair that is much closer together than the step can still be missed, so shorten `length` if in doubt. Other
+    branches are followed from branch points where exactly two branches cross.
 
     Keller 1977, in Applications of Bifurcation Theory, ed. Rabinowitz; Kuznetsov 2004, Elements of Applied
     Bifurcation Theory, chapter 10.
@@ -205,15 +206,21 @@ def _checked(
 ) -> tuple[float, float]:
     """Bounds of the parameter, after a check of all numbers."""
     choice("kind", kind, ("map", "flow"))
+    low, high = checked_bounds(bounds)
+    number("parameter", parameter, least=low, most=high)
+    number("length", length, above=0, most=0.5)
+    whole("points", points, least=1)
+    whole("branches", branches, least=1)
+    return low, high
+
+
+def checked_bounds(bounds: tuple[float, float]) -> tuple[float, float]:
+    """Lowest and highest value of a parameter, checked."""
     if not isinstance(bounds, Sequence | np.ndarray) or len(bounds) != 2:
         raise ConfigError(f"bounds={bounds!r} is not allowed; give the lowest and the highest value")
     low, high = bounds
     number("bounds[0]", low)
     number("bounds[1]", high, above=low)
-    number("parameter", parameter, least=low, most=high)
-    number("length", length, above=0, most=0.5)
-    whole("points", points, least=1)
-    whole("branches", branches, least=1)
     return float(low), float(high)
 
 

@@ -84,15 +84,25 @@ def linear_cka(one: States, other: States, dim: str | tuple[str, ...] = ("trial"
 
 def _matrices(one: States, other: States, dim: str | tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
     """Both sets of states as `[sample, unit]`, centred and of length 1."""
-    if not isinstance(dim, str | tuple | list):
-        raise ConfigError(f"dim={dim!r} is not allowed; give names of dimensions")
-    dims = (dim,) if isinstance(dim, str) else tuple(dim)
+    dims = _samples(dim)
     (X, sizes), (Y, others) = _matrix("one", one, dims), _matrix("other", other, dims)
     if sizes != others:
         raise ShapeError(
             f"one has samples {sizes}, other {others}; give states of both at the same trials and times"
         )
     return _normalised("one", X), _normalised("other", Y)
+
+
+def sample_matrix(name: str, states: States, dim: str | tuple[str, ...]) -> np.ndarray:
+    """States as `[sample, unit]`; errors use `name`."""
+    return _matrix(name, states, _samples(dim))[0]
+
+
+def _samples(dim: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Names of the dimensions that are samples, checked."""
+    if not isinstance(dim, str | tuple | list):
+        raise ConfigError(f"dim={dim!r} is not allowed; give names of dimensions")
+    return (dim,) if isinstance(dim, str) else tuple(dim)
 
 
 def _matrix(name: str, states: States, dims: tuple[str, ...]) -> tuple[np.ndarray, tuple[int, ...]]:

@@ -299,3 +299,28 @@ def test_a_start_at_a_bifurcation(step, start, parameter, kind, labels, at):
     bifurcation = found.bifurcation.values[0]
     assert bifurcation[bifurcation != ""].tolist() == labels
     assert found.parameter.values[0][bifurcation != ""] == pytest.approx(at, abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", ["parabola", "bump"])
+@pytest.mark.parametrize("half", [0.03, 0.003])
+def test_two_bifurcations_within_one_step_are_found(shape, half):
+    """Oscillations begin and end within a share of the longest step, 0.2 of the range of 2."""
+    at = 0.0137
+
+    def field(x, p):
+        growth = half**2 - (p - at) ** 2
+        if shape == "bump":
+            growth = torch.exp(-0.5 * ((p - at) / 0.2) ** 2) - np.exp(-0.5 * (half / 0.2) ** 2)
+        return hopf_form(x, growth)
+
+    (points,) = special(follow(field, [0.0, 0.0], -1.0, (-1.0, 1.0)))
+    assert [label for label, *_ in points] == ["hopf", "hopf"]
+    assert [p for _, p, _ in points] == pytest.approx([at - half, at + half], abs=1e-6)
+
+
+def test_two_folds_within_one_step_are_found():
+    """p = x³ − e x has folds at ±2 (e/3)^(3/2)."""
+    e = 1e-3
+    (points,) = special(follow(lambda x, p: p - x**3 + e * x, [-1.0], -0.8, (-1.0, 1.0)))
+    assert [label for label, *_ in points] == ["fold", "fold"]
+    assert [p for _, p, _ in points] == pytest.approx([2 * (e / 3) ** 1.5, -2 * (e / 3) ** 1.5], abs=1e-9)

@@ -1,0 +1,406 @@
+"""Branches of limit cycles over a parameter, from Hopf points or from a simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from fwsim.errors import ConfigError, ShapeError, number, whole
+from fwsim.measure.arclength import Curve, CurvePoint, ParameterStep, follow, reversed_point
+from fwsim.measure.bifurcations import HOPF, between
+from fwsim.measure.branches import checked_bounds
+from fwsim.measure.collocation import CycleCurve, Mesh
+from fwsim.measure.differentiation import checked_states
+from fwsim.progress import track
+from fwsim.recording.labels import labelled_dataset
+
+DEGREE = 4
+SEGMENT = 8
+"""The mesh is adapted to the cycle after so many steps."""
+
+PHASES = 128
+"""Number of phases at which cycles are given."""
+
+LARGEST = 6000
+"""Largest number of unknowns, whose matrix is solved without use of its zeros."""
+
+SMALLEST = 1e-3
+"""Cycles smaller than this, relative to 1 + |x|, are taken as fixed points: the branch ends at a Hopf point."""
+
+
+def limit_cycles(
+    field: ParameterStep,
+    start: xr.Dataset | Tensor,
+    bounds: tuple[float, float],
+    *,
+    parameter: float | None = None,
+    period: float | None = None,
+    length: float = 0.05,
+    points: int = 200,
+    intervals: int = 20,
+    longest: float = 100.0,
+) -> xr.Dataset:
+    """Follow limit cycles of a flow over a parameter, and find their bifurcations.
+
+    Parameters
+    ----------
+    field
+        The vector field dx/dt = field(x, p) in torch, the same for every row: states `[batch, unit]` and parameter
+        `[batch, 1]` → `[batch, unit]`.
+    start
+        A result of `continuation(field, ..., kind="flow")`: cycles are followed from all its Hopf points. Or one period
+        of a simulation, a tensor `[time, unit]` in float64 of equally spaced states, the first of which is not repeated;
+        then give `parameter` and `period` too.
+    bounds
+        Lowest and highest value of the parameter.
+    parameter, period
+        Value of the parameter and period in s of a simulation.
+    length
+        Longest step along a branch. Changes of the cycle count relative to 1 + |x| (root mean square), those of the
+        period relative to the period, those of the parameter relative to its range.
+    points
+        Largest number of steps of a branch.
+    intervals
+        Number of intervals of a period, with polynomials of degree 4. The intervals are adapted to the cycle.
+    longest
+        A branch ends when the period is this many times as long as at its start, as near a homoclinic orbit.
+
+    Returns
+    -------
+    Dataset
+        `parameter[branch, point]`; `period[branch, point]` in s; `state[branch, point, phase, unit]` at 128 equally
+        spaced phases, and its extremes `minimum[branch, point, unit]`, `maximum[branch, point, unit]`;
+        `multiplier[branch, point, mode]`, the Floquet multipliers without that of the flow's direction, the least stable
+        first; `stable[branch, point]`; `index[branch, point]`, the number of unstable modes;
+        `bifurcation[branch, point]`: `"fold"`, `"flip"` (period doubling), `"neimark-sacker"` (torus) or
+        `"branch point"`, empty at ordinary points; `error[branch, point]`, how far the multiplier along the flow is from
+        1; `end[branch, side]`, why a branch ends: `"hopf"`, `"bound"`, `"period"`, `"points"` or `"stuck"`. Branches
+        have different lengths; beyond the last point numbers are NaN, `index` is −1, `stable` is False.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        An argument is not allowed; the continuation has no Hopf point; no cycle is near the simulation; or the system is
+        too large.
+
+    Notes
+    -----
+    Orthogonal collocation at Gauss points on an adapted mesh with pseudo-arclength continuation (Doedel, Keller &
+    Kernévez 1991, Int. J. Bifurcation Chaos 1:745). Multipliers come from the collocation equations (Fairgrieve & Jepson
+    1991, SIAM J. Numer. Anal. 28:1446, without their decomposition), so very small ones are not precise. A large `error`
+    asks for more `intervals`. Branches that begin at flips and branch points are not followed. A discrete step of a
+    network is a map, not a flow; write its equations as a field.
+
+    Examples
+    --------
+    The Stuart–Landau oscillator has cycles of radius √p and period 2π:
+
+    >>> def field(x, p):
+    ...     turned = torch.stack([-x[:, 1], x[:, 0]], 1)
+    ...     return (p - x.square().sum(1, keepdim=True)) * x + turned
+    >>> import fwsim as fw
+    >>> rest = fw.measure.continuation(field, torch.zeros(1, 2).double(), -0.5, (-0.5, 1.0), kind="flow", length=0.1)
+    >>> cycles = fw.measure.limit_cycles(field, rest, (-0.5, 1.0), length=0.2)
+    >>> last = cycles.isel(branch=0).where(cycles.parameter[0] == 1.0, drop=True)
+    >>> round(float(last.period[0]), 6), round(float(last.maximum[0, 0]), 3)
+    (6.283185, 1.0)
+    """
+    low, high = checked_bounds(bounds)
+    number("length", length, above=0, most=0.5)
+    number("longest", longest, above=1)
+    whole("points", points, least=1)
+    whole("intervals", intervals, least=4)
+    if not callable(field):
+        raise ConfigError(
+            f"field is {field!r}; give a function of states [batch, unit] and parameter [batch, 1]"
+        )
+    mesh = Mesh(np.linspace(0, 1, intervals + 1), DEGREE)
+    plain = Curve(field, "flow", low, high, _device(start))
+    branches = []
+    with track("following limit cycles", 1) as advance:
+        for guess in _guesses(field, start, parameter, period, plain):
+            if guess.units * len(mesh.nodes) > LARGEST:
+                raise ConfigError(
+                    f"{guess.units} units in {intervals} intervals have {guess.units * len(mesh.nodes)} unknowns, more "
+                    f"than {LARGEST}; give fewer intervals, or a smaller system such as one unit for each population"
+                )
+            follower = _Follower(plain, mesh, length, points, longest, lambda: advance(0))
+            branches.append(follower.branch(guess))
+    return _dataset(branches)
+
+
+@dataclass(frozen=True, eq=False)
+class _Guess:
+    """A centre and what is added to it at a phase, the period, and whether the cycle grows from a fixed point."""
+
+    centre: np.ndarray
+    around: Callable[[np.ndarray], np.ndarray]
+    period: float
+    parameter: float
+    from_hopf: bool
+
+    @property
+    def units(self) -> int:
+        return len(self.centre)
+
+
+@dataclass(frozen=True, eq=False)
+class _Cycle:
+    """A point of a branch with the curve that describes it."""
+
+    curve: CycleCurve
+    point: CurvePoint
+
+    @property
+    def period(self) -> float:
+        return float(self.point.place[-2])
+
+    @property
+    def profile(self) -> np.ndarray:
+        return self.curve.split(self.point.place)[0]
+
+    @property
+    def offset(self) -> np.ndarray:
+        """The profile without its mean over the period."""
+        return self.profile - self.curve.mesh.weights @ self.profile
+
+    def is_point(self) -> bool:
+        """Whether the cycle is so small that it counts as a fixed point."""
+        share = self.curve.mesh.weights[:, None]
+        return bool((share * self.offset**2).sum() < (SMALLEST**2) * (1 + (share * self.profile**2).sum()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Branch:
+    cycles: list[_Cycle]
+    ends: tuple[str, str]
+
+
+def _device(start: xr.Dataset | Tensor) -> torch.device:
+    return start.device if isinstance(start, Tensor) else torch.device("cpu")
+
+
+def _guesses(
+    field: ParameterStep,
+    start: xr.Dataset | Tensor,
+    parameter: float | None,
+    period: float | None,
+    plain: Curve,
+) -> Iterator[_Guess]:
+    """Where branches of cycles begin."""
+    if isinstance(start, xr.Dataset):
+        if parameter is not None or period is not None:
+            raise ConfigError("parameter and period are for a simulation; Hopf points have their own")
+        yield from _at_hopf_points(start, plain)
+        return
+    if not isinstance(start, Tensor) or start.ndim != 2 or start.dtype != torch.float64 or len(start) < 8:
+        given = (
+            f"{start.dtype} {list(start.shape)}" if isinstance(start, Tensor) else f"a {type(start).__name__}"
+        )
+        raise ShapeError(
+            f"start is {given}; give the result of continuation(..., kind='flow'), or a float64 tensor [time, unit] of "
+            "at least 8 times"
+        )
+    if parameter is None or period is None:
+        raise ConfigError("a simulation needs its parameter and its period; give parameter=..., period=...")
+    number("parameter", parameter, least=plain.low, most=plain.high)
+    number("period", period, above=0)
+    states = checked_states("start", start, lambda x: field(x, torch.full_like(x[:, :1], parameter)))
+    values = states.cpu().numpy()
+    times = np.arange(len(values) + 1) / len(values)
+    closed = np.vstack([values, values[:1]])
+
+    def around(phases: np.ndarray) -> np.ndarray:
+        return np.stack([np.interp(phases, times, each) for each in closed.T], 1) - values.mean(0)
+
+    yield _Guess(values.mean(0), around, float(period), float(parameter), False)
+
+
+def _at_hopf_points(found: xr.Dataset, plain: Curve) -> Iterator[_Guess]:
+    """Small cycles around the Hopf points of a continuation."""
+    if found.attrs.get("kind") != "flow" or "bifurcation" not in found:
+        raise ConfigError("start is not the result of continuation(..., kind='flow')")
+    where = np.argwhere(found["bifurcation"].values == HOPF)
+    if not len(where):
+        raise ConfigError("the continuation has no Hopf point; widen its bounds, or give a simulation")
+    for branch, point in where:
+        state = found["state"].values[branch, point]
+        parameter = float(found["parameter"].values[branch, point])
+        if not plain.low <= parameter <= plain.high:
+            continue
+        values, vectors = np.linalg.eig(plain.linear(np.append(state, parameter))[1][:, :-1])
+        critical = np.where(values.imag > 0, np.abs(values.real), np.inf).argmin()
+        vector, frequency = vectors[:, critical], values[critical].imag
+
+        def around(phases: np.ndarray, vector: np.ndarray = vector) -> np.ndarray:
+            return (np.exp(2j * np.pi * phases)[:, None] * vector).real
+
+        yield _Guess(state, around, 2 * np.pi / frequency, parameter, True)
+
+
+class _Follower:
+    """Follows one branch of cycles, with a new mesh for every few steps."""
+
+    def __init__(
+        self, plain: Curve, mesh: Mesh, length: float, points: int, longest: float, advance: Callable[[], None]
+    ) -> None:
+        self.plain, self.mesh, self.length, self.points = plain, mesh, length, points
+        self.longest, self.advance = longest, advance
+
+    def branch(self, guess: _Guess) -> _Branch:
+        """The branch through a guess: away from a Hopf point, or in both directions from a simulated cycle."""
+        first = self._from_hopf(guess) if guess.from_hopf else self._from_simulation(guess)
+        ahead, end = self._follow(first)
+        if guess.from_hopf:
+            return _Branch(ahead, ("hopf", end))
+        behind, other = self._follow(replace(first, point=reversed_point(first.point)))
+        return _Branch([*behind[:0:-1], *ahead], (other, end))
+
+    def _curve(self, reference: np.ndarray) -> CycleCurve:
+        plain = self.plain
+        return CycleCurve(plain.step, "map", plain.low, plain.high, plain.device, self.mesh, reference)
+
+    def _from_hopf(self, guess: _Guess) -> _Cycle:
+        around = guess.around(self.mesh.nodes)
+        curve = self._curve(around)
+        flat = np.broadcast_to(guess.centre, around.shape)
+        place = np.append(flat.ravel(), [guess.period, guess.parameter])
+        direction = np.append(around.ravel(), [0.0, 0.0])
+        direction = direction / np.linalg.norm(curve.weights(place) * direction)
+        for size in (self.length / 4, self.length / 16, self.length / 64):
+            found = curve.correct(place + size * direction, direction)
+            if found is not None and curve.distance(place, found) < 3 * size:
+                start = _Cycle(curve, curve.point(found, direction))
+                return start if not start.is_point() else self._larger(start, direction)
+        raise ConfigError(
+            f"no cycle was found beside the Hopf point at parameter={guess.parameter:g}; give a shorter length"
+        )
+
+    def _larger(self, cycle: _Cycle, direction: np.ndarray) -> _Cycle:
+        """A cycle that does not count as a fixed point, next to one that does."""
+        curve, place = cycle.curve, cycle.point.place
+        found = curve.correct(place + 4 * SMALLEST * direction, direction)
+        if found is None:
+            raise ConfigError(f"no cycle was found beside the Hopf point at parameter={place[-1]:g}")
+        return _Cycle(curve, curve.point(found, direction))
+
+    def _from_simulation(self, guess: _Guess) -> _Cycle:
+        profile = guess.centre + guess.around(self.mesh.nodes)
+        curve = self._curve(profile)
+        along_parameter = np.zeros(profile.size + 2)
+        along_parameter[-1] = 1.0
+        place = curve.correct(np.append(profile.ravel(), [guess.period, guess.parameter]), along_parameter)
+        if place is None or place[-2] <= 0:
+            raise ConfigError(
+                "no limit cycle is near the simulation; give exactly one period, after the transient, and its period"
+            )
+        cycle = _Cycle(curve, curve.point(place, along_parameter))
+        if cycle.is_point():
+            raise ConfigError("the simulation leads to a fixed point, not to a limit cycle; use continuation")
+        return cycle
+
+    def _follow(self, start: _Cycle) -> tuple[list[_Cycle], str]:
+        """Cycles in the direction of the start's tangent, and why they end."""
+        path, here, left, limit = [start], start, self.points, self.longest * start.period
+        while left > 0:
+            curve, place, tangent = here.curve.remeshed(here.point.place, here.point.tangent)
+            place = curve.correct(place, tangent)
+            if place is None:
+                return path, "stuck"
+            begun = curve.point(place, tangent)
+            found = follow(
+                curve, begun, self.length, min(left, SEGMENT), between, self.advance
+            )
+            left -= SEGMENT
+            cycles = [_Cycle(curve, point) for point in found.points]
+            for before, after in pairwise(cycles):
+                if (before.offset * after.offset * curve.mesh.weights[:, None]).sum() <= 0 or after.is_point():
+                    return self._until(path, before), "hopf"
+                path.append(after)
+                if after.period > limit:
+                    return path, "period"
+            if found.end != "points":
+                return path, "stuck" if len(cycles) == 1 and found.end == "bound" and not path else found.end
+            here = path[-1]
+        return path, "points"
+
+    @staticmethod
+    def _until(path: list[_Cycle], last: _Cycle) -> list[_Cycle]:
+        """A path without what was found between its last ordinary cycle and a fixed point."""
+        while len(path) > 1 and path[-1].point.label:
+            path.pop()
+        return path
+
+
+def _dataset(branches: list[_Branch]) -> xr.Dataset:
+    longest = max(len(branch.cycles) for branch in branches)
+    units = branches[0].cycles[0].profile.shape[1]
+    phases = np.arange(PHASES) / PHASES
+    fine = np.arange(8 * PHASES) / (8 * PHASES)
+
+    def table(
+        value: Callable[[_Cycle], object], shape: tuple[int, ...], dtype: type, rest: object
+    ) -> np.ndarray:
+        array: np.ndarray = np.full((len(branches), longest, *shape), rest, dtype=dtype)
+        for row, branch in zip(array, branches):
+            row[: len(branch.cycles)] = [value(cycle) for cycle in branch.cycles]
+        return array
+
+    def state(cycle: _Cycle, at: np.ndarray) -> np.ndarray:
+        return cycle.curve.mesh.at(cycle.profile, at)
+
+    index = table(lambda cycle: cycle.point.unstable, (), int, -1)
+    along = ("branch", "point")
+    labels = table(lambda cycle: cycle.point.label, (), "U20", "")  # type: ignore[arg-type]
+    return labelled_dataset(
+        {
+            "parameter": (along, table(lambda c: c.point.place[-1], (), float, np.nan), "1", "parameter"),
+            "period": (along, table(lambda c: c.period, (), float, np.nan), "s", "period"),
+            "state": (
+                (*along, "phase", "unit"),
+                table(lambda c: state(c, phases), (PHASES, units), float, np.nan),
+                "1",
+                "state",
+            ),
+            "minimum": (
+                (*along, "unit"),
+                table(lambda c: state(c, fine).min(0), (units,), float, np.nan),
+                "1",
+                "smallest value in the cycle",
+            ),
+            "maximum": (
+                (*along, "unit"),
+                table(lambda c: state(c, fine).max(0), (units,), float, np.nan),
+                "1",
+                "largest value in the cycle",
+            ),
+            "multiplier": (
+                (*along, "mode"),
+                table(lambda c: c.point.eigenvalue, (units - 1,), complex, np.nan),
+                "1",
+                "Floquet multiplier",
+            ),
+            "stable": (along, index == 0, "1", "stable limit cycle"),
+            "index": (along, index, "1", "number of unstable modes"),
+            "bifurcation": (along, labels, "1", "bifurcation"),
+            "error": (
+                along,
+                table(lambda c: c.curve.trivial_error(c.point.place), (), float, np.nan),
+                "1",
+                "distance from 1 of the multiplier along the flow",
+            ),
+            "end": (
+                ("branch", "side"),
+                [list(branch.ends) for branch in branches],
+                "1",
+                "why the branch ends",
+            ),
+        },
+        coords={"phase": ("phase", phases, {"units": "1", "long_name": "phase"})},
+    )

@@ -1,0 +1,180 @@
+"""Ten chaotic flows and their exponents in the data file of dysts.
+
+    python -m tests.measure.chaotic_flows
+
+prints the table of docs/results/lyapunov.md. Equations and parameters are those of dysts 0.96 (Gilpin 2021, arXiv
+2110.05266), whose data file `chaotic_attractors.json` has the values: a largest exponent from pairs of trajectories
+(`maximum_lyapunov_estimated`) and a spectrum (`lyapunov_spectrum_estimated`). It has no errors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import fwsim as fw
+
+SEED = 0
+STEPS_PER_PERIOD = 100
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A vector field, a state on its attractor, its period in s, and the exponents of dysts."""
+
+    field: Callable[[Tensor], Tensor]
+    start: tuple[float, ...]
+    period: float
+    pairs: float
+    spectrum: tuple[float, ...]
+    divergence: float | None = None  # where it is constant
+
+
+def columns(*values: Tensor) -> Tensor:
+    return torch.stack(values, -1)
+
+
+def lorenz(v: Tensor) -> Tensor:
+    x, y, z = v.unbind(-1)
+    return columns(10 * (y - x), x * (28 - z) - y, x * y - 2.667 * z)
+
+
+def rossler(v: Tensor) -> Tensor:
+    x, y, z = v.unbind(-1)
+    return columns(-y - z, x + 0.2 * y, 0.2 + z * (x - 5.7))
+
+
+def chen(v: Tensor) -> Tensor:
+    x, y, z = v.unbind(-1)
+    return columns(35 * (y - x), -7 * x - x * z + 28 * y, x * y - 3 * z)
+
+
+def halvorsen(v: Tensor) -> Tensor:
+    x, y, z = v.unbind(-1)
+    return columns(
+        -1.4 * x - 4 * y - 4 * z - y**2, -1.4 * y - 4 * z - 4 * x - z**2, -1.4 * z - 4 * x - 4 * y - x**2
+    )
+
+
+def sprott_b(v: Tensor) -> Tensor:
+    x, y, z = v.unbind(-1)
+    return columns(y * z, x - y, 1 - x * y)
+
+
+def sprott_e(v: Tensor) -> Tensor:
+    x, y, z = v.unbind(-1)
+    return columns(y * z, x**2 - y, 1 - 4 * x)
+
+
+def sprott_jerk(v: Tensor) -> Tensor:
+    x, y, z = v.unbind(-1)
+    return columns(y, z, -x + y**2 - 2.017 * z)
+
+
+def rucklidge(v: Tensor) -> Tensor:
+    x, y, z = v.unbind(-1)
+    return columns(-2 * x + 6.7 * y - y * z, x, -z + y**2)
+
+
+def genesio_tesi(v: Tensor) -> Tensor:
+    x, y, z = v.unbind(-1)
+    return columns(y, z, -x - 1.1 * y - 0.44 * z + x**2)
+
+
+COUPLING = -torch.tensor(
+    [
+        [0, 1, 0, 0, 1, 1],
+        [0, 0, 0, 1, 1, 1],
+        [1, 1, 0, 0, 1, 0],
+        [1, 1, 1, 0, 0, 0],
+        [1, 1, 0, 1, 0, 0],
+        [0, 1, 1, 1, 0, 0],
+    ],
+    dtype=torch.float64,
+)
+
+
+def hopfield(v: Tensor) -> Tensor:
+    return -v / 2.5 + (1 + torch.tanh(10 * v @ COUPLING.T)) / 2 - 0.5
+
+
+FLOWS = {
+    "Lorenz": Flow(
+        lorenz, (-9.787, -15.039, 20.534), 1.5008, 0.8917, (1.0911, 0.0299, -14.9156), -10 - 1 - 2.667
+    ),
+    "Rossler": Flow(rossler, (6.513, 0.477, 0.342), 5.9086, 0.1506, (0.0763, 0.0075, -5.7410)),
+    "Chen": Flow(chen, (3.269, 5.299, 19.435), 0.58689, 2.0060, (2.0471, -0.0503, -11.8418), -35 + 28 - 3),
+    "Halvorsen": Flow(
+        halvorsen, (-8.681, -2.474, 0.071), 1.4889, 0.6964, (0.5862, -0.0320, -4.6876), -3 * 1.4
+    ),
+    "SprottB": Flow(sprott_b, (1.688, 1.485, -0.537), 11.0501, 0.2067, (0.2199, 0.0052, -1.2146), -1.0),
+    "SprottE": Flow(sprott_e, (0.617, 0.666, -1.658), 7.6275, 0.0902, (0.0983, -0.0003, -1.0954), -1.0),
+    "SprottJerk": Flow(
+        sprott_jerk, (-0.541, 0.594, 0.451), 11.921, 0.0879, (0.0674, -0.0008, -2.1347), -2.017
+    ),
+    "Rucklidge": Flow(
+        rucklidge, (1.926, 3.192, 5.783), 6.0721, 0.1936, (0.1829, -0.0039, -3.2151), -2.0 - 1.0
+    ),
+    "GenesioTesi": Flow(
+        genesio_tesi, (-0.054, -0.262, 0.335), 5.9431, 0.1051, (0.0997, 0.0004, -0.5282), -0.44
+    ),
+    "Hopfield": Flow(
+        hopfield,
+        (-0.671, -0.242, -0.056, 0.347, 0.453, 0.784),
+        10.865,
+        0.5684,
+        (0.0773, -0.0002, -0.2908, -0.3691, -0.4060, -1.4425),
+    ),
+}
+
+
+def runge_kutta(field: Callable[[Tensor], Tensor], dt: float) -> Callable[[Tensor], Tensor]:
+    def step(x: Tensor) -> Tensor:
+        k1 = field(x)
+        k2 = field(x + dt / 2 * k1)
+        k3 = field(x + dt / 2 * k2)
+        k4 = field(x + dt * k3)
+        return x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+    return step
+
+
+def exponents(name: str, trials: int, periods: int, transient: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    """Mean exponents of `trials` trajectories, and their standard errors, `[mode]`."""
+    flow = FLOWS[name]
+    dt = flow.period / STEPS_PER_PERIOD
+    generator = torch.Generator().manual_seed(SEED)
+    noise = torch.randn(trials, len(flow.start), dtype=torch.float64, generator=generator)
+    start = torch.tensor(flow.start, dtype=torch.float64) + 0.01 * noise
+    found = fw.measure.lyapunov_exponents(
+        runge_kutta(flow.field, dt),
+        start,
+        periods * STEPS_PER_PERIOD,
+        dt,
+        transient=transient * STEPS_PER_PERIOD,
+    )
+    values = found["exponent"].values
+    return values.mean(0), values.std(0, ddof=1) / math.sqrt(trials)
+
+
+def table(trials: int = 400, periods: int = 20) -> str:
+    rows = [
+        "| system | fwsim: largest | second | last | dysts: pairs | dysts: spectrum |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, flow in FLOWS.items():
+        mean, error = exponents(name, trials, periods)
+        cells = [f"{mean[k]:.4f} ± {1.966 * error[k]:.4f}" for k in (0, 1, -1)]
+        theirs = ", ".join(f"{value:.4f}" for value in (flow.spectrum[0], flow.spectrum[1], flow.spectrum[-1]))
+        rows.append(f"| {name} | {' | '.join(cells)} | {flow.pairs:.4f} | {theirs} |")
+        print(rows[-1], flush=True)
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

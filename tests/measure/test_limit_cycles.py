@@ -1,0 +1,260 @@
+"""Limit cycles against closed forms, and against an integrator of scipy."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import solve_ivp
+
+import fwsim as fw
+from fwsim.errors import ConfigError, ShapeError
+from fwsim.measure.collocation import Mesh
+from tests.measure.test_continuation import columns, cortes, hopf_form
+
+
+def circle(phases, radius=1.0):
+    return radius * torch.tensor(np.stack([np.cos(2 * np.pi * phases), np.sin(2 * np.pi * phases)], 1))
+
+
+PHASES = np.arange(40) / 40
+
+
+def from_rest(field, units, bounds, **options):
+    start = torch.zeros(1, units, dtype=torch.float64)
+    rest = fw.measure.continuation(field, start, bounds[0], bounds, kind="flow", length=0.1, switch=False)
+    return fw.measure.limit_cycles(field, rest, bounds, **{"length": 0.2, "intervals": 10} | options)
+
+
+def known(found, branch=0):
+    return found.isel(branch=branch, point=found["index"].values[branch] >= 0)
+
+
+def labels(found):
+    return [
+        (str(label), float(p))
+        for label, p in zip(found.bifurcation.values, found.parameter.values)
+        if label != ""
+    ]
+
+
+def test_lambda_omega_cycles_have_their_radius_period_and_multiplier():
+    """r' = r(p − r²), angle' = 1 + r²: radius √p, period 2π/(1 + p), multiplier exp(−2pT)."""
+
+    def field(x, p):
+        square = x.square().sum(1, keepdim=True)
+        return (p - square) * x + (1 + square) * columns(-x[:, 1], x[:, 0])
+
+    found = known(from_rest(field, 2, (-0.5, 1.0)))
+    p, period = found.parameter.values, found.period.values
+    radius = np.linalg.norm(found.state.values, axis=-1)
+    assert radius == pytest.approx(np.sqrt(p)[:, None] * np.ones_like(radius), abs=1e-6)
+    assert period == pytest.approx(2 * np.pi / (1 + p), abs=1e-8)
+    assert found.multiplier.values[:, 0] == pytest.approx(np.exp(-2 * p * period), abs=1e-8)
+    assert found.maximum.values == pytest.approx(np.sqrt(p)[:, None] * [1, 1], abs=1e-4)
+    assert found.minimum.values == pytest.approx(-np.sqrt(p)[:, None] * [1, 1], abs=1e-4)
+    assert found.stable.all()
+    assert (found.error < 1e-6).all()
+    assert found.end.values.tolist() == ["hopf", "bound"]
+    assert p[-1] == 1.0
+    assert not labels(found)
+
+
+def test_a_subcritical_hopf_point_and_the_fold_of_its_cycles():
+    """r' = r(p + r² − r⁴), angle' = 1: r² = (1 ± √(1 + 4p))/2, which meet at p = −1/4."""
+
+    def field(x, p):
+        square = x.square().sum(1, keepdim=True)
+        return (p + square - square**2) * x + columns(-x[:, 1], x[:, 0])
+
+    found = known(from_rest(field, 2, (-0.5, 0.5)))
+    assert [label for label, _ in labels(found)] == ["fold"]
+    assert labels(found)[0][1] == pytest.approx(-0.25, abs=1e-6)
+    square = (found.state.values**2).sum(-1).mean(-1)
+    p = found.parameter.values
+    assert p + square - square**2 == pytest.approx(np.zeros(len(p)), abs=1e-6)
+    ordinary = np.abs(square - 0.5) > 1e-3
+    assert (found.stable.values == (square > 0.5))[ordinary].all()
+    rate = 2 * square - 4 * square**2
+    assert found.multiplier.values[:, 0].real == pytest.approx(np.exp(2 * np.pi * rate), rel=1e-4)
+    assert p[-1] == 0.5
+
+
+def test_a_branch_between_two_hopf_points_ends_at_both():
+    """r' = r(1/4 − p² − r²): cycles between p = −1/2 and 1/2."""
+
+    def field(x, p):
+        return hopf_form(x, 0.25 - p**2)
+
+    found = from_rest(field, 2, (-1.0, 1.0), length=0.1)
+    assert found.sizes["branch"] == 2
+    assert (found.end.values == "hopf").all()
+    for branch in range(2):
+        cycles = known(found, branch)
+        radius = np.linalg.norm(cycles.state.values, axis=-1).mean(1)
+        assert radius == pytest.approx(np.sqrt(0.25 - cycles.parameter.values**2), abs=1e-6)
+        assert radius.max() > 0.49
+        assert not labels(cycles)
+
+
+def around(inner, turn):
+    """A cycle of radius 1, and inner(w) for deviations w = (r − 1, z) in a frame that turns `turn` times around it."""
+
+    def field(x, p):
+        radius = x[:, :2].norm(dim=1)
+        cos, sin = x[:, 0] / radius, x[:, 1] / radius
+        u, z = radius - 1, x[:, 2]
+        c, s = (cos, sin) if turn == 0.5 else (torch.ones_like(cos), torch.zeros_like(sin))
+        slow, fast = inner(p[:, 0])
+        # R(a) diag(slow, fast) R(−a) with 2a = the angle for a half turn
+        mean, half = (slow + fast) / 2, (slow - fast) / 2
+        du = mean * u + half * (c * u + s * z) - turn * z
+        dz = mean * z + half * (s * u - c * z) + turn * u
+        return columns(cos * du - radius * sin, sin * du + radius * cos, dz)
+
+    return field
+
+
+def test_period_doubling_where_a_direction_turns_by_half():
+    """Beyond p = 0 what is left after a period is −exp(2πp)."""
+    field = around(lambda p: (-0.3 * torch.ones_like(p), p), 0.5)
+    start = torch.cat([circle(PHASES), torch.zeros(40, 1).double()], 1)
+    found = known(
+        fw.measure.limit_cycles(
+            field, start, (-0.2, 0.2), parameter=-0.1, period=6.0, length=0.2, intervals=10
+        )
+    )
+    assert [label for label, _ in labels(found)] == ["flip"]
+    assert labels(found)[0][1] == pytest.approx(0, abs=1e-6)
+    p = found.parameter.values
+    expected = -np.exp(2 * np.pi * np.stack([p, np.full_like(p, -0.3)], 1))
+    assert np.sort(found.multiplier.values.real) == pytest.approx(np.sort(expected), abs=1e-6)
+    assert found.end.values.tolist() == ["bound", "bound"]
+    assert p[[0, -1]].tolist() == [-0.2, 0.2]
+    assert found.period.values == pytest.approx(np.full(len(p), 2 * np.pi), abs=1e-7)
+
+
+def test_a_torus_is_born_where_a_pair_of_multipliers_leaves_the_circle():
+    """Deviations that turn by 0.3 rad per second and grow with p: multipliers exp(2π(p ± 0.3i))."""
+    field = around(lambda p: (p, p), 0.3)
+    start = torch.cat([circle(PHASES), torch.zeros(40, 1).double()], 1)
+    found = known(
+        fw.measure.limit_cycles(
+            field, start, (-0.2, 0.2), parameter=-0.1, period=6.0, length=0.2, intervals=10
+        )
+    )
+    assert [label for label, _ in labels(found)] == ["neimark-sacker"]
+    assert labels(found)[0][1] == pytest.approx(0, abs=1e-6)
+    angles = np.abs(np.angle(found.multiplier.values))
+    assert angles == pytest.approx(np.full(angles.shape, 2 * np.pi * 0.3), abs=1e-6)
+
+
+def integrated(field, start, parameter, settle):
+    """Period and extremes of a cycle by scipy, from upward passages of the first unit through its mean."""
+
+    def flow(_, x):
+        state, p = torch.tensor(x)[None], torch.tensor([[parameter]], dtype=torch.float64)
+        return field(state, p)[0].numpy()
+
+    options = {"method": "LSODA", "rtol": 1e-9, "atol": 1e-11}
+    settled = solve_ivp(flow, (0, settle), start, **options).y
+    level = settled[0, settled.shape[1] // 2 :].mean()
+
+    def passage(_, x):
+        return x[0] - level
+
+    passage.direction = 1
+    found = solve_ivp(flow, (0, settle), settled[:, -1], events=passage, dense_output=True, **options)
+    first, second = found.t_events[0][:2]
+    dense = found.sol(np.linspace(first, second, 4000))
+    return second - first, dense.min(1), dense.max(1)
+
+
+def test_van_der_pol_from_a_simulation():
+    """x'' − p(1 − x²)x' + x = 0; a relaxation oscillation at p = 5."""
+
+    def field(x, p):
+        return columns(x[:, 1], p[:, 0] * (1 - x[:, 0] ** 2) * x[:, 1] - x[:, 0])
+
+    found = known(
+        fw.measure.limit_cycles(field, circle(-PHASES, 2.0), (0.5, 5.0), parameter=1.0, period=6.6, intervals=30)
+    )
+    assert found.end.values.tolist() == ["bound", "bound"]
+    for point, p in ((0, 0.5), (-1, 5.0)):
+        cycle = found.isel(point=point)
+        assert float(cycle.parameter) == p
+        period, low, high = integrated(field, [2.0, 0.0], p, 60.0)
+        assert float(cycle.period) == pytest.approx(period, rel=1e-5)
+        assert cycle.minimum.values == pytest.approx(low, rel=1e-3)
+        assert cycle.maximum.values == pytest.approx(high, rel=1e-3)
+    assert found.stable.all()
+
+
+@pytest.mark.slow
+def test_cycles_of_a_network_with_plastic_synapses():
+    """Cortes et al. 2013: those that begin at both Hopf points, against scipy where they are stable."""
+    start = torch.tensor([[0.238616, 0.982747, 0.367876]], dtype=torch.float64)
+    rest = fw.measure.continuation(cortes, start, -2.0, (-4.0, -0.9), kind="flow", length=0.1)
+    found = fw.measure.limit_cycles(cortes, rest, (-4.0, -0.9), length=0.05, intervals=40, longest=20.0)
+    assert found.sizes["branch"] == 2
+    branch = known(found, 1)  # from the Hopf point at −1.15
+    at = np.abs(branch.parameter.values + 1.3).argmin()
+    cycle = branch.isel(point=int(at))
+    assert bool(cycle.stable)
+    period, low, high = integrated(cortes, cycle.state.values[0], float(cycle.parameter), 20.0)
+    assert float(cycle.period) == pytest.approx(period, rel=1e-4)
+    assert cycle.minimum.values == pytest.approx(low, rel=2e-3)
+    assert cycle.maximum.values == pytest.approx(high, rel=2e-3)
+    assert float(cycle.error) < 1e-3
+
+
+def test_polynomials_of_the_mesh_are_exact_up_to_their_degree():
+    mesh = Mesh(np.array([0.0, 0.1, 0.4, 1.0]), 4)
+    profile = (mesh.nodes**4 - mesh.nodes)[:, None]
+    phases = np.linspace(0, 1, 23)
+    assert mesh.at(profile, phases)[:, 0] == pytest.approx(phases**4 - phases, abs=1e-12)
+    assert mesh.weights.sum() == pytest.approx(1)
+
+
+def test_intervals_become_short_where_a_cycle_is_fast():
+    adapted = Mesh(np.linspace(0, 1, 21), 4)
+    for _ in range(3):
+        adapted = adapted.adapted(np.tanh(20 * np.sin(2 * np.pi * adapted.nodes))[:, None])
+    assert np.diff(adapted.edges).min() < 0.02
+    assert (np.diff(adapted.edges) > 0).all()
+    middle = (adapted.edges[1:] + adapted.edges[:-1]) / 2
+    fast = np.abs(np.sin(2 * np.pi * middle)) < 0.2
+    assert np.diff(adapted.edges)[fast].mean() < np.diff(adapted.edges)[~fast].mean()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"bounds": (1.0, 0.0)}, ConfigError, "bounds"),
+        ({"period": None}, ConfigError, "give parameter=..., period=..."),
+        ({"parameter": 3.0}, ConfigError, "parameter=3.0"),
+        ({"intervals": 2}, ConfigError, "intervals=2"),
+        ({"longest": 1.0}, ConfigError, "longest=1.0"),
+        ({"start": torch.zeros(40, 2)}, ShapeError, "float64"),
+        ({"start": torch.zeros(5, 2).double()}, ShapeError, "at least 8 times"),
+        ({"start": circle(PHASES, 1e-6)}, ConfigError, "no limit cycle|fixed point"),
+        ({"field": 3}, ConfigError, "field is 3"),
+        ({"intervals": 1000}, ConfigError, "more than 6000"),
+    ],
+)
+def test_bad_requests_are_refused(change, error, said):
+    given = {
+        "field": hopf_form,
+        "start": circle(PHASES),
+        "bounds": (-1.0, 2.0),
+        "parameter": 1.0,
+        "period": 6.28,
+    } | change
+    with pytest.raises(error, match=said):
+        fw.measure.limit_cycles(given.pop("field"), given.pop("start"), given.pop("bounds"), **given)
+
+
+def test_a_continuation_without_hopf_points_is_refused():
+    start = torch.zeros(1, 1, dtype=torch.float64)
+    for kind, said in (("flow", "no Hopf point"), ("map", "kind='flow'")):
+        rest = fw.measure.continuation(lambda x, p: p * x - x**3, start, -1.0, (-1.0, 1.0), kind=kind)
+        with pytest.raises(ConfigError, match=said):
+            fw.measure.limit_cycles(lambda x, p: p * x - x**3, rest, (-1.0, 1.0))
