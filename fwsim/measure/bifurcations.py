@@ -31,10 +31,10 @@ REAL = 1e-6
 def between(curve: Curve, before: CurvePoint, after: CurvePoint) -> list[CurvePoint]:
     """Bifurcations between two neighbouring points of a curve, in their order, with their labels.
 
-    An eigenvalue passes through 0 (flow) or 1 (map) at folds and branch points; the parameter turns back at the first,
-    the bordered determinant changes its sign at the second. Other changes of the number of unstable modes are Hopf
-    points of flows, and flips and Neimark–Sacker points of maps. A step is divided where a test function has an extremum
-    of the other sign, so that two bifurcations that cancel within the step are seen.
+    An eigenvalue passes through 0 (flow) or 1 (map) at folds and branch points; the parameter turns back at the
+    first, the bordered determinant changes its sign at the second. Other changes of the number of unstable modes are
+    Hopf points of flows, and flips and Neimark–Sacker points of maps. A step is divided where a test function has an
+    extremum of the other sign, so that two bifurcations that cancel within the step are seen.
     """
     stops = [before, *_extremes(curve, before, after), after]
     return [point for one, other in pairwise(stops) for point in _between(curve, one, other)]

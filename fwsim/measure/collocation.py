@@ -70,9 +70,15 @@ class Mesh:
     def adapted(self, profile: np.ndarray) -> Mesh:
         """A mesh on which every interval has about the same error (de Boor; Ascher, Mattheij & Russell 1995, 9.3)."""
         widths = np.diff(self.edges)
-        highest = np.linalg.inv((np.arange(self.degree + 1) / self.degree)[:, None] ** np.arange(self.degree + 1))
-        derivative = np.einsum("b,ibu->iu", highest[-1], self.pieces(profile)) / widths[:, None] ** self.degree
-        jump = np.linalg.norm(np.roll(derivative, -1, 0) - derivative, axis=1)  # between an interval and the next
+        highest = np.linalg.inv(
+            (np.arange(self.degree + 1) / self.degree)[:, None] ** np.arange(self.degree + 1)
+        )
+        derivative = (
+            np.einsum("b,ibu->iu", highest[-1], self.pieces(profile)) / widths[:, None] ** self.degree
+        )
+        jump = np.linalg.norm(
+            np.roll(derivative, -1, 0) - derivative, axis=1
+        )  # between an interval and the next
         next_one = jump / (widths + np.roll(widths, -1))
         error = (next_one + np.roll(next_one, 1)) ** (1 / (self.degree + 1))
         total = error @ widths
@@ -121,7 +127,7 @@ class CycleCurve(Curve):
         intervals, rows = blocks.shape[:2]
         force = np.zeros(len(place) - 1)
         slope = np.zeros((len(place) - 1, len(place)))
-        _, along, gauss = mesh.gauss
+        _, along, _ = mesh.gauss
         change = np.einsum("gb,ibu->igu", along, mesh.pieces(profile)) / np.diff(mesh.edges)[:, None, None]
         collocated = intervals * rows
         force[:collocated] = (change - period * moved).ravel()
@@ -205,7 +211,9 @@ class CycleCurve(Curve):
         """Row of the phase condition, `[node unit]`: ∫ x · dr/dphase at Gauss points."""
         mesh = self.mesh
         values, along, gauss = mesh.gauss
-        rise = np.einsum("gb,ibu->igu", along, mesh.pieces(self.reference))  # dr/dphase times the interval's width
+        rise = np.einsum(
+            "gb,ibu->igu", along, mesh.pieces(self.reference)
+        )  # dr/dphase times the interval's width
         rows = np.einsum("g,gb,igu->ibu", gauss, values, rise)
         phase = np.zeros_like(self.reference)
         starts = mesh.degree * np.arange(len(mesh.edges) - 1)

@@ -54,9 +54,9 @@ def limit_cycles(
         The vector field dx/dt = field(x, p) in torch, the same for every row: states `[batch, unit]` and parameter
         `[batch, 1]` → `[batch, unit]`.
     start
-        A result of `continuation(field, ..., kind="flow")`: cycles are followed from all its Hopf points. Or one period
-        of a simulation, a tensor `[time, unit]` in float64 of equally spaced states, the first of which is not repeated;
-        then give `parameter` and `period` too.
+        A result of `continuation(field, ..., kind="flow")`: cycles are followed from all its Hopf points. Or one
+        period of a simulation, a tensor `[time, unit]` in float64 of equally spaced states, the first of which is not
+        repeated; then give `parameter` and `period` too.
     bounds
         Lowest and highest value of the parameter.
     parameter, period
@@ -76,26 +76,26 @@ def limit_cycles(
     Dataset
         `parameter[branch, point]`; `period[branch, point]` in s; `state[branch, point, phase, unit]` at 128 equally
         spaced phases, and its extremes `minimum[branch, point, unit]`, `maximum[branch, point, unit]`;
-        `multiplier[branch, point, mode]`, the Floquet multipliers without that of the flow's direction, the least stable
-        first; `stable[branch, point]`; `index[branch, point]`, the number of unstable modes;
-        `bifurcation[branch, point]`: `"fold"`, `"flip"` (period doubling), `"neimark-sacker"` (torus) or
-        `"branch point"`, empty at ordinary points; `error[branch, point]`, how far the multiplier along the flow is from
-        1; `end[branch, side]`, why a branch ends: `"hopf"`, `"bound"`, `"period"`, `"points"` or `"stuck"`. Branches
+        `multiplier[branch, point, mode]`, the Floquet multipliers without that of the flow's direction, the least
+        stable first; `stable[branch, point]`; `index[branch, point]`, the number of unstable modes;
+        `bifurcation[branch, point]`: `"fold"`, `"flip"` (period doubling), `"neimark-sacker"` (torus) or `"branch
+        point"`, empty at ordinary points; `error[branch, point]`, how far the multiplier along the flow is from 1;
+        `end[branch, side]`, why a branch ends: `"hopf"`, `"bound"`, `"period"`, `"points"` or `"stuck"`. Branches
         have different lengths; beyond the last point numbers are NaN, `index` is −1, `stable` is False.
 
     Raises
     ------
     ConfigError, ShapeError
-        An argument is not allowed; the continuation has no Hopf point; no cycle is near the simulation; or the system is
-        too large.
+        An argument is not allowed; the continuation has no Hopf point; no cycle is near the simulation; or the system
+        is too large.
 
     Notes
     -----
     Orthogonal collocation at Gauss points on an adapted mesh with pseudo-arclength continuation (Doedel, Keller &
-    Kernévez 1991, Int. J. Bifurcation Chaos 1:745). Multipliers come from the collocation equations (Fairgrieve & Jepson
-    1991, SIAM J. Numer. Anal. 28:1446, without their decomposition), so very small ones are not precise. A large `error`
-    asks for more `intervals`. Branches that begin at flips and branch points are not followed. A discrete step of a
-    network is a map, not a flow; write its equations as a field.
+    Kernévez 1991, Int. J. Bifurcation Chaos 1:745). Multipliers come from the collocation equations (Fairgrieve &
+    Jepson 1991, SIAM J. Numer. Anal. 28:1446, without their decomposition), so very small ones are not precise. A
+    large `error` asks for more `intervals`. Branches that begin at flips and branch points are not followed. A
+    discrete step of a network is a map, not a flow; write its equations as a field.
 
     Examples
     --------
@@ -248,7 +248,13 @@ class _Follower:
     """Follows one branch of cycles, with a new mesh for every few steps."""
 
     def __init__(
-        self, plain: Curve, mesh: Mesh, length: float, points: int, longest: float, advance: Callable[[], None]
+        self,
+        plain: Curve,
+        mesh: Mesh,
+        length: float,
+        points: int,
+        longest: float,
+        advance: Callable[[], None],
     ) -> None:
         self.plain, self.mesh, self.length, self.points = plain, mesh, length, points
         self.longest, self.advance = longest, advance
@@ -309,31 +315,31 @@ class _Follower:
         """Cycles in the direction of the start's tangent, and why they end."""
         path, here, left, limit = [start], start, self.points, self.longest * start.period
         while left > 0:
-            curve, place, tangent = here.curve.remeshed(here.point.place, here.point.tangent)
-            place = curve.correct(place, tangent)
+            curve, guess, tangent = here.curve.remeshed(here.point.place, here.point.tangent)
+            place = curve.correct(guess, tangent)
             if place is None:
                 return path, "stuck"
             begun = curve.point(place, tangent)
-            found = follow(
-                curve, begun, self.length, min(left, SEGMENT), between, self.advance
-            )
+            found = follow(curve, begun, self.length, min(left, SEGMENT), between, self.advance)
             left -= SEGMENT
             cycles = [_Cycle(curve, point) for point in found.points]
             for before, after in pairwise(cycles):
-                if (before.offset * after.offset * curve.mesh.weights[:, None]).sum() <= 0 or after.is_point():
-                    return self._until(path, before), "hopf"
+                if (
+                    before.offset * after.offset * curve.mesh.weights[:, None]
+                ).sum() <= 0 or after.is_point():
+                    return self._before_hopf(path), "hopf"
                 path.append(after)
                 if after.period > limit:
                     return path, "period"
             if found.end != "points":
-                return path, "stuck" if len(cycles) == 1 and found.end == "bound" and not path else found.end
+                return path, found.end
             here = path[-1]
         return path, "points"
 
     @staticmethod
-    def _until(path: list[_Cycle], last: _Cycle) -> list[_Cycle]:
-        """A path without what was found between its last ordinary cycle and a fixed point."""
-        while len(path) > 1 and path[-1].point.label:
+    def _before_hopf(path: list[_Cycle]) -> list[_Cycle]:
+        """A path without what seemed to be bifurcations in its last step, to a fixed point."""
+        while path[-1].point.label:
             path.pop()
         return path
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from fwsim.errors import ConfigError, ShapeError, choice, number, whole
+from fwsim.errors import ConfigError, ShapeError, choice, whole
 from fwsim.measure.recorded import numbers, recorded
 from fwsim.measure.similarity import States
 from fwsim.requirements import required
@@ -37,16 +37,16 @@ def dynamical_distance(
     Parameters
     ----------
     one, other
-        Each is a recording with `hidden` or `rate`, a DataArray with dimensions `time`, `unit` and if wanted `trial`, or
-        an array or tensor `[time, unit]` or `[trial, time, unit]`. Of spikes, give `firing_rate(run, bin=...)`.
+        Each is a recording with `hidden` or `rate`, a DataArray with dimensions `time`, `unit` and if wanted `trial`,
+        or an array or tensor `[time, unit]` or `[trial, time, unit]`. Of spikes, give `firing_rate(run, bin=...)`.
     delays
         Number of successive states that are joined to one.
     rank
         Number of components of the joined states.
     method
-        `"wasserstein"`: mean squared distance of the eigenvalues of the two maps in the complex plane, paired as well as
-        possible. `"angular"`, from 0 to π, and `"euclidean"`: angle and distance of the two maps after the rotation that
-        brings them closest, which is searched by gradient descent.
+        `"wasserstein"`: mean squared distance of the eigenvalues of the two maps in the complex plane, paired as well
+        as possible. `"angular"`, from 0 to π, and `"euclidean"`: angle and distance of the two maps after the
+        rotation that brings them closest, which is searched by gradient descent.
     iterations
         Steps of that search.
     seed
@@ -55,8 +55,8 @@ def dynamical_distance(
     Returns
     -------
     float
-        The distance. It has no unit and no absolute scale: compare it with that of two runs of the same system, and with
-        that of systems known to differ.
+        The distance. It has no unit and no absolute scale: compare it with that of two runs of the same system, and
+        with that of systems known to differ.
 
     Raises
     ------

@@ -138,9 +138,7 @@ def _require_symmetric(name: str, matrix: Tensor, otherwise: str) -> None:
 def _energy(net: RateNetwork, hidden: Tensor, memory: Tensor | None, drive: Tensor) -> Tensor:
     """Energy `[batch]` of fields `[batch, unit]` and a memory `[batch, timescale, post, pre]`."""
     if hidden.shape[-1] != net.units:
-        raise ShapeError(
-            f"hidden has shape {list(hidden.shape)}; give [trial, unit] with unit={net.units}"
-        )
+        raise ShapeError(f"hidden has shape {list(hidden.shape)}; give [trial, unit] with unit={net.units}")
     rate = net.gain(hidden)
     total = _potential(net.gain, hidden, rate).sum(-1) - (drive * rate).sum(-1)
     for weights in net.weights:
@@ -156,7 +154,7 @@ def _energy(net: RateNetwork, hidden: Tensor, memory: Tensor | None, drive: Tens
 
 
 def _potential(gain: Gain, hidden: Tensor, rate: Tensor) -> Tensor:
-    """h r − ∫_0^h gain, for every unit."""
+    """Of every unit: h r − ∫_0^h gain."""
     if isinstance(gain, Relu):
         return rate.square() / 2
     if isinstance(gain, Tanh):

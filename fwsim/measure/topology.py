@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from scipy.spatial.distance import cdist
 
-from fwsim.errors import ConfigError, ShapeError, whole
+from fwsim.errors import ConfigError, whole
 from fwsim.measure.similarity import States, sample_matrix
 from fwsim.recording.labels import labelled_dataset
 from fwsim.requirements import required
@@ -132,7 +132,9 @@ def _lifetimes(points: np.ndarray) -> np.ndarray:
     import gudhi
 
     distances = cdist(points, points)
-    filled = float(distances.max(1).min())  # at this distance, one point is joined to all, and no loop is left
+    filled = float(
+        distances.max(1).min()
+    )  # at this distance, one point is joined to all, and no loop is left
     complex_ = gudhi.RipsComplex(distance_matrix=distances, max_edge_length=filled)
     tree = complex_.create_simplex_tree(max_dimension=1)
     tree.collapse_edges(nb_iterations=3)

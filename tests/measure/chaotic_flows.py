@@ -170,7 +170,9 @@ def table(trials: int = 400, periods: int = 20) -> str:
     for name, flow in FLOWS.items():
         mean, error = exponents(name, trials, periods)
         cells = [f"{mean[k]:.4f} ± {1.966 * error[k]:.4f}" for k in (0, 1, -1)]
-        theirs = ", ".join(f"{value:.4f}" for value in (flow.spectrum[0], flow.spectrum[1], flow.spectrum[-1]))
+        theirs = ", ".join(
+            f"{value:.4f}" for value in (flow.spectrum[0], flow.spectrum[1], flow.spectrum[-1])
+        )
         rows.append(f"| {name} | {' | '.join(cells)} | {flow.pairs:.4f} | {theirs} |")
         print(rows[-1], flush=True)
     return "\n".join(rows)

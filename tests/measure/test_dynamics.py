@@ -69,7 +69,13 @@ def sampled(dt):
     [
         (sampled(0.1), sampled(0.2), {}, ConfigError, "one has a sample every 0.1 s, other every 0.2 s"),
         (turning(0.1), turning(0.1), {"method": "cosine"}, ConfigError, "method='cosine'"),
-        (turning(0.1), turning(0.1), {"rank": 4}, ConfigError, "has 3 dimensions with delays=10; give rank=3"),
+        (
+            turning(0.1),
+            turning(0.1),
+            {"rank": 4},
+            ConfigError,
+            "has 3 dimensions with delays=10; give rank=3",
+        ),
         (turning(0.1)[:5], turning(0.1), {}, ConfigError, "needs at least 11 times"),
         (turning(0.1)[:, 0], turning(0.1), {}, ShapeError, r"one has shape \[200\]"),
         (np.full((50, 2), np.nan), turning(0.1), {}, ConfigError, "one is empty, NaN"),

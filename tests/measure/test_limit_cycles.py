@@ -175,7 +175,9 @@ def test_van_der_pol_from_a_simulation():
         return columns(x[:, 1], p[:, 0] * (1 - x[:, 0] ** 2) * x[:, 1] - x[:, 0])
 
     found = known(
-        fw.measure.limit_cycles(field, circle(-PHASES, 2.0), (0.5, 5.0), parameter=1.0, period=6.6, intervals=30)
+        fw.measure.limit_cycles(
+            field, circle(-PHASES, 2.0), (0.5, 5.0), parameter=1.0, period=6.6, intervals=30
+        )
     )
     assert found.end.values.tolist() == ["bound", "bound"]
     for point, p in ((0, 0.5), (-1, 5.0)):

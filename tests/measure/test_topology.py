@@ -52,7 +52,7 @@ def test_a_ring_is_told_from_a_line():
 def test_two_loops_are_no_ring():
     """Two circles that touch at a point have two loops."""
     circle = ring(200)
-    eight = np.concatenate([circle - [1, 0], circle + [1, 0]])
+    eight = np.concatenate([circle - [1, 0], circle + np.array([1, 0])])
     found = fw.measure.loops(eight, points=80)
     assert int(found.significant.sum()) == 2
     assert not bool(found.ring)
