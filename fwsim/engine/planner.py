@@ -16,6 +16,7 @@ from fwsim.engine.transforms import transformed
 from fwsim.engine.wiring import PLAIN, MemoryWiring
 from fwsim.errors import ConfigError, choice
 from fwsim.requirements import obstacle
+from fwsim.rules.delta import Delta
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.memory_rule import MemoryRule
 
@@ -23,7 +24,8 @@ FORMS = ("auto", "dense", "attention", "hybrid")
 KERNELS = ("auto", "reference", "native", "triton")
 
 RUNS = {
-    "native": "Hebbian memory h hᵀ with constants by time scale, in float32 or float64 on the CPU",
+    "native": "Hebbian memory h hᵀ with constants by time scale, and in the dense form any memory of Hebbian or Delta, in "
+    "float32 or float64 on the CPU",
     "triton": "Hebbian memory h hᵀ with constants by time scale, in float32, float64 or bfloat16 on a CUDA device",
 }
 DTYPES = {
@@ -92,13 +94,17 @@ def plan(
     """
     choice("form", form, FORMS)
     choice("kernel", kernel, KERNELS)
-    kernel = _kernel(rule, wiring, kernel, dtype, device)
+    reason = rule and (
+        rule.dense_only or (wiring.special and f"a memory with {wiring.special} is kept as a matrix")
+    )
+    if reason and form not in ("auto", "dense"):
+        raise ConfigError(f"form={form!r} is not possible: {reason}; use form='dense'")
+    kernel = _kernel(rule, wiring, form, kernel, dtype, device)
     if rule is None:
         return Plan("none", kernel, None, "the network has no memory")
-    reason = rule.dense_only or (wiring.special and f"a memory with {wiring.special} is kept as a matrix")
+    if rule.axes and kernel == "native":
+        reason = reason or "the native kernel keeps a memory with constants by neuron as a matrix"
     if reason:
-        if form not in ("auto", "dense"):
-            raise ConfigError(f"form={form!r} is not possible: {reason}; use form='dense'")
         return Plan("dense", kernel, 1, reason)
 
     sizes = (time, units, inner_steps, rule.timescales, past)
@@ -149,30 +155,36 @@ def home(kernel: str) -> str:
 
 
 def _kernel(
-    rule: MemoryRule | None, wiring: MemoryWiring, kernel: str, dtype: torch.dtype, device: str
+    rule: MemoryRule | None, wiring: MemoryWiring, form: str, kernel: str, dtype: torch.dtype, device: str
 ) -> str:
     """Choose the kernel, or check the one that was asked for."""
     if kernel == "auto":
         fastest = "triton" if device == "cuda" else "native"
-        return "reference" if _obstacle(fastest, rule, wiring, dtype, device) else fastest
-    obstacle = _obstacle(kernel, rule, wiring, dtype, device) if kernel in RUNS else None
+        return "reference" if _obstacle(fastest, rule, wiring, form, dtype, device) else fastest
+    obstacle = _obstacle(kernel, rule, wiring, form, dtype, device) if kernel in RUNS else None
     if obstacle:
         raise ConfigError(
-            f"kernel={kernel!r} cannot run {obstacle}; it runs {RUNS[kernel]}, use kernel='auto'"
+            f"kernel={kernel!r} cannot run {obstacle}; it runs {RUNS[kernel]}, use kernel='auto' or 'reference'"
         )
     return kernel
 
 
 def _obstacle(
-    kernel: str, rule: MemoryRule | None, wiring: MemoryWiring, dtype: torch.dtype, device: str
+    kernel: str,
+    rule: MemoryRule | None,
+    wiring: MemoryWiring,
+    form: str,
+    dtype: torch.dtype,
+    device: str,
 ) -> str | None:
     """Name what a compiled kernel cannot run, if there is something."""
-    if rule is not None and not isinstance(rule, Hebbian):
+    if rule is not None and not isinstance(rule, (Hebbian, Delta) if kernel == "native" else Hebbian):
         return f"the memory rule {type(rule).__name__}"
-    if rule is not None and (rule.axes or rule.oja):
-        return "constants by neuron or synapse" if rule.axes else "a memory with oja=True"
-    if wiring.special:
-        return f"a memory with {wiring.special}"
+    special = _special(rule, wiring)
+    if special and kernel != "native":
+        return special
+    if special and form not in ("auto", "dense"):
+        return f"{special} in the form {form!r}"
     if dtype not in DTYPES[kernel]:
         return str(dtype)
     if transformed():
@@ -188,6 +200,13 @@ def _obstacle(
     from fwsim.engine.kernels import triton_check
 
     return triton_check.obstacle(device, dtype)
+
+
+def _special(rule: MemoryRule | None, wiring: MemoryWiring) -> str | None:
+    """Name what makes a memory more than h hᵀ with constants by time scale, if there is something."""
+    if rule is not None and (rule.axes or getattr(rule, "oja", False)):
+        return "constants by neuron or synapse" if rule.axes else "a memory with oja=True"
+    return f"a memory with {wiring.special}" if wiring.special else None
 
 
 def _interpreted() -> bool:

@@ -39,7 +39,7 @@ class MemoryWiring:
 
     @property
     def special(self) -> str | None:
-        """What a matrix and plain torch are needed for, as it was asked for; `None` for h hᵀ, added, without gates."""
+        """What a matrix is needed for, as it was asked for; `None` for h hᵀ, added, without gates."""
         if self.pre != ("units",):
             return f"pre={self.pre!r}"
         if self.multiplicative:

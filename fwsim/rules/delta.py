@@ -53,6 +53,14 @@ class Delta(MemoryRule):
             raise ConfigError(f"beta={largest:g} is not allowed; the delta rule is stable in [0, 2)")
         self.shape  # noqa: B018  # raises where the shapes do not fit
 
+    def decay(self, dt: float) -> Tensor:
+        """Fraction of each time scale that remains after `dt` seconds, λ_k, of the rule's `shape`."""
+        return decay(self.tau, dt).expand(self.shape)
+
+    def strength(self, dt: float) -> Tensor:
+        """Fraction of the error that one write corrects, β_k, of the rule's `shape`, whatever `dt` is."""
+        return self.beta.expand(self.shape)
+
     def write(
         self,
         memory: Tensor,
@@ -66,9 +74,8 @@ class Delta(MemoryRule):
         """Decay, then change each answer to `pre` towards `post`; see `MemoryRule.write`."""
         norm = pre.norm(dim=-1, keepdim=True)
         key = pre / torch.where(norm > 0, norm, 1.0)
-        left = over_memory(decay(self.tau, dt).to(memory.dtype).expand(self.shape))
+        left, beta = (over_memory(value.to(memory.dtype)) for value in (self.decay(dt), self.strength(dt)))
         decayed = gated(left, keep) * memory
         error = post[:, None] - torch.einsum("bkij,bj->bki", decayed, key)
         error = torch.where(norm[:, None] > 0, error, 0.0)
-        beta = over_memory(self.beta.to(memory.dtype).expand(self.shape))
         return decayed + gated(beta, store) * error[..., None] * key[:, None, None, :]

@@ -46,7 +46,11 @@ def memory_full_of_nan():
 def outcome(kernel, net, x, hidden, matrix, past, chunk, leaves, inner=True):
     """Outputs, final memory and gradients of a kernel, each under its name, for fixed random weights of the loss."""
     rule = net.rule()
-    trace = None if rule is None else Trace(rule, net.dt, matrix, past, net.self_connections).masked()
+    trace = (
+        None
+        if rule is None
+        else Trace(rule, net.dt, matrix, past, net.self_connections, net._sources()).masked()
+    )
     run = kernel.run(net.cell(), Drive(x, net.C, net.b), hidden, trace, chunk=chunk, inner=inner)
     outputs = {"hidden states": run.hidden}
     if inner:
@@ -104,7 +108,8 @@ def assert_like_reference(
     leaves = {"x": x, "hidden": hidden, "written": written} | dict(net.named_parameters())
     matrix = None
     if start != "zero" and net.memory is not None:
-        matrix = random(batch, net.memory.timescales, net.units, net.units) / net.units
+        pre = net.wiring.width(net.inputs, net.units)
+        matrix = random(batch, net.memory.timescales, net.units, pre) / net.units
         matrix = matrix + matrix.mT if start == "symmetric" else matrix
         leaves["matrix"] = matrix.requires_grad_()
     truth = outcome(reference, net, x, hidden, matrix, written, chunk, leaves, inner)

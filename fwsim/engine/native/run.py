@@ -1,4 +1,4 @@
-"""A sequence in the compiled engine, for all forms of a Hebbian memory and for none.
+"""A sequence in the compiled engine, for all forms of a Hebbian memory and for none; for other memories see `dense.py`.
 
 The forms differ only in when written states are added to the matrix, as in the reference. Within a chunk a step costs
 the inner loop's reads of the matrix (N² each, over active units) and of the states written since (2 N each); K time
@@ -18,6 +18,7 @@ from fwsim.engine.drive import Drive
 from fwsim.engine.kernels import reference
 from fwsim.engine.kernels.codes import ACTIVATIONS, NORMALISATIONS
 from fwsim.engine.kernels.memory import Memory, after_run, as_read, before_run
+from fwsim.engine.native import dense
 from fwsim.engine.native.cost import in_batch_layout
 from fwsim.engine.native.sequence import Conventions, Schedule, SequenceFunction, run_forward
 from fwsim.engine.trace import Trace
@@ -29,11 +30,13 @@ def run(
 ) -> Trajectory:
     """Run a sequence; see `reference.run`, whose numbers and gradients these are (subnormal numbers count as 0).
 
-    The memory must be Hebbian or `None`, the tensors float32 or float64 on the CPU. Gradients can be taken once, not
-    twice.
+    The memory must be of one of `dense.RULES` or `None`, the tensors float32 or float64 on the CPU. Gradients can be
+    taken once, not twice.
     """
     if drive.x.numel() == 0:
         return reference.run(cell, drive, hidden, trace, chunk=chunk, inner=inner)
+    if trace is not None and dense.needed(trace, cell):
+        return dense.run(cell, drive, hidden, trace, inner=inner)
     batch, time, _ = drive.x.shape
     trace, writes = before_run(cell, hidden, trace, time, chunk)
     memory = as_read(trace, hidden, chunk, writes)
