@@ -24,7 +24,7 @@ FORMS = ("auto", "dense", "attention", "hybrid")
 KERNELS = ("auto", "reference", "native", "triton")
 
 RUNS = {
-    "native": "Hebbian memory h hᵀ with constants by time scale, and in the dense form any memory of Hebbian or Delta, in "
+    "native": "Hebbian memory h hᵀ with constants by time scale, and any Hebbian or Delta memory in the dense form, in "
     "float32 or float64 on the CPU",
     "triton": "Hebbian memory h hᵀ with constants by time scale, in float32, float64 or bfloat16 on a CUDA device",
 }

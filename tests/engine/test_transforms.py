@@ -13,7 +13,10 @@ from fwsim.models import CORES, core
 
 INPUTS, UNITS, TIME = 3, 5, 3
 UNDERLYING = ("no_memory", "no_inner_loop", "irnn")  # which are fast-weight networks
-REFUSED = ["dense", "attention", "hybrid", "no_memory", "recursive", "rates with memory", "plastic rates"]
+REFUSED = [
+    *("dense", "attention", "hybrid", "delta", "no_memory", "recursive"),
+    *("rates with memory", "plastic rates"),
+]
 
 
 def memory():
@@ -40,7 +43,9 @@ schedule = [True, False, True]
 MADE = {
     **{form: fast(form) for form in ("dense", "attention", "hybrid")},
     "learned": fast("auto", learn=("tau", "eta"), self_connections=False, write="before"),
-    "delta": lambda kernel: fw.FastWeightNetwork(INPUTS, UNITS, fw.Delta(beta=0.3), activation="tanh"),
+    "delta": lambda kernel: fw.FastWeightNetwork(
+        INPUTS, UNITS, fw.Delta(beta=0.3), activation="tanh", kernel=kernel
+    ),
     "recursive": lambda kernel: RecursiveNetwork(INPUTS, UNITS, memory(), schedule, schedule, kernel=kernel),
     "rates": rate(),
     "rates with memory": rate(memory=fw.Hebbian(tau=1.0, eta_rate=0.5), normalise="layer"),

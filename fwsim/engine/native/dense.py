@@ -210,17 +210,17 @@ def _call(name: str, given: Conventions, tensors: tuple[Tensor, ...], arrays: di
         **{key: value for key, value in given._asdict().items() if key != "activities"},
         **{key: each.data_ptr() or None for key, each in held.items()},
     )
-    size, call = _functions(name, str(x.dtype).removeprefix("torch."))
+    size, call = _functions(library(), name, str(x.dtype).removeprefix("torch."))
     workspace = torch.empty(size(ctypes.byref(run), name == "backward"), dtype=torch.uint8, device="cpu")
     run.workspace = workspace.data_ptr()
     call(ctypes.byref(run))
 
 
 @cache
-def _functions(name: str, dtype: str) -> tuple[Callable, Callable]:
-    """Return the library's function of a precision, and that which knows its workspace in bytes."""
-    workspace = getattr(library(), f"fwsim_dense_workspace_{dtype}")
+def _functions(compiled: ctypes.CDLL, name: str, dtype: str) -> tuple[Callable, Callable]:
+    """Return a library's function of a precision, and that which knows its workspace in bytes."""
+    workspace = getattr(compiled, f"fwsim_dense_workspace_{dtype}")
     workspace.argtypes, workspace.restype = (ctypes.POINTER(DenseRun), ctypes.c_int), ctypes.c_int64
-    call = getattr(library(), f"fwsim_dense_{name}_{dtype}")
+    call = getattr(compiled, f"fwsim_dense_{name}_{dtype}")
     call.argtypes, call.restype = (ctypes.POINTER(DenseRun),), None
     return workspace, call
