@@ -207,6 +207,16 @@ def test_writing_equals_running_into_the_same_state():
     assert_close(written.memory, state.memory)
 
 
+@pytest.mark.parametrize(("form", "most"), [("auto", 20), ("dense", 1), ("hybrid", 64)])
+def test_a_long_history_of_writes_is_merged(form, most):
+    """Else every further step would read all patterns ever written."""
+    net = network(form=form)
+    state = net.initial_state(1)
+    for pattern in inputs(batch=1, time=70, channels=20).unbind(1):
+        state = net.write(state, pattern)
+        assert state.stored.history.shape[1] < most
+
+
 def test_the_recalled_pattern_completes_the_cue():
     """Sign units, one pattern, a cue with a fifth of its units flipped: one iteration restores it."""
     net = fw.FastWeightNetwork(

@@ -77,7 +77,7 @@ def search(
         budget no point is stopped.
     pruner
         Which points the budget stops: `"median"`, those that are worse than the median of completed points at the same
-        value, from the fifth completed one on; `"halving"`, those that are not in the best third of the points
+        value, once four are complete; `"halving"`, those that are not in the best third of the points
         so far (asynchronous successive halving, Li et al. 2020, arXiv 1810.05934). Both are Optuna's.
     seeds
         Seeds of every point.
