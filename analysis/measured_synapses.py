@@ -22,6 +22,15 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     return result.isel({"class": np.argsort(-result.cells.isel(parameter=0).values)})
 
 
+EXPLAINED = {
+    "of": "a rule, or a class of pairs with their number",
+    "value": "difference from the best rule (0: the best), share of responses, or typical parameter of the class",
+    "error or interval": "standard error of a difference, or the 95 % interval of a parameter",
+    "verdict": "a rule is worse than the best if its difference exceeds two standard errors",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows for the terminal: rules, then classes."""
     rows: list[dict[str, object]] = []

@@ -200,6 +200,13 @@ def tensor(values: xr.DataArray) -> Tensor:
     return torch.as_tensor(values.values, dtype=torch.float64)
 
 
+EXPLAINED = {
+    "before the query": "mean over sequences at the step before the query",
+    "query": "the same at the query; in rows on right answers, the fraction of queries, sequences or keys",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows for the terminal: the step before the query, and the query."""
     rows = []

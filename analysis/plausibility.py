@@ -243,6 +243,16 @@ def row(model: str, each: Verdict) -> dict[str, object]:
     }
 
 
+EXPLAINED = {
+    "component": "part of the model that the quantity describes",
+    "value": "value in the model, in the unit beside it",
+    "verdict": "whether the value lies within what has been measured",
+    "nearest": "the nearest measured value or range, and its preparation",
+    "source": "the paper that reports the measurement",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> pd.DataFrame:
     """Make the rows: one a model, component and quantity."""
     return pd.DataFrame({name: result[name].values for name in result.data_vars})

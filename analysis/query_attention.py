@@ -81,6 +81,10 @@ def settling(recording: xr.Dataset) -> xr.Dataset:
     )
 
 
+EXPLAINED = {"%": "percentage of queries, or of the absolute attention"}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows: attention after each iteration, and how many queries have settled."""
     rows = []

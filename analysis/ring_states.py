@@ -67,6 +67,12 @@ def uniform_is_stable(coupling: float, background: float, config: dict) -> bool:
     return trace < 0 < determinant
 
 
+EXPLAINED = {
+    "measured": "percentage of the grid of couplings and backgrounds, or range of the rotation speed"
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows: shares of the grid, agreement with theory, speed."""
     shares = {

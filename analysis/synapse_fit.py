@@ -60,6 +60,19 @@ def squared(predicted: xr.DataArray, result: xr.Dataset) -> xr.DataArray:
     return ((predicted - result.measured) ** 2).mean("pulse")
 
 
+EXPLAINED = {
+    "rule": "the fitted rule, or how a rule was chosen without the protocol that is left out",
+    "20 Hz": "mean squared error of predicting this protocol by a fit to the others (first response = 1)",
+    "100 Hz": "the same for this protocol",
+    "200 Hz": "the same for this protocol",
+    "*→*": "the same for the train that changes its rate",
+    "mean": "mean over protocols",
+    "own gain": "mean error with the best gain for each protocol; in rows on the same stimulus, what sampling explains",
+    "ΔTIC": "Takeuchi's information criterion of the fit to all protocols, above that of the best rule",
+}
+"""What the columns of the table mean."""
+
+
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows for the terminal: squared errors of protocols left out, and TIC of the fit to all."""
     rows = []

@@ -17,7 +17,7 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import erf
 
 from fwsim.errors import ConfigError, ShapeError, whole
-from fwsim.names import suggestions
+from fwsim.names import known_arguments, suggestions
 from fwsim.units import si
 
 ROUNDING = 1e-3
@@ -26,6 +26,7 @@ ROUNDING = 1e-3
 # --- time constants -------------------------------------------------------------------------------
 
 
+@known_arguments
 def tau_from_decay(decay: ArrayLike, dt: float = 1.0) -> np.ndarray:
     """Time constant (s) of a memory of which the fraction `decay` remains after a step of `dt` seconds."""
     decay = _numbers("decay", decay)
@@ -36,16 +37,19 @@ def tau_from_decay(decay: ArrayLike, dt: float = 1.0) -> np.ndarray:
         return np.asarray(step / np.abs(np.log(decay)))[()]
 
 
+@known_arguments
 def decay_from_tau(tau: ArrayLike, dt: float = 1.0) -> np.ndarray:
     """Fraction of a memory with time constant `tau` (s) that remains after a step of `dt` seconds."""
     return np.exp(-_positive("dt", dt, "time") / _positive("tau", tau, "time"))[()]
 
 
+@known_arguments
 def half_life(tau: ArrayLike) -> np.ndarray:
     """Time (s) in which an exponential with time constant `tau` (s) halves."""
     return (_positive("tau", tau, "time") * math.log(2.0))[()]
 
 
+@known_arguments
 def attention_span(tau: ArrayLike, eta: ArrayLike = 1.0, dt: float = 1.0) -> float:
     """Effective time (s) over which a set of time scales attends to its past.
 
@@ -82,6 +86,7 @@ def attention_span(tau: ArrayLike, eta: ArrayLike = 1.0, dt: float = 1.0) -> flo
 # --- Hopfield network without decay ---------------------------------------------------------------
 
 
+@known_arguments
 def hopfield_overlap(alpha: ArrayLike) -> np.ndarray:
     """Overlap of the retrieval state of a Hopfield network at load `alpha` = patterns/units, T = 0.
 
@@ -172,23 +177,27 @@ class Spectrum:
         return np.exp(-np.asarray(age, float)[..., None] / self.theta) @ self.weight
 
 
+@known_arguments
 def epsilon_from_tau(tau: ArrayLike, units: int, dt: float = 1.0) -> np.ndarray:
     """ε = √(2N dt/τ) of a network of `units` writing once per `dt` (s) with time constant `tau` (s)."""
     step = _checked_step(units, dt)
     return np.sqrt(2.0 * np.asarray(units) * step / _positive("tau", tau, "time"))[()]
 
 
+@known_arguments
 def tau_from_epsilon(epsilon: ArrayLike, units: int, dt: float = 1.0) -> np.ndarray:
     """Time constant τ = 2N dt/ε² (s) at which `units` units writing once per `dt` (s) have this ε."""
     step = _checked_step(units, dt)
     return (2.0 * np.asarray(units) * step / _positive("epsilon", epsilon) ** 2)[()]
 
 
+@known_arguments
 def one_step_overlap(age: ArrayLike, epsilon: float | Spectrum) -> np.ndarray:
     """Overlap erf(Λ(u)/√2) after one parallel step from the stored pattern of age u = k/N."""
     return erf(_spectrum(epsilon).strength(_not_negative("age", age)) / math.sqrt(2.0))[()]
 
 
+@known_arguments
 def palimpsest_overlap(age: ArrayLike, epsilon: float | Spectrum) -> np.ndarray:
     """Overlap of the retrieval state of a pattern of age u = k/N; 0 if it cannot be retrieved.
 
@@ -212,6 +221,7 @@ def palimpsest_overlap(age: ArrayLike, epsilon: float | Spectrum) -> np.ndarray:
     return _elementwise(curve.overlap, _not_negative("age", age))
 
 
+@known_arguments
 def palimpsest_capacity(epsilon: ArrayLike | Spectrum) -> np.ndarray:
     """Largest age u = k/N that can be retrieved; 0 if nothing can (one time scale: ε < 2.4648)."""
     if isinstance(epsilon, Spectrum):
@@ -230,6 +240,7 @@ def palimpsest_optimum() -> tuple[float, float]:
     return float(best.x), float(-best.fun)
 
 
+@known_arguments
 def palimpsest_information(epsilon: float | Spectrum) -> float:
     """Bits per squared unit that can be retrieved: ∫ I(m(u)) du with `binary_information` I."""
     curve = _Retrieval(_spectrum(epsilon))
@@ -237,6 +248,7 @@ def palimpsest_information(epsilon: float | Spectrum) -> float:
     return float(widths @ binary_information(_elementwise(curve.overlap, ages)))
 
 
+@known_arguments
 def binary_information(overlap: ArrayLike) -> np.ndarray:
     """Bits that one unit of a recalled ±1 pattern carries about the stored one, 1 − H₂((1+m)/2); NaN where m is."""
     size = np.abs(_numbers("overlap", overlap))
@@ -312,6 +324,7 @@ class _Retrieval:
 # --- tasks --------------------------------------------------------------------------------------------
 
 
+@known_arguments
 def binding_plateau(pairs: int, values: int = 10) -> float:
     """Best accuracy in associative retrieval without knowing which value belongs to which key.
 

@@ -4,12 +4,14 @@ import copy
 import inspect
 import pickle
 from dataclasses import dataclass, replace
+from importlib import import_module
 
 import pytest
 import torch
 
 import fwsim as fw
 from fwsim.names import ArgumentError, nearest
+from tests.test_public_names import PACKAGES
 
 MISTAKES = [
     (lambda: fw.TsodyksMarkram(u=0.3), "TsodyksMarkram has no u=; did you mean U? it takes U, tau_rec, tau_facil"),
@@ -29,6 +31,11 @@ MISTAKES = [
     (lambda: fw.fit(None, None, replicate=1), "did you mean replicates?"),
     (lambda: fw.siegert(refactory=1), "did you mean refractory?"),
     (lambda: fw.TsodyksMarkram(zzz=1), "has no zzz=; it takes U"),
+    (lambda: fw.measure.basins(None, None, iteration=9), "basins has no iteration=; did you mean iterations?"),
+    (lambda: fw.measure.InnerLoop(nett=None), "InnerLoop has no nett="),
+    (lambda: fw.theory.palimpsest_overlap(0.1, epsilo=1.0), "did you mean epsilon?"),
+    (lambda: fw.tasks.AssociativeRetrieval(pair=4), "did you mean pairs?"),
+    (lambda: fw.training.Training(epoch=4), "did you mean epochs?"),
 ]  # fmt: skip
 
 
@@ -40,6 +47,24 @@ def test_an_unknown_keyword_is_answered_with_the_nearest(call, message):
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, TypeError)
     assert isinstance(caught.value, fw.ConfigError)
+
+
+PUBLIC_FUNCTIONS = {
+    f"{package}.{name}": found
+    for package, names in PACKAGES.items()
+    for name in names.split()
+    if inspect.isfunction(found := getattr(import_module(package), name))
+}
+
+
+@pytest.mark.parametrize("name", PUBLIC_FUNCTIONS)
+def test_every_public_function_names_what_it_takes(name):
+    function = PUBLIC_FUNCTIONS[name]
+    parameters = inspect.signature(function).parameters.values()
+    if any(each.kind is each.VAR_KEYWORD for each in parameters) or not parameters:
+        return
+    with pytest.raises(ArgumentError, match="has no nothing_like_it=; it takes "):
+        function(nothing_like_it=1)
 
 
 @pytest.mark.parametrize(

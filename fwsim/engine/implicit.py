@@ -13,8 +13,10 @@ from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.state import State
 from fwsim.engine.transforms import transformed
 from fwsim.errors import ConfigError, ShapeError, number
+from fwsim.names import known_arguments
 
 
+@known_arguments
 def equilibrium(
     net: FastWeightNetwork,
     x: Tensor,

@@ -204,6 +204,7 @@ def _run(
             advance(block.steps)
 
 
+@known_arguments
 def load_state(run: xr.Dataset) -> State:
     """Return the state in which a recorded run ended, to go on from it.
 

@@ -13,6 +13,7 @@ from fwsim.errors import RecordingError, choice
 from fwsim.explore.spikes import Spikes
 from fwsim.explore.states import States
 from fwsim.measure.recorded import recorded
+from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.recording import open_recording
 from fwsim.recording.glance import configured
@@ -77,6 +78,7 @@ def others(run: xr.Dataset, name: str) -> dict[str, int]:
     return {str(dim): size for dim, size in run[name].sizes.items() if dim not in axes}
 
 
+@known_arguments
 def open_scene(run: xr.Dataset, name: str | None = None, chosen: Mapping[str, int] | None = None) -> Scene:
     """Choose what to explore.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from fwsim.errors import ConfigError
 from fwsim.explore.scene import find_recording, open_scene
+from fwsim.names import known_arguments
 from fwsim.requirements import required
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 ADDRESS = "127.0.0.1"
 
 
+@known_arguments
 def serve(run: str | Path, *, port: int = 0, browser: bool = True) -> None:
     """Serve the page of a recording until Ctrl-C.
 

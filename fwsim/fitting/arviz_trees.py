@@ -14,10 +14,12 @@ from fwsim.fitting.fitted import Fit
 from fwsim.fitting.population import FittedPopulation
 from fwsim.fitting.posterior import Posterior
 from fwsim.fitting.sampling import WALKERS, Chains
+from fwsim.names import known_arguments
 from fwsim.requirements import required
 from fwsim.seeds import check_seed
 
 
+@known_arguments
 def to_arviz(fitted: Fit | Posterior | Chains | FittedPopulation, *, draws: int = 4000, seed: int = 0) -> Any:
     """Convert a posterior to a tree of ArviZ, for its plots, summaries and comparisons.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fwsim.errors import ConfigError
+from fwsim.names import known_arguments
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -19,6 +20,7 @@ CRITERIA = {
 """Criterion → variable of a comparison, and the sign for which smaller is better."""
 
 
+@known_arguments
 def choose(compared: xr.Dataset) -> xr.Dataset:
     """Choose among all compared rules, for each protocol by the other protocols only.
 

@@ -21,6 +21,7 @@ from fwsim.fitting.estimate import SAME_MAXIMUM, climb_all, problem_of
 from fwsim.fitting.optimise import Problem
 from fwsim.fitting.posterior import curvature
 from fwsim.fitting.responses import Responses, gather
+from fwsim.names import known_arguments
 from fwsim.progress import track
 from fwsim.rules.parameters import declared
 from fwsim.rules.rule import PresynapticRule
@@ -44,6 +45,7 @@ class Folds:
     """Index of the set without these two, `[protocol, protocol]`; the diagonal is `single`."""
 
 
+@known_arguments
 def compare_rules(
     rules: Sequence[PresynapticRule] | Mapping[str, PresynapticRule],
     responses: pd.DataFrame | xr.Dataset | Responses,
@@ -201,6 +203,7 @@ def squared_error(measured: Tensor, predicted: Tensor) -> tuple[Tensor, Tensor]:
     return tuple(((measured - p) ** 2).sum(-1) / number for p in (predicted, gain * predicted))  # type: ignore[return-value]
 
 
+@known_arguments
 def noise_floor(responses: pd.DataFrame | xr.Dataset | Responses) -> pd.DataFrame:
     """Differences between protocols at pulses where they are the same stimulus.
 

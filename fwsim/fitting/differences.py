@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fwsim.errors import ShapeError
+from fwsim.names import known_arguments
 from fwsim.recording import labelled_dataset
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 ERRORS = 2.0  # standard errors beyond which two rules are told apart
 
 
+@known_arguments
 def differences(density: xr.DataArray) -> xr.Dataset:
     """Compare rules by the log predictive density of what each did not see.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fwsim.errors import ConfigError
+from fwsim.names import KnownArguments, known_arguments
 from fwsim.paths import home_path
 from fwsim.tables import numeric, read_csv, short
 from fwsim.units import SYMBOLS
@@ -28,7 +29,7 @@ SLOW = 1.0  # s; if all intervals are longer, times may be milliseconds: no trai
 
 
 @dataclass(frozen=True, eq=False)
-class Responses:
+class Responses(KnownArguments):
     """Responses to spike trains, several sweeps of each protocol.
 
     Parameters
@@ -176,6 +177,7 @@ class Moments:
         return self.count, self.total, self.squares, self.logs
 
 
+@known_arguments
 def gather(table: pd.DataFrame | xr.Dataset | Responses) -> Responses:
     """Check a table of responses and convert it to tensors.
 
@@ -245,6 +247,7 @@ def gather_labelled(
     return found, labels
 
 
+@known_arguments
 def read_table(path: str | Path | Sequence[str | Path]) -> pd.DataFrame:
     """Read responses from CSV files.
 

@@ -15,6 +15,7 @@ from fwsim.fitting.checks import as_times
 from fwsim.fitting.coordinates import Bounds, Coordinates, coordinates
 from fwsim.fitting.noise import named
 from fwsim.fitting.responses import gather
+from fwsim.names import known_arguments
 from fwsim.rules.rule import PresynapticRule
 
 
@@ -103,6 +104,7 @@ class Simulator:
         return mean[self.times.isfinite()].float()
 
 
+@known_arguments
 def simulator(
     rule: PresynapticRule,
     trains: Mapping[str, Sequence[float]],

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fwsim.errors import ConfigError, number
+from fwsim.names import known_arguments
 from fwsim.paths import home_path
 from fwsim.tables import numeric
 
@@ -21,6 +22,7 @@ FIRST = 8  # pulses before the recovery
 UNSEEN = 1e-3  # of the pair's median; below it the fit of a response found nothing
 
 
+@known_arguments
 def read_pairs(path: str | Path | None = None, *, unseen: float = UNSEEN) -> pd.DataFrame:
     """Read recorded pairs as a table for `fwsim.fit` and `fwsim.fit_population`.
 

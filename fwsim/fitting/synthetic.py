@@ -10,6 +10,7 @@ import torch
 from fwsim.errors import ConfigError, number
 from fwsim.fitting.checks import as_times, check_count
 from fwsim.fitting.noise import named
+from fwsim.names import known_arguments
 from fwsim.rules.rule import PresynapticRule
 from fwsim.seeds import check_seed, torch_generator
 
@@ -26,6 +27,7 @@ TRAINS: dict[str, list[float]] = {
 """Stimulation protocols of Chamberland et al. 2018, PNAS 115:E3548: spike times in s."""
 
 
+@known_arguments
 def synthetic_table(
     rule: PresynapticRule,
     trains: Mapping[str, Sequence[float]] = TRAINS,

@@ -9,9 +9,11 @@ import xarray as xr
 
 from fwsim.errors import RecordingError
 from fwsim.measure.recorded import described, recorded, require_entries
+from fwsim.names import known_arguments
 from fwsim.recording.timing import in_steps
 
 
+@known_arguments
 def attention(run: xr.Dataset) -> xr.Dataset:
     """Describe the attention of the inner loop to past states: how far back, how concentrated, and to which state.
 

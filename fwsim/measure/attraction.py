@@ -11,12 +11,14 @@ from fwsim.errors import number
 from fwsim.measure.clusters import merged, representatives
 from fwsim.measure.differentiation import Step, checked_search, checked_states
 from fwsim.measure.intervals import wilson
+from fwsim.names import known_arguments
 from fwsim.progress import track
 from fwsim.recording.labels import labelled_dataset
 
 LONGEST_CYCLE = 16
 
 
+@known_arguments
 def basins(
     step: Step,
     starts: Tensor,

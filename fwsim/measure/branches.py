@@ -15,10 +15,12 @@ from fwsim.measure.arclength import Curve, CurvePoint, ParameterStep, Path, foll
 from fwsim.measure.bifurcations import BRANCH_POINT, between, other_direction
 from fwsim.measure.differentiation import checked_states
 from fwsim.measure.equilibria import fixed_points
+from fwsim.names import known_arguments
 from fwsim.progress import track
 from fwsim.recording.labels import labelled_dataset
 
 
+@known_arguments
 def continuation(
     step: ParameterStep,
     starts: Tensor,

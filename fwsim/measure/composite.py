@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from fwsim.errors import ShapeError
+from fwsim.names import KnownArguments
 
 Parts = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Composite:
+class Composite(KnownArguments):
     """Names and shapes of the parts of a state, in the order in which the vector contains them.
 
     Parameters

@@ -12,6 +12,7 @@ from scipy.special import ndtri
 from fwsim.errors import ShapeError, number
 from fwsim.measure.exponential import LONGEST, Sums
 from fwsim.measure.recorded import recorded, require_entries
+from fwsim.names import known_arguments
 from fwsim.progress import track
 from fwsim.recording.timing import sampling_step
 
@@ -25,6 +26,7 @@ ENOUGH = 10
 """A time constant is resolved if all trials together are surely so many times longer."""
 
 
+@known_arguments
 def autocorrelation_time(run: xr.Dataset | xr.DataArray, *, level: float = 0.95) -> xr.Dataset:
     """Time constant of the autocorrelation, with its interval, without fitting a curve.
 

@@ -14,6 +14,7 @@ from fwsim.errors import ConfigError, ShapeError, number, whole
 from fwsim.measure.codes import codes
 from fwsim.measure.discriminant import discriminant
 from fwsim.measure.recorded import described, plain, recorded, require_entries
+from fwsim.names import known_arguments
 from fwsim.progress import track
 from fwsim.requirements import required
 from fwsim.seeds import check_seed, numpy_generator, seed_of_32_bits
@@ -23,6 +24,7 @@ Reader = Callable[[np.ndarray, np.ndarray, np.ndarray, int], tuple[np.ndarray, n
 time of training to guesses: with the first labelling `[trial, time]`, with all `[labelling, trial]` at that time."""
 
 
+@known_arguments
 def decode(
     run: xr.Dataset | xr.DataArray,
     labels: ArrayLike,

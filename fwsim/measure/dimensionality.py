@@ -8,8 +8,10 @@ from numpy.typing import ArrayLike
 
 from fwsim.errors import ConfigError, ShapeError, whole
 from fwsim.measure.recorded import described, numbers, recorded
+from fwsim.names import known_arguments
 
 
+@known_arguments
 def participation_ratio(
     states: ArrayLike | xr.DataArray | xr.Dataset, dim: str | tuple[str, ...] = "time"
 ) -> np.ndarray | xr.DataArray:
@@ -43,6 +45,7 @@ def participation_ratio(
     return described(_ratio(covariance), "participation_ratio", "1", "participation ratio")
 
 
+@known_arguments
 def principal_components(
     states: xr.DataArray | xr.Dataset, count: int = 3, dim: str | tuple[str, ...] = ("trial", "time")
 ) -> xr.Dataset:

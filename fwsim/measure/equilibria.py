@@ -18,6 +18,7 @@ from fwsim.measure.differentiation import (
     jacobian,
     require_derivative,
 )
+from fwsim.names import known_arguments
 from fwsim.progress import track
 from fwsim.recording.labels import labelled_dataset
 
@@ -28,6 +29,7 @@ FLAT = 1e-3
 """A speed is at a local minimum if its gradient is smaller than this fraction of |J|·|residual|."""
 
 
+@known_arguments
 def fixed_points(
     step: Step,
     starts: Tensor,

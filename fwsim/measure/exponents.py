@@ -15,6 +15,7 @@ from fwsim.errors import ConfigError, DivergedError, number, whole
 from fwsim.measure.differentiation import Step, pushforward
 from fwsim.measure.orbits import DrivenStep, Orbit, orbit
 from fwsim.measure.whole_state import Network
+from fwsim.names import known_arguments
 from fwsim.progress import track
 from fwsim.seeds import check_seed
 
@@ -22,6 +23,7 @@ SAMPLES = 20
 """The running estimate has this many samples, and the error is estimated from this many blocks."""
 
 
+@known_arguments
 def lyapunov_exponents(
     step: Step | DrivenStep | Network,
     start: Tensor | State | xr.Dataset | None,

@@ -14,6 +14,7 @@ from scipy.special import stdtr
 
 from fwsim.errors import ConfigError, ShapeError, number
 from fwsim.measure.recorded import computable, numbers, require_entries
+from fwsim.names import known_arguments
 from fwsim.progress import track
 from fwsim.recording.labels import labelled_dataset
 
@@ -55,6 +56,7 @@ LITTLE_SUPPORT = 4.0
 """A law whose criterion is larger than the smallest by more than this has considerably less support."""
 
 
+@known_arguments
 def forgetting_curve(
     values: ArrayLike | xr.DataArray, lag: ArrayLike | None = None, *, level: float = 0.95
 ) -> xr.Dataset:

@@ -16,6 +16,7 @@ from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.state import State
 from fwsim.errors import ConfigError, RecordingError, ShapeError
 from fwsim.measure.recorded import recorded, require_dims
+from fwsim.names import KnownArguments, known_arguments
 from fwsim.recording.timing import at_time
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class InnerLoop:
+class InnerLoop(KnownArguments):
     """The map h → f(LN[z + A h]) that a step iterates. Call it on states `[batch, unit]`.
 
     Parameters
@@ -89,6 +90,7 @@ class InnerLoop:
         return cls.of(net, state, x)
 
 
+@known_arguments
 @torch.no_grad()
 def inner_path(net: FastWeightNetwork, state: State, x: Tensor, iterations: int) -> Tensor:
     """Run the inner loop of a step for longer than the network does, with memory and input held fixed.

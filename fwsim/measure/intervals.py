@@ -13,6 +13,7 @@ from scipy.special import ndtri, stdtrit
 
 from fwsim.errors import ShapeError, number, whole
 from fwsim.measure.recorded import numbers
+from fwsim.names import known_arguments
 from fwsim.seeds import check_seed, numpy_generator
 
 
@@ -29,6 +30,7 @@ def wilson(successes: ArrayLike, trials: ArrayLike, level: float = 0.95) -> tupl
     return np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)
 
 
+@known_arguments
 def bootstrap(
     values: ArrayLike,
     statistic: Callable[[np.ndarray], Any] | None = None,

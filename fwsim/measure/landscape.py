@@ -7,8 +7,10 @@ from torch import Tensor
 
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.measure.inner import InnerLoop
+from fwsim.names import known_arguments
 
 
+@known_arguments
 def energy(loop: InnerLoop, states: Tensor, previous: Tensor | None = None) -> Tensor:
     """Energy that no iteration of the inner loop increases; it exists for symmetric A without normalisation.
 

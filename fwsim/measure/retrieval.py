@@ -10,10 +10,12 @@ from numpy.typing import ArrayLike
 
 from fwsim.errors import ConfigError, RecordingError, ShapeError, whole
 from fwsim.measure.recorded import described, lengths, numbers, recorded, require_entries, with_dims
+from fwsim.names import known_arguments
 from fwsim.recording.timing import distinct, slack
 from fwsim.theory import binary_information
 
 
+@known_arguments
 def overlap(
     run: xr.Dataset | xr.DataArray,
     patterns: ArrayLike | xr.DataArray,
@@ -63,6 +65,7 @@ def _unit_sized(vectors: xr.DataArray) -> xr.DataArray:
     return vectors / size.where(size != 0, 1.0)
 
 
+@known_arguments
 def retention(
     run: xr.Dataset,
     patterns: ArrayLike | xr.DataArray,
@@ -149,6 +152,7 @@ def _shown(run: xr.Dataset, count: int, shown: ArrayLike | None) -> np.ndarray:
     return times
 
 
+@known_arguments
 def information(overlaps: ArrayLike | xr.DataArray, units: int) -> np.ndarray | xr.DataArray:
     """Stored bits: Σ over patterns of ±N [1 − H₂((1+m)/2)] from overlaps of recalled with stored ±1 patterns.
 

@@ -7,8 +7,10 @@ import xarray as xr
 
 from fwsim.errors import ShapeError, number
 from fwsim.measure.recorded import computable, described, held, lengths, require_entries
+from fwsim.names import known_arguments
 
 
+@known_arguments
 def convergence(run: xr.Dataset | xr.DataArray, *, tolerance: float = 1e-3) -> xr.Dataset:
     """Compute whether, when and how fast the inner loop converges.
 

@@ -8,10 +8,12 @@ from numpy.typing import ArrayLike
 
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.measure.recorded import numbers, recorded
+from fwsim.names import known_arguments
 
 States = ArrayLike | xr.DataArray | xr.Dataset
 
 
+@known_arguments
 def procrustes_distance(one: States, other: States, dim: str | tuple[str, ...] = ("trial", "time")) -> float:
     """Distance of two sets of states after the best shift, scale and rotation, from 0 to √2.
 
@@ -53,6 +55,7 @@ def procrustes_distance(one: States, other: States, dim: str | tuple[str, ...] =
     return float(np.sqrt(max(0.0, 2 - 2 * overlap)))
 
 
+@known_arguments
 def linear_cka(one: States, other: States, dim: str | tuple[str, ...] = ("trial", "time")) -> float:
     """Linear centred kernel alignment of two sets of states, from 0 to 1 (the same up to shift, scale and rotation).
 

@@ -9,6 +9,7 @@ import xarray as xr
 
 from fwsim.errors import ConfigError, whole
 from fwsim.measure.recorded import described
+from fwsim.names import known_arguments
 from fwsim.recording.trains import Trains, trains_of
 from fwsim.units import checked
 
@@ -16,6 +17,7 @@ Groups = Mapping[str, slice | Sequence[int]]
 """Name → units of one group, as in `Circuit.members`."""
 
 
+@known_arguments
 def firing_rate(
     run: xr.Dataset,
     bin: float | None = None,
@@ -56,6 +58,7 @@ def firing_rate(
     return described(values, "rate", "Hz", "firing rate")
 
 
+@known_arguments
 def isi_cv(
     run: xr.Dataset, *, start: float = 0.0, stop: float | None = None, spikes: int = 3
 ) -> xr.DataArray:
@@ -89,6 +92,7 @@ def isi_cv(
     return described(values, "isi_cv", "1", "coefficient of variation of interspike intervals")
 
 
+@known_arguments
 def fano_factor(
     run: xr.Dataset, window: float, *, start: float = 0.0, stop: float | None = None
 ) -> xr.DataArray:
@@ -117,6 +121,7 @@ def fano_factor(
     return described(xr.DataArray(fano, dims="unit"), "fano_factor", "1", "Fano factor of spike counts")
 
 
+@known_arguments
 def synchrony(
     run: xr.Dataset,
     bin: float,

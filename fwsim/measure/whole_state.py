@@ -20,12 +20,13 @@ from fwsim.engine.state import State
 from fwsim.errors import ConfigError, RecordingError, ShapeError
 from fwsim.measure.composite import Composite, Parts
 from fwsim.measure.recorded import recorded
+from fwsim.names import KnownArguments
 
 Network = RateNetwork | FastWeightNetwork
 
 
 @dataclass(frozen=True, eq=False)
-class NetworkMap:
+class NetworkMap(KnownArguments):
     """One step of a network, without noise, as a map of its whole state.
 
     The state is one vector for each trial: `hidden`, then the variables of plastic synapses (`u`, `x`, …), then the

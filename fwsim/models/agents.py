@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fwsim.engine.state import State
 from fwsim.errors import ConfigError
 from fwsim.models.recurrent import Core
+from fwsim.names import KnownArguments, known_arguments
 from fwsim.tasks.catch import Catch, Positions
 
 
@@ -65,12 +66,14 @@ class Episodes(NamedTuple):
 Player = Callable[[Positions, Tensor], Tensor]
 
 
+@known_arguments
 def draw(game: Catch, episodes: int, generator: torch.Generator, device: torch.device | str = "cpu") -> Draws:
     """Draw the random numbers of a batch of episodes, on the CPU so that every device gets the same ones."""
     start = game.start(episodes, generator, device)
     return Draws(start, torch.rand(episodes, game.steps, generator=generator).to(device))
 
 
+@known_arguments
 @torch.no_grad()
 def play(player: Player, game: Catch, draws: Draws) -> Episodes:
     """Play whole episodes, step by step.
@@ -92,6 +95,7 @@ def play(player: Player, game: Catch, draws: Draws) -> Episodes:
     return Episodes(*(torch.stack(each, dim=1) for each in zip(*frames, strict=True)))
 
 
+@known_arguments
 def watching(agent: ActorCritic, game: Catch) -> Player:
     """Return a player that draws from an agent's policy and sees the screens of one batch of episodes in turn.
 
@@ -113,19 +117,21 @@ def watching(agent: ActorCritic, game: Catch) -> Player:
     return act
 
 
+@known_arguments
 def pick(logits: Tensor, chance: Tensor) -> Tensor:
     """Action `[...]` in whose interval of the probability, by `logits [..., action]`, `chance [...]` lies."""
     below = logits.softmax(-1).cumsum(-1)[..., :-1]
     return (chance[..., None] >= below).sum(-1)
 
 
+@known_arguments
 def mean_return(episodes: Episodes) -> float:
     """Average sum of the rewards of an episode."""
     return episodes.reward.sum(1).mean().item()
 
 
 @dataclass(frozen=True)
-class AdvantageActorCritic:
+class AdvantageActorCritic(KnownArguments):
     """Objective of a batch of episodes, `(agent, draws) → loss`, for `fwsim.training.train`.
 
     The agent plays the episodes. Then all of their steps are computed again at once, this time with gradients:
@@ -175,6 +181,7 @@ class AdvantageActorCritic:
         return -(chosen * advantage).mean() + self.value_weight * critic - self.entropy_weight * entropy
 
 
+@known_arguments
 def advantages(reward: Tensor, value: Tensor, discount: float, trace_decay: float) -> Tensor:
     """Generalised advantages of complete episodes: `reward`, `value` and the result are `[episode, time]`."""
     after = torch.cat([value[:, 1:], torch.zeros_like(value[:, :1])], dim=1)

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from fwsim.engine.network import FastWeightNetwork
 from fwsim.errors import ConfigError
 from fwsim.models.recurrent import Core
+from fwsim.names import KnownArguments
 
 
-class SequenceClassifier(nn.Module):
+class SequenceClassifier(KnownArguments, nn.Module):
     """Embedding → recurrent core → ReLU layer → class scores of the last step (Ba et al. 2016, section 4.1).
 
     Parameters

@@ -20,11 +20,12 @@ from fwsim.engine.observer import Block, Observer, at, locate
 from fwsim.engine.state import State
 from fwsim.engine.transforms import transformed
 from fwsim.errors import choice
+from fwsim.names import KnownArguments, known_arguments
 from fwsim.recording.schema import BY_UNIT, Variable
 from fwsim.rules.memory_rule import MemoryRule
 
 
-class Control(nn.Module, ABC):
+class Control(KnownArguments, nn.Module, ABC):
     """A recurrent network with the interface of `FastWeightNetwork`, whose hidden states can be recorded.
 
     Parameters
@@ -311,6 +312,7 @@ def core(
     return CORES[model](inputs, units, memory, inner_steps=inner_steps, **options)
 
 
+@known_arguments
 def parameter_count(model: nn.Module) -> int:
     """Return the number of trained parameters."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from fwsim.errors import RecordingError
+from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.recording import plain_files
 from fwsim.recording.digests import LIST, Journal, digest
@@ -75,6 +76,7 @@ def understood(folder: Path) -> Iterator[None]:
         ) from error
 
 
+@known_arguments
 def can_resume(folder: str | os.PathLike[str]) -> bool:
     """Whether a recording was interrupted and has a checkpoint from which it can continue."""
     path = local_path(folder)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from fwsim.names import known_arguments
 from fwsim.recording.schema import STREAMED
 
 BLOCK_BYTES = 16 * 2**20
@@ -42,6 +43,7 @@ class Difference:
         return f"{self.variable} differs first{at}{'' if self.time is None else f' ({self.time:g} s)'}: {self.said}"
 
 
+@known_arguments
 def first_difference(one: xr.Dataset, other: xr.Dataset) -> Difference | None:
     """Find the first value in which two recordings differ; `None` if they are equal.
 
@@ -57,6 +59,7 @@ def first_difference(one: xr.Dataset, other: xr.Dataset) -> Difference | None:
     return min(found, key=lambda each: -math.inf if each.time is None else each.time, default=None)
 
 
+@known_arguments
 def checksums(run: xr.Dataset) -> dict[str, str]:
     """SHA-256 of every variable: type, shape, and values with the streamed dimension first, read block by block.
 

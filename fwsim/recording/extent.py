@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fwsim.errors import whole
+from fwsim.names import KnownArguments
 from fwsim.units import checked, steps_until
 
 
 @dataclass(frozen=True)
-class Extent:
+class Extent(KnownArguments):
     """The size of a run in steps and along every dimension.
 
     Parameters

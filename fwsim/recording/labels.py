@@ -7,15 +7,19 @@ from typing import Any
 
 import xarray as xr
 
+from fwsim.names import known_arguments
+
 Described = tuple[Sequence[str], Any, str, str]
 """Dimensions, values, SI unit (`"1"` for a pure number), and the label of an axis without the unit."""
 
 
+@known_arguments
 def labelled(values: xr.DataArray, long_name: str, units: str = "1") -> xr.DataArray:
     """Add the attributes that label an axis: the meaning (`long_name`) and the SI `units`."""
     return values.assign_attrs(units=units, long_name=long_name)
 
 
+@known_arguments
 def labelled_dataset(
     variables: Mapping[str, Described],
     coords: Mapping[str, Any] | None = None,

@@ -9,11 +9,13 @@ import numpy as np
 import xarray as xr
 
 from fwsim.errors import ConfigError, RecordingError
+from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.recording.places import complete_file
 from fwsim.requirements import required
 
 
+@known_arguments
 def write_netcdf(run: xr.Dataset, path: str | PathLike[str]) -> None:
     """Write a recording as one NetCDF 4 file, with a checksum (Fletcher32) on every chunk, which readers check.
 

@@ -16,10 +16,12 @@ from typing import Any
 
 import fwsim
 from fwsim.errors import ConfigError
+from fwsim.names import known_arguments
 
 LIBRARIES = ("torch", "numpy", "brian2", "scipy", "xarray", "zarr")
 
 
+@known_arguments
 def provenance(
     configuration: Mapping[str, Any], *, seed: int, device: str, dtype: str
 ) -> dict[str, str | int]:

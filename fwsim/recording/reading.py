@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from fwsim.errors import RecordingError
+from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.recording import (
     digests,
@@ -35,6 +36,7 @@ AT_THE_END = ("wall_time", "valid_steps")
 """Attributes that a run gets at its end."""
 
 
+@known_arguments
 def open_recording(path: str | PathLike[str]) -> xr.Dataset:
     """Open a recording lazily: of a run or a sweep, streamed or written at its end.
 
@@ -77,6 +79,7 @@ def _opened(root: Path) -> xr.Dataset:
         raise damaged(root, error) from error
 
 
+@known_arguments
 def finished(path: str | PathLike[str], attributes: Mapping[str, Any]) -> xr.Dataset | None:
     """Recording of the run with these attributes, if it exists and is finished.
 

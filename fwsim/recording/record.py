@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fwsim.errors import ConfigError, choice, whole
-from fwsim.names import KnownArguments
+from fwsim.names import KnownArguments, known_arguments
 from fwsim.recording.schema import COORDINATES, VARIABLES
 from fwsim.units import quantity
 
@@ -106,6 +106,7 @@ class Record(KnownArguments):
         )
 
 
+@known_arguments
 def as_records(record: str | Record | Iterable[str | Record], available: Iterable[str]) -> tuple[Record, ...]:
     """Convert any allowed value of `record=` to a tuple of records.
 

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from fwsim.errors import ConfigError, RecordingError, ShapeError, choice
+from fwsim.names import KnownArguments
 from fwsim.paths import local_path
 from fwsim.recording.extent import Extent
 from fwsim.recording.in_memory import MemoryStore, check_memory
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from fwsim.recording.folder import ZarrStore
 
 
-class Recorder:
+class Recorder(KnownArguments):
     """Takes blocks of samples in order, and returns a Dataset at the end.
 
     Parameters

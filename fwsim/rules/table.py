@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from fwsim.errors import ConfigError, RecordingError, choice
+from fwsim.names import known_arguments
 from fwsim.rules.augmented_release import AugmentedRelease
 from fwsim.rules.bcpnn import BCPNN
 from fwsim.rules.benna_fusi import BennaFusi
@@ -67,6 +68,7 @@ def presynaptic_rule(name: str, settings: Sequence[str]) -> PresynapticRule:
     return presynaptic[name](**{field: _value(text) for field, text in given.items()})
 
 
+@known_arguments
 def described_rule(given: Any) -> SpikeRule | MemoryRule:
     """Make a rule from its class and fields, as recordings describe the synapses of a circuit.
 

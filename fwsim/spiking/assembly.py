@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fwsim.errors import ConfigError
+from fwsim.names import known_arguments
 from fwsim.recording.in_memory import machine_memory
 from fwsim.rules.derive.brian2_code import Brian2Code
 from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule
@@ -95,6 +96,7 @@ class Assembly:
     carriers: list[Carrier]
 
 
+@known_arguments
 def build(
     circuit: Circuit,
     drive: np.ndarray | None = None,

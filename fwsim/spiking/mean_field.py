@@ -137,6 +137,7 @@ def _units(circuit: Circuit, slow: list[tuple[str, float]]) -> dict[str, int]:
     return dict.fromkeys([*names, *(f"current of {decay} s into {name}" for name, decay in slow)], 1)
 
 
+@known_arguments
 def rate_drive(circuit: Circuit, drive: Any) -> Tensor:
     """Inputs of the rate version for a drive of the circuit, `[trial, time, unit]` in V."""
     values = torch.as_tensor(checked_drive(circuit, drive, None), dtype=torch.float64)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fwsim.errors import ConfigError, number
+from fwsim.names import known_arguments
 from fwsim.rules.rule import PresynapticRule
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Verdict:
     nearest: Measurement | None
 
 
+@known_arguments
 def judge(
     component: str,
     quantity: str,
@@ -165,6 +167,7 @@ def judge(
     return Verdict(component, quantity, value, units, verdict, nearest)
 
 
+@known_arguments
 def measured_by(
     fit: Any, *, preparation: str, source: str, component: str = "excitatory synapse"
 ) -> list[Measurement]:
@@ -197,6 +200,7 @@ def measured_by(
     return found
 
 
+@known_arguments
 def first_release(rule: PresynapticRule) -> float:
     """Release from rest, which can be compared across conventions (U cannot)."""
     return float(rule.at_pre(rule.rest())[1])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from fwsim.errors import ConfigError
+from fwsim.names import known_arguments
 from fwsim.rules import PresynapticRule, TsodyksMarkram
 from fwsim.spiking.circuit import Circuit, Connection, Population
 from fwsim.spiking.measured import first_release
@@ -19,6 +20,7 @@ DENSITY = 0.2
 WEAK, STRONG = 0.10 * mV, 0.45 * mV
 
 
+@known_arguments
 def mongillo_circuit(
     synapse: PresynapticRule,
     *,
@@ -62,6 +64,7 @@ def mongillo_circuit(
     return whole if scale == 1 else whole.scaled(scale)
 
 
+@known_arguments
 def slow_current_circuit(
     circuit: Circuit, *, efficacy: float = 0.8 * mV, decay: float = 100 * ms, opening: float = 0.5
 ) -> Circuit:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fwsim.errors import ConfigError, ShapeError
+from fwsim.names import known_arguments
 from fwsim.recording.schema import SCHEMA, STREAMED
 from fwsim.recording.trains import trains_of
 from fwsim.recording.windows import Windows
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+@known_arguments
 def to_neo(run: xr.Dataset) -> Any:
     """Convert a recording to a `neo.Block`: a segment for each trial, with a `SpikeTrain` for each unit and signals.
 
@@ -81,6 +83,7 @@ def _signal(neo: Any, name: str, values: xr.DataArray) -> Any:
     )
 
 
+@known_arguments
 def from_neo(block: Any) -> xr.Dataset:
     """Convert a `neo.Block`, or a `Segment`, to a recording: segments are trials, spike trains are units.
 

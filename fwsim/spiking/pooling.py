@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fwsim.errors import ShapeError
+from fwsim.names import known_arguments
 from fwsim.spiking.circuit import Circuit
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
+@known_arguments
 def pooled(run: xr.Dataset, circuit: Circuit) -> xr.Dataset:
     """Average a recording of neurons over populations, the units of the circuit's rate version.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fwsim.errors import ConfigError
+from fwsim.names import known_arguments
 from fwsim.recording.schema import SCHEMA
 from fwsim.recording.timeline import Timeline
 from fwsim.recording.trains import trains_of
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 
+@known_arguments
 def to_pynapple(run: xr.Dataset) -> tuple[Any, Any]:
     """Convert the spikes of a recording to a `pynapple.TsGroup` of its units and an `IntervalSet` of its trials.
 

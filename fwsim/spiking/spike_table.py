@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fwsim.errors import ConfigError, RecordingError, whole
+from fwsim.names import known_arguments
 from fwsim.tables import numeric, read_csv, short
 from fwsim.units import checked
 
@@ -23,6 +24,7 @@ COLUMNS = ("unit", "time_s", "trial")
 Names = int | Sequence[Any] | np.ndarray | None
 
 
+@known_arguments
 def read_spikes(
     path: str | PathLike[str], *, duration: float | None = None, trials: Names = None, units: Names = None
 ) -> xr.Dataset:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fwsim.errors import ConfigError
+from fwsim.names import known_arguments
 from fwsim.paths import home_path
 from fwsim.recording import Difference, first_difference
 from fwsim.study import execute, files, runs
@@ -38,6 +39,7 @@ class Repetition:
     changed: tuple[str, ...]
 
 
+@known_arguments
 def again(
     given: str | Path | Run,
     *,

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from fwsim.errors import ConfigError, choice
 from fwsim.measure import bootstrap
+from fwsim.names import KnownArguments, known_arguments
 from fwsim.study import files, results
 from fwsim.study import trust as trusted
 from fwsim.study.analysis import Report, save_report
@@ -27,7 +28,7 @@ FUNCTION = "versions"
 
 
 @dataclass(frozen=True, eq=False)
-class Versions:
+class Versions(KnownArguments):
     """One quantity of a model in its spiking and in its tensor version.
 
     An analysis defines a function `versions(result)` that returns a list of these, if its model has both versions. It
@@ -65,6 +66,7 @@ class Versions:
         return self.kind in ("trajectory", "response")
 
 
+@known_arguments
 def compare(
     given: str | Path | Run,
     analysis: str | Path | None = None,

@@ -18,6 +18,7 @@ from matplotlib.animation import Animation
 from matplotlib.figure import Figure
 
 from fwsim.errors import ConfigError, RecordingError
+from fwsim.names import known_arguments
 from fwsim.recording import write_netcdf
 from fwsim.study import files, results
 from fwsim.study import trust as trusted
@@ -58,6 +59,7 @@ class Report:
         return self.files[0].parent
 
 
+@known_arguments
 def analyse(
     given: str | Path | Run,
     analysis: str | Path | None = None,
@@ -138,6 +140,7 @@ def _made(module: ModuleType, path: Path, name: str, recording: xr.Dataset) -> M
         return Made(made.result, table, figures(made.result))
 
 
+@known_arguments
 def configuration(recording: xr.Dataset) -> dict[str, Any]:
     """Configuration of the experiment that made a recording, or of a result with its attribute.
 

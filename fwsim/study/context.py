@@ -12,6 +12,7 @@ import torch
 
 from fwsim.engine import checks
 from fwsim.errors import whole
+from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.progress import Advance, track
 from fwsim.seeds import check_seed, numpy_generator, stream_seed, torch_generator, torch_random_state
@@ -101,6 +102,7 @@ class Context:
         return path
 
 
+@known_arguments
 def pick_device(name: str) -> torch.device:
     """Device by name; "auto" is the GPU if there is one, otherwise the CPU. With torchrun each process has its own GPU.
 

@@ -21,6 +21,7 @@ import torch
 import xarray as xr
 
 from fwsim.errors import ConfigError, FwsimError
+from fwsim.names import known_arguments
 from fwsim.paths import home_path
 from fwsim.recording import can_resume, provenance
 from fwsim.study import files, places, runs
@@ -47,6 +48,7 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(f"{run.folder} was interrupted")
 
 
+@known_arguments
 def run(
     experiment: str | Path | ModuleType | Experiment,
     config: Config | Mapping[str, Any] | None = None,
@@ -128,6 +130,7 @@ def begin(experiment: Experiment, folder: Path, entries: Mapping[str, Any], *, f
         yield run
 
 
+@known_arguments
 def resume(given: str | Path | Run, *, device: str | None = None, trust: bool = False) -> Run:
     """Continue a run that was interrupted or failed, from its own sources and checkpoints.
 

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fwsim.errors import ConfigError
+from fwsim.names import known_arguments
 from fwsim.study import files
 from fwsim.study.config import Config
 from fwsim.study.context import Context
@@ -100,6 +101,7 @@ class Experiment:
         return self.quick if quick else {}
 
 
+@known_arguments
 def load_experiment(given: str | Path | ModuleType | Experiment, name: str | None = None) -> Experiment:
     """An experiment by name, path or module.
 

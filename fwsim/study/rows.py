@@ -10,7 +10,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from fwsim.names import known_arguments
 
+
+@known_arguments
 def each_setting(result: xr.Dataset, dims: Iterable[Hashable]) -> Iterator[tuple[dict[str, Any], xr.Dataset]]:
     """Go over every combination of the values along some dimensions, the last dimension fastest.
 
@@ -43,6 +46,7 @@ def each_setting(result: xr.Dataset, dims: Iterable[Hashable]) -> Iterator[tuple
         yield {str(name): at[name].item() for name in names}, at
 
 
+@known_arguments
 def formatted(
     values: ArrayLike, form: str = ".2f", *, missing: str = "", interval: str = "[{}, {}]", scale: float = 1.0
 ) -> str:

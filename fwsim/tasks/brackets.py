@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fwsim.errors import ConfigError
+from fwsim.names import KnownArguments
 
 NOTHING = -1  # steps without a target
 
@@ -26,7 +27,7 @@ class BracketSequences(NamedTuple):
 
 
 @dataclass(frozen=True)
-class NestedBrackets:
+class NestedBrackets(KnownArguments):
     """Brackets that open with a symbol and close without: at each closing, name the symbol of the closed bracket.
 
     `a b c ) ) d ) )` → c, b, d, a. While the network works on the inner brackets it has to remember the outer ones, and

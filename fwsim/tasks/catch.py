@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fwsim.errors import ConfigError
+from fwsim.names import KnownArguments
 
 LEFT, STAY, RIGHT = 0, 1, 2  # actions
 
@@ -22,7 +23,7 @@ class Positions(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Catch:
+class Catch(KnownArguments):
     """The game of Catch, many episodes at once.
 
     On a screen of N×N binary pixels the ball starts in a random column of row 0 and falls by one row in each frame.

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fwsim.errors import ConfigError, ShapeError, choice
+from fwsim.names import KnownArguments
 
 PARTS = 4  # the quarters of a region, in reading order
 STORES = ("whole", "region", "every", "none")
@@ -48,7 +49,7 @@ class Glimpse:
 
 
 @dataclass(frozen=True)
-class GlimpseLayout:
+class GlimpseLayout(KnownArguments):
     """The order of glimpses at an image, and the times at which a network stores and clears its hidden state.
 
     A region is visited recursively: first a glimpse of the whole region, down-sampled to `glimpse`×`glimpse` pixels;

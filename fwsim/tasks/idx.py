@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fwsim.errors import ConfigError
+from fwsim.names import known_arguments
 from fwsim.paths import plain_file
 
 BYTES = 0x08  # the header's code for unsigned bytes, the only type of the MNIST files
@@ -22,6 +23,7 @@ DENSEST = 1032
 """Largest compression factor of deflate."""
 
 
+@known_arguments
 def read_idx(path: str | Path) -> Tensor:
     """Read an array of unsigned bytes from an IDX file, compressed by gzip or not.
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from fwsim.errors import ConfigError
+from fwsim.names import known_arguments
 from fwsim.requirements import required
 from fwsim.tasks.idx import read_idx
 
@@ -30,6 +31,7 @@ class LabelledImages(NamedTuple):
     target: Tensor
 
 
+@known_arguments
 def load_mnist(data: str | Path | None = None) -> tuple[LabelledImages, LabelledImages]:
     """Handwritten digits (LeCun, Cortes & Burges): 60,000 images of 28×28 for training, 10,000 for testing.
 

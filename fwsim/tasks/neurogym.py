@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from fwsim.errors import ConfigError, whole
+from fwsim.names import known_arguments
 from fwsim.seeds import check_seed
 
 LARGEST = 2**31  # seeds of environments are smaller
@@ -40,6 +41,7 @@ class SupervisedTrials(NamedTuple):
         return SupervisedTrials(*(each.to(device) for each in self))
 
 
+@known_arguments
 def supervised(environment: Any, trials: int, seed: int) -> SupervisedTrials:
     """Draw trials of an environment of neurogym.
 

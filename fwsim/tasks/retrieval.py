@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fwsim.errors import ConfigError, whole
+from fwsim.names import KnownArguments
 
 LETTERS, DIGITS = 26, 10
 MARK = LETTERS + DIGITS  # the token "?"
@@ -28,7 +29,7 @@ class Sequences(NamedTuple):
 
 
 @dataclass(frozen=True)
-class AssociativeRetrieval:
+class AssociativeRetrieval(KnownArguments):
     """Letter–digit pairs, two marks, and a letter; the answer is that letter's digit.
 
     Source: Ba et al. 2016, section 4.1 (K = 4, letters distinct, digits independent, no delay).

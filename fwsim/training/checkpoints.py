@@ -10,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from fwsim.errors import RecordingError
+from fwsim.names import known_arguments
 from fwsim.recording.tensor_files import load
 
 
+@known_arguments
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint. Only tensors and plain data are loaded, never code, and only unchanged files.
 
@@ -24,6 +26,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return load(path, "train again")
 
 
+@known_arguments
 def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Load weights into a model.
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from fwsim.engine import checks
 from fwsim.errors import ShapeError, whole
+from fwsim.names import known_arguments
 from fwsim.training.data import moved
 from fwsim.training.loop import Batches, train
 from fwsim.training.options import Training
@@ -68,6 +69,7 @@ def train_classifier(
     )
 
 
+@known_arguments
 def shuffled(
     examples: Examples,
     batch: int,
@@ -90,6 +92,7 @@ def shuffled(
     return batches
 
 
+@known_arguments
 def cross_entropy(model: nn.Module, batch: tuple) -> Tensor:
     """Mean cross entropy of a classifier's scores on `(inputs, target)`, or on `(inputs, target, inner_steps)`.
 
@@ -100,6 +103,7 @@ def cross_entropy(model: nn.Module, batch: tuple) -> Tensor:
     return nn.functional.cross_entropy(scores, target)
 
 
+@known_arguments
 @torch.no_grad()
 def error_rate(
     model: nn.Module,

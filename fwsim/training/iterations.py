@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import torch
 
 from fwsim.errors import ConfigError, number, whole
+from fwsim.names import KnownArguments, known_arguments
 from fwsim.training.loop import Batches
 
 
 @dataclass(frozen=True)
-class InnerSteps:
+class InnerSteps(KnownArguments):
     """Iterations of the inner loop in each step of a training: first a fixed number, later a random one.
 
     A network that is trained with one number S answers after S iterations only. Trained with many at its query, it
@@ -63,6 +64,7 @@ class InnerSteps:
         return last if self.storing is None else (self.storing, last)
 
 
+@known_arguments
 def varied(
     batches: Batches,
     inner_steps: InnerSteps,

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fwsim.engine import checks
 from fwsim.errors import ConfigError, DivergedError, whole
+from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.progress import Advance, track
 from fwsim.training.data import moved
@@ -45,6 +46,7 @@ class Track(Protocol):
         """Open a bar of `total` steps."""
 
 
+@known_arguments
 def train(
     model: nn.Module,
     objective: Objective,

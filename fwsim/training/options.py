@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from fwsim.errors import choice, number, whole
+from fwsim.names import KnownArguments
 from fwsim.requirements import required
 from fwsim.training.processes import Processes
 
@@ -17,7 +18,7 @@ PRECISIONS = ("32-true", "64-true", "16-true", "bf16-true", "16-mixed", "bf16-mi
 
 
 @dataclass(frozen=True)
-class Training:
+class Training(KnownArguments):
     """Options of a training.
 
     Parameters

@@ -31,6 +31,8 @@ def test_columns_that_an_analysis_explains_are_columns_of_its_table(path):
         if name in texts or any(part in each for each in texts if "*" in name)
     }
     assert set(meanings) - found == set()
+    tabulates = any(isinstance(each, ast.FunctionDef) and each.name == "table" for each in statements)
+    assert bool(meanings) == tabulates
 
 
 @pytest.mark.parametrize("path", ANALYSES, ids=lambda path: path.stem)

@@ -11,11 +11,13 @@ from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.rate.normalisation import layer_norm
 from fwsim.engine.rate.projection import Projection
 from fwsim.errors import ConfigError
+from fwsim.names import known_arguments
 from fwsim.rules.hebbian import Hebbian
 
 GAINS: dict[str, Gain] = {"relu": relu, "tanh": tanh}
 
 
+@known_arguments
 def continuous(net: FastWeightNetwork, tau: float, dt: float) -> RateNetwork:
     """Make the rate network that a fast-weight network stands for.
 
@@ -69,6 +71,7 @@ def continuous(net: FastWeightNetwork, tau: float, dt: float) -> RateNetwork:
     )
 
 
+@known_arguments
 def held(net: FastWeightNetwork, x: Tensor, steps: int) -> Tensor:
     """Input of the rate network: C x + b, each held for `steps` of its steps.
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fwsim.engine.rate.exponential import decay_weights
 from fwsim.errors import ConfigError
+from fwsim.names import known_arguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.units import checked
 
@@ -91,6 +92,7 @@ def _by_time_scale(memory: Hebbian) -> None:
         raise ConfigError(f"memory has {given}, which a rate network cannot run; give {remedy}")
 
 
+@known_arguments
 def per_second(memory: Hebbian, dt: float) -> Hebbian:
     """Give the strength of a memory that is written every `dt` seconds as a rate.
 

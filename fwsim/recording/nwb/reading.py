@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.recording.nwb.extension import NAME, opened
 from fwsim.recording.nwb.measured import measured
@@ -14,6 +15,7 @@ from fwsim.recording.nwb.simulated import simulated
 from fwsim.units import checked
 
 
+@known_arguments
 def read_nwb(
     path: str | PathLike[str], *, align: str = "start_time", before: Any = 0.0, after: Any = None
 ) -> xr.Dataset:

@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from fwsim.errors import ConfigError, RecordingError
+from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.recording import arrays
 from fwsim.recording.in_memory import machine_memory
@@ -30,6 +31,7 @@ COMPRESSED = 2**14
 """Bytes from which data are compressed."""
 
 
+@known_arguments
 def write_nwb(run: xr.Dataset, path: str | PathLike[str]) -> None:
     """Write a recording as an NWB file: spikes as units, variables over time as time series, trials, configuration.
 

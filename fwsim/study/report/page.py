@@ -9,6 +9,7 @@ from pathlib import Path
 
 import fwsim
 from fwsim.errors import ConfigError
+from fwsim.names import known_arguments
 from fwsim.paths import home_path, plain_file
 from fwsim.study import trust as trusted
 from fwsim.study.report.contents import Contents, Table, gather
@@ -19,6 +20,7 @@ HERE = Path(__file__).parent
 MARK = b'<meta name="generator" content="fwsim">'
 
 
+@known_arguments
 def write_report(
     runs: str | Path | Run | Sequence[str | Path | Run],
     to: str | Path | None = None,

@@ -17,6 +17,7 @@ from typing import Any
 import xarray as xr
 
 from fwsim.errors import ConfigError, RecordingError, whole
+from fwsim.names import known_arguments
 from fwsim.paths import home_path
 from fwsim.progress import track
 from fwsim.study import files, places, runs
@@ -79,6 +80,7 @@ class SweepPlan:
         return cls(tuple(axes), tuple(entry["seeds"]), entry["memory"], entry["size"])
 
 
+@known_arguments
 def sweep(
     experiment: str | Path | ModuleType | Experiment,
     over: Over | None = None,
@@ -203,6 +205,7 @@ def _start(
     return started
 
 
+@known_arguments
 def resume_sweep(
     given: str | Path | Run,
     *,

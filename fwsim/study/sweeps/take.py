@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from fwsim.errors import RecordingError
+from fwsim.names import known_arguments
 from fwsim.study.sweeps.layout import ADDED, DETAILS, LAYOUT
 
 
@@ -67,6 +68,7 @@ def is_sweep(recording: xr.Dataset) -> bool:
     return LAYOUT in recording.attrs
 
 
+@known_arguments
 def points(recording: xr.Dataset) -> list[SweptPoint]:
     """Every point of a sweep, the last dimension fastest.
 
