@@ -10,6 +10,13 @@ from bokeh.palettes import Cividis256, RdBu11, interp_palette
 from bokeh.plotting import figure
 
 MOST = 256  # largest number of rows or columns of an image
+NARROWEST = 300  # width of a view in pixels below which views stand one below the other, as on a phone
+FLOWING = {"flex-wrap": "wrap"}
+"""Style of rows whose parts stand one below the other where there is little room."""
+TEMPLATE = """
+{% block preamble %}<meta name="viewport" content="width=device-width, initial-scale=1">{% endblock %}
+"""
+"""Phones show a page without this line as if they were 980 pixels wide."""
 SIGNED = interp_palette(RdBu11, 255)
 PRESENT = "#D55E00"
 LINE = "#0072B2"
@@ -27,10 +34,10 @@ def smaller(values: np.ndarray) -> np.ndarray:
 
 def plot_of(title: str, x: str, y: str, height: int, name: str) -> figure:
     """Empty plot with labelled axes."""
-    tools = "box_zoom,wheel_zoom,pan,reset,save"
+    tools = "tap,box_zoom,wheel_zoom,pan,reset,save"
     return figure(
         title=title, x_axis_label=x, y_axis_label=y, height=height, name=name, tools=tools,
-        sizing_mode="stretch_width", output_backend="canvas",
+        sizing_mode="stretch_width", min_width=NARROWEST, output_backend="canvas",
     )  # fmt: skip
 
 

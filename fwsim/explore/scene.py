@@ -52,6 +52,18 @@ class Scene:
         index = int(np.searchsorted(values["time"].values, time + 1e-9 * max(1.0, time), side="right")) - 1
         return values.isel(time=index).load() if index >= 0 else None
 
+    @property
+    def beginning(self) -> int:
+        """Sample with most to see: the last if states are remembered, otherwise that of largest mean activity."""
+        if {"attention", "inner", "memory"} & set(self.run.variables) or "iteration" in self.run.sizes:
+            return len(self.activity.times) - 1
+        times, mean = self.activity.overview()
+        known = np.flatnonzero(np.isfinite(mean))
+        if not len(known):
+            return 0
+        busiest = times[known[np.argmax(mean[known])]]
+        return int(np.clip(np.searchsorted(self.activity.times, busiest), 0, len(self.activity.times) - 1))
+
 
 def find_recording(given: str | Path) -> xr.Dataset:
     """Recording of a run, or a recording in a folder that `to=` wrote."""
@@ -67,6 +79,17 @@ def activities(run: xr.Dataset) -> list[str]:
     usual = ("hidden", "rate", "potential")
     found.sort(key=lambda name: (usual.index(name) if name in usual else len(usual), name))
     return [SPIKING, *found] if {"spike_time", "spike_unit"} <= set(run.variables) else found
+
+
+def check_explorable(run: xr.Dataset) -> None:
+    """Raise `RecordingError` if a recording has neither activity of units nor any number to show."""
+    if activities(run):
+        open_scene(run)
+    elif not any(values.dtype.kind in "biuf" and values.size for values in run.data_vars.values()):
+        raise RecordingError(
+            f"the recording holds no numbers (it holds {', '.join(map(str, run.data_vars)) or 'nothing'}); "
+            "explore another run"
+        )
 
 
 def others(run: xr.Dataset, name: str) -> dict[str, int]:

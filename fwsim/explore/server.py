@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fwsim.errors import ConfigError
-from fwsim.explore.scene import find_recording, open_scene
+from fwsim.explore.scene import check_explorable, find_recording
 from fwsim.names import known_arguments
 from fwsim.requirements import required
 
@@ -74,7 +74,7 @@ def start(run: str | Path, *, port: int = 0, token: str) -> BaseServer:
     Requests without the `token` are refused: the first address contains it (`/?token=…`), then a cookie.
     """
     recording = find_recording(run)
-    open_scene(recording)  # raises before anything listens
+    check_explorable(recording)  # raises before anything listens
     required("bokeh.server.server", "fwsim explore", extra="explore")
     from bokeh.application import Application
     from bokeh.application.handlers.function import FunctionHandler

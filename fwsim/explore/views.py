@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -49,10 +49,19 @@ class Selection:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A figure, and the function that shows a time in it."""
+    """A figure, the function that shows a time in it, and what a click into it chooses.
+
+    Parameters
+    ----------
+    figure, show
+        The figure; the function of what is chosen.
+    axes
+        For the axes `"x"` and `"y"` that choose something: `"time"`, `"unit"` or `"inner"`.
+    """
 
     figure: figure
     show: Callable[[Selection], None]
+    axes: Mapping[str, str] = field(default_factory=dict)
 
 
 def overview(scene: Scene) -> View:
@@ -61,7 +70,7 @@ def overview(scene: Scene) -> View:
     times, mean = activity.overview()
     plot = figure(
         height=150, sizing_mode="stretch_width", tools="tap,xwheel_zoom,xpan,reset", x_axis_label="time (s)",
-        y_axis_label=f"mean ({activity.unit})", title=f"{activity.label}, whole recording; click to go there",
+        y_axis_label=f"mean ({activity.unit})", title=f"{activity.label}, whole recording",
         name="overview",
     )  # fmt: skip
     plot.line(times, mean, color=LINE)
@@ -73,7 +82,7 @@ def overview(scene: Scene) -> View:
     def show(moment: Selection) -> None:
         now.location = float(activity.times[moment.index])
 
-    return View(plot, show)
+    return View(plot, show, {"x": "time"})
 
 
 def activity_view(scene: Scene) -> View:
@@ -106,7 +115,7 @@ def activity_view(scene: Scene) -> View:
         fill(*moment.page(len(activity.times)))
         now.location, row.location = float(activity.times[moment.index]), moment.unit
 
-    return View(plot, show)
+    return View(plot, show, {"x": "time", "y": "unit"})
 
 
 def unit_view(scene: Scene) -> View:
@@ -130,7 +139,7 @@ def unit_view(scene: Scene) -> View:
         )
         now.location = float(activity.times[moment.index])
 
-    return View(plot, show)
+    return View(plot, show, {"x": "time"})
 
 
 def attention_view(scene: Scene) -> View:
@@ -154,7 +163,7 @@ def attention_view(scene: Scene) -> View:
         picture.show(weights, past[0] - 0.5, -0.5, len(past), len(weights))
         plot.title.text = f"attention in step {past[-1] + 1}, iteration {moment.inner} marked"
 
-    return View(plot, show)
+    return View(plot, show, {"y": "inner"})
 
 
 def _likeness_view(scene: Scene) -> View:
@@ -172,7 +181,7 @@ def _likeness_view(scene: Scene) -> View:
         source.data = {"time": activity.times[start:stop], "cosine": cosines}
         now.location = float(activity.times[moment.index])
 
-    return View(plot, show)
+    return View(plot, show, {"x": "time"})
 
 
 def memory_view(scene: Scene) -> View:
@@ -192,7 +201,7 @@ def memory_view(scene: Scene) -> View:
         picture.show(smaller(smaller(matrix).T).T, -0.5, -0.5, matrix.shape[1], matrix.shape[0])
         plot.title.text = f"memory matrix A, |A| = {np.linalg.norm(matrix):.3g}"
 
-    return View(plot, show)
+    return View(plot, show, {"y": "unit"})
 
 
 def _synapse_view(scene: Scene, kept: list[str]) -> View:
@@ -201,6 +210,9 @@ def _synapse_view(scene: Scene, kept: list[str]) -> View:
     sources = {name: ColumnDataSource({"unit": [], "value": []}) for name in kept}
     for name, colour in zip(kept, (LINE, PRESENT, "#009E73")):
         plot.scatter("unit", "value", source=sources[name], color=colour, legend_label=name, size=4)
+    if kept:
+        plot.legend.orientation = "horizontal"
+        plot.add_layout(plot.legend[0], "above")  # values lie everywhere between 0 and 1
 
     def show(moment: Selection) -> None:
         for name, source in sources.items():
@@ -209,7 +221,7 @@ def _synapse_view(scene: Scene, kept: list[str]) -> View:
                 values = values.isel({dim: 0 for dim in values.dims if dim != "unit"})
                 source.data = {"unit": np.arange(values.size), "value": np.asarray(values, float)}
 
-    return View(plot, show)
+    return View(plot, show, {"x": "unit"})
 
 
 def spectrum_view(scene: Scene) -> View:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from tests.explore import recordings
 
@@ -16,7 +17,7 @@ class Page:
 
         from fwsim.explore.page import build
 
-        self.document = Document()
+        self.document, self.run = Document(), run
         build(self.document, run, "run <b>")
 
     def __getitem__(self, name):
@@ -28,6 +29,10 @@ class Page:
             self[name].value = value
         for callback in list(self.document.session_callbacks):
             callback.callback()
+
+    def shown_lines(self, name):
+        """Data of the first marks of a view."""
+        return list(self[name].renderers[0].data_source.data.values())
 
     def shown(self, name):
         """All data of a view."""
@@ -46,7 +51,7 @@ def test_every_view_shows_another_moment(page):
     # Spikes have as many moments as bins, and the first stretch has too few to fill another.
     last = page["step"].end
     before = {name: page.shown(name) for name in VIEWS}
-    page.set(step=last)
+    page.set(step=0 if page["step"].value == last else last)
     assert "t = " in page["clock"].text
     same = {
         name for name in VIEWS if before[name] and all(map(np.array_equal, before[name], page.shown(name)))
@@ -77,3 +82,89 @@ def test_what_is_written_in_a_path_is_no_markup():
     page = Page(recordings.rates())
     assert not any("run <b>" in model.text for model in page.document.select({"name": "head"}))
     assert "run &lt;b&gt;" in page["head"].text
+
+
+def tap(page, view, **at):
+    """Click into a view."""
+    from bokeh.events import Tap
+
+    for callback in page[view]._event_callbacks["tap"]:
+        callback(Tap(page[view], **{"sx": 0, "sy": 0, "x": 0.0, "y": 0.0} | at))
+    page.set()
+
+
+def test_a_page_begins_where_there_is_something_to_see(page):
+    """Memories at their last sample, activity where its mean is largest."""
+    step, run = page["step"], page.run
+    if "attention" in run:
+        assert step.value == step.end
+        assert page.shown("attention")[0].any()
+    elif "rate" in run:
+        busiest = run["rate"].isel(trial=0).mean("unit")
+        assert step.value == int(busiest.argmax())
+    else:
+        counts, _ = np.histogram(run["spike_time"], np.arange(501) * 1e-3)
+        assert counts[max(0, step.value - 3) : step.value + 1].max() > counts.mean()
+
+
+def test_clicks_choose_time_unit_and_iteration():
+    page = Page(recordings.fast_weights())
+    tap(page, "activity", x=7.0, y=3.4)
+    assert (page["step"].value, page["unit"].value) == (6, 3)
+    tap(page, "overview", x=1e9, y=2.0)
+    assert (page["step"].value, page["unit"].value) == (page["step"].end, 3)
+    tap(page, "attention", x=2.0, y=0.9)
+    assert (page["step"].value, page["inner"].value) == (page["step"].end, 1)
+    tap(page, "memory", x=0.0, y=99.0)
+    assert page["unit"].value == 5
+    tap(page, "landscape", x=1.0, y=1.0)
+    assert (page["step"].value, page["unit"].value, page["inner"].value) == (page["step"].end, 5, 1)
+    rates = Page(recordings.rates())
+    tap(rates, "memory", x=2.0, y=0.5)
+    assert rates["unit"].value == 2
+
+
+def test_a_recording_is_played_to_its_end_and_then_again_from_the_start():
+    page = Page(recordings.rates(steps=20))
+    page.set(step=17)
+    page.set()
+    assert page["step"].value == 17  # not playing
+    page["play"].active = True
+    assert "pause" in page["play"].label
+    page.set()
+    page.set()
+    assert page["step"].value == 19
+    page.set()
+    assert not page["play"].active
+    assert "play" in page["play"].label
+    page["play"].active = True
+    assert page["step"].value == 0
+
+
+def test_only_keys_that_do_something_are_named(page):
+    assert ("inner iteration" in page["help"].text) == ("iteration" in page.run.sizes)
+
+
+def test_a_recording_without_activity_is_shown_as_curves():
+    strength = np.linspace(1.0, 0.0, 5) * np.arange(1.0, 4.0)[:, None]
+    run = xr.Dataset(
+        {"strength": (("trial", "lag"), strength, {"units": "V"}), "error": ((), 0.25)},
+        {"lag": ("lag", np.arange(5) * 2.0, {"units": "s"})},
+    )
+    page = Page(run)
+    x, y, *_ = page.shown_lines("curves")
+    np.testing.assert_array_equal(x, [run["lag"].values] * 3)
+    np.testing.assert_allclose(y, strength)
+    assert page["curves"].xaxis.axis_label == "lag (s)"
+    assert page["curves"].yaxis.axis_label == "strength (V)"
+    page["by"].value = "its mean"
+    np.testing.assert_allclose(page.shown_lines("curves")[1], [strength.mean(0)])
+    page["along"].value = "trial"
+    np.testing.assert_allclose(page.shown_lines("curves")[1], strength.T)
+    assert "0.25" in page["values"].text
+
+
+def test_single_values_alone_are_a_table():
+    page = Page(xr.Dataset({"test_error": ((), 0.5)}))
+    assert "test_error" in page["values"].text
+    assert not page["curves"].visible

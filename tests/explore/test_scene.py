@@ -8,7 +8,7 @@ import fwsim as fw
 from fwsim.explore import states
 from fwsim.explore.landscape import Plane, inner_loop, iterate, landscape
 from fwsim.explore.matrix import attention, memory_matrix
-from fwsim.explore.scene import SPIKING, activities, open_scene, others
+from fwsim.explore.scene import SPIKING, activities, check_explorable, open_scene, others
 from fwsim.explore.spikes import Spikes
 from fwsim.explore.states import States
 from fwsim.recording import reading
@@ -162,3 +162,9 @@ def test_only_what_is_shown_is_read(tmp_path, monkeypatch):
     times, _ = activity.overview()
     assert len(times) == 10
     assert len(read) <= 10
+
+
+def test_a_recording_without_numbers_is_refused():
+    check_explorable(xr.Dataset({"test_error": ((), 0.5)}))
+    with pytest.raises(fw.RecordingError, match=r"no numbers.*law"):
+        check_explorable(xr.Dataset({"law": ("run", ["exponential"])}))
