@@ -206,7 +206,7 @@ def plot_random(result: xr.Dataset) -> Figure:
         height = result.random_end.sel(kind_of_end=end).values
         axes[2].bar(names, height, bottom=bottom, color=COLOURS[colour], label=end)
         bottom = bottom + height
-    axes[2].set(ylabel="fraction of cues", xlabel="network", ylim=(0, 1.5))
-    axes[2].legend(loc="upper center", ncols=2, fontsize="x-small")
+    axes[2].set(ylabel="fraction of cues", xlabel="network", ylim=(0, 1))
+    axes[2].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize="x-small")
     made.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=result.sizes["kind"])
     return made

@@ -23,6 +23,7 @@ OWN = {"trial", "lag"}
 SHOWN = ("strength", "recognised", "recalled")
 RECOGNISED = 0.5
 """Overlap after one iteration below which an item counts as forgotten."""
+LINES = [COLOURS[name] for name in ("blue", "vermillion", "green", "purple", "orange", "black")]
 RECALLED = 0.9
 """Overlap of what is recalled above which an item counts as held; theory's transition jumps from .97 to 0."""
 
@@ -152,21 +153,28 @@ def table(result: xr.Dataset) -> list[dict]:
 
 
 def plot(result: xr.Dataset) -> Figure:
-    """Strength, recognition and recall against lag, theory as lines."""
+    """Strength, recognition and recall against lag, with theory as lines, or as ticks where it is a step."""
     made, axes = figure(1, 3, width="double", aspect=1.0)
     parameters = [dim for dim in result["strength"].dims if dim not in OWN]
     first = parameters[0] if parameters else None
     rest = dict.fromkeys(parameters[1:], 0)
-    places = np.unique(np.linspace(0, result.sizes[first] - 1, 6).round().astype(int)) if first else [None]
-    for place, colour in zip(places, COLOURS.values(), strict=False):
+    places = (
+        np.unique(np.linspace(0, result.sizes[first] - 1, len(LINES)).round().astype(int))
+        if first
+        else [None]
+    )
+    for place, colour in zip(places, LINES, strict=False):
         one = result.isel({**rest, first: place} if first else {}).isel(lag=slice(1, None))  # of log axes
-        curve(axes[0], one, "strength", one["kernel"], colour)
-        curve(axes[1], one, "recognised", one["expected_recognised"], colour)
-        curve(axes[2], one, "recalled", expected_recalled(one), colour, named(first, one))
+        curve(axes[0], one, "strength", colour, one["kernel"])
+        curve(axes[1], one, "recognised", colour, one["expected_recognised"])
+        curve(axes[2], one, "recalled", colour, label=named(first, one))
+        steps(axes[2], one, colour, alone=first is None)
     for panel, label in zip(
         axes, ("strength in the memory", "overlap after one iteration", "overlap recalled"), strict=True
     ):
         panel.set(xlabel="time since stored (s)", ylabel=label, xscale="log")
+    axes[0].set_title("dots: measured; lines: theory", loc="left")
+    axes[2].set_title("ticks: theory", loc="left")
     kernel = result["kernel"].where(result["kernel"] > 0)
     if bool(kernel.notnull().any()):
         axes[0].set(yscale="log", ylim=(max(float(kernel.min()) / 2, 1e-3 * float(kernel.max())), None))
@@ -188,22 +196,29 @@ def named(parameter: str | None, one: xr.Dataset) -> str | None:
     return f"{value:.3g}" if isinstance(value, float) else str(value).replace("_", " ")
 
 
-def expected_recalled(one: xr.Dataset) -> np.ndarray:
-    """Overlap of the retrieval state of palimpsests at one point."""
+def steps(axes: Axes, one: xr.Dataset, colour: str, *, alone: bool) -> None:
+    """Where recall ends in mean field: as a tick, since several steps would hide each other; one alone is drawn."""
     tau, eta, units = (one[name].values for name in ("time_constant", "write_strength", "units"))
     step = float(one["lag"][1] - one["lag"][0])
     memory, lag = palimpsest(tau, eta, units, step), one["lag"].values
-    return (
-        np.full(len(lag), np.nan)
-        if memory is None
-        else fw.theory.palimpsest_overlap(lag / (step * units), memory)
-    )
+    if memory is None:
+        return
+    if alone:
+        axes.plot(lag, fw.theory.palimpsest_overlap(lag / (step * units), memory), color=colour, lw=0.8)
+    end = float(fw.theory.palimpsest_capacity(memory)) * units * step
+    if end > 0:
+        axes.vlines(end, 1.03, 1.11, color=colour, lw=1.5)
 
 
 def curve(
-    axes: Axes, one: xr.Dataset, name: str, theory: object, colour: str, label: str | None = None
+    axes: Axes, one: xr.Dataset, name: str, colour: str, theory: object = None, label: str | None = None
 ) -> None:
+    """Measured values as dots with their errors, theory as a line; measured values alone are joined."""
     shown = np.unique(np.geomspace(1, one.sizes["lag"], 25).round().astype(int)) - 1  # alike on a log axis
     at = one.isel(lag=shown)
-    axes.errorbar(at["lag"], at[name], at[f"{name}_error"], fmt=".", color=colour, label=label, ms=3, lw=0.6)
-    axes.plot(one["lag"], theory, color=colour, lw=0.8)
+    joined = "." if theory is not None else ".-"
+    axes.errorbar(
+        at["lag"], at[name], at[f"{name}_error"], fmt=joined, color=colour, label=label, ms=3, lw=0.6
+    )
+    if theory is not None:
+        axes.plot(one["lag"], theory, color=colour, lw=0.8)

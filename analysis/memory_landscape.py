@@ -256,13 +256,13 @@ def plot_steps(result: xr.Dataset) -> Figure:
     middle.set(xlabel="states stored", ylabel="number", ylim=(0, None), title="fixed points")
     middle.legend()
     for name, colour, label in (
-        ("contraction", "blue", "largest |eigenvalue|"),
-        ("share", "vermillion", "basin of $h_0$"),
+        ("contraction", "blue", "largest |eigenvalue| at the end"),
+        ("share", "vermillion", "share of starts with that end"),
     ):
         low, mid, high = result[name].quantile([0.1, 0.5, 0.9], "trial")
         right.plot(steps, mid, "o-", ms=3, color=COLOURS[colour], label=label)
         right.fill_between(steps, low, high, color=COLOURS[colour], alpha=0.2, lw=0)
-    right.set(xlabel="states stored", ylabel="|eigenvalue|, share", ylim=(0, 1.05), title="median, 10–90 %")
+    right.set(xlabel="states stored", ylim=(0, 1.05), title="attraction (median, 10–90 %)")
     right.legend()
     return made
 
@@ -325,7 +325,7 @@ def plot_portrait(result: xr.Dataset) -> Figure:
         axes.plot(*paths[0, -1], "*", ms=9, color=COLOURS["vermillion"], label="fixed point", zorder=4)
         for step, (x, y) in enumerate(stored.values):
             axes.annotate(text[step], (x, y), ha="center", va="center", fontsize="small", zorder=3)
-        axes.set(xlabel="first component", title=f"{text}: {moment}")
+        axes.set(xlabel="first component", title=f"sequence {text}, {moment}")
     grid[0].set_ylabel("second component")
     grid[0].legend()
     return made

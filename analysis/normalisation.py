@@ -99,6 +99,8 @@ def plot(result: xr.Dataset) -> Figure:
         for row, column in crossed:
             panel.text(column, row, "×", ha="center", va="center", color="white")
         panel.set(title=name, xlabel="strength η")
+        panel.plot([], [], "x", color="black", ms=4, label="all networks diverged")
     axes[0, 0].set_ylabel("decay λ of a step")
+    made.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower right")
     made.colorbar(picture, ax=axes[0, :].tolist(), label="test error (%)")
     return made

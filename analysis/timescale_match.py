@@ -147,5 +147,9 @@ def plot_spectra(one: xr.Dataset) -> Figure:
         for delay in first_seed(at["delay"]).values.ravel():
             axes.plot([delay, delay], [place - 0.3, place + 0.3], ":", color=COLOURS["vermillion"])
     axes.set_yticks(range(len(tasks)), ["" if task is None else f"{task:g}" for task in tasks])
-    axes.set(xlabel="time constant (s), and delay (dotted)", ylabel="delay of the task (s)", xscale="log")
+    axes.set(xlabel="time constant (s)", ylabel="delay of the task (s)", xscale="log")
+    axes.plot([], [], "x", color=COLOURS["black"], ms=3, label="before training")
+    axes.scatter([], [], s=30, color=COLOURS["blue"], alpha=0.6, lw=0, label="after (area: strength)")
+    axes.plot([], [], ":", color=COLOURS["vermillion"], label="delay")
+    made.legend(loc="outside upper center", ncols=3)
     return made

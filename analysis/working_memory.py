@@ -28,6 +28,8 @@ SELECTIVE = 3.0
 """Least ratio of this rate to the mean of the other pools."""
 START = 0.2
 """Time in s after which the spontaneous state counts, when the initial potentials are forgotten."""
+ROWS = 280
+"""Neurons of the raster that are drawn, evenly spaced; with all of them it is a grey area."""
 LABELS = {"mongillo2008": "facilitation (mongillo2008)", "maass2002": "facilitation (maass2002)",
           "slow_current": "slow currents"}  # fmt: skip
 
@@ -175,9 +177,12 @@ def plot_example(result: xr.Dataset) -> Figure:
     """Draw the raster, and below it the rates, u and x of two pools."""
     config = configuration(result)
     made, axes = figure(3, 1, width="double", aspect=0.25, sharex=True, height_ratios=[2, 1, 1])
-    axes[0].plot(result["raster_time"], result["raster_row"], ",", color=COLOURS["black"])
-    axes[0].set(ylabel="neuron", title=f"background {config['raster_background'] * 1e3:g} mV")
     rows = int(result["raster_row"].max()) + 1 if result.sizes["spike"] else 1
+    few = result["raster_row"] % max(1, rows // ROWS) == 0
+    axes[0].plot(
+        result["raster_time"].where(few), result["raster_row"], ".", ms=1.2, mew=0, color=COLOURS["black"]
+    )
+    axes[0].set(ylabel="neuron", title=f"background {config['raster_background'] * 1e3:g} mV")
     axes[0].set_yticks(
         np.arange(7) * rows / 7 + rows / 14, ["1 (cued)", "2", "3", "4", "5", "no pool", "inhibitory"]
     )

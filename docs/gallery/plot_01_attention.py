@@ -33,7 +33,13 @@ weighted = attention.isel(time=step, iteration=last).values @ run["hidden"].isel
 fig, (left, right) = plt.subplots(1, 2, figsize=(7, 2.8), width_ratios=(1.5, 1))
 weights = np.abs(attention.isel(iteration=last).values)
 image = left.imshow(weights / weights.sum(1, keepdims=True).clip(1e-9), extent=(0.5, 16.5, 16.5, 0.5))
-left.set(xlabel="past step", ylabel="step", title="share of the attention")
+left.set(
+    xlabel="past step",
+    ylabel="step",
+    title="share of the attention",
+    xticks=range(1, 17, 5),
+    yticks=range(1, 17, 5),
+)
 for now, item in enumerate(shown.tolist()):
     left.text(17, now + 1, f"input {item}", va="center", fontsize=6)
 fig.colorbar(image, ax=left, pad=0.2)

@@ -20,7 +20,9 @@ looks = {"maass2002": "o-", "tm1998": "x--", "mongillo2008": "s-", "mixed": "^-"
 fig, axes = plt.subplots(figsize=(3.5, 2.6))
 for convention in CONVENTIONS:
     synapse = fw.TsodyksMarkram(U=0.2, tau_rec=200 * ms, tau_facil=1500 * ms, convention=convention)
-    axes.plot(times / ms, synapse.respond(times), looks[convention], label=convention)
+    release = synapse.respond(times)
+    (line,) = axes.plot(times[:-1] / ms, release[:-1], looks[convention], label=convention)
+    axes.plot(times[-1:] / ms, release[-1:], looks[convention], color=line.get_color())  # after a pause
 axes.set(xlabel="time of the spike (ms)", ylabel="release", ylim=(0, None))
 axes.legend()
 plt.show()

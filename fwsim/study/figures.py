@@ -97,10 +97,12 @@ def tell_apart(made: Figure) -> None:
 
     Axes in which styles differ already are not changed: there the styles have a meaning.
     """
+    of_figure = [line for legend in made.legends for line in legend.get_lines()]
     for axes in made.axes:
         legend = axes.get_legend()
         drawn = [line for line in axes.lines if line.get_color() in DASHES]
-        handles = [line for line in legend.get_lines() if line.get_color() in DASHES] if legend else []
+        of_axes = legend.get_lines() if legend else []
+        handles = [line for line in (*of_axes, *of_figure) if line.get_color() in DASHES]
         for kind, look in (("linestyle", DASHES), ("marker", MARKERS)):
             used = {str(getattr(line, f"get_{kind}")()) for line in drawn} - NOTHING
             colours = {line.get_color() for line in drawn if str(getattr(line, f"get_{kind}")()) in used}

@@ -35,3 +35,15 @@ def test_styles_that_mean_something_stay():
     before = looks(axes)
     tell_apart(made)
     assert looks(axes) == before
+
+
+def test_a_legend_of_the_figure_looks_as_its_lines_do():
+    made, axes = figure()
+    for name in ("blue", "green"):
+        axes.plot([0, 1], color=COLOURS[name], label=name)
+    legend = made.legend(*axes.get_legend_handles_labels(), loc="outside lower center")
+    tell_apart(made)
+    assert [line.get_linestyle() for line in legend.get_lines()] == [
+        line.get_linestyle() for line in axes.lines
+    ]
+    assert len({line.get_linestyle() for line in axes.lines}) == 2
