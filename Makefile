@@ -12,7 +12,7 @@ SANITIZED := build/sanitized
 NATIVE_TESTS ?= $(addprefix tests/engine/test_,native_library.py native_programs.py native_derivatives.py kernels.py recursive.py \
 	rate_compiled.py rate_gradients.py) tests/spiking/test_native_run.py
 
-.PHONY: setup demo test test-install test-sanitize test-slow results bench bench-gpu docs lint wheel clean
+.PHONY: setup demo test test-install test-sanitize test-slow results bench bench-gpu docs links lint wheel clean
 
 setup: $(NATIVE)
 
@@ -67,7 +67,12 @@ bench-gpu:  # with the Python at hand, which needs torch, triton, numpy and lazy
 docs: $(NATIVE)  # into docs/_build/html; a warning is an error
 	FWSIM_NATIVE=none $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
 	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python docs/links.py docs/_build/html
 	@echo docs/_build/html/index.html
+
+links: $(NATIVE)  # links to other sites too; needs a network, and takes minutes
+	FWSIM_NATIVE=none $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -q -b linkcheck docs docs/_build/links
 
 wheel:  # into dist/; needs g++ or clang++, where it is installed nothing does
 	FWSIM_NATIVE=required $(PYTHON) -m pip wheel --quiet --disable-pip-version-check --no-deps -w dist .

@@ -23,6 +23,8 @@ extensions = [
     "rule_equations",
 ]
 exclude_patterns = ["_build", "extensions", "gallery"]
+linkcheck_anchors = False  # many sites make theirs in the browser
+linkcheck_timeout, linkcheck_retries = 20, 2
 myst_enable_extensions = ["amsmath", "dollarmath"]
 myst_heading_anchors = 3
 
@@ -40,6 +42,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "reset_modules": ("matplotlib", "house_style.use"),
     "image_srcset": ["2x"],
+    "thumbnail_size": (600, 420),
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,

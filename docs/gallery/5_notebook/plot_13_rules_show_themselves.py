@@ -7,6 +7,7 @@ units, and a small figure. The equations come from the same lines of code as sim
 ``run.fwsim``.
 """
 
+# sphinx_gallery_thumbnail_path = '_static/notebook_card.png'
 import fwsim as fw
 from fwsim import ms
 
