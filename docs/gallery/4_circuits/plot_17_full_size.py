@@ -3,7 +3,7 @@ A working memory at its full size
 =================================
 
 The network of Mongillo, Barak & Tsodyks 2008 has 10,000 neurons and 20 million synapses. One of its five pools is cued
-for 0.35 s (shaded). Afterwards its neurons fire together every 0.3 s, and in between facilitation, u, holds the item. The
+for 0.35 s (shaded). Afterwards its neurons fire together every 0.3 s. In between, facilitation, u, holds the item. The
 engine in C++ builds and simulates the network within seconds.
 """
 
