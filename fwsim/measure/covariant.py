@@ -12,6 +12,7 @@ from fwsim.errors import ConfigError, DivergedError, number, whole
 from fwsim.measure.differentiation import Step, pushforward
 from fwsim.measure.orbits import DrivenStep, orbit
 from fwsim.measure.whole_state import Network
+from fwsim.names import known_arguments
 from fwsim.progress import track
 from fwsim.recording.labels import labelled_dataset
 from fwsim.seeds import check_seed
@@ -20,6 +21,7 @@ LARGEST = 2**31
 """Bytes of what is kept between the two passes."""
 
 
+@known_arguments
 def covariant_vectors(
     step: Step | DrivenStep | Network,
     start: Tensor | State | xr.Dataset | None,

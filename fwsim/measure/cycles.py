@@ -17,6 +17,7 @@ from fwsim.measure.bifurcations import HOPF, between
 from fwsim.measure.branches import checked_bounds
 from fwsim.measure.collocation import CycleCurve, Mesh
 from fwsim.measure.differentiation import checked_states
+from fwsim.names import known_arguments
 from fwsim.progress import track
 from fwsim.recording.labels import labelled_dataset
 
@@ -34,6 +35,7 @@ SMALLEST = 1e-3
 """Cycles smaller than this, relative to 1 + |x|, are taken as fixed points: the branch ends at a Hopf point."""
 
 
+@known_arguments
 def limit_cycles(
     field: ParameterStep,
     start: xr.Dataset | Tensor,

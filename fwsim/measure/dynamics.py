@@ -9,6 +9,7 @@ import xarray as xr
 from fwsim.errors import ConfigError, ShapeError, choice, whole
 from fwsim.measure.recorded import numbers, recorded
 from fwsim.measure.similarity import States
+from fwsim.names import known_arguments
 from fwsim.requirements import required
 from fwsim.seeds import check_seed
 
@@ -18,6 +19,7 @@ SMALLEST = 1e-5
 """Singular values of delayed states below this fraction of the largest are rounding, since DSA computes in float32."""
 
 
+@known_arguments
 def dynamical_distance(
     one: States,
     other: States,

@@ -12,6 +12,7 @@ from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.state import State
 from fwsim.errors import ConfigError, RecordingError, ShapeError
 from fwsim.measure.recorded import described, recorded
+from fwsim.names import known_arguments
 
 NODES = 64
 """Of the integral of a gain without a closed form."""
@@ -20,6 +21,7 @@ ASYMMETRY = 1e-5
 """A matrix whose transpose differs by less than this fraction of its largest element is symmetric."""
 
 
+@known_arguments
 def joint_energy(
     net: RateNetwork, states: State | xr.Dataset, drive: Tensor | None = None
 ) -> Tensor | xr.DataArray:

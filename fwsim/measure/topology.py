@@ -8,6 +8,7 @@ from scipy.spatial.distance import cdist
 
 from fwsim.errors import ConfigError, whole
 from fwsim.measure.similarity import States, sample_matrix
+from fwsim.names import known_arguments
 from fwsim.recording.labels import labelled_dataset
 from fwsim.requirements import required
 from fwsim.seeds import check_seed
@@ -16,6 +17,7 @@ LEVEL = 0.05
 """A loop is significant if its p-value is at most this."""
 
 
+@known_arguments
 def loops(
     states: States,
     dim: str | tuple[str, ...] = ("trial", "time"),
