@@ -27,13 +27,8 @@ PRE = (
 )
 GATES = ((), ("keep",), ("store",), ("store", "keep"))
 AXES = (
-    (),
-    ("post",),
-    ("pre",),
-    ("post", "pre"),
-    ("pre", "timescale"),
-    ("batch", "post"),
-    ("batch", "post", "pre"),
+    *((), ("timescale",), ("post",), ("pre",), ("post", "pre"), ("post", "timescale"), ("pre", "timescale")),
+    *(("batch", "timescale"), ("batch", "post"), ("batch", "post", "pre")),
 )
 
 

@@ -72,7 +72,7 @@ class Conventions(NamedTuple):
 
 
 def needed(trace: Trace, cell: Cell) -> bool:
-    """Whether a memory is more than h hᵀ with constants by time scale, added, which `run.py` computes sooner."""
+    """Whether a memory is more than h hᵀ with constants by time scale, added, which has other forms in `run.py`."""
     rule = trace.rule
     return cell.wiring.special is not None or not isinstance(rule, Hebbian) or bool(rule.axes) or rule.oja
 

@@ -1,6 +1,6 @@
-"""A sequence in the compiled engine, for all forms of a Hebbian memory and for none; for other memories see `dense.py`.
+"""A sequence in the compiled engine, in all forms of a memory and without one; for the dense form see `dense.py`.
 
-The forms differ only in when written states are added to the matrix, as in the reference. Within a chunk a step costs
+The others differ only in when written states are added to the matrix, as in the reference. Within a chunk a step costs
 the inner loop's reads of the matrix (N² each, over active units) and of the states written since (2 N each); K time
 scales add nothing to the latter, and (K − 1) N² once a step to the former.
 """
@@ -35,7 +35,7 @@ def run(
     """
     if drive.x.numel() == 0:
         return reference.run(cell, drive, hidden, trace, chunk=chunk, inner=inner)
-    if trace is not None and dense.needed(trace, cell):
+    if trace is not None and (chunk == 1 or dense.needed(trace, cell)):
         return dense.run(cell, drive, hidden, trace, inner=inner)
     batch, time, _ = drive.x.shape
     trace, writes = before_run(cell, hidden, trace, time, chunk)
