@@ -57,6 +57,12 @@ PACKAGES = {
         LayerNormLSTM Player SequenceClassifier advantages core draw mean_return parameter_count pick play
         watching
     """,
+    "fwsim.theory": """
+        Frozen PlasticActivity Spectrum StoredPattern attention_span binary_information binding_plateau
+        chaos_autocorrelation decay_from_tau epsilon_from_tau half_life hopfield_capacity hopfield_overlap
+        one_step_overlap palimpsest_capacity palimpsest_information palimpsest_optimum palimpsest_overlap
+        pattern_threshold plastic_autocorrelation stored_pattern tau_from_decay tau_from_epsilon
+    """,
     "fwsim.training": """
         InnerSteps Training cross_entropy error_rate load_checkpoint load_weights shuffled train
         train_classifier varied
@@ -70,7 +76,7 @@ PACKAGES = {
         Scene open_scene serve
     """,
 }
-MODULES = ("fwsim.errors", "fwsim.progress", "fwsim.theory", "fwsim.units")
+MODULES = ("fwsim.errors", "fwsim.progress", "fwsim.units")
 """Without a list of names of their own: all that they define is public, but for what begins with `_`."""
 
 

@@ -1,0 +1,218 @@
+"""Are activity, freezing and stored patterns as in mean field?
+
+The autocorrelation of rates is averaged over units and times, separately for each network; intervals are over networks
+(Student's t). Its half-time is the lag at which it has decreased to one half. Activity counts as frozen if, after the
+halt, the root mean square of dh/dt is below 0.001 per time constant. Theory: `fwsim.theory`, with the time step of the
+simulation and no fitted parameter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fwsim import theory
+from fwsim.measure import bootstrap
+from fwsim.recording import labelled
+from fwsim.study import COLOURS, configuration, figure
+
+SWEPT = ()  # of a sweep, each point is analysed by itself
+
+STILL = 1e-3  # dh/dt below which activity has stopped
+PATHS = 2000  # of the mean field
+
+
+def analyse(recording: xr.Dataset) -> xr.Dataset:
+    """Reduce rates to autocorrelations, half-times, and overlaps with what was frozen or stored."""
+    config = configuration(recording)
+    rate = recording["rate"].load()
+    measured = autocorrelation(rate)
+    halted = recording["halted_rate"].load()
+    result = xr.Dataset(
+        {
+            "autocorrelation": measured,
+            "square": labelled(measured.isel(lag=0, drop=True), "mean square rate"),
+            "half_time": labelled(half_time(measured), "half-time of the autocorrelation", "s"),
+            "frozen_overlap": labelled(
+                cosine(rate.isel(time=-1), halted), "cosine of rates at and after the halt"
+            ),
+            "still": labelled(
+                (recording["halted_speed"].load() < STILL).astype(float), "activity has stopped"
+            ),
+            "radius": labelled(
+                config["coupling"] * np.sqrt(((1 - halted**2) ** 2).mean("unit")),
+                "spectral radius after the halt",
+            ),
+            "pattern_overlap": recording["pattern_overlap"].load(),
+        },
+        attrs={"experiment_configuration": recording.attrs["experiment_configuration"]},
+    )
+    return result.merge(predicted(config, measured["lag"]))
+
+
+def autocorrelation(rate: xr.DataArray) -> xr.DataArray:
+    """Mean of φ(t) φ(t + lag) over units and times, `[network, plasticity, lag]`, up to half of the recording."""
+    values = rate.transpose("network", "plasticity", "time", "unit").values
+    time = rate["time"].values
+    found = [
+        (values[:, :, : len(time) - lag] * values[:, :, lag:]).mean((2, 3)) for lag in range(len(time) // 2)
+    ]
+    coords = {"plasticity": rate["plasticity"], "lag": time[: len(found)] - time[0]}
+    made = xr.DataArray(np.stack(found, -1), coords, ("network", "plasticity", "lag"))
+    made["lag"].attrs = {"units": "s", "long_name": "lag"}
+    return labelled(made, "autocorrelation of rates")
+
+
+def half_time(autocorrelation: xr.DataArray) -> xr.DataArray:
+    """First lag at which the autocorrelation is one half of that at lag 0; NaN if it is not reached."""
+
+    def first(values: np.ndarray, lag: np.ndarray) -> float:
+        below = np.flatnonzero(values < values[0] / 2)
+        if not below.size:
+            return np.nan
+        at = slice(below[0] - 1, below[0] + 1)
+        return float(np.interp(-values[0] / 2, -values[at], lag[at]))
+
+    return xr.apply_ufunc(
+        first, autocorrelation, autocorrelation["lag"], input_core_dims=[["lag"], ["lag"]], vectorize=True
+    )
+
+
+def cosine(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
+    """Cosine over units."""
+    return (first * second).sum("unit") / np.sqrt((first**2).sum("unit") * (second**2).sum("unit"))
+
+
+def predicted(config: dict, lag: xr.DataArray) -> xr.Dataset:
+    """Mean field at the same plasticities and lags."""
+    curves, halts = [], []
+    for k in config["plasticity"]:
+        found = theory.plastic_autocorrelation(
+            config["coupling"], k, config["tau_memory"], dt=config["step"], paths=PATHS
+        )
+        curves.append(np.interp(lag, found.lag, found.autocorrelation))
+        halts.append(found.frozen())
+    coords = {"plasticity": list(config["plasticity"]), "stored": list(config["stored"])}
+    curve = xr.DataArray(
+        np.array(curves), {"plasticity": coords["plasticity"], "lag": lag}, ("plasticity", "lag")
+    )
+    patterns = [theory.stored_pattern(config["weak"], k) for k in config["stored"]]
+    return xr.Dataset(
+        {
+            "expected_autocorrelation": labelled(curve, "autocorrelation in mean field"),
+            "expected_square": labelled(curve.isel(lag=0, drop=True), "mean square rate in mean field"),
+            "expected_half_time": labelled(half_time(curve), "half-time in mean field", "s"),
+            "expected_overlap": labelled(
+                xr.DataArray([one.overlap if one.radius < 1 else np.nan for one in halts], dims="plasticity"),
+                "cosine in mean field",
+            ),
+            "expected_radius": labelled(
+                xr.DataArray([one.radius for one in halts], dims="plasticity"),
+                "spectral radius in mean field",
+            ),
+            "expected_pattern": labelled(
+                xr.DataArray([one.overlap for one in patterns], dims="stored"), "cosine in mean field"
+            ),
+        },
+        coords=coords,
+    )
+
+
+EXPLAINED = {
+    "part": "chaos: activity with plasticity, then halted; pattern: stored signs, with weak random weights",
+    "k": "plasticity; below 0 anti-Hebbian",
+    "⟨φ²⟩": "mean square rate, with its interval over networks and its value in mean field",
+    "half-time (s)": "lag at which the autocorrelation has halved, in membrane time constants",
+    "stopped": "fraction of the networks whose activity stopped after the halt",
+    "overlap": "cosine between rates at the halt and after it, or between the pattern and rates at the end",
+    "radius": "spectral radius of the random weights at the end of the halt; a fixed point needs less than 1",
+    "* in theory": "the same in mean field",
+}
+"""What the columns of the table mean."""
+
+
+def table(result: xr.Dataset) -> list[dict]:
+    """One row for each plasticity of both parts."""
+    rows = []
+    for k in result["plasticity"].values:
+        one = result.sel(plasticity=k)
+        rows.append(
+            {
+                "part": "chaos",
+                "k": f"{k:g}",
+                "⟨φ²⟩": interval(one["square"], 4),
+                "⟨φ²⟩ in theory": f"{float(one['expected_square']):.4f}",
+                "half-time (s)": interval(one["half_time"], 2),
+                "half-time in theory": f"{float(one['expected_half_time']):.2f}",
+                "stopped": f"{float(one['still'].mean()):.2f}",
+                "overlap": interval(one["frozen_overlap"], 3),
+                "overlap in theory": f"{float(one['expected_overlap']):.3f}",
+                "radius": interval(one["radius"], 3),
+                "radius in theory": f"{float(one['expected_radius']):.3f}",
+            }
+        )
+    for k in result["stored"].values:
+        one = result.sel(stored=k)
+        rows.append(
+            {
+                "part": "pattern",
+                "k": f"{k:g}",
+                "overlap": interval(one["pattern_overlap"], 3),
+                "overlap in theory": f"{float(one['expected_pattern']):.3f}",
+            }
+        )
+    return rows
+
+
+def interval(values: xr.DataArray, digits: int) -> str:
+    """Mean over networks with its 95 % interval."""
+    mean, low, high = bootstrap(values.values)
+    return f"{mean:.{digits}f} ({low:.{digits}f} – {high:.{digits}f})"
+
+
+def plot(result: xr.Dataset) -> Figure:
+    """Autocorrelations, freezing and patterns: theory as lines, simulation as points with intervals."""
+    made, axes = figure(1, 3, width="double", aspect=1.0)
+    for k, colour in zip(result["plasticity"].values, COLOURS.values(), strict=False):
+        one = result.sel(plasticity=k)
+        scale = float(one["expected_square"])
+        axes[0].plot(one["lag"], one["expected_autocorrelation"], color=colour, lw=0.8)
+        points(
+            axes[0],
+            one["lag"].isel(lag=slice(0, None, 4)),
+            one["autocorrelation"].isel(lag=slice(0, None, 4)),
+            colour,
+        )
+        axes[0].annotate(
+            f"{k:g}",
+            (0, scale),
+            xytext=(-3, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            color=colour,
+        )
+    axes[0].set(xlabel="lag (membrane time constants)", ylabel="autocorrelation of rates", xlim=(-6, 40))
+    axes[1].plot(result["plasticity"], result["expected_overlap"], color=COLOURS["blue"], lw=0.8)
+    points(axes[1], result["plasticity"], result["frozen_overlap"], COLOURS["blue"], "overlap with the halt")
+    axes[1].plot(result["plasticity"], result["expected_radius"], "--", color=COLOURS["vermillion"], lw=0.8)
+    points(axes[1], result["plasticity"], result["radius"], COLOURS["vermillion"], "spectral radius")
+    axes[1].axhline(1.0, color="0.7", lw=0.6)
+    axes[1].set(xlabel="plasticity k", ylabel="after plasticity is halted", ylim=(-0.1, 1.65))
+    axes[1].legend(loc="upper left")
+    config = configuration(result)
+    dense = np.linspace(min(result["stored"].values), max(result["stored"].values), 200)
+    curve = [theory.stored_pattern(config["weak"], k).overlap for k in dense]
+    axes[2].plot(dense, curve, color=COLOURS["blue"], lw=0.8)
+    points(axes[2], result["stored"], result["pattern_overlap"], COLOURS["blue"])
+    axes[2].set(xlabel="plasticity k", ylabel="overlap with the stored pattern", ylim=(-0.1, 1.1))
+    return made
+
+
+def points(axes: Axes, x: xr.DataArray, values: xr.DataArray, colour: str, label: str | None = None) -> None:
+    """Means over networks with their intervals."""
+    mean, low, high = bootstrap(values.transpose("network", ...).values)
+    errors = [mean - low, high - mean]
+    axes.errorbar(x, mean, errors, fmt=".", color=colour, ms=3, lw=0.6, label=label)

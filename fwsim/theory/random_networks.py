@@ -1,0 +1,456 @@
+"""Mean field of random networks, without and with Hebbian plasticity.
+
+    τ dh_i/dt = −h_i + Σ_j (J_ij + A_ij) φ_j,   φ = tanh h,   J_ij of variance g²/N
+    τ_A dA_ij/dt = −A_ij + (k/N) φ_i φ_j
+
+is a `RateNetwork` with the gain `tanh` and the memory `Hebbian(tau=tau_A, eta_rate=k/(N*tau_A))`. In the limit of many
+units Σ_j A_ij φ_j depends on the others only through the autocorrelation C(t, s) = ⟨φ(t) φ(s)⟩, so that each unit obeys
+
+    τ dh/dt = −h + η(t) + k ∫_{−∞}^{t} e^{−(t−s)/τ_A} C(t, s) φ(s) ds/τ_A,   ⟨η(t) η(s)⟩ = g² C(t, s)
+
+with Gaussian η; C follows from the solutions h. The model is that of Clark & Abbott 2024, Phys. Rev. X
+(arXiv 2302.08985); the equations here were derived anew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.integrate import cumulative_simpson
+from scipy.linalg import toeplitz
+from scipy.optimize import brentq, minimize_scalar
+
+from fwsim.errors import ConfigError, number, whole
+from fwsim.theory.values import not_negative
+
+HERMITE = 120  # terms of expansions in Hermite polynomials
+STRONGEST = 5.0
+"""Largest coupling g: to a variance of its square, the expansion of tanh has errors below 1e-4."""
+
+ROUNDS = 120
+MIXED = 6  # earlier rounds that Anderson's mixing uses
+HISTORY = 8.0  # time constants of the memory after which it is forgotten, e^−8 = 0.0003
+
+# --- without plasticity ---------------------------------------------------------------------------
+
+
+def chaos_autocorrelation(lag: ArrayLike, coupling: float) -> np.ndarray:
+    """Autocorrelation ⟨φ(t) φ(t + lag)⟩ of a random network with φ = tanh h; 0 for a coupling of 1 or less.
+
+    The autocorrelation Δ of h obeys Δ″ = Δ − g² C(Δ), so that −Δ²/2 + g² (⟨ln cosh h(t) ln cosh h(s)⟩ − ⟨ln cosh h⟩²)
+    is 0 at lag 0 and at infinity.
+
+    Parameters
+    ----------
+    lag
+        Time in units of the membrane time constant; any shape.
+    coupling
+        g, with weights of variance g²/N; at most 5.
+
+    Notes
+    -----
+    Source: Sompolinsky, Crisanti & Sommers 1988, Phys. Rev. Lett. 61:259.
+    """
+    lag = np.abs(np.asarray(not_negative("lag", np.abs(lag))))
+    number("coupling", coupling, least=0.0, most=STRONGEST)
+    if coupling <= 1:
+        return np.zeros(lag.shape)[()]
+    variance = brentq(lambda one: _potential(one, coupling, np.ones(1))[0], *_bracket(coupling), xtol=1e-13)
+    # With Δ/Δ(0) = 1/cosh² w the time that Δ takes is an integral without singularities.
+    w = np.linspace(0.0, 18.0, 2001)
+    rho = np.cosh(w) ** -2.0
+    depth = np.maximum(-2 * _potential(variance, coupling, rho[1:]), 1e-300)
+    slope = np.empty(w.size)
+    slope[1:] = 2 * variance * rho[1:] * np.tanh(w[1:]) / np.sqrt(depth)
+    slope[0] = 2 * slope[1] - slope[2]
+    time = cumulative_simpson(slope, x=w, initial=0.0)
+    series = _hermite(np.tanh, variance) ** 2
+    reached = np.exp(np.interp(lag, time, np.log(rho), right=-np.inf))
+    return np.polynomial.polynomial.polyval(reached, series)[()]
+
+
+def _potential(variance: float, coupling: float, rho: np.ndarray) -> np.ndarray:
+    """−Δ²/2 + g² (⟨Φ Φ⟩ − ⟨Φ⟩²) at Δ = rho · variance, with Φ = ln cosh."""
+    series = _hermite(lambda h: np.logaddexp(h, -h) - math.log(2), variance) ** 2
+    series[0] = 0.0
+    series[2] -= variance**2 / (2 * coupling**2)
+    return coupling**2 * np.polynomial.polynomial.polyval(rho, series)
+
+
+def _bracket(coupling: float) -> tuple[float, float]:
+    """Two variances of h between which the chaotic one lies: it is below g², and above that where Δ″ < 0 ends."""
+    high = coupling**2
+    low = high
+    while _potential(low, coupling, np.ones(1))[0] <= 0:
+        low /= 1.3
+    return low, low * 1.3
+
+
+def _hermite(function: Callable[[np.ndarray], np.ndarray], variance: float) -> np.ndarray:
+    """Coefficients of a function of √variance · z in normalised Hermite polynomials of z, `[order]`."""
+    z, weight = _nodes()
+    values = function(math.sqrt(variance) * z) * weight / math.sqrt(2 * math.pi)
+    before, now = np.zeros_like(z), np.ones_like(z)
+    found = []
+    for order in range(HERMITE):
+        found.append(values @ now)
+        before, now = now, (z * now - math.sqrt(order) * before) / math.sqrt(order + 1)
+    return np.array(found)
+
+
+@cache
+def _nodes() -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.hermite_e.hermegauss(2 * HERMITE)
+
+
+# --- with plasticity ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class PlasticActivity:
+    """Stationary activity of a random network with Hebbian plasticity.
+
+    Parameters
+    ----------
+    lag
+        `[lag]`, in units of the membrane time constant, from 0.
+    autocorrelation
+        ⟨φ(t) φ(t + lag)⟩, `[lag]`.
+    residual
+        Largest difference between the autocorrelation that was assumed and the one that it causes.
+    converged
+        Whether the residual is below the tolerance.
+    """
+
+    lag: np.ndarray
+    autocorrelation: np.ndarray
+    residual: float
+    converged: bool
+    _solved: _Paths = field(repr=False)
+
+    def frozen(self) -> Frozen:
+        """Mean field of the fixed point to which activity goes when plasticity is halted.
+
+        From then on A is constant, Σ_j A_ij φ_j* = k ∫ e^{−s/τ_A} c(s) φ_i(−s) ds/τ_A with c(s) = ⟨φ* φ(−s)⟩, so that
+        h* = η* + k ∫ … explicitly, with η* jointly Gaussian with the past η: covariances g² c(s) and g² ⟨φ*²⟩.
+        """
+        return _freeze(self._solved)
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Fixed point of a network whose plasticity was halted.
+
+    Parameters
+    ----------
+    overlap
+        Cosine between the rates at the fixed point and those at the moment of halting. Without meaning if the fixed
+        point is not stable.
+    square
+        Mean square of the rates at the fixed point.
+    radius
+        g √⟨(1 − φ²)²⟩, the spectral radius of J φ′ there. The fixed point is stable if it is below 1 and A adds no
+        unstable direction.
+    """
+
+    overlap: float
+    square: float
+    radius: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Paths:
+    """What a round of the mean field has drawn: `field`, `rate [time, path]` over one period."""
+
+    coupling: float
+    kernel: np.ndarray  # k e^{−s/τ_A} ds/τ_A by lag, trapezoidal
+    autocorrelation: np.ndarray  # [time], periodic
+    field: np.ndarray
+    rate: np.ndarray
+
+
+def plastic_autocorrelation(
+    coupling: float,
+    plasticity: float,
+    tau_memory: float,
+    *,
+    period: float = 204.8,
+    dt: float = 0.1,
+    paths: int = 400,
+    start: ArrayLike | None = None,
+    seed: int = 0,
+    tolerance: float = 2e-3,
+) -> PlasticActivity:
+    """Autocorrelation of the chaotic state of a random network with Hebbian plasticity, by sampling its mean field.
+
+    Paths of one unit are drawn with an assumed C, and C is corrected until it is the one that they have, with the same
+    random numbers in every round. Anderson's mixing finds the chaotic solution, from which plain iteration moves away.
+
+    Parameters
+    ----------
+    coupling
+        g, with weights of variance g²/N; at most 5.
+    plasticity
+        k; below 0 it is anti-Hebbian.
+    tau_memory
+        Time constant of the memory in units of the membrane time constant.
+    period
+        Length of a path, after which it repeats, in the same units. The autocorrelation must vanish within half of it.
+    dt
+        Step in the same units.
+    paths
+        Number of paths. Statistical errors decrease with the root of paths · period.
+    start
+        Autocorrelation to start from, by lag in steps of `dt`; that of the chaos without plasticity by default. With
+        start = 0.5 or so at all lags, a static solution is found where there is one.
+    seed
+        Of the paths.
+    tolerance
+        Largest residual, relative to the autocorrelation at lag 0.
+    """
+    number("coupling", coupling, least=0.0, most=STRONGEST)
+    number("plasticity", plasticity)
+    number("tau_memory", tau_memory, above=0.0)
+    number("dt", dt, above=0.0)
+    number("period", period, above=0.0)
+    whole("paths", paths, least=2)
+    steps = 2 * round(period / dt / 2)
+    if steps < 16:
+        raise ConfigError(f"period={period:g} has {steps} steps of dt={dt:g}; give at least 16")
+    lag = np.minimum(np.arange(steps), steps - np.arange(steps)) * dt
+    C = chaos_autocorrelation(lag, max(coupling, 1.3)) if start is None else _started(start, steps)
+    normal = np.fft.rfft(np.random.default_rng(seed).standard_normal((steps, paths)), axis=0)
+    length = min(math.ceil(HISTORY * tau_memory / dt), steps // 2)
+    kernel = plasticity * dt / tau_memory * np.exp(-np.arange(length + 1) * dt / tau_memory)
+    kernel[[0, -1]] /= 2
+
+    def respond(assumed: np.ndarray) -> tuple[np.ndarray, _Paths]:
+        power = coupling**2 * np.maximum(np.fft.rfft(assumed).real, 0.0)
+        waves = normal * np.sqrt(power)[:, None]
+        field_ = np.fft.irfft(waves, steps, axis=0)
+        feedback = kernel * assumed[: length + 1]
+        rate = _unit(field_, feedback, dt)
+        # A linear unit under the same fields has a known C: a control variate, with which sampling errors are smaller.
+        slope = min(float(np.mean(1 - rate**2)), 0.8 / max(np.abs(feedback).sum(), 1e-12))
+        transfer, variance = _linear(power, slope * feedback, dt)
+        while variance[0] > STRONGEST**2 and slope > 0:
+            slope = slope / 2 if slope > 0.01 else 0.0
+            transfer, variance = _linear(power, slope * feedback, dt)
+        linear = np.tanh(np.fft.irfft(waves * transfer[:, None], steps, axis=0))
+        known = np.polynomial.polynomial.polyval(variance / variance[0], _hermite(np.tanh, variance[0]) ** 2)
+        share = _slope((linear**2).mean(0), (rate**2).mean(0))
+        found = _autocorrelation(rate) + share * (known - _autocorrelation(linear))
+        return found, _Paths(coupling, kernel, assumed, field_, rate)
+
+    C, residual, solved = _anderson(respond, C, tolerance)
+    half = steps // 2
+    converged = bool(residual <= tolerance * max(C[0], 1e-12))
+    return PlasticActivity(lag[:half], C[:half], float(residual), converged, solved)
+
+
+def _autocorrelation(rate: np.ndarray) -> np.ndarray:
+    """Mean over paths and times of periodic rates `[time, path]`, by lag."""
+    spectrum = (np.abs(np.fft.rfft(rate, axis=0)) ** 2).mean(1)
+    return np.fft.irfft(spectrum, len(rate)) / len(rate)
+
+
+def _slope(x: np.ndarray, y: np.ndarray) -> float:
+    """Slope of the regression of y on x."""
+    x = x - x.mean()
+    return float(x @ y / max(x @ x, 1e-300))
+
+
+def _weights(dt: float) -> tuple[float, float, float]:
+    """Of a step of the leak: what is kept, and what the forces at its beginning and end add."""
+    keep = math.exp(-dt)
+    second = 1 - (1 - keep) / dt
+    return keep, (1 - keep) - second, second
+
+
+def _linear(power: np.ndarray, feedback: np.ndarray, dt: float) -> tuple[np.ndarray, np.ndarray]:
+    """Transfer function of a linear unit, and the autocorrelation of its h under fields with this spectrum."""
+    steps = 2 * (len(power) - 1)
+    transfer = 1 / (1 / _leak(steps, dt) - np.fft.rfft(feedback, steps))
+    return transfer, np.fft.irfft(power * np.abs(transfer) ** 2, steps)
+
+
+def _leak(steps: int, dt: float) -> np.ndarray:
+    """Transfer function of the leak, `[frequency]`."""
+    keep, first, second = _weights(dt)
+    delay = np.exp(-2j * np.pi * np.fft.rfftfreq(steps))
+    return (second + first * delay) / (1 - keep * delay)
+
+
+def _started(start: ArrayLike, steps: int) -> np.ndarray:
+    given = np.ravel(np.asarray(start, float))
+    half = np.zeros(steps // 2 + 1)
+    half[: given.size] = given[: half.size]
+    if given.size == 1:
+        half[:] = given
+    return np.concatenate([half, half[1 : steps - half.size + 1][::-1]])
+
+
+def _unit(field_: np.ndarray, kernel: np.ndarray, dt: float) -> np.ndarray:
+    """Rates of a unit under a periodic field `[time, path]` and the feedback of its own past, in the second period."""
+    steps, length = len(field_), len(kernel) - 1
+    keep, first, second = _weights(dt)
+    past = kernel[:0:-1].copy()
+    rate = np.empty((length + 2 * steps, field_.shape[1]))
+    h = field_[0].copy()
+    rate[: length + 1] = np.tanh(h)
+    force = field_[0] + past @ rate[:length] + kernel[0] * rate[length]
+    for t in range(1, 2 * steps):
+        here = length + t
+        known = field_[t % steps] + past @ rate[here - length : here]
+        h = keep * h + first * force
+        ahead = np.tanh(h + second * force)
+        h += second * (known + kernel[0] * ahead)
+        np.tanh(h, out=rate[here])
+        force = known + kernel[0] * rate[here]
+    return rate[length + steps :]
+
+
+def _anderson(
+    respond: Callable[[np.ndarray], tuple[np.ndarray, _Paths]], C: np.ndarray, tolerance: float
+) -> tuple[np.ndarray, float, _Paths]:
+    """Fixed point of C → respond(C), also where plain iteration moves away from it."""
+    inputs: list[np.ndarray] = []
+    gaps: list[np.ndarray] = []
+    best: tuple[np.ndarray, float, _Paths] | None = None
+    for _ in range(ROUNDS):
+        found, solved = respond(C)
+        gap = found - C
+        residual = float(np.abs(gap).max())
+        if best is None or residual < best[1]:
+            best = C, residual, solved
+        if residual <= tolerance * C[0]:
+            break
+        inputs, gaps = [*inputs, C][-MIXED:], [*gaps, gap][-MIXED:]
+        C = C + gap
+        if len(gaps) > 1:
+            changes = np.diff(np.array(gaps), axis=0).T
+            moves = np.diff(np.array(inputs), axis=0).T
+            weights = np.linalg.lstsq(changes, gap, rcond=1e-6)[0]
+            C = C - (moves + changes) @ weights
+    assert best is not None  # ROUNDS is not 0
+    return best
+
+
+def _freeze(solved: _Paths) -> Frozen:
+    g, C = solved.coupling, solved.autocorrelation
+    window = min(2 * len(solved.kernel), len(C) // 2)
+    # Fields are smooth: directions of the past in which they hardly vary would only add rounding errors.
+    values, vectors = np.linalg.eigh(toeplitz(C[:window]))
+    kept = values > 1e-5 * values[-1]
+    values, vectors = values[kept], vectors[:, kept]
+    halts = np.arange(window, len(C), max((len(C) - window) // 8, 1))
+    back = halts[:, None] - np.arange(window)  # [halt, lag]
+    past = np.moveaxis(solved.rate[back], 1, 0).reshape(window, -1)  # [lag, sample]
+    modes = vectors.T @ np.moveaxis(solved.field[back], 1, 0).reshape(window, -1)
+    fresh = np.random.default_rng(0).standard_normal(past.shape[1])
+    cross, square = C[:window].copy(), C[0]
+    for _ in range(200):
+        weights = (vectors.T @ cross) / values
+        rest = max(square - weights @ (vectors.T @ cross), 0.0)
+        h = weights @ modes + g * math.sqrt(rest) * fresh
+        h += (solved.kernel * cross[: len(solved.kernel)]) @ past[: len(solved.kernel)]
+        rate = np.tanh(h)
+        change = past @ rate / rate.size - cross
+        cross, square = cross + change, float(np.mean(rate**2))
+        if np.abs(change).max() < 1e-4:
+            break
+    radius = g * math.sqrt(np.mean((1 - rate**2) ** 2))
+    overlap = (past[0] @ rate) / np.linalg.norm(past[0]) / np.linalg.norm(rate)
+    return Frozen(float(overlap), square, radius)
+
+
+# --- stored patterns ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StoredPattern:
+    """Fixed point of activity and memory on a pattern of signs.
+
+    Parameters
+    ----------
+    overlap
+        Cosine between the rates and the pattern; 0 if there is no such fixed point.
+    square
+        Mean square of the rates.
+    """
+
+    overlap: float
+    square: float
+
+
+def stored_pattern(coupling: float, plasticity: float) -> StoredPattern:
+    """Fixed point at which the memory keeps the pattern that activity has, for any pattern of N signs.
+
+    At a fixed point A = (k/N) φ φᵀ, so that h = η + k q tanh h with q = ⟨φ²⟩ and η of variance g² q. Each unit is on
+    the branch of its sign, unless η has left none. With g = 0 this is h = k tanh³ h, from `pattern_threshold` on.
+    Where many units have lost their sign, so that the overlap is far below 1, others follow them in a network, and the
+    pattern is lost although this fixed point exists.
+
+    Parameters
+    ----------
+    coupling
+        g, with weights of variance g²/N.
+    plasticity
+        k.
+    """
+    number("coupling", coupling, least=0.0)
+    number("plasticity", plasticity)
+    best, least = _threshold(coupling)
+    if plasticity < least:
+        return StoredPattern(0.0, 0.0)
+    feedback = brentq(
+        lambda a: a / _settled(coupling, a)[1] - plasticity, best, plasticity + 1e-9, xtol=1e-12
+    )
+    return StoredPattern(*_settled(coupling, feedback))
+
+
+def pattern_threshold(coupling: float) -> float:
+    """Smallest plasticity k at which any pattern of signs is a fixed point; 2.0184 without other weights."""
+    number("coupling", coupling, least=0.0)
+    return _threshold(coupling)[1]
+
+
+def _threshold(coupling: float) -> tuple[float, float]:
+    """The feedback k q at the smallest k, and that k."""
+    found = minimize_scalar(
+        lambda a: a / max(_settled(coupling, a)[1], 1e-12),
+        bounds=(1.0 + 1e-6, 12.0),
+        method="bounded",
+        options={"xatol": 1e-9},
+    )
+    return float(found.x), float(found.fun)
+
+
+def _settled(coupling: float, feedback: float) -> tuple[float, float]:
+    """Overlap and mean square of rates with h = η + feedback · tanh h, on the branch of a positive sign."""
+    edge = math.acosh(math.sqrt(feedback))  # h at which the branch ends
+    lowest = edge - feedback * math.tanh(edge)  # the η there
+    other = brentq(lambda h: h - feedback * math.tanh(h) - lowest, -2 * feedback - 2, -edge - 1e-12)
+    if coupling == 0:
+        h = brentq(lambda h: h - feedback * math.tanh(h), edge, 2 * feedback + 2)
+        return 1.0, math.tanh(h) ** 2
+    nodes, weights = np.polynomial.legendre.leggauss(100)
+    square = 1.0
+    for _ in range(500):
+        sd = coupling * math.sqrt(square)
+        span = 9 * sd + feedback
+        parts = [(edge, edge + span), (other - span, other)]
+        h = np.concatenate([low + (high - low) * (nodes + 1) / 2 for low, high in parts])
+        width = np.concatenate([weights * (high - low) / 2 for low, high in parts])
+        eta, rate = h - feedback * np.tanh(h), np.tanh(h)
+        density = np.exp(-((eta / sd) ** 2) / 2) / (sd * math.sqrt(2 * math.pi))
+        density *= width * (1 - feedback * (1 - rate**2))  # dη = (1 − k q φ′) dh
+        before, square = square, float(density @ rate**2)
+        if abs(square - before) < 1e-13:
+            break
+    return float(density @ rate) / math.sqrt(square), square
