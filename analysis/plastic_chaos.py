@@ -21,7 +21,7 @@ from fwsim.study import COLOURS, configuration, figure
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
 STILL = 1e-3  # dh/dt below which activity has stopped
-PATHS = 2000  # of the mean field
+PATHS = 800  # of the mean field
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
@@ -45,7 +45,10 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
                 config["coupling"] * np.sqrt(((1 - halted**2) ** 2).mean("unit")),
                 "spectral radius after the halt",
             ),
-            "pattern_overlap": recording["pattern_overlap"].load(),
+            "pattern_rate": labelled(
+                recording["pattern_overlap"].load() * np.sqrt(recording["pattern_square"].load()),
+                "mean rate in the direction of the stored pattern",
+            ),
         },
         attrs={"experiment_configuration": recording.attrs["experiment_configuration"]},
     )
@@ -113,7 +116,8 @@ def predicted(config: dict, lag: xr.DataArray) -> xr.Dataset:
                 "spectral radius in mean field",
             ),
             "expected_pattern": labelled(
-                xr.DataArray([one.overlap for one in patterns], dims="stored"), "cosine in mean field"
+                xr.DataArray([one.overlap * one.square**0.5 for one in patterns], dims="stored"),
+                "mean rate in the direction of the pattern in mean field",
             ),
         },
         coords=coords,
@@ -126,7 +130,8 @@ EXPLAINED = {
     "⟨φ²⟩": "mean square rate, with its interval over networks and its value in mean field",
     "half-time (s)": "lag at which the autocorrelation has halved, in membrane time constants",
     "stopped": "fraction of the networks whose activity stopped after the halt",
-    "overlap": "cosine between rates at the halt and after it, or between the pattern and rates at the end",
+    "overlap": "cosine between rates at the halt and after it; in theory only where the fixed point is stable",
+    "pattern": "mean over units of sign in the pattern · rate at the end",
     "radius": "spectral radius of the random weights at the end of the halt; a fixed point needs less than 1",
     "* in theory": "the same in mean field",
 }
@@ -148,7 +153,9 @@ def table(result: xr.Dataset) -> list[dict]:
                 "half-time in theory": f"{float(one['expected_half_time']):.2f}",
                 "stopped": f"{float(one['still'].mean()):.2f}",
                 "overlap": interval(one["frozen_overlap"], 3),
-                "overlap in theory": f"{float(one['expected_overlap']):.3f}",
+                "overlap in theory": "–"
+                if one["expected_overlap"].isnull()
+                else f"{float(one['expected_overlap']):.3f}",
                 "radius": interval(one["radius"], 3),
                 "radius in theory": f"{float(one['expected_radius']):.3f}",
             }
@@ -159,11 +166,12 @@ def table(result: xr.Dataset) -> list[dict]:
             {
                 "part": "pattern",
                 "k": f"{k:g}",
-                "overlap": interval(one["pattern_overlap"], 3),
-                "overlap in theory": f"{float(one['expected_pattern']):.3f}",
+                "pattern": interval(one["pattern_rate"], 3),
+                "pattern in theory": f"{float(one['expected_pattern']):.3f}",
             }
         )
-    return rows
+    names = [name for row in (rows[0], rows[-1]) for name in row]
+    return [{name: row.get(name, "–") for name in dict.fromkeys(names)} for row in rows]
 
 
 def interval(values: xr.DataArray, digits: int) -> str:
@@ -177,37 +185,24 @@ def plot(result: xr.Dataset) -> Figure:
     made, axes = figure(1, 3, width="double", aspect=1.0)
     for k, colour in zip(result["plasticity"].values, COLOURS.values(), strict=False):
         one = result.sel(plasticity=k)
-        scale = float(one["expected_square"])
-        axes[0].plot(one["lag"], one["expected_autocorrelation"], color=colour, lw=0.8)
-        points(
-            axes[0],
-            one["lag"].isel(lag=slice(0, None, 4)),
-            one["autocorrelation"].isel(lag=slice(0, None, 4)),
-            colour,
-        )
-        axes[0].annotate(
-            f"{k:g}",
-            (0, scale),
-            xytext=(-3, 0),
-            textcoords="offset points",
-            ha="right",
-            va="center",
-            color=colour,
-        )
-    axes[0].set(xlabel="lag (membrane time constants)", ylabel="autocorrelation of rates", xlim=(-6, 40))
+        axes[0].plot(one["lag"], one["expected_autocorrelation"], "-", color=colour, lw=0.8)
+        shown = one.isel(lag=slice(0, 56, 5))
+        points(axes[0], shown["lag"], shown["autocorrelation"], colour, f"k = {k:g}")
+    axes[0].set(xlabel="lag (membrane time constants)", ylabel="autocorrelation of rates", xlim=(-1, 34))
+    axes[0].legend(fontsize=5)
     axes[1].plot(result["plasticity"], result["expected_overlap"], color=COLOURS["blue"], lw=0.8)
     points(axes[1], result["plasticity"], result["frozen_overlap"], COLOURS["blue"], "overlap with the halt")
     axes[1].plot(result["plasticity"], result["expected_radius"], "--", color=COLOURS["vermillion"], lw=0.8)
     points(axes[1], result["plasticity"], result["radius"], COLOURS["vermillion"], "spectral radius")
     axes[1].axhline(1.0, color="0.7", lw=0.6)
-    axes[1].set(xlabel="plasticity k", ylabel="after plasticity is halted", ylim=(-0.1, 1.65))
+    axes[1].set(xlabel="plasticity k", ylabel="after plasticity is halted", ylim=(-0.6, 1.8))
     axes[1].legend(loc="upper left")
     config = configuration(result)
     dense = np.linspace(min(result["stored"].values), max(result["stored"].values), 200)
-    curve = [theory.stored_pattern(config["weak"], k).overlap for k in dense]
-    axes[2].plot(dense, curve, color=COLOURS["blue"], lw=0.8)
-    points(axes[2], result["stored"], result["pattern_overlap"], COLOURS["blue"])
-    axes[2].set(xlabel="plasticity k", ylabel="overlap with the stored pattern", ylim=(-0.1, 1.1))
+    patterns = [theory.stored_pattern(config["weak"], k) for k in dense]
+    axes[2].plot(dense, [one.overlap * one.square**0.5 for one in patterns], color=COLOURS["blue"], lw=0.8)
+    points(axes[2], result["stored"], result["pattern_rate"], COLOURS["blue"])
+    axes[2].set(xlabel="plasticity k", ylabel="mean rate along the pattern", ylim=(-0.05, 1.05))
     return made
 
 
