@@ -26,7 +26,7 @@ from scipy.linalg import toeplitz
 from scipy.optimize import brentq, minimize_scalar
 
 from fwsim.errors import ConfigError, number, whole
-from fwsim.theory.values import not_negative
+from fwsim.theory.values import numbers
 
 HERMITE = 120  # terms of expansions in Hermite polynomials
 STRONGEST = 5.0
@@ -48,7 +48,7 @@ def chaos_autocorrelation(lag: ArrayLike, coupling: float) -> np.ndarray:
     Parameters
     ----------
     lag
-        Time in units of the membrane time constant; any shape.
+        Time in units of the membrane time constant, of either sign; any shape.
     coupling
         g, with weights of variance g²/N; at most 5.
 
@@ -56,10 +56,10 @@ def chaos_autocorrelation(lag: ArrayLike, coupling: float) -> np.ndarray:
     -----
     Source: Sompolinsky, Crisanti & Sommers 1988, Phys. Rev. Lett. 61:259.
     """
-    lag = np.abs(np.asarray(not_negative("lag", np.abs(lag))))
+    size = np.abs(numbers("lag", lag))
     number("coupling", coupling, least=0.0, most=STRONGEST)
     if coupling <= 1:
-        return np.zeros(lag.shape)[()]
+        return np.zeros(size.shape)[()]
     variance = brentq(lambda one: _potential(one, coupling, np.ones(1))[0], *_bracket(coupling), xtol=1e-13)
     # With Δ/Δ(0) = 1/cosh² w the time that Δ takes is an integral without singularities.
     w = np.linspace(0.0, 18.0, 2001)
@@ -70,7 +70,7 @@ def chaos_autocorrelation(lag: ArrayLike, coupling: float) -> np.ndarray:
     slope[0] = 2 * slope[1] - slope[2]
     time = cumulative_simpson(slope, x=w, initial=0.0)
     series = _hermite(np.tanh, variance) ** 2
-    reached = np.exp(np.interp(lag, time, np.log(rho), right=-np.inf))
+    reached = np.exp(np.interp(size, time, np.log(rho), right=-np.inf))
     return np.polynomial.polynomial.polyval(reached, series)[()]
 
 
