@@ -6,8 +6,10 @@ import math
 from fractions import Fraction
 
 from fwsim.errors import whole
+from fwsim.names import known_arguments
 
 
+@known_arguments
 def binding_plateau(pairs: int, values: int = 10) -> float:
     """Best accuracy in associative retrieval without knowing which value belongs to which key.
 

@@ -9,9 +9,11 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 from scipy.special import erf
 
+from fwsim.names import known_arguments
 from fwsim.theory.values import elementwise, not_negative
 
 
+@known_arguments
 def hopfield_overlap(alpha: ArrayLike) -> np.ndarray:
     """Overlap of the retrieval state of a Hopfield network at load `alpha` = patterns/units, T = 0.
 

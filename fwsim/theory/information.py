@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fwsim.errors import ConfigError
+from fwsim.names import known_arguments
 from fwsim.theory.values import numbers
 
 ROUNDING = 1e-3
 """Rounding by which overlaps may exceed 1, in half precision."""
 
 
+@known_arguments
 def binary_information(overlap: ArrayLike) -> np.ndarray:
     """Bits that one unit of a recalled ±1 pattern carries about the stored one, 1 − H₂((1+m)/2); NaN where m is."""
     size = np.abs(numbers("overlap", overlap))

@@ -15,6 +15,7 @@ from scipy.optimize import brentq, minimize_scalar
 from scipy.special import erf
 
 from fwsim.errors import ConfigError, ShapeError
+from fwsim.names import known_arguments
 from fwsim.theory.information import binary_information
 from fwsim.theory.values import elementwise, not_negative, numbers, positive
 
@@ -71,23 +72,27 @@ class Spectrum:
         return np.exp(-np.asarray(age, float)[..., None] / self.theta) @ self.weight
 
 
+@known_arguments
 def epsilon_from_tau(tau: ArrayLike, units: int, dt: float = 1.0) -> np.ndarray:
     """ε = √(2N dt/τ) of a network of `units` writing once per `dt` (s) with time constant `tau` (s)."""
     step = _checked_step(units, dt)
     return np.sqrt(2.0 * np.asarray(units) * step / positive("tau", tau, "time"))[()]
 
 
+@known_arguments
 def tau_from_epsilon(epsilon: ArrayLike, units: int, dt: float = 1.0) -> np.ndarray:
     """Time constant τ = 2N dt/ε² (s) at which `units` units writing once per `dt` (s) have this ε."""
     step = _checked_step(units, dt)
     return (2.0 * np.asarray(units) * step / positive("epsilon", epsilon) ** 2)[()]
 
 
+@known_arguments
 def one_step_overlap(age: ArrayLike, epsilon: float | Spectrum) -> np.ndarray:
     """Overlap erf(Λ(u)/√2) after one parallel step from the stored pattern of age u = k/N."""
     return erf(_spectrum(epsilon).strength(not_negative("age", age)) / math.sqrt(2.0))[()]
 
 
+@known_arguments
 def palimpsest_overlap(age: ArrayLike, epsilon: float | Spectrum) -> np.ndarray:
     """Overlap of the retrieval state of a pattern of age u = k/N; 0 if it cannot be retrieved.
 
@@ -111,6 +116,7 @@ def palimpsest_overlap(age: ArrayLike, epsilon: float | Spectrum) -> np.ndarray:
     return elementwise(curve.overlap, not_negative("age", age))
 
 
+@known_arguments
 def palimpsest_capacity(epsilon: ArrayLike | Spectrum) -> np.ndarray:
     """Largest age u = k/N that can be retrieved; 0 if nothing can (one time scale: ε < 2.4648)."""
     if isinstance(epsilon, Spectrum):
@@ -129,6 +135,7 @@ def palimpsest_optimum() -> tuple[float, float]:
     return float(best.x), float(-best.fun)
 
 
+@known_arguments
 def palimpsest_information(epsilon: float | Spectrum) -> float:
     """Bits per squared unit that can be retrieved: ∫ I(m(u)) du with `binary_information` I."""
     curve = _Retrieval(_spectrum(epsilon))

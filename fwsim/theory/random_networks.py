@@ -26,6 +26,7 @@ from scipy.linalg import toeplitz
 from scipy.optimize import brentq, minimize_scalar
 
 from fwsim.errors import ConfigError, number, whole
+from fwsim.names import known_arguments
 from fwsim.theory.values import numbers
 
 HERMITE = 120  # terms of expansions in Hermite polynomials
@@ -39,6 +40,7 @@ HISTORY = 8.0  # time constants of the memory after which it is forgotten, e^−
 # --- without plasticity ---------------------------------------------------------------------------
 
 
+@known_arguments
 def chaos_autocorrelation(lag: ArrayLike, coupling: float) -> np.ndarray:
     """Autocorrelation ⟨φ(t) φ(t + lag)⟩ of a random network with φ = tanh h; 0 for a coupling of 1 or less.
 
@@ -174,6 +176,7 @@ class _Paths:
     rate: np.ndarray
 
 
+@known_arguments
 def plastic_autocorrelation(
     coupling: float,
     plasticity: float,
@@ -388,6 +391,7 @@ class StoredPattern:
     square: float
 
 
+@known_arguments
 def stored_pattern(coupling: float, plasticity: float) -> StoredPattern:
     """Fixed point at which the memory keeps the pattern that activity has, for any pattern of N signs.
 
@@ -414,6 +418,7 @@ def stored_pattern(coupling: float, plasticity: float) -> StoredPattern:
     return StoredPattern(*_settled(coupling, feedback))
 
 
+@known_arguments
 def pattern_threshold(coupling: float) -> float:
     """Smallest plasticity k at which any pattern of signs is a fixed point; 2.0184 without other weights."""
     number("coupling", coupling, least=0.0)

@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fwsim.errors import ConfigError, ShapeError
+from fwsim.names import known_arguments
 from fwsim.theory.values import numbers, positive
 
 
+@known_arguments
 def tau_from_decay(decay: ArrayLike, dt: float = 1.0) -> np.ndarray:
     """Time constant (s) of a memory of which the fraction `decay` remains after a step of `dt` seconds."""
     decay = numbers("decay", decay)
@@ -21,16 +23,19 @@ def tau_from_decay(decay: ArrayLike, dt: float = 1.0) -> np.ndarray:
         return np.asarray(step / np.abs(np.log(decay)))[()]
 
 
+@known_arguments
 def decay_from_tau(tau: ArrayLike, dt: float = 1.0) -> np.ndarray:
     """Fraction of a memory with time constant `tau` (s) that remains after a step of `dt` seconds."""
     return np.exp(-positive("dt", dt, "time") / positive("tau", tau, "time"))[()]
 
 
+@known_arguments
 def half_life(tau: ArrayLike) -> np.ndarray:
     """Time (s) in which an exponential with time constant `tau` (s) halves."""
     return (positive("tau", tau, "time") * math.log(2.0))[()]
 
 
+@known_arguments
 def attention_span(tau: ArrayLike, eta: ArrayLike = 1.0, dt: float = 1.0) -> float:
     """Effective time (s) over which a set of time scales attends to its past.
 
