@@ -36,6 +36,8 @@ def between(curve: Curve, before: CurvePoint, after: CurvePoint) -> list[CurvePo
     Hopf points of flows, and flips and Neimark–Sacker points of maps. A step is divided where a test function has an
     extremum of the other sign, so that two bifurcations that cancel within the step are seen.
     """
+    if not (np.isfinite(before.growth).all() and np.isfinite(after.growth).all()):
+        return _folds(curve, before, after)  # whose stability is not known
     stops = [before, *_extremes(curve, before, after), after]
     return [point for one, other in pairwise(stops) for point in _between(curve, one, other)]
 
@@ -113,15 +115,21 @@ def _between(curve: Curve, before: CurvePoint, after: CurvePoint) -> list[CurveP
         reference = max(before.log_size, after.log_size)
         place = _located(curve, before, after, lambda point: point.sign * np.exp(point.log_size - reference))
         found.append(replace(place, label=BRANCH_POINT, tangent=_mean_tangent(curve, before, after)))
-    if (before.tangent[-1] >= 0) != (after.tangent[-1] >= 0):
-        place = _located(curve, before, after, lambda point: point.tangent[-1])
-        _add(curve, found, replace(place, label=FOLD))
+    for fold in _folds(curve, before, after):
+        _add(curve, found, fold)
     found.sort(key=lambda point: curve.distance(before.place, point.place))
     for one, other in pairwise([before, *found, after]):
         for mode in _changing(one, other):
             place = _located(curve, one, other, partial(_growth, mode=mode))
             _add(curve, found, replace(place, label=_kind(curve.kind, place, mode)))
     return sorted(found, key=lambda point: curve.distance(before.place, point.place))
+
+
+def _folds(curve: Curve, before: CurvePoint, after: CurvePoint) -> list[CurvePoint]:
+    """The point at which the parameter turns back between two points, if it does."""
+    if (before.tangent[-1] >= 0) == (after.tangent[-1] >= 0):
+        return []
+    return [replace(_located(curve, before, after, lambda point: point.tangent[-1]), label=FOLD)]
 
 
 def _changing(before: CurvePoint, after: CurvePoint) -> range:

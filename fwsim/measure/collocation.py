@@ -11,6 +11,9 @@ from numpy.polynomial.legendre import leggauss
 
 from fwsim.measure.arclength import Curve
 
+RESOLVED = 1e-2
+"""Multipliers are not known if that along the flow differs from 1 by more, as where directions are very unstable."""
+
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
@@ -146,8 +149,10 @@ class CycleCurve(Curve):
         return force, slope
 
     def eigenvalues(self, place: np.ndarray, slope: np.ndarray) -> np.ndarray:
-        """Floquet multipliers without that of the flow's own direction, which is 1."""
+        """Floquet multipliers without that of the flow's own direction, which is 1; NaN if they are not resolved."""
         monodromy, flow = self.monodromy(place)
+        if not _relative(monodromy @ flow - flow, flow) <= RESOLVED:
+            return np.full(len(flow) - 1, np.nan, dtype=complex)
         across = np.linalg.svd(flow[None])[2][1:]  # orthonormal, across the flow
         return np.linalg.eigvals(across @ monodromy @ across.T).astype(complex)
 
@@ -164,7 +169,7 @@ class CycleCurve(Curve):
     def trivial_error(self, place: np.ndarray) -> float:
         """How far the multiplier along the flow is from 1, which shows the precision."""
         monodromy, flow = self.monodromy(place)
-        return float(np.linalg.norm(monodromy @ flow - flow) / np.linalg.norm(flow))
+        return _relative(monodromy @ flow - flow, flow)
 
     def remeshed(self, place: np.ndarray, tangent: np.ndarray) -> tuple[CycleCurve, np.ndarray, np.ndarray]:
         """The same curve on a mesh that suits a place, with that place and a direction on it."""
@@ -219,3 +224,7 @@ class CycleCurve(Curve):
         starts = mesh.degree * np.arange(len(mesh.edges) - 1)
         np.add.at(phase, starts[:, None] + np.arange(mesh.degree + 1), rows)
         return phase.ravel() / max(np.linalg.norm(self.reference - self.reference.mean(0)), 1e-300)
+
+
+def _relative(difference: np.ndarray, to: np.ndarray) -> float:
+    return float(np.linalg.norm(difference) / np.linalg.norm(to))

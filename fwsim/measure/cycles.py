@@ -81,9 +81,10 @@ def limit_cycles(
         `multiplier[branch, point, mode]`, the Floquet multipliers without that of the flow's direction, the least
         stable first; `stable[branch, point]`; `index[branch, point]`, the number of unstable modes;
         `bifurcation[branch, point]`: `"fold"`, `"flip"` (period doubling), `"neimark-sacker"` (torus) or `"branch
-        point"`, empty at ordinary points; `error[branch, point]`, how far the multiplier along the flow is from 1;
-        `end[branch, side]`, why a branch ends: `"hopf"`, `"bound"`, `"period"`, `"points"` or `"stuck"`. Branches
-        have different lengths; beyond the last point numbers are NaN, `index` is −1, `stable` is False.
+        point"`, empty at ordinary points; `error[branch, point]`, how far the multiplier along the flow is from 1.
+        Above 0.01 the multipliers are not known: they are NaN, `index` is −1, `stable` is False, and only folds are
+        found. `end[branch, side]` is why a branch ends: `"hopf"`, `"bound"`, `"period"`, `"points"` or `"stuck"`.
+        Branches have different lengths; beyond the last point all numbers are NaN.
 
     Raises
     ------
@@ -94,9 +95,9 @@ def limit_cycles(
     Notes
     -----
     Orthogonal collocation at Gauss points on an adapted mesh with pseudo-arclength continuation (Doedel, Keller &
-    Kernévez 1991, Int. J. Bifurcation Chaos 1:745). Multipliers come from the collocation equations (Fairgrieve &
-    Jepson 1991, SIAM J. Numer. Anal. 28:1446, without their decomposition), so very small ones are not precise. A
-    large `error` asks for more `intervals`. Branches that begin at flips and branch points are not followed. A
+    Kernévez 1991, Int. J. Bifurcation Chaos 1:745). Multipliers are eigenvalues of a product of matrices, one for each
+    interval, so those that are small beside the largest are not precise, and cycles with very unstable directions have
+    none. More `intervals` make `error` smaller. Branches that begin at flips and branch points are not followed. A
     discrete step of a network is a map, not a flow; write its equations as a field.
 
     Examples
@@ -363,7 +364,9 @@ def _dataset(branches: list[_Branch]) -> xr.Dataset:
     def state(cycle: _Cycle, at: np.ndarray) -> np.ndarray:
         return cycle.curve.mesh.at(cycle.profile, at)
 
-    index = table(lambda cycle: cycle.point.unstable, (), int, -1)
+    index = table(
+        lambda cycle: cycle.point.unstable if np.isfinite(cycle.point.growth).all() else -1, (), int, -1
+    )
     along = ("branch", "point")
     labels = table(lambda cycle: cycle.point.label, (), "U20", "")  # type: ignore[arg-type]
     return labelled_dataset(

@@ -25,7 +25,7 @@ def from_rest(field, units, bounds, **options):
 
 
 def known(found, branch=0):
-    return found.isel(branch=branch, point=found["index"].values[branch] >= 0)
+    return found.isel(branch=branch, point=found["parameter"].notnull().values[branch])
 
 
 def labels(found):
@@ -206,6 +206,28 @@ def test_cycles_of_a_network_with_plastic_synapses():
     assert cycle.minimum.values == pytest.approx(low, rel=2e-3)
     assert cycle.maximum.values == pytest.approx(high, rel=2e-3)
     assert float(cycle.error) < 1e-3
+
+
+def test_multipliers_that_are_not_resolved_are_not_reported():
+    """A direction that grows by exp(20π p) in a period, in mixed coordinates: rounding hides what it hides."""
+    mixing = torch.linalg.qr(torch.tensor([[1.0, 2, 3], [4, 5, 6], [7, 8, 10]]).double())[0]
+
+    def field(x, p):
+        y = x @ mixing
+        plane = hopf_form(y[:, :2], torch.ones_like(p))
+        return columns(plane[:, 0], plane[:, 1], 10 * p[:, 0] * y[:, 2]) @ mixing.T
+
+    start = torch.cat([circle(PHASES), torch.zeros(40, 1).double()], 1) @ mixing.T
+    found = known(
+        fw.measure.limit_cycles(field, start, (0.1, 3.0), parameter=0.2, period=6.2, length=0.2, intervals=10)
+    )
+    unknown = found.error.values > 0.01
+    assert unknown.any()
+    assert np.isnan(found.multiplier.values[unknown]).all()
+    assert not np.isnan(found.multiplier.values[~unknown]).any()
+    assert (found["index"].values[unknown] == -1).all()
+    assert not found.stable.values.any()
+    assert not labels(found)
 
 
 def test_polynomials_of_the_mesh_are_exact_up_to_their_degree():
