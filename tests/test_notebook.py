@@ -2,8 +2,10 @@
 
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 import fwsim as fw
 from fwsim import notebook
@@ -119,6 +121,42 @@ def test_a_recording_shows_itself_beside_xarray():
     page = shown(fw.simulate(net, torch.ones(2, 4, 2), record=["hidden", "inner", "memory"]).fwsim)
     assert "state of the inner loop" in page.text
     assert "svg" in page.tags
+
+
+def drawn(panel):
+    """Axes of a panel."""
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    panel(axes)
+    return axes
+
+
+def test_activity_is_over_seconds_with_the_names_of_populations():
+    from fwsim.recording import glance
+
+    rates = np.arange(12.0).reshape(1, 3, 4)
+    coords = {"time": [0.5, 1.0, 1.5], "population": ("unit", ["E", "E", "E", "I"])}
+    run = xr.Dataset({"rate": (("trial", "time", "unit"), rates, {"units": "Hz"})}, coords)
+    axes = drawn(glance.activity(run))
+    (image,) = axes.images
+    np.testing.assert_array_equal(image.get_array(), rates[0].T)
+    assert image.get_extent() == [0.0, 1.5, -0.5, 3.5]
+    assert (image.get_cmap().name, image.get_clim()) == ("cividis", (0.0, 11.0))
+    assert axes.get_xlabel() == "time (s)"
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["E", "I"]
+    assert list(axes.get_yticks()) == [1.0, 3.0]
+    axes = drawn(glance.activity(run - 6.0))
+    assert (axes.images[0].get_cmap().name, axes.images[0].get_clim()) == ("RdBu_r", (-6.0, 6.0))
+
+
+def test_a_frozen_loop_shows_sizes_and_its_matrix():
+    net = fw.FastWeightNetwork(2, 5, fw.Hebbian(tau=1.0, eta=0.1))
+    loop = fw.measure.InnerLoop.of(net, net.initial_state(1), torch.zeros(2))
+    assert repr(loop) == "InnerLoop(5 units, relu, normalise='inner')"
+    page = Balance(loop._repr_html_())
+    assert "svg" in page.tags
+    assert "matrix A" in page.text
 
 
 @pytest.mark.parametrize(

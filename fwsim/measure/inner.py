@@ -50,6 +50,29 @@ class InnerLoop(KnownArguments):
         """h_0, the state before the first iteration, `[1, unit]`."""
         return self.cell.start(self.sustained[None])
 
+    def __repr__(self) -> str:
+        """Show sizes, not numbers."""
+        return f"InnerLoop({len(self.sustained)} units, {self.cell.activation}, normalise={self.cell.normalise!r})"
+
+    def _repr_html_(self) -> str:
+        from fwsim import notebook
+
+        rows = [
+            ("units", len(self.sustained)),
+            ("activation", self.cell.activation),
+            ("normalise", self.cell.normalise),
+            ("matrix A", self.matrix),
+            ("sustained input z", self.sustained),
+        ]
+        return notebook.card(
+            self,
+            notebook.table(("", "value"), rows),
+            notebook.panels(
+                notebook.heat(self.matrix, "A", "pre", "post"),
+                notebook.heat(self.sustained[None], "z", "unit", ""),
+            ),
+        )
+
     def double(self) -> InnerLoop:
         """Return the same map in float64, for precise fixed points and eigenvalues."""
         cell = _changed(self.cell, Tensor.double)

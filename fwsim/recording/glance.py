@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
 
 from fwsim import notebook
@@ -68,7 +69,40 @@ def activity(run: xr.Dataset) -> notebook.Panel | None:
     if time is None:
         return None
     label = f"{values.attrs.get('long_name', name)} ({values.attrs.get('units', '1')})"
-    return notebook.heat(values.transpose("unit", time).values, label, "sample", "unit")
+    values = values.transpose("unit", time).load()
+    seconds = values[time].values if time in values.coords else None
+
+    def draw(axes: Axes) -> None:
+        matrix = np.asarray(values, float)
+        signed = bool((matrix < 0).any())
+        top = float(np.nanmax(np.abs(matrix), initial=0.0)) or 1.0
+        span = (0.0, float(len(matrix[0]))) if seconds is None else edges(seconds)
+        image = axes.imshow(
+            matrix, aspect="auto", origin="lower", extent=(*span, -0.5, len(matrix) - 0.5),
+            cmap="RdBu_r" if signed else "cividis", vmin=-top if signed else 0.0, vmax=top,
+        )  # fmt: skip
+        axes.figure.colorbar(image, ax=axes)
+        axes.set(title=label, xlabel="sample" if seconds is None else "time (s)")
+        name_units(axes, values)
+
+    return draw
+
+
+def edges(times: np.ndarray) -> tuple[float, float]:
+    """Times in s that enclose samples, each of which is at the end of its step."""
+    step = float(times[1] - times[0]) if len(times) > 1 else 1.0
+    return float(times[0]) - step, float(times[-1])
+
+
+def name_units(axes: Axes, units: xr.DataArray | xr.Dataset) -> None:
+    """Names of populations beside the middle of their units, or the axis of units."""
+    if "population" not in units.coords:
+        axes.set(ylabel="unit")
+        return
+    names = np.atleast_1d(units["population"].values).astype(str)
+    shown = dict.fromkeys(names)
+    axes.set_yticks([float(np.flatnonzero(names == name).mean()) for name in shown], list(shown))
+    axes.set(ylabel="population")
 
 
 def spikes(run: xr.Dataset) -> notebook.Panel | None:
@@ -81,7 +115,8 @@ def spikes(run: xr.Dataset) -> notebook.Panel | None:
 
     def draw(axes: Axes) -> None:
         axes.plot(kept["spike_time"], kept["spike_unit"], ",", color="black")
-        axes.set(title="spikes, trial 0", xlabel="time (s)", ylabel="unit")
+        axes.set(title="spikes, trial 0", xlabel="time (s)")
+        name_units(axes, run)
 
     return draw
 

@@ -101,7 +101,7 @@ def test_a_page_begins_where_there_is_something_to_see(page):
         assert page.shown("attention")[0].any()
     elif "rate" in run:
         busiest = run["rate"].isel(trial=0).mean("unit")
-        assert step.value == int(busiest.argmax())
+        assert step.value == int(busiest.argmax("time"))
     else:
         counts, _ = np.histogram(run["spike_time"], np.arange(501) * 1e-3)
         assert counts[max(0, step.value - 3) : step.value + 1].max() > counts.mean()
