@@ -7,6 +7,7 @@ correct rejections is at least 90 %, interpolated between the intervals that wer
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -128,30 +129,32 @@ def spread(values: xr.DataArray) -> str:
 
 def plot(result: xr.Dataset) -> dict[str, Figure]:
     """Right answers against the interval, η after training, and the reach against the number of units."""
-    made, axes = figure(1, 3, width="double", aspect=0.36)
-    (curves, signs, reach) = np.ravel(axes)
-    tint = dict(
-        zip(result["units"].values.tolist(), (each for each in COLOURS if each != "black"), strict=False)
-    )
+    made, axes = figure(1, 3, width="double", aspect=1.0)
+    curves, signs, reach = np.ravel(axes)
+    sizes = result["units"].values.tolist()
+    tint = dict(zip(sizes, itertools.cycle(each for each in COLOURS if each != "black"), strict=False))
     for start, units, at in networks(result):
-        style = {"color": COLOURS[tint[units]], "ls": "-" if start == "Hebbian" else "--"}
-        curves.plot(
-            at["interval"], at["right"].mean("seed"), **style, label=f"{units} units" * (start == "Hebbian")
-        )
-        marker = {
-            "color": COLOURS[tint[units]],
-            "marker": "o" if start == "Hebbian" else "s",
+        hebbian, colour = start == "Hebbian", COLOURS[tint[units]]
+        curves.plot(at["interval"], at["right"].mean("seed"), "-" if hebbian else "--", color=colour)
+        dots = {
+            "color": colour,
+            "marker": "o" if hebbian else "x",
             "ls": "",
-            "ms": 3,
+            "ms": 4,
+            "label": f"{units} units",
         }
-        signs.plot(np.full(at.sizes["seed"], units), at["trained_eta"], **marker)
-        reach.plot(np.full(at.sizes["seed"], units), at["reach"], **marker)
+        place = np.full(at.sizes["seed"], units)
+        signs.plot(place, at["trained_eta"], **dots)
+        reach.plot(place, at["reach"], **dots)
     curves.axhline(RECOGNISED, color=COLOURS["black"], ls=":")
     signs.axhline(0, color=COLOURS["black"], ls=":")
     curves.set(xlabel="interval (patterns)", ylabel="right answers (%)", xscale="log")
     signs.set(xlabel="hidden units N", ylabel="η after training")
-    reach.set(xlabel="hidden units N", ylabel="recognised up to (patterns)")
+    reach.set(xlabel="hidden units N", ylabel="recognised up to (patterns)", ylim=(0, None))
     for axis in (signs, reach):
         axis.set_xscale("log", base=2)
-    made.legend(*curves.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+        axis.set_xticks(sizes, [str(each) for each in sizes])
+    handles, labels = signs.get_legend_handles_labels()
+    shown = dict(zip(labels, handles, strict=True))
+    made.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=4)
     return {"familiarity": made}
