@@ -94,15 +94,10 @@ class Cells(Generic[R]):
         """Number of sites, not whole, `[...]`."""
         return SITES.back(z[..., self.rule_size])
 
-    def gain_and_noise_at(self, z: Tensor, clamp: Tensor | int) -> tuple[Tensor, Tensor]:
-        """Response to a release of 1, and standard deviation of the recording, `[...]` for a clamp `[...]`."""
+    def gain_and_noise_at(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Response to a release of 1, and standard deviation of the recording, `[..., clamp]`."""
         first = self.rule_size + 1
-        both = z[..., first:].unflatten(-1, (len(self.clamps), 2)).exp()
-        if isinstance(clamp, int):
-            return both[..., clamp, 0], both[..., clamp, 1]
-        index = clamp[..., None, None].expand(*both.shape[:-2], 1, 2)
-        chosen = both.gather(-2, index)[..., 0, :]
-        return chosen[..., 0], chosen[..., 1]
+        return z[..., first::2].exp(), z[..., first + 1 :: 2].exp()
 
     def log_likelihood(self, z: Tensor) -> Tensor:
         """Of all sweeps of each cell, `[..., cell, axis]` → `[..., cell]`; −∞ where a release is no probability."""
@@ -117,9 +112,9 @@ class Cells(Generic[R]):
         good = ((chances.release >= 0) & (chances.release <= 1) | self.times.isnan()).all(-1)
         shape = *z.shape[:-2], *self.times.shape  # a rule without free parameters is the same for all
         chances = SiteChances(*(part.nan_to_num(0.0).clamp(0, 1).expand(shape) for part in chances))
-        at = z[..., self.sweep_cell, :]
-        sites = self.sites_at(at)
-        gain, noise = self.gain_and_noise_at(at, self.sweep_clamp)
+        sites = self.sites_at(z).index_select(-1, self.sweep_cell)
+        where = self.sweep_cell * len(self.clamps) + self.sweep_clamp
+        gain, noise = (part.flatten(-2).index_select(-1, where) for part in self.gain_and_noise_at(z))
         if compiled.available(self.exact):
             flat = [part.reshape(-1, sites.shape[-1]) for part in (sites, gain, noise)]
             rows = SiteChances(*(part.reshape(-1, *part.shape[-2:]) for part in chances))

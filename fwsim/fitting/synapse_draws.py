@@ -144,7 +144,8 @@ class SynapseDraws(Generic[R]):
         if clamp is not None:
             choice("clamp", clamp, clamps)
         index = 0 if clamp is None else clamps.index(clamp)
-        return self.cells.sites_at(self.z), *self.cells.gain_and_noise_at(self.z, index)
+        gain, noise = self.cells.gain_and_noise_at(self.z)
+        return self.cells.sites_at(self.z), gain[..., index], noise[..., index]
 
     @staticmethod
     def _one(times: ArrayLike | Tensor) -> Tensor:

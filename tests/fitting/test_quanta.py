@@ -72,28 +72,28 @@ def test_the_approximation_holds_for_many_sites():
 
 @pytest.mark.skipif(not compiled.available(0), reason="the native engine is not compiled here")
 def test_the_native_engine_computes_the_same():
+    # more sweeps than a register holds, few and many sites mixed, with responses that are 0 or missing everywhere
     generator = torch.Generator().manual_seed(2)
     chances = RULE.site_chances(TIMES)
-    sites = torch.tensor([[1.0, 2.0, 7.0, 8.3, 40.0]], dtype=torch.float64)
-    gain, noise = torch.full_like(sites, 1.7), torch.full_like(sites, 0.15)
-    y = simulate(several(chances, 5), sites[0].round(), (gain / sites)[0], noise[0], 0.3, generator)
-    y[1, 3] = torch.nan
-    y[2, 2] = 0.0
+    sites = exact([1.0, 7.3, 2.0, 8.3, 40.0, 7.0, 1.2, 3e3, 7.0, 7.0, 90.0] * 3)
+    count = len(sites)
+    gain = 0.2 + torch.rand(count, generator=generator, dtype=torch.float64)
+    noise = 0.02 + 0.5 * torch.rand(count, generator=generator, dtype=torch.float64)
+    whole = torch.where(sites < 7.5, sites.round(), sites)
+    arguments = several(chances, count), whole, gain / whole, noise, 0.3
+    y = simulate(arguments[0], sites.round(), *arguments[2:], generator)
+    y[torch.rand(y.shape, generator=generator) < 0.2] = 0.0
+    y[torch.rand(y.shape, generator=generator) < 0.2] = torch.nan
+    y[3, 2] = 1e3  # an outlier
+    trains = SiteChances(*(torch.stack([torch.zeros_like(c), c])[None] for c in chances))
     found = compiled.sweep_log_likelihood(
-        y,
-        torch.zeros(5, dtype=torch.long),
-        SiteChances(*(c[None, None] for c in chances)),
-        sites,
-        gain,
-        noise,
-        0.3,
-        7,
+        y, torch.ones(count, dtype=torch.long), trains, sites[None], gain[None], noise[None], 0.3, 7
     )
-    plain = approximate_log_likelihood(y, several(chances, 5), sites, gain / sites, noise, 0.3)
-    few = exact_log_likelihood(
-        y[:3], several(chances, 3), sites[0, :3], (gain / sites)[0, :3], noise[0, :3], 0.3
-    )
-    torch.testing.assert_close(found, torch.cat([few[None], plain[:, 3:]], -1), rtol=1e-12, atol=1e-12)
+    plain = approximate_log_likelihood(y, *arguments)
+    for k in (sites < 7.5).nonzero()[:, 0].tolist():
+        one = [part[k : k + 1] for part in (y, whole, gain / whole, noise)]
+        plain[k] = exact_log_likelihood(one[0], several(chances, 1), *one[1:], 0.3)[0]
+    torch.testing.assert_close(found[0], plain, rtol=1e-12, atol=1e-12)
 
 
 def test_an_outlier_makes_a_sweep_unlikely_but_not_impossible():
