@@ -1,16 +1,17 @@
-"""Which rule predicts what recorded pairs of cortical neurons were not fitted to, and how do classes of pairs differ?
+"""Which rule predicts what recorded pairs of cortical neurons were not fitted to?
 
 Hundreds of pairs of mouse and human neurons (Seeman et al. 2018, eLife 7:e37349; Campagnola et al. 2022, Science
 375:eabj5861; as extracted for Beninger et al. 2024, Cell Rep. 43:113785) are fitted together by several rules, with
 responses as sums of quanta and the parameters of a pair as a draw from those of its class. From every pair, one
-frequency is left out, or every recovery longer than 0.3 s, and each rule predicts it. The same rule fitted to each pair
-alone shows what the class adds. Expect that the class helps most where few sweeps are known.
+frequency is left out, or every recovery longer than 0.3 s, and each rule predicts it. Two rules are also fitted to each
+pair alone. Expect that the class helps most where few sweeps are known. `synapse_classes` has the classes themselves.
 
 The data are a CSV file: `--data PATH`, or its path in the environment variable FWSIM_SYNPHYS. `--data simulated` draws
 pairs of two classes instead.
 
-The recording holds the log predictive density of every pair by every rule, how often intervals of one rule contain
-single responses that were left out, and the distributions of the classes by that rule, fitted to everything.
+The recording holds, for every rule and pair, the log predictive density of what was left out, and how many single
+responses were inside their predictive intervals. A response of 0 stands for all that could not be seen; its place in
+the predicted distribution is drawn among theirs.
 """
 
 from __future__ import annotations
@@ -23,16 +24,16 @@ import xarray as xr
 from pydantic import Field
 
 import fwsim as fw
-from fwsim.fitting import FittedPopulation, compare_populations, read_pairs, synthetic_table
+from fwsim.fitting import FittedPopulation, differences, read_pairs, synthetic_pairs, without_held_out
 from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context
 
-QUICK = {"data": "simulated", "warmup": 100, "moves": 60, "exact": 0, "rules": "few"}
+QUICK = {"data": "simulated", "warmup": 100, "moves": 60, "exact": 0, "rules": 2}
 
-ALONE = "Tsodyks–Markram, each pair alone"
+ALONE = ", each pair alone"
 LONG = 0.3  # s; longer recoveries are left out
-SIMULATED = {"mouse a→b": (0.6, 0.4, 0.01), "mouse c→d": (0.1, 0.1, 0.5)}  # U, tau_rec, tau_facil
+REPEATS = 2  # single responses for each draw of the parameters
 
 
 class Config(Base):
@@ -42,13 +43,11 @@ class Config(Base):
     "CSV file of sweeps or its folder; empty for the path in FWSIM_SYNPHYS; or simulated."
     left_out: Literal["frequency", "recovery"] = "frequency"
     "What is left out of every pair: one of its frequencies in turn, or recoveries above 0.3 s."
-    rule: str = "Tsodyks–Markram"
-    "Rule whose intervals and classes are shown, one of those compared."
-    rules: Literal["all", "few"] = "all"
-    "Rules to compare."
-    warmup: int = Field(default=1500, ge=1)
+    rules: int = Field(default=7, ge=2, le=7)
+    "Number of rules to compare, in their order in the file."
+    warmup: int = Field(default=450, ge=1)
     "Moves of every chain before its proposals are fixed."
-    moves: int = Field(default=3000, ge=1)
+    moves: int = Field(default=450, ge=1)
     "Moves of every chain after that."
     chains: int = Field(default=2, ge=1)
     "Chains of every fit."
@@ -59,71 +58,46 @@ class Config(Base):
 
 
 def run(config: Config, context: Context) -> xr.Dataset:
-    """Compare rules on what was left out, then fit one to everything."""
-    rules = candidates()
-    if config.rules == "few":
-        rules = {name: rules[name] for name in ("Tsodyks–Markram", ALONE)}
-    if config.rule not in rules or config.rule == ALONE:
-        raise fw.ConfigError(
-            f"rule={config.rule!r} is not compared; use one of {', '.join(n for n in rules if n != ALONE)}"
+    """Fit every rule without what is left out, and let it predict that."""
+    rules = dict(list(candidates().items())[: config.rules])
+    seed = context.seed_of("pairs")
+    table = synthetic_pairs(seed) if config.data == "simulated" else read_pairs(config.data or None)
+    table = marked(table, config.left_out)
+    known = without_held_out(table)
+    found = []
+    for number, (name, rule) in enumerate(rules.items()):
+        population = fw.fit_population(
+            rule,
+            known,
+            pooled=not name.endswith(ALONE),
+            warmup=config.warmup,
+            moves=config.moves,
+            chains=config.chains,
+            exact=config.exact,
+            seed=context.seed_of("moves"),
+            progress=context.show,
+            checkpoint=context.checkpoints / f"rule_{number}.pt",
         )
-    table = marked(pairs(config, context), config.left_out)
-    shared: dict[str, Any] = {
-        "groups": "class",
-        "warmup": config.warmup,
-        "moves": config.moves,
-        "chains": config.chains,
-        "exact": config.exact,
-        "seed": context.seed_of("moves"),
-        "progress": context.show,
-    }
-    compared = compare_populations(rules, table, options={ALONE: {"pooled": False}}, **shared)
-    rule = rules[config.rule]
-    known = table.assign(amplitude=table.amplitude.mask(table.held_out))
-    known = known[known.groupby("protocol")["amplitude"].transform("count") > 0]
-    covered = coverage(fw.fit_population(rule, known, **shared), table, config.level)
-    population = fw.fit_population(rule, table, checkpoint=context.checkpoints / "population.pt", **shared)
-    summary = population.summary(config.level)
-    context.save_table("classes", summary)
-    recording = compared.merge(labelled_dataset({
-        "covered": ((), covered[0], "1", "share of responses left out that the interval contains"),
-        "predicted": ((), covered[1], "1", "number of responses left out"),
-        "disagreement": ((), float(population.disagreement.amax()), "1", "largest R̂ of means and spreads of classes"),
-    }))  # fmt: skip
-    return recording.merge(classes(summary)).assign_attrs(rule_shown=config.rule, left_out=config.left_out)
+        found.append(judged(population, table, config.level, context.numpy_generator("places")))
+    joined = xr.concat(found, xr.DataArray(np.array(list(rules), dtype=object), dims="rule", name="rule"))
+    labels = table.groupby("pair")[["class", "species"]].first().loc[joined.cell.values]
+    joined = joined.assign_coords({k: ("cell", labels[k].to_numpy(dtype=object)) for k in labels})
+    return differences(joined.density).merge(joined).assign_attrs(left_out=config.left_out)
 
 
 def candidates() -> dict[str, fw.rules.PresynapticRule]:
-    """Rules to compare, from fewest parameters to most."""
+    """Rules to compare; those fitted to each pair alone are what has been done before."""
     tm = fw.TsodyksMarkram(U=0.3, tau_rec=0.2, tau_facil=0.1)
+    two = fw.LinearNonlinear(-1.0, (0.3, -0.3), (0.05, 0.5), readout="logistic")
     return {
         "Tsodyks–Markram": tm,
-        ALONE: tm,
+        f"Tsodyks–Markram{ALONE}": tm,
+        f"linear–nonlinear 2{ALONE}": two,
+        "linear–nonlinear 2": two,
         "independent depression": fw.IndependentDepression(U=0.3, tau_rec=0.2, tau_facil=0.1),
+        "linear–nonlinear 1": fw.LinearNonlinear(-1.0, (-0.3,), (0.2,), readout="logistic"),
         "augmented release": fw.AugmentedRelease(U=0.3, tau_rec=0.2, tau_facil=0.1, tau_aug=2.0),
-        "linear–nonlinear 2": fw.LinearNonlinear(-1.0, (0.3, -0.3), (0.05, 0.5), readout="logistic"),
     }
-
-
-def pairs(config: Config, context: Context) -> pd.DataFrame:
-    """Read or draw the table."""
-    if config.data != "simulated":
-        return read_pairs(config.data or None)
-    random = context.numpy_generator("pairs")
-    tables = []
-    for name, values in SIMULATED.items():
-        for k in range(4):
-            U, tau_rec, tau_facil = np.array(values) * np.exp(0.2 * random.standard_normal(3))
-            trains = {f"{rate} Hz": [j / rate for j in range(8)] for rate in (10, 20, 50)}
-            drawn = synthetic_table(
-                fw.TsodyksMarkram(U=U, tau_rec=tau_rec, tau_facil=tau_facil),
-                trains, sweeps=6, cv=0.4, seed=int(random.integers(2**31)),
-            )  # fmt: skip
-            rates = drawn.protocol.str.split().str[0].astype(float)
-            tables.append(
-                drawn.assign(pair=f"{name} {k}", frequency_Hz=rates, recovery_s=0.1, **{"class": name})
-            )
-    return pd.concat(tables, ignore_index=True)
 
 
 def marked(table: pd.DataFrame, left_out: str) -> pd.DataFrame:
@@ -140,36 +114,43 @@ def marked(table: pd.DataFrame, left_out: str) -> pd.DataFrame:
     return table.assign(held_out=out)
 
 
-def coverage(population: FittedPopulation, table: pd.DataFrame, level: float) -> tuple[float, int]:
-    """Share of single responses inside the intervals that the other responses of their pair give, and their number."""
-    inside: list[np.ndarray] = []
+def judged(
+    population: FittedPopulation, table: pd.DataFrame, level: float, random: np.random.Generator
+) -> xr.Dataset:
+    """Log predictive density of every pair, and how many of its single responses are inside their intervals."""
+    density = population.log_predictive(table)
+    place = places(population, table[table.held_out & table.amplitude.notna()], table, random)
+    inside = (place.place > 0.5 - level / 2) & (place.place < 0.5 + level / 2)
+    counted = inside.groupby(place.pair).agg(["sum", "count"]).reindex(density.cell.values, fill_value=0)
+    worst = float(population.disagreement.amax()) if population.pooled else float("nan")
+    return labelled_dataset({
+        "density": ("cell", density.values, "1", "log predictive density of what was left out, in nats"),
+        "inside": ("cell", counted["sum"].to_numpy(), "1", "responses left out that are inside their interval"),
+        "predicted": ("cell", counted["count"].to_numpy(), "1", "responses left out"),
+        "disagreement": ((), worst, "1", "largest R̂ of means and spreads of classes"),
+    }, {"cell": np.array(density.cell.values, dtype=object)})  # fmt: skip
+
+
+def places(
+    population: FittedPopulation, out: pd.DataFrame, table: pd.DataFrame, random: np.random.Generator
+) -> pd.DataFrame:
+    """Add the column `place`: the predicted probability of a smaller response, uniform if predictions are right.
+
+    Among equal responses, those of 0, the place is drawn (randomised probability integral transform).
+    """
     by = ["pair", "protocol", *(["clamp"] if "clamp" in table else [])]
-    for labels, rows in table.groupby(by):
-        out = rows[rows.held_out]
-        if out.amplitude.notna().any():
-            train = rows.groupby("pulse")["time_s"].first()
-            clamp = labels[2] if len(by) > 2 else None
-            bands = population.cell(labels[0]).bands(train.to_list(), clamp=clamp, level=level)
-            place, seen = np.searchsorted(train.index, out.pulse), out.amplitude.to_numpy()
-            good = (seen >= bands.response_low.values[place]) & (seen <= bands.response_high.values[place])
-            inside.append(good[~np.isnan(seen)])
-    joined = np.concatenate(inside)
-    return float(joined.mean()), len(joined)
-
-
-def classes(summary: pd.DataFrame) -> xr.Dataset:
-    """Distributions of classes as `[class, parameter]`."""
-    indexed = summary.rename(columns={"group": "class"}).set_index(["class", "parameter"])
-    text = {
-        "typical": "value of a typical pair",
-        "typical_low": "lower end of its interval",
-        "typical_high": "upper end of its interval",
-        "spread": "standard deviation between pairs, on the unbounded scale",
-        "spread_low": "lower end of its interval",
-        "spread_high": "upper end of its interval",
-        "cells": "pairs",
-    }
-    made = indexed[list(text)].to_xarray()
-    for name, meaning in text.items():
-        made[name].attrs = {"units": "1", "long_name": meaning}
-    return made
+    trains = table.groupby([*by, "pulse"])["time_s"].first()
+    found: list[pd.DataFrame] = []
+    for labels, rows in out.groupby(by):
+        options: dict[str, Any] = {"clamp": labels[2]} if len(by) > 2 else {}
+        train = trains.loc[labels]
+        drawn = population.cell(labels[0]).responses(train.to_list(), repeats=REPEATS, **options)
+        several = np.sort(drawn.flatten(0, 1).numpy(), 0)
+        column = np.searchsorted(train.index, rows.pulse)
+        low, high = (
+            np.array([np.searchsorted(several[:, k], y, side) for k, y in zip(column, rows.amplitude)])
+            for side in ("left", "right")
+        )
+        place = (low + random.random(len(rows)) * (high - low + 1)) / (len(several) + 1)
+        found.append(rows.assign(place=place))
+    return pd.concat(found)

@@ -10,6 +10,7 @@ from .fitted import Interval as Interval
 from .population import FittedPopulation as FittedPopulation
 from .population import fit_population as fit_population
 from .population_comparison import compare_populations as compare_populations
+from .population_comparison import without_held_out as without_held_out
 from .posterior import Posterior as Posterior
 from .responses import Responses as Responses
 from .responses import gather as gather
@@ -20,4 +21,5 @@ from .simulator import simulator as simulator
 from .synapse_draws import SynapseDraws as SynapseDraws
 from .synphys import read_pairs as read_pairs
 from .synthetic import TRAINS as TRAINS
+from .synthetic import synthetic_pairs as synthetic_pairs
 from .synthetic import synthetic_table as synthetic_table

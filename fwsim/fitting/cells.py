@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic
 
 import torch
@@ -101,8 +102,10 @@ class Cells(Generic[R]):
 
     def log_likelihood(self, z: Tensor) -> Tensor:
         """Of all sweeps of each cell, `[..., cell, axis]` → `[..., cell]`; −∞ where a release is no probability."""
-        by_sweep = self.sweep_log_likelihood(z)
         total = torch.zeros(z.shape[:-1], dtype=z.dtype)
+        if not len(self.response):
+            return total
+        by_sweep = self.sweep_log_likelihood(z)
         total.index_add_(-1, self.sweep_cell, by_sweep)
         return torch.where(total.isnan(), -torch.inf, total)
 
@@ -137,6 +140,19 @@ class Cells(Generic[R]):
             response = self.response.expand(*few.shape, -1)[few]
             value[few] = exact_log_likelihood(response, part, whole, gain[few] / whole, noise[few], self.cv)
         return value
+
+    def only(self, kept: Tensor) -> Cells[R]:
+        """The same cells with only those sweeps where `kept` `[sweep]` is true."""
+        used, sweep_train = self.sweep_train[kept].unique(return_inverse=True)
+        return replace(
+            self,
+            times=self.times[used],
+            train_cell=self.train_cell[used],
+            response=self.response[kept],
+            sweep_train=sweep_train,
+            sweep_cell=self.sweep_cell[kept],
+            sweep_clamp=self.sweep_clamp[kept],
+        )
 
     def prior(self) -> tuple[Tensor, Tensor]:
         """Centre and standard deviation of each axis, `[axis]`, before anything is measured."""
@@ -197,7 +213,7 @@ def recorded_cells(
     clamps = tuple(sorted(labels["clamp"].unique())) if has_clamp else ("",)
     sweep_clamp = torch.tensor([clamps.index(c) for c in labels["clamp"]] if has_clamp else [0] * len(labels))
     times, train_cell, sweep_train = _trains(data)
-    return Cells(
+    found = Cells(
         rule=rule,
         axes=(*rule_axes(rule, data.times, fixed), SITES, *_clamp_axes(data, clamps, sweep_clamp)),
         names=data.cells,
@@ -214,6 +230,30 @@ def recorded_cells(
         exact=exact,
         fixed=(fixed,) if isinstance(fixed, str) else tuple(fixed),
     )
+    return found.only(~found.response.isnan().all(-1))  # a sweep without responses says nothing
+
+
+def without_common(one: Cells[R], other: Cells[R]) -> tuple[Cells[R], Cells[R]]:
+    """Two recordings of the same cells without the sweeps that are in both, whose likelihoods are equal."""
+    keys = [_keys(each) for each in (one, other)]
+    common = Counter(keys[0]) & Counter(keys[1])
+    kept = []
+    for each in keys:
+        left = common.copy()
+        found = []
+        for key in each:
+            found.append(left[key] == 0)
+            left[key] -= left[key] > 0
+        kept.append(torch.tensor(found, dtype=torch.bool))
+    return one.only(kept[0]), other.only(kept[1])
+
+
+def _keys(cells: Cells) -> list[tuple[object, ...]]:
+    """What determines the likelihood of each sweep."""
+    times, response = cells.times[cells.sweep_train].numpy(), cells.response.numpy()
+    size = (~cells.times[cells.sweep_train].isnan()).sum(-1).tolist()
+    place = zip(cells.sweep_cell.tolist(), cells.sweep_clamp.tolist())
+    return [(*at, t[:n].tobytes(), y[:n].tobytes()) for at, n, t, y in zip(place, size, times, response)]
 
 
 def _trains(data: Responses) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fwsim.errors import ConfigError, choice, whole
-from fwsim.fitting.cells import Cells, recorded_cells
+from fwsim.fitting.cells import Cells, recorded_cells, without_common
 from fwsim.fitting.checks import check_count, check_level
 from fwsim.fitting.coordinates import R
 from fwsim.fitting.hierarchy import normal
@@ -186,9 +186,9 @@ class FittedPopulation(Generic[R]):
         """
         import xarray as xr
 
-        whole_table = self._likewise(table, self.cells)
+        everything, known = without_common(self._likewise(table, self.cells), self.cells)
         both = torch.cat(
-            [whole_table.log_likelihood(z) - self.cells.log_likelihood(z) for z in self.z.split(CHUNK)]
+            [everything.log_likelihood(z) - known.log_likelihood(z) for z in self.z.split(CHUNK)]
         )
         density = torch.logsumexp(both, 0) - torch.log(torch.tensor(float(len(both))))
         attrs = {"units": "1", "long_name": "log predictive density of what was left out, in nats"}

@@ -62,7 +62,7 @@ def compare_populations(
     unknown = [name for name in own if name not in named]
     if unknown:
         raise ConfigError(f"options name {unknown[0]!r}, which is not compared; use {', '.join(named)}")
-    known = _without(table, held_out)
+    known = without_held_out(table, held_out)
     density = []
     for name, rule in named.items():
         population = fit_population(rule, known, **{**shared, **own.get(name, {})})
@@ -71,8 +71,21 @@ def compare_populations(
     return differences(joined).merge(joined.rename("density").to_dataset())
 
 
-def _without(table: pd.DataFrame, held_out: str) -> pd.DataFrame:
-    """The table with the responses that are left out as missing, so that times of pulses stay."""
+def without_held_out(table: pd.DataFrame, held_out: str = "held_out") -> pd.DataFrame:
+    """The table with the responses that are left out as missing, so that times of pulses stay.
+
+    Parameters
+    ----------
+    table
+        As in `fwsim.fit_population`, with a column of truth values for what is left out. Each cell must keep something.
+    held_out
+        Name of that column.
+
+    Raises
+    ------
+    ConfigError
+        There is no such column, nothing is left out, or a cell keeps nothing.
+    """
     if held_out not in getattr(table, "columns", ()):
         raise ConfigError(f"the table has no column {held_out!r}; mark there what is left out of the fits")
     out = table[held_out].astype(bool)

@@ -22,7 +22,8 @@ from fwsim.seeds import torch_generator
 KEPT = 1000  # largest number of draws that are kept
 JITTER = 0.5  # standard deviation of the chains' starting points, in standard deviations of the prior
 EVERY = 200  # moves between two checkpoints
-FORM = 2  # of the checkpoint
+FORM = 3  # of the checkpoint
+ALONE = 3  # in the first third of the warm-up cells move alone, since groups would hold cells that are still far off
 
 
 class Draws(NamedTuple):
@@ -113,7 +114,7 @@ class PopulationRun:
         cells, adapt = self.cells, step < self.warmup
         now, hierarchy, transport = state.moves, state.hierarchy, state.transport
         now = moved(now, self._around(hierarchy), cells.log_likelihood, generator, adapt=adapt)
-        if self.pooled:
+        if self.pooled and step >= self.warmup // ALONE:
             hierarchy = redrawn(hierarchy, now.z, cells.group, cells.prior(), generator)
             transport, now, hierarchy = carried(
                 transport, now, hierarchy, cells.group, cells.log_likelihood, generator, adapt=adapt

@@ -12,6 +12,7 @@ from fwsim.fitting.checks import as_times, check_count
 from fwsim.fitting.noise import named
 from fwsim.names import known_arguments
 from fwsim.rules.rule import PresynapticRule
+from fwsim.rules.tsodyks_markram import TsodyksMarkram
 from fwsim.seeds import check_seed, torch_generator
 
 if TYPE_CHECKING:
@@ -91,3 +92,27 @@ def synthetic_table(
             if not lost[s, k]
         ]
     return pd.DataFrame(rows)
+
+
+PAIRS = {"mouse a→b": (0.6, 0.4, 0.01), "mouse c→d": (0.1, 0.1, 0.5)}
+"""Classes of `synthetic_pairs`: U, tau_rec and tau_facil of their typical pair."""
+
+
+def synthetic_pairs(seed: int = 0) -> pd.DataFrame:
+    """Draw pairs of two classes as `read_pairs` gives recorded ones: four of each class, at 10, 20 and 50 Hz."""
+    import numpy as np
+    import pandas as pd
+
+    check_seed(seed)
+    random = np.random.default_rng(seed)
+    trains = {f"{rate} Hz": [j / rate for j in range(8)] for rate in (10, 20, 50)}
+    tables = []
+    for name, values in PAIRS.items():
+        for k in range(4):
+            U, tau_rec, tau_facil = np.array(values) * np.exp(0.2 * random.standard_normal(3))
+            rule = TsodyksMarkram(U=U, tau_rec=tau_rec, tau_facil=tau_facil)
+            drawn = synthetic_table(rule, trains, sweeps=6, cv=0.4, seed=int(random.integers(2**31)))
+            rate = drawn.protocol.str.split().str[0].astype(float)
+            labels = {"pair": f"{name} {k}", "class": name, "species": "mouse", "calcium_mM": 1.3}
+            tables.append(drawn.assign(frequency_Hz=rate, recovery_s=0.1, **labels))
+    return pd.concat(tables, ignore_index=True)

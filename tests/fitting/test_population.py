@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import fwsim as fw
+from fwsim.fitting.cells import without_common
 from fwsim.fitting.hierarchy import beginning, inverse_wishart, redrawn
 from fwsim.fitting.population import scale_reduction
 from tests.fitting.recorded import one_cell, population
@@ -116,6 +117,20 @@ def test_what_was_left_out_has_a_predictive_density(fitted, table):
     assert (density < 200).all()
     wrong = table.assign(amplitude=table.amplitude.where(table.pulse < 3, 3 * table.amplitude))
     assert (short.log_predictive(wrong) < density).all()
+
+
+def test_sweeps_that_the_fit_saw_do_not_change_the_predictive_density(table):
+    out = (table.protocol == table.protocol.iloc[0]) & (table.sweep < 2) & (table.cell != table.cell.iloc[0])
+    known = table.assign(amplitude=table.amplitude.mask(out & (table.pulse > 1)))
+    short = fw.fit_population(START, known, chains=1, **SHORT)
+    whole = short._likewise(table, short.cells)
+    both = whole.log_likelihood(short.z) - short.cells.log_likelihood(short.z)
+    plain = torch.logsumexp(both, 0) - math.log(len(both))
+    density = torch.tensor(short.log_predictive(table).values)
+    torch.testing.assert_close(density, plain, rtol=0, atol=1e-9)
+    few = without_common(whole, short.cells)
+    assert [len(part.response) for part in few] == [out[table.pulse == 0].sum()] * 2
+    assert density[short.cells.names.index(str(table.cell.iloc[0]))] == 0
 
 
 def test_known_cells_give_the_distribution_of_their_group():
