@@ -32,6 +32,7 @@ from .errors import ShapeError as ShapeError
 from .fitting import compare_rules as compare_rules
 from .fitting import fit as fit
 from .fitting import fit_population as fit_population
+from .fitting import measured as measured
 from .recording import Record as Record
 from .recording import open_recording as open_recording
 from .rules import BCPNN as BCPNN

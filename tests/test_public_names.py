@@ -12,7 +12,7 @@ PACKAGES = {
         AugmentedRelease BCPNN BennaFusi ConfigError Delta DivergedError Enhancement FastWeightNetwork FwsimError
         Hebbian HebbianTraces Hz IndependentDepression LinearNonlinear Product Projection RateNetwork Record
         RecordingError ShapeError State StochasticRelease TsodyksMarkram Varela compare_rules
-        continuous divisive equilibrium fit fit_population fitting held kHz layer_norm load_state mV measure
+        continuous divisive equilibrium fit fit_population fitting held kHz layer_norm load_state mV measure measured
         minute models ms open_recording per_second relu rules second siegert simulate softplus
         spiking study subtractive sweep tanh tasks theory training us volt
     """,
@@ -43,9 +43,9 @@ PACKAGES = {
         synchrony
     """,
     "fwsim.fitting": """
-        Chains Fit FittedPopulation Interval Posterior Responses Simulator SynapseDraws TRAINS choose
-        compare_populations compare_rules differences fit fit_population gather noise_floor read_pairs read_table
-        report simulator synthetic_table to_arviz
+        Chains Fit FittedPopulation Interval MeasuredClass Posterior Responses Simulator SynapseDraws TRAINS choose
+        class_table compare_populations compare_rules differences fit fit_population gather measured noise_floor
+        read_pairs read_table report simulator synthetic_pairs synthetic_table to_arviz without_held_out
     """,
     "fwsim.tasks": """
         AssociativeRetrieval BracketSequences Catch CatchEnvironment DelayedMatch DualMatch GlimpseLayout

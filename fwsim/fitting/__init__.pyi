@@ -7,6 +7,9 @@ from .differences import differences as differences
 from .estimate import fit as fit
 from .fitted import Fit as Fit
 from .fitted import Interval as Interval
+from .measured_classes import MeasuredClass as MeasuredClass
+from .measured_classes import class_table as class_table
+from .measured_classes import measured as measured
 from .population import FittedPopulation as FittedPopulation
 from .population import fit_population as fit_population
 from .population_comparison import compare_populations as compare_populations
