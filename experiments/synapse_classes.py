@@ -33,9 +33,9 @@ class Config(Base):
     "CSV file of sweeps or its folder; empty for the path in FWSIM_SYNPHYS; or simulated."
     groups: Literal["class", "species", "calcium"] = "class"
     "What the groups are: classes of neurons, species, or species and calcium."
-    warmup: int = Field(default=900, ge=1)
+    warmup: int = Field(default=1000, ge=1)
     "Moves of every chain before its proposals are fixed."
-    moves: int = Field(default=1500, ge=1)
+    moves: int = Field(default=2000, ge=1)
     "Moves of every chain after that."
     chains: int = Field(default=2, ge=1)
     "Chains of the fit."

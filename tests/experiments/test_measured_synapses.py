@@ -1,28 +1,69 @@
-"""measured_synapses runs on pairs that it draws itself, and asks for data where there are none."""
+"""measured_synapses and synapse_classes run on pairs that they draw, and ask for data where there are none."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 import fwsim as fw
 from fwsim import study
 from fwsim.fitting import read_pairs
+from fwsim.fitting.measured_classes import read_classes
 from fwsim.study import files
 from tests.fitting.recorded import sample_of_pairs
 
+ALONE = "Tsodyks–Markram, each pair alone"
+
 
 def test_simulated_pairs(tmp_path):
-    config = {"data": "simulated", "rules": "few", "warmup": 60, "moves": 30, "exact": 0, "chains": 1}
+    config = {"data": "simulated", "rules": 2, "warmup": 60, "moves": 30, "exact": 0, "chains": 1}
     done = study.analyse(study.run("measured_synapses", config, folder=tmp_path / "run"))
     result = done.result
-    assert result.sizes["class"] == 2
     assert float(result.difference.max()) == 0
-    assert float(result.predicted) == 8 * 6 * 8  # one of three frequencies of every pair
-    assert 0.8 < float(result.covered) <= 1
-    typical = result.typical.sel(parameter="U")
-    assert typical.sel({"class": "mouse a→b"}) > typical.sel({"class": "mouse c→d"})
-    assert np.isfinite(result.density).all()
+    assert (
+        result.predicted.sum("cell").values.tolist() == [8 * 6 * 8] * 2
+    )  # one of three frequencies of every pair
+    assert (result.covered > 0.8).all()
+    assert (result.covered <= 1).all()
+    off = result.density.sel(rule="Tsodyks–Markram") - result.density.sel(rule=ALONE)
+    gain = result.sel(rule="Tsodyks–Markram", against=ALONE)
+    assert np.isclose(gain.gain, off.sum())
+    assert np.isclose(gain.gain_error, np.sqrt(8) * off.std(ddof=1))
+    assert float(result.gain.sel(rule=ALONE).squeeze()) == 0
+    assert [row["rule"] for row in done.table] == list(result.rule.values)
+
+
+def test_places_are_uniform_if_the_prediction_is_right():
+    module = files.load(Path(__file__).parents[2] / "experiments" / "measured_synapses.py", ("places",))
+    few = SimpleNamespace(
+        responses=lambda train, repeats: torch.linspace(0, 1, 101).clamp(min=0.25)[None, :, None]
+    )
+    population = SimpleNamespace(cell=lambda name: few)
+    random = np.random.default_rng(0)
+    seen = np.maximum(random.random(4000), 0.25)
+    one = {"pair": "a", "protocol": "p", "pulse": 0, "time_s": 0.0, "amplitude": seen}
+    out = pd.DataFrame({"sweep": np.arange(4000), **one})
+    place = module.places(population, out, out, random).place
+    assert np.abs(np.quantile(place, [0.1, 0.5, 0.9]) - [0.1, 0.5, 0.9]).max() < 0.03
+    assert place[seen == 0.25].max() < 0.27 < place[seen > 0.3].min()
+
+
+def test_classes_of_simulated_pairs(tmp_path):
+    config = {"data": "simulated", "warmup": 60, "moves": 30, "exact": 0, "chains": 1}
+    done = study.analyse(study.run("synapse_classes", config, folder=tmp_path / "run"))
+    typical = done.result.typical.sel(parameter="U")
+    assert typical.sel(group="mouse a→b") > typical.sel(group="mouse c→d")
+    assert [row["pairs"] for row in done.table] == [4, 4]
+    classes = read_classes(tmp_path / "run" / "tables" / "measured_classes.csv")
+    assert classes["mouse a→b"].rule.U > classes["mouse c→d"].rule.U
+    assert classes["mouse a→b"].pairs == 4
+    both = study.analyse(
+        study.run("synapse_classes", {**config, "groups": "calcium"}, folder=tmp_path / "both")
+    )
+    assert both.result.group.values.tolist() == ["mouse, 1.3"]
 
 
 def test_what_is_left_out(tmp_path):

@@ -1,0 +1,90 @@
+"""Simulation-based calibration: places of true parameters among posterior draws are uniform, if the sampler is right.
+
+    python tests/fitting/rank_histograms.py
+
+prints the rows of docs/results/calibration.md. Parameters of many cells are drawn from the prior, responses from the
+parameters, and all cells are fitted at once, each by itself with that prior (Talts et al. 2018, arXiv:1804.06788).
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import chisquare
+
+import fwsim as fw
+from fwsim.fitting.cells import SITES, Cells, recorded_cells
+from fwsim.fitting.population_run import PopulationRun
+from fwsim.fitting.quanta import simulate
+from fwsim.rules.derive.sites import SiteChances
+from tests.fitting.recorded import TRAINS
+
+RULES = {
+    "Tsodyks–Markram": fw.TsodyksMarkram(0.3, 0.2, 0.1),
+    "Tsodyks–Markram, mongillo2008": fw.TsodyksMarkram(0.3, 0.2, 0.1, "mongillo2008"),
+    "independent depression": fw.IndependentDepression(0.3, 0.2, 0.1),
+    "augmented release": fw.AugmentedRelease(0.3, 0.2, 0.1, 0.1, 2.0),
+    "linear–nonlinear 1, logistic": fw.LinearNonlinear(-1.0, (-0.3,), (0.2,), readout="logistic"),
+}
+NOISES = {"single sites": (64, (1.5, 20.0)), "many sites": (0, (20.0, 150.0))}
+"""Sites up to which the likelihood is exact, and the range of sites of the prior."""
+CELLS, SWEEPS, BINS = 200, 4, 8
+
+
+def blank(rule: fw.rules.PresynapticRule, noise: str, cells: int) -> Cells:
+    """Cells whose responses are still to be drawn."""
+    exact, sites = NOISES[noise]
+    rows = [
+        {
+            "cell": f"{cell:04}",
+            "protocol": name,
+            "sweep": s,
+            "pulse": k,
+            "time_s": t,
+            "amplitude": 1.0,
+            "class": "a",
+        }
+        for cell in range(cells)
+        for name, train in TRAINS.items()
+        for s in range(SWEEPS)
+        for k, t in enumerate(train)
+    ]
+    found = recorded_cells(rule, pd.DataFrame(rows), "class", (), 0.3, exact)
+    axes = [replace(axis, spread=sites) if axis == SITES else axis for axis in found.axes]
+    return replace(found, axes=tuple(axes))
+
+
+def places(
+    rule: fw.rules.PresynapticRule, noise: str, cells: int, warmup: int, moves: int, seed: int = 0
+) -> pd.DataFrame:
+    """Share of draws below the true value, a row for each cell and a column for each parameter."""
+    found, generator = blank(rule, noise, cells), torch.Generator().manual_seed(seed)
+    centre, width = found.prior()
+    true = centre + width * torch.randn(cells, len(centre), generator=generator, dtype=torch.float64)
+    sites = found.sites_at(true).round()[found.sweep_cell]
+    gain, level = (part[found.sweep_cell, 0] for part in found.gain_and_noise_at(true))
+    chances = found.rule_at(true[found.train_cell]).site_chances(found.times)
+    chances = SiteChances(*(part[found.sweep_train].nan_to_num(0.0) for part in chances))
+    drawn = simulate(chances, sites, gain / sites, level, found.cv, generator)
+    cells_ = replace(found, response=torch.where(found.response.isnan(), torch.nan, drawn))
+    z = PopulationRun(cells_, 1, warmup, moves, False, seed).draws(None, False).z
+    return pd.DataFrame((z < true).double().mean(0).numpy(), columns=[axis.name for axis in found.axes])
+
+
+def smallest_p(place: pd.DataFrame) -> float:
+    """Smallest p of χ² tests that the places of a parameter are uniform, times the number of parameters."""
+    counts = [np.histogram(place[name], BINS, (0, 1))[0] for name in place]
+    return min(1.0, len(counts) * min(chisquare(each).pvalue for each in counts))
+
+
+def inside(place: pd.DataFrame, level: float = 0.95) -> float:
+    """Share of true values inside central intervals, over all cells and parameters."""
+    return float(((place > 0.5 - level / 2) & (place < 0.5 + level / 2)).to_numpy().mean())
+
+
+if __name__ == "__main__":
+    for noise in NOISES:
+        for name, rule in RULES.items():
+            place = places(rule, noise, CELLS, 700, 1500)
+            print(f"| {name} | {noise} | {100 * inside(place):.1f} | {smallest_p(place):.2g} |", flush=True)

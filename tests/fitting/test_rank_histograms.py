@@ -1,0 +1,30 @@
+"""Places of true parameters among draws of the posterior are uniform; see rank_histograms.py."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.fitting.rank_histograms import CELLS, NOISES, RULES, inside, places, smallest_p
+
+WRONG = 1e-3  # p below which places are not uniform
+
+
+def test_a_short_run_has_uniform_places():
+    place = places(RULES["Tsodyks–Markram"], "many sites", 60, 300, 500)
+    assert smallest_p(place) > WRONG
+    assert 0.9 < inside(place) < 0.99
+
+
+def test_places_of_a_wrong_posterior_are_found():
+    place = pd.DataFrame({"U": np.linspace(0.0, 1.0, 200) ** 1.5, "tau": np.linspace(0, 1, 200)})
+    assert smallest_p(place) < WRONG < smallest_p(place[["tau"]])
+    assert inside(place[["tau"]]) == pytest.approx(0.95, abs=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("name", RULES)
+def test_places_are_uniform(name, noise):
+    place = places(RULES[name], noise, CELLS, 700, 1500)
+    assert smallest_p(place) > WRONG
+    assert 0.93 < inside(place) < 0.97
