@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -48,7 +48,8 @@ class MeasuredClass:
     @property
     def rule(self) -> TsodyksMarkram:
         """The rule in the middle of the distribution."""
-        return TsodyksMarkram(**{name: float(value) for name, value in _values(self.mean).items()})
+        values: dict[str, Any] = {name: float(value) for name, value in _values(self.mean).items()}
+        return TsodyksMarkram(**values)
 
     def sample(self, n: int, seed: int = 0) -> TsodyksMarkram:
         """A rule with the parameters of `n` new synapses of the class, `[n]`: heterogeneous synapses for networks."""
@@ -134,6 +135,6 @@ def _entry(one: str, other: str) -> str:
     return f"{one}_with_{other}"
 
 
-def _values(coordinates: Tensor) -> dict[str, Tensor]:
+def _values(coordinates: Tensor) -> dict[str, Any]:
     """Parameters of the rule from coordinates `[..., axis]`."""
     return {name: SCALES[scale][1](coordinates[..., k]) for k, (name, scale) in enumerate(AXES.items())}

@@ -86,5 +86,5 @@ def inside(place: pd.DataFrame, level: float = 0.95) -> float:
 if __name__ == "__main__":
     for noise in NOISES:
         for name, rule in RULES.items():
-            place = places(rule, noise, CELLS, 700, 1500)
+            place = places(rule, noise, CELLS, 1500, 4000)
             print(f"| {name} | {noise} | {100 * inside(place):.1f} | {smallest_p(place):.2g} |", flush=True)

@@ -53,7 +53,7 @@ def test_the_table_has_every_class_with_a_distribution():
     for each in classes.values():
         torch.testing.assert_close(each.covariance, each.covariance.T, rtol=1e-4, atol=1e-6)
         assert (torch.linalg.eigvalsh(each.covariance) > 0).all()
-        assert each.sample(100).respond([0.0, 0.02, 0.04]).isfinite().all()
+        assert each.sample(100).respond(torch.tensor([0.0, 0.02, 0.04], dtype=torch.float64)).isfinite().all()
 
 
 def test_a_table_has_the_moments_of_what_a_population_predicts(tmp_path):

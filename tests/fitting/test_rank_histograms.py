@@ -10,9 +10,9 @@ WRONG = 1e-3  # p below which places are not uniform
 
 
 def test_a_short_run_has_uniform_places():
-    place = places(RULES["Tsodyks–Markram"], "many sites", 60, 300, 500)
+    place = places(RULES["Tsodyks–Markram"], "many sites", 40, 600, 900)
     assert smallest_p(place) > WRONG
-    assert 0.9 < inside(place) < 0.99
+    assert 0.85 < inside(place) < 0.99  # so few draws of chains are too narrow
 
 
 def test_places_of_a_wrong_posterior_are_found():
@@ -25,6 +25,6 @@ def test_places_of_a_wrong_posterior_are_found():
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("name", RULES)
 def test_places_are_uniform(name, noise):
-    place = places(RULES[name], noise, CELLS, 700, 1500)
+    place = places(RULES[name], noise, CELLS, 1500, 4000)
     assert smallest_p(place) > WRONG
     assert 0.93 < inside(place) < 0.97
