@@ -24,7 +24,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     result = recording.load()
     result = result.isel(rule=np.argsort(-result.log_predictive_density.fillna(-np.inf).values))
     used = result.sel(cell=result.predicted.max("rule") > 0)
-    against = [str(rule) for rule in used.rule.values if str(rule).endswith(ALONE)]
+    against = sorted(str(rule) for rule in used.rule.values if str(rule).endswith(ALONE))
     off = xr.concat(
         [used.density - used.density.sel(rule=name, drop=True) for name in against],
         xr.DataArray(np.array(against, dtype=object), dims="against", name="against"),
@@ -98,11 +98,11 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
 def plot_rules(result: xr.Dataset) -> Figure:
     """Draw the difference of each rule from those of each pair alone: all pairs with two errors, and every pair."""
     count = result.sizes["against"]
-    made, axes = figure(1, 2 * count, width="double", aspect=1.0, squeeze=False, sharey=True)
+    made, axes = figure(count, 2, width="double", aspect=0.5, squeeze=False, sharey=True)
     rows = np.arange(result.sizes["rule"])
     used = result.sel(cell=result.predicted.max("rule") > 0)
     for k, name in enumerate(result.against.values):
-        total, single = axes[0, 2 * k : 2 * k + 2]
+        total, single = axes[k]
         one = result.sel(against=name)
         total.errorbar(
             one.gain, rows, xerr=ERRORS * one.gain_error, fmt="o", color=COLOURS["blue"], capsize=2
@@ -112,9 +112,8 @@ def plot_rules(result: xr.Dataset) -> Figure:
         single.hlines(rows, ends[0], ends[4], color=COLOURS["orange"], lw=1)
         single.hlines(rows, ends[1], ends[3], color=COLOURS["orange"], lw=4)
         single.plot(ends[2], rows, "|", color=COLOURS["black"])
-        short = str(name).removesuffix(ALONE)
-        total.set(xlabel=f"all pairs, over {short}\neach alone (nats)")
-        single.set(xlabel=f"single pairs, over {short}\neach alone (nats)")
+        total.set(xlabel=f"gain over {name},\nsum of all pairs (nats)")
+        single.set(xlabel=f"gain over {name},\nsingle pairs (nats)")
         for axis in (total, single):
             axis.axvline(0, color=COLOURS["black"], lw=0.5)
     axes[0, 0].set_yticks(rows, [str(rule).replace(", ", ",\n") for rule in result.rule.values])
