@@ -2,8 +2,9 @@
 
     python tests/fitting/rank_histograms.py
 
-prints the rows of docs/results/calibration.md. Parameters of many cells are drawn from the prior, responses from the
-parameters, and all cells are fitted at once, each by itself with that prior (Talts et al. 2018, arXiv:1804.06788).
+prints a row for each rule and number of sites: true values inside central 95 % intervals, and the smallest p.
+Parameters of many cells are drawn from the prior, responses from the parameters, and all cells are fitted at once, each
+by itself with that prior (Talts et al. 2018, arXiv:1804.06788).
 """
 
 from dataclasses import replace
