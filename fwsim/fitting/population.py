@@ -190,7 +190,7 @@ class FittedPopulation(Generic[R]):
         both = torch.cat(
             [everything.log_likelihood(z) - known.log_likelihood(z) for z in self.z.split(CHUNK)]
         )
-        density = torch.logsumexp(both, 0) - torch.log(torch.tensor(float(len(both))))
+        density = torch.logsumexp(both, 0) - math.log(len(both))
         attrs = {"units": "1", "long_name": "log predictive density of what was left out, in nats"}
         return xr.DataArray(density.numpy(), {"cell": list(self.cells.names)}, "cell", attrs=attrs)
 
