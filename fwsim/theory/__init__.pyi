@@ -10,6 +10,9 @@ from .palimpsest import palimpsest_information as palimpsest_information
 from .palimpsest import palimpsest_optimum as palimpsest_optimum
 from .palimpsest import palimpsest_overlap as palimpsest_overlap
 from .palimpsest import tau_from_epsilon as tau_from_epsilon
+from .quadratic import QuadraticActivity as QuadraticActivity
+from .quadratic import quadratic_drive as quadratic_drive
+from .quadratic import quadratic_mean_field as quadratic_mean_field
 from .random_networks import Frozen as Frozen
 from .random_networks import PlasticActivity as PlasticActivity
 from .random_networks import StoredPattern as StoredPattern
