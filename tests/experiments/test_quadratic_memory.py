@@ -4,7 +4,15 @@ import numpy as np
 
 from fwsim import study
 
-SMALL = {"neurons": 500, "networks": 2, "begin": 0.12, "end": 0.25, "duration": 0.4, "step": 0.0005, "sample": 0.02}
+SMALL = {
+    "neurons": 500,
+    "networks": 2,
+    "begin": 0.12,
+    "end": 0.25,
+    "duration": 0.4,
+    "step": 0.0005,
+    "sample": 0.02,
+}
 
 
 def test_shared_variables_follow_the_mean_field(tmp_path):
