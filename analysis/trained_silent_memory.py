@@ -34,7 +34,6 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
-from scipy.stats import t as student
 
 import fwsim as fw
 from fwsim.recording import labelled
@@ -161,22 +160,6 @@ def there(values: xr.DataArray) -> np.ndarray:
     return flat[np.isfinite(flat)]
 
 
-def difference(values: xr.DataArray, others: xr.DataArray) -> np.ndarray:
-    """Difference of two means over networks, and Welch's t interval (Welch 1947, Biometrika 34:28)."""
-    one, other = there(values), there(others)
-    if not (len(one) and len(other)):
-        return np.full(3, np.nan)
-    change = one.mean() - other.mean()
-    if min(len(one), len(other)) < 2:
-        return np.array([change, np.nan, np.nan])
-    squares = np.array([each.var(ddof=1) / len(each) for each in (one, other)])
-    if not squares.any():  # networks that are all alike
-        return np.array([change, change, change])
-    freedom = squares.sum() ** 2 / (squares[0] ** 2 / (len(one) - 1) + squares[1] ** 2 / (len(other) - 1))
-    half = student.ppf(0.975, freedom) * np.sqrt(squares.sum())
-    return np.array([change, change - half, change + half])
-
-
 def side(interval: np.ndarray, bound: float) -> float:
     """1 if an interval lies above a bound, −1 if below, 0 if it contains it or there is none."""
     _, low, high = interval
@@ -239,7 +222,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
         if values["task"] == UNDISTURBED or other is None:
             continue
         before = numbers(other)
-        change = {name: difference(each, before[name]) for name, each in numbers(at).items()}
+        change = {name: fw.measure.welch(each, before[name]) for name, each in numbers(at).items()}
         rows.append(
             {
                 **values,

@@ -24,23 +24,22 @@ instead of the last, and activity that starts at 0 instead of a trained value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 import xarray as xr
 from pydantic import Field
-from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch import Tensor
 
 import fwsim as fw
 from fwsim.engine import State
+from fwsim.models import MatchingNetwork
 from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 from fwsim.tasks import DelayedMatch, Trials
-from fwsim.training import Training, train
+from fwsim.training import train_trials
 
 QUICK = {"units": 50, "dt": 0.05, "steps": 200, "test_trials": 200, "repetitions": 2}
 
@@ -102,7 +101,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
     task = task_of(config)
     every = check_samples(task)
     with context.random_state("weights"):
-        model = MatchingNetwork(config, task)
+        model = MatchingNetwork(task, config.units, fast=config.fast, slow=config.slow, noise=config.noise)
     history = trained(model, task, config, context)
     test = task.sample(config.test_trials, context.generator("test"))
     seed = context.seed_of("test noise")
@@ -150,108 +149,23 @@ def ends(task: DelayedMatch) -> Ends:
     return Ends(sample, sample + round(task.delay / task.dt))
 
 
-class Signed(nn.Module):
-    """Dale's law: all weights of a unit have its sign, and none connects a unit to itself."""
-
-    def __init__(self, sign: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("sign", sign * (1 - torch.eye(len(sign))))
-
-    def forward(self, size: Tensor) -> Tensor:
-        """Sizes `[post, pre]` → weights."""
-        return torch.relu(size) * self.sign
-
-
-class MatchingNetwork(nn.Module):
-    """A rate network with inputs and answers, whose weights have signs.
-
-    Parameters
-    ----------
-    config
-        Numbers of units, synapses, noise.
-    task
-        Gives the step and the numbers of inputs and answers.
-    """
-
-    def __init__(self, config: Config, task: DelayedMatch) -> None:
-        super().__init__()
-        units, self.excitatory = config.units, config.units * 4 // 5
-        inhibits, facilitates = torch.arange(units) >= self.excitatory, torch.arange(units) % 2 == 0
-        fast, slow = torch.tensor(config.fast), torch.tensor(config.slow)
-        synapse = fw.TsodyksMarkram(
-            U=torch.where(facilitates, 0.15, 0.45),
-            tau_rec=torch.where(facilitates, fast, slow),
-            tau_facil=torch.where(facilitates, slow, fast),
-        )
-        # Inhibition that is stronger than excitation balances four times as many excitatory units.
-        shape = torch.where(inhibits[:, None] | inhibits, 0.2, 0.1)
-        size = nn.Parameter(torch.distributions.Gamma(shape, 1.0).sample())
-        self.core = fw.RateNetwork(
-            fw.Projection(size, synapse=synapse), tau=0.1, dt=task.dt, noise=config.noise
-        )
-        parametrize.register_parametrization(self.core.weights, "0", Signed(torch.where(inhibits, -1.0, 1.0)))
-        self.weights_in = nn.Parameter(torch.distributions.Gamma(0.2, 1.0).sample((units, task.inputs)))
-        self.bias_in = nn.Parameter(torch.zeros(units))
-        self.weights_out = nn.Parameter(
-            torch.distributions.Gamma(0.1, 1.0).sample((task.classes, self.excitatory))
-        )
-        self.bias_out = nn.Parameter(torch.zeros(task.classes))
-
-    def forward(self, inputs: Tensor, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-        """Scores of answers `[trial, time, answer]` and rates `[trial, time, unit]`."""
-        rate, _ = self.core(self.drive(inputs), seed=seed)
-        return self.scores(rate), rate
-
-    def drive(self, inputs: Tensor) -> Tensor:
-        """Input to the units; inputs excite."""
-        return inputs @ torch.relu(self.weights_in).T + self.bias_in
-
-    def scores(self, rate: Tensor) -> Tensor:
-        """What excitatory units say."""
-        return rate[..., : self.excitatory] @ torch.relu(self.weights_out).T + self.bias_out
-
-
 def trained(model: MatchingNetwork, task: DelayedMatch, config: Config, context: Context) -> xr.Dataset:
-    """Train with new trials and new noise in every step, and keep the epoch whose validation loss is smallest."""
-    per_epoch, first_seed = config.steps // EPOCHS, context.seed_of("training noise", bits=40)
-    validation = task.sample(256, context.generator("validation"))
-    noise = context.seed_of("validation noise")
-
-    def batches(epoch: int) -> Iterator[tuple[Trials, int]]:
-        generator = context.generator(f"training {epoch}")
-        for step in range(per_epoch):
-            yield task.sample(config.batch, generator), first_seed + epoch * per_epoch + step
-
-    def objective(model: nn.Module, batch: tuple[Trials, int]) -> Tensor:
-        return loss(model, batch, config.rate_cost)
-
-    def validate(model: nn.Module) -> float:
-        return float(loss(model, (validation.to(context.device), noise), config.rate_cost))
-
-    for parameter in model.parameters():
-        parameter.register_hook(
-            lambda gradient: gradient * (config.clip / gradient.norm().clamp(min=config.clip))
-        )
-    return train(
+    """Train with new trials and new noise in every step."""
+    return train_trials(
         model,
-        objective,
-        batches,
-        per_epoch,
-        validate,
-        Training(EPOCHS, config.learning_rate, schedule="constant"),
+        task,
+        context,
+        steps=config.steps,
+        batch=config.batch,
+        epochs=EPOCHS,
+        learning_rate=config.learning_rate,
+        clip=config.clip,
+        rate_cost=config.rate_cost,
         device=context.device,
         checkpoints=context.checkpoints,
         resume=context.resume,
         progress=context.progress,
     )
-
-
-def loss(model: nn.Module, batch: tuple[Trials, int], rate_cost: float) -> Tensor:
-    """Cross entropy of the answers where they count, and the cost of rates."""
-    trials, seed = batch
-    scores, rate = model(trials.inputs, seed=seed)
-    entropy = nn.functional.cross_entropy(scores.mT, trials.target, reduction="none")
-    return (entropy * trials.weight).mean() + rate_cost * rate.square().mean()
 
 
 @torch.no_grad()

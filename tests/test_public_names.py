@@ -36,11 +36,10 @@ PACKAGES = {
         stimulus to_neo to_pynapple
     """,
     "fwsim.measure": """
-        Composite InnerLoop NetworkMap attention autocorrelation_time basins bootstrap continuation
-        convergence covariant_vectors decode dynamical_distance energy fano_factor firing_rate fixed_points
-        forgetting_curve information inner_path isi_cv joint_energy limit_cycles linear_cka loops
-        lyapunov_exponents overlap participation_ratio principal_components procrustes_distance retention
-        synchrony
+        Composite InnerLoop NetworkMap attention autocorrelation_time basins bootstrap continuation convergence
+        covariant_vectors decode dynamical_distance energy fano_factor firing_rate fixed_points forgetting_curve
+        information inner_path isi_cv joint_energy limit_cycles linear_cka loops lyapunov_exponents overlap
+        participation_ratio principal_components procrustes_distance retention synchrony welch
     """,
     "fwsim.fitting": """
         Chains Fit FittedPopulation Interval MeasuredClass Posterior Responses Simulator SynapseDraws TRAINS choose
@@ -54,8 +53,8 @@ PACKAGES = {
     """,
     "fwsim.models": """
         ActorCritic AdvantageActorCritic CORES Control Core DeepTransitionRNN Draws Episodes LSTM
-        LayerNormLSTM Player SequenceClassifier advantages core draw mean_return parameter_count pick play
-        watching
+        LayerNormLSTM MatchingNetwork Player SequenceClassifier advantages core draw mean_return mixed_synapses
+        parameter_count pick play watching
     """,
     "fwsim.theory": """
         Frozen PlasticActivity QuadraticActivity Spectrum StoredPattern attention_span binary_information
@@ -66,7 +65,7 @@ PACKAGES = {
     """,
     "fwsim.training": """
         InnerSteps Training cross_entropy error_rate load_checkpoint load_weights shuffled train
-        train_classifier varied
+        train_classifier train_trials trial_loss varied
     """,
     "fwsim.study": """
         COLOURS Config Context Design Experiment Hertz Interrupted Repetition Report Run Seconds StudyError

@@ -97,3 +97,49 @@ def bootstrap(
         warnings.simplefilter("ignore", RuntimeWarning)  # all NaN
         low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return np.array([estimate, low, high], float)
+
+
+def welch(values: ArrayLike, others: ArrayLike, *, level: float = 0.95) -> np.ndarray:
+    """Difference of the means of two independent groups, with Welch's t interval.
+
+    Parameters
+    ----------
+    values, others
+        `[repetition]`, independent; their variances may differ. Repetitions that are NaN are left out.
+    level
+        Probability of the interval.
+
+    Returns
+    -------
+    ndarray
+        Mean of `values` minus mean of `others`, low, high; NaN without repetitions, and ends that are NaN for a
+        single one.
+
+    Raises
+    ------
+    ConfigError
+        `level` is not between 0 and 1.
+
+    Notes
+    -----
+    Welch 1947, Biometrika 34:28.
+
+    Examples
+    --------
+    >>> welch([3.0, 4.0, 5.0], [1.0, 2.0, 3.0]).round(2).tolist()
+    [2.0, -0.27, 4.27]
+    """
+    number("level", level, above=0, below=1)
+    one, other = (np.ravel(numbers(each, "values").astype(float)) for each in (values, others))
+    one, other = one[np.isfinite(one)], other[np.isfinite(other)]
+    if not (len(one) and len(other)):
+        return np.full(3, np.nan)
+    change = one.mean() - other.mean()
+    if min(len(one), len(other)) < 2:
+        return np.array([change, np.nan, np.nan])
+    squares = np.array([each.var(ddof=1) / len(each) for each in (one, other)])
+    if not squares.any():  # repetitions that are all alike
+        return np.array([change, change, change])
+    freedom = squares.sum() ** 2 / (squares[0] ** 2 / (len(one) - 1) + squares[1] ** 2 / (len(other) - 1))
+    half = stdtrit(freedom, (1 + level) / 2) * math.sqrt(squares.sum())
+    return np.array([change, change - half, change + half])

@@ -7,4 +7,6 @@ from .classification import train_classifier as train_classifier
 from .iterations import InnerSteps as InnerSteps
 from .iterations import varied as varied
 from .loop import train as train
+from .matching import train_trials as train_trials
+from .matching import trial_loss as trial_loss
 from .options import Training as Training

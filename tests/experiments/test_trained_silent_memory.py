@@ -1,15 +1,13 @@
 """A small network that is trained quickly answers from its synapses, and the verdicts do as their definitions say."""
 
 import sys
-import warnings
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
-from scipy.stats import ttest_ind
 
-from analysis.trained_silent_memory import analyse, difference, plot, table
+from analysis.trained_silent_memory import analyse, plot, table
 from fwsim import study
 from fwsim.errors import ConfigError
 from fwsim.recording import labelled_dataset
@@ -39,7 +37,7 @@ def test_states_are_exchanged_within_tests_and_trials_go_on():
     )
     task = functions.task_of(config)
     torch.manual_seed(0)
-    model, generator = functions.MatchingNetwork(config, task), torch.Generator().manual_seed(0)
+    model, generator = functions.MatchingNetwork(task, config.units), torch.Generator().manual_seed(0)
     trials = task.sample(40, generator)
     group = trials.test[:, 0]
     order = functions.within(group, generator)
@@ -61,17 +59,6 @@ def test_states_are_exchanged_within_tests_and_trials_go_on():
 def test_a_delay_that_does_not_fit_the_samples(tmp_path):
     with pytest.raises(ConfigError, match=r"multiple of 0\.1 s"):
         study.run("trained_silent_memory", {"delay": 1.05}, quick=True, folder=tmp_path / "run", device="cpu")
-
-
-def test_the_interval_of_a_difference_is_that_of_scipy():
-    random = np.random.default_rng(0)
-    one, other = random.normal(1, 1, 5), random.normal(0, 0.3, 4)
-    found = difference(xr.DataArray(one, dims="seed"), xr.DataArray([*other, np.nan], dims="seed"))
-    welch = ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
-    np.testing.assert_allclose(found, [one.mean() - other.mean(), welch.low, welch.high])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert np.isnan(difference(xr.DataArray([np.nan, np.nan]), xr.DataArray(one))).all()
 
 
 def made(task, seed):

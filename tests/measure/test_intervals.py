@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from scipy.stats import ttest_1samp
+from scipy.stats import ttest_1samp, ttest_ind
 
-from fwsim.measure import bootstrap
+from fwsim.measure import bootstrap, welch
 
 
 @pytest.mark.parametrize("count", [3, 5, 30])
@@ -37,3 +37,14 @@ def test_statistics_of_one_repetition_have_no_interval():
     assert single.shape == (3, 2)
     assert (single[0] == 1).all()
     assert np.isnan(single[1:]).all()
+
+
+def test_the_interval_of_a_difference_is_that_of_scipy():
+    random = np.random.default_rng(0)
+    one, other = random.normal(1, 1, 5), random.normal(0, 0.3, 4)
+    expected = ttest_ind(one, other, equal_var=False).confidence_interval(0.9)
+    found = welch(one, [*other, np.nan], level=0.9)
+    np.testing.assert_allclose(found, [one.mean() - other.mean(), expected.low, expected.high])
+    assert welch([1, 1, 1], [0, 0]).tolist() == [1, 1, 1]
+    assert np.isnan(welch([1.0], [0.0, 0.5])).tolist() == [False, True, True]
+    assert np.isnan(welch([np.nan], [0.0, 0.5])).all()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from fwsim.engine.rate.exponential import decay_weights
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, ShapeError
 from fwsim.names import known_arguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.units import checked
@@ -18,26 +18,24 @@ from fwsim.units import checked
 class Matrix:
     """A Hebbian memory prepared for steps of one length; see `fwsim.engine.rate.exponential` for the scheme.
 
-    `keep`, `first` and `second` are `[1 or batch, timescale]`; the last two contain η.
+    `keep`, `first` and `second` are `[1 or batch, timescale]`; the last two contain η. `connected [post, pre]` is 1 for
+    pairs that are connected and 0 for others; `None` if only self-connections may be missing.
     """
 
     keep: Tensor
     first: Tensor
     second: Tensor
     self_connections: bool
+    connected: Tensor | None = None
 
     def read(self, memory: Tensor, rate: Tensor) -> Tensor:
         """Σ_k A_k r, `[batch, unit]`, for a memory `[batch, timescale, post, pre]`."""
-        return torch.matmul(memory.sum(1) if memory.shape[1] > 1 else memory[:, 0], rate[..., None])[..., 0]
+        return self._answer(memory.sum(1) if memory.shape[1] > 1 else memory[:, 0], rate)
 
     def read_predicted(self, memory: Tensor, written: Tensor, rate: Tensor) -> Tensor:
         """Read what the memory will be after a step in which `written` is held, without making that matrix."""
         kept = torch.einsum("bk,bkij->bij", self.keep.expand(len(memory), -1), memory)
-        answer = torch.matmul(kept, rate[..., None])[..., 0]
-        overlap = (written * rate).sum(-1, keepdim=True) * written
-        if not self.self_connections:
-            overlap = overlap - written.square() * rate
-        return answer + self.first.sum(-1, keepdim=True) * overlap
+        return self._answer(kept, rate) + self.first.sum(-1, keepdim=True) * self._overlap(written, rate)
 
     def write(self, memory: Tensor, before: Tensor, after: Tensor) -> Tensor:
         """Advance the memory over a step at whose ends the rates were `before` and `after`, `[batch, unit]`."""
@@ -45,20 +43,61 @@ class Matrix:
         outer = early * self._outer(before) + late * self._outer(after)
         return torch.addcmul(outer, self.keep[..., None, None], memory)
 
+    def _answer(self, matrices: Tensor, rate: Tensor) -> Tensor:
+        """What matrices `[batch, post, pre]` answer through the connections that there are."""
+        matrices = matrices if self.connected is None else matrices * self.connected
+        return torch.matmul(matrices, rate[..., None])[..., 0]
+
+    def _overlap(self, written: Tensor, rate: Tensor) -> Tensor:
+        """What the outer product of `written` answers."""
+        if self.connected is not None:
+            return written * ((written * rate) @ self.connected.T)
+        overlap = (written * rate).sum(-1, keepdim=True) * written
+        return overlap if self.self_connections else overlap - written.square() * rate
+
     def _outer(self, rate: Tensor) -> Tensor:
         outer = rate[:, :, None] * rate[:, None, :]
-        if not self.self_connections:
+        if self.connected is not None:
+            outer = outer * self.connected
+        elif not self.self_connections:
             outer = outer - torch.diag_embed(rate.square())
         return outer[:, None]
 
 
-def matrix(memory: Hebbian, dt: float, self_connections: bool, like: Tensor) -> Matrix:
+def matrix(
+    memory: Hebbian, dt: float, self_connections: bool, like: Tensor, connected: Tensor | None = None
+) -> Matrix:
     """Prepare a memory for steps of `dt` seconds, of the dtype and on the device of `like`."""
     shape = torch.broadcast_shapes(memory.tau.shape, memory.eta_rate.shape)
     keep, first, second = decay_weights(memory.tau.double().expand(shape), dt)
     eta = memory.eta_rate.to(first)
     keep, first, second = (v.reshape(-1, shape[-1]).to(like) for v in (keep, first * eta, second * eta))
-    return Matrix(keep, first, second, self_connections)
+    if connected is not None:
+        connected = connected.to(like)
+        connected = connected if self_connections else connected * (1 - torch.eye(len(connected)).to(like))
+    return Matrix(keep, first, second, self_connections, connected)
+
+
+def checked_connections(given: object, units: int, memory: Hebbian | None) -> Tensor | None:
+    """Pairs of units that a memory connects, booleans `[post, pre]`.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        They are no booleans, of another shape, or there is no memory.
+    """
+    if given is None:
+        return None
+    if memory is None:
+        raise ConfigError("connected= says which pairs a memory connects, but memory=None; leave it out")
+    connected = torch.as_tensor(given)
+    if connected.dtype != torch.bool:
+        raise ConfigError(f"connected is {connected.dtype}; give booleans [post, pre]")
+    if connected.shape != (units, units):
+        raise ShapeError(
+            f"connected has shape {list(connected.shape)}; give booleans [post, pre] over all {units} units"
+        )
+    return connected.clone()
 
 
 def check(memory: object) -> Hebbian | None:

@@ -14,7 +14,7 @@ from fwsim.engine import checks
 from fwsim.engine.drives import as_input
 from fwsim.engine.rate.exponential import Weights, decay_weights
 from fwsim.engine.rate.gains import Gain, relu
-from fwsim.engine.rate.matrix import check, matrix
+from fwsim.engine.rate.matrix import check, checked_connections, matrix
 from fwsim.engine.rate.noise import standard_normal
 from fwsim.engine.rate.normalisation import Normalisation, normalisation
 from fwsim.engine.rate.plan import KERNELS, RatePlan, plan
@@ -74,6 +74,9 @@ class RateNetwork(KnownArguments, nn.Module):
         Standard deviation that white noise alone gives to h: a number, `[unit]` or `[batch, unit]`.
     self_connections
         Whether the memory keeps its diagonal.
+    connected
+        Pairs of units that the memory connects, booleans `[post, pre]`; all by default. Between others it neither holds
+        nor transmits anything. For `Projection`s, weights of 0 do the same. Such a memory runs in plain torch.
     populations
         Names of populations and their numbers of units, in the order of the units: `{"E": 80, "I": 20}`. Recordings
         then have the coordinate `population`, as those of spiking circuits.
@@ -98,6 +101,7 @@ class RateNetwork(KnownArguments, nn.Module):
 
     tau: Tensor
     noise: Tensor
+    connected: Tensor | None
     input_axis = "unit"  # what a drive's last axis is called
 
     def __init__(
@@ -111,6 +115,7 @@ class RateNetwork(KnownArguments, nn.Module):
         normalise: str | Normalisation = "none",
         noise: float | Tensor = 0.0,
         self_connections: bool = True,
+        connected: Any = None,
         populations: Mapping[str, int] | None = None,
         kernel: str = "auto",
     ) -> None:
@@ -127,6 +132,7 @@ class RateNetwork(KnownArguments, nn.Module):
             )
         self.gain, self.memory = gain, check(memory)
         self.normalise, self.self_connections = normalisation(normalise), self_connections
+        self.register_buffer("connected", checked_connections(connected, self.units, self.memory), False)
         dtype = reduce(torch.promote_types, (each.weights.dtype for each in self.projections))
         self.weights = nn.ParameterList(_parameter(each.weights, dtype) for each in self.projections)
         unusual("tau", tau, "time", SLOWEST)
@@ -201,7 +207,9 @@ class RateNetwork(KnownArguments, nn.Module):
             membrane=Weights(leak.keep, leak.first / self.tau, leak.second / self.tau),
             static=sum(still[1:], still[0]) if still else None,
             plastic=tuple(plastic),
-            matrix=None if self.memory is None else matrix(self.memory, dt, self.self_connections, like),
+            matrix=None
+            if self.memory is None
+            else matrix(self.memory, dt, self.self_connections, like, self.connected),
         )
 
     def plan(self) -> RatePlan:

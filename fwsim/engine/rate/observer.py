@@ -104,6 +104,7 @@ class RateObserver(Observer):
             "noise": net.noise.tolist(),
             **({} if net.populations is None else {"populations": net.populations}),
             "self_connections": net.self_connections,
+            **({} if net.connected is None else {"connected": net.connected.tolist()}),
             "kernel": net.kernel,
             "memory": None if net.memory is None else _described(net.memory),
             "projections": [

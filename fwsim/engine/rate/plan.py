@@ -67,6 +67,8 @@ def _obstacle(net: RateNetwork) -> str | None:
         return "anything under torch.func or forward-mode differentiation"
     if missing := library.obstacle():
         return f"anything: it {missing} ({library.remedy()})"
+    if net.connected is not None:
+        return "a memory that connects only some pairs"
     from fwsim.engine.rate import compiled, rows
 
     if rows.gain_expression(net.gain) is None:
