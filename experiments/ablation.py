@@ -156,6 +156,7 @@ def without(core: fw.RateNetwork, remaining: Tensor) -> fw.RateNetwork:
         dt=core.dt,
         noise=core.noise,
         memory=core.memory,
+        self_connections=core.self_connections,
         connected=None if core.memory is None else remaining,
     )
 

@@ -61,8 +61,8 @@ class MatchingNetwork(nn.Module):
         `"presynaptic"`: every second unit has facilitating synapses (U 0.15, τ_facil `slow`, τ_rec `fast`), the others
         have depressing ones (U 0.45, τ_facil `fast`, τ_rec `slow`), as in Masse et al. 2019. `"anti_hebbian"`: synapses
         that do not change, and fast weights dA/dt = −A/`slow` + η r rᵀ with a trained η, which begins at −0.1/s; after
-        Kozachkov et al. 2022, PLOS Computational Biology 18:e1010776, who train one strength for each synapse. They are
-        not subject to Dale's law. `"none"`: only synapses that do not change.
+        Kozachkov et al. 2022, PLOS Computational Biology 18:e1010776, who train one strength for each synapse. They
+        connect no unit to itself, and are not subject to Dale's law. `"none"`: only synapses that do not change.
     fast, slow
         Time constants in s.
     noise
@@ -108,7 +108,12 @@ class MatchingNetwork(nn.Module):
             self.strength = nn.Parameter(torch.tensor([-0.1]))
             memory = Hebbian(tau=[slow], eta_rate=self.strength)
         self.core = RateNetwork(
-            Projection(size, synapse=synapse), tau=0.1, dt=task.dt, noise=noise, memory=memory
+            Projection(size, synapse=synapse),
+            tau=0.1,
+            dt=task.dt,
+            noise=noise,
+            memory=memory,
+            self_connections=False,
         )
         parametrize.register_parametrization(self.core.weights, "0", Signed(torch.where(inhibits, -1.0, 1.0)))
         self.weights_in = nn.Parameter(torch.distributions.Gamma(0.2, 1.0).sample((units, task.inputs)))
