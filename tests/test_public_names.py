@@ -53,8 +53,8 @@ PACKAGES = {
     """,
     "fwsim.models": """
         ActorCritic AdvantageActorCritic CORES Control Core DeepTransitionRNN Draws Episodes LSTM
-        LayerNormLSTM MatchingNetwork Player SequenceClassifier advantages core draw mean_return mixed_synapses
-        parameter_count pick play watching
+        LayerNormLSTM MatchingNetwork Player SequenceClassifier Signed advantages core draw mean_return
+        mixed_synapses parameter_count pick play watching
     """,
     "fwsim.theory": """
         Frozen PlasticActivity QuadraticActivity Spectrum StoredPattern attention_span binary_information

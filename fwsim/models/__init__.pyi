@@ -11,6 +11,7 @@ from .agents import play as play
 from .agents import watching as watching
 from .classifier import SequenceClassifier as SequenceClassifier
 from .matching import MatchingNetwork as MatchingNetwork
+from .matching import Signed as Signed
 from .matching import mixed_synapses as mixed_synapses
 from .recurrent import CORES as CORES
 from .recurrent import LSTM as LSTM

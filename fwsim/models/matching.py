@@ -34,7 +34,15 @@ class Matching(Protocol):
 
 
 class Signed(nn.Module):
-    """Dale's law: all weights of a unit have its sign, and none connects a unit to itself."""
+    """Dale's law: all weights of a unit have its sign, and none connects a unit to itself.
+
+    For `torch.nn.utils.parametrize`; what is trained are sizes, of which negative ones count as 0.
+
+    Parameters
+    ----------
+    sign
+        Sign of each presynaptic unit, `[pre]`: 1 excites, −1 inhibits.
+    """
 
     def __init__(self, sign: Tensor) -> None:
         super().__init__()
