@@ -1,10 +1,10 @@
 """How much of a trained working memory is left if connections are removed, and does plasticity make it robust?
 
-Rate networks with the same units, weights before training, trials and training steps learn delayed match to sample, or
-its version with a distractor. They differ in what their synapses do: presynaptic short-term plasticity, anti-Hebbian
-fast weights, or nothing (`fwsim.models.MatchingNetwork`). After training a share of all connections between units is
-removed at random, in several draws, without further training. Where a connection is removed there is no weight and no
-fast weight. Kozachkov et al. 2022, PLOS Computational Biology 18:e1010776, find that networks with plasticity are the
+Rate networks of one size, with the same number of training steps and trials, learn delayed match to sample, or its
+version with a distractor. They differ in what their synapses do: presynaptic short-term plasticity, anti-Hebbian fast
+weights, or nothing (`fwsim.models.MatchingNetwork`). After training a share of all connections between units is removed
+at random, in several draws, without further training. Where a connection is removed there is no weight and no fast
+weight. Kozachkov et al. 2022, PLOS Computational Biology 18:e1010776, find that networks with plasticity are the
 more robust, the anti-Hebbian ones most of all.
 
     fwsim sweep ablation --over plasticity=presynaptic,anti_hebbian,none --seeds 5
