@@ -5,7 +5,7 @@ network that a circuit could have. Units obey Dale's law, divisive inhibition no
 memory is presynaptic short-term plasticity. Each presynaptic unit has the U, τ_rec and τ_facil of a class of measured
 synapses, drawn at random from the table of measurements (`fwsim.spiking.MEASUREMENTS`): excitatory units from four
 (Wang et al. 2006, Nat. Neurosci. 9:534), inhibitory units from three (Gupta, Wang & Markram 2000, Science 287:273). The
-table gives class means without spreads, so units of a class are alike. Everything else is trained. Controls are the same
+table gives class means without spreads, so units of a class are alike. All weights are trained. Controls are the same
 network with synapses that do not change, and with fast weights, dA/dt = −A/τ + η r rᵀ with a trained η.
 
 A presynaptic memory can hold which units were active, but has no entry for a pair of units. It can bind only through

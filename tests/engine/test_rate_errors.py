@@ -31,6 +31,21 @@ ZEROS = fw.Projection(np.zeros((2, 2)))
     [
         (lambda: fw.Projection([1.0, 2.0]), fw.ShapeError, r"\[post, pre\]"),
         (lambda: fw.Projection([[math.nan]]), fw.ConfigError, "NaN"),
+        (lambda: fw.RateNetwork(ZEROS, tau=1.0, connected=[[True] * 2] * 2), fw.ConfigError, "leave it out"),
+        (
+            lambda: fw.RateNetwork(
+                ZEROS, tau=1.0, memory=fw.Hebbian(tau=1.0, eta_rate=1.0), connected=np.ones((2, 2))
+            ),
+            fw.ConfigError,
+            "booleans",
+        ),
+        (
+            lambda: fw.RateNetwork(
+                ZEROS, tau=1.0, memory=fw.Hebbian(tau=1.0, eta_rate=1.0), connected=[True, False]
+            ),
+            fw.ShapeError,
+            r"\[2\]",
+        ),
         (lambda: fw.Projection([["a"]]), fw.ConfigError, "numbers"),
         (lambda: fw.Projection([[1.0]], synapse=fw.Hebbian(tau=1.0, eta=1.0)), fw.ConfigError, "memory="),
         (
