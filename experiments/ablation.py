@@ -75,7 +75,7 @@ class Config(Base):
     "Trials that are tested."
     removed: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5)
     "Shares of the connections that are removed."
-    draws: int = Field(default=10, ge=1)
+    draws: int = Field(default=5, ge=1)
     "Random draws of the connections that are removed."
     kept_trials: int = Field(default=256, ge=1)
     "Test trials that the recording keeps."

@@ -47,6 +47,9 @@ QUICK = {
 PARAMETERS = {"first release": "U", "tau_rec": "tau_rec", "tau_facil": "tau_facil"}
 """Quantities of the table, and what the rule calls them: the first release from rest is U."""
 
+USUAL_RATE = 20.0
+"""Mean rate in Hz that divisive inhibition does not let fields exceed, so that measured synapses change in a token."""
+
 
 class Config(Base):
     """One network on associative retrieval."""
@@ -169,7 +172,7 @@ class Retrieval(nn.Module):
         inhibits = torch.arange(units) >= self.excitatory
         memory = None
         if config.synapses == "fast_weights":
-            self.strength = nn.Parameter(torch.tensor([0.1]))
+            self.strength = nn.Parameter(torch.tensor([1e-3]))
             memory = fw.Hebbian(tau=[config.tau_fast_weights], eta_rate=self.strength)
         size = nn.Parameter(torch.rand(units, units) * 4 / units * torch.where(inhibits, 4.0, 1.0))
         self.core = fw.RateNetwork(
@@ -177,11 +180,11 @@ class Retrieval(nn.Module):
             tau=config.tau,
             dt=config.dt,
             memory=memory,
-            normalise=fw.divisive(),
+            normalise=fw.divisive(strength=1 / USUAL_RATE),
             self_connections=False,
         )
         parametrize.register_parametrization(self.core.weights, "0", Signed(torch.where(inhibits, -1.0, 1.0)))
-        self.tokens = nn.Parameter(10 * torch.rand(task.tokens, units) ** 4)
+        self.tokens = nn.Parameter(2 * USUAL_RATE * torch.rand(task.tokens, units) ** 4)
         self.bias = nn.Parameter(torch.zeros(units))
         self.answers = nn.Linear(self.excitatory, task.classes)
 
@@ -189,4 +192,4 @@ class Retrieval(nn.Module):
         """Token numbers `[sequence, time]` → scores of answers `[sequence, answer]`."""
         drive = torch.relu(self.tokens)[tokens].repeat_interleave(self.held, dim=1) + self.bias
         rate, _ = self.core(drive)
-        return self.answers(rate[:, -1, : self.excitatory])
+        return self.answers(rate[:, -1, : self.excitatory] / USUAL_RATE)
