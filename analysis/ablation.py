@@ -16,6 +16,7 @@ undecided otherwise. Kozachkov et al. 2022 expect anti-Hebbian above presynaptic
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import combinations
 
 import numpy as np
@@ -54,6 +55,11 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         experiment_configuration=recording.attrs["experiment_configuration"],
         plasticity=configuration(recording)["plasticity"],
     )
+
+
+def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
+    """Results of sweeps with other seeds as one."""
+    return xr.concat([analyse(one) for one in recordings], "seed", combine_attrs="drop_conflicts")
 
 
 def there(values: xr.DataArray) -> np.ndarray:

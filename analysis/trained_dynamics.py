@@ -22,7 +22,7 @@ and are left out.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -55,6 +55,11 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         experiment_configuration=recording.attrs["experiment_configuration"],
         plasticity=settings["plasticity"],
     )
+
+
+def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
+    """Results of sweeps with other seeds as one."""
+    return xr.concat([analyse(one) for one in recordings], "seed", combine_attrs="drop_conflicts")
 
 
 def each(recording: xr.Dataset, dims: Sequence[Hashable], settings: dict) -> xr.Dataset:

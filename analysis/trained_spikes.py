@@ -25,7 +25,7 @@ networks).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -84,6 +84,11 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     settings = configuration(recording)
     result = each(recording, [dim for dim in SWEPT if dim in recording.dims], settings)
     return result.assign_attrs(experiment_configuration=recording.attrs["experiment_configuration"])
+
+
+def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
+    """Results of sweeps with other seeds as one."""
+    return xr.concat([analyse(one) for one in recordings], "seed", combine_attrs="drop_conflicts")
 
 
 def each(recording: xr.Dataset, dims: Sequence[Hashable], settings: dict) -> xr.Dataset:
