@@ -58,8 +58,14 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
 
 
 def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
-    """Results of sweeps with other seeds as one."""
-    return xr.concat([analyse(one) for one in recordings], "seed", combine_attrs="drop_conflicts")
+    """Results of several runs as one, by plasticity and seed."""
+    named = [
+        analyse(one).expand_dims(
+            plasticity=[configuration(one)["plasticity"]], seed=[one.attrs["experiment_seed"]]
+        )
+        for one in recordings
+    ]
+    return xr.combine_by_coords(named, combine_attrs="drop_conflicts")
 
 
 def there(values: xr.DataArray) -> np.ndarray:
@@ -77,7 +83,7 @@ def interval(values: xr.DataArray) -> np.ndarray:
 def shown(result: xr.Dataset) -> list[tuple[dict[str, object], xr.Dataset]]:
     """Values and result of each setting; the plasticity is always among the values."""
     dims = [dim for dim in SETTINGS if dim in result.dims]
-    named = {"plasticity": result.attrs["plasticity"]}
+    named = {} if "plasticity" in result.dims else {"plasticity": result.attrs["plasticity"]}
     return [(named | values, at) for values, at in each_setting(result, dims)]
 
 

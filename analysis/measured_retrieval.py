@@ -2,7 +2,7 @@
 
 Works on a run and on a sweep. Intervals have 95 % (Student's t, over networks; of differences Welch's t).
 
-What the words mean was written before the networks of docs/results/measured_retrieval.md were trained. Networks
+What the words mean was written before any network that is to be published was trained. Networks
 **bind** if the interval of their test error lies below the binding plateau, the error of who knows which digits
 occurred, but not with which letter. They do **not bind** if it lies above, and it is **undecided** if it contains the
 plateau. Synapses **help** if the interval of the difference to synapses that do not change lies below 0, **harm** if it

@@ -87,8 +87,14 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
 
 
 def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
-    """Results of sweeps with other seeds as one."""
-    return xr.concat([analyse(one) for one in recordings], "seed", combine_attrs="drop_conflicts")
+    """Results of several runs as one, by plasticity and seed."""
+    named = [
+        analyse(one).expand_dims(
+            plasticity=[configuration(one)["plasticity"]], seed=[one.attrs["experiment_seed"]]
+        )
+        for one in recordings
+    ]
+    return xr.combine_by_coords(named, combine_attrs="drop_conflicts")
 
 
 def each(recording: xr.Dataset, dims: Sequence[Hashable], settings: dict) -> xr.Dataset:

@@ -44,6 +44,8 @@ class Signed(nn.Module):
         Sign of each presynaptic unit, `[pre]`: 1 excites, −1 inhibits.
     """
 
+    sign: Tensor
+
     def __init__(self, sign: Tensor) -> None:
         super().__init__()
         self.register_buffer("sign", sign * (1 - torch.eye(len(sign))))

@@ -93,6 +93,20 @@ def test_verdicts_on_made_up_networks():
     assert set(ablation.plot(result)) == {"ablation"}
 
 
+def test_runs_are_joined_by_plasticity_and_seed():
+    """Eight runs, of which one is missing."""
+    runs = []
+    for number, (kind, seed) in enumerate((kind, seed) for kind in ("presynaptic", "none") for seed in range(4)):
+        after = xr.DataArray([[90.0 - number], [70.0 - number]], {"removed": [0.1, 0.5]}, ("removed", "draw"))
+        one = xr.Dataset({"accuracy": 100.0, "ablated_accuracy": after, "eta": np.nan})
+        runs.append(one.assign_attrs(experiment_configuration=f'{{"plasticity": "{kind}"}}', experiment_seed=seed))
+    result = ablation.join(runs[:-1])
+    assert dict(result.sizes) == {"plasticity": 2, "seed": 4, "removed": 2}
+    assert float(result["robustness"].sel(plasticity="none", seed=1)) == pytest.approx(0.5)
+    rows = {row["plasticity"]: row["networks"] for row in ablation.table(result) if "networks" in row}
+    assert rows == {"presynaptic": "4", "none": "3"}
+
+
 def constructed(weights, strength=3.0, settings=SETTINGS, trials=160):
     """A recording of a network whose unit 2k alone is driven by direction k."""
     task = fw.tasks.DelayedMatch(dt=0.05, delay=0.5)
