@@ -150,6 +150,8 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
     axis = axes if not isinstance(axes, np.ndarray) else axes.flat[0]
     removed = np.concatenate([[0.0], result["removed"].values])
     for (values, at), colour in zip(shown(result), list(COLOURS.values()) * 9, strict=False):
+        if not len(there(at["robustness"])):  # nobody has learned
+            continue
         middle, low, high = np.transpose([interval(at["kept"].sel(removed=share)) for share in removed[1:]])
         for network in at["kept"].transpose(..., "removed").values.reshape(-1, len(removed) - 1):
             axis.plot(100 * removed, [1, *network], color=colour, lw=0.5, alpha=0.4)

@@ -7,8 +7,9 @@ delay. Its trajectories start where the mean inputs of each direction have broug
 - *Attractors.* Fixed points that are reached from there after half a minute more of delay (`fixed_points`). The slowest
   eigenvalue of their Jacobian gives the slowest time constant.
 - *Slow points.* Local minima of the speed that the search finds from states at the end of sample and delay.
-- *Exponents.* The largest Lyapunov exponent under the input of the delay, and the largest conditional exponent under
-  trials that follow each other, with noise: negative if two copies of the network with the same input come together.
+- *Exponents.* The largest Lyapunov exponent at these fixed points, which is that of the slowest eigenvalue, and the
+  largest conditional exponent under trials that follow each other, with noise (`lyapunov_exponents`): negative if two
+  copies of the network with the same input come together.
 - *Separation.* Mean distance between directions, of rates and of efficacies u·x, at the end of the delay relative to
   that at the end of the sample.
 
@@ -42,8 +43,11 @@ SETTINGS = (
 )  # fmt: skip
 SWEPT = (*SETTINGS, "seed")
 LEARNED = 80.0  # % right answers
-SETTLED, AVERAGED = 30.0, 3.0  # s until an attractor is reached, and for exponents there
-TRIALS = 5  # that follow each other for conditional exponents
+SETTLED = 30.0  # s until an attractor is reached
+ALIGNED, AVERAGED = (
+    4,
+    12,
+)  # trials until tangents are aligned, and over which conditional exponents are averaged
 DIRECTIONS = DelayedMatch().motion.directions
 
 
@@ -86,7 +90,7 @@ VALUES = {
     "stable": ("share of them that are stable", "1"),
     "slow_points": ("number of slow points", "1"),
     "slowest": ("slowest time constant", "s"),
-    "exponent": ("largest exponent in the delay", "1/s"),
+    "exponent": ("largest exponent at fixed points", "1/s"),
     "conditional": ("largest conditional exponent", "1/s"),
     "kept_rate": ("separation of rates that is kept", "1"),
     "kept_efficacy": ("separation of efficacies that is kept", "1"),
@@ -157,12 +161,9 @@ def dynamics(
     points = reached.isel(point=ends)
     passing = fw.measure.fixed_points(delay, torch.cat([path[shown - 1], path[end - 1]]), iterations=100)
     slowest = float(abs(points["eigenvalue"].values).max())
-    there = tensor(points["state"][:1])
-    steps = round(AVERAGED / task.dt)
-    free = fw.measure.lyapunov_exponents(delay, there, steps, task.dt, transient=steps)
-    sequence = drive[:TRIALS].flatten(0, 1)[None]
+    sequence = drive[: ALIGNED + AVERAGED].flatten(0, 1)[None]
     driven = fw.measure.lyapunov_exponents(
-        core, None, sequence.shape[1] - task.length, transient=task.length, drive=sequence
+        core, None, AVERAGED * task.length, transient=ALIGNED * task.length, drive=sequence
     )
     separation = np.stack([distance(each) for each in signals(system, path)])
     kept = separation[:, end - 1] / separation[:, shown - 1]
@@ -171,7 +172,7 @@ def dynamics(
         "stable": float(points["stable"].mean()),
         "slow_points": int(passing["slow"].sum()),
         "slowest": np.inf if slowest >= 1 else -task.dt / np.log(slowest),
-        "exponent": float(free["exponent"].max()),
+        "exponent": np.log(slowest) / task.dt,
         "conditional": float(driven["exponent"].max()),
         "kept_rate": kept[0],
         "kept_efficacy": kept[1],
@@ -237,7 +238,7 @@ EXPLAINED = {
     "attractors": "fixed points that are reached from the eight directions, smallest and largest number of a network",
     "slow points": "slow points that the search finds from states of the delay, likewise",
     "slowest (s)": "slowest time constant at these fixed points",
-    "exponent (1/s)": "largest Lyapunov exponent under the input of the delay",
+    "exponent (1/s)": "largest Lyapunov exponent at these fixed points",
     "conditional exponent (1/s)": "largest exponent under a sequence of trials with noise",
     "separation kept, *": "distance between directions at the end of the delay over that at the end of the sample",
 }
@@ -278,6 +279,7 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
     """Draw how the directions come together in the delay, a panel for rates and one for efficacies."""
     made, axes = figure(1, 2, width="double", aspect=0.8)
     time = result["time"].values
+    begun = 2 * time[0] - time[1]
     for axis, (signal, label) in zip(axes, (("rate", "rates"), ("efficacy", "efficacies")), strict=True):
         for (values, at), colour in zip(shown(result), list(COLOURS.values()) * 9, strict=False):
             separation = at["separation"].sel(signal=signal)
@@ -286,8 +288,8 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
             for number, curve in enumerate(curves):
                 name = str(values["plasticity"]) if number == 0 else None
                 axis.semilogy(time, curve / curve.max(), color=colour, lw=0.8, label=name)
-        axis.axvspan(time[0], time[0] + 0.5, color=COLOURS["black"], alpha=0.12, lw=0)
-        axis.set(xlabel="time (s)", title=label, xlim=(time[0], time[0] + 1.5))
+        axis.axvspan(begun, begun + 0.5, color=COLOURS["black"], alpha=0.12, lw=0)
+        axis.set(xlabel="time (s)", title=label, xlim=(begun, begun + 1.5))
     axes[0].set_ylabel("separation of directions, relative (1)")
     axes[0].legend()
     return {"separation": made}

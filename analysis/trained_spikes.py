@@ -330,8 +330,10 @@ def interval(values: xr.DataArray) -> np.ndarray:
 
 
 def survives(found: np.ndarray) -> str:
-    """The verdict on right answers in spikes, from their interval in %."""
+    """The verdict on right answers in spikes, from their interval in %; one network has none."""
     _, low, high = found
+    if np.isnan(low):
+        return "undecided"
     return "survive" if low > 75 else "lost" if high < 60 else "in part"
 
 

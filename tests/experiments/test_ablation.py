@@ -96,10 +96,14 @@ def test_verdicts_on_made_up_networks():
 def test_runs_are_joined_by_plasticity_and_seed():
     """Eight runs, of which one is missing."""
     runs = []
-    for number, (kind, seed) in enumerate((kind, seed) for kind in ("presynaptic", "none") for seed in range(4)):
+    for number, (kind, seed) in enumerate(
+        (kind, seed) for kind in ("presynaptic", "none") for seed in range(4)
+    ):
         after = xr.DataArray([[90.0 - number], [70.0 - number]], {"removed": [0.1, 0.5]}, ("removed", "draw"))
         one = xr.Dataset({"accuracy": 100.0, "ablated_accuracy": after, "eta": np.nan})
-        runs.append(one.assign_attrs(experiment_configuration=f'{{"plasticity": "{kind}"}}', experiment_seed=seed))
+        runs.append(
+            one.assign_attrs(experiment_configuration=f'{{"plasticity": "{kind}"}}', experiment_seed=seed)
+        )
     result = ablation.join(runs[:-1])
     assert dict(result.sizes) == {"plasticity": 2, "seed": 4, "removed": 2}
     assert float(result["robustness"].sel(plasticity="none", seed=1)) == pytest.approx(0.5)
