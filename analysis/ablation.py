@@ -65,7 +65,7 @@ def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
         )
         for one in recordings
     ]
-    return xr.combine_by_coords(named, combine_attrs="drop_conflicts")
+    return xr.combine_by_coords(named, join="outer", combine_attrs="drop_conflicts")
 
 
 def there(values: xr.DataArray) -> np.ndarray:

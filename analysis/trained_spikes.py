@@ -94,7 +94,7 @@ def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
         )
         for one in recordings
     ]
-    return xr.combine_by_coords(named, combine_attrs="drop_conflicts")
+    return xr.combine_by_coords(named, join="outer", combine_attrs="drop_conflicts")
 
 
 def each(recording: xr.Dataset, dims: Sequence[Hashable], settings: dict) -> xr.Dataset:
@@ -310,11 +310,12 @@ def matched(scale: float) -> tuple[float, float]:
 
 def versions(result: xr.Dataset) -> list[Versions]:
     """What the network has as units and as neurons."""
-    over = "seed" if "seed" in result.dims else None
-    return [
-        Versions(label, "recall", result[f"spiking_{name}"], result[f"unit_{name}"], units, over)
-        for name, (label, units) in VALUES.items()
-    ]
+    over, found = "seed" if "seed" in result.dims else None, []
+    for name, (label, units) in VALUES.items():
+        spiking, tensors = result[f"spiking_{name}"], result[f"unit_{name}"]
+        same = tensors.broadcast_like(spiking).transpose(*spiking.dims)
+        found.append(Versions(label, "recall", spiking, same, units, over))
+    return found
 
 
 def there(values: xr.DataArray) -> np.ndarray:

@@ -15,8 +15,8 @@ from .forgetting import forgetting_curve as forgetting_curve
 from .inner import InnerLoop as InnerLoop
 from .inner import inner_path as inner_path
 from .intervals import bootstrap as bootstrap
-from .joint_energy import joint_energy as joint_energy
 from .intervals import welch as welch
+from .joint_energy import joint_energy as joint_energy
 from .landscape import energy as energy
 from .retrieval import information as information
 from .retrieval import overlap as overlap

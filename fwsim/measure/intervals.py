@@ -99,6 +99,7 @@ def bootstrap(
     return np.array([estimate, low, high], float)
 
 
+@known_arguments
 def welch(values: ArrayLike, others: ArrayLike, *, level: float = 0.95) -> np.ndarray:
     """Difference of the means of two independent groups, with Welch's t interval.
 

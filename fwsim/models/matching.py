@@ -11,6 +11,7 @@ from torch.nn.utils import parametrize
 from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.rate.projection import Projection
 from fwsim.errors import choice
+from fwsim.names import known_arguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.tsodyks_markram import TsodyksMarkram
 
@@ -147,6 +148,7 @@ class MatchingNetwork(nn.Module):
         return rate[..., : self.excitatory] @ torch.relu(self.weights_out).T + self.bias_out
 
 
+@known_arguments
 def mixed_synapses(units: int, fast: float, slow: float) -> TsodyksMarkram:
     """Synapses of Masse et al. 2019: every second unit has facilitating ones, the others have depressing ones.
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from fwsim.engine import checks
 from fwsim.errors import ConfigError, number, whole
+from fwsim.names import known_arguments
 from fwsim.training.loop import train
 from fwsim.training.options import Training
 
@@ -129,6 +130,7 @@ def train_trials(
             hook.remove()
 
 
+@known_arguments
 def trial_loss(model: nn.Module, batch: tuple[Trials, int], rate_cost: float = 0.0) -> Tensor:
     """Cross entropy of the answers in the steps that count, and the cost of rates, of trials and a seed of noise."""
     trials, seed = batch

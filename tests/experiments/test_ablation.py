@@ -195,3 +195,24 @@ def test_input_is_filtered_as_by_a_unit():
     np.testing.assert_allclose(still[0, :, 0], 1 - np.exp(-0.1 * np.arange(1, 21)))
     noisy = trained_spikes.filtered(torch.zeros(400, 40, 3), settings)
     assert noisy[:, -1].std() == pytest.approx(0.5, rel=0.1)
+
+
+def test_versions_of_a_network_and_verdicts_in_spikes():
+    """Numbers of one network as `fwsim compare` takes them."""
+    dims = {"copies": ("copies", [1, 10])}
+    values = {f"spiking_{name}": ("copies", np.array([0.5, 0.75])) for name in trained_spikes.VALUES}
+    result = xr.Dataset(values | {f"unit_{name}": 1.0 for name in trained_spikes.VALUES}, dims)
+    result["scale"] = ("copies", [1.0, 3.0])
+    found = trained_spikes.versions(result)
+    assert len(found) == len(trained_spikes.VALUES)
+    assert all(each.tensor.dims == each.spiking.dims == ("copies",) for each in found)
+    units, one, ten = trained_spikes.table(result)
+    assert (units["neurons for each unit"], one["gain in rates"], ten["gain in rates"]) == (
+        "units",
+        "0.50",
+        "0.75",
+    )
+    assert trained_spikes.survives(np.array([80.0, 76.0, 84.0])) == "survive"
+    assert trained_spikes.survives(np.array([50.0, 45.0, 55.0])) == "lost"
+    assert trained_spikes.survives(np.array([70.0, 59.0, 81.0])) == "in part"
+    assert trained_spikes.survives(np.array([70.0, np.nan, np.nan])) == "undecided"
