@@ -9,6 +9,7 @@ import torch
 
 import fwsim as fw
 from fwsim import ms
+from fwsim.engine.rate.matrix import matrix
 from tests.engine.rates import DOUBLE, random, tensor
 
 
@@ -158,3 +159,13 @@ def test_what_a_state_holds_elsewhere_does_not_act():
     torch.testing.assert_close(rate, expected)
     assert part.plan().kernel == "reference"
     assert "some pairs" in part.plan().why
+
+
+@pytest.mark.parametrize("self_connections", [True, False])
+def test_what_some_connections_will_answer_is_what_they_answer_then(self_connections):
+    """The answer that is predicted without a matrix is that of the matrix after the step."""
+    rule = fw.Hebbian(tau=[0.1, 0.7], eta_rate=[0.5, -2.0])
+    prepared = matrix(rule, 20 * ms, self_connections, random(1), CONNECTED)
+    memory, written, rate = random(2, 2, 3, 3, seed=1), random(2, 3, seed=2), random(2, 3, seed=3)
+    then = prepared.write(memory, written, written)
+    torch.testing.assert_close(prepared.read_predicted(memory, written, rate), prepared.read(then, rate))
