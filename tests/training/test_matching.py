@@ -91,3 +91,12 @@ def test_initial_networks_differ_only_in_plasticity():
     torch.testing.assert_close(plastic.weights_in, plain.weights_in)
     assert isinstance(plain.core.projections[0].synapse, type(None))
     assert nn.utils.parametrize.is_parametrized(plain.core.weights)
+
+
+def test_every_step_has_new_noise():
+    model, seeds = network(), []
+    model.register_forward_pre_hook(lambda _, args, options: seeds.append(options["seed"]), with_kwargs=True)
+    train_trials(model, TASK, Streams(), steps=6, epochs=2, batch=4)
+    validation = Streams().seed_of("validation noise")
+    assert seeds.count(validation) == 2
+    assert len(set(seeds)) == 7
