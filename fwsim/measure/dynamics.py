@@ -77,8 +77,8 @@ def dynamical_distance(
     >>> def turn(angle):
     ...     time = angle * np.arange(200)
     ...     return np.stack([np.cos(time), np.sin(time)], 1)
-    >>> distance = dynamical_distance(turn(0.1), 5 * turn(0.3)[:, ::-1], delays=1, rank=2)  # doctest: +SKIP
-    >>> bool(np.isclose(distance, abs(np.exp(0.1j) - np.exp(0.3j)) ** 2, atol=1e-4))  # doctest: +SKIP
+    >>> distance = dynamical_distance(turn(0.1), 5 * turn(0.3)[:, ::-1], delays=1, rank=2)
+    >>> bool(np.isclose(distance, abs(np.exp(0.1j) - np.exp(0.3j)) ** 2, atol=1e-4))
     True
     """
     choice("method", method, METHODS)
