@@ -252,39 +252,6 @@ for _name in PARAMETERS:
     add_class(f"spread of {_name}", AT_LEAST)
 
 
-# --- topology --------------------------------------------------------------------------------------------
-
-
-def significant_loops(kind: str, sets: int) -> np.ndarray:
-    """Number of loops that `loops` calls significant in each of `sets` clouds of 300 states of 20 units."""
-    found = []
-    for seed in range(sets):
-        random = np.random.default_rng(seed)
-        angle = random.uniform(0, 2 * np.pi, 300)
-        cloud = random.normal(size=(300, 20))
-        if kind == "ring":
-            cloud = 0.1 * cloud + np.stack([np.cos(angle), np.sin(angle)], 1) @ random.normal(size=(2, 20))
-        if kind == "line":
-            cloud = 0.1 * cloud + np.cos(angle)[:, None] * random.normal(size=20)
-        found.append(int(fw.measure.loops(cloud, seed=seed).significant.sum()))
-    return np.array(found)
-
-
-@case("`loops`, independent units: no loop (100 sets)", AT_LEAST)
-def blob(sets: int) -> float:
-    return share(significant_loops("blob", min(sets, 100)) == 0)
-
-
-@case("`loops`, a noisy line: no loop (100 sets)", AT_LEAST)
-def noisy_line(sets: int) -> float:
-    return share(significant_loops("line", min(sets, 100)) == 0)
-
-
-@case("`loops`, a noisy ring: called a ring (100 sets)", AT_LEAST)
-def noisy_ring(sets: int) -> float:
-    return share(significant_loops("ring", min(sets, 100)) == 1)
-
-
 # --- maps ------------------------------------------------------------------------------------------------
 
 
