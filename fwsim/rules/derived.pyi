@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar, overload
 
 from torch import Tensor
@@ -28,9 +28,13 @@ class Derived:
     def site_chances(self: PresynapticRule, times: Tensor) -> SiteChances: ...  # type: ignore[misc]
     def _repr_html_(self) -> str: ...
     @overload
-    def respond(self: PresynapticRule, times: Tensor) -> Tensor: ...  # type: ignore[misc]
+    def respond(  # type: ignore[misc]
+        self: PresynapticRule, times: Tensor, *, state: Mapping[str, Any] | None = None
+    ) -> Tensor: ...
     @overload
-    def respond(self: AssociativeRule, pre: Tensor, post: Tensor) -> Tensor: ...  # type: ignore[misc]
+    def respond(  # type: ignore[misc]
+        self: AssociativeRule, pre: Tensor, post: Tensor, *, state: Mapping[str, Any] | None = None
+    ) -> Tensor: ...
     @overload
     def steady_state(  # type: ignore[misc]
         self: PresynapticRule, rate: Any, train: str = "regular", *, seed: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 
 DEPLETIONS = ("mean", "site")
+NO_STATE = "state is not for depletion='site', whose sites are full when a train begins; use depletion='mean'"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +73,22 @@ class StochasticRelease(PresynapticRule):
         """As in the rule, whose release is the mean here: rates and steady states are those of the mean."""
         return self.rule.on_pre(state)
 
-    def respond(self, times: Tensor, *, generator: torch.Generator | None = None, seed: int = 0) -> Tensor:
+    def respond(
+        self,
+        times: Tensor,
+        *,
+        state: Mapping[str, Any] | None = None,
+        generator: torch.Generator | None = None,
+        seed: int = 0,
+    ) -> Tensor:
         """One random response to each spike.
 
         Parameters
         ----------
         times
             As in every rule.
+        state
+            As in every rule, with `depletion="mean"`.
         generator
             Source of randomness; `None`: a new one of `seed`, so that equal calls give equal results.
         seed
@@ -86,14 +97,17 @@ class StochasticRelease(PresynapticRule):
         Raises
         ------
         ConfigError
-            The rule's release is not in [0, 1], so it is no probability; or its sites have no two-state form.
+            The rule's release is not in [0, 1], so it is no probability; or its sites have no two-state form, or are
+            to begin in another state than full.
         """
+        if state is not None and self.depletion == "site":
+            raise ConfigError(NO_STATE)
         generator = generator or torch_generator(seed, device=times.device)
         if self.depletion == "site":
             chances = self.rule.site_chances(times)
             released = release_from_sites(chances.release, chances.refill, self.sites, generator)
             return _response(released, self.sites, self.cv, generator)
-        probability = self.rule.respond(times)
+        probability = self.rule.respond(times, state=state)
         return sample_release(probability, self.sites, self.cv, generator)
 
 

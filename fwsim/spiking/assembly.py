@@ -11,12 +11,12 @@ from fwsim.errors import ConfigError
 from fwsim.names import known_arguments
 from fwsim.recording.in_memory import machine_memory
 from fwsim.rules.derive.brian2_code import Brian2Code
-from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule
+from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
 from fwsim.seeds import check_seed
 from fwsim.spiking.backend import brian2
 from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.exact_step import by_population, current_decays, initial_potentials, spread
-from fwsim.spiking.parameters import by_neuron, by_synapse
+from fwsim.spiking.parameters import by_neuron, by_synapse, initial_states
 from fwsim.spiking.stimulation import checked_drive
 from fwsim.spiking.wiring import Wiring, wirings
 
@@ -176,8 +176,11 @@ def _neurons(
     )
     neurons.resetter["spike"].when = "after_thresholds"  # synapses read what the spike released
     neurons.run_regularly(step, dt=circuit.dt * b.second, when="groups", name="step")
-    for each in code.values():
-        each.initialise(neurons)
+    for place, each in code.items():
+        state = initial_states(circuit.rules[place], circuit, trials)
+        each.initialise(
+            neurons, _flat(state), -circuit.dt
+        )  # Brian2 dates a spike at the beginning of its step
     _initialise(b, circuit, neurons, trials, slow, seed)
     if drive.shape[-1] == circuit.neurons:
         neurons.block = np.arange(circuit.neurons * trials)
@@ -224,9 +227,24 @@ def _synapses(b: Any, circuit: Circuit, each: Wiring, neurons: Any, trials: int,
     synapses.jump = np.tile(each.jump, trials) * b.volt
     if len(each.delay):
         synapses.pre.delay = np.tile(each.delay, trials) * b.second
-    if code is not None:
-        code.initialise(synapses)
+    if code is not None and each.rule is not None:
+        state = initial_states(each.rule, circuit, trials)
+        of_pre = state and {name: value[:, each.pre] for name, value in state.items()}
+        code.initialise(synapses, _flat(of_pre), 0.0 if state is None else _arrival(circuit, each, trials))
     return synapses
+
+
+def _flat(state: Values | None) -> dict[str, np.ndarray] | None:
+    return state and {name: value.flatten().numpy() for name, value in state.items()}
+
+
+def _arrival(circuit: Circuit, each: Wiring, trials: int) -> np.ndarray:
+    """When a spike at time 0 would reach each synapse, in Brian2's time in s, `[trial · synapse]`.
+
+    The state of a presynaptic rule is that of the neuron, whose spikes change it here when they arrive.
+    """
+    delay = np.floor(each.delay.astype(np.float64) / circuit.dt + 0.5) * circuit.dt
+    return np.tile(delay * isinstance(each.rule, PresynapticRule) - circuit.dt, trials)
 
 
 def _place(circuit: Circuit, rule: SpikeRule) -> int:

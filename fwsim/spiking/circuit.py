@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,8 +14,9 @@ from torch import Tensor
 
 from fwsim.errors import ConfigError, ShapeError, choice, number, whole
 from fwsim.names import KnownArguments
+from fwsim.rules.initial_state import checked_state
 from fwsim.rules.parameters import batch_shape
-from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule
+from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
 from fwsim.units import checked, si, unusual
 
 LONGEST, COARSEST = 1.0, 0.02  # s; time constants, delays and steps above are probably meant in ms
@@ -93,6 +94,11 @@ class Connection(KnownArguments):
     delay
         In s, 0 by default; or the bounds between which delays are drawn uniformly. Postsynaptic spikes reach the
         synapse without delay.
+    state
+        Values of the rule's variables when a run begins (time 0), such as `{"u": 0.8, "x": 0.3}`: numbers, or for
+        presynaptic rules `[unit]`, `[trial, 1]` or `[trial, unit]` with the neurons of `pre` as units. The last sample
+        of a recording continues its run. Variables that are not named, and all with `None`, are at rest. Give the
+        state to one of the connections that share a rule and `pre`.
     decay
         Time constant of the synaptic current in s; 0 is an instantaneous jump. A jump takes effect at the beginning of
         the step after the one in which the spike arrives, and has decayed by exp(−dt/tau) when the threshold is tested.
@@ -105,6 +111,7 @@ class Connection(KnownArguments):
     synapse: SpikeRule | None = None
     delay: float | tuple[float, float] = 0.0
     decay: float = 0.0
+    state: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         where = f"{self.pre}→{self.post}"
@@ -134,6 +141,10 @@ class Connection(KnownArguments):
                 f"{where}: synapse={type(self.synapse).__name__} has no response to spikes; give a presynaptic or "
                 "an associative rule, or None"
             )
+        if self.state is not None:
+            if self.synapse is None:
+                raise ConfigError(f"{where}: state is for plastic synapses; give synapse= too")
+            object.__setattr__(self, "state", checked_state(where, self.synapse, self.state))
 
     @property
     def delays(self) -> tuple[float, float]:
@@ -187,6 +198,7 @@ class Circuit(KnownArguments):
             choice("pre", each.pre, self.names)
             choice("post", each.post, self.names)
             self._check_sizes(each)
+            self._check_state(each)
         _ = self.trials
 
     @property
@@ -217,11 +229,14 @@ class Circuit(KnownArguments):
 
     @cached_property
     def trials(self) -> int | None:
-        """Number of trials for which rules have parameters, `None` if they are the same for all."""
+        """Number of trials for which rules have parameters or states, `None` if they are the same for all."""
         shapes = [batch_shape(rule) for rule in self.rules]
+        shapes += [torch.as_tensor(v).shape for each in self.connections for v in (each.state or {}).values()]
         found = {shape[0] for shape in shapes if len(shape) == 2 and shape[0] > 1}
         if len(found) > 1:
-            raise ShapeError(f"rules have parameters for {sorted(found)} trials; give one number for all")
+            raise ShapeError(
+                f"rules have parameters or states for {sorted(found)} trials; give one number for all"
+            )
         return found.pop() if found else None
 
     def source(self, rule: SpikeRule) -> Population | None:
@@ -235,6 +250,12 @@ class Circuit(KnownArguments):
             f"{type(rule).__name__} is the rule of no connection of this circuit; give one of its rules"
         )
 
+    def states(self, rule: SpikeRule) -> dict[str, Values]:
+        """Given initial values of a rule's variables, by the name of the presynaptic population."""
+        return {
+            each.pre: dict(each.state) for each in self.connections if each.synapse is rule and each.state
+        }
+
     def scaled(self, factor: float) -> Circuit:
         """The circuit with `factor` times as many neurons, each with as many inputs as before.
 
@@ -245,8 +266,8 @@ class Circuit(KnownArguments):
         Raises
         ------
         ConfigError
-            Neurons would need more inputs than there are neurons, or connections are given as matrices, or rules by
-            neuron.
+            Neurons would need more inputs than there are neurons, or connections are given as matrices, or rules or
+            states by neuron.
         """
         densest = max((each.probability for each in self.connections), default=0.0)
         if not densest <= factor < math.inf:
@@ -256,9 +277,10 @@ class Circuit(KnownArguments):
             )
         if any(np.ndim(each.efficacy) for each in self.connections):
             raise ConfigError("a circuit with efficacy matrices cannot be scaled; make the matrices anew")
-        if any(self.source(rule) for rule in self.rules):
+        own = [np.shape(v)[-1:] for each in self.connections for v in (each.state or {}).values()]
+        if any(self.source(rule) for rule in self.rules) or any(size not in ((), (1,)) for size in own):
             raise ConfigError(
-                "a circuit whose neurons have their own parameters of a rule cannot be scaled; draw them anew"
+                "a circuit whose neurons have their own parameters or states of a rule cannot be scaled; draw them anew"
             )
         return replace(
             self,
@@ -308,6 +330,27 @@ class Circuit(KnownArguments):
                 "each presynaptic population its own rule"
             )
 
+    def _check_state(self, each: Connection) -> None:
+        where = f"{each.pre}→{each.post}"
+        size = self.populations[self.index(each.pre)].size
+        for name, value in (each.state or {}).items():
+            shape = torch.as_tensor(value).shape
+            if isinstance(each.synapse, AssociativeRule) and shape:
+                raise ShapeError(
+                    f"{where}: state of {name} has shape {list(shape)}; {type(each.synapse).__name__} takes numbers"
+                )
+            if len(shape) > 2 or (shape and shape[-1] not in (1, size)):
+                raise ShapeError(
+                    f"{where}: state of {name} has shape {list(shape)}; give a number, [unit], [trial, 1] or "
+                    f"[trial, unit] with unit={size} neurons of {each.pre}"
+                )
+        same = [c for c in self.connections if c.synapse is each.synapse and c.pre == each.pre and c.state]
+        if len(same) > 1:
+            raise ConfigError(
+                f"{' and '.join(f'{c.pre}→{c.post}' for c in same)} share {type(each.synapse).__name__} and its state; "
+                "give the state to one of them"
+            )
+
 
 def _matrix(where: str, efficacy: Any) -> np.ndarray:
     try:
@@ -324,6 +367,8 @@ def _plain(value: Any) -> Any:
         return {"shape": list(value.shape)}
     if isinstance(value, (tuple, list)):
         return [_plain(part) for part in value]
+    if isinstance(value, Mapping):
+        return {name: _plain(part) for name, part in value.items()}
     if is_dataclass(value):
         kind = {"rule": type(value).__name__} if isinstance(value, SpikeRule) else {}
         return kind | {field.name: _plain(getattr(value, field.name)) for field in fields(value)}

@@ -20,6 +20,7 @@ from fwsim.rules.parameters import replaced
 from fwsim.rules.rule import PresynapticRule, Values
 from fwsim.rules.stochastic_release import StochasticRelease
 from fwsim.spiking.circuit import Circuit, Connection
+from fwsim.spiking.parameters import initial_means
 from fwsim.spiking.stimulation import checked_drive
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     Raises
     ------
     ConfigError
-        A rule is not presynaptic or has parameters for each neuron, or a population has no noise.
+        A rule is not presynaptic or has parameters or a state for each neuron, or a population has no noise.
 
     Notes
     -----
@@ -113,9 +114,12 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     rules = [None, *circuit.rules]
     weights = [_weights(circuit, rule, slow) for rule in rules]
     projections = []
-    for rule, (means, variances) in zip(rules[1:], weights[1:]):
-        projections.append(Projection(means, _widened(_mean(rule), circuit, means.shape[-1])))
-        projections.append(Projection(variances, _widened(_Squared(_mean(rule)), circuit, means.shape[-1])))
+    for rule, (means, variances) in zip(circuit.rules, weights[1:]):
+        state = initial_means(rule, circuit, circuit.trials or 1)
+        begin = state and {name: _extended(value, means.shape[-1]) for name, value in state.items()}
+        projections.append(Projection(means, _widened(_mean(rule), circuit, means.shape[-1]), begin))
+        squared = _widened(_Squared(_mean(rule)), circuit, means.shape[-1])
+        projections.append(Projection(variances, squared, begin))
     static = weights[0][0] + weights[0][1]
     for row, (post, _) in enumerate(slow):
         static[circuit.index(post), 2 * len(circuit.populations) + row] = 1.0
@@ -195,9 +199,14 @@ def _widened(rule: PresynapticRule, circuit: Circuit, units: int) -> Presynaptic
     def widen(name: str, value: Any, spec: Any) -> Any:
         if not isinstance(value, Tensor) or not value.ndim or value.shape[-1] == 1:
             return value
-        return torch.cat([value, value[..., :1].expand(*value.shape[:-1], units - value.shape[-1])], -1)
+        return _extended(value, units)
 
     return replaced(rule, widen)
+
+
+def _extended(value: Tensor, units: int) -> Tensor:
+    """Values of populations `[..., unit]` with those of the first for the units that are no populations."""
+    return torch.cat([value, value[..., :1].expand(*value.shape[:-1], units - value.shape[-1])], -1)
 
 
 def _weights(circuit: Circuit, rule: Any, slow: list[tuple[str, float]]) -> tuple[Tensor, Tensor]:

@@ -72,7 +72,7 @@ def slow_current_circuit(
 
     Releases stay as they are at rest. The currents saturate as NMDA receptors do (Wang 1999, J. Neurosci. 19:9587): a
     spike opens a fraction of the closed channels, dg/dt = −g/τ; so what is closed, 1 − g, follows the equations of a
-    resource that recovers with τ.
+    resource that recovers with τ. Initial states of the replaced synapses are left out.
 
     Parameters
     ----------
@@ -94,13 +94,13 @@ def _unplastic(each: Connection, slow: dict) -> Connection:
     if each.synapse is None:
         return each
     if each.pre == each.post and each.pre in POOLS:
-        return replace(each, **slow)
+        return replace(each, **slow, state=None)
     if not isinstance(each.synapse, PresynapticRule):
         raise ConfigError(
             f"{each.pre}→{each.post} has {type(each.synapse).__name__}, not a presynaptic rule; "
             "give a circuit of mongillo_circuit"
         )
-    return replace(each, synapse=None, efficacy=each.efficacy * first_release(each.synapse))
+    return replace(each, synapse=None, state=None, efficacy=each.efficacy * first_release(each.synapse))
 
 
 def _excitation(rule: PresynapticRule) -> Iterator[Connection]:

@@ -28,7 +28,7 @@ from fwsim.seeds import stream_seed
 from fwsim.spiking import exact_step
 from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.feed import Feed
-from fwsim.spiking.parameters import by_neuron, by_population
+from fwsim.spiking.parameters import by_neuron, by_population, initial_states
 from fwsim.spiking.sampler import BLOCK, Sampler
 from fwsim.spiking.wiring import Wiring, wirings
 
@@ -242,6 +242,7 @@ class _Lowered:
 
     def __init__(self, rule: Any, circuit: Circuit, trials: int) -> None:
         self.by_neuron = by_neuron(rule, circuit, trials)
+        begin = initial_states(rule, circuit, trials)
         alike = circuit.source(rule) is None
         rule = by_population(rule, circuit, trials) if alike else self.by_neuron
         units = len(circuit.populations) if alike else circuit.neurons
@@ -264,6 +265,9 @@ class _Lowered:
         self.state = np.repeat(self._rest, sizes, axis=1)
         self._each = int(not alike)
         self.last = np.zeros((trials, circuit.neurons), np.int64)
+        if begin is not None:
+            self.state = np.stack([begin[name].numpy() for name in names], -1)
+            self.last -= 1  # time 0 is the end of the step before the first
 
     def structure(self) -> Any:
         """What `spikes.hpp` calls a rule."""

@@ -1,17 +1,20 @@
-"""Parameters of presynaptic rules that differ between trials, populations and neurons."""
+"""Parameters and initial states of rules that differ between trials, populations and neurons."""
 
 from __future__ import annotations
 
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from fwsim.errors import ConfigError
+from fwsim.rules.initial_state import begun
 from fwsim.rules.parameters import replaced
-from fwsim.rules.rule import PresynapticRule
+from fwsim.rules.rule import SpikeRule, Values
 from fwsim.spiking.circuit import Circuit
 
-R = TypeVar("R", bound=PresynapticRule)
+R = TypeVar("R", bound=SpikeRule)
 
 
 def by_population(rule: R, circuit: Circuit, trials: int) -> R:
@@ -44,6 +47,41 @@ def by_synapse(rule: R, circuit: Circuit, trials: int, pre: Any) -> R:
     """The rule with every tensor parameter as `[trial, synapse]`, by presynaptic neurons; numbers stay numbers."""
     index = torch.as_tensor(pre, dtype=torch.long)
     return _spread(by_neuron(rule, circuit, trials), lambda value: value[:, index])
+
+
+def initial_states(rule: SpikeRule, circuit: Circuit, trials: int) -> Values | None:
+    """State of a rule in every neuron when a run begins, `[trial, neuron]`; `None` if it is at rest everywhere."""
+    given = circuit.states(rule)
+    if not given:
+        return None
+    rest = begun(by_neuron(rule, circuit, trials), {}, torch.zeros((), dtype=torch.float64))
+    found = {name: value.expand(trials, circuit.neurons).clone() for name, value in rest.items()}
+    for name, values in given.items():
+        for variable, value in values.items():
+            found[variable][:, circuit.members[name]] = (
+                torch.as_tensor(value, dtype=torch.float64).detach().cpu()
+            )
+    return found
+
+
+def initial_means(rule: SpikeRule, circuit: Circuit, trials: int) -> Values | None:
+    """State of a rule in every population when a run begins, `[trial, population]`; `None` if it is at rest everywhere.
+
+    Raises
+    ------
+    ConfigError
+        The neurons of a population have their own.
+    """
+    for name, values in circuit.states(rule).items():
+        for variable, value in values.items():
+            if np.shape(value)[-1:] not in ((), (1,)):
+                raise ConfigError(
+                    f"state of {variable} differs between the neurons of {name}, and the rate version has one unit for "
+                    "each population; give typical values"
+                )
+    found = initial_states(rule, circuit, trials)
+    first = [circuit.members[name].start for name in circuit.names]
+    return found and {name: value[:, first] for name, value in found.items()}
 
 
 def _spread(rule: R, change: Any) -> R:

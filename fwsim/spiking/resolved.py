@@ -75,7 +75,8 @@ def resolved_network(circuit: Circuit, *, reduced: bool = True, dt: float | None
     Raises
     ------
     ConfigError
-        The circuit is of another kind, has other plastic synapses, a population without noise, or no reduced rule.
+        The circuit is of another kind, has other plastic synapses, a population without noise, a state of its
+        synapses, or no reduced rule.
     """
     learning = _learning(circuit)
     pools = [each for each in circuit.populations if each.name != learning.pre]
@@ -154,6 +155,10 @@ def _learning(circuit: Circuit) -> Connection:
             f"the circuit has {len(plastic)} plastic connections; give it exactly one, with an associative rule"
         )
     each = plastic[0]
+    if each.state is not None:
+        raise ConfigError(
+            f"{each.pre}→{each.post}: this rate version begins with an empty memory; leave state out"
+        )
     if each.pre != each.post or np.ndim(each.efficacy) or each.probability != 1:
         raise ConfigError(
             f"{each.pre}→{each.post}: give a connection of a population to itself, with one efficacy and probability 1"

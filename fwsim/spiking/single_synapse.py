@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +11,9 @@ import torch
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.names import known_arguments
 from fwsim.progress import track
-from fwsim.rules.derive.respond import check_times, spike_times
+from fwsim.rules.derive.respond import check_times, initial_state, spike_times
 from fwsim.rules.parameters import batch_shape
-from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule
+from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
 from fwsim.seeds import check_seed
 from fwsim.spiking.backend import prepared
 from fwsim.units import checked
@@ -27,7 +28,13 @@ OFF_GRID = 1e-6  # of a step; larger than the rounding of the times
 
 @known_arguments
 def respond(
-    rule: SpikeRule, pre: Tensor, post: Tensor | None = None, *, dt: float = 1e-4, seed: int = 0
+    rule: SpikeRule,
+    pre: Tensor,
+    post: Tensor | None = None,
+    *,
+    state: Mapping[str, Any] | None = None,
+    dt: float = 1e-4,
+    seed: int = 0,
 ) -> Tensor:
     """Run the rule's Brian2 code on given spikes: the same response as `rule.respond` computes on tensors.
 
@@ -40,6 +47,8 @@ def respond(
         any origin), ascending, padded with NaN, on the grid of `dt`.
     post
         Postsynaptic spikes alike, for associative rules.
+    state
+        Values of the rule's variables at time 0, as in `rule.respond`; `None`: at rest.
     dt
         Time step of Brian2 in s. It does not change the result.
     seed
@@ -52,8 +61,9 @@ def respond(
 
     Raises
     ------
-    ConfigError
-        Spikes are off the grid, negative or two in one step, or `post` is missing or superfluous.
+    ConfigError, ShapeError
+        Spikes are off the grid, negative or two in one step, `post` is missing or superfluous, or `state` is not one of
+        the rule or does not fit.
     """
     _check_kind(rule, post)
     dt = checked("dt", dt, "time", above=0)
@@ -63,7 +73,9 @@ def respond(
     for name, train in zip(("pre", "post"), trains):
         check_times(rule, name, train)
         _check_grid(name, train, dt)
-    shape = _shape(rule, trains)
+    given = initial_state(rule, state, *trains)
+    shape = _shape(rule, trains, given)
+    begin = given and {name: value.detach().double().cpu().expand(shape) for name, value in given.items()}
     if not shape.numel() * pre.shape[-1]:
         return pre.new_empty(*shape, pre.shape[-1])
     flat = [
@@ -75,7 +87,7 @@ def respond(
     spike = [0] * len(result)
     last = int(max((step[~step.isnan()].max().item() for step in steps if step.isfinite().any()), default=-1))
     with prepared(seed, short=last < SHORT) as b:
-        read = _run(b, rule, [step.numpy() for step in steps], dt, last)
+        read = _run(b, rule, [step.numpy() for step in steps], dt, last, begin)
     for synapse, value in read:
         result[synapse, spike[synapse]] = value
         spike[synapse] += 1
@@ -111,9 +123,10 @@ def _check_grid(name: str, times: Tensor, dt: float) -> None:
         raise ConfigError(f"{name} has two spikes of one train in a step of dt={dt:g} s; choose a finer dt")
 
 
-def _shape(rule: SpikeRule, trains: list[Tensor]) -> torch.Size:
+def _shape(rule: SpikeRule, trains: list[Tensor], state: Values | None) -> torch.Size:
     parameters = batch_shape(rule)
-    shape = torch.broadcast_shapes(parameters, *(train.shape[:-1] for train in trains))
+    states = [value.shape for value in (state or {}).values()]
+    shape = torch.broadcast_shapes(parameters, *states, *(train.shape[:-1] for train in trains))
     if parameters and parameters != shape:
         raise ShapeError(
             f"parameters {list(parameters)} must have the shape {list(shape)} of the synapses in Brian2; expand them"
@@ -121,7 +134,9 @@ def _shape(rule: SpikeRule, trains: list[Tensor]) -> torch.Size:
     return shape
 
 
-def _run(b: Any, rule: SpikeRule, steps: list[np.ndarray], dt: float, last: int) -> list[tuple[int, float]]:
+def _run(
+    b: Any, rule: SpikeRule, steps: list[np.ndarray], dt: float, last: int, state: Values | None
+) -> list[tuple[int, float]]:
     """Synapse and value of every presynaptic spike, in order of time."""
     code = rule.brian2()
     clock_dt = dt * b.second
@@ -132,7 +147,7 @@ def _run(b: Any, rule: SpikeRule, steps: list[np.ndarray], dt: float, last: int)
         groups[0], target, model=code.model, on_pre=code.on_pre, on_post=code.on_post, dt=clock_dt
     )
     synapses.connect(j="i")
-    code.initialise(synapses)
+    code.initialise(synapses, state and {name: value.flatten().numpy() for name, value in state.items()})
     read: list[tuple[int, float]] = []
 
     with track("running Brian2", last + 1) as advance:

@@ -182,7 +182,7 @@ class RateNetwork(KnownArguments, nn.Module):
         return sizes.pop() if sizes else None
 
     def initial_state(self, batch: int) -> State:
-        """Rest: fields 0, synapses without activity, empty memory."""
+        """Fields 0, synapses at rest or in the state of their projection, empty memory."""
         if self.batch not in (None, batch):
             raise ShapeError(
                 f"the drive or state has batch {batch}, parameters are for {self.batch}; "

@@ -108,7 +108,15 @@ class RateObserver(Observer):
             "kernel": net.kernel,
             "memory": None if net.memory is None else _described(net.memory),
             "projections": [
-                {"weights": list(each.weights.shape), "synapse": each.synapse and _described(each.synapse)}
+                {
+                    "weights": list(each.weights.shape),
+                    "synapse": each.synapse and _described(each.synapse),
+                    **(
+                        {}
+                        if each.state is None
+                        else {"state": {name: _plain(value) for name, value in each.state.items()}}
+                    ),
+                }
                 for each in net.projections
             ],
         }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +15,7 @@ from fwsim.engine.rate.exponential import Relaxation, relaxation
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.names import KnownArguments
 from fwsim.rules.derive.rates import RateDynamics
+from fwsim.rules.initial_state import checked_state
 from fwsim.rules.parameters import batch_shape, own, replaced, without_zeros
 from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
 
@@ -40,6 +42,9 @@ class Projection(KnownArguments):
     synapse
         A presynaptic rule with parameters of shape `[]`, `[unit]` or `[batch, unit]`, an associative rule with
         scalars or `[batch, timescale]`, or `None` for static synapses. Rates are in Hz for any rule.
+    state
+        Values of the rule's variables when a run begins, such as `{"u": 0.8, "x": 0.3}`: numbers, or for presynaptic
+        rules `[unit]` or `[batch, unit]`. Variables that are not named, and all with `None`, are at rest.
 
     Examples
     --------
@@ -50,6 +55,7 @@ class Projection(KnownArguments):
 
     weights: Any
     synapse: SpikeRule | None = None
+    state: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         trained = isinstance(self.weights, nn.Parameter)  # a network that is given one trains that one
@@ -70,6 +76,8 @@ class Projection(KnownArguments):
             raise ConfigError("Projection: weights are NaN or infinite; give finite numbers")
         object.__setattr__(self, "weights", weights)
         if self.synapse is None:
+            if self.state is not None:
+                raise ConfigError("Projection: state is for plastic synapses; give synapse= too")
             return
         if not isinstance(self.synapse, PresynapticRule | AssociativeRule):
             raise ConfigError(
@@ -77,6 +85,9 @@ class Projection(KnownArguments):
                 "TsodyksMarkram or HebbianTraces, or None (a memory rule goes to memory=)"
             )
         self._check_parameters(batch_shape(self.synapse))
+        if self.state is not None:
+            object.__setattr__(self, "state", checked_state("Projection", self.synapse, self.state))
+            self._check_state()
 
     def _check_parameters(self, shape: torch.Size) -> None:
         allowed = 1 if self.associative else 2
@@ -87,6 +98,16 @@ class Projection(KnownArguments):
                 f"Projection: parameters of {type(self.synapse).__name__} have shape {list(shape)}; "
                 f"expected scalars or {expected}"
             )
+
+    def _check_state(self) -> None:
+        for name, value in (self.state or {}).items():
+            shape = torch.as_tensor(value).shape
+            allowed = 0 if self.associative else 2
+            if len(shape) > allowed or (shape and shape[-1] not in (1, self.units)):
+                expected = "" if self.associative else f", [unit] or [batch, unit] with unit={self.units}"
+                raise ShapeError(
+                    f"Projection: state of {name} has shape {list(shape)}; expected a number{expected}"
+                )
 
     @property
     def units(self) -> int:
@@ -105,6 +126,7 @@ class Projection(KnownArguments):
         shape: tuple[int, ...] = tuple(batch_shape(self.synapse)) if self.synapse is not None else ()
         if len(shape) == (1 if self.associative else 2):
             found.append(shape[0])
+        found += [value.shape[0] for value in (self.state or {}).values() if np.ndim(value) == 2]
         return tuple(found)
 
     @cached_property
@@ -164,10 +186,10 @@ def transmit(weights: Tensor, sent: Tensor) -> Tensor:
     return torch.matmul(weights, sent[..., None])[..., 0]
 
 
-def rest(projection: Projection, batch: int, like: Tensor) -> Values:
-    """State without activity, every variable in full shape."""
+def begin(projection: Projection, batch: int, like: Tensor) -> Values:
+    """State when a run begins, every variable in full shape: what is given, and rest for the others."""
     state = {}
-    for name, value in shaped(projection).rest().items():
+    for name, value in (shaped(projection).rest() | dict(projection.state or {})).items():
         shape = SHAPES[projection.places[name]](batch, projection.units)
         shape = shape if projection.associative else (batch, projection.units)
         state[name] = torch.as_tensor(value, dtype=like.dtype, device=like.device).expand(shape).clone()

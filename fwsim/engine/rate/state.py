@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fwsim.engine.rate.projection import Projection, rest
+from fwsim.engine.rate.projection import Projection, begin
 from fwsim.engine.rate.step import Moment
 from fwsim.engine.state import State
 from fwsim.rules.rule import Values
@@ -27,13 +27,13 @@ def carried(net: RateNetwork) -> dict[str, str]:
 
 
 def initial(net: RateNetwork, batch: int) -> State:
-    """State of rest."""
+    """State when a run begins: of rest, where projections have no other."""
     like: Tensor = net.weights[0]
     hidden = like.new_zeros(batch, net.units)
     memory = None
     if net.memory is not None:
         memory = like.new_zeros(batch, net.memory.timescales, net.units, net.units)
-    states = tuple(rest(each, batch, like) for each in plastic(net).values())
+    states = tuple(begin(each, batch, like) for each in plastic(net).values())
     return pack(net, Moment(hidden, states, memory), 0)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import chain, count
@@ -76,12 +76,22 @@ class Brian2Code:
     variables: dict[str, str]
     functions: dict[str, Callable[[], Any]] = field(default_factory=dict)
 
-    def initialise(self, group: Any) -> None:
-        """Set a Brian2 group to rest, with the parameters of the rule and the functions that its code calls."""
+    def initialise(
+        self, group: Any, state: Mapping[str, float | np.ndarray] | None = None, since: Any = 0.0
+    ) -> None:
+        """Set a Brian2 group to rest, with the parameters of the rule and the functions that its code calls.
+
+        With `state`, variables of the rule have these values at the time `since` in s; both are numbers, or have one
+        value for each member of the group.
+        """
         brian2 = required("brian2", "Brian2Code.initialise")
         for name, value in self.initial.items():
             unit = getattr(brian2, self.units[name]) if name in self.units else 1
             setattr(group, name, value * unit)
+        for name, value in (state or {}).items():
+            setattr(group, self.variables[name], value)
+        if state:
+            setattr(group, self.last_event, since * brian2.second)
         group.namespace.update({name: make() for name, make in self.functions.items()})
 
 

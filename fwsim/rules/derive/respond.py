@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,6 +11,7 @@ from fwsim.errors import ConfigError, ShapeError
 from fwsim.progress import track
 from fwsim.rules.derive.propagate import transition
 from fwsim.rules.derived import derives
+from fwsim.rules.initial_state import begun, checked_state
 from fwsim.rules.parameters import as_tensors, batch_shape
 from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
 from fwsim.units import si
@@ -21,42 +23,54 @@ ROUNDING = 8  # units in the last place; times that differ by less count as equa
 
 
 @derives(PresynapticRule, name="respond")
-def release_at_spikes(rule: PresynapticRule, times: Tensor) -> Tensor:
-    """Release at every spike of a train that begins at rest, exact and without a time step.
+def release_at_spikes(
+    rule: PresynapticRule, times: Tensor, *, state: Mapping[str, Any] | None = None
+) -> Tensor:
+    """Release at every spike of a train, exact and without a time step.
 
     Parameters
     ----------
     times
         `[..., spike]` in s from any origin (only intervals count, so that times may be negative),
         ascending, padded with NaN. The precision is preserved: pass float64 for exact results.
+    state
+        Values of the rule's variables at time 0, such as `{"u": 0.8, "x": 0.3}`: numbers, or tensors that broadcast
+        against the leading axes. A variable that is not named is at rest. Times are then at least 0. `None`: at rest.
 
     Returns
     -------
     Tensor
-        Release per spike, `[..., spike]`, NaN where `times` is NaN. Gradients flow to the parameters.
+        Release per spike, `[..., spike]`, NaN where `times` is NaN. Gradients flow to the parameters and the state.
 
     Raises
     ------
     ShapeError
-        `times` is not floating point, or the parameters do not broadcast against its leading axes.
+        `times` is not floating point, or the parameters or the state do not broadcast against its leading axes.
     ConfigError
-        `times` is not ascending, or has NaN before a spike.
+        `times` is not ascending, or has NaN before a spike; or `state` has a variable that the rule does not have, or a
+        value that is not finite.
     """
     times = spike_times("times", times)
     check_times(rule, "times", times)
-    outputs, _ = run_events(rule, intervals_of(rule, times))
+    given = initial_state(rule, state, times)
+    times = _expand(rule, times, given)
+    outputs, _ = run_events(rule, _intervals(times, given), state=given)
     return _padded_alike(times, outputs.movedim(0, -1))
 
 
 @derives(AssociativeRule, name="respond")
-def weight_at_spikes(rule: AssociativeRule, pre: Tensor, post: Tensor) -> Tensor:
-    """Weight before every presynaptic spike, beginning at rest, exact and without a time step.
+def weight_at_spikes(
+    rule: AssociativeRule, pre: Tensor, post: Tensor, *, state: Mapping[str, Any] | None = None
+) -> Tensor:
+    """Weight before every presynaptic spike, exact and without a time step.
 
     Parameters
     ----------
     pre, post
         Spike times of both sides, `[..., spike]` in s from a common origin, ascending, padded
         with NaN; their leading axes broadcast. Of simultaneous spikes the presynaptic one comes first.
+    state
+        Values of the rule's variables at time 0, as in the response of a presynaptic rule. `None`: at rest.
 
     Returns
     -------
@@ -67,13 +81,31 @@ def weight_at_spikes(rule: AssociativeRule, pre: Tensor, post: Tensor) -> Tensor
     check_times(rule, "pre", pre)
     post = spike_times("post", post)
     check_times(rule, "post", post)
-    shape = _broadcast(rule, pre, post)
+    given = initial_state(rule, state, pre, post)
+    shape = _broadcast(rule, pre, post, state=given)
     pre, post = pre.expand(*shape, pre.shape[-1]), post.expand(*shape, post.shape[-1])
     times, order = _in_order(torch.cat([pre, post], -1), pre.shape[-1])
     is_post = (order >= pre.shape[-1]).movedim(-1, 0)
-    outputs, _ = run_events(rule, _intervals(times), is_post)
+    outputs, _ = run_events(rule, _intervals(times, given), is_post, given)
     outputs = torch.gather(outputs.movedim(0, -1), -1, torch.argsort(order, -1))
     return _padded_alike(pre, outputs[..., : pre.shape[-1]])
+
+
+def initial_state(rule: SpikeRule, state: Mapping[str, Any] | None, *trains: Tensor) -> Values | None:
+    """The whole state at time 0 from the values that a user gives; `None` if there are none.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        The state is not one of the rule, or does not fit the trains, or a spike is before time 0.
+    """
+    if state is None:
+        return None
+    found = begun(rule, checked_state(type(rule).__name__, rule, state), trains[0])
+    _broadcast(rule, *trains, state=found)
+    if any(bool((train < 0).any()) for train in trains):
+        raise ConfigError("a spike is before time 0, for which state is given; shift all trains")
+    return found
 
 
 def _padded_alike(times: Tensor, outputs: Tensor) -> Tensor:
@@ -168,16 +200,26 @@ def check_times(rule: SpikeRule, name: str, times: Tensor) -> None:
     _broadcast(rule, times)
 
 
-def _broadcast(rule: SpikeRule, *trains: Tensor) -> torch.Size:
+def _broadcast(rule: SpikeRule, *trains: Tensor, state: Values | None = None) -> torch.Size:
     parameters = batch_shape(rule)
+    leading = [train.shape[:-1] for train in trains]
     try:
-        return torch.broadcast_shapes(parameters, *(train.shape[:-1] for train in trains))
+        shape = torch.broadcast_shapes(parameters, *leading)
     except RuntimeError as error:
         given = " and ".join(str(list(train.shape)) for train in trains)
         raise ShapeError(
             f"parameters of {type(rule).__name__} {list(parameters)} do not broadcast against spike trains "
             f"{given} without their last axis; give [..., spike] with a leading axis for each of the parameters'"
         ) from error
+    for name, value in (state or {}).items():
+        try:
+            shape = torch.broadcast_shapes(shape, value.shape)
+        except RuntimeError as error:
+            raise ShapeError(
+                f"state of {name} has shape {list(value.shape)}, the synapses have {list(shape)}; give a number, or "
+                "an array that broadcasts against them"
+            ) from error
+    return shape
 
 
 def intervals_of(rule: SpikeRule, times: Tensor) -> Tensor:
@@ -185,10 +227,14 @@ def intervals_of(rule: SpikeRule, times: Tensor) -> Tensor:
     return _intervals(_expand(rule, times))
 
 
-def _expand(rule: SpikeRule, times: Tensor) -> Tensor:
-    return times.expand(*_broadcast(rule, times), times.shape[-1])
+def _expand(rule: SpikeRule, times: Tensor, state: Values | None = None) -> Tensor:
+    return times.expand(*_broadcast(rule, times, state=state), times.shape[-1])
 
 
-def _intervals(times: Tensor) -> Tensor:
-    """Time before each spike `[spike, ...]`; 0 before the first, when all is at rest, and in the padding."""
-    return torch.diff(times, dim=-1, prepend=times[..., :1]).nan_to_num(nan=0.0).movedim(-1, 0)
+def _intervals(times: Tensor, state: Values | None = None) -> Tensor:
+    """Time before each spike `[spike, ...]`, and 0 in the padding.
+
+    Before the first spike it is the time since 0, when a state is given for then; otherwise 0, since all is at rest.
+    """
+    begin = times[..., :1] if state is None else torch.zeros_like(times[..., :1])
+    return torch.diff(times, dim=-1, prepend=begin).nan_to_num(nan=0.0).movedim(-1, 0)
