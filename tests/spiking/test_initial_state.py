@@ -147,6 +147,8 @@ def test_projections_begin_there(kernel):
     begin = torch.tensor([[0.2, 0.4, 0.6], [0.1, 0.3, 0.5]]).double()
     projection = fw.Projection(0.1 * torch.ones(3, 3).double(), RULE, {"x": begin})
     network = fw.RateNetwork(projection, tau=0.01, dt=0.001, kernel=kernel)
+    with pytest.raises(ShapeError, match="has batch 3, parameters are for 2"):
+        network(torch.zeros(3, 1, 3).double())
     _, end = network(torch.zeros(2, 100, 3).double())
     expected = {"u": np.full((2, 3), 0.3), "x": relaxed("x", begin.numpy(), 0.1)}
     for name, value in expected.items():
