@@ -1,6 +1,6 @@
 """Is it a Hebbian or an anti-Hebbian memory that training finds for recognising what was seen before?
 
-Random patterns come one after the other, and about a third of them are repeats of a pattern some steps back. At every
+Random patterns come one after the other, and about a quarter of them are repeats of a pattern some steps back. At every
 step the network says whether it has seen the pattern. It is the HebbFF of Tyulmankov, Yang & Abbott 2022 (Neuron
 110:544): a feedforward layer h = f((C + A) x + b) whose weights also change, A ← λ A + η h xᵀ, and a readout. λ, η
 and its sign are trained with everything else. Training starts with η of either sign, as large as the other.
@@ -49,7 +49,7 @@ class Config(Base):
     "Longest interval of repeats in training; each has one between 1 and this."
     length: int = Field(default=60, ge=2)
     "Patterns in a trial of training."
-    steps: int = Field(default=1_000, ge=1)
+    steps: int = Field(default=1_000, ge=EPOCHS, multiple_of=EPOCHS)
     "Training steps."
     batch: int = Field(default=16, ge=1)
     "Trials a training step."
@@ -125,7 +125,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
     """Train and test."""
     with context.random_state("weights"):
         model = Detector(config)
-    per_epoch = max(1, config.steps // EPOCHS)
+    per_epoch = config.steps // EPOCHS
 
     def draw(trials: int, name: str) -> tuple[Tensor, Tensor]:
         generator = context.generator(name)

@@ -36,8 +36,11 @@ def sweep(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=Tru
     if settings.sampler is not None:
         _search(experiment, config, settings)
         return
-    if settings.objective is not None or settings.maximize or settings.budget is not None:
-        raise ConfigError("--objective, --maximize and --budget are for a search; add --sampler tpe")
+    searched = (settings.objective, settings.budget, settings.pruner)
+    if settings.maximize or any(each is not None for each in searched):
+        raise ConfigError(
+            "--objective, --maximize, --budget and --pruner are for a search; add --sampler tpe"
+        )
     check_swept(experiment, settings)
     with failures_are_concluded():
         recording = study.sweep(

@@ -13,6 +13,7 @@ from torch import Tensor
 from fwsim.errors import choice
 from fwsim.fitting.checks import check_count
 from fwsim.fitting.coordinates import SCALES
+from fwsim.names import known_arguments
 from fwsim.rules.tsodyks_markram import TsodyksMarkram
 from fwsim.seeds import check_seed, torch_generator
 
@@ -59,6 +60,7 @@ class MeasuredClass:
         return TsodyksMarkram(**_values(self.mean + noise @ torch.linalg.cholesky(self.covariance).T))
 
 
+@known_arguments
 def measured(name: str) -> MeasuredClass:
     """Synapses of a class of recorded pairs of cortical neurons, ready for networks: `measured(name).sample(n)`.
 
@@ -105,6 +107,7 @@ def read_classes(file: Path) -> dict[str, MeasuredClass]:
     return found
 
 
+@known_arguments
 def class_table(population: FittedPopulation) -> pd.DataFrame:
     """The distribution of a new pair of each class, as a table of means and covariances that `measured` reads.
 

@@ -71,6 +71,7 @@ def compare_populations(
     return differences(joined).merge(joined.rename("density").to_dataset())
 
 
+@known_arguments
 def without_held_out(table: pd.DataFrame, held_out: str = "held_out") -> pd.DataFrame:
     """The table with the responses that are left out as missing, so that times of pulses stay.
 

@@ -98,6 +98,7 @@ PAIRS = {"mouse a→b": (0.6, 0.4, 0.01), "mouse c→d": (0.1, 0.1, 0.5)}
 """Classes of `synthetic_pairs`: U, tau_rec and tau_facil of their typical pair."""
 
 
+@known_arguments
 def synthetic_pairs(seed: int = 0) -> pd.DataFrame:
     """Draw pairs of two classes as `read_pairs` gives recorded ones: four of each class, at 10, 20 and 50 Hz."""
     import numpy as np

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from fwsim.rules.parameters import probability, time_constant
 from fwsim.rules.rule import PresynapticRule, Values
@@ -31,6 +31,8 @@ class AugmentedRelease(PresynapticRule):
     tau_aug
         Its time constant in s.
     """
+
+    fractions: ClassVar[tuple[str, ...]] = ("u", "x")
 
     U: Any = probability(0.2)
     tau_rec: Any = time_constant(0.2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from fwsim.rules.parameters import probability, time_constant
 from fwsim.rules.rule import PresynapticRule, Values
@@ -29,6 +29,8 @@ class IndependentDepression(PresynapticRule):
     tau_D
         Time constant of its recovery in s.
     """
+
+    fractions: ClassVar[tuple[str, ...]] = ("u", "x", "D")
 
     U: Any = probability(0.5)
     tau_rec: Any = time_constant(0.5)

@@ -15,6 +15,8 @@ from fwsim.rules.stochastic_release import NO_STATE, StochasticRelease
 if TYPE_CHECKING:
     from torch import Tensor
 
+ROUNDING = 1e-5  # of a state that was recorded in single precision
+
 
 def checked_state(where: str, rule: SpikeRule, state: Any) -> Values:
     """Convert the given values of a rule's variables to numbers and tensors.
@@ -22,7 +24,8 @@ def checked_state(where: str, rule: SpikeRule, state: Any) -> Values:
     Raises
     ------
     ConfigError
-        A name that the rule does not have, a value that is no finite number, or single sites, whose state is another.
+        A name that the rule does not have, a value that is no finite number or for a fraction not in [0, 1], or single
+        sites, whose state is another.
     """
     if not isinstance(state, Mapping):
         raise ConfigError(
@@ -41,8 +44,16 @@ def checked_state(where: str, rule: SpikeRule, state: Any) -> Values:
             ) from None
         if not bool(tensor.detach().isfinite().all()):
             raise ConfigError(f"{where}: state of {name} is NaN or infinite; give finite numbers")
+        if name in _fractions(rule) and bool(((tensor < -ROUNDING) | (tensor > 1 + ROUNDING)).any()):
+            raise ConfigError(f"{where}: state of {name} is a fraction; give numbers in [0, 1]")
         found[name] = tensor if tensor.ndim or tensor.requires_grad else tensor.item()
     return found
+
+
+def _fractions(rule: SpikeRule) -> tuple[str, ...]:
+    """Variables of a rule, and of rules that it consists of, that are fractions."""
+    parts = [each for each in vars(rule).values() if isinstance(each, SpikeRule)]
+    return (*rule.fractions, *(name for each in parts for name in _fractions(each)))
 
 
 def begun(rule: SpikeRule, state: Values, like: Tensor) -> Values:

@@ -35,6 +35,8 @@ class SpikeRule(KnownArguments, Derived, ABC):
     """Name of the value that a presynaptic spike reads: `"release"` or `"weight"`."""
     timescale_axis: ClassVar[bool] = False
     """Whether the last axis of a parameter is the time scale."""
+    fractions: ClassVar[tuple[str, ...]] = ()
+    """Variables that are fractions; a state that is given outside of [0, 1] is refused."""
 
     @abstractmethod
     def rest(self) -> Values:

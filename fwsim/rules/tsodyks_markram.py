@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from fwsim.errors import ConfigError, choice
 from fwsim.rules.parameters import probability, time_constant
@@ -49,6 +49,8 @@ class TsodyksMarkram(PresynapticRule):
 
     The defaults are a depressing synapse of layer 5 (Tsodyks, Pawelzik & Markram 1998).
     """
+
+    fractions: ClassVar[tuple[str, ...]] = ("u", "x", "y")
 
     U: Any = probability(0.5)
     tau_rec: Any = time_constant(0.8, usual=60.0)

@@ -99,8 +99,8 @@ class SweepSettings(Settings):
         For --sampler: a parameter that says what a point costs, and rising values, epochs=5,20,80. A point runs with
         the next one only if the pruner does not stop it.
     pruner
-        For --budget: median stops points that are worse than the median of completed ones, halving all but the best
-        third.
+        For --budget: median (the default) stops points whose best value so far is worse than the median of completed
+        ones, halving all but the best third.
     """
 
     over: Annotated[tuple[str, ...], Parameter(completer=swept)] = ()
@@ -115,7 +115,7 @@ class SweepSettings(Settings):
     maximize: Annotated[bool, Parameter(negative="")] = False
     trials: int = 50
     budget: Annotated[str | None, Parameter(show_default=False, completer=swept)] = None
-    pruner: str = "median"
+    pruner: Annotated[str | None, Parameter(show_default=False)] = None
 
     command: ClassVar[str] = "sweep"
     example: ClassVar[str] = "--seeds 5"

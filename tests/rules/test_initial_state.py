@@ -88,3 +88,13 @@ def test_what_is_refused(rule, state, error, said):
 def test_spikes_before_time_0_are_refused():
     with pytest.raises(ConfigError, match="before time 0"):
         RULE.respond(exact([-0.1, 0.2]), state={"x": 0.5})
+
+
+@pytest.mark.parametrize(
+    "rule", [RULE, fw.StochasticRelease(RULE), fw.IndependentDepression(0.3, 0.2, 0.1)], ids=str
+)
+@pytest.mark.parametrize("state", [{"u": 5.0}, {"x": -3.0}, {"x": torch.tensor([0.5, 1.1])}], ids=str)
+def test_fractions_lie_between_0_and_1(rule, state):
+    with pytest.raises(ConfigError, match=r"is a fraction; give numbers in \[0, 1\]"):
+        rule.respond(torch.tensor([0.1, 0.2]), state=state)
+    rule.respond(torch.tensor([0.1, 0.2]), state={"x": 1 + 1e-7})

@@ -47,18 +47,24 @@ class Budget:
 
 
 def parse_budget(
-    experiment: Experiment, given: Mapping[str, Any] | None, pruner: str, ranges: tuple[Range, ...]
+    experiment: Experiment, given: Mapping[str, Any] | None, pruner: str | None, ranges: tuple[Range, ...]
 ) -> Budget | None:
     """Budget from `{"epochs": "5,20,80"}`, every value checked and in SI; `None` if there is none.
 
     Raises
     ------
     ConfigError
-        It is not one parameter with two rising values or more, or is searched as well; or the pruner is unknown.
+        It is not one parameter with two rising values or more, or is searched as well; or the pruner is unknown, or
+        given without a budget.
     """
-    choice("pruner", pruner, PRUNERS)
     if given is None:
+        if pruner is not None:
+            raise ConfigError(
+                f"pruner={pruner!r} stops points of a budget, and there is none; give a budget too"
+            )
         return None
+    pruner = PRUNERS[0] if pruner is None else pruner
+    choice("pruner", pruner, PRUNERS)
     form = 'give one parameter and rising values, e.g. {"epochs": "5,20,80"}'
     if not isinstance(given, Mapping) or len(given) != 1:
         raise ConfigError(f"budget={given!r} is not allowed; {form}")

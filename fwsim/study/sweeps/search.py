@@ -42,7 +42,7 @@ def search(
     trials: int = 50,
     at_once: int = 8,
     budget: Mapping[str, Any] | None = None,
-    pruner: str = "median",
+    pruner: str | None = None,
     seeds: int | str = 1,
     seed: int = 0,
     config: Config | Mapping[str, Any] | None = None,
@@ -76,9 +76,10 @@ def search(
         point runs with the first value, and with the next one, from the start, unless the pruner stops it. Without a
         budget no point is stopped.
     pruner
-        Which points the budget stops: `"median"`, those that are worse than the median of completed points at the same
-        value, once four are complete; `"halving"`, those that are not in the best third of the points
-        so far (asynchronous successive halving, Li et al. 2020, arXiv 1810.05934). Both are Optuna's.
+        Which points the budget stops. `"median"`, the default: those whose best value so far is worse than the median
+        of completed points at the same amount, once four are complete. `"halving"`: those that are not in the best
+        third of the points so far (asynchronous successive halving, Li et al. 2020, arXiv 1810.05934). Both are
+        Optuna's.
     seeds
         Seeds of every point.
     seed

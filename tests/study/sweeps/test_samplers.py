@@ -57,7 +57,9 @@ def test_a_search_finds_goes_on_and_is_the_same_again(fwsim, toy):
         ("--sampler tpe --objective trace --over tau=9:1:lin", "the smaller one first"),
         ("--sampler best --objective trace --over tau=1:9:lin", "sampler='best' is unknown"),
         ("--sampler tpe --objective trace", "nothing to sample"),
-        ("--budget steps=1,2 --over tau=1,9", "--budget are for a search; add --sampler tpe"),
+        ("--budget steps=1,2 --over tau=1,9", "--budget and --pruner are for a search; add --sampler tpe"),
+        ("--pruner median --over tau=1,9", "--budget and --pruner are for a search; add --sampler tpe"),
+        ("--sampler tpe --objective trace --over tau=1:9:lin --pruner median", "give a budget too"),
         (
             "--sampler tpe --objective trace --over tau=1:9:lin --budget steps",
             "write --budget epochs=5,20,80",
