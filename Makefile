@@ -9,7 +9,7 @@ NATIVE := $(VENV)/.native
 unexport PYTHONDONTWRITEBYTECODE  # the tests start many processes, which need not compile every module anew
 
 SANITIZED := build/sanitized
-NATIVE_TESTS ?= $(addprefix tests/engine/test_,native_library.py native_programs.py native_derivatives.py kernels.py recursive.py \
+NATIVE_TESTS ?= $(addprefix tests/engine/test_,native_library.py native_programs.py native_derivatives.py kernels.py dense.py recursive.py \
 	rate_compiled.py rate_gradients.py) tests/spiking/test_native_run.py
 
 .PHONY: setup demo test test-install test-sanitize test-slow results bench bench-gpu docs links lint wheel clean

@@ -63,6 +63,8 @@ def fault(site: Path, pages: dict[Path, Page], path: Path, link: str) -> str:
         start = site if parts.path.startswith("/") else path.parent
         target = (start / unquote(parts.path).lstrip("/")).resolve()
         target = target / "index.html" if target.is_dir() else target
+    if not target.is_relative_to(site):
+        return "outside of the site"
     if not target.is_file():
         return "no such file"
     anchor = unquote(parts.fragment)

@@ -32,9 +32,11 @@ def test_a_whole_site_has_no_broken_links(site):
         ("../guide/one.html#parts", "no such anchor"),
         ("#nowhere", "no such anchor"),
         ("/guide/none.html", "no such file"),
+        ("../../beside.md", "outside of the site"),
     ],
 )
 def test_broken_links_are_named_with_their_page(site, link, reason):
     (site / "guide" / "two.htm").touch()
+    (site.parent / "beside.md").touch()
     (site / "guide" / "bad.html").write_text(f'<a href="{link}">x</a>')
     assert module.broken(site) == [f"guide/bad.html: {link} ({reason})"]

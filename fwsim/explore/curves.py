@@ -63,7 +63,7 @@ def build(document: Document, run: xr.Dataset, title: str) -> None:
         unit = found.attrs.get("units", "1")
         meaning = str(found.attrs.get("long_name", variable.value))
         plot.title.text = meaning
-        legend.title = "" if by.value == OWN else _named(run, by.value)
+        legend.title = "" if by.value == OWN else _counted(run, by.value)
         plot.xaxis.axis_label = _named(run, along.value)
         plot.yaxis.axis_label = f"{variable.value}{'' if unit == '1' else f' ({unit})'}"
         for axis, data in ((plot.x_range, drawn["x"]), (plot.y_range, drawn["y"])):
@@ -93,22 +93,29 @@ def curves(run: xr.Dataset) -> list[str]:
 
 def lines_of(values: xr.DataArray, along: str, by: str | None) -> dict[str, list]:
     """Curves of a variable along a dimension, at most `MOST` of those along another; the rest is averaged."""
+    places = [None] if by is None else shown(values.sizes[by])
+    if by is not None:  # before anything is read
+        values = values.isel({by: places})
     averaged = [dim for dim in values.dims if dim not in (along, by)]
     values = values.astype(float).mean(averaged)
     x = _positions(values, along)
-    places = [None] if by is None else np.unique(np.linspace(0, values.sizes[by] - 1, MOST).astype(int))
     shades = [
         Cividis256[k] for k in np.linspace(0, 220, len(places)).astype(int)
     ]  # later yellows are too pale
     colours = list(COLOURS.values()) if len(places) <= len(COLOURS) else shades
     drawn: dict[str, list] = {"x": [], "y": [], "colour": [], "label": []}
-    for place, colour in zip(places, colours, strict=False):
-        one = values if place is None else values.isel({by: int(place)})
+    for number, (place, colour) in enumerate(zip(places, colours, strict=False)):
+        one = values if place is None else values.isel({by: number})
         drawn["x"].append(x)
         drawn["y"].append(np.asarray(one.load(), float))
         drawn["colour"].append(colour)
-        drawn["label"].append("mean" if place is None else _text(values, str(by), int(place)))
+        drawn["label"].append("mean" if place is None else _text(values, str(by), number, int(place)))
     return drawn
+
+
+def shown(size: int) -> np.ndarray:
+    """Indices of the curves that are drawn, of so many: all, or `MOST` from the first to the last."""
+    return np.unique(np.linspace(0, size - 1, MOST).astype(int))
 
 
 def single_values(run: xr.Dataset) -> str:
@@ -146,8 +153,14 @@ def _named(run: xr.Dataset, dim: str) -> str:
     return dim if unit == "1" else f"{dim} ({unit})"
 
 
-def _text(values: xr.DataArray, dim: str, place: int) -> str:
-    value = values[dim].values[place] if dim in values.coords else place
+def _counted(run: xr.Dataset, dim: str) -> str:
+    """Name of the dimension along which curves differ, and how many of them are drawn if these are not all."""
+    size, drawn = run.sizes[dim], len(shown(run.sizes[dim]))
+    return _named(run, dim) if drawn == size else f"{_named(run, dim)}: {drawn} of {size}"
+
+
+def _text(values: xr.DataArray, dim: str, number: int, place: int) -> str:
+    value = values[dim].values[number] if dim in values.coords else place
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

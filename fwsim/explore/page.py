@@ -107,7 +107,7 @@ class Controls:
         )
 
     def choose(self, scene: Scene, what: str, at: float) -> None:
-        """Take what was clicked: `"time"` in s, `"unit"` or `"inner"`; the nearest that the scene has."""
+        """Take what was clicked: `"time"` in s, `"unit"` or `"inner"`; of times, the sample whose step holds it."""
         if what == "time":
             times = scene.activity.times
             self.step.value = int(np.clip(np.searchsorted(times, at), 0, len(times) - 1))

@@ -90,7 +90,9 @@ def activity(run: xr.Dataset) -> notebook.Panel | None:
 
 def edges(times: np.ndarray) -> tuple[float, float]:
     """Times in s that enclose samples, each of which is at the end of its step."""
-    step = float(times[1] - times[0]) if len(times) > 1 else 1.0
+    if not len(times):
+        return 0.0, 1.0
+    step = float(times[1] - times[0]) if len(times) > 1 else float(times[0]) or 1.0
     return float(times[0]) - step, float(times[-1])
 
 

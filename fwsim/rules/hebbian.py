@@ -170,6 +170,8 @@ class Hebbian(MemoryRule):
     @property
     def dense_only(self) -> str | None:
         """Why the memory must be kept as a matrix, if past states cannot stand for it."""
+        if type(self).write is not Hebbian.write or type(self).read is not Hebbian.read:
+            return super().dense_only
         if self.oja:
             return "with oja=True what is left of a write depends on later ones"
         if min(self.sizes) > 1:

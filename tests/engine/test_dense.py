@@ -188,6 +188,35 @@ class Silent(MemoryRule):
         return memory
 
 
+class Louder(fw.Delta):
+    """A rule of the library with another equation."""
+
+    def write(self, memory, pre, post, dt, *, keep=None, store=None):
+        return super().write(memory, pre, 2 * post, dt, keep=keep, store=store)
+
+
+class Softer(fw.Hebbian):
+    """Another."""
+
+    def read(self, memory, state):
+        return super().read(memory, state) / 2
+
+
+@pytest.mark.parametrize("rule", [Louder(), Softer(tau=5.0, eta=0.5)], ids=["write", "read"])
+@pytest.mark.parametrize("gates", [(), "keep"])
+def test_equations_of_a_subclass_are_its_own(rule, gates):
+    torch.manual_seed(0)
+    net = fw.FastWeightNetwork(3, 7, rule, 2, gates=gates).double()
+    assert net.plan(2, 5).kernel == "reference"
+    assert net.plan(2, 5).form == "dense"
+    x = torch.randn(2, 5, 3, dtype=torch.float64)
+    torch.manual_seed(0)
+    kind = fw.Delta() if isinstance(rule, fw.Delta) else fw.Hebbian(tau=5.0, eta=0.5)
+    usual = fw.FastWeightNetwork(3, 7, kind, 2, gates=gates).double()
+    assert usual.plan(2, 5).kernel == "native"
+    assert not torch.allclose(net(x)[0], usual(x)[0])
+
+
 def test_what_runs_where():
     by_post = fw.Hebbian(tau=[1.0, 2.0], eta=0.1, axes="post")
     options = {"gates": "keep"}

@@ -136,13 +136,14 @@ def test_torch_limits_the_instructions(compiled):
     assert found.stdout.strip() in ("baseline", "neon")
 
 
-def test_all_functions_of_a_run_are_those_of_one_library(compiled, monkeypatch, tmp_path):
+@pytest.mark.parametrize("memory", [None, fw.Delta()], ids=["none", "Delta"])
+def test_all_functions_of_a_run_are_those_of_one_library(compiled, monkeypatch, tmp_path, memory):
     """Forward and backward pass ran on two variants where a process had changed the library between them."""
     slowest = variants.variants()[-1]
     if compiled == slowest.file or not (variants.FOLDER / slowest.file).exists():
         pytest.skip("there is one variant only")
     torch.manual_seed(0)
-    net = fw.FastWeightNetwork(100, 50, kernel="native").double()
+    net = fw.FastWeightNetwork(100, 50, memory, kernel="native").double()
     x = torch.randn(8, 50, 100, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         first = net(x)[0]

@@ -273,7 +273,8 @@ struct DenseWorkspace {
 
   DenseWorkspace(const DenseRun<T> &run, bool backward) : run(run), arena{run.workspace}, weights(arena, run) {
     // gradients of constants that differ between batch elements are not to be added up
-    bundles = run.batch < BUNDLES || run.rates > 1 || !backward ? run.batch : BUNDLES;
+    const bool apart = run.rates > 1 && run.d_decay;
+    bundles = run.batch < BUNDLES || apart || !backward ? run.batch : BUNDLES;
     parts = run.threads < bundles ? run.threads : bundles;
     if (backward) sums = arena.take<V>(bundles * length());
     Arena part{nullptr};

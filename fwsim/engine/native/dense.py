@@ -96,7 +96,8 @@ def run(cell: Cell, drive: Drive, hidden: Tensor, trace: Trace, *, inner: bool =
         gate_weights = torch.cat([gates, cell.gate_bias[:, None]], 1)
     matrix = hidden.new_empty(0, *trace.shape[1:]) if trace.matrix is None else trace.matrix
     given = _conventions(cell, trace, x.shape[1])
-    normal = (cell.gain, cell.bias) if cell.normalise != "none" else (cell.gain.detach(), cell.bias.detach())
+    normalised = cell.normalise == "all" or (cell.normalise == "inner" and cell.inner_steps > 0)
+    normal = (cell.gain, cell.bias) if normalised else (cell.gain.detach(), cell.bias.detach())
     tensors = (x, hidden, weights, gate_weights, *normal, matrix, decay, strength)
     if torch.is_grad_enabled() and any(each.requires_grad for each in tensors):
         states, every, final = cast("tuple[Tensor, ...]", DenseFunction.apply(given, inner, *tensors))
