@@ -102,6 +102,13 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "ablation": (
+        "Right answers over chance that are kept after connections between units were removed at "
+        "random. Thin lines: networks; dots: means with 95 % intervals."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each setting, and one for each difference between two kinds of plasticity."""

@@ -117,6 +117,19 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "trained": (
+        "Trained networks over the iterations of the query's inner loop; dots mark the number S with "
+        "which a network was trained. Left: how often the right pair gets most attention (dotted: "
+        "chance). Middle: concentration of attention. Right: error if the network answered at this "
+        "iteration (dotted: without binding)."
+    ),
+    "random": (
+        "Networks with random weights over inner iterations. Left: how often the right item gets most "
+        "attention. Middle: its share of the attention. Right: where the loops end."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each kind of network, at the cue, after S (random networks: one) iterations, and at the end."""

@@ -237,6 +237,23 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "iterations": (
+        "The query's inner loop over its iterations: error, overlap with the right stored state, "
+        "attention to the attracting pair, and concentration of attention. Lines: means over seeds; "
+        "bands: their range."
+    ),
+    "damage": (
+        "Error of damaged queries over inner iterations. Left: with noise; right: with parts deleted. "
+        "Colours: how much."
+    ),
+    "portrait": (
+        "Paths of the inner loop of one memory without input, along the first two principal components: "
+        "from stored states (blue) and from random ones (light), to fixed points (stars) and their "
+        "answers."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each setting: errors, where the loop ends, and how that and attention change from h_0 on."""

@@ -129,6 +129,18 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "theory": (
+        "Left: overlap of recall against age, for sign units. Middle: items held for each unit against "
+        "the decay. Right: information that is held against the number of units. Lines: theory; dots: "
+        "simulation with standard errors."
+    ),
+    "conditions": (
+        "Overlap of recall without its mean, against age, under each condition: the stored pattern "
+        "(blue, with standard error), another pattern (dotted), and the cue without memory (dashed)."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows for the terminal.

@@ -183,6 +183,26 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "catch": (
+        "Return against frames played, a panel for each size N of the game: mean over seeds with "
+        "intervals. Black lines: players that follow simple rules."
+    ),
+    "catch_behaviour": (
+        "For each size N of the game. Left: fraction of balls caught against the number of moves that "
+        "they need. Right: cosine of successive hidden states."
+    ),
+    "catch_attention": (
+        "For each size N of the game. Left: attention of each frame to past frames (dotted: the screen "
+        "goes blank). Right: share of attention on frames in which the ball was seen, and what the "
+        "decay alone would give."
+    ),
+    "catch_episode": (
+        "One episode. Left: the screen, grey where the agent sees nothing. Right: attention of the "
+        "present frame to past frames with the ball (blue) and without (orange)."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each game and model."""

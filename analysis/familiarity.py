@@ -90,6 +90,15 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "familiarity": (
+        "Left: right answers against the number of patterns since the first showing (dashed: η below 0 "
+        "before training; dotted: 90 %). Middle: η after training. Right: the longest interval up to "
+        "which at least 90 % are right (circles: η above 0 before training; crosses: below). Colours: "
+        "hidden units."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each sign before training and number of units."""

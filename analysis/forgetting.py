@@ -141,6 +141,14 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "*": (
+        "Against the time since an item was stored. Left: its strength in the memory. Middle: its "
+        "overlap with the state after one iteration. Right: its overlap with what is recalled. Dots: "
+        "measured; lines and ticks: theory."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict]:
     """One row a point."""

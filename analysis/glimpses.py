@@ -102,6 +102,19 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "errors": "Test error of each network (dots: seeds; diamonds: Ba et al. 2016).",
+    "learning": "Error on the validation images during training, and on the test images after it.",
+    "layout": (
+        "What the network sees at each step, in order; grey: a step that integrates without an image. "
+        "Red: the hidden state is stored or cleared after the step."
+    ),
+    "attention": (
+        "Left: share of attention of each step to the stored states. Right: what the age of these "
+        "states alone would give. Dotted: steps that integrate."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each point, and for one run what blocking memory costs."""

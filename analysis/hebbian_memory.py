@@ -122,6 +122,20 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "overlap": (
+        "Overlap of recall with the pattern in spikes (dots, with intervals over networks) and in rates "
+        "(lines), a colour for each memory. Left: against the number of patterns shown since (dotted: "
+        "another pattern). Middle: against the number shown. Right: against the fraction of the pattern "
+        "that is cued."
+    ),
+    "run": (
+        "Above: spikes of one trial, excitatory neurons below the red line and inhibitory ones above. "
+        "Below: rates of both populations, from spikes (dots) and in the rate version (lines). Shaded: "
+        "a pattern is shown."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows: one a memory and age, then loads, qualities, lifetimes."""

@@ -79,6 +79,14 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "*": (
+        "Above: how often the old value of a re-used key is answered, against the delay after the new "
+        "value (left), and right answers against the similarity of keys (right). Below: right answers "
+        "against the number of pairs stored before (left) and after (right). Dashed: delta rule."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each memory."""

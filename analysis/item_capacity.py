@@ -102,6 +102,21 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "turns": (
+        "Rates of the clusters in the last three seconds, for several numbers of cued items: items that "
+        "are held become active in turn."
+    ),
+    "load": (
+        "Against the number of items cued: items that survive (dotted: all), period of their turns, and "
+        "their peak rate, at two steps of integration."
+    ),
+    "survey": (
+        "Largest number of items that can be held, against each time constant relative to the model's "
+        "(left) and against τ_rec/τ (right). Open symbols: the longer step of integration."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows for the terminal: one a load, then where the count depends on the step."""

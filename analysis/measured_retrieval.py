@@ -86,6 +86,13 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "learning": (
+        "Error on the validation sequences during training, a line for each network. Dotted: without "
+        "binding letters to digits."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each setting."""

@@ -51,15 +51,6 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     return result.merge(made).assign_attrs(recording.attrs)
 
 
-EXPLAINED = {
-    "of": "a rule, or a class of pairs with their number",
-    "value": "difference from the best rule (0: the best), share of responses, or typical parameter of the class",
-    "error or interval": "standard error of a difference, or the 95 % interval of a parameter",
-    "verdict": "a rule is worse than the best if its difference exceeds two standard errors",
-}
-"""What the columns of the table mean."""
-
-
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make a row for each rule."""
     rows: list[dict[str, object]] = []
@@ -87,6 +78,17 @@ EXPLAINED = {
     "over *pairs better*": "share of pairs that the rule predicts better",
     "inside*": "share of single responses left out inside their predictive interval, and its standard error over pairs",
     "R̂": "largest potential scale reduction of means and spreads of classes; 1 if chains agree",
+}
+CAPTIONS = {
+    "rules": (
+        "Log predictive density of responses that the fit has not seen: gain over a rule that was "
+        "fitted to each pair alone. Left: sum over all pairs with two standard errors. Right: median, "
+        "quartiles, and 5 to 95 % of single pairs."
+    ),
+    "coverage": (
+        "Share of single responses inside their predictive intervals, with two standard errors over "
+        "pairs. Shaded: the target, two per cent to both sides of the nominal share."
+    ),
 }
 
 

@@ -206,6 +206,26 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "landscape": (
+        "As states are stored. Left: eigenvalues of the memory A (median over sequences). Middle: mean "
+        "number of stable and unstable fixed points and of slow points of the inner loop. Right: "
+        "largest absolute eigenvalue at the end of the loop, and share of starts that end there "
+        "(median, 10 to 90 %)."
+    ),
+    "query": (
+        "Left: answers to the query if the memory were that of an earlier step, and overlap with the "
+        "end, against the steps since the pair was stored. Right: share of starts that end with the "
+        "right answer, and where the loop of the query ends, against noise (means with standard "
+        "errors)."
+    ),
+    "portrait": (
+        "Paths of the inner loop of one sequence along the first two principal components, at several "
+        "moments: from the state of the query (dots) and from other states (light) to fixed points "
+        "(stars). Letters: stored states."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows for the terminal: the step before the query, and the query."""

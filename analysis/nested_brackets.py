@@ -76,6 +76,13 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "levels": (
+        "Error against the number of levels that were opened and closed inside a bracket. Lines: means "
+        "over seeds; dots: seeds; dotted: guessing."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each network: error over all closings, how deep it goes, error at each number of levels inside."""

@@ -56,6 +56,13 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "*": (
+        "Test error (mean over seeds) on the grid of strength η and decay λ, for each field of the "
+        "inner loop. Yellow: learned; crosses: every network diverged."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each normalisation."""

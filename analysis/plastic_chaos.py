@@ -137,6 +137,15 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "*": (
+        "Simulation (points, with intervals over networks) and mean field (lines). Left: "
+        "autocorrelation of the rates. Middle: overlap of the rates with those at the halt of "
+        "plasticity, and spectral radius of the weights, against plasticity. Right: mean rate along a "
+        "stored pattern."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict]:
     """One row for each plasticity of both parts."""

@@ -252,6 +252,10 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "*": "Every value of the model that was judged (dots) beside measurements of the same quantity (black).",
+}
+
 
 def table(result: xr.Dataset) -> pd.DataFrame:
     """Make the rows: one a model, component and quantity."""

@@ -61,6 +61,13 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "*": (
+        "Rate, u and x over time: networks of spiking neurons (points, with intervals over networks) "
+        "and mean field (lines). Grey: the pulse of input."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict]:
     """One row for each variable in each span, and the distances."""

@@ -84,6 +84,19 @@ def settling(recording: xr.Dataset) -> xr.Dataset:
 EXPLAINED = {"%": "percentage of queries, or of the absolute attention"}
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "attention": (
+        "Left: attention of one query to each past input, over inner iterations. Middle: share of "
+        "attention on the right pair and on a wrong one (median, 10 to 90 % of queries). Right: "
+        "fraction of queries whose most attended pair is right, and concentration of attention."
+    ),
+    "settling": (
+        "The inner loop of the query when it runs on. Left: relative movement of the state in an "
+        "iteration (median, 10 to 90 % of queries). Right: error if the loop stopped there (dotted: "
+        "without binding)."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows: attention after each iteration, and how many queries have settled."""

@@ -150,6 +150,13 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "drift": (
+        "Position of the bump over time, a line for each network, for each kind of perturbation. Right: "
+        "drift of each network, the root mean square of all, and theory."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows for the terminal."""

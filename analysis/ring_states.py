@@ -72,6 +72,13 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "states": (
+        "Left: state of the ring for each background input and cosine coupling; dashed: border of "
+        "stability of the uniform state. Right: speed of rotating states."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows: shares of the grid, agreement with theory, speed."""

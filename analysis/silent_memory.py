@@ -97,6 +97,16 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "selectivity": (
+        "Selectivity of the response to an unspecific ping, against the time since the cue: spikes "
+        "(dots with intervals) and the rate version (lines)."
+    ),
+    "lifetime": (
+        "How long the memory answers to a ping, against τ_facil: spikes (dots) and the rate version (lines)."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows: spiking network with 95 % intervals, beside the rate version."""

@@ -45,6 +45,13 @@ EXPLAINED = {
     "*: spread": "standard deviation over pairs of the logit (U) or the logarithm (time constants)",
     "R̂": f"largest potential scale reduction of the row; chains agree below {AGREE}",
 }
+CAPTIONS = {
+    "*": (
+        "U, τ_rec and τ_facil of each class of synapses: typical pair (dots) with 95 % interval (blue), "
+        "and one standard deviation over pairs to both sides (orange). Numbers of pairs are in "
+        "parentheses."
+    ),
+}
 
 
 def plot(result: xr.Dataset) -> Figure:

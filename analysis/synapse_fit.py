@@ -72,6 +72,26 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "predictions": (
+        "Each protocol of stimulation, measured (dots with standard errors) and predicted by rules that "
+        "were fitted to the other protocols (lines). Dark band: interval of the mean; light band: "
+        "interval of single responses."
+    ),
+    "errors": (
+        "Mean squared error on each protocol that was left out of the fit. Filled: rules fitted here; "
+        "open: published models; dotted: error of other cells with the same stimulus."
+    ),
+    "residuals": (
+        "Residuals of the fit to all protocols, pulse by pulse, in standard errors. Shaded: two "
+        "standard errors."
+    ),
+    "time_constants": (
+        "Distribution of each time constant from the bootstrap (filled) and from the posterior "
+        "(outlines). Vertical line: estimate."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows for the terminal: squared errors of protocols left out, and TIC of the fit to all."""

@@ -148,6 +148,17 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "rates": (
+        "Steady state against rate. Left: output for each spike. Right: output for each second. Line "
+        "styles: regular and Poisson trains, as the legend says."
+    ),
+    "responses": (
+        "Left: response to the second of two spikes against their interval. Right: responses to a rate "
+        "that steps up and down, at spikes (dots) and in the rate form (lines)."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows for the terminal: one a setting and train."""

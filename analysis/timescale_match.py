@@ -63,6 +63,14 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "errors": "Test error against the delay of the task; dotted: without binding letters to digits.",
+    "spectra": (
+        "Time constants of each network before training (crosses) and after it (discs, whose area is "
+        "the share of a write), a row for each task. Dotted: the task's delay."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each point and delay of its task."""

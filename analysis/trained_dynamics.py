@@ -244,6 +244,13 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "separation": (
+        "Separation of stimulus directions relative to its largest value, over time, in rates (left) "
+        "and in efficacies of synapses (right); a line for each network. Grey: the stimulus."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each setting."""

@@ -200,6 +200,17 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "decoding": (
+        "Decoding of the sample from rates and from efficacies of synapses through the trial: means "
+        "with intervals over networks. Grey: sample and test; dotted: chance."
+    ),
+    "exchange": (
+        "Right answers without exchange, and after rates or efficacies were exchanged between trials at "
+        "the end of sample and delay: means with intervals; a dot for each network. Dotted: chance."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each setting, and one for its difference to the same setting of the task without manipulation."""

@@ -347,6 +347,14 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "scale": (
+        "Right answers of the spiking circuit against the scale λ from activity to rate, for several "
+        "numbers of neurons for each unit. Thin lines: networks; dots: means. Dashed: the trained "
+        "networks; dotted: chance."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for the trained network, and one for each number of neurons for a unit."""

@@ -138,6 +138,16 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+CAPTIONS = {
+    "memory": (
+        "Spikes of a sample of neurons, with rate, u and x of the cued pool and of another. Shaded: the cue."
+    ),
+    "regimes": (
+        "Rate of the cued pool in the delay against the background input. Dots: spiking networks; "
+        "crosses: networks that have lost their spontaneous state; lines: rate version."
+    ),
+}
+
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
     """Make the rows: spiking network with 95 % intervals, beside the rate version."""

@@ -33,6 +33,7 @@ from fwsim.study import files
 from fwsim.study.analysis import Report, save_report
 from fwsim.study.figures import house_style
 from fwsim.study.runs import Run
+from fwsim.study.sweeps.analysis import Made
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/results")
@@ -151,7 +152,7 @@ def analysed(source: Source, runs: Sequence[Run]) -> list[Report]:
     with house_style():
         figures = module.plot(result)
     table = pd.DataFrame(module.table(result))
-    return [Report(result, table, tuple(save_report(folder, result, table, figures)))]
+    return [Report(result, table, tuple(save_report(folder, Made(result, table, figures))))]
 
 
 def place(source: Source, reports: Sequence[Report]) -> None:

@@ -21,10 +21,14 @@ from fwsim.study import trust as trusted
 from fwsim.study.analysis import Report, save_report
 from fwsim.study.figures import COLOURS, figure, house_style
 from fwsim.study.runs import Run, find_run
-from fwsim.study.sweeps.analysis import point_by_point
+from fwsim.study.sweeps.analysis import Made, point_by_point
 
 KINDS = ("trajectory", "response", "rate", "recall", "lifetime")
 FUNCTION = "versions"
+CAPTIONS = {
+    "agreement": "Spiking against tensor version, a panel for each quantity: a dot for each setting, with the interval "
+    "of the spiking version. On the line both agree. Trajectories are shown by their means."
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,10 +122,9 @@ def compare(
         result = agreement(module.versions(module.analyse(recording)))
         with house_style():
             figures = {"agreement": plot(result)}
-    made = table(result)
-    return Report(
-        result, made, tuple(save_report(folder, result, made, figures, run.manifest.get("digests")))
-    )
+    made = Made(result, table(result), figures)
+    written = save_report(folder, made, run.manifest.get("digests"), captions=CAPTIONS)
+    return Report(result, made.table, tuple(written), captions=CAPTIONS)
 
 
 def agreement(versions: Sequence[Versions]) -> xr.Dataset:
@@ -182,11 +185,18 @@ def plot(result: xr.Dataset) -> Figure:
         axes.errorbar(
             tensor, middle, abs(np.array([low, high]) - middle), fmt="o", ms=3, color=COLOURS["blue"]
         )
-        least, most = (f([f(tensor), f(middle)]) for f in (np.nanmin, np.nanmax))
-        axes.plot([least, most], [least, most], color=COLOURS["black"], lw=0.5)
+        ends = _ends(np.concatenate([tensor, middle, low, high]))
+        axes.plot(ends, ends, color=COLOURS["black"], lw=0.5)
         unit = f" ({units})" if units not in ("", "1") else ""
         axes.set(xlabel=f"tensor{unit}", ylabel=f"spiking{unit}", title=name)
     return made
+
+
+def _ends(values: np.ndarray) -> tuple[float, float]:
+    """Ends of the line on which both versions agree: a tenth beyond all values, so that it is seen at a single one."""
+    least, most = float(np.nanmin(values)), float(np.nanmax(values))
+    beyond = 0.1 * ((most - least) or abs(most) or 1.0)
+    return least - beyond, most + beyond
 
 
 def _rows(each: Versions) -> Iterator[dict[str, Any]]:

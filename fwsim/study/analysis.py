@@ -46,12 +46,15 @@ class Report:
         All written files.
     columns
         What columns of the table mean, also in `columns.csv`; empty if the analysis does not say.
+    captions
+        Captions of the figures by name, also in `captions.csv`; empty if the analysis gives none.
     """
 
     result: xr.Dataset
     table: pd.DataFrame | None
     files: tuple[Path, ...]
     columns: Mapping[str, str] = field(default_factory=dict)
+    captions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -112,9 +115,10 @@ def analyse(
     made = _made(module, path, name, recording)
     with files.running(path):
         columns = explained(getattr(module, "EXPLAINED", {}), made.table)
+        captions = captioned(getattr(module, "CAPTIONS", {}), made.figures)
         digests = run.manifest.get("digests")
-        written = save_report(folder, made.result, made.table, made.figures, digests, columns)
-    return Report(made.result, made.table, tuple(written), columns)
+        written = save_report(folder, made, digests, columns, captions)
+    return Report(made.result, made.table, tuple(written), columns, captions)
 
 
 def _made(module: ModuleType, path: Path, name: str, recording: xr.Dataset) -> Made:
@@ -173,49 +177,71 @@ def _table(module: ModuleType, result: xr.Dataset) -> pd.DataFrame | None:
 
 def explained(meanings: Mapping[str, str], table: pd.DataFrame | None) -> dict[str, str]:
     """Meaning of each column of a table that `meanings` explains; `*` in a name stands for any text."""
-    plain = isinstance(meanings, Mapping)
-    if not plain or not all(isinstance(text, str) for pair in meanings.items() for text in pair):
+    if not _texts(meanings):
         raise TypeError(f"EXPLAINED is {meanings!r}, not texts by names of columns")
-    columns = [] if table is None else [str(name) for name in table.columns]
+    return _by_name(meanings, [] if table is None else [str(name) for name in table.columns])
+
+
+def captioned(captions: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Caption of each figure that `captions` names; `*` in a name stands for any text.
+
+    A figure of one point of a sweep, `overlap-tau=3`, has the caption of `overlap`.
+    """
+    if not _texts(captions):
+        raise TypeError(f"CAPTIONS is {captions!r}, not texts by names of figures")
+    of_points = {f"{name}-*": caption for name, caption in captions.items()}
+    return _by_name({**of_points, **captions}, names)
+
+
+def _texts(given: object) -> bool:
+    return isinstance(given, Mapping) and all(
+        isinstance(text, str) for pair in given.items() for text in pair
+    )
+
+
+def _by_name(texts: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Text of each name; the last pattern that fits counts."""
     return {
-        name: meaning
-        for name in columns
-        for pattern, meaning in meanings.items()
+        name: text
+        for name in names
+        for pattern, text in texts.items()
         if re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name, re.DOTALL)
     }
 
 
 def save_report(
     folder: Path,
-    result: xr.Dataset,
-    table: pd.DataFrame | None,
-    figures: Mapping[str, Figure | Animation],
+    made: Made,
     of: str | None = None,
     columns: Mapping[str, str] | None = None,
+    captions: Mapping[str, str] | None = None,
 ) -> list[Path]:
-    """Write `result.nc`, `table.csv`, `columns.csv`, all figures and animations, and return their paths.
+    """Write `result.nc`, tables as `.csv`, all figures and animations, and return their paths.
 
     The folder is complete or absent, with the digests of its files and of the run `of` which it is an analysis.
     """
+    tables = {
+        "table": made.table,
+        "columns": _rows(columns, "column", "meaning"),
+        "captions": _rows(captions, "figure", "caption"),
+    }
     written = ["result.nc"]
     with results.renewed(folder, of) as draft:
-        write_netcdf(result, draft / written[0])
-        if table is not None:
-            written.append("table.csv")
-            table.to_csv(draft / written[-1], index=False)
-        if columns:
-            written.append("columns.csv")
-            pd.DataFrame(columns.items(), columns=["column", "meaning"]).to_csv(
-                draft / written[-1], index=False
-            )
-        for name, made in figures.items():
+        write_netcdf(made.result, draft / written[0])
+        for name, table in tables.items():
+            if table is not None:
+                written.append(f"{name}.csv")
+                table.to_csv(draft / written[-1], index=False)
+        for name, drawn in made.figures.items():
             plain_name(name)
-            if isinstance(made, Animation):
-                saved = save_animation(made, draft, name)
-            else:
-                saved = save_figure(made, draft, name)
+            save = save_animation if isinstance(drawn, Animation) else save_figure
+            saved = save(drawn, draft, name)
             written += [path.name for path in saved]
     return [folder / name for name in written]
+
+
+def _rows(texts: Mapping[str, str] | None, *names: str) -> pd.DataFrame | None:
+    return pd.DataFrame(list(texts.items()), columns=list(names)) if texts else None
 
 
 def plain_name(name: str) -> str:

@@ -20,7 +20,9 @@ def test_columns_that_an_analysis_explains_are_columns_of_its_table(path):
     """Each is a text of the file outside `EXPLAINED`, or its longest part without `*` is in one."""
     meanings = getattr(files.load(path, ("analyse", "plot")), "EXPLAINED", {})
     statements = [
-        each for each in ast.parse(path.read_text()).body if not ast.unparse(each).startswith("EXPLAINED")
+        each
+        for each in ast.parse(path.read_text()).body
+        if not ast.unparse(each).startswith(("EXPLAINED", "CAPTIONS"))
     ]
     nodes = [node for each in statements for node in ast.walk(each) if isinstance(node, ast.Constant)]
     texts = {node.value for node in nodes if isinstance(node.value, str)}
@@ -33,6 +35,21 @@ def test_columns_that_an_analysis_explains_are_columns_of_its_table(path):
     assert set(meanings) - found == set()
     tabulates = any(isinstance(each, ast.FunctionDef) and each.name == "table" for each in statements)
     assert bool(meanings) == tabulates
+
+
+@pytest.mark.parametrize("path", ANALYSES, ids=lambda path: path.stem)
+def test_every_figure_of_an_analysis_has_a_caption(path):
+    """And every caption a figure: the names that `plot` gives to figures, or `*` if it returns one without a name."""
+    (plot,) = (each for each in ast.parse(path.read_text()).body if getattr(each, "name", "") == "plot")
+    names = set()
+    for node in ast.walk(plot):
+        if isinstance(node, ast.Dict) and all(
+            isinstance(value, ast.Call) or ast.unparse(value) == "made" for value in node.values
+        ):
+            names |= {ast.literal_eval(key) for key in node.keys if key is not None}
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+            names.add(ast.literal_eval(node.targets[0].slice))
+    assert set(files.load(path, ("analyse", "plot")).CAPTIONS) == (names or {"*"})
 
 
 @pytest.mark.parametrize("path", ANALYSES, ids=lambda path: path.stem)
@@ -65,7 +82,8 @@ def test_points_that_failed_are_named(tmp_path, name, config, field, failed, sho
     assert shown in report.table.to_csv()
     lost = report.table["failed"][report.table["failed"] != ""]
     assert len(lost) == 3
-    assert any(path.suffix == ".png" for path in report.files)
+    assert set(report.captions) == {path.stem for path in report.files if path.suffix == ".png"}
+    assert report.captions
 
 
 def test_a_memory_that_never_forgets(tmp_path):

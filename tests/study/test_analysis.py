@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from fwsim.errors import ConfigError, RecordingError
 from fwsim.study import StudyError, analyse, run
+from fwsim.study.analysis import captioned
 
 
 @pytest.fixture
@@ -42,6 +43,26 @@ def table(result): return [{"gap [s]": 1, "count?": 2, "other": 3}]
 def test_columns_are_explained_by_their_names(toy, done):
     write_analysis(toy, BODY + 'EXPLAINED = {"gap [s]": "time", "c*?": "how many"}')
     assert analyse(done, "other").columns == {"gap [s]": "time", "count?": "how many"}
+
+
+def test_figures_have_captions_also_those_of_points_of_a_sweep(toy, done):
+    write_analysis(toy, BODY + 'CAPTIONS = {"*": "of <all>"}')
+    report = analyse(done, "other")
+    assert report.captions == {"other": "of <all>"}
+    assert pd.read_csv(report.folder / "captions.csv").to_dict("records") == [
+        {"figure": "other", "caption": "of <all>"}
+    ]
+    given = {"rate": "of rates", "rate-like": "alike"}
+    names = ["rate", "rate-tau=3", "rate-like", "rates", "rate-like-tau=3"]
+    assert captioned(given, names) == {
+        "rate": "of rates",
+        "rate-tau=3": "of rates",
+        "rate-like": "alike",
+        "rate-like-tau=3": "alike",
+    }
+    write_analysis(toy, BODY + 'CAPTIONS = ["of all"]')
+    with pytest.raises(StudyError, match=r"CAPTIONS is .* not texts by names of figures"):
+        analyse(done, "other")
 
 
 @pytest.mark.parametrize("given", ['["gap [s]"]', '{3: "time"}', '{"gap [s]": None}'])

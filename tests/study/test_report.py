@@ -62,7 +62,7 @@ def test_meanings_of_columns_are_found_by_their_text():
 
 def test_a_page_says_what_was_run_and_needs_nothing_else(toy, page):
     with (toy / "analysis" / "trace.py").open("a") as analysis:
-        analysis.write('\nEXPLAINED = {"val*": "of the <trace>"}\n')
+        analysis.write('\nEXPLAINED = {"val*": "of the <trace>"}\nCAPTIONS = {"*": "A <line>."}\n')
     run = study.run("trace", {"tau": 0.3, "steps": 9}, seed=3, folder="runs/one")
     study.analyse(run)
     card = run._repr_html_()
@@ -75,6 +75,7 @@ def test_a_page_says_what_was_run_and_needs_nothing_else(toy, page):
         "How fast does a trace decay?",
         "tau 0.3 s 0.2 s Time constant.",
         "time constant (s) 0.3 value of the <trace>",
+        "trace : A <line>.",
         "fwsim run --again runs/one",
         "trace time 9",
         "seed 3",
@@ -82,6 +83,7 @@ def test_a_page_says_what_was_run_and_needs_nothing_else(toy, page):
     ):
         assert part in said
     assert "<svg" in text
+    assert 'aria-label="Results, trace: A &lt;line&gt;."' in text
     assert "def run(config: Config, context: Context)" in said
     assert all(address.startswith(("#", "data:")) for address in made.addresses)
     assert not re.search(r"url\((?!#)|@import|<script", text)

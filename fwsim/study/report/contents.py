@@ -26,6 +26,8 @@ MOST_TABLE = 10_000_000
 MANY = 10
 """Number of values of a setting above which only the first and the last are shown."""
 PLAUSIBILITY = "plausibility"
+PARTS = {"table": "table", "columns": "meaning of its columns", "captions": "text below its figures"}
+"""Names of tables in a folder of an analysis."""
 TITLES = {
     "results": "Results",
     "agreement": "With and without spikes",
@@ -52,13 +54,21 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """A figure: its name, what the analysis says about it (or nothing), and its element of a page."""
+
+    name: str
+    caption: str
+    element: str
+
+
+@dataclass(frozen=True)
 class Analysed:
     """Files of an analysis in a run's folder: a table, and figures as elements of a page."""
 
     title: str
     table: Table | None
-    figures: tuple[tuple[str, str], ...]
-    """Caption and element of each."""
+    figures: tuple[Drawn, ...]
     notes: tuple[str, ...] = ()
     """What is not shown, and why."""
     columns: Table | None = None
@@ -224,17 +234,19 @@ def _analysed(run: Run, anchor: str) -> Iterator[Analysed]:
             continue
         tables: dict[str, Table] = {}
         figures, notes = [], []
-        for name, what in (("table", "table"), ("columns", "meaning of its columns")):
+        for name, what in PARTS.items():
             if os.path.lexists(folder / f"{name}.csv"):
                 try:
                     tables[name] = read_table(folder / f"{name}.csv")
                 except RecordingError as error:
                     notes.append(f"The {what} is not shown: {error}.")
+        captions = {row[0]: row[-1] for row in tables["captions"].rows} if "captions" in tables else {}
         for place, path in enumerate(sorted((*folder.glob("*.svg"), *folder.glob("*.gif")))):
-            caption = path.stem.replace("_", " ")
-            label = html.escape(f"{title}: {caption}")
+            drawn, caption = path.stem.replace("_", " "), captions.get(path.stem, "")
+            label = html.escape(f"{title}, {drawn}: {caption}".removesuffix(": "))
             try:
-                figures.append((caption, inline(path, f"{anchor}-{number}-{place}-", label)))
+                element = inline(path, f"{anchor}-{number}-{place}-", label)
+                figures.append(Drawn(drawn, caption, element))
             except RecordingError as error:
                 notes.append(f"The figure {path.name} is not shown: {error}.")
         yield Analysed(title, tables.get("table"), tuple(figures), tuple(notes), tables.get("columns"))
