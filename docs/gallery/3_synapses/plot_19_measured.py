@@ -2,10 +2,10 @@
 Measured pairs
 ==============
 
-``fw.measured`` draws synapses as recorded pairs of a class are distributed. Here neurons of mouse cortex that express tlx3
-fire at 50 Hz: onto their like their synapses typically depress, onto sst interneurons they typically facilitate. Lines are
-medians of 1,000 synapses, and bands hold 80 % of them. Bands overlap, since pairs of one class differ and recordings leave
-their parameters open.
+``fw.measured`` draws synapses as recorded pairs of a class are distributed. Here presynaptic neurons of the class tlx3
+of mouse cortex fire at 50 Hz: synapses onto their like typically depress, synapses onto sst interneurons typically
+facilitate. Lines are medians of 1,000 synapses, and bands hold 80 % of them. The bands overlap, since pairs of one
+class differ and recordings leave their parameters open.
 """
 
 import matplotlib.pyplot as plt
