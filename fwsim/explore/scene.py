@@ -156,13 +156,15 @@ def _spikes(run: xr.Dataset, trial: int) -> Spikes:
     if not duration > 0:
         raise RecordingError("the recording holds no spikes and no duration; there is nothing to look at")
     bins = max(1, min(BINS, round(duration / 0.001)), round(duration / BIN))
-    units = run.sizes.get("unit", 0) or _neurons(run)
+    units = max(run.sizes.get("unit", 0), _neurons(run))  # other variables may be of some of the neurons only
     return Spikes(run, trial, _trials(run), units, duration / bins * np.arange(1, bins + 1))
 
 
 def _neurons(run: xr.Dataset) -> int:
     populations = configured(run).get("populations")
-    return sum(each["size"] for each in populations) if populations else _largest(run["spike_unit"]) + 1
+    if populations:
+        return sum(each["size"] for each in populations)
+    return _largest(run["spike_unit"]) + 1 if run.sizes["spike"] else 1
 
 
 def _trials(run: xr.Dataset) -> int:

@@ -234,8 +234,10 @@ def save_report(
                 table.to_csv(draft / written[-1], index=False)
         for name, drawn in made.figures.items():
             plain_name(name)
-            save = save_animation if isinstance(drawn, Animation) else save_figure
-            saved = save(drawn, draft, name)
+            if isinstance(drawn, Animation):
+                saved = save_animation(drawn, draft, name)
+            else:
+                saved = save_figure(drawn, draft, name)
             written += [path.name for path in saved]
     return [folder / name for name in written]
 

@@ -125,6 +125,20 @@ def test_windows_of_spikes_hold_all_spikes_of_their_trial(spiking, trial):
     np.testing.assert_allclose(np.concatenate(parts) * activity.bin, counted[: 7 * len(parts)])
 
 
+def test_spikes_of_more_neurons_than_other_variables_have(spiking):
+    """As in `hebbian_memory`, whose patterns are over the excitatory neurons and whose spikes are of all."""
+    fewer = spiking.drop_dims("unit", errors="ignore").assign(pattern=("unit", np.zeros(8)))
+    fewer.attrs = {
+        name: fewer.attrs[name] for name in ("steps", "dt")
+    }  # and which does not say how many there are
+    activity = open_scene(fewer, SPIKING, {"trial": 1}).activity
+    counted = activity.window(0, len(activity.times)) * activity.bin
+    mine = spiking["spike_trial"].values == 1
+    expected = np.bincount(spiking["spike_unit"].values[mine], minlength=20)
+    assert expected[8:].sum() > 0
+    np.testing.assert_allclose(counted.sum(0), expected)
+
+
 def test_the_overview_of_spikes_has_their_mean_rate(spiking):
     activity = open_scene(spiking, SPIKING).activity
     times, rates = activity.overview()
