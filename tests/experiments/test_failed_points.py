@@ -12,6 +12,8 @@ from tests.experiments.lost import with_a_failed_point
 
 FOLDER = files.Path(experiments.__file__).parents[2]
 ANALYSES = sorted((FOLDER / "analysis").glob("*.py"))
+SECOND = {"trained_dynamics": "ablation", "trained_spikes": "ablation"}
+"""Analyses of another experiment's runs."""
 FORGETTING = {"units": 30, "items": 20, "lags": 12, "trials": 2}
 
 
@@ -59,10 +61,8 @@ def test_every_analysis_says_how_it_takes_a_sweep(path):
     if declared is None:
         assert path.stem == "associative_retrieval"  # which goes over the points itself
     elif declared:
-        assert set(declared) <= {
-            *load_experiment(FOLDER / "experiments" / path.name).config.model_fields,
-            "seed",
-        }
+        experiment = FOLDER / "experiments" / f"{SECOND.get(path.stem, path.stem)}.py"
+        assert set(declared) <= {*load_experiment(experiment).config.model_fields, "seed"}
 
 
 @pytest.mark.parametrize(
