@@ -33,4 +33,5 @@ plt.show()
 # The typical synapse of each class:
 for name in ("mouse tlx3→tlx3", "mouse tlx3→sst"):
     rule = fw.measured(name).rule
-    print(f"{name:16} U {rule.U:.2f}, τ_rec {rule.tau_rec / ms:.0f} ms, τ_facil {rule.tau_facil / ms:.0f} ms")
+    recovery, facilitation = rule.tau_rec / ms, rule.tau_facil / ms
+    print(f"{name}: U {rule.U:.2f}, τ_rec {recovery:.0f} ms, τ_facil {facilitation:.0f} ms")

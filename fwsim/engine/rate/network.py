@@ -76,7 +76,7 @@ class RateNetwork(KnownArguments, nn.Module):
         Whether the memory keeps its diagonal.
     connected
         Pairs of units that the memory connects, booleans `[post, pre]`; all by default. Between others it neither holds
-        nor transmits anything. For `Projection`s, weights of 0 do the same. Such a memory runs in plain torch.
+        nor transmits anything. In a `Projection`, weights of 0 do the same. Such a memory runs in plain torch.
     populations
         Names of populations and their numbers of units, in the order of the units: `{"E": 80, "I": 20}`. Recordings
         then have the coordinate `population`, as those of spiking circuits.
