@@ -7,7 +7,7 @@ import xarray as xr
 import fwsim as fw
 from fwsim import study
 from fwsim.study import Versions
-from fwsim.study.agreement import agreement, table
+from fwsim.study.agreement import agreement, plot, table
 
 
 def test_a_shifted_version_disagrees_by_its_shift():
@@ -50,3 +50,12 @@ def test_a_model_with_one_version_is_refused(tmp_path):
     run = study.run("forgetting", {"units": 10, "items": 20, "lags": 8, "trials": 1}, folder=tmp_path / "run")
     with pytest.raises(fw.ConfigError, match="defines no versions"):
         study.compare(run)
+
+
+@pytest.mark.parametrize("value", [0.0, -2.0])
+def test_the_line_of_agreement_is_seen_at_a_single_point(value):
+    """And reaches beyond it."""
+    given = xr.DataArray([[value]], dims=("seed", "age"))
+    rows = agreement([Versions("recall", "recall", given, given, "1", "seed")])
+    axes = plot(rows).axes[0]
+    assert any(min(line.get_xdata()) < value < max(line.get_xdata()) for line in axes.lines)
