@@ -3,7 +3,7 @@
 The autocorrelation of rates is averaged over units and times, separately for each network; intervals are over networks
 (Student's t). Its half-time is the lag at which it has decreased to one half. Activity counts as frozen if, after the
 halt, the root mean square of dh/dt is below 0.001 per time constant. Theory: `fwsim.theory`, with the time step of the
-simulation and no fitted parameter.
+simulation and no fitted parameter; nothing where its iteration has not converged.
 """
 
 from __future__ import annotations
@@ -95,8 +95,12 @@ def predicted(config: dict, lag: xr.DataArray) -> xr.Dataset:
         found = theory.plastic_autocorrelation(
             config["coupling"], k, config["tau_memory"], dt=config["step"], paths=PATHS
         )
-        curves.append(np.interp(lag, found.lag, found.autocorrelation))
-        halts.append(found.frozen())
+        if found.converged:
+            curves.append(np.interp(lag, found.lag, found.autocorrelation))
+            halts.append(found.frozen())
+        else:
+            curves.append(np.full(lag.size, np.nan))
+            halts.append(theory.Frozen(np.nan, np.nan, np.nan))
     coords = {"plasticity": list(config["plasticity"]), "stored": list(config["stored"])}
     curve = xr.DataArray(
         np.array(curves), {"plasticity": coords["plasticity"], "lag": lag}, ("plasticity", "lag")
@@ -133,7 +137,7 @@ EXPLAINED = {
     "overlap": "cosine between rates at the halt and after it; in theory only where the fixed point is stable",
     "pattern": "mean over units of sign in the pattern · rate at the end",
     "radius": "spectral radius of the random weights at the end of the halt; a fixed point needs less than 1",
-    "* in theory": "the same in mean field",
+    "* in theory": "the same in mean field; – where it has not converged",
 }
 """What the columns of the table mean."""
 
@@ -157,16 +161,14 @@ def table(result: xr.Dataset) -> list[dict]:
                 "part": "chaos",
                 "k": f"{k:g}",
                 "⟨φ²⟩": interval(one["square"], 4),
-                "⟨φ²⟩ in theory": f"{float(one['expected_square']):.4f}",
+                "⟨φ²⟩ in theory": known(one["expected_square"], 4),
                 "half-time (s)": interval(one["half_time"], 2),
-                "half-time in theory": f"{float(one['expected_half_time']):.2f}",
+                "half-time in theory": known(one["expected_half_time"], 2),
                 "stopped": f"{float(one['still'].mean()):.2f}",
                 "overlap": interval(one["frozen_overlap"], 3),
-                "overlap in theory": "–"
-                if one["expected_overlap"].isnull()
-                else f"{float(one['expected_overlap']):.3f}",
+                "overlap in theory": known(one["expected_overlap"], 3),
                 "radius": interval(one["radius"], 3),
-                "radius in theory": f"{float(one['expected_radius']):.3f}",
+                "radius in theory": known(one["expected_radius"], 3),
             }
         )
     for k in result["stored"].values:
@@ -181,6 +183,11 @@ def table(result: xr.Dataset) -> list[dict]:
         )
     names = [name for row in (rows[0], rows[-1]) for name in row]
     return [{name: row.get(name, "–") for name in dict.fromkeys(names)} for row in rows]
+
+
+def known(value: xr.DataArray, digits: int) -> str:
+    """A number of the theory, or a dash where it has none."""
+    return "–" if value.isnull() else f"{float(value):.{digits}f}"
 
 
 def interval(values: xr.DataArray, digits: int) -> str:

@@ -1,7 +1,7 @@
 """Does the network follow its mean field before, in and after the pulse?
 
 Means over networks with intervals (Student's t), in three spans: the last 0.1 s before the pulse, the last 0.1 s of it,
-and the last 0.2 s of the run.
+and the last 0.2 s of the run. A pulse or what follows it may be shorter, and is then averaged as a whole.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     result.attrs = {"experiment_configuration": recording.attrs["experiment_configuration"]}
     spans = {
         "before": (config["begin"] - 0.1, config["begin"]),
-        "pulse": (config["end"] - 0.1, config["end"]),
-        "after": (config["duration"] - 0.2, config["duration"]),
+        "pulse": (max(config["begin"], config["end"] - 0.1), config["end"]),
+        "after": (max(config["end"], config["duration"] - 0.2), config["duration"]),
     }
     time = result["time"].values
     for name in VARIABLES:

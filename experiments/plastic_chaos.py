@@ -34,9 +34,9 @@ class Config(Base):
     "Units N."
     networks: int = Field(default=4, ge=2)
     "Independent networks, each with its own weights and start."
-    coupling: float = Field(default=2.0, gt=0)
+    coupling: float = Field(default=2.0, gt=0, le=5)
     "Coupling g of the chaotic networks: J has variance g²/N."
-    plasticity: tuple[float, ...] = (-1.0, 0.0, 0.5, 1.0, 1.25, 1.5)
+    plasticity: tuple[float, ...] = Field(default=(-1.0, 0.0, 0.5, 1.0, 1.25, 1.5), min_length=1)
     "Plasticity k of the chaotic networks."
     tau_memory: Seconds = Field(default=2.5, gt=0)
     "Time constant of A."
@@ -46,9 +46,9 @@ class Config(Base):
     "Time for which it is recorded."
     halted: Seconds = Field(default=50.0, gt=0)
     "Time that activity has to settle once plasticity is halted."
-    weak: float = Field(default=0.15, ge=0)
+    weak: float = Field(default=0.15, ge=0, le=5)
     "Coupling g of the networks that keep patterns."
-    stored: tuple[float, ...] = (1.8, 1.9, 2.0, 2.1, 2.4)
+    stored: tuple[float, ...] = Field(default=(1.8, 1.9, 2.0, 2.1, 2.4), min_length=1)
     "Plasticity k of the networks that keep patterns."
     kept: Seconds = Field(default=40.0, gt=0)
     "Time after which a pattern is compared with activity."
@@ -58,6 +58,13 @@ class Config(Base):
 
 def run(config: Config, context: Context) -> xr.Dataset:
     """Watch every network with every plasticity, halt it, and store patterns."""
+    recorded = interval(config) * config.step
+    for name, samples in {"transient": 1, "watched": 2, "halted": 1, "kept": 1}.items():
+        if round(getattr(config, name) / config.step) < samples * interval(config):
+            raise fw.ConfigError(
+                f"{name}={getattr(config, name):g} s is too short for rates that are recorded every {recorded:g} s;"
+                f" give at least {samples * recorded:g}"
+            )
     total = config.networks * (len(config.plasticity) + len(config.stored))
     with context.progress("networks", total) as advance:
         rows, patterns = [], []
@@ -88,14 +95,17 @@ def network(config: Config, weights: torch.Tensor, k: float) -> fw.RateNetwork:
     return fw.RateNetwork(fw.Projection(weights), tau=1.0, gain=fw.tanh, memory=memory, dt=config.step)
 
 
+def interval(config: Config) -> int:
+    """Steps between recorded rates, twice a second or nearly."""
+    return max(round(0.5 / config.step), 1)
+
+
 def watch(
     config: Config, net: fw.RateNetwork, state: fw.State, duration: float
 ) -> tuple[np.ndarray, fw.State]:
-    """Rates `[time, unit]` twice a second, and the state at the end."""
-    every = max(round(0.5 / config.step), 1)
-    found = fw.simulate(
-        net, None, steps=round(duration / config.step), state=state, record=fw.Record("rate", every=every)
-    )
+    """Rates `[time, unit]` at intervals, and the state at the end."""
+    steps, record = round(duration / config.step), fw.Record("rate", every=interval(config))
+    found = fw.simulate(net, None, steps=steps, state=state, record=record)
     return found["rate"].values[0], fw.load_state(found)
 
 
@@ -107,7 +117,6 @@ def chaotic(config: Config, weights: torch.Tensor, start: torch.Tensor, k: float
     rate, state = watch(config, net, state, config.watched)
     held = weights + (state.memory[0, 0] if k else 0.0)
     after, state = watch(config, network(config, held, 0.0), fw.State(state.hidden), config.halted)
-    every = max(round(0.5 / config.step), 1) * config.step
     h = state.hidden[0]
     speed = (-h + held @ torch.tanh(h)).square().mean().sqrt()
     return xr.Dataset(
@@ -120,7 +129,7 @@ def chaotic(config: Config, weights: torch.Tensor, start: torch.Tensor, k: float
                 xr.DataArray(float(speed)), "root mean square of dh/dt at the end", "1/s"
             ),
         },
-        coords={"time": every * (1 + np.arange(len(rate)))},
+        coords={"time": interval(config) * config.step * (1 + np.arange(len(rate)))},
     )
 
 

@@ -17,7 +17,7 @@ from fwsim.recording import labelled
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 
-QUICK = {"neurons": 500, "duration": 0.3}
+QUICK = {"neurons": 500, "begin": 0.1, "end": 0.2, "duration": 0.3}
 SYNAPSES = ("shared", "own")
 
 
@@ -52,12 +52,13 @@ class Config(Base):
     "Recovery from depression."
     step: Seconds = Field(default=0.0002, gt=0)
     "Time step."
-    sample: Seconds = Field(default=0.01, gt=0)
+    sample: Seconds = Field(default=0.01, gt=0, le=0.1)
     "Length of the windows over which rates are averaged."
 
 
 def run(config: Config, context: Context) -> xr.Dataset:
     """Simulate all networks with both kinds of synapse, and solve the mean field."""
+    check_times(config)
     steps = round(config.duration / config.step)
     time = (np.arange(steps) + 0.5) * config.step
     drive = config.background + config.pulse * ((time > config.begin) & (time < config.end))
@@ -95,6 +96,20 @@ def run(config: Config, context: Context) -> xr.Dataset:
     recording = xr.Dataset(made, coords)
     recording["time"].attrs = {"units": "s", "long_name": "time"}
     return recording
+
+
+def check_times(config: Config) -> None:
+    """Refuse windows below a step, and a run without a window before the pulse, in it or after it."""
+    if config.sample < config.step:
+        raise fw.ConfigError(
+            f"sample={config.sample:g} s is shorter than step={config.step:g} s; give at least that"
+        )
+    moments = [round(moment / config.step) for moment in (0.0, config.begin, config.end, config.duration)]
+    if min(np.diff(moments)) < round(config.sample / config.step):
+        raise fw.ConfigError(
+            f"begin={config.begin:g}, end={config.end:g} and duration={config.duration:g} s must follow each other at"
+            f" intervals of at least sample={config.sample:g} s, from 0 on"
+        )
 
 
 def simulate(

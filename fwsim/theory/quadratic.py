@@ -74,6 +74,7 @@ def quadratic_mean_field(
         J, without unit.
     synapse
         Presynaptic rule, for example `fwsim.TsodyksMarkram`, with one value for each parameter; it begins at rest.
+        Variables with a time constant of 0 stay there.
     rate
         Rate at the start in Hz.
     potential
@@ -82,16 +83,18 @@ def quadratic_mean_field(
     Raises
     ------
     ConfigError, ShapeError
-        A value is not allowed.
+        A value is not allowed, or parameters of the rule have more than one value.
     DivergedError
-        The step is too large for the rates.
+        The step is too large for the rates, or they grow without limit.
     """
     drive = numbers("drive", drive)
     if drive.ndim != 1 or not drive.size:
         raise ShapeError(f"drive has shape {list(drive.shape)}; give [time], one step or more")
-    step, membrane = float(positive("dt", dt, "time")), float(positive("tau", tau, "time"))
-    number("spread", spread, above=0.0)
-    number("coupling", coupling)
+    if not np.isfinite(drive).all():
+        raise ConfigError(
+            f"drive[{int(np.argmin(np.isfinite(drive)))}] is NaN or infinite; give finite values"
+        )
+    step, membrane = _duration("dt", dt), _population(tau, spread, coupling, synapse)
     start = si("rate", rate, "rate")
     number("rate", start, least=0.0)
     rest = {} if synapse is None else {name: float(value) for name, value in synapse.rest().items()}
@@ -101,20 +104,20 @@ def quadratic_mean_field(
 
     def slope(now: np.ndarray, current: float) -> np.ndarray:
         r, v = now[0], now[1]
-        change, sent = _synaptic(synapse, dict(zip(rest, now[2:].tolist())), r)
+        change, sent = _synaptic(synapse, dict(zip(rest, now[2:])), r)
         dr = (spread / (math.pi * membrane) + 2 * r * v) / membrane
         dv = (v * v + current + coupling * membrane * sent - (math.pi * membrane * r) ** 2) / membrane
         return np.array([dr, dv, *change])
 
     found = np.empty((drive.size, state.size))
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         for t, current in enumerate(drive):
             one = slope(state, current)
             two = slope(state + step / 2 * one, current)
             three = slope(state + step / 2 * two, current)
             state = state + step / 6 * (one + 2 * two + 2 * three + slope(state + step * three, current))
             if not np.isfinite(state).all():
-                raise DivergedError(t, "rate", 0)
+                raise DivergedError(t, "rate", 0, f"give a smaller step than dt={step:g}, or less coupling")
             found[t] = state
     return QuadraticActivity(found[:, 0], found[:, 1], dict(zip(rest, found[:, 2:].T)))
 
@@ -125,7 +128,33 @@ def _synaptic(synapse: Any, state: Mapping[str, float], rate: float) -> tuple[li
         return [], rate
     drift = synapse.drift(state)
     after, release = synapse.on_pre(state)
-    return [float(drift[name] + rate * (after[name] - state[name])) for name in state], float(rate * release)
+    change = {name: float(drift[name] + rate * (after[name] - state[name])) for name in state}
+    # Drift is 0/0 at rest where a time constant is 0: a variable is back at rest at once.
+    return [0.0 if math.isnan(value) else value for value in change.values()], float(rate * release)
+
+
+def _population(tau: float, spread: float, coupling: float, synapse: Any) -> float:
+    """Check what populations have in common; the membrane time constant in s."""
+    membrane = _duration("tau", tau)
+    number("spread", spread, above=0.0)
+    number("coupling", coupling)
+    if synapse is None:
+        return membrane
+    if isinstance(synapse, type) or getattr(synapse, "output", None) != "release":
+        raise ConfigError(
+            f"synapse={synapse!r} is not a presynaptic rule; give e.g. fwsim.TsodyksMarkram(U=0.2)"
+        )
+    for name, value in synapse.parameters().items():
+        if math.prod(getattr(value, "shape", ())) != 1:
+            raise ShapeError(f"synapse.{name} has shape {list(value.shape)}; give one value")
+    return membrane
+
+
+def _duration(name: str, value: Any) -> float:
+    """A duration in s."""
+    seconds = si(name, value, "time")
+    number(name, seconds, unit="s", above=0.0)
+    return float(seconds)
 
 
 @known_arguments
@@ -143,15 +172,11 @@ def quadratic_drive(
     tau, spread, coupling, synapse
         As in `quadratic_mean_field`.
     """
-    rates, membrane = positive("rate", rate, "rate"), float(positive("tau", tau, "time"))
-    number("spread", spread, above=0.0)
-    number("coupling", coupling)
+    rates, membrane = positive("rate", rate, "rate"), _population(tau, spread, coupling, synapse)
+    if not np.isfinite(rates).all():
+        raise ConfigError(f"rate={rates.tolist()} must be finite")
     width = math.pi * membrane * rates
     release = np.asarray(1.0)
     if synapse is not None:
-        if not hasattr(synapse, "steady_state"):
-            raise ConfigError(
-                f"synapse={synapse!r} is not a presynaptic rule; give e.g. fwsim.TsodyksMarkram"
-            )
         release = np.asarray(synapse.steady_state(rates, "mean_field").release)
     return (width**2 - (spread / (2 * width)) ** 2 - coupling * membrane * rates * release)[()]

@@ -25,8 +25,9 @@ from scipy.integrate import cumulative_simpson
 from scipy.linalg import toeplitz
 from scipy.optimize import brentq, minimize_scalar
 
-from fwsim.errors import ConfigError, number, whole
+from fwsim.errors import ConfigError, ShapeError, number, whole
 from fwsim.names import known_arguments
+from fwsim.seeds import check_seed
 from fwsim.theory.values import numbers
 
 HERMITE = 120  # terms of expansions in Hermite polynomials
@@ -36,6 +37,14 @@ STRONGEST = 5.0
 ROUNDS = 120
 MIXED = 6  # earlier rounds that Anderson's mixing uses
 HISTORY = 8.0  # time constants of the memory after which it is forgotten, e^−8 = 0.0003
+PERIOD = 204.8  # membrane time constants
+SILENT = 1e-6  # autocorrelation at lag 0 below which there is no activity
+
+SCATTERED = 0.3
+"""Largest coupling g of `pattern_threshold`: there the overlap at the threshold is 0.25."""
+
+STEEPEST = 1e6
+"""Largest plasticity k of a stored pattern; beyond it h − k q tanh h loses its digits."""
 
 # --- without plasticity ---------------------------------------------------------------------------
 
@@ -140,6 +149,7 @@ class PlasticActivity:
 
         From then on A is constant, Σ_j A_ij φ_j* = k ∫ e^{−s/τ_A} c(s) φ_i(−s) ds/τ_A with c(s) = ⟨φ* φ(−s)⟩, so that
         h* = η* + k ∫ … explicitly, with η* jointly Gaussian with the past η: covariances g² c(s) and g² ⟨φ*²⟩.
+        Without activity the fixed point is h* = 0, and its overlap NaN.
         """
         return _freeze(self._solved)
 
@@ -182,7 +192,7 @@ def plastic_autocorrelation(
     plasticity: float,
     tau_memory: float,
     *,
-    period: float = 204.8,
+    period: float | None = None,
     dt: float = 0.1,
     paths: int = 400,
     start: ArrayLike | None = None,
@@ -203,32 +213,49 @@ def plastic_autocorrelation(
     tau_memory
         Time constant of the memory in units of the membrane time constant.
     period
-        Length of a path, after which it repeats, in the same units. The autocorrelation must vanish within half of it.
+        Length of a path, after which it repeats, in the same units; at least 32 `tau_memory`. The autocorrelation must
+        vanish within half of it. By default 204.8, or 32 `tau_memory` if that is longer.
     dt
         Step in the same units.
     paths
         Number of paths. Statistical errors decrease with the root of paths · period.
     start
-        Autocorrelation to start from, by lag in steps of `dt`; that of the chaos without plasticity by default. With
-        start = 0.5 or so at all lags, a static solution is found where there is one.
+        Autocorrelation to start from, by lag in steps of `dt` from 0 up to half a period, or one value for all lags;
+        that of the chaos without plasticity by default. With start = 0.5 or so, a static solution is found where there
+        is one.
     seed
         Of the paths.
     tolerance
         Largest residual, relative to the autocorrelation at lag 0.
+
+    Raises
+    ------
+    ConfigError
+        A value is not allowed, or the period is too short for its steps or for the memory.
+    ShapeError
+        `start` is neither one value nor values by lag.
     """
     number("coupling", coupling, least=0.0, most=STRONGEST)
     number("plasticity", plasticity)
     number("tau_memory", tau_memory, above=0.0)
     number("dt", dt, above=0.0)
+    least = 4 * HISTORY * tau_memory  # `frozen` looks back over half a period, twice what the memory spans
+    period = max(PERIOD, least) if period is None else period
     number("period", period, above=0.0)
     whole("paths", paths, least=2)
+    check_seed(seed)
+    number("tolerance", tolerance, above=0.0)
     steps = 2 * round(period / dt / 2)
     if steps < 16:
         raise ConfigError(f"period={period:g} has {steps} steps of dt={dt:g}; give at least 16")
+    if period < least * (1 - 1e-5):  # messages round
+        raise ConfigError(
+            f"period={period:g} is too short for tau_memory={tau_memory:g}; give at least {least:g}"
+        )
     lag = np.minimum(np.arange(steps), steps - np.arange(steps)) * dt
     C = chaos_autocorrelation(lag, max(coupling, 1.3)) if start is None else _started(start, steps)
     normal = np.fft.rfft(np.random.default_rng(seed).standard_normal((steps, paths)), axis=0)
-    length = min(math.ceil(HISTORY * tau_memory / dt), steps // 2)
+    length = math.ceil(HISTORY * tau_memory / dt)
     kernel = plasticity * dt / tau_memory * np.exp(-np.arange(length + 1) * dt / tau_memory)
     kernel[[0, -1]] /= 2
 
@@ -244,6 +271,8 @@ def plastic_autocorrelation(
         while variance[0] > STRONGEST**2 and slope > 0:
             slope = slope / 2 if slope > 0.01 else 0.0
             transfer, variance = _linear(power, slope * feedback, dt)
+        if variance[0] < SILENT**2:
+            return _autocorrelation(rate), _Paths(coupling, kernel, assumed, field_, rate)
         linear = np.tanh(np.fft.irfft(waves * transfer[:, None], steps, axis=0))
         known = np.polynomial.polynomial.polyval(variance / variance[0], _hermite(np.tanh, variance[0]) ** 2)
         share = _slope((linear**2).mean(0), (rate**2).mean(0))
@@ -252,8 +281,10 @@ def plastic_autocorrelation(
 
     C, residual, solved = _anderson(respond, C, tolerance)
     half = steps // 2
-    converged = bool(residual <= tolerance * max(C[0], 1e-12))
-    return PlasticActivity(lag[:half], C[:half], float(residual), converged, solved)
+    converged = residual <= tolerance * max(C[0], SILENT)
+    if converged and C[0] < SILENT:
+        C = np.zeros_like(C)
+    return PlasticActivity(lag[:half], C[:half], residual, bool(converged), solved)
 
 
 def _autocorrelation(rate: np.ndarray) -> np.ndarray:
@@ -290,9 +321,16 @@ def _leak(steps: int, dt: float) -> np.ndarray:
 
 
 def _started(start: ArrayLike, steps: int) -> np.ndarray:
-    given = np.ravel(np.asarray(start, float))
+    """Autocorrelation of a period, `[time]`, from the given lags; 0 at others."""
+    given = numbers("start", start)
     half = np.zeros(steps // 2 + 1)
-    half[: given.size] = given[: half.size]
+    if given.ndim > 1 or not 0 < given.size <= half.size:
+        raise ShapeError(
+            f"start has shape {list(given.shape)}; give one value, or [lag] with at most {half.size} lags"
+        )
+    if not np.isfinite(given).all():
+        raise ConfigError("start has NaN or infinite values; give finite ones")
+    half[: given.size] = given
     if given.size == 1:
         half[:] = given
     return np.concatenate([half, half[1 : steps - half.size + 1][::-1]])
@@ -331,7 +369,7 @@ def _anderson(
         residual = float(np.abs(gap).max())
         if best is None or residual < best[1]:
             best = C, residual, solved
-        if residual <= tolerance * C[0]:
+        if residual <= tolerance * max(C[0], SILENT):
             break
         inputs, gaps = [*inputs, C][-MIXED:], [*gaps, gap][-MIXED:]
         C = C + gap
@@ -346,6 +384,8 @@ def _anderson(
 
 def _freeze(solved: _Paths) -> Frozen:
     g, C = solved.coupling, solved.autocorrelation
+    if C[0] < SILENT:
+        return Frozen(math.nan, 0.0, g)
     window = min(2 * len(solved.kernel), len(C) // 2)
     # Fields are smooth: directions of the past in which they hardly vary would only add rounding errors.
     values, vectors = np.linalg.eigh(toeplitz(C[:window]))
@@ -403,25 +443,34 @@ def stored_pattern(coupling: float, plasticity: float) -> StoredPattern:
     Parameters
     ----------
     coupling
-        g, with weights of variance g²/N.
+        g, with weights of variance g²/N; at most 5.
     plasticity
-        k.
+        k, at most 1e6.
     """
-    number("coupling", coupling, least=0.0)
-    number("plasticity", plasticity)
+    number("coupling", coupling, least=0.0, most=STRONGEST)
+    number("plasticity", plasticity, most=STEEPEST)
     best, least = _threshold(coupling)
     if plasticity < least:
         return StoredPattern(0.0, 0.0)
     feedback = brentq(
-        lambda a: a / _settled(coupling, a)[1] - plasticity, best, plasticity + 1e-9, xtol=1e-12
+        lambda a: a / _settled(coupling, a)[1] - plasticity, best, plasticity * (1 + 1e-9), xtol=1e-12
     )
     return StoredPattern(*_settled(coupling, feedback))
 
 
 @known_arguments
 def pattern_threshold(coupling: float) -> float:
-    """Smallest plasticity k at which any pattern of signs is a fixed point; 2.0184 without other weights."""
-    number("coupling", coupling, least=0.0)
+    """Smallest plasticity k at which any pattern of signs is a fixed point; 2.0170 without other weights.
+
+    It decreases with g from g = 0.15 on, because patterns of small overlap count too: the overlap at the threshold is
+    0.93 at g = 0.15 and 0.25 at g = 0.3. A network loses such patterns (see `stored_pattern`), so that more is needed.
+
+    Parameters
+    ----------
+    coupling
+        g, with weights of variance g²/N; at most 0.3.
+    """
+    number("coupling", coupling, least=0.0, most=SCATTERED)
     return _threshold(coupling)[1]
 
 
@@ -438,24 +487,35 @@ def _threshold(coupling: float) -> tuple[float, float]:
 
 def _settled(coupling: float, feedback: float) -> tuple[float, float]:
     """Overlap and mean square of rates with h = η + feedback · tanh h, on the branch of a positive sign."""
+
+    def reached(eta: float, low: float, high: float) -> float:
+        """The h between two bounds at which the field is η."""
+        return brentq(lambda h: h - feedback * math.tanh(h) - eta, low, high)
+
     edge = math.acosh(math.sqrt(feedback))  # h at which the branch ends
     lowest = edge - feedback * math.tanh(edge)  # the η there
-    other = brentq(lambda h: h - feedback * math.tanh(h) - lowest, -2 * feedback - 2, -edge - 1e-12)
+    other = reached(lowest, -2 * feedback - 2, -edge - 1e-12)
     if coupling == 0:
-        h = brentq(lambda h: h - feedback * math.tanh(h), edge, 2 * feedback + 2)
-        return 1.0, math.tanh(h) ** 2
+        return 1.0, math.tanh(reached(0.0, edge, 2 * feedback + 2)) ** 2
     nodes, weights = np.polynomial.legendre.leggauss(100)
     square = 1.0
     for _ in range(500):
         sd = coupling * math.sqrt(square)
-        span = 9 * sd + feedback
-        parts = [(edge, edge + span), (other - span, other)]
+        far = 9 * sd  # fields beyond it count for nothing
+        parts = [
+            (
+                edge if -far <= lowest else reached(-far, edge, feedback + 1),
+                reached(far, edge, far + feedback + 1),
+            )
+        ]
+        if -far < lowest:
+            parts.append((reached(-far, -far - feedback - 1, other), other))
         h = np.concatenate([low + (high - low) * (nodes + 1) / 2 for low, high in parts])
         width = np.concatenate([weights * (high - low) / 2 for low, high in parts])
         eta, rate = h - feedback * np.tanh(h), np.tanh(h)
         density = np.exp(-((eta / sd) ** 2) / 2) / (sd * math.sqrt(2 * math.pi))
         density *= width * (1 - feedback * (1 - rate**2))  # dη = (1 − k q φ′) dh
-        before, square = square, float(density @ rate**2)
+        before, square = square, min(1.0, float(density @ rate**2))
         if abs(square - before) < 1e-13:
             break
-    return float(density @ rate) / math.sqrt(square), square
+    return min(1.0, float(density @ rate) / math.sqrt(square)), square

@@ -37,6 +37,15 @@ def test_plastic_population_rests_where_the_rule_says():
     assert theory.quadratic_drive(rate, **options) == pytest.approx(-1.0, abs=2e-3)
 
 
+@pytest.mark.parametrize("convention", ["maass2002", "tm1998"])
+def test_variables_without_memory_stay_at_rest(convention):
+    rule = fw.TsodyksMarkram(U=0.2, tau_rec=0.2, tau_facil=0.0, convention=convention)
+    options = {**POPULATION, "coupling": 15.0, "synapse": rule}
+    found = theory.quadratic_mean_field(np.full(1500, -1.0), dt=2e-3, rate=1.0, **options)
+    assert np.ptp(found.synapse["u"]) == 0.0
+    assert theory.quadratic_drive(found.rate[-1], **options) == pytest.approx(-1.0, abs=2e-3)
+
+
 def test_neurons_follow_the_mean_field(tmp_path):
     config = experiment.Config(neurons=1000, networks=2, duration=0.45, begin=0.15, end=0.4, sample=0.05)
 
@@ -76,7 +85,7 @@ def test_a_neuron_is_advanced_exactly(current):
         (
             lambda: theory.quadratic_mean_field([0.0], dt=0.0, **POPULATION),
             ConfigError,
-            "dt=0.0 must be positive",
+            "dt=0.0 is not allowed",
         ),
         (
             lambda: theory.quadratic_mean_field([0.0], dt=1e-3, tau=0.01, spread=0.0),
@@ -94,7 +103,38 @@ def test_a_neuron_is_advanced_exactly(current):
             ConfigError,
             "is not a presynaptic rule",
         ),
-        (lambda: theory.quadratic_mean_field([1e4] * 9, dt=0.1, **POPULATION), fw.DivergedError, "rate"),
+        (
+            lambda: theory.quadratic_drive(1.0, synapse=fw.TsodyksMarkram, **POPULATION),
+            ConfigError,
+            "is not a presynaptic rule",
+        ),
+        (lambda: theory.quadratic_drive(math.inf, **POPULATION), ConfigError, "must be finite"),
+        (
+            lambda: theory.quadratic_mean_field([0.0], dt=1e-3, synapse=3, **POPULATION),
+            ConfigError,
+            "is not a presynaptic rule",
+        ),
+        (
+            lambda: theory.quadratic_mean_field(
+                [0.0], dt=1e-3, synapse=fw.Hebbian(tau=1.0, eta=1.0), **POPULATION
+            ),
+            ConfigError,
+            "is not a presynaptic rule",
+        ),
+        (
+            lambda: theory.quadratic_mean_field(
+                [0.0], dt=1e-3, synapse=fw.TsodyksMarkram(tau_rec=[0.2, 0.3]), **POPULATION
+            ),
+            ShapeError,
+            "synapse.tau_rec has shape \\[2\\]; give one value",
+        ),
+        (lambda: theory.quadratic_mean_field([0.0], dt=[0.1, 0.2], **POPULATION), ConfigError, "dt="),
+        (
+            lambda: theory.quadratic_mean_field([0.0, math.nan], dt=0.1, **POPULATION),
+            ConfigError,
+            "drive\\[1\\] is NaN",
+        ),
+        (lambda: theory.quadratic_mean_field([1e4] * 9, dt=0.1, **POPULATION), fw.DivergedError, "smaller"),
     ],
 )
 def test_errors(call, error, message):

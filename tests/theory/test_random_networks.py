@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 
 import fwsim as fw
 from fwsim import theory
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, ShapeError
 
 
 @pytest.mark.parametrize("coupling", [1.5, 2.0, 4.0])
@@ -73,9 +73,30 @@ def test_chaos_freezes_near_the_halt_with_strong_plasticity_only():
     assert strong.overlap == pytest.approx(0.96, abs=0.02)
 
 
+def test_long_memory_is_followed_to_its_end():
+    # With a static C the feedback is k C φ if no tail is cut: h = η + k q tanh h, as for a stored pattern.
+    found = theory.plastic_autocorrelation(0.05, 3.0, 10.0, dt=1.0, paths=50, start=0.95)
+    assert found.converged
+    assert 2 * found.lag.size == 320  # 32 time constants of the memory
+    assert found.autocorrelation[0] == pytest.approx(theory.stored_pattern(0.05, 3.0).square, abs=2e-3)
+    assert found.frozen().square == pytest.approx(found.autocorrelation[0], abs=2e-3)
+    theory.plastic_autocorrelation(2.0, 1.0, 2.0, period=64.0, dt=0.5, paths=2, tolerance=1.0).frozen()
+
+
+@pytest.mark.parametrize(("coupling", "plasticity"), [(0.5, 0.0), (0.0, 1.0)])
+def test_activity_dies_out_below_the_transition(coupling, plasticity):
+    found = theory.plastic_autocorrelation(coupling, plasticity, 1.0, dt=0.2, period=32.0, paths=20)
+    assert found.converged
+    assert not found.autocorrelation.any()
+    frozen = found.frozen()
+    assert (frozen.square, frozen.radius) == (0.0, coupling)
+    assert math.isnan(frozen.overlap)
+
+
 def test_pattern_without_other_weights():
     h = brentq(lambda h: math.sinh(2 * h) - 6 * h, 1.0, 2.0)  # least of h/tanh³h
     assert theory.pattern_threshold(0.0) == pytest.approx(h / math.tanh(h) ** 3, rel=1e-6)
+    assert theory.pattern_threshold(0.0) == pytest.approx(2.0170, abs=5e-5)
     stored = theory.stored_pattern(0.0, 2.5)
     rate = math.sqrt(stored.square)
     assert stored.overlap == 1.0
@@ -83,15 +104,30 @@ def test_pattern_without_other_weights():
     assert theory.stored_pattern(0.0, 2.0) == theory.StoredPattern(0.0, 0.0)
 
 
-def test_pattern_among_random_weights_is_that_of_samples():
-    stored = theory.stored_pattern(0.3, 2.2)
-    eta = 0.3 * math.sqrt(stored.square) * np.random.default_rng(0).standard_normal(200_000)
-    h = np.full(eta.shape, 5.0)
+@pytest.mark.parametrize(
+    ("coupling", "plasticity", "error"),
+    [(0.3, 2.2, 4e-3), (0.01, 2.5, 1e-5), (0.001, 2.02, 1e-5), (0.05, 4.0, 1e-5), (0.15, 10.0, 1e-5)],
+)
+def test_pattern_among_random_weights_is_that_of_samples(coupling, plasticity, error):
+    stored = theory.stored_pattern(coupling, plasticity)
+    eta = coupling * math.sqrt(stored.square) * np.random.default_rng(0).standard_normal(200_000)
+    h = np.full(eta.shape, plasticity + 3.0)
     for _ in range(300):  # from above to the largest solution
-        h = eta + 2.2 * stored.square * np.tanh(h)
+        h = eta + plasticity * stored.square * np.tanh(h)
     rate = np.tanh(h)
-    assert np.mean(rate**2) == pytest.approx(stored.square, abs=2e-3)
-    assert rate.mean() / np.sqrt(np.mean(rate**2)) == pytest.approx(stored.overlap, abs=4e-3)
+    assert np.mean(rate**2) == pytest.approx(stored.square, abs=error)
+    assert rate.mean() / np.sqrt(np.mean(rate**2)) == pytest.approx(stored.overlap, abs=error)
+
+
+def test_pattern_is_within_its_bounds_at_all_strengths():
+    assert theory.pattern_threshold(0.001) == pytest.approx(theory.pattern_threshold(0.0), abs=1e-5)
+    assert theory.pattern_threshold(0.15) == pytest.approx(2.0447, abs=5e-5)
+    for coupling in (1e-6, 0.01, 0.3, 2.0):
+        found = [theory.stored_pattern(coupling, k) for k in (2.1, 5.0, 100.0, 1e6)]
+        overlaps = [one.overlap for one in found]
+        assert overlaps == pytest.approx(sorted(overlaps), abs=1e-9)
+        assert overlaps[-1] == pytest.approx(1.0, abs=1e-9)
+        assert max([one.square for one in found] + overlaps) <= 1
 
 
 @pytest.mark.parametrize(
@@ -103,9 +139,24 @@ def test_pattern_among_random_weights_is_that_of_samples():
         (lambda: theory.plastic_autocorrelation(2.0, 1.0, 1.0, paths=1), "at least 2"),
         (lambda: theory.chaos_autocorrelation(0.0, math.nan), "coupling=nan"),
         (lambda: theory.chaos_autocorrelation(0.0, 20.0), "at most 5"),
+        (lambda: theory.plastic_autocorrelation(2.0, 1.0, 13.0, period=204.8), "give at least 416"),
+        (lambda: theory.plastic_autocorrelation(2.0, 1.0, 1.0, seed=-1), "seed=-1"),
+        (lambda: theory.plastic_autocorrelation(2.0, 1.0, 1.0, seed=1.5), "seed=1.5"),
+        (lambda: theory.plastic_autocorrelation(2.0, 1.0, 1.0, tolerance="a"), "tolerance='a'"),
+        (lambda: theory.plastic_autocorrelation(2.0, 1.0, 1.0, tolerance=-1), "tolerance=-1"),
+        (lambda: theory.plastic_autocorrelation(2.0, 1.0, 1.0, start="a"), "start='a'"),
+        (lambda: theory.plastic_autocorrelation(2.0, 1.0, 1.0, start=math.nan), "start has NaN"),
         (lambda: theory.stored_pattern(0.1, math.inf), "plasticity=inf"),
+        (lambda: theory.stored_pattern(20.0, 2.0), "at most 5"),
+        (lambda: theory.pattern_threshold(0.5), "at most 0.3"),
     ],
 )
 def test_errors(call, message):
     with pytest.raises(ConfigError, match=message):
         call()
+
+
+@pytest.mark.parametrize("start", [[], [[0.5]], np.full(162, 0.5)])
+def test_shapes_of_a_start(start):
+    with pytest.raises(ShapeError, match="at most 161 lags"):
+        theory.plastic_autocorrelation(2.0, 1.0, 1.0, period=32.0, start=start)
