@@ -108,6 +108,11 @@ def test_a_neuron_is_advanced_exactly(current):
             ConfigError,
             "is not a presynaptic rule",
         ),
+        (
+            lambda: theory.quadratic_drive(1.0, synapse=fw.HebbianTraces(), **POPULATION),
+            ConfigError,
+            "is not a presynaptic rule",
+        ),
         (lambda: theory.quadratic_drive(math.inf, **POPULATION), ConfigError, "must be finite"),
         (
             lambda: theory.quadratic_mean_field([0.0], dt=1e-3, synapse=3, **POPULATION),
