@@ -120,7 +120,8 @@ def test_who_changes_the_manifest_too_is_noticed(toy, done):
     assert not (toy / "executed").exists()
 
 
-def test_what_is_not_executed_needs_no_trust(fwsim, toy, done, other_user):
+def test_what_is_not_executed_needs_no_trust(fwsim, toy, done, other_user, monkeypatch):
+    monkeypatch.setattr("bokeh.server.server.BaseServer.run_until_shutdown", lambda server: None)
     other_user()
     assert done.recording.sizes["time"] == 2
     shutil.copy(toy / "analysis" / "trace.py", toy / "analysis" / "mine.py")

@@ -15,7 +15,7 @@ from fwsim.study import Run
 from tests.recording.test_folder import check_prefix
 
 ROOT = Path(__file__).parents[2]
-KILLS = [3, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+KILLS = [6, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 
 
 def killed(job, folder, kills):
