@@ -56,13 +56,14 @@ def covariant_vectors(
     Dataset
         `vector[trial, time, unit, mode]`, of length 1, the sign is arbitrary; `growth[trial, time, mode]`, the log of
         the growth in the next step, per second; `exponent[trial, mode]`, its mean; `angle[trial, time]`, the smallest
-        angle between two of the vectors, in rad. `state[trial, time, unit]` is where they belong.
+        angle between two of the vectors, in rad, NaN if there is only one. `state[trial, time, unit]` is where they
+        belong.
 
     Raises
     ------
     ConfigError, ShapeError, RecordingError
         An argument is not allowed or does not fit; the vectors of all steps are larger than 2 GiB; or the map sets a
-        direction to zero, which then has no vector.
+        direction to zero, up to rounding, which then has no vector.
     DivergedError
         The state, or the growth of a small distance to it, became infinite or NaN.
 
@@ -121,11 +122,12 @@ def _back(frames: list[Tensor], uppers: list[Tensor]) -> tuple[Tensor, Tensor]:
     """Vectors `[trial, time, unit, mode]` and logs of their growth in the next step `[trial, time, mode]`."""
     like = uppers[-1]
     mixture = torch.eye(like.shape[-1], dtype=like.dtype, device=like.device).expand_as(like)
+    rounding = frames[0].shape[-2] * torch.finfo(like.dtype).eps  # of a step, relative to its largest growth
     vectors: list[Tensor] = []
     growth: list[Tensor] = []
     for now in reversed(range(len(uppers))):
         diagonal = uppers[now].diagonal(dim1=-2, dim2=-1)
-        if bool((diagonal.abs() == 0).any()):
+        if bool((diagonal.abs() <= rounding * uppers[now].abs().amax((-2, -1))[:, None]).any()):
             raise ConfigError(
                 "the map sets a direction to zero, which has no covariant vector; take fewer modes"
             )
@@ -142,7 +144,8 @@ def _summary(states: Tensor, vectors: Tensor, growth: Tensor, dt: float) -> xr.D
     found = vectors / vectors.norm(dim=-2, keepdim=True)
     overlap = (found.mT @ found).abs().cpu().numpy()
     upper = np.triu_indices(overlap.shape[-1], 1)
-    closest = overlap[..., upper[0], upper[1]].max(-1, initial=0.0)
+    between = overlap[..., upper[0], upper[1]]
+    closest = between.max(-1) if between.shape[-1] else np.full(between.shape[:-1], np.nan)
     rate = growth / dt
     along = ("trial", "time")
     return labelled_dataset(

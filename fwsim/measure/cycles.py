@@ -31,6 +31,9 @@ PHASES = 128
 LARGEST = 6000
 """Largest number of unknowns, whose matrix is solved without use of its zeros."""
 
+REPEATS = 16
+"""A simulation is searched for up to so many repetitions of the cycle."""
+
 SMALLEST = 1e-3
 """Cycles smaller than this, relative to 1 + |x|, are taken as fixed points: the branch ends at a Hopf point."""
 
@@ -56,9 +59,10 @@ def limit_cycles(
         The vector field dx/dt = field(x, p) in torch, the same for every row: states `[batch, unit]` and parameter
         `[batch, 1]` → `[batch, unit]`.
     start
-        A result of `continuation(field, ..., kind="flow")`: cycles are followed from all its Hopf points. Or one
-        period of a simulation, a tensor `[time, unit]` in float64 of equally spaced states, the first of which is not
-        repeated; then give `parameter` and `period` too.
+        A result of `continuation(field, ..., kind="flow")`: cycles are followed from all its Hopf points within the
+        bounds, except those at which an earlier branch has ended. Or one period of a simulation, a tensor
+        `[time, unit]` in float64 of equally spaced states, the first of which is not repeated; then give `parameter`
+        and `period` too.
     bounds
         Lowest and highest value of the parameter.
     parameter, period
@@ -67,7 +71,8 @@ def limit_cycles(
         Longest step along a branch. Changes of the cycle count relative to 1 + |x| (root mean square), those of the
         period relative to the period, those of the parameter relative to its range.
     points
-        Largest number of steps of a branch.
+        Largest number of steps in each direction: a branch has one direction from a Hopf point, and two from a
+        simulation. Bifurcations are points in addition.
     intervals
         Number of intervals of a period, with polynomials of degree 4. The intervals are adapted to the cycle.
     longest
@@ -83,14 +88,15 @@ def limit_cycles(
         `bifurcation[branch, point]`: `"fold"`, `"flip"` (period doubling), `"neimark-sacker"` (torus) or `"branch
         point"`, empty at ordinary points; `error[branch, point]`, how far the multiplier along the flow is from 1.
         Above 0.01 the multipliers are not known: they are NaN, `index` is −1, `stable` is False, and only folds are
-        found. `end[branch, side]` is why a branch ends: `"hopf"`, `"bound"`, `"period"`, `"points"` or `"stuck"`.
-        Branches have different lengths; beyond the last point all numbers are NaN.
+        found. `end[branch, side]` is why a branch ends: `"hopf"`, `"bound"`, `"period"`, `"points"`, `"stuck"`, or
+        `"closed"` if it comes back to the cycle of the simulation, which is then its first and its last point. Branches
+        have different lengths; beyond the last point all numbers are NaN.
 
     Raises
     ------
     ConfigError, ShapeError
-        An argument is not allowed; the continuation has no Hopf point; no cycle is near the simulation; or the system
-        is too large.
+        An argument is not allowed; the continuation has no Hopf point within the bounds; no cycle is near the
+        simulation, or it holds several periods; or the system is too large.
 
     Notes
     -----
@@ -125,7 +131,7 @@ def limit_cycles(
         )
     mesh = Mesh(np.linspace(0, 1, intervals + 1), DEGREE)
     plain = Curve(field, "flow", low, high, _device(start))
-    branches = []
+    branches: list[_Branch] = []
     with track("following limit cycles", 1) as advance:
         for guess in _guesses(field, start, parameter, period, plain):
             if guess.units * len(mesh.nodes) > LARGEST:
@@ -134,7 +140,9 @@ def limit_cycles(
                     f"than {LARGEST}; give fewer intervals, or a smaller system such as one unit for each population"
                 )
             follower = _Follower(plain, mesh, length, points, longest, lambda: advance(0))
-            branches.append(follower.branch(guess))
+            first = follower.first(guess)
+            if not any(branch.passes(first) for branch in branches):
+                branches.append(follower.branch(first, guess.from_hopf))
     return _dataset(branches)
 
 
@@ -178,11 +186,51 @@ class _Cycle:
         share = self.curve.mesh.weights[:, None]
         return bool((share * self.offset**2).sum() < (SMALLEST**2) * (1 + (share * self.profile**2).sum()))
 
+    def repeats(self) -> int:
+        """How many times the cycle repeats itself in its period."""
+        phases = np.arange(8 * PHASES) / (8 * PHASES)
+        now = self.curve.mesh.at(self.offset, phases)
+        for count in range(REPEATS, 1, -1):
+            later = self.curve.mesh.at(self.offset, (phases + 1 / count) % 1)
+            if np.linalg.norm(later - now) < SMALLEST * np.linalg.norm(now):
+                return count
+        return 1
+
+    def on(self, curve: CycleCurve) -> CurvePoint:
+        """The cycle on the mesh of another curve, at about the phase that the curve asks for."""
+        phases = np.arange(PHASES) / PHASES
+        wanted = curve.mesh.at(curve.reference, phases)
+        given = self.curve.mesh.at(self.profile, phases)
+        overlap = np.fft.irfft(
+            (np.fft.rfft(given, axis=0) * np.fft.rfft(wanted, axis=0).conj()).sum(1), PHASES
+        )
+        moved = self.curve.mesh.at(self.profile, (curve.mesh.nodes + phases[overlap.argmax()]) % 1)
+        return replace(self.point, place=np.append(moved.ravel(), self.point.place[-2:]))
+
 
 @dataclass(frozen=True, eq=False)
 class _Branch:
+    """Cycles in their order and why they end; at a Hopf point, also the one beyond it, which is none of the branch."""
+
     cycles: list[_Cycle]
     ends: tuple[str, str]
+    beyond: _Cycle | None = None
+
+    def passes(self, cycle: _Cycle) -> bool:
+        """Whether the branch passes a cycle."""
+        path = self.cycles if self.beyond is None else [*self.cycles, self.beyond]
+        return any(_between(before, after, cycle) for before, after in pairwise(path))
+
+
+def _between(before: _Cycle, after: _Cycle, cycle: _Cycle) -> bool:
+    """Whether the step between two cycles passes a third one, at whatever phase."""
+    curve = after.curve
+    start = before.point if before.curve is curve else before.on(curve)
+    chord, guess = after.point.place - start.place, cycle.on(curve).place
+    if curve.distance(start.place, guess) > 2 * curve.distance(start.place, after.point.place):
+        return False
+    place = curve.correct(guess, chord)  # with the phase and the error of this mesh
+    return place is not None and curve.passes([start, after.point], place)
 
 
 def _device(start: xr.Dataset | Tensor) -> torch.device:
@@ -214,8 +262,7 @@ def _guesses(
         raise ConfigError("a simulation needs its parameter and its period; give parameter=..., period=...")
     number("parameter", parameter, least=plain.low, most=plain.high)
     number("period", period, above=0)
-    states = checked_states("start", start, lambda x: field(x, torch.full_like(x[:, :1], parameter)))
-    values = states.cpu().numpy()
+    values = _checked(field, start, torch.full_like(start[:, :1], parameter))
     times = np.arange(len(values) + 1) / len(values)
     closed = np.vstack([values, values[:1]])
 
@@ -225,21 +272,35 @@ def _guesses(
     yield _Guess(values.mean(0), around, float(period), float(parameter), False)
 
 
+def _checked(field: ParameterStep, states: Tensor, parameters: Tensor) -> np.ndarray:
+    """States `[batch, unit]` as numbers, after a check of the field there."""
+    return checked_states("start", states, lambda x: field(x, parameters)).cpu().numpy()
+
+
 def _at_hopf_points(found: xr.Dataset, plain: Curve) -> Iterator[_Guess]:
     """Small cycles around the Hopf points of a continuation."""
     if found.attrs.get("kind") != "flow" or "bifurcation" not in found:
         raise ConfigError("start is not the result of continuation(..., kind='flow')")
-    where = np.argwhere(found["bifurcation"].values == HOPF)
-    if not len(where):
+    hopf = found["bifurcation"].values == HOPF
+    if not hopf.any():
         raise ConfigError("the continuation has no Hopf point; widen its bounds, or give a simulation")
-    for branch, point in where:
-        state = found["state"].values[branch, point]
-        parameter = float(found["parameter"].values[branch, point])
-        if not plain.low <= parameter <= plain.high:
-            continue
+    hopf &= (found["parameter"].values >= plain.low) & (found["parameter"].values <= plain.high)
+    if not hopf.any():
+        raise ConfigError(
+            f"no Hopf point of the continuation has a parameter from {plain.low:g} to {plain.high:g}; widen bounds"
+        )
+    parameters = found["parameter"].values[hopf]
+    states = _checked(
+        plain.step, torch.tensor(found["state"].values[hopf]), torch.tensor(parameters)[:, None]
+    )
+    for state, parameter in zip(states, parameters.tolist()):
         values, vectors = np.linalg.eig(plain.linear(np.append(state, parameter))[1][:, :-1])
         critical = np.where(values.imag > 0, np.abs(values.real), np.inf).argmin()
         vector, frequency = vectors[:, critical], values[critical].imag
+        if not frequency > 0:
+            raise ConfigError(
+                f"field does not turn at the Hopf point at parameter={parameter:g}; give the field of the continuation"
+            )
 
         def around(phases: np.ndarray, vector: np.ndarray = vector) -> np.ndarray:
             return (np.exp(2j * np.pi * phases)[:, None] * vector).real
@@ -262,13 +323,16 @@ class _Follower:
         self.plain, self.mesh, self.length, self.points = plain, mesh, length, points
         self.longest, self.advance = longest, advance
 
-    def branch(self, guess: _Guess) -> _Branch:
-        """The branch through a guess: away from a Hopf point, or in both directions from a simulated cycle."""
-        first = self._from_hopf(guess) if guess.from_hopf else self._from_simulation(guess)
-        ahead, end = self._follow(first)
-        if guess.from_hopf:
-            return _Branch(ahead, ("hopf", end))
-        behind, other = self._follow(replace(first, point=reversed_point(first.point)))
+    def first(self, guess: _Guess) -> _Cycle:
+        """The cycle at a guess."""
+        return self._from_hopf(guess) if guess.from_hopf else self._from_simulation(guess)
+
+    def branch(self, first: _Cycle, from_hopf: bool) -> _Branch:
+        """The branch through a cycle: away from a Hopf point, or in both directions from a simulated cycle."""
+        ahead, end, beyond = self._follow(first)
+        if from_hopf or end == "closed":
+            return _Branch(ahead, ("hopf" if from_hopf else end, end), beyond)
+        behind, other, _ = self._follow(replace(first, point=reversed_point(first.point)))
         return _Branch([*behind[:0:-1], *ahead], (other, end))
 
     def _curve(self, reference: np.ndarray) -> CycleCurve:
@@ -312,16 +376,18 @@ class _Follower:
         cycle = _Cycle(curve, curve.point(place, along_parameter))
         if cycle.is_point():
             raise ConfigError("the simulation leads to a fixed point, not to a limit cycle; use continuation")
+        if (count := cycle.repeats()) > 1:
+            raise ConfigError(f"the simulation holds {count} periods of a limit cycle; give exactly one")
         return cycle
 
-    def _follow(self, start: _Cycle) -> tuple[list[_Cycle], str]:
-        """Cycles in the direction of the start's tangent, and why they end."""
+    def _follow(self, start: _Cycle) -> tuple[list[_Cycle], str, _Cycle | None]:
+        """Cycles in the direction of the start's tangent, why they end, and the cycle beyond a Hopf point."""
         path, here, left, limit = [start], start, self.points, self.longest * start.period
         while left > 0:
             curve, guess, tangent = here.curve.remeshed(here.point.place, here.point.tangent)
             place = curve.correct(guess, tangent)
             if place is None:
-                return path, "stuck"
+                return path, "stuck", None
             begun = curve.point(place, tangent)
             found = follow(curve, begun, self.length, min(left, SEGMENT), between, self.advance)
             left -= SEGMENT
@@ -330,14 +396,16 @@ class _Follower:
                 if (
                     before.offset * after.offset * curve.mesh.weights[:, None]
                 ).sum() <= 0 or after.is_point():
-                    return self._before_hopf(path), "hopf"
+                    return self._before_hopf(path), "hopf", after
+                if len(path) > 3 and _between(before, after, start):
+                    return [*path, start], "closed", None
                 path.append(after)
                 if after.period > limit:
-                    return path, "period"
+                    return path, "period", None
             if found.end != "points":
-                return path, found.end
+                return path, found.end, None
             here = path[-1]
-        return path, "points"
+        return path, "points", None
 
     @staticmethod
     def _before_hopf(path: list[_Cycle]) -> list[_Cycle]:

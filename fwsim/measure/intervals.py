@@ -62,7 +62,8 @@ def bootstrap(
     ndarray
         Estimate, low, high along the first axis; all NaN if a repetition is NaN. The ends are NaN also for a single
         repetition, which says nothing about others, or if no draw gives a number. The interval supposes means that are
-        normally distributed, and may go beyond the limits of a quantity.
+        normally distributed, and may go beyond the limits of a quantity. Repetitions that are all alike have one of
+        width 0, which says nothing if they are few.
 
     Raises
     ------
@@ -114,12 +115,13 @@ def welch(values: ArrayLike, others: ArrayLike, *, level: float = 0.95) -> np.nd
     -------
     ndarray
         Mean of `values` minus mean of `others`, low, high; NaN without repetitions, and ends that are NaN for a
-        single one.
+        single one. If all repetitions within each group are alike, the interval has width 0, which says nothing if they
+        are few.
 
     Raises
     ------
-    ConfigError
-        `level` is not between 0 and 1.
+    ConfigError, ShapeError
+        `level` is not between 0 and 1, or a group is not an array of real numbers.
 
     Notes
     -----
@@ -131,7 +133,10 @@ def welch(values: ArrayLike, others: ArrayLike, *, level: float = 0.95) -> np.nd
     [2.0, -0.27, 4.27]
     """
     number("level", level, above=0, below=1)
-    one, other = (np.ravel(numbers(each, "values").astype(float)) for each in (values, others))
+    one, other = (
+        np.ravel(numbers(given, name).astype(float))
+        for name, given in (("values", values), ("others", others))
+    )
     one, other = one[np.isfinite(one)], other[np.isfinite(other)]
     if not (len(one) and len(other)):
         return np.full(3, np.nan)

@@ -11,7 +11,7 @@ from fwsim.engine.rate.gains import Gain, Relu, Tanh
 from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.state import State
 from fwsim.errors import ConfigError, RecordingError, ShapeError
-from fwsim.measure.recorded import described, recorded
+from fwsim.measure.recorded import described, numbers, recorded, require_entries
 from fwsim.names import known_arguments
 
 NODES = 64
@@ -25,23 +25,25 @@ ASYMMETRY = 1e-5
 def joint_energy(
     net: RateNetwork, states: State | xr.Dataset, drive: Tensor | None = None
 ) -> Tensor | xr.DataArray:
-    """Energy of rates and Hebbian memory together, which decreases as long as one of them changes.
+    """Energy of rates and Hebbian memory together: it never increases, and decreases while rates or memory change.
 
     E = Σ_i (h_i r_i − ∫_0^{h_i} gain) − I·r − ½ rᵀ W r − ½ Σ_k rᵀ A_k r + Σ_k ‖A_k‖² / (4 η_k τ_k)
 
     with r = gain(h), a constant input I and the sum W of all projections. Then ∂E/∂r = −τ dh/dt and
-    ∂E/∂A_k = −(dA_k/dt)/(2 η_k), so that dE/dt = −Σ_i τ_i gain'(h_i) (dh_i/dt)² − Σ_k ‖dA_k/dt‖²/(2 η_k) ≤ 0. Hebbian
-    fast weights therefore go to fixed points, with and without memory, and never oscillate.
+    ∂E/∂A_k = −(dA_k/dt)/(2 η_k), so that dE/dt = −Σ_i τ_i gain'(h_i) (dh_i/dt)² − Σ_k ‖dA_k/dt‖²/(2 η_k) ≤ 0. Rates and
+    memory therefore never oscillate. With a bounded gain such as tanh they go to fixed points. With an unbounded one
+    such as relu, E may have no lower bound, and they may also grow without limit.
 
     Parameters
     ----------
     net
         A `RateNetwork` with static symmetric projections, a gain that does not decrease, and if wanted a `Hebbian`
-        memory of positive strengths; no normalisation and no noise.
+        memory of positive strengths between symmetric pairs; no normalisation and no noise.
     states
-        A `State`, or a recording with `hidden` and, if there is one, `memory` at the same times.
+        A `State` of this network, or a recording with `hidden[trial, time, unit]` and, if there is one, `memory` at the
+        same times.
     drive
-        The constant input, `[unit]` or `[trial, unit]`; 0 by default.
+        The constant input, `[unit]`, or `[trial, unit]` with as many trials as the states; 0 by default.
 
     Returns
     -------
@@ -53,7 +55,8 @@ def joint_energy(
     ------
     ConfigError
         No such function is known: synapses are plastic, projections or the memory are not symmetric, a strength is not
-        positive, the gain decreases, fields are normalised, or the network has noise.
+        positive, the gain decreases, fields are normalised, or the network has noise. Or the state is one of another
+        kind of network, or the drive is not finite.
     RecordingError, ShapeError
         A variable is missing, or a shape does not fit.
 
@@ -79,37 +82,59 @@ def joint_energy(
         )
     _require_energy(net)
     like = net.weights[0]
-    drive = torch.zeros_like(like[0]) if drive is None else torch.as_tensor(drive).to(like)
-    if drive.ndim not in (1, 2) or drive.shape[-1] != net.units:
-        raise ShapeError(
-            f"drive has shape {list(drive.shape)}; give a constant input [unit] or [trial, unit] with unit={net.units}"
-        )
+    drive = like.new_zeros(net.units) if drive is None else torch.as_tensor(numbers(drive, "drive")).to(like)
+    if not bool(drive.isfinite().all()):
+        raise ConfigError("drive is NaN or infinite; give a constant input of finite values")
     with torch.no_grad():
         if isinstance(states, State):
-            return _energy(net, states.hidden.to(like), states.memory, drive)
+            _require_shapes(net, states, drive)
+            memory = None if states.memory is None else states.memory.to(like)
+            return _energy(net, states.hidden.to(like), memory, drive)
         if isinstance(states, xr.Dataset):
             return _of_recording(net, states, drive)
     raise ConfigError(f"states is a {type(states).__name__}; give a State or a recording")
 
 
 def _of_recording(net: RateNetwork, run: xr.Dataset, drive: Tensor) -> xr.DataArray:
-    hidden = recorded(run, "hidden")
-    hidden = hidden.expand_dims([dim for dim in ("trial",) if dim not in hidden.dims])
-    hidden = hidden.transpose("trial", "time", "unit")
     like, memory = net.weights[0], None
+    hidden = _ordered(recorded(run, "hidden"), "trial", "time", "unit")
     if net.memory is not None:
-        memory = recorded(run, "memory")
+        memory = _ordered(recorded(run, "memory"), "trial", "time", "timescale", "post", "pre")
         if not np.array_equal(memory["time"].values, hidden["time"].values):
             raise RecordingError("hidden and memory are recorded at different times; record both alike")
-        memory = memory.expand_dims([dim for dim in ("trial", "timescale") if dim not in memory.dims])
-        memory = memory.transpose("trial", "time", "timescale", "post", "pre")
-    rows = []
-    for time in range(hidden.sizes["time"]):  # memories of all times together would be large
-        now = None if memory is None else torch.tensor(memory.isel(time=time).values).to(like)
-        rows.append(_energy(net, torch.tensor(hidden.isel(time=time).values).to(like), now, drive))
+
+    def at(time: int) -> State:  # memories of all times together would be large
+        fields = torch.tensor(hidden.isel(time=time).values).to(like)
+        return State(fields, None if memory is None else torch.tensor(memory.isel(time=time).values).to(like))
+
+    _require_shapes(net, at(0), drive)
+    states = (at(time) for time in range(hidden.sizes["time"]))
+    rows = [_energy(net, state.hidden, state.memory, drive) for state in states]
     coords = {name: hidden.coords[name] for name in ("trial", "time") if name in hidden.coords}
     values = xr.DataArray(torch.stack(rows, 1).cpu().numpy(), dims=("trial", "time"), coords=coords)
     return described(values, "energy", "1", "energy of rates and memory")
+
+
+def _ordered(values: xr.DataArray, *dims: str) -> xr.DataArray:
+    """Values in this order of dimensions, where a single trial or time scale need not have its own."""
+    values = values.expand_dims(
+        [dim for dim in ("trial", "timescale") if dim in dims and dim not in values.dims]
+    )
+    require_entries(values, *dims)
+    if len(values.dims) > len(dims):
+        raise ShapeError(f"{values.name} has dimensions {list(values.dims)}; it needs {', '.join(dims)}")
+    return values.transpose(*dims)
+
+
+def _require_shapes(net: RateNetwork, state: State, drive: Tensor) -> None:
+    """Raise unless a state is one of the network, and the drive is for its units, of all trials or of each."""
+    trials = len(state.hidden)
+    net.check_state(state, trials)
+    if tuple(drive.shape) not in ((net.units,), (trials, net.units)):
+        raise ShapeError(
+            f"drive has shape {list(drive.shape)}; give a constant input [unit] or [trial, unit] with unit={net.units} "
+            f"and trial={trials}"
+        )
 
 
 def _require_energy(net: RateNetwork) -> None:
@@ -128,6 +153,8 @@ def _require_energy(net: RateNetwork) -> None:
             raise ConfigError(f"the memory has a strength of 0 or below: {none}")
         if not bool((net.memory.tau > 0).all() and net.memory.tau.isfinite().all()):
             raise ConfigError(f"the memory has a time constant of 0 or infinity: {none}")
+        if net.connected is not None:
+            _require_symmetric("connected", net.connected.to(net.weights[0]), none)
 
 
 def _require_symmetric(name: str, matrix: Tensor, otherwise: str) -> None:
@@ -139,8 +166,6 @@ def _require_symmetric(name: str, matrix: Tensor, otherwise: str) -> None:
 
 def _energy(net: RateNetwork, hidden: Tensor, memory: Tensor | None, drive: Tensor) -> Tensor:
     """Energy `[batch]` of fields `[batch, unit]` and a memory `[batch, timescale, post, pre]`."""
-    if hidden.shape[-1] != net.units:
-        raise ShapeError(f"hidden has shape {list(hidden.shape)}; give [trial, unit] with unit={net.units}")
     rate = net.gain(hidden)
     total = _potential(net.gain, hidden, rate).sum(-1) - (drive * rate).sum(-1)
     for weights in net.weights:

@@ -7,6 +7,7 @@ import xarray as xr
 from scipy.spatial.distance import cdist
 
 from fwsim.errors import ConfigError, whole
+from fwsim.measure.recorded import recorded
 from fwsim.measure.similarity import States, sample_matrix
 from fwsim.names import known_arguments
 from fwsim.recording.labels import labelled_dataset
@@ -99,7 +100,9 @@ def loops(
     lifetime = found[:, 1] - found[:, 0]
     p_value = (1 + (longest[None] >= lifetime[:, None]).sum(1)) / (1 + shuffles)
     significant = p_value <= LEVEL
-    unit = states.attrs.get("units", "1") if isinstance(states, xr.DataArray) else "1"
+    unit = "1"
+    if isinstance(states, xr.DataArray | xr.Dataset):
+        unit = recorded(states, "hidden", "rate").attrs.get("units", "1")
     return labelled_dataset(
         {
             "birth": ("loop", found[:, 0], unit, "distance at which the loop appears"),

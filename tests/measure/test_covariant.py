@@ -69,6 +69,12 @@ def test_each_step_maps_the_vectors_to_the_next_ones():
     assert np.linalg.norm(found.vector.values, axis=2) == pytest.approx(np.ones((2, 10, 3)))
 
 
+def test_a_single_vector_has_no_angle():
+    found = fw.measure.covariant_vectors(lambda x: 2 * x, torch.zeros(2, 3).double(), 4, modes=1, transient=2)
+    assert found.angle.shape == (2, 4)
+    assert np.isnan(found.angle).all()
+
+
 def test_their_growth_is_that_of_the_exponents():
     def henon(x):
         return torch.stack([1 - 1.4 * x[:, 0] ** 2 + x[:, 1], 0.3 * x[:, 0]], 1)
@@ -95,6 +101,13 @@ def test_bad_requests_are_refused():
         fw.measure.covariant_vectors(lambda x: x, start, 5, modes=3)
     with pytest.raises(ConfigError, match="sets a direction to zero"):
         fw.measure.covariant_vectors(lambda x: x * torch.tensor([1.0, 0.0]).double(), start, 5, transient=2)
+    flat = normal(3, 2, seed=8) @ normal(2, 3, seed=9)  # of rank 2, but its third direction is not exactly 0
+    with pytest.raises(ConfigError, match="sets a direction to zero"):
+        fw.measure.covariant_vectors(lambda x: x @ flat.T, torch.ones(1, 3).double(), 5)
+    assert (
+        fw.measure.covariant_vectors(lambda x: x @ flat.T, torch.ones(1, 3).double(), 5, modes=2).angle.min()
+        > 0
+    )
     with pytest.raises(ConfigError, match="GiB; take fewer"):
         fw.measure.covariant_vectors(lambda x: x, start, 10**9)
     with pytest.raises(DivergedError):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp, ttest_ind
 
+from fwsim.errors import ConfigError
 from fwsim.measure import bootstrap, welch
 
 
@@ -48,3 +49,6 @@ def test_the_interval_of_a_difference_is_that_of_scipy():
     assert welch([1, 1, 1], [0, 0]).tolist() == [1, 1, 1]
     assert np.isnan(welch([1.0], [0.0, 0.5])).tolist() == [False, True, True]
     assert np.isnan(welch([np.nan], [0.0, 0.5])).all()
+    for name, groups in (("values", (["a"], [1.0])), ("others", ([1.0], ["a"]))):
+        with pytest.raises(ConfigError, match=f"{name} is"):
+            welch(*groups)

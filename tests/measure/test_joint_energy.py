@@ -93,6 +93,7 @@ def test_a_network_without_memory_has_that_of_hopfield():
         ({"normalise": "divisive"}, "normalises its fields"),
         ({"noise": 0.1}, "give noise=0"),
         ({"gain": torch.sin}, "gain decreases"),
+        ({"connected": torch.tensor([[True, True], [False, True]])}, "connected is not symmetric"),
     ],
 )
 def test_networks_without_an_energy_are_refused(options, said):
@@ -100,6 +101,72 @@ def test_networks_without_an_energy_are_refused(options, said):
     state = fw.State(torch.tensor([[3.0, 1.0]]).double(), torch.zeros(1, len(net.memory.tau), 2, 2).double())
     with pytest.raises(ConfigError, match=said):
         fw.measure.joint_energy(net, state)
+
+
+def test_it_grows_downwards_without_limit_with_relu():
+    """A memory that grows with the rates it feeds: no lower bound, and rates go to infinity."""
+    net = network(torch.zeros(1, 1).double(), gain=fw.relu, memory=fw.Hebbian(tau=0.1, eta_rate=20.0))
+    drive = torch.full((1, 66, 1), 2.0, dtype=torch.float64)
+    run = fw.simulate(net, drive, record=["hidden", "memory"])
+    found = fw.measure.joint_energy(net, run, drive[0, 0])
+    assert (found.diff("time") < 0).all()
+    assert float(run.hidden[0, -1, 0]) > 50
+    silent = fw.State(torch.tensor([[-1.0], [-2.0]]).double(), torch.zeros(2, 1, 1, 1).double())
+    assert fw.measure.joint_energy(net, silent).tolist() == [0, 0]
+
+
+def test_each_trial_has_its_own_weights_time_constants_and_drive():
+    """Networks for a batch give the energies of networks for one trial each."""
+    weights, drive = torch.stack([PAIR, 2 * PAIR, -PAIR]), normal(3, 2, seed=4)
+    tau = torch.tensor([[0.1], [0.2], [0.3]])
+    h, A = normal(3, 2, seed=2), normal(3, 1, 2, 2, seed=3)
+    state = fw.State(h, A + A.mT)
+    one = network(weights, memory=fw.Hebbian(tau=tau, eta_rate=1.0))
+    for given in (None, drive):
+        found = fw.measure.joint_energy(one, state, given)
+        for k in range(3):
+            single = network(weights[k], memory=fw.Hebbian(tau=float(tau[k]), eta_rate=1.0))
+            alone = fw.State(h[k : k + 1], state.memory[k : k + 1])
+            expected = fw.measure.joint_energy(single, alone, None if given is None else given[k])
+            assert float(found[k]) == pytest.approx(float(expected), abs=1e-12)
+    alone = network(PAIR[None], memory=None)
+    assert fw.measure.joint_energy(alone, fw.State(h[:1])).shape == (1,)
+
+
+def state(trials=1, timescales=2, units=2):
+    memory = torch.zeros(trials, timescales, units, units) if timescales else None
+    return fw.State(torch.zeros(trials, 2), memory)
+
+
+@pytest.mark.parametrize(
+    ("given", "drive", "error", "said"),
+    [
+        (state(), torch.zeros(3, 2), ShapeError, r"drive has shape \[3, 2\].* trial=1"),
+        (state(3), torch.zeros(2, 2), ShapeError, r"drive has shape \[2, 2\].* trial=3"),
+        (state(), torch.tensor([np.nan, 0]), ConfigError, "drive is NaN"),
+        (state(), ["a", "b"], ConfigError, "drive is <U1"),
+        (state(1, 1), None, ShapeError, r"state.memory has shape \[1, 1, 2, 2\]"),
+        (state(1, 2, 3), None, ShapeError, r"state.memory has shape \[1, 2, 3, 3\]"),
+        (state(1, 0), None, ConfigError, "carries nothing, this network a memory"),
+        (fw.State(torch.zeros(1, 3)), None, ShapeError, r"state.hidden has shape \[1, 3\]"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(given, drive, error, said):
+    with pytest.raises(error, match=said):
+        fw.measure.joint_energy(network(), given, drive)
+
+
+def test_recordings_that_do_not_fit_are_refused():
+    run = fw.simulate(network(), torch.zeros(1, 3, 2).double(), record=["hidden", "memory"])
+    assert fw.measure.joint_energy(network(), run.isel(trial=0)).dims == ("trial", "time")
+    for wrong, said in (
+        (run.isel(time=-1), "it needs time"),
+        (run.isel(time=[]), "empty along time"),
+        (run.expand_dims("network"), r"\['network', 'trial'"),
+        (run.isel(timescale=[0]), r"state.memory has shape \[1, 1, 2, 2\]"),
+    ):
+        with pytest.raises(ShapeError, match=said):
+            fw.measure.joint_energy(network(), wrong)
 
 
 def test_other_refusals():

@@ -7,7 +7,9 @@ from scipy.integrate import solve_ivp
 
 import fwsim as fw
 from fwsim.errors import ConfigError, ShapeError
+from fwsim.measure.arclength import Curve
 from fwsim.measure.collocation import Mesh
+from fwsim.measure.cycles import _between, _Follower, _Guess
 from tests.measure.test_continuation import columns, cortes, hopf_form
 
 
@@ -78,21 +80,119 @@ def test_a_subcritical_hopf_point_and_the_fold_of_its_cycles():
     assert p[-1] == 0.5
 
 
-def test_a_branch_between_two_hopf_points_ends_at_both():
+def test_a_branch_between_two_hopf_points_ends_at_both_and_is_followed_once():
     """r' = r(1/4 − p² − r²): cycles between p = −1/2 and 1/2."""
 
     def field(x, p):
         return hopf_form(x, 0.25 - p**2)
 
-    found = from_rest(field, 2, (-1.0, 1.0), length=0.1)
+    found = from_rest(field, 2, (-1.0, 1.0), length=0.15)
+    assert found.end.values.tolist() == [["hopf", "hopf"]]
+    cycles = known(found)
+    radius = np.linalg.norm(cycles.state.values, axis=-1).mean(1)
+    assert radius == pytest.approx(np.sqrt(0.25 - cycles.parameter.values**2), abs=1e-6)
+    assert radius.max() > 0.49
+    assert not labels(cycles)
+    both = from_rest(field, 2, (-1.0, 1.0), length=0.1, points=3)
+    assert both.end.values.tolist() == [["hopf", "points"]] * 2  # the first has not reached the second
+    assert (both.parameter.notnull().sum("point") == 4).all()
+
+
+def test_hopf_points_of_other_branches_are_not_left_out():
+    """r' = r(1/4 − (|p| − 1)² − r²): cycles from −3/2 to −1/2, and from 1/2 to 3/2."""
+
+    def field(x, p):
+        return hopf_form(x, 0.25 - (p.abs() - 1) ** 2)
+
+    found = from_rest(field, 2, (-2.0, 2.0), length=0.1)
     assert found.sizes["branch"] == 2
     assert (found.end.values == "hopf").all()
-    for branch in range(2):
-        cycles = known(found, branch)
-        radius = np.linalg.norm(cycles.state.values, axis=-1).mean(1)
-        assert radius == pytest.approx(np.sqrt(0.25 - cycles.parameter.values**2), abs=1e-6)
-        assert radius.max() > 0.49
-        assert not labels(cycles)
+    assert found.parameter.mean("point").values == pytest.approx([-1, 1], abs=0.1)
+
+
+def isola(x, p):
+    """r' = r(1/4 − (r − 2)² − p²), angle' = 1: cycles form a circle over p, with folds at −1/2 and 1/2."""
+    r = x[:, :2].norm(dim=1, keepdim=True)
+    return (0.25 - (r - 2) ** 2 - p**2) * x[:, :2] + columns(-x[:, 1], x[:, 0])
+
+
+def followed(x, p):
+    """The same with a third unit whose phase and size vary along the branch, so that the phase does not come back."""
+    pull = 2 * x[:, :2].square().sum(1) * x[:, 0] - (1.5 + 2 * p[:, 0]) * x[:, 2]
+    return torch.cat([isola(x, p), pull[:, None]], 1)
+
+
+@pytest.mark.parametrize("field", [isola, followed])
+@pytest.mark.parametrize("length", [0.05, 0.2])
+def test_a_closed_branch_ends_where_it_began(field, length):
+    start = circle(PHASES, 2.5)
+    if field is followed:
+        lag = np.arctan(1 / 1.5)
+        third = 2 * 2.5**3 / np.hypot(1.5, 1) * np.cos(2 * np.pi * PHASES - lag)
+        start = torch.cat([start, torch.tensor(third)[:, None]], 1)
+    found = known(
+        fw.measure.limit_cycles(
+            field, start, (-1.0, 1.0), parameter=0.0, period=6.3, length=length, intervals=10
+        )
+    )
+    assert found.end.values.tolist() == ["closed", "closed"]
+    assert sorted(p for _, p in labels(found)) == pytest.approx([-0.5, 0.5], abs=1e-5)
+    assert {label for label, _ in labels(found)} == {"fold"}
+    assert found.isel(point=0).equals(found.isel(point=-1))
+    radius = np.linalg.norm(found.state.values[..., :2], axis=-1).mean(1)
+    assert (radius - 2) ** 2 + found.parameter.values**2 == pytest.approx(
+        np.full(len(radius), 0.25), abs=1e-5
+    )
+    turns = np.unwrap(np.arctan2(found.parameter.values, radius - 2))
+    assert abs(turns[-1] - turns[0]) == pytest.approx(2 * np.pi)
+    assert (np.diff(turns) * np.sign(turns[-1]) > 0).all()
+
+
+def test_a_cycle_is_recognised_at_any_phase():
+    plain = Curve(hopf_form, "flow", 0.1, 2.0, torch.device("cpu"))
+    follower = _Follower(plain, Mesh(np.linspace(0, 1, 11), 4), 0.1, 10, 100.0, lambda: None)
+
+    def at(p, shift):
+        return follower.first(
+            _Guess(np.zeros(2), lambda phases: circle(phases + shift, p**0.5).numpy(), 6.28, p, False)
+        )
+
+    for shift in (0.0, 0.3, 0.7):
+        assert _between(at(0.9, 0.0), at(1.1, 0.0), at(1.0, shift))
+        assert not _between(at(0.9, 0.0), at(1.1, 0.0), at(1.15, shift))
+
+
+def test_points_count_in_each_direction():
+    found = fw.measure.limit_cycles(
+        hopf_form, circle(PHASES), (0.1, 2.0), parameter=1.0, period=6.28, points=3, length=0.01, intervals=10
+    )
+    assert found.sizes["point"] == 7
+    assert found.end.values.tolist() == [["points", "points"]]
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_several_periods_are_refused(count):
+    start = circle(count * np.arange(120) / 120)
+    with pytest.raises(ConfigError, match=f"holds {count} periods"):
+        fw.measure.limit_cycles(hopf_form, start, (0.1, 2.0), parameter=1.0, period=count * 6.28)
+
+
+def test_continuations_that_do_not_fit_are_refused():
+    rest = fw.measure.continuation(
+        hopf_form, torch.zeros(1, 2).double(), -0.5, (-0.5, 1.0), kind="flow", length=0.1
+    )
+    for field, bounds, error, said in (
+        (
+            hopf_form,
+            (0.5, 1.0),
+            ConfigError,
+            "no Hopf point of the continuation has a parameter from 0.5 to 1",
+        ),
+        (lambda x, p: x[:, :1], (-0.5, 1.0), ShapeError, r"\[1, 2\] to \[1, 1\]"),
+        (lambda x, p: p * x, (-0.5, 1.0), ConfigError, "give the field of the continuation"),
+    ):
+        with pytest.raises(error, match=said):
+            fw.measure.limit_cycles(field, rest, bounds)
 
 
 def around(inner, turn):

@@ -64,6 +64,8 @@ def test_recordings_and_seeds():
     run = xr.Dataset({"rate": states.transpose("unit", "trial", "time")})
     found = fw.measure.loops(run)
     assert found.equals(fw.measure.loops(torch.tensor(ring(60))))
+    for name in ("birth", "death", "lifetime"):
+        assert found[name].attrs["units"] == "Hz"
     assert fw.measure.loops(states).lifetime.attrs["units"] == "Hz"
     assert (np.diff(fw.measure.loops(ring(100, 5, 0.3)).lifetime.values) <= 0).all()
 
