@@ -8,12 +8,7 @@ from fwsim.study import COLOURS, configuration, figure
 
 SWEPT = ()  # one run at a time: a sweep is analysed point by point
 EXPLAINED = {"lag (s)": "time since an item was stored", "expected": "exp(−lag/τ)"}
-CAPTIONS = {
-    "*": (
-        "Strength of each stored item in the memory against the time since it was stored: measured "
-        "(dots), and exp(−lag/τ) (line)."
-    ),
-}
+CAPTIONS = {"*": "Strength of each item against the time since it was stored (dots), and exp(−lag/τ) (line)."}
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
