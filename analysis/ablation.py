@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 
 import fwsim as fw
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, configuration, each_setting, figure, formatted
+from fwsim.study import COLOURS, configuration, each_setting, figure, finite, formatted, mean_interval
 
 SETTINGS = (
     "plasticity", "task", "units", "fast", "slow", "noise", "delay", "dt", "steps", "batch", "learning_rate", "clip",
@@ -68,18 +68,6 @@ def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
     return xr.combine_by_coords(named, join="outer", combine_attrs="drop_conflicts")
 
 
-def there(values: xr.DataArray) -> np.ndarray:
-    """Values of the networks that have them."""
-    flat = np.ravel(values.values.astype(float))
-    return flat[np.isfinite(flat)]
-
-
-def interval(values: xr.DataArray) -> np.ndarray:
-    """Mean over networks and Student's t interval."""
-    found = there(values)
-    return fw.measure.bootstrap(found) if len(found) else np.full(3, np.nan)
-
-
 def shown(result: xr.Dataset) -> list[tuple[dict[str, object], xr.Dataset]]:
     """Values and result of each setting; the plasticity is always among the values."""
     dims = [dim for dim in SETTINGS if dim in result.dims]
@@ -120,12 +108,12 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
                 **values,
                 "networks": f"{at['accuracy'].notnull().sum().item()}",
                 "learned": f"{learned.sum().item()}",
-                "right (%)": formatted(interval(at["accuracy"].where(learned)), ".1f"),
+                "right (%)": formatted(mean_interval(at["accuracy"].where(learned)), ".1f"),
                 **{
-                    f"kept, {share:.0%} removed": formatted(interval(at["kept"].sel(removed=share)))
+                    f"kept, {share:.0%} removed": formatted(mean_interval(at["kept"].sel(removed=share)))
                     for share in at["removed"].values
                 },
-                "robustness": formatted(interval(at["robustness"])),
+                "robustness": formatted(mean_interval(at["robustness"])),
                 "verdict": "",
             }
         )
@@ -157,9 +145,11 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
     axis = axes if not isinstance(axes, np.ndarray) else axes.flat[0]
     removed = np.concatenate([[0.0], result["removed"].values])
     for (values, at), colour in zip(shown(result), list(COLOURS.values()) * 9, strict=False):
-        if not len(there(at["robustness"])):  # nobody has learned
+        if not len(finite(at["robustness"])):  # nobody has learned
             continue
-        middle, low, high = np.transpose([interval(at["kept"].sel(removed=share)) for share in removed[1:]])
+        middle, low, high = np.transpose(
+            [mean_interval(at["kept"].sel(removed=share)) for share in removed[1:]]
+        )
         for network in at["kept"].transpose(..., "removed").values.reshape(-1, len(removed) - 1):
             axis.plot(100 * removed, [1, *network], color=colour, lw=0.5, alpha=0.4)
         name = ", ".join(NAMES.get(str(value), str(value)) for value in values.values())

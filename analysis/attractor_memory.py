@@ -9,8 +9,6 @@ without any, and what they answer. Tables have means over seeds with Student's t
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
 import torch
 import xarray as xr
@@ -22,7 +20,7 @@ import fwsim as fw
 from fwsim.engine.cell import Cell
 from fwsim.measure import InnerLoop
 from fwsim.recording import labelled_dataset
-from fwsim.study import COLOURS, each_setting, figure, formatted
+from fwsim.study import COLOURS, each_point, each_setting, figure, formatted
 
 SETTINGS = (
     "schedule", "most", "after", "units", "pairs", "tau", "eta", "embedding", "epochs", "training_sequences",
@@ -43,7 +41,7 @@ QUERIES = ("all", "digit stored once")
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Errors, overlaps, attention and attractors of each network."""
-    result = each(recording, [dim for dim in SWEPT if dim in recording.dims])
+    result = each_point(recording, [dim for dim in SWEPT if dim in recording.dims], network)
     for name, label in LABELS.items():
         result[name].attrs = {"units": "1", "long_name": label}
     return result
@@ -64,15 +62,6 @@ LABELS = {
     "random_answers": "random starts that end at an attractor which answers a stored digit",
     "returns": "perturbed stored states that end where the stored state does",
 }
-
-
-def each(recording: xr.Dataset, dims: Sequence[Hashable]) -> xr.Dataset:
-    """Analyse every network of a sweep over these dimensions."""
-    if not dims:
-        return network(recording.load())
-    parts = [each(recording.isel({dims[0]: place}), dims[1:]) for place in range(recording.sizes[dims[0]])]
-    along = recording[dims[0]] if dims[0] in recording.coords else dims[0]
-    return xr.concat(parts, along)
 
 
 def network(one: xr.Dataset) -> xr.Dataset:

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 import fwsim as fw
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, configuration, each_setting, figure, formatted
+from fwsim.study import COLOURS, configuration, each_setting, figure, finite, formatted, mean_interval
 
 SETTINGS = (
     "synapses", "units", "pairs", "token", "dt", "tau", "tau_fast_weights", "epochs", "training_sequences", "batch",
@@ -44,18 +44,6 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     return result.assign_attrs(
         experiment_configuration=recording.attrs["experiment_configuration"], synapses=settings["synapses"]
     )
-
-
-def there(values: xr.DataArray) -> np.ndarray:
-    """Values of the networks that were trained."""
-    flat = np.ravel(values.values.astype(float))
-    return flat[np.isfinite(flat)]
-
-
-def interval(values: xr.DataArray) -> np.ndarray:
-    """Mean over networks and Student's t interval."""
-    found = there(values)
-    return fw.measure.bootstrap(found) if len(found) else np.full(3, np.nan)
 
 
 def binds(error: np.ndarray, plateau: float) -> str:
@@ -98,11 +86,11 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each setting."""
     rows, settings = [], shown(result)
     for values, at in settings:
-        error, plateau = interval(at["error"]), float(at["plateau"])
+        error, plateau = mean_interval(at["error"]), float(at["plateau"])
         still = next((each for other, each in settings if other == {**values, "synapses": STILL}), None)
         row = {
             **values,
-            "networks": f"{len(there(at['error']))}",
+            "networks": f"{len(finite(at['error']))}",
             "error (%)": formatted(error, ".1f"),
             "plateau (%)": f"{plateau:.1f}",
             "binds": binds(error, plateau),

@@ -23,7 +23,7 @@ and are left out.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -34,7 +34,16 @@ from torch import Tensor
 import fwsim as fw
 from fwsim.models import mixed_synapses
 from fwsim.recording import labelled_dataset
-from fwsim.study import COLOURS, configuration, each_setting, figure, formatted
+from fwsim.study import (
+    COLOURS,
+    configuration,
+    each_point,
+    each_setting,
+    figure,
+    finite,
+    formatted,
+    mean_interval,
+)
 from fwsim.tasks import DelayedMatch
 
 SETTINGS = (
@@ -54,7 +63,13 @@ DIRECTIONS = DelayedMatch().motion.directions
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Dynamics of every network of a sweep."""
     settings = configuration(recording)
-    result = each(recording, [dim for dim in SWEPT if dim in recording.dims], settings)
+    result = each_point(
+        recording,
+        [dim for dim in SWEPT if dim in recording.dims],
+        lambda one: network(
+            one, settings | {name: one[name].item() for name in SETTINGS if name in one.coords}
+        ),
+    )
     return result.assign_attrs(
         experiment_configuration=recording.attrs["experiment_configuration"],
         plasticity=settings["plasticity"],
@@ -70,19 +85,6 @@ def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
         for one in recordings
     ]
     return xr.combine_by_coords(named, join="outer", combine_attrs="drop_conflicts")
-
-
-def each(recording: xr.Dataset, dims: Sequence[Hashable], settings: dict) -> xr.Dataset:
-    """Analyse every network of a sweep over these dimensions."""
-    if not dims:
-        here = {name: recording[name].item() for name in SETTINGS if name in recording.coords}
-        return network(recording.load(), settings | here)
-    parts = [
-        each(recording.isel({dims[0]: place}), dims[1:], settings)
-        for place in range(recording.sizes[dims[0]])
-    ]
-    along = recording[dims[0]] if dims[0] in recording.coords else dims[0]
-    return xr.concat(parts, along)
 
 
 VALUES = {
@@ -203,26 +205,14 @@ def distance(states: np.ndarray) -> np.ndarray:
     return np.linalg.norm(states[:, first] - states[:, second], axis=-1).mean(-1)
 
 
-def there(values: xr.DataArray) -> np.ndarray:
-    """Values of the networks that have them."""
-    flat = np.ravel(values.values.astype(float))
-    return flat[np.isfinite(flat)]
-
-
-def interval(values: xr.DataArray) -> np.ndarray:
-    """Mean over networks and Student's t interval."""
-    found = there(values)
-    return fw.measure.bootstrap(found) if len(found) else np.full(3, np.nan)
-
-
 def held_by(at: xr.Dataset) -> str:
     """The verdict on the networks of a setting."""
-    attractors, stable = there(at["attractors"]), there(at["stable"])
+    attractors, stable = finite(at["attractors"]), finite(at["stable"])
     if not len(attractors):
         return "no network"
     if (attractors >= 2).all() and (stable == 1).all():
         return "attractors"
-    single = (attractors == 1).all() and interval(at["exponent"])[2] < 0
+    single = (attractors == 1).all() and mean_interval(at["exponent"])[2] < 0
     return "transient" if single else "undecided"
 
 
@@ -259,14 +249,14 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
         rows.append(
             {
                 **values,
-                "networks": f"{len(there(at['attractors']))}",
+                "networks": f"{len(finite(at['attractors']))}",
                 "attractors": extent(at["attractors"]),
                 "slow points": extent(at["slow_points"]),
-                "slowest (s)": formatted(interval(at["slowest"])),
-                "exponent (1/s)": formatted(interval(at["exponent"])),
-                "conditional exponent (1/s)": formatted(interval(at["conditional"])),
-                "separation kept, rates": formatted(interval(at["kept_rate"])),
-                "separation kept, efficacies": formatted(interval(at["kept_efficacy"])),
+                "slowest (s)": formatted(mean_interval(at["slowest"])),
+                "exponent (1/s)": formatted(mean_interval(at["exponent"])),
+                "conditional exponent (1/s)": formatted(mean_interval(at["conditional"])),
+                "separation kept, rates": formatted(mean_interval(at["kept_rate"])),
+                "separation kept, efficacies": formatted(mean_interval(at["kept_efficacy"])),
                 "held by": held_by(at),
             }
         )
@@ -275,7 +265,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
 
 def extent(values: xr.DataArray) -> str:
     """Smallest and largest number."""
-    found = there(values)
+    found = finite(values)
     if not len(found):
         return ""
     low, high = f"{found.min():.0f}", f"{found.max():.0f}"

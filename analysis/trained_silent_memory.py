@@ -29,15 +29,13 @@ otherwise. The mean rate in the delay is reported too, but does not count: more 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 import fwsim as fw
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, configuration, each_setting, figure, formatted
+from fwsim.study import COLOURS, configuration, each_point, each_setting, figure, formatted, mean_interval
 
 SETTINGS = (
     "task", "units", "fast", "slow", "noise", "delay", "dt", "steps", "batch", "learning_rate", "clip", "rate_cost",
@@ -66,22 +64,13 @@ LABELS = {
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Decoding, dependence on activity and efficacies, pings: of each network."""
-    result = each(recording, [dim for dim in SWEPT if dim in recording.dims])
+    result = each_point(recording, [dim for dim in SWEPT if dim in recording.dims], network)
     for name, (label, units) in LABELS.items():
         result[name] = labelled(result[name], label, units)
     return result.assign_attrs(
         experiment_configuration=recording.attrs["experiment_configuration"],
         task=configuration(recording)["task"],
     )
-
-
-def each(recording: xr.Dataset, dims: Sequence[Hashable]) -> xr.Dataset:
-    """Analyse every network of a sweep over these dimensions."""
-    if not dims:
-        return network(recording.load())
-    parts = [each(recording.isel({dims[0]: place}), dims[1:]) for place in range(recording.sizes[dims[0]])]
-    along = recording[dims[0]] if dims[0] in recording.coords else dims[0]
-    return xr.concat(parts, along)
 
 
 def network(one: xr.Dataset) -> xr.Dataset:
@@ -148,18 +137,6 @@ def numbers(at: xr.Dataset) -> dict[str, xr.DataArray]:
     }
 
 
-def interval(values: xr.DataArray) -> np.ndarray:
-    """Mean over the networks that were trained, and Student's t interval where there are several."""
-    found = there(values)
-    return fw.measure.bootstrap(found) if len(found) else np.full(3, np.nan)
-
-
-def there(values: xr.DataArray) -> np.ndarray:
-    """Values of the networks that were trained."""
-    flat = np.atleast_1d(values.values.astype(float))
-    return flat[np.isfinite(flat)]
-
-
 def side(interval: np.ndarray, bound: float) -> float:
     """1 if an interval lies above a bound, −1 if below, 0 if it contains it or there is none."""
     _, low, high = interval
@@ -168,7 +145,7 @@ def side(interval: np.ndarray, bound: float) -> float:
 
 def held_silently(at: xr.Dataset) -> str:
     """The verdict on a task: "yes", "no" or "undecided"."""
-    found = {name: interval(values) for name, values in numbers(at).items()}
+    found = {name: mean_interval(values) for name, values in numbers(at).items()}
     criteria = [
         side(found["right (%)"], LEARNED),
         side(found["gain in efficacies"], WRITTEN),
@@ -222,7 +199,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
             {
                 **values,
                 "networks": f"{at['accuracy'].notnull().sum().item()}",
-                **{name: formatted(interval(each)) for name, each in numbers(at).items()},
+                **{name: formatted(mean_interval(each)) for name, each in numbers(at).items()},
                 "silent networks": f"{silent.sum().item():.0f}",
                 "verdict": f"held silently: {held_silently(at)}",
             }
@@ -271,7 +248,7 @@ def plot_decoding(result: xr.Dataset) -> Figure:
         for signal, (label, colour) in STYLES.items():
             accuracy = at["decoding"].sel(signal=signal)
             middle, low, high = np.transpose(
-                [interval(accuracy.isel(time=t)) for t in range(accuracy.sizes["time"])]
+                [mean_interval(accuracy.isel(time=t)) for t in range(accuracy.sizes["time"])]
             )
             axis.fill_between(accuracy["time"], low, high, color=COLOURS[colour], alpha=0.2, lw=0)
             axis.plot(accuracy["time"], middle, color=COLOURS[colour], label=label)
@@ -294,7 +271,7 @@ def plot_exchange(result: xr.Dataset) -> Figure:
             places = np.arange(1 + len(kinds)) + 0.12 * (number - (len(settings) - 1) / 2)
             right = at["exchanged_accuracy"].sel(moment=moment).mean("repetition")
             columns = [at["accuracy"], *(right.sel(exchanged=kind) for kind in kinds)]
-            middle, low, high = np.transpose([interval(each) for each in columns])
+            middle, low, high = np.transpose([mean_interval(each) for each in columns])
             axis.errorbar(
                 places, middle, [middle - low, high - middle], fmt="_", color=colour, label=name_of(values)
             )

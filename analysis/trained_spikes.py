@@ -25,7 +25,7 @@ networks).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +40,17 @@ from fwsim import ms, mV
 from fwsim.models import mixed_synapses
 from fwsim.recording import labelled_dataset
 from fwsim.spiking import Circuit, Connection, Population
-from fwsim.study import COLOURS, Versions, configuration, each_setting, figure, formatted
+from fwsim.study import (
+    COLOURS,
+    Versions,
+    configuration,
+    each_point,
+    each_setting,
+    figure,
+    finite,
+    formatted,
+    mean_interval,
+)
 from fwsim.tasks import DelayedMatch
 
 SETTINGS = (
@@ -82,7 +92,13 @@ class Outcome(NamedTuple):
 def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Both versions of every network of a sweep."""
     settings = configuration(recording)
-    result = each(recording, [dim for dim in SWEPT if dim in recording.dims], settings)
+    result = each_point(
+        recording,
+        [dim for dim in SWEPT if dim in recording.dims],
+        lambda one: network(
+            one, settings | {name: one[name].item() for name in SETTINGS if name in one.coords}
+        ),
+    )
     return result.assign_attrs(experiment_configuration=recording.attrs["experiment_configuration"])
 
 
@@ -95,19 +111,6 @@ def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
         for one in recordings
     ]
     return xr.combine_by_coords(named, join="outer", combine_attrs="drop_conflicts")
-
-
-def each(recording: xr.Dataset, dims: Sequence[Hashable], settings: dict) -> xr.Dataset:
-    """Analyse every network of a sweep over these dimensions."""
-    if not dims:
-        here = {name: recording[name].item() for name in SETTINGS if name in recording.coords}
-        return network(recording.load(), settings | here)
-    parts = [
-        each(recording.isel({dims[0]: place}), dims[1:], settings)
-        for place in range(recording.sizes[dims[0]])
-    ]
-    along = recording[dims[0]] if dims[0] in recording.coords else dims[0]
-    return xr.concat(parts, along)
 
 
 VALUES = {
@@ -318,18 +321,6 @@ def versions(result: xr.Dataset) -> list[Versions]:
     return found
 
 
-def there(values: xr.DataArray) -> np.ndarray:
-    """Values of the networks that have them."""
-    flat = np.ravel(values.values.astype(float))
-    return flat[np.isfinite(flat)]
-
-
-def interval(values: xr.DataArray) -> np.ndarray:
-    """Mean over networks and Student's t interval."""
-    found = there(values)
-    return fw.measure.bootstrap(found) if len(found) else np.full(3, np.nan)
-
-
 def survives(found: np.ndarray) -> str:
     """The verdict on right answers in spikes, from their interval in %; one network has none."""
     _, low, high = found
@@ -360,7 +351,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for the trained network, and one for each number of neurons for a unit."""
     rows: list[dict[str, object]] = []
     for values, at in each_setting(result, [dim for dim in SETTINGS if dim in result.dims]):
-        networks = len(there(at["unit_right"]))
+        networks = len(finite(at["unit_right"]))
         rows.append(
             {
                 **values,
@@ -372,9 +363,9 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
         )
         for copies in at["copies"].values:
             here = at.sel(copies=copies)
-            found, scales = row(here, "spiking"), there(here["scale"])
+            found, scales = row(here, "spiking"), finite(here["scale"])
             chosen = f"{scales.min():g} to {scales.max():g}" if len(scales) else ""
-            verdict = survives(interval(here["spiking_right"])) if networks else ""
+            verdict = survives(mean_interval(here["spiking_right"])) if networks else ""
             rows.append(
                 {
                     **values,
@@ -396,7 +387,7 @@ def row(at: xr.Dataset, version: str) -> dict[str, str]:
         "gain_efficacy": "gain in efficacies",
         "rate": "rate (Hz)",
     }
-    return {label: formatted(interval(at[f"{version}_{name}"])) for name, label in names.items()}
+    return {label: formatted(mean_interval(at[f"{version}_{name}"])) for name, label in names.items()}
 
 
 def plot(result: xr.Dataset) -> dict[str, Figure]:
@@ -418,7 +409,7 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
             axis.semilogx(
                 tried["scale_tried"], lines.mean(0), "o-", ms=3, color=colour, label=f"{copies} for a unit"
             )
-    whole = there(result["unit_right"])
+    whole = finite(result["unit_right"])
     if len(whole):
         axis.axhline(whole.mean(), color=COLOURS["black"], lw=0.8, ls="--", label="trained network")
     axis.axhline(50, color=COLOURS["black"], lw=0.7, ls=":")

@@ -21,8 +21,11 @@ from .figures import figure as figure
 from .figures import house_style as house_style
 from .files import StudyError as StudyError
 from .report.page import write_report as write_report
+from .rows import each_point as each_point
 from .rows import each_setting as each_setting
+from .rows import finite as finite
 from .rows import formatted as formatted
+from .rows import mean_interval as mean_interval
 from .runs import Run as Run
 from .sweeps.run import resume_sweep as resume_sweep
 from .sweeps.run import sweep as sweep

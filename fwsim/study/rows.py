@@ -1,16 +1,82 @@
-"""Rows of an analysis's table: the settings of a result, and numbers as text."""
+"""What analyses of sweeps have in common: point by point, row by row, intervals over networks, numbers as text."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from fwsim.measure import bootstrap
 from fwsim.names import known_arguments
+
+
+@known_arguments
+def each_point(
+    recording: xr.Dataset, dims: Sequence[Hashable], analyse: Callable[[xr.Dataset], xr.Dataset]
+) -> xr.Dataset:
+    """Analyse every point of a sweep by itself, loaded into memory, and join the results.
+
+    Parameters
+    ----------
+    recording
+        Of a sweep, or of a run.
+    dims
+        Its dimensions over which the points differ; without any, the recording is the only point.
+    analyse
+        From the recording of one point to its result.
+
+    Returns
+    -------
+    Dataset
+        `[*dims, ...]`, with the coordinates of the recording along `dims`.
+
+    Examples
+    --------
+    >>> rate = xr.DataArray([[1.0, 3.0], [2.0, 6.0]], {"tau": [0.1, 0.2]}, ("tau", "unit"))
+    >>> each_point(rate.to_dataset(name="rate"), ["tau"], lambda point: point.mean())["rate"].values
+    array([2., 4.])
+    """
+    if not dims:
+        return analyse(recording.load())
+    first, *others = dims
+    parts = [
+        each_point(recording.isel({first: place}), others, analyse) for place in range(recording.sizes[first])
+    ]
+    return xr.concat(parts, recording[first] if first in recording.coords else first)
+
+
+@known_arguments
+def mean_interval(values: xr.DataArray) -> np.ndarray:
+    """Mean over networks and its 95 % interval (Student's t); values that are not finite are left out.
+
+    Parameters
+    ----------
+    values
+        Any shape; the networks that failed, or that have not learned, are NaN.
+
+    Returns
+    -------
+    ndarray
+        `[mean, low, high]`; the ends are NaN for a single network, all three if there is none.
+
+    Examples
+    --------
+    >>> mean_interval(xr.DataArray([1.0, 3.0, float("nan")])).round(2)
+    array([  2.  , -10.71,  14.71])
+    """
+    found = finite(values)
+    return bootstrap(found) if len(found) else np.full(3, np.nan)
+
+
+@known_arguments
+def finite(values: xr.DataArray) -> np.ndarray:
+    """All values that are finite, in a row."""
+    flat = np.ravel(values.values.astype(float))
+    return flat[np.isfinite(flat)]
 
 
 @known_arguments
