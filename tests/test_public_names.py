@@ -70,7 +70,8 @@ PACKAGES = {
     "fwsim.study": """
         COLOURS Config Context Design Experiment Hertz Interrupted Repetition Report Run Seconds StudyError
         SweptPoint Versions Volts again analyse compare configuration design each_point each_setting figure finite
-        formatted house_style load_experiment mean_interval pick_device points resume resume_sweep run search sweep write_report
+        formatted house_style load_experiment mean_interval pick_device points resume resume_sweep run
+        search sweep write_report
     """,
     "fwsim.explore": """
         Scene open_scene serve
