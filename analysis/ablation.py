@@ -25,7 +25,16 @@ from matplotlib.figure import Figure
 
 import fwsim as fw
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, configuration, each_setting, figure, finite, formatted, mean_interval
+from fwsim.study import (
+    COLOURS,
+    configuration,
+    each_setting,
+    figure,
+    finite,
+    formatted,
+    join_runs,
+    mean_interval,
+)
 
 SETTINGS = (
     "plasticity", "task", "units", "fast", "slow", "noise", "delay", "dt", "steps", "batch", "learning_rate", "clip",
@@ -59,13 +68,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
 
 def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
     """Results of several runs as one, by plasticity and seed."""
-    named = [
-        analyse(one).expand_dims(
-            plasticity=[configuration(one)["plasticity"]], seed=[one.attrs["experiment_seed"]]
-        )
-        for one in recordings
-    ]
-    return xr.combine_by_coords(named, join="outer", combine_attrs="drop_conflicts")
+    return join_runs(recordings, analyse, ["plasticity"])
 
 
 def shown(result: xr.Dataset) -> list[tuple[dict[str, object], xr.Dataset]]:

@@ -42,6 +42,7 @@ from fwsim.study import (
     figure,
     finite,
     formatted,
+    join_runs,
     mean_interval,
 )
 from fwsim.tasks import DelayedMatch
@@ -78,13 +79,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
 
 def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
     """Results of several runs as one, by plasticity and seed."""
-    named = [
-        analyse(one).expand_dims(
-            plasticity=[configuration(one)["plasticity"]], seed=[one.attrs["experiment_seed"]]
-        )
-        for one in recordings
-    ]
-    return xr.combine_by_coords(named, join="outer", combine_attrs="drop_conflicts")
+    return join_runs(recordings, analyse, ["plasticity"])
 
 
 VALUES = {

@@ -70,7 +70,7 @@ PACKAGES = {
     "fwsim.study": """
         COLOURS Config Context Design Experiment Hertz Interrupted Repetition Report Run Seconds StudyError
         SweptPoint Versions Volts again analyse compare configuration design each_point each_setting figure finite
-        formatted house_style load_experiment mean_interval pick_device points resume resume_sweep run
+        formatted house_style join_runs load_experiment mean_interval pick_device points resume resume_sweep run
         search sweep write_report
     """,
     "fwsim.explore": """

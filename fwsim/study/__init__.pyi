@@ -25,6 +25,7 @@ from .rows import each_point as each_point
 from .rows import each_setting as each_setting
 from .rows import finite as finite
 from .rows import formatted as formatted
+from .rows import join_runs as join_runs
 from .rows import mean_interval as mean_interval
 from .runs import Run as Run
 from .sweeps.run import resume_sweep as resume_sweep

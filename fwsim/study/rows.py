@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from fwsim.measure import bootstrap
 from fwsim.names import known_arguments
+from fwsim.study.analysis import configuration
 
 
 @known_arguments
@@ -47,6 +48,36 @@ def each_point(
         each_point(recording.isel({first: place}), others, analyse) for place in range(recording.sizes[first])
     ]
     return xr.concat(parts, recording[first] if first in recording.coords else first)
+
+
+@known_arguments
+def join_runs(
+    recordings: Iterable[xr.Dataset], analyse: Callable[[xr.Dataset], xr.Dataset], names: Sequence[str]
+) -> xr.Dataset:
+    """Analyse several runs of an experiment, and join the results as those of a sweep.
+
+    Parameters
+    ----------
+    recordings
+        Of the runs.
+    analyse
+        From the recording of one run to its result.
+    names
+        Fields of the configuration in which the runs differ; their seeds may differ too.
+
+    Returns
+    -------
+    Dataset
+        `[*names, seed, ...]`; NaN where there is no run.
+    """
+    results: list[xr.Dataset] = []
+    for one in recordings:
+        settings = configuration(one)
+        here: dict[Hashable, Any] = {name: [settings[name]] for name in names}
+        results.append(analyse(one).expand_dims(here | {"seed": [one.attrs["experiment_seed"]]}))
+    joined = xr.combine_by_coords(results, join="outer", combine_attrs="drop_conflicts")
+    assert isinstance(joined, xr.Dataset)
+    return joined
 
 
 @known_arguments
