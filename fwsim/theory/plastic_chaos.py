@@ -1,4 +1,4 @@
-"""Mean field of random networks, without and with Hebbian plasticity.
+"""Mean field of random networks with Hebbian plasticity, from sampled paths of one unit.
 
     τ dh_i/dt = −h_i + Σ_j (J_ij + A_ij) φ_j,   φ = tanh h,   J_ij of variance g²/N
     τ_A dA_ij/dt = −A_ij + (k/N) φ_i φ_j
@@ -17,109 +17,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.integrate import cumulative_simpson
 from scipy.linalg import toeplitz
-from scipy.optimize import brentq, minimize_scalar
 
 from fwsim.errors import ConfigError, ShapeError, number, whole
 from fwsim.names import known_arguments
 from fwsim.seeds import check_seed
+from fwsim.theory.chaos import STRONGEST, chaos_autocorrelation, hermite
 from fwsim.theory.values import numbers
-
-HERMITE = 120  # terms of expansions in Hermite polynomials
-STRONGEST = 5.0
-"""Largest coupling g: to a variance of its square, the expansion of tanh has errors below 1e-4."""
 
 ROUNDS = 120
 MIXED = 6  # earlier rounds that Anderson's mixing uses
 HISTORY = 8.0  # time constants of the memory after which it is forgotten, e^−8 = 0.0003
 PERIOD = 204.8  # membrane time constants
 SILENT = 1e-6  # autocorrelation at lag 0 below which there is no activity
-
-SCATTERED = 0.3
-"""Largest coupling g of `pattern_threshold`: there the overlap at the threshold is 0.25."""
-
-STEEPEST = 1e6
-"""Largest plasticity k of a stored pattern; beyond it h − k q tanh h loses its digits."""
-
-# --- without plasticity ---------------------------------------------------------------------------
-
-
-@known_arguments
-def chaos_autocorrelation(lag: ArrayLike, coupling: float) -> np.ndarray:
-    """Autocorrelation ⟨φ(t) φ(t + lag)⟩ of a random network with φ = tanh h; 0 for a coupling of 1 or less.
-
-    The autocorrelation Δ of h obeys Δ″ = Δ − g² C(Δ), so that −Δ²/2 + g² (⟨ln cosh h(t) ln cosh h(s)⟩ − ⟨ln cosh h⟩²)
-    is 0 at lag 0 and at infinity.
-
-    Parameters
-    ----------
-    lag
-        Time in units of the membrane time constant, of either sign; any shape.
-    coupling
-        g, with weights of variance g²/N; at most 5.
-
-    Notes
-    -----
-    Source: Sompolinsky, Crisanti & Sommers 1988, Phys. Rev. Lett. 61:259.
-    """
-    size = np.abs(numbers("lag", lag))
-    number("coupling", coupling, least=0.0, most=STRONGEST)
-    if coupling <= 1:
-        return np.zeros(size.shape)[()]
-    variance = brentq(lambda one: _potential(one, coupling, np.ones(1))[0], *_bracket(coupling), xtol=1e-13)
-    # With Δ/Δ(0) = 1/cosh² w the time that Δ takes is an integral without singularities.
-    w = np.linspace(0.0, 18.0, 2001)
-    rho = np.cosh(w) ** -2.0
-    depth = np.maximum(-2 * _potential(variance, coupling, rho[1:]), 1e-300)
-    slope = np.empty(w.size)
-    slope[1:] = 2 * variance * rho[1:] * np.tanh(w[1:]) / np.sqrt(depth)
-    slope[0] = 2 * slope[1] - slope[2]
-    time = cumulative_simpson(slope, x=w, initial=0.0)
-    series = _hermite(np.tanh, variance) ** 2
-    reached = np.exp(np.interp(size, time, np.log(rho), right=-np.inf))
-    return np.polynomial.polynomial.polyval(reached, series)[()]
-
-
-def _potential(variance: float, coupling: float, rho: np.ndarray) -> np.ndarray:
-    """−Δ²/2 + g² (⟨Φ Φ⟩ − ⟨Φ⟩²) at Δ = rho · variance, with Φ = ln cosh."""
-    series = _hermite(lambda h: np.logaddexp(h, -h) - math.log(2), variance) ** 2
-    series[0] = 0.0
-    series[2] -= variance**2 / (2 * coupling**2)
-    return coupling**2 * np.polynomial.polynomial.polyval(rho, series)
-
-
-def _bracket(coupling: float) -> tuple[float, float]:
-    """Two variances of h between which the chaotic one lies: it is below g², and above that where Δ″ < 0 ends."""
-    high = coupling**2
-    low = high
-    while _potential(low, coupling, np.ones(1))[0] <= 0:
-        low /= 1.3
-    return low, low * 1.3
-
-
-def _hermite(function: Callable[[np.ndarray], np.ndarray], variance: float) -> np.ndarray:
-    """Coefficients of a function of √variance · z in normalised Hermite polynomials of z, `[order]`."""
-    z, weight = _nodes()
-    values = function(math.sqrt(variance) * z) * weight / math.sqrt(2 * math.pi)
-    before, now = np.zeros_like(z), np.ones_like(z)
-    found = []
-    for order in range(HERMITE):
-        found.append(values @ now)
-        before, now = now, (z * now - math.sqrt(order) * before) / math.sqrt(order + 1)
-    return np.array(found)
-
-
-@cache
-def _nodes() -> tuple[np.ndarray, np.ndarray]:
-    return np.polynomial.hermite_e.hermegauss(2 * HERMITE)
-
-
-# --- with plasticity ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,7 +187,7 @@ def plastic_autocorrelation(
         if variance[0] < SILENT**2:
             return _autocorrelation(rate), _Paths(coupling, kernel, assumed, field_, rate)
         linear = np.tanh(np.fft.irfft(waves * transfer[:, None], steps, axis=0))
-        known = np.polynomial.polynomial.polyval(variance / variance[0], _hermite(np.tanh, variance[0]) ** 2)
+        known = np.polynomial.polynomial.polyval(variance / variance[0], hermite(np.tanh, variance[0]) ** 2)
         share = _slope((linear**2).mean(0), (rate**2).mean(0))
         found = _autocorrelation(rate) + share * (known - _autocorrelation(linear))
         return found, _Paths(coupling, kernel, assumed, field_, rate)
@@ -410,112 +323,3 @@ def _freeze(solved: _Paths) -> Frozen:
     radius = g * math.sqrt(np.mean((1 - rate**2) ** 2))
     overlap = (past[0] @ rate) / np.linalg.norm(past[0]) / np.linalg.norm(rate)
     return Frozen(float(overlap), square, radius)
-
-
-# --- stored patterns ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class StoredPattern:
-    """Fixed point of activity and memory on a pattern of signs.
-
-    Parameters
-    ----------
-    overlap
-        Cosine between the rates and the pattern; 0 if there is no such fixed point.
-    square
-        Mean square of the rates.
-    """
-
-    overlap: float
-    square: float
-
-
-@known_arguments
-def stored_pattern(coupling: float, plasticity: float) -> StoredPattern:
-    """Fixed point at which the memory keeps the pattern that activity has, for any pattern of N signs.
-
-    At a fixed point A = (k/N) φ φᵀ, so that h = η + k q tanh h with q = ⟨φ²⟩ and η of variance g² q. Each unit is on
-    the branch of its sign, unless η has left none. With g = 0 this is h = k tanh³ h, from `pattern_threshold` on.
-    Where many units have lost their sign, so that the overlap is far below 1, others follow them in a network, and the
-    pattern is lost although this fixed point exists.
-
-    Parameters
-    ----------
-    coupling
-        g, with weights of variance g²/N; at most 5.
-    plasticity
-        k, at most 1e6.
-    """
-    number("coupling", coupling, least=0.0, most=STRONGEST)
-    number("plasticity", plasticity, most=STEEPEST)
-    best, least = _threshold(coupling)
-    if plasticity < least:
-        return StoredPattern(0.0, 0.0)
-    feedback = brentq(
-        lambda a: a / _settled(coupling, a)[1] - plasticity, best, plasticity * (1 + 1e-9), xtol=1e-12
-    )
-    return StoredPattern(*_settled(coupling, feedback))
-
-
-@known_arguments
-def pattern_threshold(coupling: float) -> float:
-    """Smallest plasticity k at which any pattern of signs is a fixed point; 2.0170 without other weights.
-
-    It decreases with g from g = 0.15 on, because patterns of small overlap count too: the overlap at the threshold is
-    0.93 at g = 0.15 and 0.25 at g = 0.3. A network loses such patterns (see `stored_pattern`), so that more is needed.
-
-    Parameters
-    ----------
-    coupling
-        g, with weights of variance g²/N; at most 0.3.
-    """
-    number("coupling", coupling, least=0.0, most=SCATTERED)
-    return _threshold(coupling)[1]
-
-
-def _threshold(coupling: float) -> tuple[float, float]:
-    """The feedback k q at the smallest k, and that k."""
-    found = minimize_scalar(
-        lambda a: a / max(_settled(coupling, a)[1], 1e-12),
-        bounds=(1.0 + 1e-6, 12.0),
-        method="bounded",
-        options={"xatol": 1e-9},
-    )
-    return float(found.x), float(found.fun)
-
-
-def _settled(coupling: float, feedback: float) -> tuple[float, float]:
-    """Overlap and mean square of rates with h = η + feedback · tanh h, on the branch of a positive sign."""
-
-    def reached(eta: float, low: float, high: float) -> float:
-        """The h between two bounds at which the field is η."""
-        return brentq(lambda h: h - feedback * math.tanh(h) - eta, low, high)
-
-    edge = math.acosh(math.sqrt(feedback))  # h at which the branch ends
-    lowest = edge - feedback * math.tanh(edge)  # the η there
-    other = reached(lowest, -2 * feedback - 2, -edge - 1e-12)
-    if coupling == 0:
-        return 1.0, math.tanh(reached(0.0, edge, 2 * feedback + 2)) ** 2
-    nodes, weights = np.polynomial.legendre.leggauss(100)
-    square = 1.0
-    for _ in range(500):
-        sd = coupling * math.sqrt(square)
-        far = 9 * sd  # fields beyond it count for nothing
-        parts = [
-            (
-                edge if -far <= lowest else reached(-far, edge, feedback + 1),
-                reached(far, edge, far + feedback + 1),
-            )
-        ]
-        if -far < lowest:
-            parts.append((reached(-far, -far - feedback - 1, other), other))
-        h = np.concatenate([low + (high - low) * (nodes + 1) / 2 for low, high in parts])
-        width = np.concatenate([weights * (high - low) / 2 for low, high in parts])
-        eta, rate = h - feedback * np.tanh(h), np.tanh(h)
-        density = np.exp(-((eta / sd) ** 2) / 2) / (sd * math.sqrt(2 * math.pi))
-        density *= width * (1 - feedback * (1 - rate**2))  # dη = (1 − k q φ′) dh
-        before, square = square, min(1.0, float(density @ rate**2))
-        if abs(square - before) < 1e-13:
-            break
-    return min(1.0, float(density @ rate) / math.sqrt(square)), square
