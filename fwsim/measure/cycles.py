@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -11,12 +11,12 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from fwsim.errors import ConfigError, ShapeError, number, whole
+from fwsim.errors import ConfigError, number, whole
 from fwsim.measure.arclength import Curve, CurvePoint, ParameterStep, follow, reversed_point
-from fwsim.measure.bifurcations import HOPF, between
+from fwsim.measure.bifurcations import between
 from fwsim.measure.branches import checked_bounds
 from fwsim.measure.collocation import CycleCurve, Mesh
-from fwsim.measure.differentiation import checked_states
+from fwsim.measure.cycle_starts import Guess, guesses
 from fwsim.names import known_arguments
 from fwsim.progress import track
 from fwsim.recording.labels import labelled_dataset
@@ -133,7 +133,7 @@ def limit_cycles(
     plain = Curve(field, "flow", low, high, _device(start))
     branches: list[_Branch] = []
     with track("following limit cycles", 1) as advance:
-        for guess in _guesses(field, start, parameter, period, plain):
+        for guess in guesses(field, start, parameter, period, plain):
             if guess.units * len(mesh.nodes) > LARGEST:
                 raise ConfigError(
                     f"{guess.units} units in {intervals} intervals have {guess.units * len(mesh.nodes)} unknowns, more "
@@ -144,21 +144,6 @@ def limit_cycles(
             if not any(branch.passes(first) for branch in branches):
                 branches.append(follower.branch(first, guess.from_hopf))
     return _dataset(branches)
-
-
-@dataclass(frozen=True, eq=False)
-class _Guess:
-    """A centre and what is added to it at a phase, the period, and whether the cycle grows from a fixed point."""
-
-    centre: np.ndarray
-    around: Callable[[np.ndarray], np.ndarray]
-    period: float
-    parameter: float
-    from_hopf: bool
-
-    @property
-    def units(self) -> int:
-        return len(self.centre)
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,77 +222,6 @@ def _device(start: xr.Dataset | Tensor) -> torch.device:
     return start.device if isinstance(start, Tensor) else torch.device("cpu")
 
 
-def _guesses(
-    field: ParameterStep,
-    start: xr.Dataset | Tensor,
-    parameter: float | None,
-    period: float | None,
-    plain: Curve,
-) -> Iterator[_Guess]:
-    """Where branches of cycles begin."""
-    if isinstance(start, xr.Dataset):
-        if parameter is not None or period is not None:
-            raise ConfigError("parameter and period are for a simulation; Hopf points have their own")
-        yield from _at_hopf_points(start, plain)
-        return
-    if not isinstance(start, Tensor) or start.ndim != 2 or start.dtype != torch.float64 or len(start) < 8:
-        given = (
-            f"{start.dtype} {list(start.shape)}" if isinstance(start, Tensor) else f"a {type(start).__name__}"
-        )
-        raise ShapeError(
-            f"start is {given}; give the result of continuation(..., kind='flow'), or a float64 tensor [time, unit] of "
-            "at least 8 times"
-        )
-    if parameter is None or period is None:
-        raise ConfigError("a simulation needs its parameter and its period; give parameter=..., period=...")
-    number("parameter", parameter, least=plain.low, most=plain.high)
-    number("period", period, above=0)
-    values = _checked(field, start, torch.full_like(start[:, :1], parameter))
-    times = np.arange(len(values) + 1) / len(values)
-    closed = np.vstack([values, values[:1]])
-
-    def around(phases: np.ndarray) -> np.ndarray:
-        return np.stack([np.interp(phases, times, each) for each in closed.T], 1) - values.mean(0)
-
-    yield _Guess(values.mean(0), around, float(period), float(parameter), False)
-
-
-def _checked(field: ParameterStep, states: Tensor, parameters: Tensor) -> np.ndarray:
-    """States `[batch, unit]` as numbers, after a check of the field there."""
-    return checked_states("start", states, lambda x: field(x, parameters)).cpu().numpy()
-
-
-def _at_hopf_points(found: xr.Dataset, plain: Curve) -> Iterator[_Guess]:
-    """Small cycles around the Hopf points of a continuation."""
-    if found.attrs.get("kind") != "flow" or "bifurcation" not in found:
-        raise ConfigError("start is not the result of continuation(..., kind='flow')")
-    hopf = found["bifurcation"].values == HOPF
-    if not hopf.any():
-        raise ConfigError("the continuation has no Hopf point; widen its bounds, or give a simulation")
-    hopf &= (found["parameter"].values >= plain.low) & (found["parameter"].values <= plain.high)
-    if not hopf.any():
-        raise ConfigError(
-            f"no Hopf point of the continuation has a parameter from {plain.low:g} to {plain.high:g}; widen bounds"
-        )
-    parameters = found["parameter"].values[hopf]
-    states = _checked(
-        plain.step, torch.tensor(found["state"].values[hopf]), torch.tensor(parameters)[:, None]
-    )
-    for state, parameter in zip(states, parameters.tolist()):
-        values, vectors = np.linalg.eig(plain.linear(np.append(state, parameter))[1][:, :-1])
-        critical = np.where(values.imag > 0, np.abs(values.real), np.inf).argmin()
-        vector, frequency = vectors[:, critical], values[critical].imag
-        if not frequency > 0:
-            raise ConfigError(
-                f"field does not turn at the Hopf point at parameter={parameter:g}; give the field of the continuation"
-            )
-
-        def around(phases: np.ndarray, vector: np.ndarray = vector) -> np.ndarray:
-            return (np.exp(2j * np.pi * phases)[:, None] * vector).real
-
-        yield _Guess(state, around, 2 * np.pi / frequency, parameter, True)
-
-
 class _Follower:
     """Follows one branch of cycles, with a new mesh for every few steps."""
 
@@ -323,7 +237,7 @@ class _Follower:
         self.plain, self.mesh, self.length, self.points = plain, mesh, length, points
         self.longest, self.advance = longest, advance
 
-    def first(self, guess: _Guess) -> _Cycle:
+    def first(self, guess: Guess) -> _Cycle:
         """The cycle at a guess."""
         return self._from_hopf(guess) if guess.from_hopf else self._from_simulation(guess)
 
@@ -339,7 +253,7 @@ class _Follower:
         plain = self.plain
         return CycleCurve(plain.step, "map", plain.low, plain.high, plain.device, self.mesh, reference)
 
-    def _from_hopf(self, guess: _Guess) -> _Cycle:
+    def _from_hopf(self, guess: Guess) -> _Cycle:
         around = guess.around(self.mesh.nodes)
         curve = self._curve(around)
         flat = np.broadcast_to(guess.centre, around.shape)
@@ -363,7 +277,7 @@ class _Follower:
             raise ConfigError(f"no cycle was found beside the Hopf point at parameter={place[-1]:g}")
         return _Cycle(curve, curve.point(found, direction))
 
-    def _from_simulation(self, guess: _Guess) -> _Cycle:
+    def _from_simulation(self, guess: Guess) -> _Cycle:
         profile = guess.centre + guess.around(self.mesh.nodes)
         curve = self._curve(profile)
         along_parameter = np.zeros(profile.size + 2)

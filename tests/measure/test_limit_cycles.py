@@ -9,7 +9,8 @@ import fwsim as fw
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.measure.arclength import Curve
 from fwsim.measure.collocation import Mesh
-from fwsim.measure.cycles import _between, _Follower, _Guess
+from fwsim.measure.cycle_starts import Guess
+from fwsim.measure.cycles import _between, _Follower
 from tests.measure.test_continuation import columns, cortes, hopf_form
 
 
@@ -154,7 +155,7 @@ def test_a_cycle_is_recognised_at_any_phase():
 
     def at(p, shift):
         return follower.first(
-            _Guess(np.zeros(2), lambda phases: circle(phases + shift, p**0.5).numpy(), 6.28, p, False)
+            Guess(np.zeros(2), lambda phases: circle(phases + shift, p**0.5).numpy(), 6.28, p, False)
         )
 
     for shift in (0.0, 0.3, 0.7):
