@@ -150,6 +150,16 @@ def test_activity_is_over_seconds_with_the_names_of_populations():
     assert (axes.images[0].get_cmap().name, axes.images[0].get_clim()) == ("RdBu_r", (-6.0, 6.0))
 
 
+@pytest.mark.parametrize("steps", [0, 1])
+def test_recordings_of_hardly_any_samples_have_a_card(steps):
+    net = fw.RateNetwork(fw.Projection(torch.zeros(2, 2)), tau=0.01, dt=0.001)
+    run = fw.simulate(net, torch.ones(1, steps, 2), record="rate")
+    assert "svg" in Balance(run.fwsim._repr_html_()).tags
+    from fwsim.recording import glance
+
+    assert glance.edges(run["time"].values) == pytest.approx([(0.0, 1.0), (0.0, 0.001)][steps])
+
+
 def test_a_frozen_loop_shows_sizes_and_its_matrix():
     net = fw.FastWeightNetwork(2, 5, fw.Hebbian(tau=1.0, eta=0.1))
     loop = fw.measure.InnerLoop.of(net, net.initial_state(1), torch.zeros(2))

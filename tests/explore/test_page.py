@@ -164,6 +164,16 @@ def test_a_recording_without_activity_is_shown_as_curves():
     assert "0.25" in page["values"].text
 
 
+def test_some_of_many_curves_are_drawn_and_counted():
+    strength = np.arange(40.0)[:, None] + np.zeros(3)
+    coords = {"trial": ("trial", 100 + np.arange(40), {"units": "1"})}
+    page = Page(xr.Dataset({"strength": (("trial", "lag"), strength, {"units": "V"})}, coords))
+    _, y, _, label = page.shown_lines("curves")
+    assert label == [str(100 + int(line[0])) for line in y]
+    assert (len(y), label[0], label[-1]) == (12, "100", "139")
+    assert page["curves"].legend[0].title == "trial: 12 of 40"
+
+
 def test_single_values_alone_are_a_table():
     page = Page(xr.Dataset({"test_error": ((), 0.5)}))
     assert "test_error" in page["values"].text

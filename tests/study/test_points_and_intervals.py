@@ -26,6 +26,11 @@ def test_points_are_analysed_one_by_one_and_keep_their_places():
     xr.testing.assert_equal(found.transpose("tau", "seed"), sweep().sum("unit"))
 
 
+def test_results_without_coordinates_get_those_of_the_recording():
+    found = each_point(sweep(), ["tau"], lambda point: xr.Dataset({"rate": ((), float(point.rate.sum()))}))
+    xr.testing.assert_equal(found, sweep().sum(["seed", "unit"]))
+
+
 def test_a_run_is_its_only_point():
     one = sweep().isel(tau=0, seed=0)
     xr.testing.assert_equal(each_point(one, [], lambda point: 2 * point), 2 * one)
