@@ -22,6 +22,9 @@ from fwsim.seeds import check_seed
 SAMPLES = 20
 """The running estimate has this many samples, and the error is estimated from this many blocks."""
 
+ROUNDING = 8
+"""Growth below so many rounding errors is none: the map sets that direction to zero."""
+
 
 @known_arguments
 def lyapunov_exponents(
@@ -70,7 +73,8 @@ def lyapunov_exponents(
     Returns
     -------
     Dataset
-        `exponent[trial, mode]`, descending, per second (−∞ for a direction that the map sets to zero);
+        `exponent[trial, mode]`, descending, per second (−∞ for a direction that the map sets to zero, up to
+        rounding);
         `error[trial, mode]`, its standard error from 20 blocks of the run;
         `running[trial, sample, mode]`, the estimate after `time[sample]` seconds, to judge convergence;
         `dimension[trial]`, the Kaplan–Yorke dimension, in which exponents within two standard errors of 0 count as
@@ -104,17 +108,19 @@ def lyapunov_exponents(
     with torch.no_grad(), track("Lyapunov exponents", transient + steps) as advance:
         for t in range(1 - transient, steps + 1):
             now = t + transient - 1
-            state, tangents = pushforward(system.step(now), state, tangents)
+            before = tangents
+            state, tangents = pushforward(system.step(now), state, before)
             state = state if system.later is None else system.later[now]
             if not bool(tangents.isfinite().all()):
                 _require_finite(tangents.flatten(1), t + transient, "tangent")
             if fixed is not None:
                 _require_driven(tangents, fixed)
-            tangents, upper = torch.linalg.qr(tangents)
+            moved = tangents
+            tangents, upper = torch.linalg.qr(moved)
             if fixed is not None:
                 tangents[:, fixed] = 0.0  # rounding there would grow with the exponents of the driving system
             if t > 0:
-                block = block + upper.diagonal(dim1=-2, dim2=-1).abs().log()
+                block = block + _growth(before, moved, tangents, upper).log()
             if t in ends:
                 _require_finite(state, t + transient)
                 blocks.append(block)
@@ -146,6 +152,20 @@ def _units(response: Sequence[int], units: int) -> list[int]:
 def _others(system: Orbit, response: Sequence[int]) -> list[int]:
     units = system.start.shape[1]
     return [unit for unit in range(units) if unit not in _units(response, units)]
+
+
+def _growth(before: Tensor, moved: Tensor, after: Tensor, upper: Tensor) -> Tensor:
+    """Factors by which directions grow, `[trial, mode]`; 0 instead of the rounding errors of a singular map.
+
+    `moved` = J · `before` = `after` · `upper`. A factor is rounding if it is below that of the sums of products
+    `after`ᵀ · J · `before`, in which a small component that has no larger one beside it keeps its digits.
+    """
+    size = upper.diagonal(dim1=-2, dim2=-1).abs()
+    rounding = ROUNDING * torch.finfo(size.dtype).eps
+    if bool((size > rounding * moved.shape[1] * moved.abs().sum((1, 2))[:, None]).all()):
+        return size
+    jacobian = (moved @ before.mT).abs()
+    return torch.where(size > rounding * (after.abs() * (jacobian @ before.abs())).sum(1), size, 0.0)
 
 
 def _require_driven(tangents: Tensor, others: list[int]) -> None:

@@ -33,7 +33,8 @@ def loops(
     States are reduced to their first principal components, and to points that lie far from each other. Points are
     joined if their distance is at most r, and r grows: a loop is born at one distance and filled at another. A long
     lifetime is a loop of the cloud; short ones are gaps between points. How long is long comes from shuffled states, in
-    which every unit keeps its values, but at other samples.
+    which every principal component keeps its values, but at other samples: they have the same variances in the same
+    directions, and no other shape.
 
     Parameters
     ----------
@@ -65,9 +66,10 @@ def loops(
 
     Notes
     -----
-    Vietoris–Rips complexes up to triangles, from the package gudhi (extra `topology`). Shuffled controls after Gardner
-    et al. 2022, Nature 602:123. Points are chosen by distance, so a single state far away from all others is kept too;
-    average states over time if they are noisy.
+    Vietoris–Rips complexes up to triangles, from the package gudhi (extra `topology`). Controls are shuffled as by
+    Gardner et al. 2022, Nature 602:123, but by principal components: shuffled units lose their correlations, so that a
+    cloud in a few directions has longer loops than they have. Points are chosen by distance, so a single state far away
+    from all others is kept too; average states over time if they are noisy.
 
     Examples
     --------
@@ -90,12 +92,11 @@ def loops(
         raise ConfigError("states do not vary; there is no shape to find")
     required("gudhi", "loops", extra="topology")
     random = np.random.default_rng(seed)
-    found = _lifetimes(_landmarks(_reduced(matrix, components), points, random))
+    reduced = _reduced(matrix, components)
+    found = _lifetimes(_landmarks(reduced, points, random))
     longest = np.zeros(shuffles)
     for k in range(shuffles):
-        control = _lifetimes(
-            _landmarks(_reduced(random.permuted(matrix, axis=0), components), points, random)
-        )
+        control = _lifetimes(_landmarks(random.permuted(reduced, axis=0), points, random))
         longest[k] = np.max(control[:, 1] - control[:, 0], initial=0.0)
     lifetime = found[:, 1] - found[:, 0]
     p_value = (1 + (longest[None] >= lifetime[:, None]).sum(1)) / (1 + shuffles)

@@ -280,6 +280,48 @@ def marginal(sets: int) -> float:
     return share(found.marginal & ~found.stable)
 
 
+# --- topology --------------------------------------------------------------------------------------------
+
+CLOUDS = 200  # sets of states; each is compared with 39 shuffled ones
+
+
+def embedded(flat: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """States of 20 units with these coordinates `[state, dimension]` in random directions, and noise."""
+    directions = np.linalg.qr(random.normal(size=(20, 20)))[0][: flat.shape[1]]
+    return flat @ directions + 0.2 * random.normal(size=(len(flat), 20))
+
+
+def on_circle(angle: np.ndarray) -> np.ndarray:
+    return np.stack([np.cos(angle), np.sin(angle)], 1)
+
+
+def shapes(draw: Callable[[np.random.Generator], np.ndarray]) -> list[xr.Dataset]:
+    """What `loops` finds in each cloud of states."""
+    found = []
+    for seed in range(CLOUDS):
+        random = np.random.default_rng(seed)
+        found.append(fw.measure.loops(embedded(draw(random), random), seed=seed))
+    return found
+
+
+@case(f"`loops`, noisy ring, 300 states: called a ring ({CLOUDS} sets)", (0.8, 1.0))
+def noisy_ring(sets: int) -> float:
+    found = shapes(lambda random: on_circle(random.uniform(0, 2 * np.pi, 300)))
+    return share([bool(one.ring) for one in found])
+
+
+@case(f"`loops`, normal cloud in three directions, 300 states: no loop ({CLOUDS} sets)", AT_LEAST)
+def cloud(sets: int) -> float:
+    found = shapes(lambda random: random.normal(size=(300, 3)))
+    return share([not one.significant.any() for one in found])
+
+
+@case(f"`loops`, noisy half of a circle, 300 states: no loop ({CLOUDS} sets)", AT_LEAST)
+def half_circle(sets: int) -> float:
+    found = shapes(lambda random: on_circle(random.uniform(0, np.pi, 300)))
+    return share([not one.significant.any() for one in found])
+
+
 def band(expected: tuple[float, float], sets: int) -> tuple[float, float]:
     """What a rate may be in so many data sets: 0.93 to 0.97 for 0.95, or three standard errors if that is more."""
     low, high = (

@@ -105,6 +105,38 @@ def test_leading_exponents_equal_those_of_the_whole_spectrum():
     assert leading.exponent.values == pytest.approx(whole.exponent.values[:, :2], abs=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("units", [3, 60])
+def test_a_singular_map_has_exponents_of_minus_infinity(units, dtype):
+    """Of a map of rank two, all but two; their rounding errors would give about ln 1e-16, or ln 1e-7."""
+    left, right = torch.randn(2, units, 2, generator=generator(8), dtype=torch.float64).unbind()
+    W = (left @ right.T / units).to(dtype)
+    for step in (lambda x: x @ W.T, lambda x: torch.tanh(x @ W.T)):
+        found = fw.measure.lyapunov_exponents(
+            step, torch.ones(2, units, dtype=dtype) / units, 30, transient=5
+        )
+        assert np.isfinite(found.exponent.values[:, :2]).all()
+        assert (found.exponent.values[:, 2:] == -np.inf).all()
+    expected = np.log(np.abs(np.linalg.eigvals((right.T @ left / units).numpy())))
+    linear = fw.measure.lyapunov_exponents(
+        lambda x: x @ W.T, torch.zeros(1, units, dtype=dtype), 50, transient=50
+    )
+    assert linear.exponent.values[0, :2] == pytest.approx(np.sort(expected)[::-1], abs=0.05)
+    leading = fw.measure.lyapunov_exponents(lambda x: x @ W.T, torch.zeros(1, units, dtype=dtype), 9, modes=3)
+    assert leading.exponent.values[0, 2] == -np.inf
+
+
+def test_a_small_exponent_that_is_resolved_is_kept():
+    """Also beside large ones, where no sum rounds it away."""
+    W = torch.tensor([[2.0, 1.0], [0.0, 1e-30]], dtype=torch.float64)
+    found = fw.measure.lyapunov_exponents(lambda x: x @ W.T, torch.zeros(1, 2).double(), 20)
+    assert found.exponent.values[0] == pytest.approx(np.log([2.0, 1e-30]))
+    turn = torch.linalg.qr(torch.randn(2, 2, generator=generator(9), dtype=torch.float64))[0]
+    W = turn @ torch.diag(torch.tensor([2.0, 1e-9], dtype=torch.float64)) @ turn.T
+    found = fw.measure.lyapunov_exponents(lambda x: x @ W.T, torch.zeros(1, 2).double(), 20, transient=5)
+    assert found.exponent.values[0] == pytest.approx(np.log([2.0, 1e-9]), abs=1e-5)
+
+
 def test_bad_requests_and_divergence():
     start = torch.ones(1, 2)
     with pytest.raises(ConfigError, match="modes"):

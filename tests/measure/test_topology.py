@@ -49,6 +49,17 @@ def test_a_ring_is_told_from_a_line():
 
 
 @needs_gudhi
+def test_a_cloud_in_three_directions_has_no_loop():
+    """Controls that lose the correlations of units find loops in a third of such clouds (`calibration.py`)."""
+    found = []
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        cloud = random.normal(size=(150, 3)) @ random.normal(size=(3, 20))
+        found.append(bool(fw.measure.loops(cloud, points=40, seed=seed).significant.any()))
+    assert sum(found) <= 1
+
+
+@needs_gudhi
 def test_two_loops_are_no_ring():
     """Two circles that touch at a point have two loops."""
     circle = ring(200)
