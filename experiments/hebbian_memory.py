@@ -46,7 +46,7 @@ QUICK = {
 }
 DT = 0.5 * ms
 HOLD = 8  # steps of a sample of the drive
-STRIDE = 4  # steps of the circuit for one of the rate network
+STRIDE = 8  # steps of the circuit for one of the rate network; a quarter of it changes rates by less than 0.1 Hz of 100
 REDUCED = ("linear", "trained")
 """Memories whose rule becomes an outer product in the rate network; of others the rates of the whole rule are taken."""
 
