@@ -88,7 +88,7 @@ def of_seed(recording: xr.Dataset, config: dict) -> xr.Dataset:
         found = hit(one.dropna("iteration", how="all", subset=["attention"]), config["pairs"])
         kept["hit_before"], kept["hit_after"] = (found.isel(iteration=place, drop=True) for place in (0, -1))
     kept = kept.reset_coords(drop=True).load()
-    about = {name: config[name] for name in ("model", "units", "epochs", "learning_rate")}
+    about = {name: config[name] for name in ("model", "units", "epochs", "learning_rate", "weight_decay")}
     about |= {"note": note(config), "paper_error": paper_error(config)}
     about["plateau"] = 100 * (1 - fw.theory.binding_plateau(config["pairs"]))
     return kept.expand_dims("network").assign_coords({k: ("network", [v]) for k, v in about.items()})
@@ -123,6 +123,7 @@ def paper_error(config: dict) -> float:
 EXPLAINED = {
     "R": "recurrent units",
     "differs": "the setting that differs from the first row of this kind of network",
+    "validation error (%)": "median over seeds of the error of the best epoch, by which settings may be chosen",
     "without binding": "error of a network that knows which digits occurred, but not with which letter (%)",
     "off the plateau": "networks whose validation error was 5 points below that at some epoch",
     "right pair * the loop (%)": "queries that attend most to the pair asked for",
@@ -148,7 +149,7 @@ def table(result: xr.Dataset) -> list[dict[str, Any]]:
     for place in range(result.sizes["network"]):
         one = result.isel(network=place)
         error = one["test_error"].dropna("seed")
-        left = one["validation_error"] < one["plateau"] - 5
+        validated = one["validation_error"].min("epoch")
         hits = {
             f"right pair {side} the loop (%)": formatted(one[f"hit_{side}"].mean(), ".1f", scale=100)
             for side in ("before", "after")
@@ -161,13 +162,15 @@ def table(result: xr.Dataset) -> list[dict[str, Any]]:
                 "differs": one["note"].item(),
                 "epochs": one["epochs"].item(),
                 "peak rate": one["learning_rate"].item(),
+                "weight decay": one["weight_decay"].item(),
                 "seeds": " ".join(str(seed) for seed in error["seed"].values),
+                "validation error (%)": formatted(validated.median(), ".3f"),
                 "median error (%)": formatted(error.median(), ".3f"),
                 "lowest": formatted(error.min(), ".3f"),
                 "highest": formatted(error.max(), ".3f"),
                 "Ba et al. 2016": formatted(one["paper_error"]),
                 "without binding": formatted(one["plateau"]),
-                "off the plateau": f"{int(left.any('epoch').sum())} of {error.size}",
+                "off the plateau": f"{int((validated < one['plateau'] - 5).sum())} of {error.size}",
                 **hits,
                 "minutes each": formatted(one["minutes"].mean(), ".1f"),
             }

@@ -133,8 +133,16 @@ def run(config: Config, context: Context) -> xr.Dataset:
         progress=context.progress,
     )
     recording = record(model, test, config, context)
-    error = 100 * error_rate(model, test, context.device)
-    recording = recording.merge(labelled_dataset({"test_error": ((), error, "%", "test error")}))
+    errors = {
+        "validation_error": (
+            (),
+            100 * float(history["validation"].min()),
+            "%",
+            "validation error, best epoch",
+        ),
+        "test_error": ((), 100 * error_rate(model, test, context.device), "%", "test error"),
+    }
+    recording = recording.merge(labelled_dataset(errors))
     if config.model in ("fast_weights", "stpn"):
         recording = recording.merge(trained_memory(model.core))
     recording.attrs["parameters"] = parameter_count(model)

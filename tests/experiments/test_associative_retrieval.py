@@ -47,6 +47,10 @@ def test_runs_are_joined_by_network_and_seed(trained):
     assert bool(result["paper_error"].isnull().all())  # two pairs are not the paper's task
     first, second = analysis.table(result)
     assert (first["differs"], first["seeds"], first["off the plateau"]) == ("K = 2", "0", "1 of 1")
+    assert first["weight decay"] == 0.1
+    best = 100 * float(trained["fast_weights"].recording["validation"].min())
+    assert float(first["validation error (%)"]) == pytest.approx(best, abs=1e-3)
+    assert float(trained["fast_weights"].recording["validation_error"]) == pytest.approx(best)
     assert float(first["median error (%)"]) == pytest.approx(float(result["test_error"][0, 0]), abs=1e-3)
     assert second["right pair after the loop (%)"] == ""
     assert set(analysis.plot(result)) == {"learning", "errors"}
