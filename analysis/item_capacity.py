@@ -98,7 +98,7 @@ def capacities(recording: xr.Dataset, config: dict) -> xr.Dataset:
 EXPLAINED = {
     "survive": "items that are still active in turn at the end, solved with adaptive steps",
     "period (ms)": "time from one activation of an item to its next",
-    "fixed steps differ by (%)": "change of the period when the step is halved",
+    "fixed steps differ by (%)": "largest difference of the period with fixed steps from that with adaptive ones",
 }
 """What the columns of the table mean."""
 
