@@ -76,6 +76,15 @@ def function_of_three(sets: int) -> float:
     return share(inside)
 
 
+@case("`welch`, difference of 5 and 5 networks with spreads of 1 and 3")
+def two_groups(sets: int) -> float:
+    random, inside = np.random.default_rng(2), []
+    for _ in range(sets):
+        _, low, high = fw.measure.welch(random.normal(size=5), 3 * random.normal(size=5))
+        inside.append(low <= 0 <= high)
+    return share(inside)
+
+
 @case("`basins`, volume from 200 starts")
 def volume(sets: int) -> float:
     generator, inside = torch.Generator().manual_seed(0), []
