@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -18,8 +19,8 @@ os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(
 )  # the key that signs runs, not the user's own
 atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
-LONGEST_FIRST = ("survival", "study", "experiments", "spiking", "cli", "engine")
-"""Folders of tests, those with the longest files first."""
+LONGEST_FIRST = ("survival", "study", "experiments", "spiking", "cli", "engine", "training", "rules", "")
+"""Folders of tests, those with the longest files first; "" has the files in no folder."""
 
 TOY = Path(__file__).parent / "study" / "toy"
 
@@ -76,10 +77,16 @@ def pytest_collection_modifyitems(items):
     """Long files first, so that no worker is left alone with one in the end."""
 
     def place(item):
-        folder = item.path.relative_to(item.config.rootpath).parts[1]
+        folder = "/".join(item.path.relative_to(item.config.rootpath).parts[1:-1][:1])
         return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
 
     items.sort(key=place)
+
+
+def pytest_collection_finish():
+    """Leave what has been imported out of later garbage collections; fwsim collects before every run of Brian2."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter):
