@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -18,6 +19,17 @@ from tests.engine.comparison import network
 THREADS = (1, 2, 3, 8)
 SHAPES = [(21, 9, 20), (128, 33, 50), (5, 120, 130), (1, 700, 64)]
 PRECISIONS = [torch.float32, torch.float64]
+FORMS = ["attention, batch", "attention", "hybrid", "dense", "none"]
+
+
+def grid():
+    """All shapes, forms, precisions and numbers of inputs; the quick tests have every pair of these, the slow all."""
+    for (i, shape), (j, form) in itertools.product(enumerate(SHAPES), enumerate(FORMS)):
+        for k, n in itertools.product(range(2), range(2)):
+            quick = (k, n) == ((i + j) % 2, (i // 2 + j) % 2)
+            yield pytest.param(
+                *shape, form, PRECISIONS[k], (3, 20)[n], marks=() if quick else pytest.mark.slow
+            )
 
 
 @pytest.fixture(autouse=True)
@@ -54,11 +66,8 @@ def outcome(net, x, state=None):
     return {"hidden": hidden.detach()} | ({} if memory is None else {"memory": memory.detach()}) | gradients
 
 
-@pytest.mark.parametrize("inputs", [3, 20])
-@pytest.mark.parametrize("form", ["attention, batch", "attention", "hybrid", "dense", "none"])
-@pytest.mark.parametrize("dtype", PRECISIONS)
-@pytest.mark.parametrize(("batch", "time", "units"), SHAPES)
-def test_networks(batch, time, units, dtype, form, inputs, monkeypatch):
+@pytest.mark.parametrize(("batch", "time", "units", "form", "dtype", "inputs"), grid())
+def test_networks(batch, time, units, form, dtype, inputs, monkeypatch):
     monkeypatch.setattr(native, "in_batch_layout", lambda *sizes: form.endswith("batch"))
     torch.manual_seed(6)
     memory = {} if form == "none" else {"form": form.split(",")[0], "learn": ("tau", "eta")}

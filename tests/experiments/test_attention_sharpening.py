@@ -6,7 +6,7 @@ import pytest
 from fwsim import study
 
 
-@pytest.fixture(scope="module", params=[3, 4])
+@pytest.fixture(scope="module", params=[3, pytest.param(4, marks=pytest.mark.slow)])
 def result(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("attention") / "run"
     return study.analyse(

@@ -6,7 +6,7 @@ import pytest
 from fwsim import study
 
 
-@pytest.fixture(scope="module", params=[0, 1])
+@pytest.fixture(scope="module", params=[0, pytest.param(1, marks=pytest.mark.slow)])
 def result(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("interference") / "run"
     return study.analyse(study.run("interference", quick=True, seed=request.param, folder=folder)).result

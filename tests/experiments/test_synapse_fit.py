@@ -7,9 +7,15 @@ import fwsim as fw
 from fwsim import study
 
 
-def test_simulated_synapse(tmp_path):
+def test_simulated_synapse(tmp_path, monkeypatch):
+    """With two rules whose time constants are fitted and one that has published ones."""
+    experiment = study.load_experiment("synapse_fit")
+    parts, known = experiment.run.__globals__, "cloglog 2, published times"
+    published = {known: parts["published"]()[known]}
+    monkeypatch.setitem(parts, "FEW", ("Tsodyks–Markram", "cloglog 2"))
+    monkeypatch.setitem(parts, "published", lambda: published)
     config = {"data": "simulated", "rules": "few", "starts": 1, "replicates": 2}
-    result = study.analyse(study.run("synapse_fit", config, folder=tmp_path / "run")).result
+    result = study.analyse(study.run(experiment, config, folder=tmp_path / "run")).result
     main = result.sel(variant="gamma")
     assert main.tic.sel(rule="cloglog 2") < main.tic.sel(rule="Tsodyks–Markram") - 20
     inside = (main.mean_low <= main.mean_high) & (main.response_low < main.mean_low)

@@ -9,10 +9,10 @@ from fwsim import study
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory):
-    """Time constants far below and above the delay of five steps, two seeds, as `--quick` runs them."""
+    """Time constants far below and above the delay of five steps, as `--quick` runs them."""
     folder = tmp_path_factory.mktemp("match") / "run"
     run = fw.sweep(
-        "timescale_match", {"tau": [0.4, 20.0]}, 2, {"epochs": 4}, quick=True, workers=1, folder=folder
+        "timescale_match", {"tau": [0.4, 20.0]}, 1, {"epochs": 4}, quick=True, workers=1, folder=folder
     )
     return study.analyse(run.attrs["folder"]).result
 

@@ -65,7 +65,7 @@ def test_synapses_release_what_the_rule_says(convention, delay):
     rule = fw.TsodyksMarkram(0.3, 0.2, 0.5, convention)
     target = quiet(tau=1e6)
     circuit = Circuit([clock(), target], [Connection("clock", "target", 1 * mV, synapse=rule, delay=delay)])
-    run = simulate(circuit, steps=4000, record=[*SPIKES, "potential"])
+    run = simulate(circuit, steps=2500, record=[*SPIKES, "potential"])
     arrived = np.diff(run.potential.values[0, :, 1].astype(float))
     arrived = arrived[arrived > 1e-6]
     expected = rule.respond(torch.tensor(train(run, 0))).numpy() * mV
@@ -176,10 +176,13 @@ def test_every_neuron_may_have_its_own_drive():
 
 
 @pytest.mark.parametrize("units", ["populations", "neurons"])
-def test_a_drive_may_be_a_function(units, tmp_path):
+def test_a_drive_may_be_a_function(units, tmp_path, monkeypatch):
+    for module in ("brian2_run", "feed", "sampler"):
+        monkeypatch.setattr(f"fwsim.spiking.{module}.BLOCK", 200)
+    monkeypatch.setattr("fwsim.spiking.feed.Feed.length", 200)
     circuit = random_circuit()
     size = len(circuit.populations) if units == "populations" else circuit.neurons
-    drive = np.random.default_rng(3).uniform(0, 8 * mV, (2, 2500, size))
+    drive = np.random.default_rng(3).uniform(0, 8 * mV, (2, 500, size))
     asked = []
 
     def given(start, stop):
@@ -187,17 +190,18 @@ def test_a_drive_may_be_a_function(units, tmp_path):
         return drive[:, start:stop]
 
     def interrupted(start, stop):
-        if start == 2000:
+        if start == 400:
             raise KeyboardInterrupt
         return drive[:, start:stop]
 
     record = [*SPIKES, "potential"]
-    whole = simulate(circuit, drive, record=record, every=100)
-    called = simulate(circuit, given, steps=2500, record=record, every=100)
-    assert max(asked) == 1000
+    whole = simulate(circuit, drive, record=record, every=20)
+    assert whole.sizes["spike"] > 20
+    called = simulate(circuit, given, steps=500, record=record, every=20)
+    assert max(asked) == 200
     with pytest.raises(KeyboardInterrupt):
-        simulate(circuit, interrupted, steps=2500, record=record, every=100, to=tmp_path / "run")
-    resumed = simulate(circuit, given, steps=2500, record=record, every=100, to=tmp_path / "run", resume=True)
+        simulate(circuit, interrupted, steps=500, record=record, every=20, to=tmp_path / "run")
+    resumed = simulate(circuit, given, steps=500, record=record, every=20, to=tmp_path / "run", resume=True)
     for run in (called, resumed):
         np.testing.assert_allclose(run["potential"], whole["potential"], rtol=1e-12, atol=1e-15)
         np.testing.assert_array_equal(run["spike_time"], whole["spike_time"])

@@ -59,7 +59,7 @@ def test_plastic_projection_settles_at_the_rules_mean_field():
     circuit = Circuit(
         [Population("E", 100, background=20 * mV, **NOISY)], [Connection("E", "E", 0.1 * mV, 0.5, rule)]
     )
-    run = simulate_rates(circuit, np.zeros((1, 60_000, 1)), dt=1e-3, every=6000)
+    run = simulate_rates(circuit, np.zeros((1, 20_000, 1)), dt=1e-3, every=2000)
     settled = rule.steady_state(float(run.rate.values[0, -1, 0]), train="mean_field")
     assert run.u.dims == ("trial", "time", "projection", "unit")
     assert run.sizes["projection"] == 1
@@ -82,7 +82,7 @@ def test_spikes_follow_their_rates():
         ],
     )
     drive = stimulus(circuit, 0.6, [Pulse(2 * mV, 0.3, populations=["E"])], trials=2)
-    spikes = pooled(simulate(circuit, drive, record=["rate", "u", "x"], every=1000), circuit)
+    spikes = pooled(simulate(circuit, drive, record=["rate", "u", "x"], every=1000, engine="auto"), circuit)
     rates = simulate_rates(circuit, drive[:1], dt=5e-4, every=1)
     for name in ("rate", "u", "x"):
         assert spikes[name].dims == rates[name].dims

@@ -13,10 +13,13 @@ from tests.rules.cases import CASES, IN_TABLE, exact, trains
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
 
-def both(rule, pre, post=None, **options):
+DT = 1e-3  # which does not matter (below), and leaves Brian2 few steps
+
+
+def both(rule, pre, post=None):
     if isinstance(rule, PresynapticRule):
-        return rule.respond(pre), fw.spiking.respond(rule, pre, **options)
-    return rule.respond(pre, post), fw.spiking.respond(rule, pre, post, **options)
+        return rule.respond(pre), fw.spiking.respond(rule, pre, dt=DT)
+    return rule.respond(pre, post), fw.spiking.respond(rule, pre, post, dt=DT)
 
 
 ZEROS = {
@@ -29,7 +32,7 @@ ZEROS = {
 
 @pytest.mark.parametrize("name", [*CASES, *ZEROS])
 def test_brian2_agrees_with_respond(name):
-    pre, post = trains(4, 15, seed=3), trains(4, 20, seed=4)
+    pre, post = trains(4, 15, seed=3, dt=DT), trains(4, 20, seed=4, dt=DT)
     pre[1, -5:] = torch.nan
     post[2, -3:] = torch.nan
     post[3, 5:8] = pre[3, 5:8]  # ties
@@ -46,7 +49,7 @@ def test_heterogeneous_synapses():
         tau_facil=0.3,
         convention="mongillo2008",
     )
-    tensors, brian = both(rule, trains(3, 20))
+    tensors, brian = both(rule, trains(3, 20, dt=DT))
     torch.testing.assert_close(brian, tensors, rtol=0, atol=1e-10)
 
 
@@ -135,7 +138,7 @@ def test_both_sides_are_asked_for_where_they_are_needed():
 
 def test_coupled_variables_of_synapses_that_differ():
     rule = fw.BennaFusi(length=3, tau=torch.tensor([[1.0], [2.0]]), eta=0.2)
-    tensors, brian = both(rule, trains(2, 8), trains(2, 8, seed=1))
+    tensors, brian = both(rule, trains(2, 8, dt=DT), trains(2, 8, seed=1, dt=DT))
     torch.testing.assert_close(brian, tensors, rtol=0, atol=1e-10)
 
 
@@ -144,6 +147,6 @@ def test_coupled_variables_of_synapses_that_differ():
 @pytest.mark.parametrize("name", [*CASES, *ZEROS])
 def test_compiled_code_agrees_with_respond(name):
     brian2.prefs.codegen.target = "cython"
-    pre, post = trains(3, 12, seed=5), trains(3, 15, seed=6)
+    pre, post = trains(3, 12, seed=5, dt=DT), trains(3, 15, seed=6, dt=DT)
     tensors, brian = both((CASES | ZEROS)[name], pre, post)
     torch.testing.assert_close(brian, tensors, rtol=0, atol=1e-10, equal_nan=True)

@@ -38,7 +38,8 @@ def test_kinds_are_checked():
 
 
 def test_a_synapse_is_compared_with_brian2(tmp_path):
-    config = {"rates": (1.0, 5.0), "intervals": (0.1,)}
+    train = {"low": 10.0, "before": 0.4, "high": 40.0, "during": 0.3, "after": 0.4}
+    config = {"rates": (1.0, 5.0), "intervals": (0.1,), **train}
     run = study.run("synapse_response", config, folder=tmp_path / "run")
     report = study.compare(run)
     assert len(report.table) == 3  # conventions

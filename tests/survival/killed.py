@@ -1,8 +1,8 @@
-"""Jobs that are killed at random moments and resumed: python -m tests.survival.killed JOB FOLDER KILLS SEED.
+"""Jobs that are killed at random moments and resumed: python -m tests.survival.killed FOLDER KILLS SEED.
 
-One process loads and compiles everything once, in the uninterrupted run, and forks a child for each attempt. The
-whole is in FOLDER/whole, what was left when it was killed in FOLDER/<n>.killed, and what came of that in FOLDER/<n>;
-the number that were killed is printed.
+One process loads and compiles everything once, in the uninterrupted runs, and forks a child for each attempt. The
+whole of a job is in FOLDER/JOB/whole, what was left when it was killed in FOLDER/JOB/<n>.killed, and what came of that
+in FOLDER/JOB/<n>; of each job the number that were killed is printed.
 """
 
 import gc
@@ -135,15 +135,9 @@ def complete(job, folder: Path, resume: bool) -> float:
     return used.ru_utime + used.ru_stime
 
 
-def main(name: str, folder: Path, kills: int, seed: int) -> None:
-    """Kill and resume the job as many times, at moments spread over its length."""
-    torch.set_num_threads(1)
-    brian2.prefs.codegen.target = "numpy"
-    fwsim.recording.folder.CHUNK_BYTES, fwsim.recording.folder.CHUNK_EVENTS = 1500, 64
-    fwsim.recording.folder.PAUSE = 0
-    fwsim.engine.observation.NUMBERS = fwsim.engine.rate.observer.NUMBERS = 2000
-    fwsim.spiking.simulation.BLOCK = 100
-    job, random = JOBS[name], np.random.default_rng(seed)
+def kill_and_resume(job, folder: Path, kills: int, seed: int) -> int:
+    """Kill and resume the job as many times, at moments spread over its length; return how often it was killed."""
+    random = np.random.default_rng(seed)
     job(folder / "whole", False)
     gc.freeze()  # or every child copies all pages when it collects
     took = complete(job, folder / "alike", False)
@@ -155,8 +149,21 @@ def main(name: str, folder: Path, kills: int, seed: int) -> None:
         if place.exists():
             shutil.copytree(place, folder / f"{number}.killed")
         complete(job, place, True)
-    print(killed)
+    return killed
+
+
+def main(folder: Path, kills: int, seed: int) -> None:
+    """Do so with all jobs."""
+    torch.set_num_threads(1)
+    brian2.prefs.codegen.target = "numpy"
+    fwsim.recording.folder.CHUNK_BYTES, fwsim.recording.folder.CHUNK_EVENTS = 1500, 64
+    fwsim.recording.folder.PAUSE = 0
+    fwsim.engine.observation.NUMBERS = fwsim.engine.rate.observer.NUMBERS = 2000
+    fwsim.spiking.simulation.BLOCK = 100
+    for name, job in JOBS.items():
+        (folder / name).mkdir()
+        print(name, kill_and_resume(job, folder / name, kills, seed))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

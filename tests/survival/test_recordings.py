@@ -6,11 +6,8 @@ from hashlib import sha256
 
 import pytest
 import torch
-from bokeh.document import Document
 
 import fwsim as fw
-from fwsim.explore.page import build
-from fwsim.explore.scene import find_recording
 from fwsim.recording import checksums, digests, open_recording
 from fwsim.study import analyse, run
 from tests.recording.test_folder import check_prefix
@@ -71,6 +68,11 @@ def looked_at(random, path):
     """One way to look at a recording."""
     match random.integers(24):
         case 0:
+            from bokeh.document import Document  # loaded by the one worker that runs this file
+
+            from fwsim.explore.page import build
+            from fwsim.explore.scene import find_recording
+
             build(Document(), find_recording(path), "a title")
         case 1:
             repr(open_recording(path))

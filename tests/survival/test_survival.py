@@ -15,25 +15,31 @@ from fwsim.study import Run
 from tests.recording.test_folder import check_prefix
 
 ROOT = Path(__file__).parents[2]
-KILLS = [6, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+KILLS = [6, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
 
 
-def killed(job, folder, kills):
-    """Folders of the resumed jobs; a quarter of them at least were killed before they ended."""
-    command = [sys.executable, "-m", "tests.survival.killed", job, str(folder), str(kills), str(kills)]
+@pytest.fixture(scope="module", params=KILLS)
+def killed(request, tmp_path_factory):
+    """Folder of each job; each was killed in a quarter of the attempts at least before it ended."""
+    folder, kills = tmp_path_factory.mktemp("killed"), request.param
+    command = [sys.executable, "-m", "tests.survival.killed", str(folder), str(kills), str(kills)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout.split()[-1]) >= kills / 4
-    return [folder / str(number) for number in range(kills)]
+    counts = dict(line.split() for line in done.stdout.splitlines())
+    assert min(map(int, counts.values())) >= kills / 4, counts
+    return {job: folder / job for job in counts}
 
 
-@pytest.mark.parametrize("kills", KILLS)
+def resumed_runs(folder):
+    """Folders of the resumed runs of a job."""
+    return [each for each in folder.iterdir() if each.name.isdigit()]
+
+
 @pytest.mark.parametrize("job", ["recording", "noisy", "spiking"])
-def test_recordings(tmp_path, job, kills):
-    folders = killed(job, tmp_path, kills)
-    whole = fw.open_recording(tmp_path / "whole").load()
+def test_recordings(killed, job):
+    whole = fw.open_recording(killed[job] / "whole").load()
     lengths = []
-    for folder in folders:
+    for folder in resumed_runs(killed[job]):
         left = folder.with_name(f"{folder.name}.killed")
         if left.exists():
             part = fw.open_recording(left)
@@ -48,10 +54,9 @@ def test_recordings(tmp_path, job, kills):
     assert any(0 < length < whole.steps for length in lengths)
 
 
-@pytest.mark.parametrize("kills", KILLS)
-def test_training(tmp_path, kills):
-    folders = killed("training", tmp_path, kills)
-    whole = torch.load(tmp_path / "whole" / "final.pt", weights_only=True)
+def test_training(killed):
+    folders = resumed_runs(killed["training"])
+    whole = torch.load(killed["training"] / "whole" / "final.pt", weights_only=True)
     for folder in folders:
         weights = torch.load(folder / "final.pt", weights_only=True)
         assert all(torch.equal(weights[name], whole[name]) for name in whole)
@@ -60,11 +65,9 @@ def test_training(tmp_path, kills):
     )
 
 
-@pytest.mark.parametrize("kills", KILLS)
-def test_sweeps(tmp_path, kills):
-    folders = killed("sweep", tmp_path, kills)
-    whole = Run(tmp_path / "whole").recording.load()
-    for folder in folders:
+def test_sweeps(killed):
+    whole = Run(killed["sweep"] / "whole").recording.load()
+    for folder in resumed_runs(killed["sweep"]):
         assert Run(folder).state == "finished"
         resumed = Run(folder).recording.load()
         xr.testing.assert_equal(resumed, whole)
