@@ -49,7 +49,7 @@ class Config(Base):
     "Hidden units."
     length: int = Field(default=20, ge=2)
     "Steps of a trial of training, the question included."
-    steps: int = Field(default=1_000, ge=EPOCHS, multiple_of=EPOCHS)
+    steps: int = Field(default=500, ge=EPOCHS, multiple_of=EPOCHS)
     "Training steps."
     batch: int = Field(default=32, ge=1)
     "Trials a training step."
@@ -165,7 +165,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
     values = {
         "right": ("length", [100 - 100 * wrong(model, each) for each in tests], "%", "right answers"),
         "validation": ("epoch", 100 - 100 * history["validation"].values, "%", "right, validation"),
-        **where(model.core, tests[0], context.seed),
+        **where(model.core, tests[0]),
         **constants(model.core),
     }
     coords = {
@@ -181,28 +181,17 @@ def wrong(model: Integrator, trials: Trials) -> float:
     return float((model(trials.x).argmax(-1) != trials.more).double().mean())
 
 
-def where(core: fw.FastWeightNetwork, trials: Trials, seed: int) -> dict[str, tuple]:
-    """Fractions of the variance of activity, and of M, that input and evidence explain in the second half of trials.
-
-    The evidence of a step is that of its input and all before. M is taken as the step left it.
-    """
-    trials = Trials(*(each[:200] for each in trials))  # M is large
-    names = [name for name in ("hidden", "memory") if name in core.recordable()]
-    recording = fw.simulate(core, trials.x, record=names, seed=seed)
-    late = slice(trials.x.shape[1] // 2, -1)
-    labels = {
-        "input": trials.kind[:, late].reshape(-1).numpy(),
-        "evidence": balance(trials.kind * (trials.kind < 3) + 2 * (trials.kind == 3))[:, late]
-        .reshape(-1)
-        .numpy(),
-    }
+@torch.no_grad()
+def where(core: fw.FastWeightNetwork, trials: Trials) -> dict[str, tuple]:
+    """Fractions of the variance of activity, and of M, that input and evidence explain just before the question."""
+    _, state = core(trials.x[:, :-1])
+    kind = trials.kind[:, :-1]
+    labels = {"input": kind[:, -1].numpy(), "evidence": balance(kind)[:, -1].numpy()}
     found = {}
     for name, said in (("hidden", "activity"), ("memory", "M")):
+        values = getattr(state, name)
         for what, label in labels.items():
-            share = np.nan
-            if name in names:
-                values = recording[name].transpose("trial", "time", ...).values[:, late]
-                share = 100 * explained(values.reshape(len(label), -1), label)
+            share = np.nan if values is None else 100 * explained(values.flatten(1).numpy(), label)
             found[f"{name}_{what}"] = ((), share, "%", f"variance of {said} explained by {what}")
     return found
 
