@@ -49,7 +49,7 @@ class Config(Base):
     "Hidden units."
     length: int = Field(default=20, ge=2)
     "Steps of a trial of training, the question included."
-    steps: int = Field(default=500, ge=EPOCHS, multiple_of=EPOCHS)
+    steps: int = Field(default=400, ge=EPOCHS, multiple_of=EPOCHS)
     "Training steps."
     batch: int = Field(default=32, ge=1)
     "Trials a training step."
