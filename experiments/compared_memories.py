@@ -3,16 +3,15 @@
 The task is associative retrieval, `c9k8j3f1??c` → 9 (Ba et al. 2016). The networks have the sizes of the public code of
 Rodriguez, Guo & Moraitis 2022 (ICML; NeuromorphicComputing/stpn): an STPN of 11 units, HebbFF of 26 (Tyulmankov, Yang &
 Abbott 2022), fast weights of 20 and an LSTM of 9. As there, a token is one input of 37, and the readout is linear and
-may answer any token. A first sweep tries the same learning rates for every network, with a seed of its own. The one
-with the smallest validation error is then used with other seeds.
+may answer any token. The same learning rates are tried for every network with one seed; the one with the smallest
+validation error is used with all other seeds.
 
 Expect the STPN to be best, as the paper says. Expect HebbFF to guess (90 %): it has no recurrence, and the answer of a
 memory of one-hot inputs to a letter depends on when the letter was there, and on no digit. Different from that code:
 the rows of the STPN's total weights are not normalised, and its Λ is between 0 and 1; HebbFF has tanh in place of a
 sigmoid, and its η may become positive; training is much shorter, with a one-cycle rate, smaller batches and clipping.
 
-    fwsim sweep compared_memories --over model=stpn --over learning_rate=0.003,0.01,0.03 --epochs 2 --seeds 100,
-    fwsim sweep compared_memories --over model=stpn --learning-rate 0.01 --seeds 5
+    fwsim sweep compared_memories --over model=stpn,fast_weights,lstm,hebbff --over learning_rate=0.003,0.01,0.03
 """
 
 from __future__ import annotations
