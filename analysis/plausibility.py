@@ -6,7 +6,8 @@ Each value stands beside the closest measurement, with its source; a verdict say
 every tabulated value" (or below), or "no data", one for every component and quantity, never one for the whole model. A
 time constant of facilitation that no facilitating synapse has is also held against augmentation, another component with
 longer ones. Of a fitted synapse the ends of every interval are judged: where they disagree, the data leave the verdict
-open, and it says so.
+open, and it says so. Of time constants that a network learnt for each synapse (`compared_memories`), every one is
+judged, for steps of several lengths, and the verdict says which part of them lies where.
 """
 
 from __future__ import annotations
@@ -34,12 +35,16 @@ Claim = tuple[str, str, float, str]
 """Component, quantity, value, unit."""
 BIN = 0.01
 """Width in s of the bins of synchrony."""
+STEPS = (0.1, 1.0, 10.0)
+"""Lengths in s of a network's step, for which learnt time constants are judged: tasks in steps say none."""
 HELD = 2.0
 """Least rate in Hz of a pool that counts as active in the delay of `working_memory`."""
 
 
 def analyse(recording: xr.Dataset, sources: Sequence[Measurement] = MEASUREMENTS) -> xr.Dataset:
     """Judge every value of every circuit; `sources` may have your own measurements, by `fwsim.spiking.measured_by`."""
+    if "trained_tau" in recording:
+        return as_dataset(list(learnt(recording, sources)), recording)
     if "synapse" in recording.attrs:
         return as_dataset(list(fitted(recording, sources)), recording)
     rows = []
@@ -80,6 +85,26 @@ def fitted(recording: xr.Dataset, sources: Sequence[Measurement]) -> Iterator[di
         yield found
         if kind[1] == "tau_facil" and fw.spiking.measured.ABOVE in str(found["verdict"]):
             yield row(model, judge("augmentation", "decay", value, "s", sources))
+
+
+def learnt(recording: xr.Dataset, sources: Sequence[Measurement]) -> Iterator[dict[str, object]]:
+    """Judge the time constants that were learnt, one for each synapse or one for all, for steps of several lengths.
+
+    A write with a positive strength is potentiation, one with a negative strength depression. Each row has the median,
+    and the parts of all synapses of this sign that lie among the measured values, above and below them.
+    """
+    tau, eta = (recording[name].values.ravel() for name in ("trained_tau", "trained_eta"))
+    tau, eta = (each[np.isfinite(tau) & np.isfinite(eta)] for each in (tau, eta))
+    for sign, component in ((1, "Hebbian potentiation"), (-1, "Hebbian depression")):
+        steps = tau[np.sign(eta) == sign]
+        for step in STEPS if steps.size else ():
+            model = f"{steps.size} synapses, steps of {step:g} s"
+            found = row(model, judge(component, "decay", float(np.median(steps) * step), "s", sources))
+            verdicts = [judge(component, "decay", float(each * step), "s", sources).verdict for each in steps]
+            parts = {
+                each: 100 * verdicts.count(each) / len(verdicts) for each in dict.fromkeys(sorted(verdicts))
+            }
+            yield found | {"verdict": ", ".join(f"{part:.0f} % {each}" for each, part in parts.items())}
 
 
 def component_of(name: str, rule: PresynapticRule) -> tuple[str, str]:

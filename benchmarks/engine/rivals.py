@@ -1,4 +1,4 @@
-"""What a user could pick instead: the per-step torch loop, the same compiled, and a JAX scan."""
+"""What a user could pick instead: per-step torch loops, the same compiled, and a JAX scan."""
 
 from __future__ import annotations
 
@@ -38,6 +38,23 @@ def torch_loop(net: fw.FastWeightNetwork, x: Tensor, step: Callable = torch_step
         hidden, memory = step(hidden, memory, drive[:, t], net)
         states.append(hidden)
     return torch.stack(states, dim=1)
+
+
+def gated_delta_recurrence(key: Tensor, value: Tensor, query: Tensor, keep: Tensor, store: Tensor) -> Tensor:
+    """Gated delta rule of one layer, step by step as its equation says, `[batch, time, value]`.
+
+    S ← α S, S ← S + β (v − S k) kᵀ, o = S q, with k of unit norm; α and β are `keep` and `store`, `[batch, time]`.
+    This is what flash-linear-attention has as its plain reference (Yang, Kautz & Hatamizadeh 2025), written anew.
+    """
+    S = value.new_zeros(len(value), value.shape[-1], key.shape[-1])
+    key, answers = torch.nn.functional.normalize(key, dim=-1), []
+    for t in range(value.shape[1]):
+        k = key[:, t]
+        S = keep[:, t, None, None] * S
+        error = value[:, t] - (S * k[:, None]).sum(-1)
+        S = S + (store[:, t, None] * error)[:, :, None] * k[:, None]
+        answers.append((S * query[:, t, None]).sum(-1))
+    return torch.stack(answers, dim=1)
 
 
 def jax_scan(shape: Shape, form: str) -> tuple[Callable, Callable]:
@@ -108,10 +125,15 @@ def jax_works(shape: Shape, form: str, net: fw.FastWeightNetwork, x: Tensor) -> 
     return forward, lambda: jax.block_until_ready(gradient(parameters, inputs))
 
 
-def torch_works(run: Callable[[Tensor], Tensor], net: fw.FastWeightNetwork, x: Tensor) -> tuple[Work, Work]:
+def torch_works(run: Callable[[Tensor], Tensor], net: torch.nn.Module, x: Tensor) -> tuple[Work, Work]:
     """Forward without gradients, and the gradient of Σ states² for parameters and inputs."""
     inputs = x.clone().requires_grad_()
-    leaves = (net.W, net.C, net.b, net.gain, net.bias, inputs)
+    own = (
+        (net.W, net.C, net.b, net.gain, net.bias)
+        if isinstance(net, fw.FastWeightNetwork)
+        else tuple(net.parameters())
+    )
+    leaves = (*own, inputs)
 
     def forward() -> np.ndarray:
         with torch.no_grad():

@@ -55,6 +55,29 @@ def test_hebbian_values():
     assert bcpnn["network", "Dale's law"].verdict == "violated by E"
 
 
+def test_learnt_time_constants_are_judged_one_by_one():
+    """At 1 s a step, 500 s lies between the measured 96 and 1140 s; strengths of 0 and depression have no data."""
+    values = {"trained_tau": [[20.0, 500, 5000], [4, 9, 50]], "trained_eta": [[0.1, 0.2, 0.3], [0.1, -1, 0]]}
+    learnt = xr.Dataset({name: (("post", "pre"), rows) for name, rows in values.items()})
+    rows = plausibility.table(plausibility.analyse(learnt))
+    assert list(rows["model"].str[:10]) == ["4 synapses"] * 3 + ["1 synapses"] * 3
+    assert list(rows["component"]) == ["Hebbian potentiation"] * 3 + ["Hebbian depression"] * 3
+    assert rows["value"].tolist() == pytest.approx([26, 260, 2600, 0.9, 9, 90])
+    among, below, above = (
+        "among the measured values",
+        "below every tabulated value",
+        "exceeds every tabulated value",
+    )
+    parts = [
+        [(25, among), (75, below)],
+        [(25, among), (50, below), (25, above)],
+        [(25, among), (25, below), (50, above)],
+    ]
+    for verdict, said in zip(rows["verdict"][:3], parts, strict=True):
+        assert verdict == ", ".join(f"{part} % {text}" for part, text in said)
+    assert set(rows["verdict"][3:]) == {"100 % no data"}
+
+
 def test_verdicts_at_the_ends():
     assert judge("excitatory synapse", "tau_facil", 0.67).verdict == "among the measured values"
     assert judge("excitatory synapse", "tau_facil", 0.671).verdict == "exceeds every tabulated value"
