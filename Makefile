@@ -31,8 +31,8 @@ $(READY): pyproject.toml constraints.txt
 demo: $(NATIVE)
 	OMP_NUM_THREADS=1 $(BIN)/python demo.py  # the batches are small: a second thread would only wait
 
-test: $(NATIVE)  # some tests wait for other processes, so three workers keep two cores busy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+test: $(NATIVE)  # some tests wait for other processes, so four workers keep two cores busy
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test-install: $(NATIVE)  # in empty environments: PYTHONS="python3.11 python3.13", TORCH=torch==2.13.0
 	$(BIN)/python tests/install/environments.py $(if $(TORCH),--torch "$(TORCH)") $(PYTHONS)

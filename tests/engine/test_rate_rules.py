@@ -45,9 +45,9 @@ def test_the_mean_field_is_close_to_poisson_trains_and_says_how_far():
 @pytest.mark.parametrize("name", ASSOCIATIVE)
 def test_associative_synapses_settle_where_the_rule_says(name):
     rule, rate = ASSOCIATIVE[name], tensor(4.0, 15.0)
-    net = fw.RateNetwork(fw.Projection(np.zeros((2, 2)), synapse=rule), tau=1 * ms, dt=10 * ms)
+    net = fw.RateNetwork(fw.Projection(np.zeros((2, 2)), synapse=rule), tau=1 * ms, dt=25 * ms)
     run = fw.simulate(
-        net, steps=5000, drive=lambda a, b: constant(rate, b - a), record=["weight"], every=5000
+        net, steps=2000, drive=lambda a, b: constant(rate, b - a), record=["weight"], every=2000
     )
     expected = rule.steady_state(rate[None, :], rate[:, None], "mean_field").weight
     np.testing.assert_allclose(run["weight"][0, -1, 0], expected, rtol=1e-5, atol=1e-8)

@@ -66,7 +66,7 @@ def outcome(net, x, state=None):
     return {"hidden": hidden.detach()} | ({} if memory is None else {"memory": memory.detach()}) | gradients
 
 
-@pytest.mark.parametrize(("batch", "time", "units", "form", "dtype", "inputs"), grid())
+@pytest.mark.parametrize(("batch", "time", "units", "form", "dtype", "inputs"), list(grid()))
 def test_networks(batch, time, units, form, dtype, inputs, monkeypatch):
     monkeypatch.setattr(native, "in_batch_layout", lambda *sizes: form.endswith("batch"))
     torch.manual_seed(6)

@@ -109,7 +109,13 @@ def test_associative_rules_too():
     )
 
 
-@pytest.mark.parametrize("name", ["N", "i", "t", "neurons", "spikes", "drive", "E→I", "two words", "τ"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("N", "t", "spikes", "E→I", "τ"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("i", "neurons", "drive", "two words")),
+    ],
+)
 def test_populations_and_records_of_any_name(name):
     rule = rule_with("N", "i")
     circuit = Circuit(

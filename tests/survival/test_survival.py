@@ -16,6 +16,7 @@ from tests.recording.test_folder import check_prefix
 
 ROOT = Path(__file__).parents[2]
 KILLS = [6, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(7200)])]
+pytestmark = pytest.mark.timeout(1800)  # the first test waits for all jobs
 
 
 @pytest.fixture(scope="module", params=KILLS)
