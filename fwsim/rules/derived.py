@@ -77,4 +77,5 @@ class Derived:
     latex = Derivation("equations")
     places = Derivation("symbols")
     brian2 = Derivation("brian2_code", "brian2_binomial")
+    nestml = Derivation("nestml")
     _repr_html_ = Derivation("display")
