@@ -38,6 +38,7 @@ def test_explained_variance():
     assert explained(np.array([[1.0], [-1], [1], [-1], [1], [-1]]), label) == pytest.approx(0)
     one = np.array([[0.0], [1], [1], [2], [2], [3]])  # within groups 3 × 1/2, in all 5.5
     assert explained(one, label) == pytest.approx(1 - 1.5 / 5.5)
+    assert explained(np.hstack([one, one + 10]), label) == pytest.approx(1 - 1.5 / 5.5)
     assert np.isnan(explained(np.ones((6, 2)), label))
 
 
