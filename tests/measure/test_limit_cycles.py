@@ -123,8 +123,15 @@ def followed(x, p):
     return torch.cat([isola(x, p), pull[:, None]], 1)
 
 
-@pytest.mark.parametrize("field", [isola, followed])
-@pytest.mark.parametrize("length", [0.05, 0.2])
+@pytest.mark.parametrize(
+    ("field", "length"),
+    [
+        (isola, 0.05),
+        (followed, 0.2),
+        pytest.param(isola, 0.2, marks=pytest.mark.slow),
+        pytest.param(followed, 0.05, marks=pytest.mark.slow),
+    ],
+)
 def test_a_closed_branch_ends_where_it_began(field, length):
     start = circle(PHASES, 2.5)
     if field is followed:

@@ -85,8 +85,14 @@ def test_a_run_from_the_last_sample_of_another_is_the_rest_of_one_run(engine, de
     np.testing.assert_array_equal(later.spike_unit.values[again], whole.spike_unit.values[late])
 
 
+QUICK = ("tm_mixed", "tm1998", "varela", "linear_nonlinear_logistic")
+PRESYNAPTIC = [name for name, rule in CASES.items() if isinstance(rule, PresynapticRule)]
+
+
 @native
-@pytest.mark.parametrize("name", [name for name, rule in CASES.items() if isinstance(rule, PresynapticRule)])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in PRESYNAPTIC]
+)
 def test_both_engines_have_the_same_spikes(name):
     rule = CASES[name]
     state = {variable: [[0.2], [0.7]] for variable in rule.rest()}

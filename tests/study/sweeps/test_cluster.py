@@ -30,9 +30,11 @@ QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 @pytest.fixture
-def expected(toy):
-    """What an uninterrupted sweep in one process gives."""
-    return fw.sweep("leak", OVER, 2, batch_size=2, workers=1, folder="expected").load()
+def expected(toy, monkeypatch):
+    """What an uninterrupted sweep in one process gives, without pauses."""
+    with monkeypatch.context() as patch:
+        patch.setenv("LEAK_PAUSE", "0")
+        return fw.sweep("leak", OVER, 2, batch_size=2, workers=1, folder="expected").load()
 
 
 @pytest.fixture(autouse=True)
