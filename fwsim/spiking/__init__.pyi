@@ -25,6 +25,8 @@ from .resolved import simulate_resolved as simulate_resolved
 from .sampler import EVENTS as EVENTS
 from .simulation import simulate as simulate
 from .single_synapse import respond as respond
+from .sources import PoissonGenerator as PoissonGenerator
+from .sources import SpikeGenerator as SpikeGenerator
 from .spike_table import read_spikes as read_spikes
 from .stimulation import Pulse as Pulse
 from .stimulation import stimulus as stimulus

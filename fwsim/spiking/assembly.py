@@ -12,8 +12,10 @@ from fwsim.names import known_arguments
 from fwsim.recording.in_memory import machine_memory
 from fwsim.rules.derive.brian2_code import Brian2Code
 from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
+from fwsim.rules.stochastic_release import StochasticRelease
 from fwsim.seeds import check_seed
 from fwsim.spiking.backend import brian2
+from fwsim.spiking.brian2_sources import sources
 from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.exact_step import by_population, current_decays, initial_potentials, spread
 from fwsim.spiking.parameters import by_neuron, by_synapse, initial_states
@@ -104,6 +106,7 @@ def build(
     hold: int = 1,
     trials: int | None = None,
     seed: int = 0,
+    steps: int | None = None,
 ) -> Assembly:
     """Make the Brian2 network of a circuit.
 
@@ -122,8 +125,10 @@ def build(
     trials
         Number of copies with the same synapses and independent noise, if `drive` does not determine it.
     seed
-        Seed of synapses, delays and initial potentials, which are uniform between rest and threshold; noise follows
-        `brian2.seed`.
+        Seed of synapses, delays and initial potentials, which are uniform between rest and threshold; noise and random
+        spikes follow `brian2.seed`.
+    steps
+        Number of steps of the run, at whose end no function is asked for rates any more; `None`: without end.
 
     Raises
     ------
@@ -141,7 +146,7 @@ def build(
     neurons = _neurons(b, circuit, drive, hold, code, seed)
     synapses = [_synapses(b, circuit, each, neurons, trials, index) for index, each in enumerate(drawn)]
     spikes = b.SpikeMonitor(neurons, name="spikes")
-    network = b.Network(neurons, spikes, *synapses)
+    network = b.Network(neurons, spikes, *synapses, *sources(b, circuit, trials, steps, neurons))
     carriers = [Carrier(place, rules[place], neurons, code[place]) for place in rules]
     carriers += [
         Carrier(_place(circuit, each.rule), each.rule, group, each.rule.brian2())
@@ -257,12 +262,16 @@ def prefix(place: int) -> str:
 
 
 def _rules(circuit: Circuit, trials: int) -> dict[int, PresynapticRule]:
-    """Presynaptic rules by their index, with parameters for every neuron if they differ between neurons."""
-    return {
+    """Presynaptic rules by their index, with parameters for every neuron if they differ between neurons.
+
+    Random releases belong to synapses; neurons have the mean state.
+    """
+    spread = {
         place: by_neuron(rule, circuit, trials)
         for place, rule in enumerate(circuit.rules)
         if isinstance(rule, PresynapticRule)
     }
+    return {k: rule.rule if isinstance(rule, StochasticRelease) else rule for k, rule in spread.items()}
 
 
 def _check_memory(synapses: int) -> None:

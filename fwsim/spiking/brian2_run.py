@@ -55,7 +55,7 @@ class Brian2Run:
 
     def potential(self) -> np.ndarray:
         """Potentials in V above rest, `[trial, unit]`."""
-        return np.asarray(self._assembly.neurons.v).reshape(self.trials, -1)
+        return np.array(self._assembly.neurons.v).reshape(self.trials, -1)
 
     def spikes(self) -> tuple[np.ndarray, np.ndarray]:
         """Step and neuron (of all trials) of every spike since the last call."""
@@ -91,6 +91,9 @@ class Brian2Run:
     def restore(self, kept: Mapping[str, np.ndarray], done: int) -> None:
         """Continue from what was captured after `done` steps."""
         restore(self._assembly.network, kept, done * self.circuit.dt)
+        for each in self._assembly.network.objects:
+            if isinstance(each, self._b.SpikeGeneratorGroup):
+                each._previous_dt = None  # so that it finds the steps of its spikes, which are no state
 
     def _now(self, carrier: Carrier, shape: tuple[int, ...], done: int) -> Values:
         """State of a rule after `done` steps; Brian2 stores the state after the last event."""

@@ -17,6 +17,7 @@ from fwsim.names import KnownArguments
 from fwsim.rules.initial_state import checked_state
 from fwsim.rules.parameters import batch_shape
 from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
+from fwsim.spiking.sources import PoissonGenerator, Source, SpikeGenerator, check_name
 from fwsim.units import checked, si, unusual
 
 LONGEST, COARSEST = 1.0, 0.02  # s; time constants, delays and steps above are probably meant in ms
@@ -58,8 +59,7 @@ class Population(KnownArguments):
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name:
-            raise ConfigError(f"Population: name={self.name!r} is not allowed; give a text")
+        check_name("Population", self.name)
         whole(f"{self.name}: size", self.size, least=1)
         self._check("time", tau={"above": 0}, refractory={"least": 0}, usual=LONGEST)
         self._check("voltage", noise={"least": 0}, threshold={}, reset={}, background={}, usual=HIGHEST)
@@ -159,7 +159,8 @@ class Circuit(KnownArguments):
     Parameters
     ----------
     populations
-        In the order in which neurons are counted. In the rate version each population is a unit.
+        In the order in which neurons are counted: `Population`, or a `SpikeGenerator` or `PoissonGenerator`, to which
+        nothing connects. In the rate version each population is a unit.
     connections
         Connections between populations; several from one population to another add up.
     dt
@@ -178,25 +179,33 @@ class Circuit(KnownArguments):
     100
     """
 
-    populations: Sequence[Population]
+    populations: Sequence[Population | Source]
     connections: Sequence[Connection] = ()
     dt: float = 1e-4
 
     def __post_init__(self) -> None:
-        for field, kind in (("populations", Population), ("connections", Connection)):
+        kinds = {"populations": (Population, SpikeGenerator, PoissonGenerator), "connections": (Connection,)}
+        for field, allowed in kinds.items():
             given = getattr(self, field)
             parts = tuple(given) if isinstance(given, Iterable) else (given,)
-            if not all(isinstance(each, kind) for each in parts):
-                raise ConfigError(f"{field}={given!r} is not allowed; give a list of {kind.__name__}s")
+            if not all(isinstance(each, allowed) for each in parts):
+                raise ConfigError(f"{field}={given!r} is not allowed; give a list of {allowed[0].__name__}s")
             object.__setattr__(self, field, parts)
         if not self.populations or len(set(self.names)) < len(self.names):
             raise ConfigError(
                 f"populations are named {list(self.names)}; give one or more, with different names"
             )
         object.__setattr__(self, "dt", checked("dt", self.dt, "time", above=0, usual=COARSEST))
+        for source in self.sources:
+            source.check(self.dt)
         for each in self.connections:
             choice("pre", each.pre, self.names)
             choice("post", each.post, self.names)
+            if isinstance(post := self.populations[self.index(each.post)], Source):
+                raise ConfigError(
+                    f"{each.pre}→{each.post}: {each.post} is a {type(post).__name__}, which receives nothing; "
+                    "connect to a Population"
+                )
             self._check_sizes(each)
             self._check_state(each)
         _ = self.trials
@@ -210,6 +219,11 @@ class Circuit(KnownArguments):
     def neurons(self) -> int:
         """Number of neurons."""
         return sum(each.size for each in self.populations)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Populations whose spikes are given or random."""
+        return tuple(each for each in self.populations if isinstance(each, Source))
 
     def index(self, name: str) -> int:
         """Index of a population."""
@@ -229,17 +243,19 @@ class Circuit(KnownArguments):
 
     @cached_property
     def trials(self) -> int | None:
-        """Number of trials for which rules have parameters or states, `None` if they are the same for all."""
+        """Number of trials that have their own rules, states or sources, `None` if they are the same for all."""
         shapes = [batch_shape(rule) for rule in self.rules]
         shapes += [torch.as_tensor(v).shape for each in self.connections for v in (each.state or {}).values()]
         found = {shape[0] for shape in shapes if len(shape) == 2 and shape[0] > 1}
+        found |= {each.trials for each in self.sources if each.trials}
         if len(found) > 1:
             raise ShapeError(
-                f"rules have parameters or states for {sorted(found)} trials; give one number for all"
+                f"rules have parameters or states, or sources spikes or rates, for {sorted(found)} trials; give one "
+                "number for all"
             )
         return found.pop() if found else None
 
-    def source(self, rule: SpikeRule) -> Population | None:
+    def source(self, rule: SpikeRule) -> Population | Source | None:
         """The population whose neurons each have their own parameters of a rule, `None` if they do not."""
         if batch_shape(rule)[-1:] in (torch.Size(), (1,), (len(self.populations),)):
             return None
@@ -266,8 +282,8 @@ class Circuit(KnownArguments):
         Raises
         ------
         ConfigError
-            Neurons would need more inputs than there are neurons, or connections are given as matrices, or rules or
-            states by neuron.
+            Neurons would need more inputs than there are neurons, or connections are given as matrices, or rules,
+            states, spikes or rates by neuron.
         """
         densest = max((each.probability for each in self.connections), default=0.0)
         if not densest <= factor < math.inf:
@@ -277,6 +293,16 @@ class Circuit(KnownArguments):
             )
         if any(np.ndim(each.efficacy) for each in self.connections):
             raise ConfigError("a circuit with efficacy matrices cannot be scaled; make the matrices anew")
+        for each in self.sources:
+            if (
+                isinstance(each, SpikeGenerator)
+                or callable(each.rate)
+                or np.shape(each.rate)[-1:] not in ((), (1,))
+            ):
+                raise ConfigError(
+                    f"a circuit with {each.name}, whose neurons have their own spikes or rates, cannot be scaled; make "
+                    "it anew"
+                )
         own = [np.shape(v)[-1:] for each in self.connections for v in (each.state or {}).values()]
         if any(self.source(rule) for rule in self.rules) or any(size not in ((), (1,)) for size in own):
             raise ConfigError(
@@ -284,7 +310,11 @@ class Circuit(KnownArguments):
             )
         return replace(
             self,
-            populations=[replace(p, size=max(1, round(p.size * factor))) for p in self.populations],
+            populations=[
+                replace(p, size=max(1, round(p.size * factor)))
+                for p in self.populations
+                if not isinstance(p, SpikeGenerator)  # refused above
+            ],
             connections=[replace(c, probability=c.probability / factor) for c in self.connections],
         )
 
@@ -361,6 +391,8 @@ def _matrix(where: str, efficacy: Any) -> np.ndarray:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Source):
+        return value.configuration()
     if isinstance(value, Tensor):
         return value.tolist()
     if isinstance(value, np.ndarray):

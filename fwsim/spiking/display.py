@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fwsim import notebook
-from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.circuit import Circuit, Population
+from fwsim.spiking.sources import Source, SpikeGenerator
 
 
 def circuit_html(circuit: Circuit) -> str:
@@ -13,7 +14,9 @@ def circuit_html(circuit: Circuit) -> str:
     populations = [
         (p.name, p.size, p.tau, p.refractory, p.threshold, p.reset, p.background, p.noise)
         for p in circuit.populations
+        if isinstance(p, Population)
     ]
+    sources = [(p.name, p.size, type(p).__name__, _emitted(p)) for p in circuit.sources]
     connections = [
         (
             f"{c.pre} → {c.post}",
@@ -29,13 +32,21 @@ def circuit_html(circuit: Circuit) -> str:
     joined = ("connection", "efficacy (V)", "probability", "delay (s)", "decay (s)", "synapse")
     return notebook.card(
         circuit,
-        notebook.formula(type(circuit.populations[0])),
+        notebook.formula(Population),
         f"{circuit.neurons} neurons, dt = {circuit.dt:g} s",
         notebook.table((*named, "background (V)", "noise (V)"), populations),
+        *([notebook.table(("source", "neurons", "kind", "spikes"), sources)] if sources else []),
         notebook.table(joined, connections),
         notebook.panels(notebook.heat(strengths(circuit), "V per spike of all pre", "pre", "post")),
         *(notebook.details(type(rule).__name__, rule._repr_html_()) for rule in circuit.rules),
     )
+
+
+def _emitted(source: Source) -> str:
+    """How many spikes a source emits, in words."""
+    if isinstance(source, SpikeGenerator):
+        return f"{sum(map(len, source.arrays()))} given"
+    return f"{source.rate:g} Hz" if isinstance(source.rate, float) else "rates differ"
 
 
 def strengths(circuit: Circuit) -> np.ndarray:

@@ -6,6 +6,10 @@ import numpy as np
 
 from fwsim.seeds import numpy_generator
 from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.sources import Source
+
+# A source as the engines see it: neurons that nothing moves. A spike that is due puts them above their threshold.
+UNMOVED = {"tau": np.inf, "threshold": 0.5, "reset": 0.0, "refractory": 0.0, "background": 0.0, "noise": 0.0}
 
 
 def by_population(circuit: Circuit) -> dict[str, np.ndarray]:
@@ -38,11 +42,12 @@ def spread(circuit: Circuit, decay: float) -> np.ndarray:
 
 
 def initial_potentials(circuit: Circuit, trials: int, seed: int) -> np.ndarray:
-    """Potentials in V at the beginning, uniform between rest and threshold, `[trial · neuron]`."""
-    theta = np.repeat(_of_each(circuit, "threshold"), [each.size for each in circuit.populations])
+    """Potentials in V at the beginning, uniform between rest and threshold, 0 of sources, `[trial · neuron]`."""
+    most = [0.0 if isinstance(each, Source) else each.threshold for each in circuit.populations]
+    theta = np.repeat(most, [each.size for each in circuit.populations])
     theta = np.tile(theta, trials)
     return numpy_generator(seed, 2).uniform(size=len(theta)) * theta
 
 
 def _of_each(circuit: Circuit, name: str) -> np.ndarray:
-    return np.array([getattr(each, name) for each in circuit.populations])
+    return np.array([getattr(each, name, UNMOVED[name]) for each in circuit.populations])

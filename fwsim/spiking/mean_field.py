@@ -21,6 +21,7 @@ from fwsim.rules.rule import PresynapticRule, Values
 from fwsim.rules.stochastic_release import StochasticRelease
 from fwsim.spiking.circuit import Circuit, Connection
 from fwsim.spiking.parameters import initial_means
+from fwsim.spiking.sources import PoissonGenerator, Source
 from fwsim.spiking.stimulation import checked_drive
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ GRID_SHIFT = 0.5826  # −ζ(1/2)/√(2π): mean overshoot of a random walk over
 class MomentGain:
     """Rates of populations from mean and variance of their potentials; see `rate_network`.
 
-    Fields are `[means, variances, currents]`. Means give rates, variances give nothing, currents give themselves.
+    Fields are `[means, variances, currents]`. Means give rates, variances give nothing, currents give themselves. Units
+    that are sources (`source` is 1) have a constant rate in Hz, to which their field adds what changes.
     """
 
     tau: Tensor
@@ -43,6 +45,8 @@ class MomentGain:
     background: Tensor
     noise: Tensor
     grid: Tensor
+    source: Tensor
+    constant: Tensor
 
     def __call__(self, h: Tensor) -> Tensor:
         """Rates for given fields."""
@@ -50,7 +54,9 @@ class MomentGain:
         mean, variance, currents = h[..., :units], h[..., units : 2 * units], h[..., 2 * units :]
         sd = torch.sqrt(self.noise.square() + variance.clamp(min=0))
         gain = Siegert(self.tau, self.threshold + self.grid * sd, self.reset, self.refractory, sd)
-        return torch.cat([gain(mean + self.background), torch.zeros_like(variance), currents], -1)
+        moved = gain(mean * (1 - self.source) + self.background)
+        rate = torch.lerp(moved, self.constant + mean, self.source)
+        return torch.cat([rate, torch.zeros_like(variance), currents], -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +82,8 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
 
     Each population has a mean potential, which follows the rates of its inputs with τ, and a variance, which
     follows them with τ/2 and squared efficacies (Campbell's theorem). Both together determine its rate by the Siegert
-    function. Slow currents are units between populations. The theory assumes large, sparse and asynchronous circuits
-    without delays, and releases in mean field.
+    function. Slow currents are units between populations. A `PoissonGenerator` is a unit with its rate. The theory
+    assumes large, sparse and asynchronous circuits without delays, and releases in mean field.
 
     Parameters
     ----------
@@ -89,12 +95,14 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     Returns
     -------
     RateNetwork
-        Its first units are the populations. `rate_drive` makes its inputs.
+        Its first units are the populations. `rate_drive` makes its inputs, to which rates of sources that differ over
+        time or between trials belong.
 
     Raises
     ------
     ConfigError
-        A rule is not presynaptic or has parameters or a state for each neuron, or a population has no noise.
+        A rule is not presynaptic or has parameters or a state for each neuron, a population has no noise, or the spikes
+        of a source are given, or its neurons have different rates.
 
     Notes
     -----
@@ -103,7 +111,9 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     """
     slow = sorted({(each.post, each.decay) for each in circuit.connections if each.decay})
     for each in circuit.populations:
-        if each.noise == 0:
+        if isinstance(each, Source):
+            _check_rate(each)
+        elif each.noise == 0:
             raise ConfigError(f"{each.name} has noise=0; the rate version needs some, e.g. noise=1e-4 V")
     for given in circuit.rules:
         if source := circuit.source(given):
@@ -123,7 +133,7 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     static = weights[0][0] + weights[0][1]
     for row, (post, _) in enumerate(slow):
         static[circuit.index(post), 2 * len(circuit.populations) + row] = 1.0
-    taus = [each.tau for each in circuit.populations]
+    taus = _of_each(circuit, "tau").tolist()
     return RateNetwork(
         [*sorted(projections, key=_variance_last), Projection(static)],
         tau=torch.tensor(
@@ -143,8 +153,14 @@ def _units(circuit: Circuit, slow: list[tuple[str, float]]) -> dict[str, int]:
 
 @known_arguments
 def rate_drive(circuit: Circuit, drive: Any) -> Tensor:
-    """Inputs of the rate version for a drive of the circuit, `[trial, time, unit]` in V."""
-    values = torch.as_tensor(checked_drive(circuit, drive, None), dtype=torch.float64)
+    """Inputs of the rate version for a drive of the circuit, `[trial, time, unit]` in V, of sources in Hz."""
+    given = np.array(checked_drive(circuit, drive, None), float)
+    trials, steps = given.shape[:2]
+    for each in circuit.sources:
+        _check_rate(each)
+        if isinstance(each, PoissonGenerator) and not isinstance(each.rate, float):
+            given[..., circuit.index(each.name)] = each.over_time(trials, steps)
+    values = torch.as_tensor(given)
     slow = {(each.post, each.decay) for each in circuit.connections if each.decay}
     return torch.nn.functional.pad(values, (0, len(circuit.populations) + len(slow)))
 
@@ -181,6 +197,34 @@ def simulate_rates(circuit: Circuit, drive: Any, *, every: int = 1, dt: float | 
     return run.isel(projection=slice(len(circuit.rules))) if circuit.rules else run
 
 
+def _check_rate(source: Source) -> None:
+    """Raise `ConfigError` unless a source has one rate for all of its neurons."""
+    if not isinstance(source, PoissonGenerator):
+        raise ConfigError(
+            f"{source.name} is a SpikeGenerator, whose spikes are no rate; for the rate version give a "
+            "PoissonGenerator with their rate over time"
+        )
+    if np.shape(source.rate)[-1:] not in ((), (1,)):
+        raise ConfigError(
+            f"{source.name} has a rate for each neuron, and the rate version has one unit for each population; give "
+            "one rate, or several PoissonGenerators"
+        )
+
+
+def _of_each(circuit: Circuit, field: str) -> Tensor:
+    """Values of the populations; those of sources have no effect, but their time constant is short."""
+    still = {
+        "tau": circuit.dt / 40,
+        "threshold": 1.0,
+        "reset": 0.0,
+        "refractory": 0.0,
+        "background": 0.0,
+        "noise": 1.0,
+    }
+    found = [still[field] if isinstance(p, Source) else getattr(p, field) for p in circuit.populations]
+    return torch.tensor(found, dtype=torch.float64)
+
+
 def _mean(rule: Any) -> PresynapticRule:
     if not isinstance(rule, PresynapticRule):
         raise ConfigError(
@@ -214,11 +258,12 @@ def _weights(circuit: Circuit, rule: Any, slow: list[tuple[str, float]]) -> tupl
     units = len(circuit.populations)
     means = torch.zeros(2 * units + len(slow), 2 * units + len(slow), dtype=torch.float64)
     variances = torch.zeros_like(means)
+    taus = _of_each(circuit, "tau")
     for each in circuit.connections:
         if each.synapse is not rule:
             continue
         pre, post = circuit.index(each.pre), circuit.index(each.post)
-        tau = circuit.populations[post].tau
+        tau = float(taus[post])
         total, squares = _inputs(circuit, each)
         row = 2 * units + slow.index((each.post, each.decay)) if each.decay else post
         means[row, pre] += tau * total
@@ -236,12 +281,17 @@ def _inputs(circuit: Circuit, each: Connection) -> tuple[float, float]:
 
 
 def _gain(circuit: Circuit) -> MomentGain:
-    def each(field: str) -> Tensor:
-        return torch.tensor([getattr(p, field) for p in circuit.populations], dtype=torch.float64)
-
-    shift = GRID_SHIFT * math.sqrt(2.0) * torch.sqrt(circuit.dt / each("tau"))
-    # The refractory period is a whole number of steps.
-    pause = torch.round(each("refractory") / circuit.dt) * circuit.dt
-    return MomentGain(
-        each("tau"), each("threshold"), each("reset"), pause, each("background"), each("noise"), shift
+    tau, threshold, reset, refractory, background, noise = (
+        _of_each(circuit, field)
+        for field in ("tau", "threshold", "reset", "refractory", "background", "noise")
     )
+    shift = GRID_SHIFT * math.sqrt(2.0) * torch.sqrt(circuit.dt / tau)
+    # The refractory period is a whole number of steps.
+    pause = torch.round(refractory / circuit.dt) * circuit.dt
+    source = [float(isinstance(each, Source)) for each in circuit.populations]
+    rates = [getattr(each, "rate", 0.0) for each in circuit.populations]
+    constant = [rate if isinstance(rate, float) else 0.0 for rate in rates]
+    return MomentGain(
+        tau, threshold, reset, pause, background, noise, shift,
+        torch.tensor(source, dtype=torch.float64), torch.tensor(constant, dtype=torch.float64),
+    )  # fmt: skip

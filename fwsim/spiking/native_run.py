@@ -2,7 +2,8 @@
 
 Every step is that of `fwsim.spiking.assembly`, so without noise all spikes are those of Brian2. Between spikes a rule
 relaxes by a whole number of steps, exactly: its transition over one, two, four … steps is known, and a neuron that
-spikes applies those that its interval consists of.
+spikes applies those that its interval consists of. Random releases are drawn at every synapse, from chances that follow
+from the state of the neuron.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fwsim.engine.native.program import compile_programs, unknown
 from fwsim.errors import ConfigError
 from fwsim.recording.in_memory import machine_memory
 from fwsim.rules.derive.propagate import transition
+from fwsim.rules.derive.sites import resource_of
 from fwsim.rules.derive.symbols import structure
 from fwsim.rules.parameters import as_tensors, leaves
 from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
@@ -30,6 +32,7 @@ from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.feed import Feed
 from fwsim.spiking.parameters import by_neuron, by_population, initial_states
 from fwsim.spiking.sampler import BLOCK, Sampler
+from fwsim.spiking.sources import PoissonGenerator, SpikeChances, SpikeGenerator
 from fwsim.spiking.wiring import Wiring, wirings
 
 MOST_SPIKES = 2_000_000  # of a trial that one call may list
@@ -51,8 +54,6 @@ def _rule_obstacle(rule: SpikeRule) -> str | None:
     name = type(rule).__name__
     if isinstance(rule, AssociativeRule):
         return f"{name} has a state for each synapse"
-    if any(isinstance(each, StochasticRelease) for each in _nested(rule)):
-        return f"{name} draws the releases of each synapse"
     kind = structure(rule)
     if len(kind.names) > (most := library.library().fwsim_most_variables()):
         return f"{name} has more than {most} variables"
@@ -60,14 +61,6 @@ def _rule_obstacle(rule: SpikeRule) -> str | None:
         if found := unknown(expression):
             return f"{name} needs {found}, which no operation of the engine stands for"
     return None
-
-
-def _nested(rule: Any) -> Iterator[Any]:
-    yield rule
-    for value in vars(rule).values():
-        for each in value if isinstance(value, tuple) else (value,):
-            if isinstance(each, SpikeRule):
-                yield from _nested(each)
 
 
 class NativeRun:
@@ -82,12 +75,16 @@ class NativeRun:
     hold
         Steps of each sample of the drive.
     seed
-        Seed of synapses, delays, initial potentials and noise.
+        Seed of synapses, delays, initial potentials, noise, random spikes and random release.
     feed
         A drive that is a function, instead of the signal.
+    steps
+        Number of steps of the run.
     """
 
-    def __init__(self, circuit: Circuit, signal: np.ndarray, hold: int, seed: int, feed: Feed | None) -> None:
+    def __init__(
+        self, circuit: Circuit, signal: np.ndarray, hold: int, seed: int, feed: Feed | None, steps: int
+    ) -> None:
         self.circuit, self.trials = circuit, len(signal)
         self._feed, self._hold = feed, hold
         self._signal = np.ascontiguousarray(signal, np.float64)
@@ -107,7 +104,12 @@ class NativeRun:
             for each in drawn
             if len(each.pre)
         ]
-        self._fixed = self._constants(slow, stream_seed(seed, 3))
+        self._fixed = self._constants(slow, seed)
+        self._full = [
+            self._rules[rule].full(self.trials, len(each["target"])) if rule >= 0 else None
+            for each, (rule, _) in zip(self._synapses, self._kinds)
+        ]
+        self._sources = [_emitter(each, circuit, self.trials, steps) for each in circuit.populations]
         neurons, inputs = circuit.neurons, 1 + len(slow)
         self._state = {
             "potential": exact_step.initial_potentials(circuit, self.trials, seed),
@@ -162,7 +164,7 @@ class NativeRun:
         kept = {name: value.copy() for name, value in self._state.items()}
         for place, each in enumerate(self._rules):
             kept |= {f"state{place}": each.state.copy(), f"last{place}": each.last.copy()}
-        return kept
+        return kept | {f"full{k}": full.copy() for k, full in enumerate(self._full) if full is not None}
 
     def restore(self, kept: Mapping[str, np.ndarray], done: int) -> None:
         """Continue from what was captured after `done` steps."""
@@ -170,6 +172,9 @@ class NativeRun:
             value[...] = kept[name]
         for place, each in enumerate(self._rules):
             each.state[...], each.last[...] = kept[f"state{place}"], kept[f"last{place}"]
+        for k, full in enumerate(self._full):
+            if full is not None:
+                full[...] = kept[f"full{k}"]
 
     def _check_memory(self, inputs: int) -> None:
         needed = 8 * self.trials * self._slots * inputs * self.circuit.neurons
@@ -188,7 +193,9 @@ class NativeRun:
             "trials": self.trials,
             "neurons": circuit.neurons,
             "populations": len(circuit.populations),
-            "seed": seed,
+            "seed": stream_seed(seed, 3),
+            "source_seed": stream_seed(seed, 4),
+            "release_seed": stream_seed(seed, 5),
             "threads": library.thread_count(self.trials),
             "inputs": 1 + len(slow),
             "slots": self._slots,
@@ -208,11 +215,18 @@ class NativeRun:
         capacity = self.circuit.neurons * -(-(stop - start) // (pause + 1))
         step, unit = (np.empty((self.trials, capacity), np.int32) for _ in range(2))
         count = np.zeros(self.trials, np.int64)
+        emitted = [each and each(start, stop) for each in self._sources]
+        sources = (spikes.SpikeSource * len(emitted))(
+            *(spikes.filled(spikes.SpikeSource, each or {}) for each in emitted)
+        )
         rules = (spikes.Rule * max(1, len(self._rules)))(*(each.structure() for each in self._rules))
         synapses = (spikes.SpikeSynapses * max(1, len(self._synapses)))(
             *(
-                spikes.filled(spikes.SpikeSynapses, {**each, "rule": rule, "input": place})
-                for each, (rule, place) in zip(self._synapses, self._kinds)
+                spikes.filled(
+                    spikes.SpikeSynapses,
+                    {**each, "rule": rule, "input": place, "count": len(each["target"]), "full": full},
+                )
+                for each, (rule, place), full in zip(self._synapses, self._kinds, self._full)
             )
         )
         given = {
@@ -230,11 +244,41 @@ class NativeRun:
             "spikes": count,
         }
         made = spikes.filled(spikes.SpikesRun, given)
-        made.rule, made.synapses = (spikes.ctypes.addressof(each) for each in (rules, synapses))
+        made.source, made.rule, made.synapses = map(spikes.ctypes.addressof, (sources, rules, synapses))
         spikes.run(made)
         for trial, size in enumerate(count.tolist()):
             index = unit[trial, :size].astype(np.int64) + trial * self.circuit.neurons
             self._found.append((step[trial, :size].astype(np.int64) + start, index))
+
+
+def _emitter(
+    source: Any, circuit: Circuit, trials: int, steps: int
+) -> Callable[[int, int], dict[str, Any]] | None:
+    """What `spikes.hpp` calls a source, from one step to another; `None` for a population that is none."""
+    if isinstance(source, PoissonGenerator):
+        chances = SpikeChances(source, circuit.dt, trials, BLOCK, steps)
+
+        def random(start: int, stop: int) -> dict[str, Any]:
+            chance, begin = chances.block(start)
+            each, times, units = chance.shape
+            return {
+                **{"each": each > 1, "times": times, "units": units, "begin": begin, "hold": chances.hold},
+                "chance": np.ascontiguousarray(chance),
+            }
+
+        return random
+    if isinstance(source, SpikeGenerator):
+        trial, step, unit = source.spikes(circuit.dt, trials)
+        inside = step < steps
+        when = (trial * steps + step)[inside]  # in the order of trials
+        due = (unit + circuit.members[source.name].start)[inside].astype(np.int32)
+
+        def given(start: int, stop: int) -> dict[str, Any]:
+            edges = np.arange(trials)[:, None] * steps + np.arange(start, stop + 1)
+            return {"begins": np.searchsorted(when, edges).astype(np.int64), "due": due}
+
+        return given
+    return None
 
 
 class _Lowered:
@@ -248,14 +292,21 @@ class _Lowered:
         units = len(circuit.populations) if alike else circuit.neurons
         kind, numeric, shape = structure(rule), as_tensors(rule), (trials, units)
         names = kind.names
+        random = rule if isinstance(rule, StochasticRelease) else None
+        resource = resource_of(structure(random.rule)) if random and random.depletion == "site" else None
+        release = kind.pre[1]
+        if resource is not None:
+            release = release.subs(kind.state[resource], 1)  # of a full site
         symbols = [symbol for _, symbol, _ in leaves(kind.rule)]
         self._program = compile_programs(
-            (((*((kind.state[n], kind.pre[0][n]) for n in names), (RELEASE, kind.pre[1]))),),
+            (((*((kind.state[n], kind.pre[0][n]) for n in names), (RELEASE, release))),),
             (*(kind.state[n] for n in names), *symbols, RELEASE),
             (),
         )
         rest = numeric.rest()
         self._names = names
+        self._sites, self._variation = (random.sites, float(random.cv)) if random else (0, 0.0)
+        self._resource = -1 if resource is None else names.index(resource)
         self._rest = _stacked([rest[name] for name in names], shape)
         self._values = _stacked([value for _, value, _ in leaves(numeric)], shape)
         self._powers = _powers(rule, names, circuit.dt, shape)
@@ -281,6 +332,9 @@ class _Lowered:
                 "numbers": len(self._program.literals),
                 "temporaries": self._program.temporaries,
                 "each": self._each,
+                "sites": self._sites,
+                "resource": self._resource,
+                "variation": self._variation,
                 "instructions": self._code,
                 "literals": self._literals,
                 "rest": self._rest,
@@ -290,6 +344,10 @@ class _Lowered:
                 "last": self.last,
             },
         )
+
+    def full(self, trials: int, synapses: int) -> np.ndarray | None:
+        """Full sites `[trial, synapse]` when a run begins; `None` if sites do not deplete."""
+        return None if self._resource < 0 else np.full((trials, synapses), self._sites, np.int32)
 
     def now(self, done: int, dt: float) -> Values:
         """State of every neuron after `done` steps, `[trial, unit]`."""

@@ -20,6 +20,7 @@ from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.rule import AssociativeRule
 from fwsim.spiking.circuit import Circuit, Connection, Population
 from fwsim.spiking.mean_field import GRID_SHIFT
+from fwsim.spiking.sources import Source
 from fwsim.spiking.stimulation import checked_drive
 
 if TYPE_CHECKING:
@@ -75,12 +76,13 @@ def resolved_network(circuit: Circuit, *, reduced: bool = True, dt: float | None
     Raises
     ------
     ConfigError
-        The circuit is of another kind, has other plastic synapses, a population without noise, a state of its
+        The circuit is of another kind, has other plastic synapses, a source, a population without noise, a state of its
         synapses, or no reduced rule.
     """
     learning = _learning(circuit)
-    pools = [each for each in circuit.populations if each.name != learning.pre]
-    neurons = circuit.populations[circuit.index(learning.pre)]
+    populations = {each.name: each for each in circuit.populations if isinstance(each, Population)}  # all
+    neurons = populations.pop(learning.pre)
+    pools = list(populations.values())
     kinds = [neurons, *pools]
     tau = torch.tensor([neurons.tau] * neurons.size + [each.tau for each in pools])
     options: dict[str, Any] = {
@@ -164,6 +166,11 @@ def _learning(circuit: Circuit) -> Connection:
             f"{each.pre}→{each.post}: give a connection of a population to itself, with one efficacy and probability 1"
         )
     for population in circuit.populations:
+        if isinstance(population, Source):
+            raise ConfigError(
+                f"{population.name} is a {type(population).__name__}, and this rate version has only populations of "
+                "neurons; give its mean input as background"
+            )
         if population.noise == 0:
             raise ConfigError(
                 f"{population.name} has noise=0; the rate version needs some, e.g. noise=1e-4 V"
@@ -181,6 +188,7 @@ def _fixed(circuit: Circuit, learning: Connection, pools: list[Population]) -> T
         if each is learning:
             continue
         pre, post = (circuit.populations[circuit.index(name)] for name in (each.pre, each.post))
+        assert isinstance(post, Population)
         mean = np.sum(each.efficacy) / (pre.size * post.size) if np.ndim(each.efficacy) else each.efficacy
         inputs = 1 if each.pre == learning.pre else pre.size / UNSEEN
         weights[rows[each.post], rows[each.pre]] += each.probability * mean * post.tau * inputs

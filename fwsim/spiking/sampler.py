@@ -94,7 +94,7 @@ class Sampler:
             if name == "rate":
                 values = rates
             elif name == "potential":
-                values = self._running.potential()
+                values = self._potential()
             elif name == "weight":
                 values = self._running.weights(done)
             else:
@@ -138,6 +138,14 @@ class Sampler:
         values = {"spike_time": (step + 1) * circuit.dt, "spike_unit": unit, "spike_trial": trial}
         for name in self._events:
             self._recorder.write(name, values[name])
+
+    def _potential(self) -> np.ndarray:
+        """Potentials in V, `[trial, unit]`, NaN of sources."""
+        circuit = self._running.circuit
+        values = self._running.potential()
+        for each in circuit.sources:
+            values[:, circuit.members[each.name]] = np.nan
+        return values
 
     def _rates(self, done: int) -> np.ndarray:
         """Rates since the last sample of the rate, `[trial, unit]`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -23,7 +24,9 @@ from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.feed import Feed
 from fwsim.spiking.native_run import NativeRun, obstacle
 from fwsim.spiking.sampler import EVENTS, Running, Sampler
+from fwsim.spiking.sources import PoissonGenerator
 from fwsim.spiking.stimulation import checked_drive
+from fwsim.units import outside
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -69,8 +72,8 @@ def simulate(
         Number of trials, if `drive` does not determine it; 1 by default.
     record
         `spike_time`, `spike_unit`, `spike_trial`; with neurons as units `rate` (spikes since the last sample, divided
-        by the time), `potential`, `release` and the variables of presynaptic rules (`u`, `x` …); `weight` of
-        associative rules, `[trial, time, projection, post, pre]`, NaN without a synapse.
+        by the time), `potential` (NaN of sources), `release` and the variables of presynaptic rules (`u`, `x` …);
+        `weight` of associative rules, `[trial, time, projection, post, pre]`, NaN without a synapse.
     every
         Default of `every` for records that do not set it: record every k-th step.
     to
@@ -80,11 +83,11 @@ def simulate(
     overwrite
         Replace a recording in `to`, after the new one is complete; anything else in `to` is refused.
     seed
-        Seed of synapses, delays, initial potentials and noise. Noise differs between engines, and between Brian2's
-        targets; all else is the same.
+        Seed of synapses, delays, initial potentials, noise, random spikes of sources and random release. The last three
+        differ between engines, and between Brian2's targets; all else is the same.
     engine
         `"brian2"`; `"native"`: the engine in C++, several times as fast and without compilation, for static synapses
-        and presynaptic rules without random release; or `"auto"`: the native engine if it can run the circuit.
+        and presynaptic rules, also with random release; or `"auto"`: the native engine if it can run the circuit.
         Without noise both give the same spikes. A run is the same with any number of threads.
     progress
         `None`: a bar on a terminal or in a notebook; `False`: none; or a function `(done, total)`.
@@ -110,6 +113,7 @@ def simulate(
     check_progress(progress)
     path = destination(to, resume=resume, overwrite=overwrite)
     feed, signal, steps = _source(circuit, drive, hold, steps, trials)
+    _check_sources(circuit, steps)
     records = as_records(record, recordable(circuit))
     if [each.variable for each in records].count("rate") > 1:
         raise ConfigError(
@@ -120,14 +124,16 @@ def simulate(
     with _engine(engine, circuit, seed) as b:
         attributes = provenance(circuit.configuration(), seed=seed, device="cpu", dtype="float64")
         attributes |= {"spiking_engine": "native"} if b is None else {"brian2_target": b.prefs.codegen.target}
-        attributes["inputs_sha256"] = hashlib.sha256(np.ascontiguousarray(signal).data).hexdigest()
+        attributes["inputs_sha256"] = _digest(
+            signal, *(part for each in circuit.sources for part in each.arrays())
+        )
         if resume and path is not None and (ended := finished(path, attributes)) is not None:
             return ended
         running: Running
         if b is None:
-            running = NativeRun(circuit, signal, hold, seed, feed)
+            running = NativeRun(circuit, signal, hold, seed, feed, steps)
         else:
-            running = Brian2Run(b, build(circuit, signal, hold=hold, seed=seed), feed)
+            running = Brian2Run(b, build(circuit, signal, hold=hold, seed=seed, steps=steps), feed)
         recorder = Recorder(
             records,
             Extent(steps, circuit.dt, sizes, every, "float32"),
@@ -187,6 +193,27 @@ def _source(
     if drive is not None and steps not in (None, length):
         raise ConfigError(f"steps={steps}, but drive has {length} time steps; leave steps out")
     return None, signal, length if steps is None else steps
+
+
+def _check_sources(circuit: Circuit, steps: int) -> None:
+    """Raise `ConfigError` if a rate ends before the run; warn if all spikes of a generator come after it."""
+    for each in circuit.sources:
+        if isinstance(each, PoissonGenerator):
+            each.check_length(steps)
+        elif len(late := np.concatenate(each.arrays())) and late.min() > (steps + 0.5) * circuit.dt:
+            warnings.warn(
+                f"{each.name}: the first spike, at {late.min():g} s, comes after the end of the run, at "
+                f"{steps * circuit.dt:g} s; times are in s",
+                UserWarning,
+                stacklevel=outside(),
+            )
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    found = hashlib.sha256()
+    for each in arrays:
+        found.update(np.ascontiguousarray(each).data)
+    return found.hexdigest()
 
 
 def recordable(circuit: Circuit) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from fwsim.engine.drives import as_array
 from fwsim.errors import ConfigError, ShapeError, whole
 from fwsim.names import KnownArguments, known_arguments
 from fwsim.spiking.circuit import HIGHEST, Circuit
+from fwsim.spiking.sources import Source
 from fwsim.units import checked, nearest_step, si
 
 
@@ -27,7 +28,7 @@ class Pulse(KnownArguments):
     start, stop
         In s; the input acts from `start` on, and no longer at `stop`.
     populations
-        Names of the populations that receive it; `None`: all.
+        Names of the populations that receive it; `None`: all but sources.
     trials
         Indices of the trials that receive it; `None`: all.
     """
@@ -73,16 +74,19 @@ def stimulus(
     Raises
     ------
     ConfigError
-        An unknown population, or a trial that does not exist.
+        An unknown population, a source, or a trial that does not exist.
     """
     duration = checked("duration", duration, "time", least=0)
     whole("trials", trials, least=1)
     steps = nearest_step(duration, circuit.dt)
     drive = np.zeros((trials, steps, len(circuit.populations)))
+    moved = [each.name for each in circuit.populations if not isinstance(each, Source)]
     for each in pulses:
-        units = [
-            circuit.index(name) for name in (circuit.names if each.populations is None else each.populations)
-        ]
+        units = [circuit.index(name) for name in (moved if each.populations is None else each.populations)]
+        for name in {circuit.names[unit] for unit in units}.difference(moved):
+            raise ConfigError(
+                f"Pulse: {name} is a source, which no input moves; give some of populations={moved}"
+            )
         rows = list(range(trials) if each.trials is None else each.trials)
         if any(not 0 <= row < trials for row in rows):
             raise ConfigError(f"Pulse: trials={rows}; there are {trials}, counted from 0")
@@ -111,6 +115,14 @@ def checked_drive(circuit: Circuit, drive: Any, trials: int | None, *, neurons: 
         raise ShapeError(f"drive has shape {list(drive.shape)}; expected [trial, time, unit] with {allowed}")
     if not np.isfinite(drive).all():
         raise ConfigError("drive is NaN or infinite somewhere; give finite V")
+    for each in circuit.sources:
+        first, size = circuit.index(each.name), 1
+        if drive.shape[-1] == circuit.neurons:
+            first, size = circuit.members[each.name].start, each.size
+        if drive[..., first : first + size].any():
+            raise ConfigError(
+                f"drive is not 0 for {each.name}, which is a source that no input moves; set it to 0 there"
+            )
     for given in (trials, circuit.trials):
         if given not in (None, len(drive)):
             raise ShapeError(

@@ -9,7 +9,8 @@ import numpy as np
 from fwsim.rules.rule import AssociativeRule, SpikeRule
 from fwsim.rules.stochastic_release import StochasticRelease
 from fwsim.seeds import numpy_generator
-from fwsim.spiking.circuit import Circuit, Connection
+from fwsim.spiking.circuit import Circuit, Connection, Population
+from fwsim.spiking.sources import Source
 
 DRAWS = 4_000_000  # pairs at once
 
@@ -67,12 +68,15 @@ def _own_state(circuit: Circuit, each: Connection) -> bool:
         return False
     if isinstance(each.synapse, AssociativeRule | StochasticRelease):
         return True
-    return each.delays[1] > circuit.populations[circuit.index(each.pre)].refractory
+    pre = circuit.populations[circuit.index(each.pre)]
+    return each.delays[1] > (0.0 if isinstance(pre, Source) else pre.refractory)
 
 
 def _drawn(circuit: Circuit, each: Connection, random: np.random.Generator) -> tuple[np.ndarray, ...]:
     pre_slice, post_slice = circuit.members[each.pre], circuit.members[each.post]
-    tau = circuit.populations[circuit.index(each.post)].tau
+    target = circuit.populations[circuit.index(each.post)]
+    assert isinstance(target, Population)
+    tau = target.tau
     if np.ndim(each.efficacy):
         post, pre = np.nonzero(each.efficacy)
         jump = each.efficacy[post, pre]

@@ -99,6 +99,7 @@ def test_a_library_that_does_not_load_is_named_once(compiled, monkeypatch, tmp_p
         ("rates", rates.RatesRun),
         ("spikes", spikes.SpikesRun),
         ("spike_rule", spikes.Rule),
+        ("spike_source", spikes.SpikeSource),
         ("spike_synapses", spikes.SpikeSynapses),
     ],
 )

@@ -4,6 +4,8 @@
 // Philox 4×32 with 10 rounds (Salmon, Moraes, Dror & Shaw 2011, SC'11), and the method of Box and Muller.
 #pragma once
 
+#include <algorithm>
+
 #include "math.hpp"
 
 namespace counter {
@@ -69,6 +71,15 @@ inline void normal(uint64_t seed, uint64_t step, uint32_t trial, int64_t first, 
     box_muller(x[2], x[3], found + 2 * AT_ONCE, found + 3 * AT_ONCE);
     const int64_t size = count - start < 4 * AT_ONCE ? count - start : 4 * AT_ONCE;
     std::memcpy(target + start, found, size * sizeof(float));
+  }
+}
+
+// Integers of 32 random bits of the neurons `first … first + count − 1`; `first` is a multiple of 4 · AT_ONCE.
+inline void bits(uint64_t seed, uint64_t step, uint32_t trial, int64_t first, int64_t count, uint32_t *target) {
+  uint32_t x[4][AT_ONCE];
+  for (int64_t start = 0; start < count; start += 4 * AT_ONCE) {
+    philox(uint32_t((first + start) / 4), trial, step, seed, x);
+    std::memcpy(target + start, x, std::min<int64_t>(count - start, 4 * AT_ONCE) * sizeof(uint32_t));
   }
 }
 

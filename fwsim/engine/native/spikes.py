@@ -10,30 +10,53 @@ import numpy as np
 
 from fwsim.engine.native.library import library, team
 
+DOUBLES = ("variation",)
+
 
 def _structure(name: str, sizes: Sequence[str], pointers: Sequence[str]) -> type[ctypes.Structure]:
-    fields = [*((each, ctypes.c_int64) for each in sizes), *((each, ctypes.c_void_p) for each in pointers)]
+    fields = [
+        *((each, ctypes.c_double if each in DOUBLES else ctypes.c_int64) for each in sizes),
+        *((each, ctypes.c_void_p) for each in pointers),
+    ]
     return type(name, (ctypes.Structure,), {"_fields_": fields})
 
 
 Rule = _structure(
     "Rule",
-    ("variables", "parameters", "bits", "count", "numbers", "temporaries", "each"),
+    (
+        *("variables", "parameters", "bits", "count", "numbers", "temporaries", "each"),
+        *("sites", "resource", "variation"),
+    ),
     ("instructions", "literals", "rest", "values", "powers", "state", "last"),
 )
 SpikeSynapses = _structure(
-    "SpikeSynapses", ("rule", "input"), ("segments", "begins", "delay", "target", "jump")
+    "SpikeSynapses",
+    ("rule", "input", "count"),
+    ("segments", "begins", "delay", "target", "jump", "full"),
+)
+SpikeSource = _structure(
+    "SpikeSource", ("each", "times", "units", "begin", "hold"), ("chance", "begins", "due")
 )
 SpikesRun = _structure(
     "SpikesRun",
     (
-        *("trials", "neurons", "populations", "start", "stop", "seed", "threads"),
+        *(
+            "trials",
+            "neurons",
+            "populations",
+            "start",
+            "stop",
+            "seed",
+            "source_seed",
+            "release_seed",
+            "threads",
+        ),
         *("inputs", "slots", "rules", "kinds", "capacity"),
         *("drive_units", "drive_times", "drive_start", "hold"),
     ),
     (
         *("first", "leak", "kick", "threshold", "reset", "background", "pause", "spread", "decay", "drive"),
-        *("rule", "synapses", "potential", "waiting", "current", "delayed"),
+        *("source", "rule", "synapses", "potential", "waiting", "current", "delayed"),
         *("spike_step", "spike_unit", "spikes", "team"),
     ),
 )
