@@ -1,5 +1,8 @@
 from .binding import binding_plateau as binding_plateau
 from .chaos import chaos_autocorrelation as chaos_autocorrelation
+from .entrained import Entrained as Entrained
+from .entrained import HeldOscillation as HeldOscillation
+from .entrained import entrained_activity as entrained_activity
 from .hopfield import hopfield_capacity as hopfield_capacity
 from .hopfield import hopfield_overlap as hopfield_overlap
 from .information import binary_information as binary_information
@@ -17,6 +20,11 @@ from .plastic_chaos import plastic_autocorrelation as plastic_autocorrelation
 from .quadratic import QuadraticActivity as QuadraticActivity
 from .quadratic import quadratic_drive as quadratic_drive
 from .quadratic import quadratic_mean_field as quadratic_mean_field
+from .recall import Recall as Recall
+from .recall import RecalledState as RecalledState
+from .recall import recall_capacity as recall_capacity
+from .recall import recall_dynamics as recall_dynamics
+from .recall import recalled_state as recalled_state
 from .stored_patterns import StoredPattern as StoredPattern
 from .stored_patterns import pattern_threshold as pattern_threshold
 from .stored_patterns import stored_pattern as stored_pattern
