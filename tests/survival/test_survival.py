@@ -28,6 +28,7 @@ def killed(request, tmp_path_factory):
     assert done.returncode == 0, done.stderr
     counts = dict(line.split() for line in done.stdout.splitlines())
     assert min(map(int, counts.values())) >= kills / 4, counts
+    assert all(len(resumed_runs(folder / job)) == kills for job in counts)
     return {job: folder / job for job in counts}
 
 
