@@ -11,17 +11,28 @@ lies above, and it is **undecided** otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 import fwsim as fw
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, configuration, each_setting, figure, finite, formatted, mean_interval
+from fwsim.study import (
+    COLOURS,
+    configuration,
+    each_setting,
+    figure,
+    finite,
+    formatted,
+    join_runs,
+    mean_interval,
+)
 
 SETTINGS = (
-    "synapses", "units", "pairs", "token", "dt", "tau", "tau_fast_weights", "epochs", "training_sequences", "batch",
-    "learning_rate", "validation_sequences", "test_sequences",
+    "synapses", "units", "pairs", "token", "dt", "tau", "tau_fast_weights", "eta_fast_weights", "epochs",
+    "training_sequences", "batch", "learning_rate", "validation_sequences", "test_sequences",
 )  # fmt: skip
 SWEPT = (*SETTINGS, "seed")
 STILL = "static"
@@ -46,6 +57,11 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     )
 
 
+def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
+    """Results of several runs as one, by synapses and seed."""
+    return join_runs(recordings, analyse, ["synapses"])
+
+
 def binds(error: np.ndarray, plateau: float) -> str:
     """The verdict on test errors, from their interval."""
     _, low, high = error
@@ -61,7 +77,7 @@ def helps(change: np.ndarray) -> str:
 def shown(result: xr.Dataset) -> list[tuple[dict[str, object], xr.Dataset]]:
     """Values and result of each setting; the synapses are always among the values."""
     dims = [dim for dim in SETTINGS if dim in result.dims]
-    named = {"synapses": result.attrs["synapses"]}
+    named = {} if "synapses" in result.dims else {"synapses": result.attrs["synapses"]}
     return [(named | values, at) for values, at in each_setting(result, dims)]
 
 
@@ -86,7 +102,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
     """One row for each setting."""
     rows, settings = [], shown(result)
     for values, at in settings:
-        error, plateau = mean_interval(at["error"]), float(at["plateau"])
+        error, plateau = mean_interval(at["error"]), float(at["plateau"].mean())
         still = next((each for other, each in settings if other == {**values, "synapses": STILL}), None)
         row = {
             **values,
@@ -115,7 +131,7 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
         ):
             name = ", ".join(str(value) for value in values.values()).replace("_", " ")
             axis.plot(epochs, line, color=colour, lw=0.8, label=name if number == 0 else None)
-        axis.axhline(float(at["plateau"]), color=COLOURS["black"], lw=0.7, ls=":")
+        axis.axhline(float(at["plateau"].mean()), color=COLOURS["black"], lw=0.7, ls=":")
     axis.set(xlabel="epoch", ylabel="validation error (%)", ylim=(0, 100))
     axis.legend()
     return {"learning": made}

@@ -6,7 +6,7 @@ memory is presynaptic short-term plasticity. Each presynaptic unit has the U, τ
 synapses, drawn at random from the table of measurements (`fwsim.spiking.MEASUREMENTS`): excitatory units from four
 (Wang et al. 2006, Nat. Neurosci. 9:534), inhibitory units from three (Gupta, Wang & Markram 2000, Science 287:273). The
 table gives class means without spreads, so units of a class are alike. All weights are trained. Controls are the same
-network with synapses that do not change, and with fast weights, dA/dt = −A/τ + η r rᵀ with a trained η.
+network with synapses that do not change, and with fast weights, dA/dt = −A/τ + η r rᵀ between different units.
 
 A presynaptic memory can hold which units were active, but has no entry for a pair of units. It can bind only through
 units that answer to a letter together with a digit. Networks that know which digits occurred, but not with which
@@ -64,17 +64,19 @@ class Config(Base):
     "Time for which a token is shown."
     dt: Seconds = Field(default=0.05, gt=0)
     "Time step, a fraction of it."
-    tau: Seconds = Field(default=0.05, gt=0)
-    "Time constant of the units."
+    tau: Seconds = Field(default=0.1, gt=0)
+    "Time constant of the units; they still carry a letter when its digit is shown."
     tau_fast_weights: Seconds = Field(default=1.5, gt=0)
     "Time constant of fast weights."
-    epochs: int = Field(default=20, ge=1)
+    eta_fast_weights: float = Field(default=2e-3, gt=0)
+    "Strength of fast weights in 1/s, for rates in Hz."
+    epochs: int = Field(default=5, ge=1)
     "Passes through the training sequences."
-    training_sequences: int = Field(default=6_400, ge=1)
+    training_sequences: int = Field(default=25_600, ge=1)
     "Sequences to train on."
-    batch: int = Field(default=64, ge=1)
+    batch: int = Field(default=128, ge=1)
     "Sequences in a training step."
-    learning_rate: float = Field(default=1e-2, gt=0)
+    learning_rate: float = Field(default=4e-2, gt=0)
     "Peak of the one-cycle rate of AdamW."
     validation_sequences: int = Field(default=1_000, ge=1)
     "Sequences that choose the best epoch."
@@ -172,9 +174,8 @@ class Retrieval(nn.Module):
         inhibits = torch.arange(units) >= self.excitatory
         memory = None
         if config.synapses == "fast_weights":
-            self.strength = nn.Parameter(torch.tensor([1e-3]))
-            memory = fw.Hebbian(tau=[config.tau_fast_weights], eta_rate=self.strength)
-        size = nn.Parameter(torch.rand(units, units) * 4 / units * torch.where(inhibits, 4.0, 1.0))
+            memory = fw.Hebbian(tau=[config.tau_fast_weights], eta_rate=[config.eta_fast_weights])
+        size = nn.Parameter(torch.rand(units, units))
         self.core = fw.RateNetwork(
             fw.Projection(size, synapse=rule if config.synapses == "measured" else None),
             tau=config.tau,
@@ -183,13 +184,15 @@ class Retrieval(nn.Module):
             normalise=fw.divisive(strength=1 / USUAL_RATE),
             self_connections=False,
         )
-        parametrize.register_parametrization(self.core.weights, "0", Signed(torch.where(inhibits, -1.0, 1.0)))
-        self.tokens = nn.Parameter(2 * USUAL_RATE * torch.rand(task.tokens, units) ** 4)
+        parametrize.register_parametrization(
+            self.core.weights, "0", Signed(torch.where(inhibits, -16.0, 4.0) / units)
+        )
+        self.tokens = nn.Parameter(2 * torch.rand(task.tokens, units) ** 4)
         self.bias = nn.Parameter(torch.zeros(units))
         self.answers = nn.Linear(self.excitatory, task.classes)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Token numbers `[sequence, time]` → scores of answers `[sequence, answer]`."""
         drive = torch.relu(self.tokens)[tokens].repeat_interleave(self.held, dim=1) + self.bias
-        rate, _ = self.core(drive)
+        rate, _ = self.core(USUAL_RATE * drive)
         return self.answers(rate[:, -1, : self.excitatory] / USUAL_RATE)

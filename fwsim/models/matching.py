@@ -42,7 +42,7 @@ class Signed(nn.Module):
     Parameters
     ----------
     sign
-        Sign of each presynaptic unit, `[pre]`: 1 excites, −1 inhibits.
+        Sign of each presynaptic unit, `[pre]`: 1 excites, −1 inhibits. Other numbers multiply the sizes as well.
     """
 
     sign: Tensor

@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 
 import fwsim as fw
-from analysis.measured_retrieval import analyse, binds, helps, plot, table
+from analysis.measured_retrieval import analyse, binds, helps, join, plot, table
 from fwsim import study
 from fwsim.errors import ConfigError
 from fwsim.study import load_experiment
@@ -64,7 +64,7 @@ def test_a_network_has_its_synapses_dales_law_and_divisive_inhibition(experiment
     scores.sum().backward()
     assert model.tokens.grad[tokens.unique()].abs().sum() > 0
     if synapses == "fast_weights":
-        assert float(model.strength.grad.abs()) > 0
+        assert model.core.memory.eta_rate.tolist() == pytest.approx([config.eta_fast_weights])
 
 
 def test_a_quick_run(tmp_path):
@@ -77,6 +77,28 @@ def test_a_quick_run(tmp_path):
     assert set(plot(result)) == {"learning"}
     with pytest.raises(ConfigError, match="multiple of dt"):
         study.run("measured_retrieval", {"token": 0.12}, quick=True, folder=tmp_path / "other")
+
+
+def test_runs_are_joined_by_synapses_and_seed():
+    """One run is missing, which leaves fewer networks and no line."""
+    runs = []
+    for synapses in ("measured", "static", "fast_weights"):
+        for seed in range(3):
+            error = 50.0 + seed if synapses == "measured" else 60.0 + seed
+            one = xr.Dataset({"test_error": error, "validation": ("epoch", [0.9, error / 100])})
+            configuration = f'{{"synapses": "{synapses}", "pairs": 2}}'
+            runs.append(one.assign_attrs(experiment_configuration=configuration, experiment_seed=seed))
+    result = join(runs[:-1])
+    rows = {row["synapses"]: row for row in table(result)}
+    assert {name: row["networks"] for name, row in rows.items()} == {
+        "measured": "3",
+        "static": "3",
+        "fast_weights": "2",
+    }
+    assert rows["measured"]["to static (%)"].startswith("-10.0")
+    assert {row["plateau (%)"] for row in rows.values()} == {"45.0"}
+    lines = plot(result)["learning"].axes[0].get_lines()
+    assert sum(len(line.get_ydata()) == 2 and np.isfinite(line.get_ydata()).all() for line in lines) >= 8
 
 
 def test_verdicts_on_made_up_networks():
