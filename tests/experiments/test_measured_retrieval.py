@@ -68,7 +68,7 @@ def test_a_network_has_its_synapses_dales_law_and_divisive_inhibition(experiment
 
 
 def test_a_quick_run(tmp_path):
-    """Nobody retrieves after twenty training steps; chance is 90 %."""
+    """Nobody retrieves after ten training steps; chance is 90 %."""
     run = study.run("measured_retrieval", quick=True, seed=1, folder=tmp_path / "run", device="cpu")
     result = analyse(run.recording)
     (row,) = table(result)
