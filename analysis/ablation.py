@@ -161,5 +161,6 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
         )
     axis.axhline(0, color=COLOURS["black"], lw=0.7, ls=":")
     axis.set(xlabel="connections removed (%)", ylabel="performance kept (1)")
-    axis.legend(loc="upper right")
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(loc="upper right")
     return {"ablation": made}

@@ -283,5 +283,6 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
         axis.axvspan(begun, begun + 0.5, color=COLOURS["black"], alpha=0.12, lw=0)
         axis.set(xlabel="time (s)", title=label, xlim=(begun, begun + 1.5))
     axes[0].set_ylabel("separation of directions, relative (1)")
-    axes[0].legend()
+    if axes[0].get_lines():  # else nobody has learned
+        axes[0].legend()
     return {"separation": made}

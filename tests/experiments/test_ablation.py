@@ -1,6 +1,7 @@
 """Ablations remove what they say, and the analyses of trained networks find what is known of constructed ones."""
 
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -67,7 +68,12 @@ def test_a_quick_run(tmp_path):
     assert (recording["weights"].values[:, :20] >= 0).all()
     assert (recording["weights"].values[:, 20:] <= 0).all()
     assert ablation.table(ablation.analyse(recording))[0]["networks"] == "1"
-    assert trained_dynamics.table(trained_dynamics.analyse(recording))[0]["networks"] == "0"
+    dynamics = trained_dynamics.analyse(recording)
+    assert trained_dynamics.table(dynamics)[0]["networks"] == "0"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # figures without a network have no legend
+        trained_dynamics.plot(dynamics)
+        ablation.plot(ablation.analyse(recording.assign(accuracy=50.0)))
 
 
 def test_verdicts_on_made_up_networks():

@@ -8,7 +8,7 @@ import fwsim as fw
 from fwsim.errors import ConfigError
 from fwsim.models import MatchingNetwork
 from fwsim.seeds import stream_seed, torch_generator
-from fwsim.tasks import DelayedMatch
+from fwsim.tasks import DelayedMatch, SequentialMatch
 from fwsim.training import train_trials, trial_loss
 
 TASK = DelayedMatch(dt=0.05, delay=0.2)
@@ -58,6 +58,22 @@ def test_training_lowers_the_loss(plasticity):
     assert (weights[:, :8] >= 0).all()
     assert (weights[:, 8:] <= 0).all()
     assert not weights.diagonal().any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("repeats", [0.0, 0.5])
+def test_a_network_learns_which_tests_match(repeats):
+    """ABCA and ABBA. Whoever does not know the sample says "match" as often whether a test matches or not."""
+    task = SequentialMatch(dt=0.05, repeats=repeats)
+    torch.manual_seed(1)
+    model = MatchingNetwork(task, 50)
+    train_trials(model, task, Streams(), steps=200)
+    trials = task.sample(400, torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        scores, _ = model(trials.inputs, seed=3)
+    says = (scores.argmax(-1) == 2)[:, 27:34].float().mean(1)  # in the first test, without its grace
+    match = trials.match[:, 0]
+    assert float(says[match].mean() - says[~match].mean()) > 0.4
 
 
 def test_gradients_are_clipped_during_training_only():
