@@ -133,5 +133,6 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
             axis.plot(epochs, line, color=colour, lw=0.8, label=name if number == 0 else None)
         axis.axhline(float(at["plateau"].mean()), color=COLOURS["black"], lw=0.7, ls=":")
     axis.set(xlabel="epoch", ylabel="validation error (%)", ylim=(0, 100))
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.legend()
     return {"learning": made}
