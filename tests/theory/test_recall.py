@@ -33,7 +33,7 @@ def test_overlaps_are_those_of_networks(load, k, cue):
     overlap = np.mean([one.overlap for one in found], axis=0)
     runs = np.mean([network(load, k, 2.0, cue, 1000, seed, 40) for seed in range(4)], axis=0)
     assert overlap[0] == pytest.approx(runs[0], abs=5e-3)
-    np.testing.assert_allclose(overlap, runs, atol=0.04)
+    np.testing.assert_allclose(overlap, runs, atol=0.02)
     assert found[0].time[-1] == pytest.approx(4.0)
 
 
