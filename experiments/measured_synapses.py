@@ -10,7 +10,7 @@ The data are a CSV file: `--data PATH`, or its path in the environment variable 
 pairs of two classes instead.
 
 The recording holds, for every rule and pair, the log predictive density of what was left out, and how many single
-responses were inside their predictive intervals. A response of 0 stands for all that could not be seen; its place in
+responses were inside their predictive intervals. A small share of the responses may be outliers. A response of 0 stands for all that could not be seen; its place in
 the predicted distribution is drawn among theirs.
 """
 
@@ -41,8 +41,8 @@ class Config(Base):
 
     data: str = ""
     "CSV file of sweeps or its folder; empty for the path in FWSIM_SYNPHYS; or simulated."
-    left_out: Literal["frequency", "recovery"] = "frequency"
-    "What is left out of every pair: one of its frequencies in turn, or recoveries above 0.3 s."
+    left_out: Literal["frequency", "recovery", "sweeps"] = "frequency"
+    "What is left out of every pair: one of its frequencies in turn, recoveries above 0.3 s, or sweeps of the rest."
     rules: int = Field(default=7, ge=2, le=7)
     "Number of rules to compare, in their order in the file."
     every: int = Field(default=1, ge=1)
@@ -55,6 +55,8 @@ class Config(Base):
     "Chains of every fit."
     exact: int = Field(default=4, ge=0, le=64)
     "Sites up to which the likelihood is exact."
+    outliers: float = Field(default=0.03, ge=0, lt=1)
+    "Share of responses that are outliers."
     level: float = Field(default=0.95, gt=0, lt=1)
     "Probability of intervals."
 
@@ -77,6 +79,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
             moves=config.moves,
             chains=config.chains,
             exact=config.exact,
+            outliers=config.outliers,
             seed=context.seed_of("moves"),
             progress=context.show,
             checkpoint=context.checkpoints / f"rule_{number}.pt",
@@ -104,17 +107,31 @@ def candidates() -> dict[str, fw.rules.PresynapticRule]:
 
 
 def marked(table: pd.DataFrame, left_out: str) -> pd.DataFrame:
-    """Add the column `held_out`; a pair of one frequency, or without long recoveries, keeps everything."""
-    if left_out == "recovery":
-        out = (table.recovery_s > LONG) & (table.pulse >= 8)
+    """Add the column `held_out`; a pair of one frequency, or without long recoveries, keeps everything.
+
+    `"sweeps"` serves choices that must not see what the other two leave out: that is missing, and of what remains every
+    fifth sweep of a pair is left out.
+    """
+    long, rate = (table.recovery_s > LONG) & (table.pulse >= 8), one_rate(table)
+    if left_out == "sweeps":
+        table = table.assign(amplitude=table.amplitude.mask(long | rate))
+        by = ["pair", "protocol", "sweep"]
+        sweeps = table.loc[table.amplitude.notna(), by].drop_duplicates()
+        fifth = sweeps[sweeps.groupby("pair").cumcount() % 5 == 4]
+        out = pd.Series(pd.MultiIndex.from_frame(table[by]).isin(pd.MultiIndex.from_frame(fifth)), table.index)
     else:
-        chosen = {}
-        for k, (pair, rates) in enumerate(table.groupby("pair")["frequency_Hz"].unique().items()):
-            chosen[pair] = np.sort(rates)[k % len(rates)] if len(rates) > 1 else np.nan
-        out = table.frequency_Hz == table.pair.map(chosen)
+        out = long if left_out == "recovery" else rate
     if not out.any():
-        raise fw.ConfigError(f"left_out={left_out!r} leaves out nothing of these pairs; use the other")
+        raise fw.ConfigError(f"left_out={left_out!r} leaves out nothing of these pairs; use another")
     return table.assign(held_out=out)
+
+
+def one_rate(table: pd.DataFrame) -> pd.Series:
+    """Which responses have the frequency of their pair that is left out, another one in turn."""
+    chosen = {}
+    for k, (pair, rates) in enumerate(table.groupby("pair")["frequency_Hz"].unique().items()):
+        chosen[pair] = np.sort(rates)[k % len(rates)] if len(rates) > 1 else np.nan
+    return table.frequency_Hz == table.pair.map(chosen)
 
 
 def judged(

@@ -41,6 +41,8 @@ class Config(Base):
     "Chains of the fit."
     exact: int = Field(default=4, ge=0, le=64)
     "Sites up to which the likelihood is exact."
+    outliers: float = Field(default=0.03, ge=0, lt=1)
+    "Share of responses that are outliers."
     level: float = Field(default=0.95, gt=0, lt=1)
     "Probability of intervals."
 
@@ -58,6 +60,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
         moves=config.moves,
         chains=config.chains,
         exact=config.exact,
+        outliers=config.outliers,
         seed=context.seed_of("moves"),
         progress=context.show,
         checkpoint=context.checkpoints / "population.pt",

@@ -60,6 +60,8 @@ class Cells(Generic[R]):
         Cells with at most so many sites have the exact likelihood, the others the approximate one.
     fixed
         Names of fixed parameters.
+    outliers
+        Share of responses that are outliers.
     """
 
     rule: R
@@ -77,6 +79,7 @@ class Cells(Generic[R]):
     cv: float
     exact: int
     fixed: tuple[str, ...]
+    outliers: float = 0.0
 
     @property
     def rule_size(self) -> int:
@@ -122,7 +125,7 @@ class Cells(Generic[R]):
             flat = [part.reshape(-1, sites.shape[-1]) for part in (sites, gain, noise)]
             rows = SiteChances(*(part.reshape(-1, *part.shape[-2:]) for part in chances))
             found = compiled.sweep_log_likelihood(
-                self.response, self.sweep_train, rows, flat[0], flat[1], flat[2], self.cv, self.exact
+                self.response, self.sweep_train, rows, *flat, self.cv, self.exact, self.outliers
             )
             value = found.reshape(sites.shape)
         else:
@@ -132,13 +135,14 @@ class Cells(Generic[R]):
     def _plain(self, chances: SiteChances, sites: Tensor, gain: Tensor, noise: Tensor) -> Tensor:
         """The same without the native engine, `[..., sweep]`."""
         chances = SiteChances(*(part[..., self.sweep_train, :] for part in chances))
-        value = approximate_log_likelihood(self.response, chances, sites, gain / sites, noise, self.cv)
+        common = self.cv, self.outliers
+        value = approximate_log_likelihood(self.response, chances, sites, gain / sites, noise, *common)
         few = sites < self.exact + 0.5
         if bool(few.any()):
             whole = sites[few].round()
             part = SiteChances(*(each[few] for each in chances))
             response = self.response.expand(*few.shape, -1)[few]
-            value[few] = exact_log_likelihood(response, part, whole, gain[few] / whole, noise[few], self.cv)
+            value[few] = exact_log_likelihood(response, part, whole, gain[few] / whole, noise[few], *common)
         return value
 
     def only(self, kept: Tensor) -> Cells[R]:
@@ -187,6 +191,7 @@ def recorded_cells(
     fixed: str | Sequence[str],
     cv: float,
     exact: int,
+    outliers: float = 0.0,
 ) -> Cells[R]:
     """Check a table of cells in groups, and prepare the likelihood; see `fwsim.fit_population`.
 
@@ -196,6 +201,7 @@ def recorded_cells(
         The table or an option is not allowed.
     """
     number("quantal_cv", cv, least=0)
+    number("outliers", outliers, least=0, below=1)
     columns = list(getattr(table, "columns", ()))
     if not any(name in columns for name in CELLS):
         raise ConfigError("the table has no column cell or pair; say which cell each response comes from")
@@ -229,6 +235,7 @@ def recorded_cells(
         cv=float(cv),
         exact=exact,
         fixed=(fixed,) if isinstance(fixed, str) else tuple(fixed),
+        outliers=float(outliers),
     )
     return found.only(~found.response.isnan().all(-1))  # a sweep without responses says nothing
 

@@ -27,6 +27,7 @@ def sweep_log_likelihood(
     noise: Tensor,
     cv: float,
     exact: int,
+    outliers: float = 0.0,
 ) -> Tensor:
     """Log-likelihood of every sweep, exact up to `exact` sites.
 
@@ -38,6 +39,8 @@ def sweep_log_likelihood(
         Of one site, `[chain, train, pulse]`, without NaN.
     sites, gain, noise
         `[chain, sweep]`.
+    cv, exact, outliers
+        Coefficient of variation of a quantum, largest number of sites of the exact likelihood, share of outliers.
 
     Returns
     -------
@@ -61,6 +64,7 @@ def sweep_log_likelihood(
         *(ctypes.c_int64(size) for size in (*sites.shape, *release.shape[1:], exact)),
         *(ctypes.c_void_p(each.data_ptr()) for each in tensors),
         ctypes.c_double(cv),
+        ctypes.c_double(outliers),
         ctypes.c_void_p(result.data_ptr()),
     )
     return result

@@ -228,6 +228,7 @@ class FittedPopulation(Generic[R]):
             self.cells.fixed,
             self.cells.cv,
             self.cells.exact,
+            self.cells.outliers,
         )
         strange = [clamp for clamp in found.clamps if clamp not in self.cells.clamps]
         if strange:
@@ -258,6 +259,7 @@ def fit_population(
     pooled: bool = True,
     fixed: str | Sequence[str] = (),
     quantal_cv: float = 0.3,
+    outliers: float = 0.0,
     exact: int = 4,
     chains: int = 2,
     warmup: int = 1500,
@@ -290,6 +292,10 @@ def fit_population(
         Names of parameters of the rule that keep their value.
     quantal_cv
         Coefficient of variation of a quantum.
+    outliers
+        Share of responses that say nothing about the synapse, such as spontaneous events: from 0 to below 1. They have
+        a Cauchy distribution around 0, whose scale is the response to a release of 1. Without them, noise is normal,
+        and a single response far from all others can outweigh the rest.
     exact
         Cells with at most so many sites have the exact likelihood, a sum over hidden sites, in place of a normal
         approximation to them. It takes longer.
@@ -321,7 +327,7 @@ def fit_population(
     whole("exact", exact, least=0)
     check_seed(seed)
     check_progress(progress)
-    cells = recorded_cells(rule, table, groups, fixed, quantal_cv, exact)
+    cells = recorded_cells(rule, table, groups, fixed, quantal_cv, exact, outliers)
     file = None if checkpoint is None else local_path(checkpoint, "checkpoint")
     draws = PopulationRun(cells, chains, warmup, moves, pooled, seed).draws(file, progress)
     result = FittedPopulation(cells, *draws, pooled)

@@ -22,7 +22,7 @@ from fwsim.seeds import torch_generator
 KEPT = 1000  # largest number of draws that are kept
 JITTER = 0.5  # standard deviation of the chains' starting points, in standard deviations of the prior
 EVERY = 200  # moves between two checkpoints
-FORM = 3  # of the checkpoint
+FORM = 4  # of the checkpoint
 ALONE = 3  # in the first third of the warm-up cells move alone, since groups would hold cells that are still far off
 
 
@@ -75,7 +75,7 @@ class PopulationRun:
         digest.update(
             repr((cells.rule.parameters(), type(cells.rule).__name__, cells.axes, cells.names)).encode()
         )
-        digest.update(repr((cells.groups, cells.clamps, cells.cv, cells.exact)).encode())
+        digest.update(repr((cells.groups, cells.clamps, cells.cv, cells.exact, cells.outliers)).encode())
         for part in (cells.times, cells.response, cells.sweep_cell, cells.sweep_clamp, cells.group):
             digest.update(part.contiguous().numpy().tobytes())
         return digest.hexdigest()

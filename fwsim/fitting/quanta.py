@@ -5,6 +5,9 @@ refills with probability r before the next spike (`rule.site_chances`). A respon
 and standard deviation cv·q each, plus recording noise: y | k ~ N(q k, k (cv q)² + σ²). Sites are hidden: what a sweep
 has released so far says how many of them are full. A response of exactly 0 is one that could not be seen: it counts as
 at most 0. `[..., pulse]`, NaN where missing.
+
+A share of the responses may be outliers, such as spontaneous events and fits that went wrong: they say nothing about the
+sites, and have a Cauchy distribution around 0, whose scale is the response to a release of 1.
 """
 
 from __future__ import annotations
@@ -21,7 +24,13 @@ FARTHEST = -30.0  # standard deviations below a mean at which the probability of
 
 
 def exact_log_likelihood(
-    response: Tensor, chances: SiteChances, sites: Tensor, quantum: Tensor, noise: Tensor, cv: float
+    response: Tensor,
+    chances: SiteChances,
+    sites: Tensor,
+    quantum: Tensor,
+    noise: Tensor,
+    cv: float,
+    outliers: float = 0.0,
 ) -> Tensor:
     """Log-likelihood of whole sweeps, summed over the number of full sites at every spike (a hidden Markov model).
 
@@ -39,6 +48,8 @@ def exact_log_likelihood(
         Mean size q of a quantum, and standard deviation σ of the recording, `[...]`.
     cv
         Coefficient of variation of a quantum.
+    outliers
+        Their share among the responses.
 
     Returns
     -------
@@ -59,7 +70,10 @@ def exact_log_likelihood(
     for pulse in range(last + 1):
         p = chances.release[..., pulse, None, None]
         weight = thinned * p**released * (1 - p) ** (full - released).clamp(min=0)
-        emitted = _density(response[..., pulse, None], mean, variance)
+        y = response[..., pulse, None]
+        emitted, _ = _with_outliers(
+            _density(y, mean, variance), y, (quantum * sites)[..., None], outliers
+        )
         largest = emitted.amax(-1, keepdim=True)
         joint = belief[..., None] * weight * (emitted - largest).exp()[..., None, :]
         left = torch.stack([joint.diagonal(-j, -2, -1).sum(-1) for j in range(most + 1)], -1)
@@ -75,12 +89,19 @@ def exact_log_likelihood(
 
 
 def approximate_log_likelihood(
-    response: Tensor, chances: SiteChances, sites: Tensor, quantum: Tensor, noise: Tensor, cv: float
+    response: Tensor,
+    chances: SiteChances,
+    sites: Tensor,
+    quantum: Tensor,
+    noise: Tensor,
+    cv: float,
+    outliers: float = 0.0,
 ) -> Tensor:
     """The same with the number of full sites as a normal variable: a Kalman filter, for many sites.
 
     Mean and variance of the full sites follow the binomial laws exactly, but their distribution, and that of the
-    responses, is taken as normal. `sites` need not be whole. A response of 0 has the probability of at most 0.
+    responses that are no outliers, is taken as normal, with the mean and variance that it has if each response may be an
+    outlier. `sites` need not be whole. A response of 0 has the probability of at most 0.
     """
     full, spread, total = sites, 0.0 * sites, 0.0 * (sites + response[..., 0].nan_to_num(0.0))
     quadratic, floor = quantum**2, noise**2
@@ -90,10 +111,12 @@ def approximate_log_likelihood(
         random = stays * released  # variance of the released sites if the full ones are known
         variance = quadratic * (random + p**2 * spread + cv**2 * released) + floor
         density, surprise, certainty = _seen(y, quantum * released, variance)
+        density, usual = _with_outliers(density, y, quantum * sites, outliers)
         total = total + density
         gain = quantum * p * stays * (spread - full) / variance  # of the sites that stay full
-        spread = (random + stays**2 * spread - gain**2 * variance * certainty).clamp(min=0)
-        full = torch.minimum((full - released + gain * surprise).clamp(min=0), sites)
+        learnt = gain**2 * (variance * certainty - (1 - usual) * surprise**2)
+        spread = (random + stays**2 * spread - usual * learnt).clamp(min=0)
+        full = torch.minimum((full - released + usual * gain * surprise).clamp(min=0), sites)
         empty, stays = sites - full, 1 - r
         spread = stays * (stays * spread + r * empty)
         full = full + r * empty
@@ -107,6 +130,7 @@ def simulate(
     noise: Tensor,
     cv: float,
     generator: torch.Generator,
+    outliers: float = 0.0,
 ) -> Tensor:
     """One random response to every spike, `[..., pulse]`; a negative one could not be seen and is 0.
 
@@ -116,7 +140,12 @@ def simulate(
     size, floor = quantum[..., None], noise[..., None]
     spread = (released * (cv * size) ** 2 + floor**2).sqrt()
     draw = torch.randn(released.shape, generator=generator, dtype=torch.float64)
-    return (size * released + spread * draw).clamp(min=0)
+    response = size * released + spread * draw
+    if outliers:
+        chance, place = torch.rand(2, *released.shape, generator=generator, dtype=torch.float64)
+        wild = (quantum * sites)[..., None] * (math.pi * (place - 0.5)).tan()
+        response = torch.where(chance < outliers, wild, response)
+    return response.clamp(min=0)
 
 
 def _density(y: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
@@ -125,6 +154,20 @@ def _density(y: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
     seen = -0.5 * ((y - mean) ** 2 / variance + (2 * math.pi * variance).log())
     unseen = torch.special.log_ndtr((-mean / deviation).clamp(min=FARTHEST))
     return torch.where(y.isnan(), 0.0, torch.where(y == 0, unseen, seen))
+
+
+def _with_outliers(usual: Tensor, y: Tensor, scale: Tensor, outliers: float) -> tuple[Tensor, Tensor]:
+    """Log density of a response if it may be an outlier, and the probability that it is none.
+
+    `usual` is its log density if it is none. An outlier could not be seen in one of two cases.
+    """
+    if not outliers:
+        return usual, torch.ones_like(usual)
+    wild = torch.where(y == 0, 0.5, 1 / (math.pi * scale * (1 + (y / scale) ** 2)))
+    right = usual + math.log1p(-outliers)
+    both = torch.logaddexp(right, (outliers * wild).log())
+    missing = y.isnan()
+    return torch.where(missing, 0.0, both), torch.where(missing, 1.0, (right - both).exp())
 
 
 def _seen(y: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -91,7 +91,7 @@ class SynapseDraws(Generic[R]):
     def responses(
         self, times: ArrayLike | Tensor, *, clamp: str | None = None, repeats: int = 1, seed: int = 0
     ) -> Tensor:
-        """Single random responses to a train `[spike]`, `[repeat, draw, spike]`: quanta and recording noise."""
+        """Single random responses to a train `[spike]`, `[repeat, draw, spike]`: quanta, recording noise, outliers."""
         check_count("repeats", repeats, 1)
         check_seed(seed)
         chances = self.cells.rule_at(self.z).site_chances(self._one(times).expand(len(self.z), -1))
@@ -102,7 +102,7 @@ class SynapseDraws(Generic[R]):
             sites + torch.rand(shape, generator=generator, dtype=torch.float64)
         ).floor()  # its mean is `sites`
         chances = SiteChances(*(part.clamp(0, 1).expand(*shape, -1) for part in chances))
-        return simulate(chances, whole, gain / whole, noise, self.cells.cv, generator)
+        return simulate(chances, whole, gain / whole, noise, self.cells.cv, generator, self.cells.outliers)
 
     def bands(
         self, times: ArrayLike | Tensor, *, clamp: str | None = None, level: float = 0.95, seed: int = 0

@@ -76,6 +76,15 @@ def test_what_is_left_out(tmp_path):
     out = module.marked(table, "recovery")
     assert set(out[out.held_out].pulse) == {8, 9, 10, 11}
     assert (out[out.held_out].recovery_s > 1).all()
+    others = [module.marked(table, each).held_out for each in ("frequency", "recovery")]
+    several = pd.concat([table.assign(sweep=table.sweep + 100 * k) for k in range(4)])
+    out = module.marked(several, "sweeps")
+    assert set(out[out.amplitude.notna()].frequency_Hz) == {20.0, 50.0}
+    assert not out[pd.concat([others[0] | others[1]] * 4)].amplitude.notna().any()
+    known = out[out.amplitude.notna()].drop_duplicates(["pair", "sweep"])
+    counts = known.groupby("pair").held_out.agg(["sum", "count"])
+    assert (counts["sum"] == counts["count"] // 5).all()
+    assert (counts["sum"] > 0).all()
 
 
 def test_without_data_it_says_where_to_get_them(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from math import comb
 import numpy as np
 import pytest
 import torch
+from scipy.stats import cauchy, norm
 
 import fwsim as fw
 from fwsim.fitting import compiled
@@ -19,16 +20,16 @@ def several(chances, count):
     return SiteChances(*(part.expand(count, -1) for part in chances))
 
 
-def by_enumeration(response, chances, sites, quantum, noise, cv):
+def by_enumeration(response, chances, sites, quantum, noise, cv, outliers=0.0):
     """Every number of released and refilled sites, one after the other."""
 
     def density(y, k):
-        variance = k * (cv * quantum) ** 2 + noise**2
         if math.isnan(y):
             return 1.0
-        if y == 0:
-            return 0.5 * math.erfc(quantum * k / math.sqrt(2 * variance))
-        return math.exp(-0.5 * (y - quantum * k) ** 2 / variance) / math.sqrt(2 * math.pi * variance)
+        wild = cauchy(0, quantum * sites)
+        usual = norm(quantum * k, math.sqrt(k * (cv * quantum) ** 2 + noise**2))
+        at = (lambda each: each.cdf(0)) if y == 0 else (lambda each: each.pdf(y))
+        return (1 - outliers) * at(usual) + outliers * at(wild)
 
     def rest(pulse, full):
         if pulse == len(response):
@@ -47,31 +48,92 @@ def by_enumeration(response, chances, sites, quantum, noise, cv):
     return math.log(rest(0, sites))
 
 
+@pytest.mark.parametrize("outliers", [0.0, 0.2])
 @pytest.mark.parametrize("sites", [1, 3])
-def test_the_exact_likelihood_sums_over_all_hidden_sites(sites):
+def test_the_exact_likelihood_sums_over_all_hidden_sites(sites, outliers):
     response, quantum, noise = [1.2 / sites, 0.0, 0.5, math.nan, 0.4], 1.0 / sites, 0.2
     chances = SiteChances(*(part[:5] for part in RULE.site_chances(TIMES)))
     found = exact_log_likelihood(
-        exact(response), chances, exact(float(sites)), exact(quantum), exact(noise), 0.3
+        exact(response), chances, exact(float(sites)), exact(quantum), exact(noise), 0.3, outliers
     )
-    assert math.isclose(found, by_enumeration(response, chances, sites, quantum, noise, 0.3), rel_tol=1e-12)
+    plain = by_enumeration(response, chances, sites, quantum, noise, 0.3, outliers)
+    assert math.isclose(found, plain, rel_tol=1e-12)
 
 
-def test_the_approximation_holds_for_many_sites():
+@pytest.mark.parametrize("outliers", [0.0, 0.05])
+def test_the_approximation_holds_for_many_sites(outliers):
     one = torch.ones(400, dtype=torch.float64)
     chances = several(RULE.site_chances(TIMES), 400)
     off = []
     for sites in (5, 20):
-        y = simulate(chances, one * sites, one / sites, one * 0.1, 0.3, torch.Generator().manual_seed(1))
-        arguments = y, chances, one * sites, one / sites, one * 0.1, 0.3
+        generator = torch.Generator().manual_seed(1)
+        y = simulate(chances, one * sites, one / sites, one * 0.1, 0.3, generator, outliers)
+        arguments = y, chances, one * sites, one / sites, one * 0.1, 0.3, outliers
         off.append(
             float((exact_log_likelihood(*arguments) - approximate_log_likelihood(*arguments)).abs().mean())
         )
     assert off[1] < 0.1 < off[0]  # nats of a sweep of six responses
 
 
+LIKELIHOODS = {"exact": exact_log_likelihood, "approximate": approximate_log_likelihood}
+
+
+@pytest.mark.parametrize("kind", LIKELIHOODS)
+def test_the_density_of_a_sweep_with_outliers_integrates_to_one(kind):
+    # over the second response, for each first one, which may be an outlier; and over the first
+    chances = SiteChances(*(part[None, :2] for part in RULE.site_chances(TIMES)))
+    grid = torch.cat([torch.linspace(1e-6, 6, 6001), torch.logspace(math.log10(6), 8, 6001)]).double().unique()
+
+    def densities(y):
+        return LIKELIHOODS[kind](y, chances, *exact([[3.0], [0.5], [0.2]]), 0.3, 0.1).exp()
+
+    def over_all(first):
+        last = torch.stack([torch.full_like(grid, first), grid], -1)
+        return float(torch.trapezoid(densities(last), grid) + densities(exact([[first, 0.0]]))[0])
+
+    for first in (0.0, 0.3, 1.1, 20.0):
+        assert math.isclose(over_all(first), densities(exact([[first, math.nan]]))[0], rel_tol=1e-4)
+    assert math.isclose(over_all(math.nan), 1.0, rel_tol=1e-4)
+
+
+@pytest.mark.parametrize("kind", LIKELIHOODS)
+def test_hardly_any_outliers_are_none(kind):
+    one = torch.ones(50, dtype=torch.float64)
+    chances = several(RULE.site_chances(TIMES), 50)
+    arguments = chances, one * 4, one / 4, one * 0.1, 0.3
+    y = simulate(*arguments, torch.Generator().manual_seed(1))
+    none, few, some = (LIKELIHOODS[kind](y, *arguments, share) for share in (0.0, 1e-9, 0.1))
+    torch.testing.assert_close(few, none, rtol=0, atol=1e-5)
+    assert (some - none).abs().max() > 0.1
+    torch.testing.assert_close(simulate(*arguments, torch.Generator().manual_seed(1), 0.0), y)
+
+
+def test_outliers_have_their_share_and_distribution():
+    one = torch.ones(40_000, dtype=torch.float64)
+    chances = several(RULE.site_chances(TIMES[:1]), 40_000)
+    generator = torch.Generator().manual_seed(0)
+    y = simulate(chances, one * 5, one * 0.4, one * 0.01, 0.0, generator, 0.25)[:, 0]
+    far = 2.5  # more than the five quanta of 0.4
+    assert float((y > far).double().mean()) == pytest.approx(0.25 * cauchy(0, 2.0).sf(far), abs=0.005)
+    assert float((y > 20).double().mean()) == pytest.approx(0.25 * cauchy(0, 2.0).sf(20), abs=0.002)
+
+
+def test_an_outlier_says_nothing_about_the_sites():
+    chances = SiteChances(exact([[0.5] * 4]), exact([[0.1] * 4]))
+    rest = [0.5, 0.3, 0.4]
+    for kind in LIKELIHOODS.values():
+        value = {
+            first: float(kind(exact([[first, *rest]]), chances, *exact([[6.0], [0.2], [0.05]]), 0.3, 0.05))
+            - float(kind(exact([[first]]), SiteChances(*(p[:, :1] for p in chances)), *exact([[6.0], [0.2], [0.05]]), 0.3, 0.05))
+            for first in (0.6, 1e3, math.nan)
+        }
+        assert value[1e3] == pytest.approx(value[math.nan], abs=1e-6)
+        assert abs(value[0.6] - value[math.nan]) > 0.01
+
+
 @pytest.mark.skipif(not compiled.available(0), reason="the native engine is not compiled here")
-def test_the_native_engine_computes_the_same():
+@pytest.mark.parametrize("outliers", [0.0, 0.05])
+def test_the_native_engine_computes_the_same(outliers):
     # more sweeps than a register holds, few and many sites mixed, with responses that are 0 or missing everywhere
     generator = torch.Generator().manual_seed(2)
     chances = RULE.site_chances(TIMES)
@@ -87,12 +149,12 @@ def test_the_native_engine_computes_the_same():
     y[3, 2] = 1e3  # an outlier
     trains = SiteChances(*(torch.stack([torch.zeros_like(c), c])[None] for c in chances))
     found = compiled.sweep_log_likelihood(
-        y, torch.ones(count, dtype=torch.long), trains, sites[None], gain[None], noise[None], 0.3, 7
+        y, torch.ones(count, dtype=torch.long), trains, sites[None], gain[None], noise[None], 0.3, 7, outliers
     )
-    plain = approximate_log_likelihood(y, *arguments)
+    plain = approximate_log_likelihood(y, *arguments, outliers)
     for k in (sites < 7.5).nonzero()[:, 0].tolist():
         one = [part[k : k + 1] for part in (y, whole, gain / whole, noise)]
-        plain[k] = exact_log_likelihood(one[0], several(chances, 1), *one[1:], 0.3)[0]
+        plain[k] = exact_log_likelihood(one[0], several(chances, 1), *one[1:], 0.3, outliers)[0]
     torch.testing.assert_close(found[0], plain, rtol=1e-12, atol=1e-12)
 
 

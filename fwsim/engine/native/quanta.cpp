@@ -9,6 +9,7 @@ namespace {
 using V = Register<double>::V;
 constexpr int L = Register<double>::L;
 constexpr double LOG_TAU = 1.8378770664093453;  // log 2π
+constexpr double PI = 3.141592653589793;
 constexpr double FARTHEST = 30;                 // standard deviations below a mean
 constexpr int64_t MOST = 64;                    // sites of the exact likelihood
 
@@ -17,7 +18,7 @@ struct Batch {
   const double *response, *release, *refill;  // [sweep, pulse], [train, pulse]
   const int64_t *train;
   const double *sites, *quantum, *noise;  // [sweep]
-  double cv;
+  double cv, outliers;
 };
 
 // Sweeps that go together; the last one fills the places that are left.
@@ -57,6 +58,12 @@ INLINE V mills_ratio(V x) {
   return series / (1 + x);
 }
 
+// Share of outliers times the density of one: a Cauchy distribution around 0, which half of them are below.
+INLINE V wild(const Batch &batch, V y, V scale) {
+  const V ratio = y / scale;
+  return batch.outliers * (y == 0 ? wide<V>(0.5) : 1 / (PI * scale * (1 + ratio * ratio)));
+}
+
 // Sites as a normal variable: a Kalman filter.
 INLINE V approximate(const Batch &batch, const Pack &pack) {
   const V sites = gathered(batch.sites, pack.sweep), quantum = gathered(batch.quantum, pack.sweep);
@@ -73,13 +80,19 @@ INLINE V approximate(const Batch &batch, const Pack &pack) {
     // a response of 0 stands for all below: its log-probability is −x²/2 + log of Mills' ratio of x, less log √2π
     const V x = math::maximum(math::minimum(-off / deviation, wide<V>(FARTHEST)), zero), mills = mills_ratio(x);
     const V square = y == 0 ? x * x : off * off / variance, scale = y == 0 ? one / (mills * mills) : variance;
-    total += y == y ? -0.5 * (square + math::log(scale) + LOG_TAU) : zero;
+    V density = -0.5 * (square + math::log(scale) + LOG_TAU), usual = one;
+    if (batch.outliers > 0) {
+      const V right = (1 - batch.outliers) * math::exp(density), both = right + wild(batch, y, quantum * sites);
+      density = math::log(both), usual = y == y ? right / both : one;
+    }
+    total += y == y ? density : zero;
     const V known = math::minimum(math::maximum((one / mills - x) / mills, zero), one);
     const V surprise = y == y ? (y == 0 ? -deviation / mills : off) : zero;
     const V certainty = y == y ? (y == 0 ? known : one) : zero;
     const V gain = quantum * p * stays * (spread - full) / variance;
-    spread = math::maximum(random + stays * stays * spread - gain * gain * variance * certainty, zero);
-    full = math::minimum(math::maximum(full - released + gain * surprise, zero), sites);
+    const V learnt = gain * gain * (variance * certainty - (1 - usual) * surprise * surprise);
+    spread = math::maximum(random + stays * stays * spread - usual * learnt, zero);
+    full = math::minimum(math::maximum(full - released + usual * gain * surprise, zero), sites);
     const V empty = sites - full, remains = 1 - r;
     spread = remains * (remains * spread + r * empty);
     full += r * empty;
@@ -111,13 +124,19 @@ V exact(const Batch &batch, const Pack &pack, int64_t n) {
   for (int64_t pulse = 0; pulse < batch.pulses; ++pulse) {
     const V y = gathered(batch.response, pack.response, pulse);
     const V p = gathered(batch.release, pack.row, pulse), r = gathered(batch.refill, pack.row, pulse);
-    V largest = wide<V>(-INFINITY), evidence{};
+    const V outlier = y == y ? wild(batch, y, double(n) * quantum) : zero;
+    const double usual = 1 - batch.outliers;
+    V largest = batch.outliers > 0 ? (y == y ? math::log(outlier) : zero) : wide<V>(-INFINITY), evidence{};
     for (int64_t k = 0; k <= n; ++k) {
       const V off = y - double(k) * quantum, density = height[k] - 0.5 * off * off * precision[k];
       seen[k] = y == y ? (y == 0 ? unseen[k] : density) : zero;
       largest = math::maximum(largest, seen[k]);
     }
-    for (int64_t k = 0; k <= n; ++k) seen[k] = math::exp(seen[k] - largest), left[k] = zero;
+    const V rest = batch.outliers > 0 ? outlier * math::exp(-largest) : zero;
+    for (int64_t k = 0; k <= n; ++k) {
+      seen[k] = math::exp(seen[k] - largest), left[k] = zero;
+      if (batch.outliers > 0) seen[k] = y == y ? usual * seen[k] + rest : seen[k];
+    }
     for (int64_t full = 0; full <= n; ++full) {
       one_more(full, p, weight);
       for (int64_t k = 0; k <= full; ++k) left[full - k] += belief[full] * weight[k] * seen[k];
@@ -158,11 +177,11 @@ void some(const Batch &batch, int64_t n, int64_t few, double *result) {
 FWSIM_EXPORT void fwsim_quanta(int64_t chains, int64_t sweeps, int64_t trains, int64_t pulses, int64_t few,
                                const double *response, const int64_t *train, const double *release,
                                const double *refill, const double *sites, const double *quantum, const double *noise,
-                               double cv, double *result) {
+                               double cv, double outliers, double *result) {
   for (int64_t chain = 0; chain < chains; ++chain) {
     const int64_t row = chain * trains * pulses, place = chain * sweeps;
     const Batch batch{sweeps, trains, pulses, response, release + row, refill + row,
-                      train, sites + place, quantum + place, noise + place, cv};
+                      train, sites + place, quantum + place, noise + place, cv, outliers};
     for (int64_t n = 0; n <= few + 1; ++n) some(batch, n, few, result + place);
   }
 }
