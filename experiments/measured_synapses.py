@@ -10,8 +10,8 @@ The data are a CSV file: `--data PATH`, or its path in the environment variable 
 pairs of two classes instead.
 
 The recording holds, for every rule and pair, the log predictive density of what was left out, and how many single
-responses were inside their predictive intervals. A small share of the responses may be outliers. A response of 0 stands for all that could not be seen; its place in
-the predicted distribution is drawn among theirs.
+responses were inside their predictive intervals. A small share of the responses may be outliers. A response of 0 stands
+for all that could not be seen; its place in the predicted distribution is drawn among theirs.
 """
 
 from __future__ import annotations
@@ -118,7 +118,9 @@ def marked(table: pd.DataFrame, left_out: str) -> pd.DataFrame:
         by = ["pair", "protocol", "sweep"]
         sweeps = table.loc[table.amplitude.notna(), by].drop_duplicates()
         fifth = sweeps[sweeps.groupby("pair").cumcount() % 5 == 4]
-        out = pd.Series(pd.MultiIndex.from_frame(table[by]).isin(pd.MultiIndex.from_frame(fifth)), table.index)
+        out = pd.Series(
+            pd.MultiIndex.from_frame(table[by]).isin(pd.MultiIndex.from_frame(fifth)), table.index
+        )
     else:
         out = long if left_out == "recovery" else rate
     if not out.any():

@@ -6,8 +6,8 @@ and standard deviation cv·q each, plus recording noise: y | k ~ N(q k, k (cv q)
 has released so far says how many of them are full. A response of exactly 0 is one that could not be seen: it counts as
 at most 0. `[..., pulse]`, NaN where missing.
 
-A share of the responses may be outliers, such as spontaneous events and fits that went wrong: they say nothing about the
-sites, and have a Cauchy distribution around 0, whose scale is the response to a release of 1.
+A share of the responses may be outliers, such as spontaneous events and fits that went wrong: they say nothing about
+the sites, and have a Cauchy distribution around 0, whose scale is the response to a release of 1.
 """
 
 from __future__ import annotations
@@ -71,9 +71,7 @@ def exact_log_likelihood(
         p = chances.release[..., pulse, None, None]
         weight = thinned * p**released * (1 - p) ** (full - released).clamp(min=0)
         y = response[..., pulse, None]
-        emitted, _ = _with_outliers(
-            _density(y, mean, variance), y, (quantum * sites)[..., None], outliers
-        )
+        emitted, _ = _with_outliers(_density(y, mean, variance), y, (quantum * sites)[..., None], outliers)
         largest = emitted.amax(-1, keepdim=True)
         joint = belief[..., None] * weight * (emitted - largest).exp()[..., None, :]
         left = torch.stack([joint.diagonal(-j, -2, -1).sum(-1) for j in range(most + 1)], -1)
@@ -100,8 +98,8 @@ def approximate_log_likelihood(
     """The same with the number of full sites as a normal variable: a Kalman filter, for many sites.
 
     Mean and variance of the full sites follow the binomial laws exactly, but their distribution, and that of the
-    responses that are no outliers, is taken as normal, with the mean and variance that it has if each response may be an
-    outlier. `sites` need not be whole. A response of 0 has the probability of at most 0.
+    responses that are no outliers, is taken as normal. If each response may be an outlier, the full sites keep the mean
+    and variance of both cases. `sites` need not be whole. A response of 0 has the probability of at most 0.
     """
     full, spread, total = sites, 0.0 * sites, 0.0 * (sites + response[..., 0].nan_to_num(0.0))
     quadratic, floor = quantum**2, noise**2

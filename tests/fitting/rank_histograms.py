@@ -2,9 +2,9 @@
 
     python tests/fitting/rank_histograms.py
 
-prints a row for each rule and number of sites: true values inside central 95 % intervals, and the smallest p.
-Parameters of many cells are drawn from the prior, responses from the parameters, and all cells are fitted at once, each
-by itself with that prior (Talts et al. 2018, arXiv:1804.06788).
+prints a row for each rule, number of sites and share of outliers: true values inside central 95 % intervals, and the
+smallest p. Parameters of many cells are drawn from the prior, responses from the parameters, and all cells are fitted
+at once, each by itself with that prior (Talts et al. 2018, arXiv:1804.06788).
 """
 
 from dataclasses import replace
@@ -57,17 +57,24 @@ def blank(rule: fw.rules.PresynapticRule, noise: str, cells: int) -> Cells:
 
 
 def places(
-    rule: fw.rules.PresynapticRule, noise: str, cells: int, warmup: int, moves: int, seed: int = 0
+    rule: fw.rules.PresynapticRule,
+    noise: str,
+    cells: int,
+    warmup: int,
+    moves: int,
+    seed: int = 0,
+    outliers: float = 0.0,
 ) -> pd.DataFrame:
     """Share of draws below the true value, a row for each cell and a column for each parameter."""
-    found, generator = blank(rule, noise, cells), torch.Generator().manual_seed(seed)
+    found = replace(blank(rule, noise, cells), outliers=outliers)
+    generator = torch.Generator().manual_seed(seed)
     centre, width = found.prior()
     true = centre + width * torch.randn(cells, len(centre), generator=generator, dtype=torch.float64)
     sites = found.sites_at(true).round()[found.sweep_cell]
     gain, level = (part[found.sweep_cell, 0] for part in found.gain_and_noise_at(true))
     chances = found.rule_at(true[found.train_cell]).site_chances(found.times)
     chances = SiteChances(*(part[found.sweep_train].nan_to_num(0.0) for part in chances))
-    drawn = simulate(chances, sites, gain / sites, level, found.cv, generator)
+    drawn = simulate(chances, sites, gain / sites, level, found.cv, generator, outliers)
     cells_ = replace(found, response=torch.where(found.response.isnan(), torch.nan, drawn))
     z = PopulationRun(cells_, 1, warmup, moves, False, seed).draws(None, False).z
     return pd.DataFrame((z < true).double().mean(0).numpy(), columns=[axis.name for axis in found.axes])
@@ -87,5 +94,9 @@ def inside(place: pd.DataFrame, level: float = 0.95) -> float:
 if __name__ == "__main__":
     for noise in NOISES:
         for name, rule in RULES.items():
-            place = places(rule, noise, CELLS, 1500, 4000)
-            print(f"| {name} | {noise} | {100 * inside(place):.1f} | {smallest_p(place):.2g} |", flush=True)
+            for outliers in (0.0, 0.03):
+                place = places(rule, noise, CELLS, 1500, 4000, outliers=outliers)
+                row = (
+                    f"| {name} | {noise} | {outliers} | {100 * inside(place):.1f} | {smallest_p(place):.2g} |"
+                )
+                print(row, flush=True)

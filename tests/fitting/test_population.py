@@ -108,6 +108,20 @@ def test_an_interrupted_fit_goes_on_where_it_stopped(table, tmp_path, monkeypatc
     assert not [done for done, _ in moved if done]
 
 
+def test_a_wild_response_does_not_count_as_noise_of_its_cell(table):
+    wild = table[table["class"] == "a"].reset_index(drop=True)
+    wild.loc[3, "amplitude"] = 500.0
+    noise = {}
+    for outliers in (0.0, 0.02):
+        fitted = fw.fit_population(START, wild, chains=1, outliers=outliers, **SHORT | {"warmup": 200})
+        one = fitted.cell(wild.cell[3])
+        noise[outliers] = one.parameters["noise"]
+        assert fitted.update(wild[wild.cell == wild.cell[3]], "a", moves=2).cells.outliers == outliers
+    assert noise[0.02] < 2 < noise[0.0]
+    single = one.responses(TIMES, repeats=200)
+    assert 1e-4 < float((single > 100).double().mean()) < 1e-2
+
+
 def test_what_was_left_out_has_a_predictive_density(fitted, table):
     known = table.assign(amplitude=table.amplitude.where(table.pulse < 3))
     short = fw.fit_population(START, known, chains=1, **SHORT)
@@ -168,6 +182,11 @@ def test_wrong_tables_and_options_are_refused_in_one_line(table, fitted):
         ({"rule": fw.StochasticRelease(START)}, "fit the rule inside"),
         ({"fixed": "tau"}, "no parameter 'tau'"),
         ({"exact": -1}, "exact"),
+        (
+            {"outliers": -0.1},
+            "outliers=-0.1 is not allowed; it must be a finite number at least 0 and below 1",
+        ),
+        ({"outliers": 1}, "outliers=1 is not allowed"),
     ):
         arguments = {"rule": START, "table": table} | change
         with pytest.raises(fw.ConfigError, match=message):

@@ -82,7 +82,9 @@ LIKELIHOODS = {"exact": exact_log_likelihood, "approximate": approximate_log_lik
 def test_the_density_of_a_sweep_with_outliers_integrates_to_one(kind):
     # over the second response, for each first one, which may be an outlier; and over the first
     chances = SiteChances(*(part[None, :2] for part in RULE.site_chances(TIMES)))
-    grid = torch.cat([torch.linspace(1e-6, 6, 6001), torch.logspace(math.log10(6), 8, 6001)]).double().unique()
+    grid = (
+        torch.cat([torch.linspace(1e-6, 6, 6001), torch.logspace(math.log10(6), 8, 6001)]).double().unique()
+    )
 
     def densities(y):
         return LIKELIHOODS[kind](y, chances, *exact([[3.0], [0.5], [0.2]]), 0.3, 0.1).exp()
@@ -120,15 +122,15 @@ def test_outliers_have_their_share_and_distribution():
 
 def test_an_outlier_says_nothing_about_the_sites():
     chances = SiteChances(exact([[0.5] * 4]), exact([[0.1] * 4]))
-    rest = [0.5, 0.3, 0.4]
+    synapse = *exact([[6.0], [0.2], [0.05]]), 0.3, 0.05
     for kind in LIKELIHOODS.values():
-        value = {
-            first: float(kind(exact([[first, *rest]]), chances, *exact([[6.0], [0.2], [0.05]]), 0.3, 0.05))
-            - float(kind(exact([[first]]), SiteChances(*(p[:, :1] for p in chances)), *exact([[6.0], [0.2], [0.05]]), 0.3, 0.05))
-            for first in (0.6, 1e3, math.nan)
-        }
-        assert value[1e3] == pytest.approx(value[math.nan], abs=1e-6)
-        assert abs(value[0.6] - value[math.nan]) > 0.01
+        rest = {}
+        for first in (0.6, 1e3, math.nan):
+            y = exact([[first, 0.5, 0.3, 0.4]])
+            alone = kind(y[:, :1], SiteChances(*(part[:, :1] for part in chances)), *synapse)
+            rest[first] = float(kind(y, chances, *synapse) - alone)
+        assert rest[1e3] == pytest.approx(rest[math.nan], abs=1e-6)
+        assert abs(rest[0.6] - rest[math.nan]) > 0.01
 
 
 @pytest.mark.skipif(not compiled.available(0), reason="the native engine is not compiled here")

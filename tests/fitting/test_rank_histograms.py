@@ -26,3 +26,11 @@ def test_places_of_longer_chains():
     place = places(RULES["Tsodyks–Markram"], "many sites", 60, 1000, 2000)
     assert smallest_p(place) > WRONG
     assert 0.9 < inside(place) < 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("noise", ["single sites", "many sites"])
+def test_places_with_outliers(noise):
+    place = places(RULES["Tsodyks–Markram"], noise, 60, 1000, 2000, outliers=0.05)
+    assert smallest_p(place) > WRONG
+    assert 0.9 < inside(place) < 0.99
