@@ -31,6 +31,8 @@ def by_enumeration(response, chances, sites, quantum, noise, cv, outliers=0.0):
         at = (lambda each: each.cdf(0)) if y == 0 else (lambda each: each.pdf(y))
         return (1 - outliers) * at(usual) + outliers * at(wild)
 
+    seen = [[density(y, k) for k in range(sites + 1)] for y in response]
+
     def rest(pulse, full):
         if pulse == len(response):
             return 1.0
@@ -42,7 +44,7 @@ def by_enumeration(response, chances, sites, quantum, noise, cv, outliers=0.0):
                 comb(empty, f) * r**f * (1 - r) ** (empty - f) * rest(pulse + 1, full - k + f)
                 for f in range(empty + 1)
             )
-            total += comb(full, k) * p**k * (1 - p) ** (full - k) * density(response[pulse], k) * after
+            total += comb(full, k) * p**k * (1 - p) ** (full - k) * seen[pulse][k] * after
         return total
 
     return math.log(rest(0, sites))
