@@ -122,6 +122,32 @@ def test_outliers_have_their_share_and_distribution():
     assert float((y > 20).double().mean()) == pytest.approx(0.25 * cauchy(0, 2.0).sf(20), abs=0.002)
 
 
+def test_after_a_response_that_may_be_an_outlier_sites_have_the_moments_of_both_cases():
+    chances = SiteChances(exact([[0.6, 0.5]]), exact([[0.3, 1.0]]))
+    share, scale, first = 0.2, 6.0, 1.5  # of 3.6 expected
+    points = exact([0.5, 1.5, 2.5])
+
+    def second(outliers, y):
+        """Mean and variance of the second response that is no outlier, from its density at three points."""
+        arguments = *exact([[30.0], [0.2], [0.1]]), 0.3, outliers
+        before = approximate_log_likelihood(exact([[y, math.nan]]), chances, *arguments)
+        both = approximate_log_likelihood(torch.stack([0 * points + y, points], -1), chances, *arguments)
+        wild = torch.as_tensor(cauchy(0, scale).pdf(points.numpy()))
+        usual = ((both - before).exp() - outliers * wild) / (1 - outliers)
+        quadratic, linear, _ = np.polyfit(points.numpy(), usual.log().numpy(), 2)
+        return -linear / (2 * quadratic), -1 / (2 * quadratic), float(before.exp())
+
+    (known, narrow, density), (unknown, wide, _) = second(0.0, first), second(0.0, math.nan)
+    mean, variance, total = second(share, first)
+    usual = (1 - share) * density / total
+    assert 0.1 < usual < 0.9
+    assert total == pytest.approx((1 - share) * density + share * cauchy(0, scale).pdf(first))
+    assert mean == pytest.approx(usual * known + (1 - usual) * unknown)
+    between = usual * (1 - usual) * (known - unknown) ** 2
+    assert between > 0.01 * variance
+    assert variance == pytest.approx(usual * narrow + (1 - usual) * wide + between)
+
+
 def test_an_outlier_says_nothing_about_the_sites():
     chances = SiteChances(exact([[0.5] * 4]), exact([[0.1] * 4]))
     synapse = *exact([[6.0], [0.2], [0.05]]), 0.3, 0.05
