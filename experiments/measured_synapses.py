@@ -115,6 +115,7 @@ def marked(table: pd.DataFrame, left_out: str) -> pd.DataFrame:
     long, rate = (table.recovery_s > LONG) & (table.pulse >= 8), one_rate(table)
     if left_out == "sweeps":
         table = table.assign(amplitude=table.amplitude.mask(long | rate))
+        table = table[table.groupby("protocol").amplitude.transform("count") > 0]
         by = ["pair", "protocol", "sweep"]
         sweeps = table.loc[table.amplitude.notna(), by].drop_duplicates()
         fifth = sweeps[sweeps.groupby("pair").cumcount() % 5 == 4]

@@ -81,6 +81,8 @@ def test_what_is_left_out(tmp_path):
     out = module.marked(several, "sweeps")
     assert set(out[out.amplitude.notna()].frequency_Hz) == {20.0, 50.0}
     assert not out[pd.concat([others[0] | others[1]] * 4)].amplitude.notna().any()
+    one = module.marked(several[several.pair == "7"], "sweeps")
+    assert set(one.protocol) == {"50 Hz, recovery 1.002 s"}
     known = out[out.amplitude.notna()].drop_duplicates(["pair", "sweep"])
     counts = known.groupby("pair").held_out.agg(["sum", "count"])
     assert (counts["sum"] == counts["count"] // 5).all()
