@@ -125,7 +125,15 @@ class Cells(Generic[R]):
             flat = [part.reshape(-1, sites.shape[-1]) for part in (sites, gain, noise)]
             rows = SiteChances(*(part.reshape(-1, *part.shape[-2:]) for part in chances))
             found = compiled.sweep_log_likelihood(
-                self.response, self.sweep_train, rows, *flat, self.cv, self.exact, self.outliers
+                self.response,
+                self.sweep_train,
+                rows,
+                flat[0],
+                flat[1],
+                flat[2],
+                self.cv,
+                self.exact,
+                self.outliers,
             )
             value = found.reshape(sites.shape)
         else:
