@@ -38,9 +38,10 @@ def sources(b: Any, circuit: Circuit, trials: int, steps: int | None, neurons: A
             chances = SpikeChances(each, circuit.dt, trials, BLOCK, steps)
             group = b.PoissonGroup(trials * each.size, 0 * b.Hz, dt=circuit.dt * b.second, name=name)
             group.thresholder["spike"].when = SLOT
-            set_rates = _rates(b, group, chances, circuit.dt, trials)
+            rates = group.variables["rates"].get_value().reshape(trials, -1)
+            rates[:] = chances.of(0) / circuit.dt
             if not chances.constant:
-                yield set_rates
+                yield _changing(b, rates, chances, circuit.dt)
         relay = b.Synapses(
             group, neurons, on_pre="v_post = 1*volt", dt=circuit.dt * b.second, name=f"relay{index}"
         )
@@ -61,10 +62,8 @@ def _generator(b: Any, source: SpikeGenerator, dt: float, trials: int, name: str
     )  # fmt: skip
 
 
-def _rates(b: Any, group: Any, chances: SpikeChances, dt: float, trials: int) -> Any:
-    """Set the rates of a Poisson group, and make the operation that sets them in every step."""
-    rates = group.variables["rates"].get_value().reshape(trials, -1)
-    rates[:] = chances.of(0) / dt
+def _changing(b: Any, rates: np.ndarray, chances: SpikeChances, dt: float) -> Any:
+    """The operation that sets rates in Hz, `[trial, neuron]`, in every step."""
 
     @b.network_operation(dt=dt * b.second, when="start", order=-1)
     def set_rates(t: Any) -> None:
