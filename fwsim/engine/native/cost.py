@@ -2,7 +2,8 @@
 
 The time is modelled as a sum of counted operations (`operations`), each with a time that
 `benchmarks/engine_planner.py` fits to measured runs. The same counts serve the reference, whose order of the forms is
-that of the arithmetic. The times below are of an AMD EPYC with AVX2, `docs/results/engine_planner.json`.
+that of the arithmetic. The times below were fitted on an AMD EPYC with AVX2;
+`docs/results/engine.md` says how well they choose on other processors.
 """
 
 from __future__ import annotations

@@ -14,16 +14,14 @@ struct Weights {
   using Row = UnitLayout<T>;
   using V = typename Row::V;
   int64_t units, inputs, n, width;  // registers of a vector of units, and of one of units, inputs and a 1
-  V *W, *W_transposed, *C, *C_transposed;
+  V *W = nullptr, *C = nullptr, *W_transposed = nullptr, *C_transposed = nullptr;  // two of the backward pass, two of the forward
   T *gain, *bias;
   V *b;
 
-  Weights(Arena &arena, const SequenceRun<T> &run)
+  Weights(Arena &arena, const SequenceRun<T> &run, bool backward)
       : units(run.units), inputs(run.inputs), n(Row::registers(units)), width(Row::registers(units + inputs + 1)) {
-    W = arena.take<V>(run.sets * units * n);
-    W_transposed = arena.take<V>(run.sets * units * n);
-    C = arena.take<V>(run.sets * units * Row::registers(inputs));
-    C_transposed = arena.take<V>(run.sets * inputs * n);
+    (backward ? W : W_transposed) = arena.take<V>(run.sets * units * n);
+    (backward ? C : C_transposed) = arena.take<V>(backward ? run.sets * units * Row::registers(inputs) : run.sets * inputs * n);
     gain = arena.take<T>(run.sets * n * Row::L);
     bias = arena.take<T>(run.sets * n * Row::L);
     b = arena.take<V>(run.sets * n);
@@ -70,7 +68,7 @@ struct Sequence {
   Path<Layout> path;
   Memory<Layout> memory;
   Active<T> active;
-  V *drive;              // C x + b of a span of steps, [element, step, unit]
+  V *drive = nullptr;    // C x + b of a span of steps, [element, step, unit]; of the forward pass alone
   Scalar *rates, *kappa; // κ of all ages, and of the states that a step reads
   int32_t *written_at;   // the step whose state is in a slot
   // Of the backward pass alone.
@@ -88,11 +86,13 @@ struct Sequence {
         path(arena, n, int(run.inner_steps), reach), memory(arena, run, n, reach, backward) {
     active.place = arena.take<int32_t>(run.units + 2 * Layout::L);
     active.value = arena.take<T>(run.units + 2 * Layout::L);
-    drive = arena.take<V>(TOGETHER * SPAN * weights.n);
     rates = arena.take<Scalar>(MATRICES ? 0 : run.ages);
     kappa = arena.take<Scalar>(run.slot ? reach : 0);
     written_at = arena.take<int32_t>(run.slot ? reach : 0);
-    if (!backward) return;
+    if (!backward) {
+      drive = arena.take<V>(TOGETHER * SPAN * weights.n);
+      return;
+    }
     d_state = arena.take<V>(n);
     d_z = arena.take<V>(n);
     outside = arena.take<V>(n);
@@ -486,10 +486,10 @@ struct Workspace {
   Weights<T> weights;
   T *sums = nullptr;
 
-  Workspace(const SequenceRun<T> &run, bool backward) : arena{run.workspace}, weights(arena, run) {
+  Workspace(const SequenceRun<T> &run, bool backward) : arena{run.workspace}, weights(arena, run, backward) {
     groups = (run.batch + Layout::TOGETHER - 1) / Layout::TOGETHER;
-    // so many groups have one sum that all sums take no more than the states
-    const int64_t steps = Layout::TOGETHER * run.time, width = run.sets * weights.width * Layout::L;
+    // so many groups have one sum that all sums take at most half as much as the states
+    const int64_t steps = Layout::TOGETHER * run.time, width = 2 * run.sets * weights.width * Layout::L;
     together = backward ? (width + steps - 1) / steps : 1;
     bundles = (groups + together - 1) / together;
     length = sums_of(run);
