@@ -62,6 +62,22 @@ def as_input(name: str, given: Any, like: Tensor, channels: int, axis: str) -> T
     return given
 
 
+def as_pattern(name: str, given: Any, batch: int, like: Tensor) -> Tensor:
+    """States `[batch, unit]` of a network whose W is `like`: a tensor as it is, if it fits; arrays and lists converted.
+
+    Raises
+    ------
+    ConfigError, ShapeError
+        They do not fit, or are not finite numbers.
+    """
+    if isinstance(given, Tensor):
+        checks.pattern(name, given, batch, like)
+        return given
+    values = torch.from_numpy(as_numbers(name, given, "[batch, unit]")).to(like.dtype)
+    checks.pattern(name, values.to(like.device), batch, like)
+    return to_device(values, like.device)
+
+
 def _dense(name: str, given: Tensor) -> Tensor:
     if given.layout is not torch.strided or given.is_quantized:
         raise ConfigError(f"{name} is a tensor of layout {given.layout}; give a dense one: {name}.to_dense()")
@@ -71,16 +87,24 @@ def _dense(name: str, given: Tensor) -> Tensor:
 
 
 def _from_array(name: str, given: Any, axis: str) -> Tensor:
-    values = as_array(name, given, axis)
+    return torch.from_numpy(as_numbers(name, as_array(name, given, axis), f"[batch, time, {axis}]"))
+
+
+def as_numbers(name: str, given: Any, shape: str) -> np.ndarray:
+    """Real numbers in float32 if they are, else in float64, as torch can use them."""
+    try:
+        values = np.asarray(given)
+    except ValueError as error:
+        raise ShapeError(f"{name} has rows of different lengths, or no numbers; give {shape}") from error
     if values.dtype.kind not in "biuf":
-        raise ConfigError(f"{name} is {values.dtype}, not real numbers; give an array [batch, time, {axis}]")
+        kind = type(given).__name__ if values.dtype.kind == "O" else values.dtype
+        raise ConfigError(f"{name} is {kind}, not real numbers; give a tensor or an array {shape}")
     if values.dtype.kind == "f" and values.dtype.itemsize in (2, 4):
         kind: type = np.float32
     else:
         kind = np.float64
     # A copy where torch could not use the memory: read-only, with negative strides, in another byte order.
-    values = np.require(values, kind, ["C", "W"])
-    return torch.from_numpy(values)
+    return np.require(values, kind, ["C", "W"])
 
 
 def as_array(name: str, given: Any, axis: str) -> np.ndarray:

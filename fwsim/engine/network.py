@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fwsim.engine import checks, storing
 from fwsim.engine.cell import ACTIVATIONS, NORMALISATIONS, WRITES, Cell
 from fwsim.engine.drive import Drive
-from fwsim.engine.drives import as_input
+from fwsim.engine.drives import as_input, as_numbers, as_pattern
 from fwsim.engine.kernels import load
 from fwsim.engine.memory_parameters import HoldsMemory
 from fwsim.engine.observation import FastWeightObserver
@@ -388,9 +388,13 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
             order. The pattern itself by default, which only a memory with as many pre- as postsynaptic channels allows.
         """
         state = self._check_state(state)
-        checks.pattern("pattern", pattern, state.hidden.shape[0], self.W)
-        if pre is not None and (not isinstance(pre, Tensor) or pre.ndim != 2):
-            raise ShapeError(f"pre has shape {list(getattr(pre, 'shape', []))}; give a tensor [batch, pre]")
+        pattern = as_pattern("pattern", pattern, len(state.hidden), self.W)
+        if pre is not None and not isinstance(pre, Tensor):
+            pre = as_numbers("pre", pre, "[batch, pre]")
+        if pre is not None and getattr(pre, "ndim", 0) != 2:
+            raise ShapeError(
+                f"pre has shape {list(getattr(pre, 'shape', []))}; give a tensor or an array [batch, pre]"
+            )
         return storing.store(self, state, pattern[:, None], None if pre is None else pre[:, None])
 
     def store(self, state: State, patterns: Tensor, pre: Tensor | None = None) -> State:
@@ -406,8 +410,7 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
             Presynaptic sides `[batch, time, pre]`; see `write`.
         """
         state = self._check_state(state)
-        checks.sequence("patterns", patterns, self.units, "unit")
-        checks.alike("patterns", patterns, self.W)
+        patterns = as_input("patterns", patterns, self.W, self.units, "unit")
         if len(patterns) != len(state.hidden):
             raise ShapeError(
                 f"patterns have batch {len(patterns)}, the state {len(state.hidden)}; give as many"
@@ -441,9 +444,9 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
         """
         checks.counts(steps=(steps, 0))
         state = self._check_state(state)
-        checks.pattern("cue", cue, state.hidden.shape[0], self.W)
-        sustained = torch.zeros_like(cue) if sustained is None else sustained
-        checks.pattern("sustained", sustained, state.hidden.shape[0], self.W)
+        cue = as_pattern("cue", cue, len(state.hidden), self.W)
+        sustained = cue.new_zeros(cue.shape) if sustained is None else sustained
+        sustained = as_pattern("sustained", sustained, len(cue), self.W)
         if self.wiring.pre == ("inputs",):
             raise ConfigError(
                 "recall needs a memory that states read, not one with pre='inputs'; run the network"

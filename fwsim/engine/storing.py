@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from fwsim.engine import checks
+from fwsim.engine.drives import as_input
 from fwsim.engine.state import State
 from fwsim.errors import ConfigError, ShapeError
 
@@ -42,8 +42,7 @@ def _presynaptic(network: FastWeightNetwork, patterns: Tensor, pre: Tensor | Non
                 "for each pattern"
             )
         return patterns
-    checks.sequence("pre", pre, channels, "pre")
-    checks.alike("pre", pre, network.W)
+    pre = as_input("pre", pre, network.W, channels, "pre")
     if pre.shape[:2] != patterns.shape[:2]:
         given, expected = list(pre.shape[:2]), list(patterns.shape[:2])
         raise ShapeError(f"pre is for [batch, time] = {given}, the patterns for {expected}; give as many")

@@ -13,7 +13,7 @@ from torch import Tensor
 from fwsim.errors import ConfigError, ShapeError, number
 from fwsim.measure.arclength import Curve, ParameterStep
 from fwsim.measure.bifurcations import HOPF
-from fwsim.measure.differentiation import checked_states
+from fwsim.measure.differentiation import as_tensor, checked_states
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,7 @@ def guesses(
             raise ConfigError("parameter and period are for a simulation; Hopf points have their own")
         yield from _at_hopf_points(start, plain)
         return
+    start = as_tensor(start)
     if not isinstance(start, Tensor) or start.ndim != 2 or start.dtype != torch.float64 or len(start) < 8:
         given = (
             f"{start.dtype} {list(start.shape)}" if isinstance(start, Tensor) else f"a {type(start).__name__}"

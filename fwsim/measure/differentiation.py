@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,10 +49,24 @@ def checked_search(states: Tensor, tolerance: float | None, same: float, iterati
     return tolerance
 
 
-def checked_states(name: str, states: Tensor, step: Step) -> Tensor:
+def as_tensor(given: Any) -> Any:
+    """Arrays and lists of real numbers as a tensor; anything else as it is, for checks to refuse."""
+    if isinstance(given, Tensor) or not (isinstance(given, list | tuple) or hasattr(given, "__array__")):
+        return given
+    try:
+        values = np.asarray(given)
+    except ValueError:  # rows of different lengths
+        return given
+    if values.dtype.kind not in "iuf":
+        return given
+    return torch.tensor(values.astype(np.float32 if values.dtype == np.float32 else np.float64))
+
+
+def checked_states(name: str, states: Any, step: Step) -> Tensor:
     """`states` without gradient, after a check that they and their images are finite and `[batch, unit]`."""
     if not callable(step):
         raise ConfigError(f"step is {step!r}; give a function [batch, unit] → [batch, unit]")
+    states = as_tensor(states)
     plain = isinstance(states, Tensor) and states.dtype in PRECISIONS and states.layout == torch.strided
     if not plain or states.ndim != 2:
         given = (
@@ -59,7 +75,7 @@ def checked_states(name: str, states: Tensor, step: Step) -> Tensor:
             else f"a {type(states).__name__}"
         )
         raise ShapeError(
-            f"{name} is {given}; give a floating-point torch tensor [batch, unit], float64 or float32"
+            f"{name} is {given}; give a floating-point tensor or an array [batch, unit], float64 or float32"
         )
     if states.numel() == 0:
         raise ShapeError(f"{name} has shape {list(states.shape)}; give at least one state of one unit")

@@ -13,7 +13,7 @@ from fwsim.engine.drives import as_drive
 from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.state import State
 from fwsim.errors import ConfigError, ShapeError
-from fwsim.measure.differentiation import Step, checked_states, require_derivative
+from fwsim.measure.differentiation import Step, as_tensor, checked_states, require_derivative
 from fwsim.measure.whole_state import Network, NetworkMap
 from fwsim.units import checked
 
@@ -54,6 +54,7 @@ def orbit(
         start = checked_states("start", start, step)
         require_derivative(start, step)
         return Orbit(lambda t: step, start, dt)
+    drive, start = as_tensor(drive), as_tensor(start)
     if not isinstance(drive, Tensor) or drive.ndim != 3:
         raise ShapeError(f"drive is {_described(drive)}; give a tensor [trial, time, input]")
     if not callable(step):
@@ -108,6 +109,7 @@ def _of_network(system: NetworkMap, start: Any, steps: int, dt: float | None, dr
 def _vectors(system: NetworkMap, start: Any) -> Tensor:
     if isinstance(start, State):
         return system.join(start)
+    start = as_tensor(start)
     if isinstance(start, Tensor):
         return start
     raise ConfigError(

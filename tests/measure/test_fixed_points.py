@@ -159,7 +159,7 @@ def test_float32_starts_find_the_same_points():
         (lambda x: x, torch.zeros(0, 3), ShapeError, "at least one"),
         (lambda x: x, torch.zeros(2, 3, dtype=torch.long), ShapeError, "floating-point"),
         (lambda x: x[:, :1], torch.zeros(2, 3), ShapeError, "must keep"),
-        (lambda x: x, np.zeros((2, 3)), ShapeError, "ndarray"),
+        (lambda x: x, np.array([["a"]]), ShapeError, "ndarray"),
         ("tanh", torch.zeros(2, 3), ConfigError, "step is 'tanh'"),
         (lambda x: x.log(), -torch.ones(2, 3), ConfigError, r"starts\[0\]"),
     ],

@@ -44,7 +44,7 @@ TIMES = exact([0.0, 0.1, 0.2])
         (lambda: fw.TsodyksMarkram(U=torch.rand(2)).steady_state(torch.rand(3)), "do not broadcast"),
         (lambda: fw.HebbianTraces().steady_state(1.0, 2.0), "equal pre and post rates"),
         (lambda: fw.HebbianTraces().steady_state(1.0, 1.0, lag=1.5), "lag=1.5 is not allowed"),
-        (lambda: fw.TsodyksMarkram().respond([0.0, 1.0]), r"give a float tensor \[..., spike\]"),
+        (lambda: fw.TsodyksMarkram().respond(torch.tensor([0, 1])), r"give a float tensor \[..., spike\]"),
         (lambda: fw.TsodyksMarkram().respond(torch.tensor([1, 2])), "int64"),
         (lambda: fw.TsodyksMarkram().respond(TIMES.flip(0)), "ascend"),
         (lambda: fw.TsodyksMarkram().respond(torch.tensor([0.0, torch.nan, 1.0])), "NaN before a spike"),

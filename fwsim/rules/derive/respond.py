@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from fwsim.errors import ConfigError, ShapeError
@@ -180,9 +182,31 @@ def _paired(intervals: Tensor, is_post: Tensor) -> Tensor:
 
 
 def spike_times(name: str, times: Any) -> Any:
-    """Spike times in s as a tensor if they are a quantity with a unit, otherwise unchanged."""
-    plain = times if isinstance(times, torch.Tensor) else si(name, times, "time")
-    return plain if plain is times else torch.as_tensor(plain, dtype=torch.float64)
+    """Spike times in s as a tensor: what is one already is returned unchanged.
+
+    Quantities with a unit, texts such as `"20 ms"`, numbers in lists, arrays and series become float64; trains of
+    different lengths in a list are padded with NaN.
+
+    Raises
+    ------
+    ConfigError
+        They are no numbers.
+    """
+    if isinstance(times, torch.Tensor):
+        return times
+    plain = si(name, times, "time")
+    try:
+        if isinstance(plain, list | tuple) and plain and all(np.ndim(train) == 1 for train in plain):
+            longest = max(map(len, plain))
+            plain = [[*train, *[math.nan] * (longest - len(train))] for train in plain]
+        values = np.asarray(plain)
+        if values.dtype.kind not in "iuf":
+            raise ValueError
+    except ValueError as error:
+        raise ConfigError(
+            f"{name}={times!r} is not spike times; give numbers in s, such as [0.0, 0.02, 0.04], or a list of trains"
+        ) from error
+    return torch.as_tensor(values.astype(np.float64))
 
 
 def check_times(rule: SpikeRule, name: str, times: Tensor) -> None:
