@@ -71,7 +71,7 @@ def test_patterns_and_cues(form):
         (lambda: NET.write(NET.initial_state(2), None), "pattern is NoneType, not real numbers"),
         (lambda: NET.write(NET.initial_state(2), PATTERNS[:, 0] * np.nan), "pattern is NaN or infinite"),
         (lambda: NET.write(NET.initial_state(2), PATTERNS[:, 0], {"a"}), "pre is set, not real"),
-        (lambda: NET.write(NET.initial_state(2), PATTERNS[:, 0], [["a"], ["b"]]), "pre is <U1, not real"),
+        (lambda: NET.write(NET.initial_state(2), PATTERNS[:, 0], [["a"], ["b"]]), "pre is list, not real"),
         (lambda: NET.recall(NET.initial_state(2), [[1.0], [1.0, 2.0]]), "cue has rows of different lengths"),
         (lambda: NET.recall(NET.initial_state(2), PATTERNS[:1, 0]), r"cue has shape \[1, 5\]"),
         (lambda: fw.measure.fixed_points(torch.tanh, [[1.0], [1.0, 2.0]], kind="map"), "starts is a list"),

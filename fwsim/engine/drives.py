@@ -97,8 +97,8 @@ def as_numbers(name: str, given: Any, shape: str) -> np.ndarray:
     except ValueError as error:
         raise ShapeError(f"{name} has rows of different lengths, or no numbers; give {shape}") from error
     if values.dtype.kind not in "biuf":
-        kind = type(given).__name__ if values.dtype.kind == "O" else values.dtype
-        raise ConfigError(f"{name} is {kind}, not real numbers; give a tensor or an array {shape}")
+        found = getattr(given, "dtype", type(given).__name__)
+        raise ConfigError(f"{name} is {found}, not real numbers; give a tensor or an array {shape}")
     if values.dtype.kind == "f" and values.dtype.itemsize in (2, 4):
         kind: type = np.float32
     else:
