@@ -6,6 +6,7 @@ in FOLDER/JOB/<n>; of each job the number that were killed is printed.
 """
 
 import gc
+import importlib
 import os
 import shutil
 import signal
@@ -152,14 +153,25 @@ def kill_and_resume(job, folder: Path, kills: int, seed: int) -> int:
     return killed
 
 
+SHORT = {
+    "fwsim.recording.folder.CHUNK_BYTES": 1500,
+    "fwsim.recording.folder.CHUNK_EVENTS": 64,
+    "fwsim.recording.folder.PAUSE": 0,
+    "fwsim.engine.observation.NUMBERS": 2000,
+    "fwsim.engine.rate.observer.NUMBERS": 2000,
+    **{f"fwsim.spiking.{module}.BLOCK": 100 for module in ("sampler", "brian2_run", "native_run")},
+}
+"""So that short runs write often."""
+
+
 def main(folder: Path, kills: int, seed: int) -> None:
     """Do so with all jobs."""
     torch.set_num_threads(1)
     brian2.prefs.codegen.target = "numpy"
-    fwsim.recording.folder.CHUNK_BYTES, fwsim.recording.folder.CHUNK_EVENTS = 1500, 64
-    fwsim.recording.folder.PAUSE = 0
-    fwsim.engine.observation.NUMBERS = fwsim.engine.rate.observer.NUMBERS = 2000
-    fwsim.spiking.simulation.BLOCK = 100
+    for name, value in SHORT.items():
+        module, _, constant = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), constant), f"{name} is no more"
+        setattr(importlib.import_module(module), constant, value)
     for name, job in JOBS.items():
         (folder / name).mkdir()
         print(name, kill_and_resume(job, folder / name, kills, seed))
