@@ -67,7 +67,9 @@ def run(config: Config, context: Context) -> xr.Dataset:
     seed = context.seed_of("pairs")
     table = synthetic_pairs(seed) if config.data == "simulated" else read_pairs(config.data or None)
     chosen = sorted(table.pair.unique())[:: config.every]
-    table = marked(table, config.left_out)  # before pairs are thinned: what is left out of a pair is always the same
+    table = marked(
+        table, config.left_out
+    )  # before pairs are thinned: what is left out of a pair is always the same
     table = table[table.pair.isin(chosen)]
     known = without_held_out(table)
     found = []
