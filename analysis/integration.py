@@ -43,7 +43,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
 
 EXPLAINED = {
     "right, * steps (%)": "right answers in trials of this length: mean over networks and 95 % interval (Student's t)",
-    "input in * (%)": "part of the variance, of activity or of the memory M, before the question that the last input explains",
+    "input in * (%)": "part of the variance of activity or of M, before the question, that the last input explains",
     "evidence in * (%)": "part of that variance which the evidence so far explains",
     "τ (steps)": "median time constant of M after training, mean over networks",
     "η > 0 (%)": "strengths that are positive after training, mean over networks",
