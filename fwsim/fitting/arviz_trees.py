@@ -67,9 +67,9 @@ def to_arviz(fitted: Fit | Posterior | Chains | FittedPopulation, *, draws: int 
     if isinstance(fitted, Fit):
         measured = fitted.residuals().measured.rename("response").reset_coords(drop=True)
         groups["observed_data"] = measured.to_dataset()
-    if hasattr(arviz, "InferenceData"):
-        return arviz.InferenceData(**groups)
-    return xr.DataTree.from_dict(groups)
+    if int(arviz.__version__.partition(".")[0]) >= 1:  # whose InferenceData is a DataTree by another name
+        return xr.DataTree.from_dict(groups)
+    return arviz.InferenceData(**groups)
 
 
 def _population(fitted: FittedPopulation) -> xr.Dataset:
