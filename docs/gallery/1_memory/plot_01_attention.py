@@ -30,7 +30,7 @@ state = run["inner"].isel(trial=0, time=step, iteration=last).values
 answer = before @ state
 weighted = attention.isel(time=step, iteration=last).values @ run["hidden"].isel(trial=0).values
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(7, 2.8), width_ratios=(1.5, 1))
+fig, (left, right) = plt.subplots(1, 2, figsize=(6, 3.6), width_ratios=(1.5, 1))
 weights = np.abs(attention.isel(iteration=last).values)
 image = left.imshow(weights / weights.sum(1, keepdims=True).clip(1e-9), extent=(0.5, 16.5, 16.5, 0.5))
 left.set(

@@ -35,7 +35,7 @@ pairs = range(len(strength))
 distance = [fw.measure.procrustes_distance(*(run.isel(trial=k) for run in runs)) for k in pairs]
 alignment = [fw.measure.linear_cka(*(run.isel(trial=k) for run in runs)) for k in pairs]
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(6.4, 2.6))
+fig, (left, right) = plt.subplots(1, 2, figsize=(5.4, 3.4))
 left.axhline(0, color="0.7", lw=0.8)
 left.errorbar(strength, found["exponent"][:, 0], found["error"][:, 0], fmt="o-")
 left.set(xlabel="strength of the input", ylabel="largest exponent (1/s)")

@@ -35,7 +35,7 @@ start = torch.tensor([[0.24, 0.98, 0.37]], dtype=torch.float64)
 points = fw.measure.continuation(field, start, -2.0, bounds, kind="flow", length=0.1)
 cycles = fw.measure.limit_cycles(field, points, bounds, length=0.1, intervals=30, longest=20)
 
-fig, (rates, periods) = plt.subplots(1, 2, figsize=(6.8, 2.7))
+fig, (rates, periods) = plt.subplots(1, 2, figsize=(5.4, 3.4))
 for found, values, colour, panel in (
     (points, [points["state"][..., 0]], "black", rates),
     (cycles, [cycles["minimum"][..., 0], cycles["maximum"][..., 0]], "#0072B2", rates),

@@ -65,7 +65,7 @@ for name, run in others.items():
     )
     print(f"{name}: ring {bool(fw.measure.loops(run.isel(later)).ring)}")
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(7.4, 2.8), width_ratios=(1, 1.6))
+fig, (left, right) = plt.subplots(1, 2, figsize=(6, 3.6), width_ratios=(1, 1.6))
 for run, label in ((reference, "spikes"), (others["rate version"], "rate version")):
     flat = run.isel(later).isel(trial=0).transpose("time", "unit").values
     plane = flat @ np.stack([np.cos(theta), np.sin(theta)], 1) * 2 / populations

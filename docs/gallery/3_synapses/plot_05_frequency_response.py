@@ -21,7 +21,7 @@ synapses = {
 }
 looks = {"regular": "-", "poisson": "--", "mean_field": ":"}
 
-fig, panels = plt.subplots(1, 2, figsize=(7, 2.6), sharex=True)
+fig, panels = plt.subplots(1, 2, figsize=(5.4, 3.4), sharex=True)
 for axes, (name, synapse) in zip(panels, synapses.items()):
     for train, look in looks.items():
         released = synapse.steady_state(rates, train=train).release

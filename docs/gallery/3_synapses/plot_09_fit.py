@@ -19,7 +19,7 @@ table = synthetic_table(truth, sweeps=40, gain=100.0, cv=0.6, seed=2)
 responses, held_out = gather(table), "100Hz_then_20Hz"
 fit = fw.fit(fw.LinearNonlinear(), responses.without(held_out), replicates=50, seed=0)
 
-fig, panels = plt.subplots(1, 2, figsize=(7, 2.6), sharey=True)
+fig, panels = plt.subplots(1, 2, figsize=(5.4, 3.4), sharey=True)
 for axes, protocol in zip(panels, ("20Hz_then_100Hz", held_out)):
     times = torch.tensor(TRAINS[protocol], dtype=torch.float64)
     measured = table[table.protocol == protocol].groupby("pulse").amplitude.agg(["mean", "sem"])

@@ -32,7 +32,7 @@ for trial, load in enumerate(loads):
         drive[trial, begin : begin + round(30 * ms / dt), item] += 225.0
 run = fw.simulate(net, drive, record=["rate"], every=10)
 
-fig, panels = plt.subplots(len(loads), 1, figsize=(7, 3.6), sharex=True, sharey=True)
+fig, panels = plt.subplots(len(loads), 1, figsize=(5.4, 3.8), sharex=True, sharey=True)
 for axes, load, trial in zip(panels, loads, run["rate"].transpose("trial", "time", "unit")):
     axes.plot(run["time"], trial.values[:, :load])
     axes.set(

@@ -39,7 +39,7 @@ def bumps(synapse, efficacy, variables):
     return run["time"], np.degrees(np.unwrap(np.angle(vector)))
 
 
-fig, panels = plt.subplots(1, 2, figsize=(7, 2.6), sharey=True)
+fig, panels = plt.subplots(1, 2, figsize=(5.4, 3.4), sharey=True)
 static = bumps(None, torch.ones(units), {})
 facilitating = bumps(rule, settled["u"] * settled["x"], {"u": settled["u"], "x": settled["x"]})
 for axes, (time, direction), name in zip(panels, (static, facilitating), ("static", "facilitating")):
