@@ -137,7 +137,7 @@ def plot(result: xr.Dataset) -> Figure:
         one = result.sel(drive=drive).isel(network=0)
         axes[0].plot(one["time"], one["held_real"], color=colour, lw=0.9, label=f"I = {drive:g}")
     axes[0].set(
-        xlabel="time after the input (time constants)",
+        xlabel="time after the input (τ of a unit)",
         ylabel="projection on the oscillation",
         ylim=(-1.2, 1.7),
     )
@@ -153,7 +153,7 @@ def plot(result: xr.Dataset) -> Figure:
     axes[2].axhline(1 / configuration(result)["period"], color="0.6", lw=0.8, ls=":")
     axes[2].set(
         xlabel="amplitude I of the input",
-        ylabel="frequency afterwards (cycles/time constant)",
+        ylabel="frequency (1/time constant)",
         ylim=(0, None),
     )
     return made
