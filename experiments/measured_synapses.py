@@ -66,11 +66,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
     rules = dict(list(candidates().items())[: config.rules])
     seed = context.seed_of("pairs")
     table = synthetic_pairs(seed) if config.data == "simulated" else read_pairs(config.data or None)
-    chosen = sorted(table.pair.unique())[:: config.every]
-    table = marked(
-        table, config.left_out
-    )  # before pairs are thinned: what is left out of a pair is always the same
-    table = table[table.pair.isin(chosen)]
+    table = taken(table, config.left_out, config.every)
     known = without_held_out(table)
     found = []
     for number, (name, rule) in enumerate(rules.items()):
@@ -107,6 +103,13 @@ def candidates() -> dict[str, fw.rules.PresynapticRule]:
         "linear–nonlinear 1": fw.LinearNonlinear(-1.0, (-0.3,), (0.2,), readout="logistic"),
         "augmented release": fw.AugmentedRelease(U=0.3, tau_rec=0.2, tau_facil=0.1, tau_aug=2.0),
     }
+
+
+def taken(table: pd.DataFrame, left_out: str, every: int) -> pd.DataFrame:
+    """Every so many-th pair, marked; what is left out of a pair does not depend on how many are taken."""
+    pairs = sorted(table.pair.unique())[::every]
+    table = marked(table, left_out)
+    return table[table.pair.isin(pairs)]
 
 
 def marked(table: pd.DataFrame, left_out: str) -> pd.DataFrame:

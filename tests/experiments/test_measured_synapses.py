@@ -10,7 +10,7 @@ import torch
 
 import fwsim as fw
 from fwsim import study
-from fwsim.fitting import read_pairs
+from fwsim.fitting import read_pairs, synthetic_pairs
 from fwsim.fitting.measured_classes import read_classes
 from fwsim.study import files
 from tests.fitting.recorded import sample_of_pairs
@@ -87,6 +87,14 @@ def test_what_is_left_out(tmp_path):
     counts = known.groupby("pair").held_out.agg(["sum", "count"])
     assert (counts["sum"] == counts["count"] // 5).all()
     assert (counts["sum"] > 0).all()
+
+
+def test_what_is_left_out_of_a_pair_is_the_same_however_many_are_taken():
+    file = Path(__file__).parents[2] / "experiments" / "measured_synapses.py"
+    module, table = files.load(file, ("taken",)), synthetic_pairs(0)
+    whole, third = (module.taken(table, "frequency", every) for every in (1, 3))
+    assert third.pair.unique().tolist() == sorted(whole.pair.unique())[::3]
+    pd.testing.assert_frame_equal(third, whole[whole.pair.isin(third.pair)])
 
 
 def test_without_data_it_says_where_to_get_them(tmp_path, monkeypatch):
