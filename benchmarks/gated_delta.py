@@ -1,10 +1,12 @@
-"""Claim: a gated delta layer takes at most twice as long as the plain recurrence of flash-linear-attention.
+"""Claim: a gated delta layer takes at most twice as long as the plain reference of flash-linear-attention.
 
     python benchmarks/gated_delta.py [--quick]
 
 The layer has no recurrence but that of its memory: keys, values, queries and gates are projections of the input. The
-guide writes it as a loop over `Delta` (docs/guide/other_memories.md). The rival has the same projections and the
-equation in plain torch. Forward and training, in alternating rounds; ratios are to the rival.
+guide writes it with `Delta.scan` (docs/guide/other_memories.md). All contenders have the same projections. Ratios are
+to the equation step by step in plain torch. Beside it run the loop over `Delta.write` and `Delta.read`, and, where
+flash-linear-attention is installed (it needs `einops`), both its references in plain torch, step by step and by
+chunks. Forward and training, in alternating rounds.
 """
 
 from __future__ import annotations
@@ -19,11 +21,17 @@ from dense_memories import SHAPES, compared
 from engine.report import arguments, publish
 from engine.rivals import gated_delta_recurrence, torch_works
 from engine.shapes import Shape
+from fwsim.rules.memory_rule import MemoryRule
 
 
 def main() -> None:
     options = arguments(__doc__.splitlines()[0])
-    rows = [row for shape in SHAPES for row in of_layer(shape, 0.5 if options.quick else 4)]
+    recurrences = {
+        "plain recurrence": gated_delta_recurrence,
+        "fwsim": with_rule(fw.Delta.scan),
+        "loop over the rule": with_rule(MemoryRule.scan),
+    } | flash_linear_attention()
+    rows = [row for shape in SHAPES for row in of_layer(shape, recurrences, 0.5 if options.quick else 4)]
     publish("gated_delta", rows, quick=options.quick)
 
 
@@ -41,24 +49,51 @@ class GatedDelta(nn.Module):
         return self.recurrence(key, value, query, *gates.sigmoid().unbind(-1))
 
 
-def with_rule(key: Tensor, value: Tensor, query: Tensor, keep: Tensor, store: Tensor) -> Tensor:
-    """The recurrence as the guide writes it: a loop over the rule."""
+def with_rule(scan: Callable) -> Callable:
+    """The recurrence by fwsim: `Delta.scan`, or the loop that rules without a closed form have."""
     rule = fw.Delta(beta=1.0)
-    S, answers = value.new_zeros(len(value), 1, value.shape[-1], key.shape[-1]), []
-    for t in range(value.shape[1]):
-        S = rule.write(S, key[:, t], value[:, t], 1.0, keep=keep[:, t], store=store[:, t])
-        answers.append(rule.read(S, query[:, t]))
-    return torch.stack(answers, dim=1)
+
+    def recurrence(key: Tensor, value: Tensor, query: Tensor, keep: Tensor, store: Tensor) -> Tensor:
+        memory = value.new_zeros(len(value), 1, value.shape[-1], key.shape[-1])
+        return scan(rule, memory, key, value, query, 1.0, keep=keep, store=store)[0]
+
+    return recurrence
 
 
-def of_layer(shape: Shape, seconds: float) -> list[dict]:
+def flash_linear_attention() -> dict[str, Callable]:
+    """That library's references in plain torch; none where it is not installed."""
+    try:
+        from fla.ops.gated_delta_rule import naive
+    except ImportError as error:
+        print(f"without flash-linear-attention: {error}")
+        return {}
+
+    def of(function: Callable) -> Callable:
+        def recurrence(key: Tensor, value: Tensor, query: Tensor, keep: Tensor, store: Tensor) -> Tensor:
+            q, k, v, beta, g = (each[:, :, None] for each in (query, normal(key), value, store, keep.log()))
+            return function(q=q, k=k, v=v, beta=beta, g=g, scale=1.0)[0][:, :, 0]  # one head
+
+        return recurrence
+
+    return {
+        "flash-linear-attention, naive": of(naive.naive_recurrent_gated_delta_rule),
+        "flash-linear-attention, naive chunks": of(naive.naive_chunk_gated_delta_rule),
+    }
+
+
+def normal(key: Tensor) -> Tensor:
+    return nn.functional.normalize(key, dim=-1)
+
+
+def of_layer(shape: Shape, recurrences: dict[str, Callable], seconds: float) -> list[dict]:
     layers = {}
-    for name, recurrence in (("plain recurrence", gated_delta_recurrence), ("loop over the rule", with_rule)):
+    for name, recurrence in recurrences.items():
         torch.manual_seed(0)
         layers[name] = GatedDelta(shape.units, recurrence)
     with torch.no_grad():
-        rival, ours = (layer(shape.inputs()) for layer in layers.values())
-    torch.testing.assert_close(ours, rival, rtol=1e-4, atol=1e-5)  # else they would not do the same work
+        rival, *others = (layer(shape.inputs()) for layer in layers.values())
+    for other in others:  # else they would not do the same work
+        torch.testing.assert_close(other, rival, rtol=1e-4, atol=1e-5)
     works = {name: torch_works(layer, layer, shape.inputs()) for name, layer in layers.items()}
     return compared(shape, "gated delta layer", works, seconds)
 

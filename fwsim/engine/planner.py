@@ -169,15 +169,6 @@ def _kernel(
     return kernel
 
 
-def _known(rule: MemoryRule, kinds: tuple[type[MemoryRule], ...]) -> bool:
-    """Whether a rule has the equations of one of these kinds, not its own in their place."""
-    kind = next((each for each in kinds if isinstance(rule, each)), None)
-    equations = ("write", "read", "kernel", "decay", "strength")
-    return kind is not None and all(
-        getattr(type(rule), name, None) is getattr(kind, name, None) for name in equations
-    )
-
-
 def _obstacle(
     kernel: str,
     rule: MemoryRule | None,
@@ -187,7 +178,8 @@ def _obstacle(
     device: str,
 ) -> str | None:
     """Name what a compiled kernel cannot run, if there is something."""
-    if rule is not None and not _known(rule, (Hebbian, Delta) if kernel == "native" else (Hebbian,)):
+    known = (Hebbian, Delta) if kernel == "native" else (Hebbian,)
+    if rule is not None and not any(rule.has_equations_of(kind) for kind in known):
         return f"the memory rule {type(rule).__name__}"
     special = _special(rule, wiring)
     if special and kernel != "native":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, ShapeError
 from fwsim.names import KnownArguments
 from fwsim.rules.derived import Derived
 from fwsim.rules.parameters import own
@@ -103,6 +103,62 @@ class MemoryRule(KnownArguments, Derived, ABC):
             `[batch, pre]`; the answer is `[batch, post]`.
         """
         return torch.einsum("bkij,bj->bi", memory, state)
+
+    def scan(
+        self,
+        memory: Tensor,
+        pre: Tensor,
+        post: Tensor,
+        query: Tensor,
+        dt: float,
+        *,
+        keep: Tensor | None = None,
+        store: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Write a sequence of pairs, and read after each write: a layer without recurrence but that of its memory.
+
+        `Hebbian` and `Delta` compute many steps at once, as products of matrices, unless parameters are by neuron or
+        synapse, `oja` is set, or numbers have half precision. Otherwise this is a loop over `write` and `read`.
+
+        Parameters
+        ----------
+        memory
+            `[batch, timescale, post, pre]` before the first write.
+        pre, post
+            `[batch, time, pre]` and `[batch, time, post]`.
+        query
+            States that the memory answers, `[batch, time, pre]`.
+        dt
+            Time between two writes in s.
+        keep, store
+            Gates of the steps, `[batch, time]`; see `write`.
+
+        Returns
+        -------
+        Tensor, Tensor
+            Answers `[batch, time, post]`, and the memory after the last write.
+
+        Raises
+        ------
+        ShapeError
+            Shapes do not fit.
+        """
+        check_scan(self, memory, pre, post, query, keep, store)
+        answers = []
+        for t in range(pre.shape[1]):
+            gates = {
+                name: gate[:, t] for name, gate in (("keep", keep), ("store", store)) if gate is not None
+            }
+            memory = self.write(memory, pre[:, t], post[:, t], dt, **gates)
+            answers.append(self.read(memory, query[:, t]))
+        return torch.stack(answers, 1) if answers else post, memory
+
+    def has_equations_of(self, kind: type[MemoryRule]) -> bool:
+        """Whether this is a rule of a kind, and does not have equations of its own in place of the kind's."""
+        equations = ("write", "read", "kernel", "decay", "strength")
+        return isinstance(self, kind) and all(
+            getattr(type(self), name, None) is getattr(kind, name, None) for name in equations
+        )
 
     def with_values(self, **values: Tensor) -> Self:
         """Return the same rule with other parameter tensors, without checks, for values that are known to be valid."""
@@ -243,6 +299,42 @@ def over_memory(value: Tensor) -> Tensor:
 def gated(value: Tensor, gate: Tensor | None) -> Tensor:
     """Multiply a value that broadcasts against a memory by a gate `[batch]`."""
     return value if gate is None else value * gate[:, None, None, None]
+
+
+def by_step(value: Tensor, gate: Tensor | None, like: Tensor) -> Tensor:
+    """Bring a parameter by time scale, and a gate `[batch, time]`, to `[1 or batch, timescale, time]`.
+
+    `like [batch, time, …]` has the dtype and the number of steps.
+    """
+    values = value.to(like.dtype).reshape(-1, value.shape[-1], 1)
+    return values.expand(-1, -1, like.shape[1]) if gate is None else values * gate[:, None]
+
+
+def check_scan(
+    rule: MemoryRule,
+    memory: Tensor,
+    pre: Tensor,
+    post: Tensor,
+    query: Tensor,
+    keep: Tensor | None,
+    store: Tensor | None,
+) -> None:
+    """Raise `ShapeError` unless arguments of `MemoryRule.scan` fit together."""
+    if memory.ndim != 4 or memory.shape[1] != rule.timescales:
+        raise ShapeError(
+            f"memory has shape {list(memory.shape)}; give [batch, {rule.timescales}, post, pre], with the time scales "
+            "of the rule"
+        )
+    batch, _, rows, columns = memory.shape
+    time = pre.shape[1] if pre.ndim == 3 else 0
+    given = {"pre": pre, "post": post, "query": query, "keep": keep, "store": store}
+    last = {"pre": [columns], "post": [rows], "query": [columns]}
+    for name, each in given.items():
+        shape = [batch, time, *last.get(name, [])]
+        if each is not None and list(each.shape) != shape:
+            raise ShapeError(
+                f"{name} has shape {list(each.shape)}; beside this memory and pre it must be {shape}"
+            )
 
 
 def decay(tau: Tensor, dt: float) -> Tensor:
