@@ -1,4 +1,4 @@
-"""Freed memory that stays with the process."""
+"""Freed memory that stays with the process, and large pages."""
 
 import os
 import platform
@@ -6,6 +6,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from fwsim._allocator import LARGE_PAGE, LARGEST, in_large_pages
 
 SCRIPT = """
 import resource, sys, numpy as np
@@ -34,3 +37,24 @@ def test_pages_are_not_made_anew_where_dask_starts_the_process():
         return int(answer.stdout)
 
     assert faults("returned") > 10 * faults("kept")
+
+
+@pytest.mark.parametrize(("size", "advised"), [(LARGEST, False), (LARGEST + 4, True)])
+def test_only_whole_pages_of_a_large_array_are_asked_for(monkeypatch, size, advised):
+    asked = []
+    monkeypatch.setattr("fwsim._allocator._advise", lambda: lambda *given: asked.append(given))
+    array = torch.empty(size // 4)
+    assert in_large_pages(array) is array
+    assert bool(asked) == advised
+    for first, length, advice in asked:
+        assert advice == 14
+        assert first % LARGE_PAGE == length % LARGE_PAGE == 0
+        assert array.data_ptr() <= first
+        assert first + length <= array.data_ptr() + size
+        assert length > size - 2 * LARGE_PAGE
+
+
+def test_an_array_in_large_pages_can_be_written():
+    array = in_large_pages(torch.empty(LARGEST // 4 + 1000))
+    array.fill_(1.0)
+    assert float(array.sum(dtype=torch.float64)) == LARGEST // 4 + 1000

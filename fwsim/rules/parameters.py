@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
@@ -200,20 +201,27 @@ def same_length(owner: str, **groups: tuple) -> int:
 def replaced(rule: R, change: Callable[[str, Any, Parameter], Any]) -> R:
     """Copy a rule with every parameter value changed, nested rules included, without validation.
 
-    `change` receives the name (`"d_2"` for a component), the value and its declaration.
+    `change` receives the name (`"d_2"` for a component), the value and its declaration. If it changes nothing, the
+    rule itself is returned.
     """
-    copy = object.__new__(type(rule))
     specs = declared(rule)
+    values: dict[str, Any] = {}
     for f in fields(rule):  # type: ignore[arg-type]
         value = getattr(rule, f.name)
         if f.name in specs and isinstance(value, tuple):
             names = component_names(f.name, len(value))
-            value = tuple(change(name, part, specs[f.name]) for name, part in zip(names, value))
+            parts = tuple(change(name, part, specs[f.name]) for name, part in zip(names, value))
+            value = value if all(map(operator.is_, parts, value)) else parts
         elif f.name in specs and value is not None:
             value = change(f.name, value, specs[f.name])
         elif dataclasses.is_dataclass(value):
             value = replaced(value, change)
-        object.__setattr__(copy, f.name, value)
+        values[f.name] = value
+    if all(value is getattr(rule, name) for name, value in values.items()):
+        return rule
+    copy = object.__new__(type(rule))
+    for name, value in values.items():
+        object.__setattr__(copy, name, value)
     return copy
 
 

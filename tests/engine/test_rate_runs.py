@@ -150,3 +150,34 @@ def test_only_what_asks_for_it_is_trained():
         [fw.Projection(torch.nn.Parameter(random(2, 2))), fw.Projection(random(2, 2))], tau=0.01
     )
     assert [p.requires_grad for p in net.parameters()] == [True, False]
+
+
+def test_a_run_sees_the_time_constants_of_now():
+    """Weights of steps are reused only between runs of the same numbers."""
+    net = fw.RateNetwork(
+        fw.Projection(random(3, 3), synapse=fw.TsodyksMarkram(0.3, 0.2, 0.5)), tau=20 * ms, dt=5 * ms
+    )
+    drive = random(2, 20, 3, seed=2)
+    before = net(drive)[0]
+    net.tau.fill_(40 * ms)
+    other = fw.RateNetwork(
+        fw.Projection(random(3, 3), synapse=fw.TsodyksMarkram(0.3, 0.2, 0.5)), tau=40 * ms, dt=5 * ms
+    )
+    torch.testing.assert_close(net(drive)[0], other(drive)[0], rtol=0, atol=0)
+    assert not torch.allclose(net(drive)[0], before)
+
+
+def test_weights_of_steps_from_an_inference_can_be_trained_with():
+    """They are made once, here while gradients are off; a number of its own, so that nothing has made them before."""
+    weights = torch.nn.Parameter(random(3, 3))
+    net = fw.RateNetwork(
+        fw.Projection(weights, synapse=fw.TsodyksMarkram(0.3, 0.2137, 0.5)),
+        tau=21.37 * ms,
+        dt=5 * ms,
+        kernel="reference",
+    )
+    drive = random(2, 20, 3, seed=2)
+    with torch.inference_mode():
+        net(drive)
+    net(drive)[0].sum().backward()
+    assert float(weights.grad.abs().sum()) > 0

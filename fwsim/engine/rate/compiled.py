@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fwsim._allocator import in_large_pages
 from fwsim.engine.native.library import library, team, thread_count
 from fwsim.engine.native.program import Adjoint, Assignments, Programs, adjoint, compile_programs
 from fwsim.engine.rate.gains import Relu, Softplus
@@ -26,7 +27,7 @@ KINDS: dict[type, int] = {type(None): 0, Layer: 1, Divisive: 2, Subtractive: 3}
 """Normalisations, and their numbers in `rates.hpp`."""
 
 CACHE = 16_000  # bytes of matrices that stay in the first-level cache beside everything else
-GROUP = 4  # batch elements that share one pass over the weights
+GROUP = 8  # batch elements that share one pass over the weights
 
 Wanted = tuple[str, range]
 """A row, and the steps after which it is recorded."""
@@ -154,7 +155,7 @@ class CompiledRun:
         What segments begin with is written to the checkpoints.
         """
         counts = [len(steps) for _, steps in wanted]
-        samples = drive.new_empty(drive.shape[0], sum(counts), drive.shape[2])
+        samples = workspace(drive, drive.shape[0], sum(counts), drive.shape[2])
         arrays = {"state": state, "memory": memory, "sampled": samples, "schedule": self._schedule(wanted)}
         self.call("rates", drive, kicks, arrays | dict(checkpoints), samples=sum(counts), **sizes)
         return list(samples.split(counts, 1))
@@ -282,8 +283,8 @@ def _group(batch: int, width: int, matrix_rows: int) -> int:
 
 
 def workspace(like: Tensor, *shape: int) -> Tensor:
-    """Memory for what a run holds; what lies in it changes no result."""
-    return like.new_empty(shape)
+    """Memory for what a run holds or gives; what lies in it changes no result."""
+    return in_large_pages(like.new_empty(shape))
 
 
 def _address(array: Tensor | np.ndarray | None) -> int | None:

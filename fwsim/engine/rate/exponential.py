@@ -13,6 +13,7 @@ Source: Cox & Matthews 2002, J. Comput. Phys. 176:430, eqs. 17 and 22.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from fwsim.rules.decays import chained
 from fwsim.rules.derive.propagate import chains, drift_parts
-from fwsim.rules.parameters import NEGLIGIBLE, batch_shape
+from fwsim.rules.parameters import NEGLIGIBLE, batch_shape, leaves
 from fwsim.rules.rule import SpikeRule, Values
 
 NODES, PANELS = 12, 25  # of the quadrature for variables that drive each other, whatever their time constants
@@ -37,12 +38,26 @@ class Weights(NamedTuple):
 
 def decay_weights(tau: Tensor, dt: float) -> Weights:
     """Weights of ds/dt = −s/τ + G for time constants in s (0 and infinity included), shaped as `tau`."""
-    rate, still = 1 / tau.double().clamp(min=NEGLIGIBLE), tau == 0
+    if tau.numel() == 1 and not tau.requires_grad and tau.device.type == "cpu":
+        parts = _number_weights(float(tau), dt)
+    else:
+        parts = _decay_weights(tau.double(), dt)
+    return Weights(*(part.to(tau.dtype).expand(tau.shape) for part in parts))
+
+
+def _decay_weights(tau: Tensor, dt: float) -> Weights:
+    rate, still = 1 / tau.clamp(min=NEGLIGIBLE), tau == 0
     step, zero = rate.new_tensor(dt), torch.zeros_like(rate)
     keep, first = chained([rate], step), chained([rate, zero], step)
     second = chained([rate, zero, zero], step) / dt
-    parts = (torch.where(still, 0.0, part) for part in (keep, first, second))
-    return Weights(*(part.to(tau.dtype) for part in parts))
+    return Weights(*(torch.where(still, 0.0, part) for part in (keep, first, second)))
+
+
+@lru_cache(maxsize=64)
+def _number_weights(tau: float, dt: float) -> Weights:
+    """Weights of one number, which take as long as a short run. Not to be written to."""
+    with torch.inference_mode(False), torch.no_grad():
+        return _decay_weights(torch.tensor(tau, dtype=torch.float64), dt)
 
 
 class Relaxation(NamedTuple):
@@ -79,7 +94,12 @@ class Relaxation(NamedTuple):
 
 def relaxation(rule: SpikeRule, dt: float, like: Tensor) -> Relaxation:
     """Weights of a rule for steps of `dt` seconds, of the dtype and on the device of `like`."""
-    rule = rule.to(device="cpu")
+    tensors = any(isinstance(value, Tensor) for _, value, _ in leaves(rule))
+    found = _relaxation(rule.to(device="cpu"), dt) if tensors else _number_relaxation(rule, dt)
+    return Relaxation(*({key: value.to(like) for key, value in part.items()} for part in found))  # type: ignore
+
+
+def _relaxation(rule: SpikeRule, dt: float) -> Relaxation:
     rest = {name: torch.as_tensor(value, dtype=torch.float64) for name, value in rule.rest().items()}
     step = torch.tensor(dt, dtype=torch.float64)
     routes, slopes, loops = drift_parts(rule)
@@ -91,10 +111,14 @@ def relaxation(rule: SpikeRule, dt: float, like: Tensor) -> Relaxation:
     constant = dict(rest)
     for (i, j), weight in keep.items():
         constant[i] = constant[i] - weight * rest[j]
-    return Relaxation(
-        {name: value.to(like) for name, value in constant.items()},
-        *({key: value.to(like) for key, value in part.items()} for part in (keep, first, second)),
-    )
+    return Relaxation(constant, keep, first, second)
+
+
+@lru_cache(maxsize=64)
+def _number_relaxation(rule: SpikeRule, dt: float) -> Relaxation:
+    """Weights of a rule whose parameters are numbers, which take as long as a short run. Not to be written to."""
+    with torch.inference_mode(False), torch.no_grad():
+        return _relaxation(rule, dt)
 
 
 def _quadrature(exact: Callable[[Tensor], Tensor], dt: float, axes: int) -> tuple[Tensor, Tensor, Tensor]:

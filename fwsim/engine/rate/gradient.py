@@ -109,7 +109,7 @@ def _backward(
     transposed_weights[:, :, :units] = model.weights[:, :, :units].mT
 
     def new(*shape: int, when: bool = True) -> Tensor | None:
-        return drive.new_empty(shape) if when else None
+        return workspace(drive, *shape) if when else None
 
     d_rates, *ends = (None if each is None else each.contiguous() for each in above)
     d_state, d_memory = (None if each is None else each.clone() for each in ends)
