@@ -63,14 +63,16 @@ class DivergedError(FwsimError, ArithmeticError):
 
 def choice(name: str, given: object, allowed: tuple[str, ...]) -> None:
     """Raise `ConfigError` unless `given` is one of the `allowed` names of option `name`."""
-    if given not in allowed:
+    if not isinstance(given, str) or given not in allowed:
         raise ConfigError(f"{name}={given!r} is unknown; use one of {', '.join(map(repr, allowed))}")
 
 
-def whole(name: str, given: object, *, least: int = 0) -> None:
-    """Raise `ConfigError` unless `given` is a whole number of at least `least`."""
+def whole(name: str, given: object, *, least: int = 0, most: float = 2**63 - 1) -> None:
+    """Raise `ConfigError` unless `given` is a whole number of at least `least` and, as torch needs, in 64 bits."""
     if isinstance(given, bool) or not isinstance(given, Integral) or given < least:
         raise ConfigError(f"{name}={given!r} is not allowed; it must be an integer of at least {least}")
+    if int(given) > most:
+        raise ConfigError(f"{name}={given!r} is not allowed; it must be an integer of at most {most}")
 
 
 def number(

@@ -9,6 +9,7 @@ One seed gives many independent streams: `stream_seed` makes the seed of a strea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -26,7 +27,7 @@ BITS = 32
 
 def check_seed(seed: object) -> None:
     """Raise `ConfigError` unless a seed is an integer of at least 0."""
-    whole("seed", seed)
+    whole("seed", seed, most=math.inf)
 
 
 def seed_of_32_bits(seed: int) -> int:

@@ -4,8 +4,11 @@ import math
 
 import numpy as np
 import pytest
+import torch
+import xarray as xr
 
-from fwsim.errors import ConfigError, number, whole
+import fwsim as fw
+from fwsim.errors import ConfigError, FwsimError, choice, number, whole
 
 
 @pytest.mark.parametrize("given", [0, 3, np.int64(2)])
@@ -48,3 +51,48 @@ def test_a_refusal_says_all_that_is_allowed():
     with pytest.raises(ConfigError) as caught:
         number("stop", None, infinite=True)
     assert str(caught.value) == "stop=None is not allowed; it must be a number"
+
+
+def test_whole_numbers_fit_into_64_bits():
+    whole("steps", 2**63 - 1)
+    whole("seed", 2**70, most=math.inf)
+    with pytest.raises(
+        ConfigError, match=r"steps=9223372036854775808 is not allowed; it must be an integer of at most"
+    ):
+        whole("steps", 2**63)
+
+
+@pytest.mark.parametrize("given", [None, np.zeros(0), np.array(["map"]), ["map"], 1])
+def test_what_is_no_name_is_no_choice(given):
+    choice("kind", "map", ("map", "flow"))
+    with pytest.raises(ConfigError, match=r"kind=.* is unknown; use one of 'map', 'flow'"):
+        choice("kind", given, ("map", "flow"))
+
+
+RULE = fw.TsodyksMarkram(0.2, 0.2, 0.5)
+WRONG = {
+    "spike times": lambda junk: RULE.respond(junk),
+    "spike times for Brian2": lambda junk: fw.spiking.respond(RULE, junk, dt=1e-4),
+    "a pattern": lambda junk: NET.write(NET.initial_state(1), junk),
+    "starts": lambda junk: fw.measure.fixed_points(torch.tanh, junk, kind="map"),
+    "projections": lambda junk: fw.RateNetwork(junk, tau=0.02),
+    "a statistic": lambda junk: fw.measure.bootstrap([1.0, 2.0, 3.0], junk),
+    "a table": lambda junk: fw.fit(RULE, junk),
+    "a rule for a table": lambda junk: fw.fitting.synthetic_table(junk),
+    "a recording": lambda junk: fw.measure.overlap(junk, torch.ones(1, 2)),
+    "a recorded state": lambda junk: fw.load_state(junk),
+    "a power law": lambda junk: fw.Hebbian.power_law(
+        exponent=junk, shortest=0.1, longest=10.0, strength=0.5, tolerance=0.01
+    ),
+}
+NET = fw.FastWeightNetwork(1, 2, fw.Hebbian(tau=5.0, eta=0.3))
+
+
+@pytest.mark.parametrize(
+    "junk", [object(), 2.5e300, {}, xr.Dataset(), "text"], ids=lambda junk: type(junk).__name__
+)
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_something_else_altogether_gets_one_line(what, junk):
+    with pytest.raises(FwsimError) as error:
+        WRONG[what](junk)
+    assert "\n" not in str(error.value)

@@ -94,7 +94,7 @@ def as_numbers(name: str, given: Any, shape: str) -> np.ndarray:
     """Real numbers in float32 if they are, else in float64, as torch can use them."""
     try:
         values = np.asarray(given)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # a TypeError from a Dataset
         raise ShapeError(f"{name} has rows of different lengths, or no numbers; give {shape}") from error
     if values.dtype.kind not in "biuf":
         found = getattr(given, "dtype", type(given).__name__)

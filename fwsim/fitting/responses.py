@@ -287,7 +287,7 @@ def _columns(table: Any, more: Sequence[str] = ()) -> pd.DataFrame:
     import pandas as pd
     import xarray as xr
 
-    if isinstance(table, xr.Dataset):
+    if isinstance(table, xr.Dataset) and table.dims:
         unit = table["time"].attrs.get("units") if "time" in table.variables else None
         table = table.to_dataframe().reset_index()
         table = table.rename(columns={"time": f"time_{unit}"}) if unit else table

@@ -63,6 +63,10 @@ def synthetic_table(
     """
     import pandas as pd
 
+    if not isinstance(rule, PresynapticRule):
+        raise ConfigError(
+            f"rule is a {type(rule).__name__}; give a presynaptic rule, e.g. fwsim.TsodyksMarkram"
+        )
     if not isinstance(trains, Mapping) or not trains:
         raise ConfigError(f"trains are {trains!r}; give a dict of protocols and their spike times in s")
     check_count("sweeps", sweeps, 1)

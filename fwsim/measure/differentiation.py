@@ -55,7 +55,7 @@ def as_tensor(given: Any) -> Any:
         return given
     try:
         values = np.asarray(given)
-    except ValueError:  # rows of different lengths
+    except (ValueError, TypeError):  # rows of different lengths, a Dataset
         return given
     if values.dtype.kind not in "iuf":
         return given

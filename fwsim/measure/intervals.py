@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtri, stdtrit
 
-from fwsim.errors import ShapeError, number, whole
+from fwsim.errors import ConfigError, ShapeError, number, whole
 from fwsim.measure.recorded import numbers
 from fwsim.names import known_arguments
 from fwsim.seeds import check_seed, numpy_generator
@@ -77,6 +77,10 @@ def bootstrap(
     number("level", level, above=0, below=1)
     whole("draws", draws, least=1)
     check_seed(seed)
+    if statistic is not None and not callable(statistic):
+        raise ConfigError(
+            f"statistic={statistic!r} is not a function; give one of a mean, or None for the mean itself"
+        )
     repeated = numbers(values, "values").astype(float)
     if not repeated.ndim or not repeated.size:
         raise ShapeError(f"values have shape {list(repeated.shape)}; give one or more, [repetition, ...]")

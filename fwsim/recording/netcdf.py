@@ -8,10 +8,11 @@ from os import PathLike
 import numpy as np
 import xarray as xr
 
-from fwsim.errors import ConfigError, RecordingError
+from fwsim.errors import RecordingError
 from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.recording.places import complete_file
+from fwsim.recording.trains import require_dataset
 from fwsim.requirements import required
 
 
@@ -33,8 +34,7 @@ def write_netcdf(run: xr.Dataset, path: str | PathLike[str]) -> None:
     RecordingError
         The path exists or cannot be written, or the recording is damaged.
     """
-    if not isinstance(run, xr.Dataset):
-        raise ConfigError(f"run is a {type(run).__name__}; give a recording (xarray.Dataset)")
+    require_dataset(run)
     file = local_path(path, new=True)
     if os.path.lexists(file):
         raise RecordingError(f"{file} exists already; choose another path or remove it")

@@ -52,10 +52,15 @@ class Trains:
         return np.round(self.start + bin * np.arange(1, count + 1), 12)
 
 
+def require_dataset(run: object) -> None:
+    """Raise `ConfigError` unless a recording is a Dataset."""
+    if not isinstance(run, xr.Dataset):
+        raise ConfigError(f"run is a {type(run).__name__}; give a recording (xarray.Dataset)")
+
+
 def trains_of(run: xr.Dataset, start: float = 0.0, stop: float | None = None) -> Trains:
     """Spikes of a recording within a window in s; by default all of them."""
-    if not isinstance(run, xr.Dataset):
-        raise ConfigError(f"run is a {type(run).__name__}; give a recording (xarray.Dataset) with spikes")
+    require_dataset(run)
     missing = [name for name in ("spike_time", "spike_unit", "spike_trial") if name not in run]
     if missing:
         raise RecordingError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from fwsim.units import checked
 
 GRID = 400  # ages at which the error is computed; the error curve has 2n extrema, all far wider than the grid
 ROUNDS = 100  # largest number of linear programs
+LARGEST_LOG = 100 * math.log(10)  # of the range of strengths, beyond which the fit would overflow
 MOST_TERMS = 16  # a sum of 16 spans 12 decades to 1e-3
 
 
@@ -65,7 +67,13 @@ def relative_error(
 def _checked(exponent: float, shortest: float, longest: float) -> tuple[float, float]:
     number("exponent", exponent, above=0)
     shortest = checked("shortest", shortest, "time", above=0)
-    return shortest, checked("longest", longest, "time", above=shortest)
+    longest = checked("longest", longest, "time", above=shortest)
+    if exponent * math.log(longest / shortest) > LARGEST_LOG:
+        raise ConfigError(
+            f"exponent={exponent:g} from {shortest:g} to {longest:g} s falls by more than a factor of 10^100; "
+            "give a smaller exponent or a shorter range"
+        )
+    return shortest, longest
 
 
 def _fit(terms: int, exponent: float, longest: float) -> PowerLawFit:

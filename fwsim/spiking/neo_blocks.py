@@ -12,7 +12,7 @@ import numpy as np
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.names import known_arguments
 from fwsim.recording.schema import SCHEMA, STREAMED
-from fwsim.recording.trains import trains_of
+from fwsim.recording.trains import require_dataset, trains_of
 from fwsim.recording.windows import Windows
 from fwsim.requirements import required
 
@@ -30,11 +30,12 @@ def to_neo(run: xr.Dataset) -> Any:
     Raises
     ------
     ConfigError
-        Neo is not installed.
+        Neo is not installed, or `run` is no dataset.
     RecordingError
         The recording contains no spikes, and no such variable.
     """
     neo = required("neo", "to_neo", extra="neo")
+    require_dataset(run)
     signals = _signals(run)
     trains = None if signals and "spike_time" not in run else trains_of(run)
     trials = trains.trials if trains else run.sizes["trial"]

@@ -305,7 +305,7 @@ def _populations(given: Any, units: int) -> dict[str, int]:
 
 
 def _projections(given: Any) -> tuple[Projection, ...]:
-    projections = (given,) if isinstance(given, Projection) else tuple(given)
+    projections = tuple(given) if isinstance(given, Iterable) else (given,)
     if not projections or not all(isinstance(each, Projection) for each in projections):
         raise ConfigError(
             "projections must be one fwsim.Projection or several; for none give Projection(zeros)"

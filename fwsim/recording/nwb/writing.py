@@ -22,7 +22,7 @@ from fwsim.recording.nwb.extension import NAME, pynwb, run_type
 from fwsim.recording.nwb.simulated import spikes
 from fwsim.recording.places import complete_file
 from fwsim.recording.timeline import Timeline
-from fwsim.recording.trains import trains_of
+from fwsim.recording.trains import require_dataset, trains_of
 
 SPIKES = ("spike_time", "spike_unit", "spike_trial")
 MOST_AXES = 4
@@ -54,8 +54,7 @@ def write_nwb(run: xr.Dataset, path: str | PathLike[str]) -> None:
     RecordingError
         The path exists or cannot be written, or the recording has something that NWB cannot store.
     """
-    if not isinstance(run, xr.Dataset):
-        raise ConfigError(f"run is a {type(run).__name__}; give a recording (xarray.Dataset)")
+    require_dataset(run)
     file = local_path(path, new=True)
     if file.suffix != ".nwb":
         raise ConfigError(f"path={str(path)!r} does not end in .nwb; NWB files do")

@@ -202,7 +202,7 @@ def spike_times(name: str, times: Any) -> Any:
         values = np.asarray(plain)
         if values.dtype.kind not in "iuf":
             raise ValueError
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # a TypeError from a Dataset
         raise ConfigError(
             f"{name}={times!r} is not spike times; give numbers in s, such as [0.0, 0.02, 0.04], or a list of trains"
         ) from error
