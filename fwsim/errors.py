@@ -67,6 +67,13 @@ def choice(name: str, given: object, allowed: tuple[str, ...]) -> None:
         raise ConfigError(f"{name}={given!r} is unknown; use one of {', '.join(map(repr, allowed))}")
 
 
+def instance(name: str, given: object, kind: type | tuple[type, ...], remedy: str) -> None:
+    """Raise `ConfigError` unless `given` is an instance of a class; `remedy` says what to give instead."""
+    if not isinstance(given, kind):
+        found = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
+        raise ConfigError(f"{name} is {found}; give {remedy}")
+
+
 def whole(name: str, given: object, *, least: int = 0, most: float = 2**63 - 1) -> None:
     """Raise `ConfigError` unless `given` is a whole number of at least `least` and, as torch needs, in 64 bits."""
     if isinstance(given, bool) or not isinstance(given, Integral) or given < least:

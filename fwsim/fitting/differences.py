@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fwsim.errors import ShapeError
+from fwsim.errors import ShapeError, instance
 from fwsim.names import known_arguments
 from fwsim.recording import labelled_dataset
 
@@ -38,6 +38,9 @@ def differences(density: xr.DataArray) -> xr.Dataset:
     -----
     Source: Vehtari, Gelman & Gabry 2017, Stat. Comput. 27:1413, §5.
     """
+    import xarray as xr
+
+    instance("density", density, xr.DataArray, "log densities [rule, unit] (xarray.DataArray)")
     if set(density.dims) - {"rule"} == set(density.dims) or density.ndim != 2:
         raise ShapeError(f"density has dimensions {', '.join(map(str, density.dims))}; give [rule, unit]")
     values = density.transpose("rule", ...).values

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fwsim.errors import ConfigError, number
+from fwsim.errors import ConfigError, instance, number
 from fwsim.fitting.checks import as_times, check_count
 from fwsim.fitting.noise import named
 from fwsim.names import known_arguments
@@ -63,10 +63,7 @@ def synthetic_table(
     """
     import pandas as pd
 
-    if not isinstance(rule, PresynapticRule):
-        raise ConfigError(
-            f"rule is a {type(rule).__name__}; give a presynaptic rule, e.g. fwsim.TsodyksMarkram"
-        )
+    instance("rule", rule, PresynapticRule, "a presynaptic rule, such as a TsodyksMarkram")
     if not isinstance(trains, Mapping) or not trains:
         raise ConfigError(f"trains are {trains!r}; give a dict of protocols and their spike times in s")
     check_count("sweeps", sweeps, 1)

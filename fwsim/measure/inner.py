@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fwsim.engine import checks
 from fwsim.engine.cell import Cell
 from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.state import State
-from fwsim.errors import ConfigError, RecordingError, ShapeError
+from fwsim.errors import ConfigError, RecordingError, ShapeError, instance
 from fwsim.measure.recorded import recorded, require_dims
 from fwsim.names import KnownArguments, known_arguments
 from fwsim.recording.timing import at_time
@@ -81,10 +82,9 @@ class InnerLoop(KnownArguments):
     @classmethod
     def of(cls, net: FastWeightNetwork, state: State, x: Tensor, trial: int = 0) -> InnerLoop:
         """Return the inner loop of a step from `state` with input `x [input]`, for one trial."""
-        if np.shape(x) != (net.inputs,) or not isinstance(x, Tensor):
-            raise ShapeError(
-                f"x has shape {list(np.shape(x))}; give a tensor [input] with input={net.inputs}"
-            )
+        _check(net, state, x, "[input]")
+        if x.shape != (net.inputs,):
+            raise ShapeError(f"x has shape {list(x.shape)}; give a tensor [input] with input={net.inputs}")
         if not bool(x.isfinite().all()):
             raise ConfigError("x is NaN or infinite somewhere; give finite numbers")
         _require_trial(trial, state.hidden.shape[0])
@@ -139,16 +139,24 @@ def inner_path(net: FastWeightNetwork, state: State, x: Tensor, iterations: int)
     ConfigError, ShapeError
         State or input do not fit the network, or `iterations` is not allowed.
     """
+    _check(net, state, x, "[batch, input]")
     expected = (len(state.hidden), net.inputs)
-    if not isinstance(x, Tensor) or x.shape != expected:
+    if x.shape != expected:
         raise ShapeError(
-            f"x has shape {list(np.shape(x))}; give a tensor [batch, input] = {list(expected)}, "
+            f"x has shape {list(x.shape)}; give a tensor [batch, input] = {list(expected)}, "
             "the input of one step"
         )
     before = _stored(net, state)
     sustained = state.hidden @ net.W.T + x.to(net.C) @ net.C.T + net.b
     _, path = net.recall(before, net.cell().start(sustained), iterations, sustained=sustained)
     return path
+
+
+def _check(net: FastWeightNetwork, state: State, x: Tensor, axes: str) -> None:
+    """Raise `ConfigError` unless network, state and input are what they are called."""
+    instance("net", net, FastWeightNetwork, "a FastWeightNetwork")
+    checks.is_state(state)
+    instance("x", x, Tensor, f"a tensor {axes}, the input of one step")
 
 
 def _stored(net: FastWeightNetwork, state: State) -> State:

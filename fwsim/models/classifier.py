@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from fwsim.engine.network import FastWeightNetwork
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, instance, whole
 from fwsim.models.recurrent import Core
 from fwsim.names import KnownArguments
 
@@ -29,6 +29,9 @@ class SequenceClassifier(KnownArguments, nn.Module):
 
     def __init__(self, core: Core, tokens: int, classes: int, readout: int = 100) -> None:
         super().__init__()
+        instance("core", core, nn.Module, "a network from fwsim.models.core")
+        for name, given in (("tokens", tokens), ("classes", classes), ("readout", readout)):
+            whole(name, given, least=1)
         self.embedding = nn.Embedding(tokens, core.inputs)
         self.core = core
         self.readout = nn.Sequential(nn.Linear(core.units, readout), nn.ReLU(), nn.Linear(readout, classes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.rate.projection import Projection
-from fwsim.errors import choice
+from fwsim.errors import choice, instance, number, whole
 from fwsim.names import known_arguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.tsodyks_markram import TsodyksMarkram
@@ -18,6 +18,7 @@ from fwsim.rules.tsodyks_markram import TsodyksMarkram
 Plasticity = Literal["presynaptic", "anti_hebbian", "none"]
 
 
+@runtime_checkable
 class Matching(Protocol):
     """What a network has to know of its task."""
 
@@ -107,6 +108,8 @@ class MatchingNetwork(nn.Module):
         noise: float = 0.5,
     ) -> None:
         super().__init__()
+        instance("task", task, Matching, "a task, such as fwsim.tasks.DelayedMatch()")
+        whole("units", units, least=2)
         choice("plasticity", plasticity, get_args(Plasticity))
         self.excitatory = units * 4 // 5
         inhibits = torch.arange(units) >= self.excitatory
@@ -159,8 +162,11 @@ def mixed_synapses(units: int, fast: float, slow: float) -> TsodyksMarkram:
     fast, slow
         Time constants in s; see `MatchingNetwork`.
     """
+    whole("units", units, least=1)
+    number("fast", fast, unit="s", above=0)
+    number("slow", slow, unit="s", above=0)
     facilitates = torch.arange(units) % 2 == 0
-    quick, lasting = torch.tensor(fast), torch.tensor(slow)
+    quick, lasting = torch.tensor(float(fast)), torch.tensor(float(slow))
     return TsodyksMarkram(
         U=torch.where(facilitates, 0.15, 0.45),
         tau_rec=torch.where(facilitates, quick, lasting),

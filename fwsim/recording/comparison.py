@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from fwsim.errors import instance
 from fwsim.names import known_arguments
 from fwsim.recording.schema import STREAMED
 
@@ -50,6 +51,8 @@ def first_difference(one: xr.Dataset, other: xr.Dataset) -> Difference | None:
     NaN equals NaN. Attributes and variables with measured wall times (by their `long_name`) are not compared. Both
     recordings are read block by block.
     """
+    for which, run in (("one", one), ("other", other)):
+        instance(which, run, xr.Dataset, "a recording (xarray.Dataset)")
     found = []
     for name in dict.fromkeys([*one.variables, *other.variables]):
         if name not in one.variables or name not in other.variables:

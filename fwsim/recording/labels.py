@@ -7,6 +7,7 @@ from typing import Any
 
 import xarray as xr
 
+from fwsim.errors import instance
 from fwsim.names import known_arguments
 
 Described = tuple[Sequence[str], Any, str, str]
@@ -16,6 +17,9 @@ Described = tuple[Sequence[str], Any, str, str]
 @known_arguments
 def labelled(values: xr.DataArray, long_name: str, units: str = "1") -> xr.DataArray:
     """Add the attributes that label an axis: the meaning (`long_name`) and the SI `units`."""
+    instance(
+        "values", values, (xr.DataArray, xr.Dataset), "an array with named dimensions (xarray.DataArray)"
+    )
     return values.assign_attrs(units=units, long_name=long_name)
 
 
@@ -39,6 +43,7 @@ def labelled_dataset(
     >>> labelled_dataset({"error": ("epoch", [0.5, 0.1], "1", "test error")}).error.attrs
     {'units': '1', 'long_name': 'test error'}
     """
+    instance("variables", variables, Mapping, "{name: (dimensions, values, unit, label)}")
     return xr.Dataset(
         {
             name: (dims, values, {"units": units, "long_name": label})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from fwsim.errors import ConfigError, RecordingError
+from fwsim.errors import ConfigError, RecordingError, instance
 from fwsim.recording.timing import bin_count, bin_of, slack, window
 from fwsim.units import checked
 
@@ -54,8 +54,7 @@ class Trains:
 
 def require_dataset(run: object) -> None:
     """Raise `ConfigError` unless a recording is a Dataset."""
-    if not isinstance(run, xr.Dataset):
-        raise ConfigError(f"run is a {type(run).__name__}; give a recording (xarray.Dataset)")
+    instance("run", run, xr.Dataset, "a recording (xarray.Dataset)")
 
 
 def trains_of(run: xr.Dataset, start: float = 0.0, stop: float | None = None) -> Trains:

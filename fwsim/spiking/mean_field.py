@@ -14,7 +14,7 @@ from fwsim.engine.rate.gains import Siegert
 from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.rate.projection import Projection
 from fwsim.engine.simulation import simulate
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, instance
 from fwsim.names import known_arguments
 from fwsim.rules.parameters import replaced
 from fwsim.rules.rule import PresynapticRule, Values
@@ -109,6 +109,7 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     Brunel 2000, J. Comput. Neurosci. 8:183, eqs. 4–5 and 21. Simulated neurons test the threshold only at the end
     of a step. This raises its effect by 0.5826 σ √(dt/τ) (Broadie, Glasserman & Kou 1997, Math. Finance 7:325).
     """
+    instance("circuit", circuit, Circuit, "a circuit: fwsim.spiking.Circuit(...)")
     slow = sorted({(each.post, each.decay) for each in circuit.connections if each.decay})
     for each in circuit.populations:
         if isinstance(each, Source):

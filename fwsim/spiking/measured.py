@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fwsim.errors import ConfigError, number
+from fwsim.errors import ConfigError, instance, number
 from fwsim.names import known_arguments
 from fwsim.rules.rule import PresynapticRule
 
@@ -156,6 +156,8 @@ def judge(
         "among the measured values" means between the smallest and the largest tabulated value, including standard
         deviations.
     """
+    for name, given in (("component", component), ("quantity", quantity)):
+        instance(name, given, str, "a name, such as those of measurements()")
     number("value", value, infinite=True)
     same = [each for each in sources if (each.component, each.quantity) == (component, quantity)]
     if not same:
@@ -203,6 +205,7 @@ def measured_by(
 @known_arguments
 def first_release(rule: PresynapticRule) -> float:
     """Release from rest, which can be compared across conventions (U cannot)."""
+    instance("rule", rule, PresynapticRule, "a presynaptic rule, such as a TsodyksMarkram")
     return float(rule.at_pre(rule.rest())[1])
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fwsim.errors import ShapeError
+from fwsim.errors import ShapeError, instance
 from fwsim.names import known_arguments
 from fwsim.spiking.circuit import Circuit
 
@@ -37,6 +37,8 @@ def pooled(run: xr.Dataset, circuit: Circuit) -> xr.Dataset:
     """
     import xarray as xr
 
+    instance("run", run, xr.Dataset, "a recording (xarray.Dataset)")
+    instance("circuit", circuit, Circuit, "a circuit: fwsim.spiking.Circuit(...)")
     if run.sizes.get("unit") != circuit.neurons:
         raise ShapeError(
             f"the recording has {run.sizes.get('unit')} units; record all {circuit.neurons} neurons of the circuit"

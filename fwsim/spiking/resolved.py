@@ -14,7 +14,7 @@ from fwsim.engine.rate.gains import Siegert
 from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.rate.projection import Projection
 from fwsim.engine.simulation import simulate
-from fwsim.errors import ConfigError, ShapeError
+from fwsim.errors import ConfigError, ShapeError, instance
 from fwsim.names import known_arguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.rule import AssociativeRule
@@ -151,6 +151,7 @@ def simulate_resolved(
 
 def _learning(circuit: Circuit) -> Connection:
     """The plastic connection."""
+    instance("circuit", circuit, Circuit, "a circuit: fwsim.spiking.Circuit(...)")
     plastic = [each for each in circuit.connections if each.synapse is not None]
     if len(plastic) != 1 or not isinstance(plastic[0].synapse, AssociativeRule):
         raise ConfigError(

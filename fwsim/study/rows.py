@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from fwsim.errors import instance
 from fwsim.measure import bootstrap
 from fwsim.names import known_arguments
 from fwsim.study.analysis import configuration
@@ -106,6 +107,7 @@ def mean_interval(values: xr.DataArray) -> np.ndarray:
 @known_arguments
 def finite(values: xr.DataArray) -> np.ndarray:
     """All values that are finite, in a row."""
+    instance("values", values, xr.DataArray, "one variable of a dataset (xarray.DataArray)")
     flat = np.ravel(values.values.astype(float))
     return flat[np.isfinite(flat)]
 

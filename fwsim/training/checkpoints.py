@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fwsim.errors import RecordingError
+from fwsim.errors import RecordingError, instance
 from fwsim.names import known_arguments
 from fwsim.recording.tensor_files import load
 
@@ -35,6 +35,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
     RecordingError
         They are of another model; the model is unchanged.
     """
+    instance("model", model, nn.Module, "a network (torch.nn.Module)")
     check_weights(model, weights)
     model.load_state_dict(weights)
 

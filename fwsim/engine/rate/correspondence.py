@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from fwsim.engine import checks
 from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.rate.gains import Gain, relu, tanh
 from fwsim.engine.rate.matrix import check, per_second
 from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.rate.normalisation import layer_norm
 from fwsim.engine.rate.projection import Projection
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, instance, whole
 from fwsim.names import known_arguments
 from fwsim.rules.hebbian import Hebbian
 
@@ -49,6 +50,7 @@ def continuous(net: FastWeightNetwork, tau: float, dt: float) -> RateNetwork:
     ConfigError
         The network uses the sign function, has no inner loop, or a memory without a continuous form.
     """
+    instance("net", net, FastWeightNetwork, "a FastWeightNetwork")
     if net.wiring.special:
         raise ConfigError(
             f"a memory with {net.wiring.special} has no continuous form; use one of h hᵀ, without gates"
@@ -89,5 +91,8 @@ def held(net: FastWeightNetwork, x: Tensor, steps: int) -> Tensor:
     Tensor
         `[batch, time·steps, unit]`.
     """
+    instance("net", net, FastWeightNetwork, "a FastWeightNetwork")
+    whole("steps", steps, least=1)
+    checks.sequence("x", x, net.inputs)
     drive = nn.functional.linear(x, net.C.detach(), net.b.detach())
     return drive.repeat_interleave(steps, dim=1)
