@@ -83,7 +83,7 @@ def run(
     Raises
     ------
     ConfigError
-        An argument is not allowed; nothing has been written.
+        An argument is not allowed; nothing has been written, except by an experiment that refuses it late.
     StudyError
         The experiment failed; `error.txt` in the folder has the traceback.
     Interrupted
@@ -106,7 +106,12 @@ def run(
         started = together.from_first(
             lambda: held.enter_context(begin(experiment, place, entries, force=force))
         )
-        _execute(started, experiment, config, context)
+        try:
+            _execute(started, experiment, config, context)
+        except ConfigError:
+            if together.first:
+                places.withdraw(place)
+            raise
     return started
 
 
@@ -261,7 +266,7 @@ def watch(run: Run, experiment: Experiment) -> Iterator[None]:
 
 def _failure(run: Run, experiment: Experiment, error: Exception) -> Exception:
     """Record why a run failed, as far as the disk has space, and return the error to raise."""
-    reason, where = files.place_of(error, experiment.path), run.folder / "error.txt"
+    reason, where = files.place_of(error, experiment.path), run.folder / places.ERROR
     failures: list[Exception] = [error]
     for keep in (
         lambda: run.update(state="failed", error=reason, finished=now()),

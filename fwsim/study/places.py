@@ -19,6 +19,8 @@ HIDDEN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.(?P<kind>draft|gone)")
 REPLACED = re.compile(r"(?P<name>.+)\.replaced(-\d+)?")
 """Suffix of runs that an unfinished run will replace."""
 SOURCES = ("experiment.py", "analysis.py")
+ERROR = "error.txt"
+"""File with the traceback of a run that failed."""
 ATTEMPTS = 10
 
 
@@ -96,6 +98,16 @@ def drop_replaced(folder: Path, names: Sequence[str]) -> None:
             gone = _hidden(folder, "gone")
             os.rename(old, gone)
             _remove(gone)
+
+
+def withdraw(folder: Path) -> None:
+    """Delete a run whose arguments were refused before it kept anything; put back what it was to replace."""
+    with suppress(OSError, ConfigError):
+        if set(os.listdir(folder)) <= {locks.LOCK, manifest.FILE, ERROR, *SOURCES}:
+            draft = _hidden(folder, "draft")
+            os.rename(folder, draft)
+            _put_back(draft, folder)
+            _remove(draft)
 
 
 def clean(parent: Path) -> None:

@@ -158,6 +158,32 @@ def test_a_full_disk_names_folder_and_remedy(toy, monkeypatch, body, writable):
     assert resume("bad").state == "finished"
 
 
+def test_arguments_that_the_experiment_refuses_leave_no_run(toy):
+    write_experiment(
+        toy,
+        "if config.size > 5:\n    raise fw.ConfigError('size is too large; give less')\n"
+        "return xr.Dataset({'a': ('x', np.zeros(config.size))})",
+    )
+    kept = run("made", {"size": 3}, folder="here")
+    for force in (False, True):
+        with pytest.raises(ConfigError, match="size is too large"):
+            run("made", {"size": 9}, folder="here" if force else "there", force=force)
+    assert sorted(path.name for path in toy.iterdir() if "here" in path.name) == ["here"]
+    assert kept.recording.sizes["x"] == 3
+
+
+def test_a_run_that_is_refused_after_its_first_results_is_kept(toy):
+    write_experiment(
+        toy,
+        "fw.simulate(fw.FastWeightNetwork(2, 3, None), np.ones((1, 4, 2)), to=context.recording)\n"
+        "raise fw.ConfigError('too late; give less')",
+    )
+    with pytest.raises(ConfigError, match="too late"):
+        run("made", folder="here")
+    assert Run(toy / "here").state == "failed"
+    assert "too late" in (toy / "here" / "error.txt").read_text()
+
+
 def test_why_a_run_failed_is_said_also_where_nothing_can_be_written(toy, monkeypatch):
     def refuse(path, content):
         raise OSError(30, "Read-only file system", str(path))
