@@ -43,7 +43,7 @@ class Config(Base):
     "CSV file of sweeps or its folder; empty for the path in FWSIM_SYNPHYS; or simulated."
     left_out: Literal["frequency", "recovery", "sweeps"] = "frequency"
     "What is left out of every pair: one of its frequencies in turn, recoveries above 0.3 s, or sweeps of the rest."
-    rules: int = Field(default=7, ge=2, le=7)
+    rules: int = Field(default=8, ge=2, le=8)
     "Number of rules to compare, in their order in the file."
     every: int = Field(default=1, ge=1)
     "Take every so many-th pair, in the order of their names; 1 for all."
@@ -102,6 +102,7 @@ def candidates() -> dict[str, fw.rules.PresynapticRule]:
         "independent depression": fw.IndependentDepression(U=0.3, tau_rec=0.2, tau_facil=0.1),
         "linear–nonlinear 1": fw.LinearNonlinear(-1.0, (-0.3,), (0.2,), readout="logistic"),
         "augmented release": fw.AugmentedRelease(U=0.3, tau_rec=0.2, tau_facil=0.1, tau_aug=2.0),
+        "calcium-dependent recovery": fw.CalciumRecovery(U=0.3, tau_rec=0.2, tau_facil=0.1),
     }
 
 

@@ -6,23 +6,27 @@ a draw from those of its class. Groups may also be species, or species and calci
 have few pairs, and time constants longer than the recoveries or shorter than the intervals are left open.
 
 The data are a CSV file: `--data PATH`, or its path in the environment variable FWSIM_SYNPHYS. `--data simulated` draws
-pairs of two classes instead. `tables/measured_classes.csv` of the run is the table that `fwsim.measured` reads.
+pairs of two classes instead. `tables/measured_classes.csv` of the run is the table that `fwsim.measured` reads. The
+recording also holds draws of the rule's coordinates of every pair, for `fwsim analyse RUN --analysis synapse_clusters`.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 from pydantic import Field
 
 import fwsim as fw
-from fwsim.fitting import class_table, read_pairs, synthetic_pairs
+from fwsim.fitting import FittedPopulation, class_table, read_pairs, synthetic_pairs
+from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context
 
 QUICK = {"data": "simulated", "warmup": 100, "moves": 60, "exact": 0}
+DRAWS = 200  # draws of every pair that the recording holds
 GROUPS = {"class": ["class"], "species": ["species"], "calcium": ["species", "calcium_mM"]}
 
 
@@ -68,7 +72,35 @@ def run(config: Config, context: Context) -> xr.Dataset:
     summary = population.summary(config.level)
     context.save_table("groups", summary)
     context.save_table("measured_classes", class_table(population))
-    return described(summary)
+    return described(summary).merge(drawn(population, table))
+
+
+def drawn(population: FittedPopulation, table: pd.DataFrame) -> xr.Dataset:
+    """Some draws of the rule's coordinates, of every pair and of the distribution of every group."""
+    cells, size = population.cells, population.cells.rule_size
+    rows = np.unique(np.linspace(0, len(population.z) - 1, DRAWS).astype(int))
+    labels = table.groupby("pair")[["class", "species"]].first().loc[list(cells.names)]
+    several = ("draw", "group", "axis")
+    return labelled_dataset(
+        {
+            "place": (("draw", "cell", "axis"), population.z[rows, :, :size].numpy(), "1", "coordinates of a pair"),
+            "mean_of_group": (several, population.mean[rows, :, :size].numpy(), "1", "mean over the pairs of a group"),
+            "covariance_of_group": (
+                (*several, "axis_too"),
+                population.covariance[rows, :, :size, :size].numpy(),
+                "1",
+                "covariance over the pairs of a group",
+            ),
+        },
+        {
+            "group": np.array(population.groups, dtype=object),
+            "axis": np.array([axis.name for axis in cells.axes[:size]], dtype=object),
+            "cell": np.array(cells.names, dtype=object),
+            "class": ("cell", labels["class"].to_numpy(dtype=object)),
+            "species": ("cell", labels["species"].to_numpy(dtype=object)),
+            "group_of_cell": ("cell", np.array(population.groups, dtype=object)[cells.group.numpy()]),
+        },
+    )
 
 
 def described(summary: pd.DataFrame) -> xr.Dataset:

@@ -38,6 +38,7 @@ from .recording import open_recording as open_recording
 from .rules import BCPNN as BCPNN
 from .rules import AugmentedRelease as AugmentedRelease
 from .rules import BennaFusi as BennaFusi
+from .rules import CalciumRecovery as CalciumRecovery
 from .rules import Delta as Delta
 from .rules import Enhancement as Enhancement
 from .rules import Hebbian as Hebbian

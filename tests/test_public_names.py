@@ -9,7 +9,7 @@ import pytest
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 PACKAGES = {
     "fwsim": """
-        AugmentedRelease BCPNN BennaFusi ConfigError Delta DivergedError Enhancement FastWeightNetwork FwsimError
+        AugmentedRelease BCPNN BennaFusi CalciumRecovery ConfigError Delta DivergedError Enhancement FastWeightNetwork FwsimError
         Hebbian HebbianTraces Hz IndependentDepression LinearNonlinear Product Projection RateNetwork Record
         RecordingError ShapeError State StochasticRelease TsodyksMarkram Varela compare_rules
         continuous divisive equilibrium fit fit_population fitting held kHz layer_norm load_state mV measure measured
@@ -17,7 +17,7 @@ PACKAGES = {
         spiking study subtractive sweep tanh tasks theory training us volt
     """,
     "fwsim.rules": """
-        AssociativeRule AugmentedRelease BCPNN BennaFusi Delta Enhancement Hebbian HebbianTraces IndependentDepression
+        AssociativeRule AugmentedRelease BCPNN BennaFusi CalciumRecovery Delta Enhancement Hebbian HebbianTraces IndependentDepression
         LinearNonlinear MemoryRule
         PresynapticRule Product RULES SteadyState StochasticRelease TsodyksMarkram Varela described_rule
     """,

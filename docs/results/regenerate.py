@@ -205,7 +205,8 @@ def by_itself(command: str) -> bool:
 
 def make(page: str, entries: Sequence[Source], run_of: Callable[[str], Run] = carry_out) -> list[str]:
     """Make all of a page, and return the commands that failed; what can be made without them is."""
-    missing, records = [], []
+    missing: list[str] = []
+    records: dict[str, dict[str, object]] = {}
     for source in entries:
         runs = {}
         for command in source.commands:
@@ -215,12 +216,12 @@ def make(page: str, entries: Sequence[Source], run_of: Callable[[str], Run] = ca
                 missing.append(command)
         if runs and (source.joined or len(runs) == len(source.commands)):
             place(source, analysed(source, list(runs.values())))
-        records += [provenance(run, command) for command, run in runs.items()]
+        records |= {command: provenance(run, command) for command, run in runs.items()}
         for name, command in source.scripts.items():
             if not (HERE / name).exists() and not (run_of is carry_out and by_itself(command)):
                 missing.append(command)
     if records:
-        (HERE / f"{page}.json").write_text(json.dumps(records, indent=1, ensure_ascii=False) + "\n")
+        (HERE / f"{page}.json").write_text(json.dumps(list(records.values()), indent=1, ensure_ascii=False) + "\n")
     write_tables(HERE / f"{page}.md")
     return missing
 

@@ -33,7 +33,7 @@ def fit(
         CSV files with sweep, pulse, time_s, amplitude and protocol (otherwise the file's name), or folders of them.
     rule
         Name of the rule in lower case, needed: tsodyks_markram, varela, enhancement, linear_nonlinear,
-        augmented_release, independent_depression.
+        augmented_release, independent_depression, calcium_recovery.
     with_
         Options and starting values of the rule, NAME=VALUE: readout=cloglog, a=0.4,0.3, tau_facil=500ms.
     fixed

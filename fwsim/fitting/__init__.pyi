@@ -19,6 +19,7 @@ from .responses import Responses as Responses
 from .responses import gather as gather
 from .responses import read_table as read_table
 from .sampling import Chains as Chains
+from .shares import shares as shares
 from .simulator import Simulator as Simulator
 from .simulator import simulator as simulator
 from .synapse_draws import SynapseDraws as SynapseDraws

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from fwsim.errors import choice
+from fwsim.errors import ConfigError, choice
 from fwsim.fitting.checks import check_count
 from fwsim.fitting.coordinates import SCALES
 from fwsim.names import known_arguments
+from fwsim.rules.rule import PresynapticRule
 from fwsim.rules.tsodyks_markram import TsodyksMarkram
 from fwsim.seeds import check_seed, torch_generator
 
@@ -58,6 +59,34 @@ class MeasuredClass:
         check_seed(seed)
         noise = torch.randn(n, len(AXES), generator=torch_generator(seed), dtype=torch.float64)
         return TsodyksMarkram(**_values(self.mean + noise @ torch.linalg.cholesky(self.covariance).T))
+
+
+    def farther(self, rule: PresynapticRule) -> float:
+        """Share of the synapses of this class that lie farther from its middle than a rule, all values together.
+
+        Near 1 for a typical synapse; below 0.05 it is one that the class has in less than 5 % of cases, even if each of
+        its values alone is among those of the class. The rule has tau_rec and tau_facil, as numbers; instead of its U,
+        its first release is compared, which has one meaning in all conventions.
+
+        Raises
+        ------
+        ConfigError
+            The rule has other parameters, or a value of 0 or infinity.
+        """
+        values = [getattr(rule, name, None) for name in list(AXES)[1:]]
+        if any(value is None for value in values):
+            raise ConfigError(
+                f"{type(rule).__name__} has no tau_rec and tau_facil; give a rule such as TsodyksMarkram"
+            )
+        place = torch.tensor([float(rule.at_pre(rule.rest())[1]), *map(float, values)], dtype=torch.float64)
+        z = torch.stack([SCALES[scale][0](value) for scale, value in zip(AXES.values(), place)])
+        if not bool(z.isfinite().all()):
+            raise ConfigError(
+                "the first release must lie between 0 and 1, and time constants above 0, to be compared"
+            )
+        off = z - self.mean
+        square = off @ torch.linalg.solve(self.covariance, off)
+        return float(torch.special.gammaincc(torch.tensor(len(AXES) / 2, dtype=torch.float64), square / 2))
 
 
 @known_arguments

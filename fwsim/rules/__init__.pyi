@@ -1,6 +1,7 @@
 from .augmented_release import AugmentedRelease as AugmentedRelease
 from .bcpnn import BCPNN as BCPNN
 from .benna_fusi import BennaFusi as BennaFusi
+from .calcium_recovery import CalciumRecovery as CalciumRecovery
 from .delta import Delta as Delta
 from .derive.steady_state import SteadyState as SteadyState
 from .enhancement import Enhancement as Enhancement

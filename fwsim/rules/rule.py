@@ -92,6 +92,14 @@ class PresynapticRule(SpikeRule):
         """See `on_pre`."""
         return self.on_pre(state)
 
+    def full_sites(self, state: Values) -> Any:
+        """Fraction of release sites that are full, for a rule of which no variable is that fraction itself."""
+        raise NotImplementedError
+
+    def with_full_sites(self, state: Values, share: Any) -> Values:
+        """The state with another fraction of full sites, likewise."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True, eq=False)
 class AssociativeRule(SpikeRule):

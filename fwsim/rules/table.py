@@ -12,6 +12,7 @@ from fwsim.names import known_arguments
 from fwsim.rules.augmented_release import AugmentedRelease
 from fwsim.rules.bcpnn import BCPNN
 from fwsim.rules.benna_fusi import BennaFusi
+from fwsim.rules.calcium_recovery import CalciumRecovery
 from fwsim.rules.delta import Delta
 from fwsim.rules.enhancement import Enhancement
 from fwsim.rules.hebbian import Hebbian
@@ -32,6 +33,7 @@ RULES: dict[str, type[SpikeRule] | type[MemoryRule]] = {
     "linear_nonlinear": LinearNonlinear,
     "augmented_release": AugmentedRelease,
     "independent_depression": IndependentDepression,
+    "calcium_recovery": CalciumRecovery,
     "hebbian_traces": HebbianTraces,
     "bcpnn": BCPNN,
     "benna_fusi": BennaFusi,

@@ -64,6 +64,8 @@ def _classes(
 
 WANG = "Wang et al. 2006, Nat. Neurosci. 9:534, as tabulated in later models"
 GUPTA = "Gupta, Wang & Markram 2000, Science 287:273, as tabulated in later models"
+VARELA = "Varela et al. 1997, J. Neurosci. 17:7926, Fig. 3, as in ModelDB 3264"
+SALIN = "Salin et al. 1996, PNAS 93:13304, abstract"
 ERICKSON = "Erickson, Maramara & Lisman 2010, J. Cogn. Neurosci. 22:2530"
 
 MEASUREMENTS: tuple[Measurement, ...] = (
@@ -90,6 +92,19 @@ MEASUREMENTS: tuple[Measurement, ...] = (
                 "Tsodyks, Pawelzik & Markram 1998, Neural Comput. 10:821"),
     Measurement("excitatory synapse", "tau_rec", 0.8, 0.8, "s", "layer 5, depressing",
                 "Tsodyks, Pawelzik & Markram 1998, Neural Comput. 10:821"),
+    Measurement("excitatory synapse", "tau_facil", 0.094, 0.094, "s", "rat visual cortex, layer 2/3", VARELA),
+    Measurement("excitatory synapse", "tau_rec", 0.38, 0.38, "s",
+                "rat visual cortex, layer 2/3, the faster of two depressions", VARELA),
+    Measurement("slow depression", "decay", 9.2, 9.2, "s", "rat visual cortex, layer 2/3", VARELA),
+    Measurement("frequency facilitation", "increase", 5.0, 5.0, "1",
+                "hippocampal mossy fibres; published as a magnitude of 6-fold", SALIN),
+    Measurement("frequency facilitation", "increase", 0.25, 0.25, "1",
+                "hippocampus, associational and commissural; published as about 125 %", SALIN),
+    Measurement("augmentation", "decay", 7.0, 7.0, "s", "neuromuscular junction, low quantal content; about 7 s",
+                "Magleby 1979, Prog. Brain Res. 49:175, abstract"),
+    Measurement("potentiation", "decay", 30.0, 60.0, "s",
+                "neuromuscular junction, low quantal content; 'about 30 s to min', taken as 30 to 60 s",
+                "Magleby 1979, Prog. Brain Res. 49:175, abstract"),
     Measurement("augmentation", "increase", 0.4, 0.6, "1", "prefrontal cortex",
                 "Hempel et al. 2000, J. Neurophysiol. 83:3031"),
     Measurement("augmentation", "decay", 1.0, 60.0, "s",

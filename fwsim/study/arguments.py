@@ -96,6 +96,7 @@ RuleName = Annotated[
             "linear_nonlinear",
             "augmented_release",
             "independent_depression",
+            "calcium_recovery",
         )
     ),
 ]

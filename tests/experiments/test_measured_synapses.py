@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import xarray as xr
 
 import fwsim as fw
 from fwsim import study
@@ -15,6 +16,7 @@ from fwsim.fitting.measured_classes import read_classes
 from fwsim.study import files
 from tests.fitting.recorded import sample_of_pairs
 
+ANALYSES = Path(__file__).parents[2] / "analysis"
 ALONE = "Tsodyks–Markram, each pair alone"
 
 
@@ -60,10 +62,65 @@ def test_classes_of_simulated_pairs(tmp_path):
     classes = read_classes(tmp_path / "run" / "tables" / "measured_classes.csv")
     assert classes["mouse a→b"].rule.U > classes["mouse c→d"].rule.U
     assert classes["mouse a→b"].pairs == 4
+    assert done.result.place.sizes["cell"] == 8
     both = study.analyse(
         study.run("synapse_classes", {**config, "groups": "calcium"}, folder=tmp_path / "both")
     )
     assert both.result.group.values.tolist() == ["mouse, 1.3"]
+
+
+def test_components_of_simulated_pairs(tmp_path):
+    """One pair in four has a second component, which adds 3 nats; the others lose 1; one says nothing."""
+    gain = np.array([3.0] * 10 + [-1.0] * 29 + [0.0])
+    rules = ["augmented release", "Tsodyks–Markram", "another"]
+    recording = xr.Dataset(
+        {
+            "density": (("rule", "cell"), np.stack([gain, 0 * gain, 0 * gain])),
+            "predicted": (("rule", "cell"), np.full((3, 41), 12.0)[:, :40]),
+        },
+        {"rule": rules, "cell": np.arange(40), "species": ("cell", ["mouse"] * 36 + ["human"] * 4)},
+        {"left_out": "frequency"},
+    )
+    module = files.load(ANALYSES / "synapse_timescales.py", ("analyse", "table", "plot"))
+    result = module.analyse(recording)
+    assert result.component.values.tolist() == ["augmentation"]
+    assert result.group.values.tolist() == ["all", "mouse"]  # four pairs are too few
+    one = result.sel(component="augmentation", group="all")
+    assert float(one.gain) == 1
+    assert 5 < float(one.number_low) < 10 < float(one.number_high) < 25
+    rows = module.table(result)
+    assert [row["shown"] for row in rows] == ["no", "no"]
+    assert rows[0]["pairs"] == "all (40)"
+    module.plot(result)
+
+
+def test_clusters_of_drawn_pairs():
+    random = np.random.default_rng(0)
+    true = np.concatenate([random.normal(-2, 0.3, (30, 2)), random.normal(2, 0.3, (30, 2))])
+    z = true + 0.3 * random.standard_normal((40, 60, 2))
+    recording = xr.Dataset(
+        {
+            "place": (("draw", "cell", "axis"), z),
+            "mean_of_group": (("draw", "group", "axis"), np.zeros((40, 1, 2))),
+            "covariance_of_group": (
+                ("draw", "group", "axis", "axis_too"),
+                np.tile(4 * np.eye(2), (40, 1, 1, 1)),
+            ),
+        },
+        {
+            "group": ["mouse"],
+            "axis": ["U", "tau_rec"],
+            "species": ("cell", ["mouse"] * 60),
+            "group_of_cell": ("cell", ["mouse"] * 60),
+        },
+    )
+    module = files.load(ANALYSES / "synapse_clusters.py", ("analyse", "table", "plot"))
+    result = module.analyse(recording)
+    two = result.sel(species="mouse", components=2)
+    assert two.gain > 2 * two.gain_error
+    assert int(result.modes) >= 2
+    assert module.table(result)[1]["shown"] == "yes"
+    module.plot(result)
 
 
 def test_what_is_left_out(tmp_path):

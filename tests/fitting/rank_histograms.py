@@ -24,9 +24,14 @@ from tests.fitting.recorded import TRAINS
 RULES = {
     "Tsodyks–Markram": fw.TsodyksMarkram(0.3, 0.2, 0.1),
     "Tsodyks–Markram, mongillo2008": fw.TsodyksMarkram(0.3, 0.2, 0.1, "mongillo2008"),
+    "Tsodyks–Markram, mixed": fw.TsodyksMarkram(0.3, 0.2, 0.1, "mixed"),
     "independent depression": fw.IndependentDepression(0.3, 0.2, 0.1),
     "augmented release": fw.AugmentedRelease(0.3, 0.2, 0.1, 0.1, 2.0),
+    "calcium-dependent recovery": fw.CalciumRecovery(0.3, 0.7, 0.1, 0.2),
     "linear–nonlinear 1, logistic": fw.LinearNonlinear(-1.0, (-0.3,), (0.2,), readout="logistic"),
+    "linear–nonlinear 2, cloglog": fw.LinearNonlinear(-1.0, (-0.3, 0.3), (0.05, 0.5)),
+    "Varela": fw.Varela(0.3, 0.1, (0.8,), (0.3,)),
+    "enhancement": fw.Enhancement((0.3,), (0.1,), (0.05,), (2.0,), (), ()),
 }
 NOISES = {"single sites": (64, (1.5, 20.0)), "many sites": (0, (20.0, 150.0))}
 """Sites up to which the likelihood is exact, and the range of sites of the prior."""
@@ -68,8 +73,7 @@ def places(
     """Share of draws below the true value, a row for each cell and a column for each parameter."""
     found = replace(blank(rule, noise, cells), outliers=outliers)
     generator = torch.Generator().manual_seed(seed)
-    centre, width = found.prior()
-    true = centre + width * torch.randn(cells, len(centre), generator=generator, dtype=torch.float64)
+    true = possible(found, generator)
     sites = found.sites_at(true).round()[found.sweep_cell]
     gain, level = (part[found.sweep_cell, 0] for part in found.gain_and_noise_at(true))
     chances = found.rule_at(true[found.train_cell]).site_chances(found.times)
@@ -78,6 +82,21 @@ def places(
     cells_ = replace(found, response=torch.where(found.response.isnan(), torch.nan, drawn))
     z = PopulationRun(cells_, 1, warmup, moves, False, seed).draws(None, False).z
     return pd.DataFrame((z < true).double().mean(0).numpy(), columns=[axis.name for axis in found.axes])
+
+
+def possible(cells: Cells, generator: torch.Generator) -> torch.Tensor:
+    """Draws from the prior `[cell, axis]`, where release is a probability at every spike."""
+    centre, width = cells.prior()
+    shape = len(cells.names), len(centre)
+    true = centre + width * torch.randn(shape, generator=generator, dtype=torch.float64)
+    while True:
+        release = cells.rule_at(true[cells.train_cell]).site_chances(cells.times).release
+        wrong = ~((release >= 0) & (release <= 1) | cells.times.isnan()).all(-1)
+        wrong = torch.zeros(len(true), dtype=torch.long).index_add(0, cells.train_cell, wrong.long()) > 0
+        if not bool(wrong.any()):
+            return true
+        again = centre + width * torch.randn(shape, generator=generator, dtype=torch.float64)
+        true = torch.where(wrong[:, None], again, true)
 
 
 def smallest_p(place: pd.DataFrame) -> float:

@@ -70,6 +70,22 @@ def test_a_table_has_the_moments_of_what_a_population_predicts(tmp_path):
     assert one.pairs == 3
 
 
+def test_a_synapse_is_judged_by_all_values_together():
+    one = fw.measured(CLASS)
+    assert one.farther(one.rule) == pytest.approx(1.0)
+    drawn = one.sample(400, seed=2)
+    rows = zip(*(getattr(drawn, name).tolist() for name in AXES))
+    places = sorted(one.farther(fw.TsodyksMarkram(*row)) for row in rows)
+    assert max(abs(place - (k + 0.5) / 400) for k, place in enumerate(places)) < 0.08  # uniform
+    far = fw.TsodyksMarkram(0.5, 2.0, 2.0)
+    assert one.farther(far) < 0.05
+    same = fw.TsodyksMarkram(1 - 0.5**0.5, 2.0, 2.0, "mongillo2008")  # its first release is 0.5 too
+    assert one.farther(same) == pytest.approx(one.farther(far))
+    for rule, message in ((fw.Varela(), "no tau_rec"), (fw.TsodyksMarkram(0.5, 0.2, 0.0), "above 0")):
+        with pytest.raises(fw.ConfigError, match=message):
+            one.farther(rule)
+
+
 def test_samples_go_into_networks():
     synapses = fw.measured("mouse sst→sst").sample(20, seed=1)
     net = fw.RateNetwork(

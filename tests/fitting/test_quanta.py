@@ -203,6 +203,7 @@ def test_chances_of_sites_have_the_means_of_the_rule():
         fw.LinearNonlinear(),
         fw.AugmentedRelease(A=0.1),
         fw.IndependentDepression(),
+        fw.CalciumRecovery(),
     ):
         release, refill = rule.site_chances(TIMES)
         full, means = 1.0, []

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.fitting.rank_histograms import RULES, inside, places, smallest_p
+from fwsim.rules.rule import PresynapticRule
+from tests.fitting.rank_histograms import NOISES, RULES, inside, places, smallest_p
+from tests.rules.cases import IN_TABLE
 
 WRONG = 1e-3  # p below which places are not uniform
 
@@ -22,15 +24,16 @@ def test_places_of_a_wrong_posterior_are_found():
 
 
 @pytest.mark.slow
-def test_places_of_longer_chains():
-    place = places(RULES["Tsodyks–Markram"], "many sites", 60, 1000, 2000)
+@pytest.mark.parametrize("outliers", [0.0, 0.05])
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("rule", RULES)
+def test_places_of_every_rule_and_noise(rule, noise, outliers):
+    place = places(RULES[rule], noise, 40, 800, 1200, outliers=outliers)
     assert smallest_p(place) > WRONG
-    assert 0.9 < inside(place) < 0.99
+    assert 0.88 < inside(place) < 0.99
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("noise", ["single sites", "many sites"])
-def test_places_with_outliers(noise):
-    place = places(RULES["Tsodyks–Markram"], noise, 60, 1000, 2000, outliers=0.05)
-    assert smallest_p(place) > WRONG
-    assert 0.9 < inside(place) < 0.99
+def test_every_presynaptic_rule_has_its_places():
+    """Those whose sites have more than two states cannot have a likelihood of single sites."""
+    known = {kind for kind in IN_TABLE if issubclass(kind, PresynapticRule)}
+    assert {type(rule) for rule in RULES.values()} == known

@@ -84,6 +84,20 @@ def independent_depression(U, tau_rec, tau_facil, d, tau_D):
     return [U, 1.0, 1.0], drift, pre, None
 
 
+def calcium_recovery(F1, K_F, tau_F, tau_rec, boost, K_D, tau_D):
+    """The FD model of Dittman, Kreitzer & Regehr 2000, with D itself as a variable."""
+
+    def drift(s):
+        rate = 1 / tau_rec + boost / tau_D / (1 + K_D / max(s[1], 1e-300))
+        return [-s[0] / tau_F, -s[1] / tau_D, (1 - s[2]) * rate]
+
+    def pre(s):
+        F = F1 + (1 - F1) / (1 + K_F / max(s[0], 1e-300))
+        return [s[0] + 1, s[1] + 1, s[2] - F * s[2]], F * s[2]
+
+    return [0.0, 0.0, 1.0], drift, pre, None
+
+
 def hebbian_traces(taus, etas, tau_pre, tau_post, w_max=np.inf):
     def drift(s):
         return [-s[0] / tau_pre, -s[1] / tau_post] + [-w / tau for w, tau in zip(s[2:], taus)]

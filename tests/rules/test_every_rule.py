@@ -268,7 +268,7 @@ def test_rates_broadcast_against_parameters():
 BOUNDS = {
     "u": (0, 1), "x": (0, 1), "y": (0, 1), "D": (0, 1), "F": (0, math.inf), "A": (0, math.inf),
     "P": (0, math.inf), "p": (0, math.inf), "q": (0, math.inf), "z": (0, math.inf), "w": (0, math.inf),
-    "c": (0, math.inf), "s": (-math.inf, math.inf),
+    "c": (0, math.inf), "b": (0, math.inf), "e": (0, 1), "s": (-math.inf, math.inf),
 }  # fmt: skip
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 import sympy
@@ -14,7 +16,7 @@ from fwsim.rules.derive.respond import check_times, intervals_of, release_at_spi
 from fwsim.rules.derive.symbols import Structure, structure
 from fwsim.rules.derived import derives
 from fwsim.rules.parameters import as_tensors
-from fwsim.rules.rule import PresynapticRule
+from fwsim.rules.rule import PresynapticRule, Values
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,24 +51,36 @@ def site_chances(rule: PresynapticRule, times: Tensor) -> SiteChances:
     """
     times = spike_times("times", times)
     check_times(rule, "times", times)
-    resource = resource_of(structure(rule))
-    if resource is None:
+    resource = None if has_hidden_sites(rule) else resource_of(structure(rule))
+    if resource is None and not has_hidden_sites(rule):
         release = release_at_spikes(rule, times)
         return SiteChances(release, torch.ones_like(release))
     intervals = intervals_of(rule, times)
     steps = transition(rule, intervals)
     rule = as_tensors(rule, dtype=intervals.dtype, device=intervals.device)
+    full_sites, with_full_sites = _as_variable(resource) if resource else (rule.full_sites, rule.with_full_sites)
     state = {name: value.expand(intervals.shape[1:]) for name, value in steps.rest.items()}
-    empty, full = torch.zeros_like(state[resource]), torch.ones_like(state[resource])
+    full = torch.ones_like(next(iter(state.values())))
+    empty = torch.zeros_like(full)
     releases: list[Tensor] = []
     refills: list[Tensor] = []
     for step in steps.unbind(len(intervals)):
-        before = step({**state, resource: empty})
-        refills.append(before[resource].expand_as(full))
-        state, output = rule.at_pre({**before, resource: full})
+        before = step(with_full_sites(state, empty))
+        refills.append(full_sites(before).expand_as(full))
+        state, output = rule.at_pre(with_full_sites(before, full))
         releases.append(output.expand_as(full))
     release, refill = (torch.stack(part, -1) for part in (releases, [*refills[1:], full]))
     return SiteChances(*(torch.where(times.isnan(), torch.nan, part) for part in (release, refill)))
+
+
+def has_hidden_sites(rule: PresynapticRule) -> bool:
+    """Whether the fraction of full sites is no variable of the rule, but a function of its state."""
+    return type(rule).full_sites is not PresynapticRule.full_sites
+
+
+def _as_variable(resource: str) -> tuple[Callable[[Values], Tensor], Callable[[Values, Tensor], Values]]:
+    """The two functions of sites if a variable is the fraction of full ones."""
+    return itemgetter(resource), lambda state, share: {**state, resource: share}
 
 
 @lru_cache(maxsize=256)
@@ -76,8 +90,14 @@ def resource_of(kind: Structure) -> str | None:
     Raises
     ------
     ConfigError
-        Release depletes a variable that depends on others, so that sites have more states than full and empty.
+        Release depletes a variable that depends on others, so that sites have more states than full and empty; or
+        the fraction of full sites is no variable.
     """
+    if has_hidden_sites(kind.rule):
+        raise ConfigError(
+            f"{type(kind.rule).__name__}: the fraction of full sites is no variable of this rule, so they have no code "
+            "in simulators; use depletion='mean'"
+        )
     after, output = kind.pre
     for name, symbol in kind.state.items():
         if output == 0 or sympy.simplify(after[name] - symbol + output) != 0:
