@@ -20,11 +20,12 @@ ERRORS = 2.0  # standard errors that tell two rules apart
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
-    """Differences from the rules fitted to each pair alone, the largest pairs among them, and coverage."""
+    """Differences from the rules fitted to each pair alone, or else from the best rule, and coverage."""
     result = recording.load()
     result = result.isel(rule=np.argsort(-result.log_predictive_density.fillna(-np.inf).values))
     used = result.sel(cell=result.predicted.max("rule") > 0)
     against = sorted(str(rule) for rule in used.rule.values if str(rule).endswith(ALONE))
+    against = against or [str(used.rule.values[0])]
     off = xr.concat(
         [used.density - used.density.sel(rule=name, drop=True) for name in against],
         xr.DataArray(np.array(against, dtype=object), dims="against", name="against"),
@@ -59,7 +60,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
         row: dict[str, object] = {"left out": result.attrs["left_out"], "rule": str(rule)}
         row["log predictive density (nats)"] = formatted(one.log_predictive_density, ".0f")
         for name in result.against.values:
-            part, short = one.sel(against=name), f"over {str(name).removesuffix(ALONE)} alone"
+            part, short = one.sel(against=name), f"over {str(name).replace(ALONE, ' alone')}"
             row[f"{short} (nats)"] = formatted(part.gain, "+.0f")
             row[f"{short}: error"] = formatted(part.gain_error, ".0f")
             row[f"{short}: median pair"] = formatted(part.gain_median, "+.2f")
@@ -73,7 +74,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
 
 EXPLAINED = {
     "log predictive density*": "of what was left out, summed over pairs",
-    "over *(nats)": "difference from the rule fitted to each pair alone; beside it its standard error over pairs",
+    "over *(nats)": "difference from this rule; beside it its standard error over pairs",
     "over *median pair": "the same for the median pair, in nats",
     "over *pairs better*": "share of pairs that the rule predicts better",
     "inside*": "share of single responses left out inside their predictive interval, and its standard error over pairs",
@@ -81,8 +82,8 @@ EXPLAINED = {
 }
 CAPTIONS = {
     "rules": (
-        "Log predictive density of responses that the fit has not seen: gain over a rule that was "
-        "fitted to each pair alone. Left: sum over all pairs with two standard errors. Right: median, "
+        "Log predictive density of responses that the fit has not seen: gain over the rule named "
+        "below. Left: sum over all pairs with two standard errors. Right: median, "
         "quartiles, and 5 to 95 % of single pairs."
     ),
     "coverage": (

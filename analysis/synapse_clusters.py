@@ -56,7 +56,12 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
             "gain": (order, [each[0] for each in kept], "1", "log evidence over one component, in nats"),
             "gain_error": (order, [each[1] for each in kept], "1", "its standard error over pairs"),
             "pairs": ("species", [each[2] for each in kept], "1", "pairs"),
-            "five": ("species", [each[3].sum() for each in kept], "1", "smallest gain of five over fewer, in nats"),
+            "five": (
+                "species",
+                [each[3].sum() for each in kept],
+                "1",
+                "smallest gain of five over fewer, in nats",
+            ),
             "five_error": (
                 "species",
                 [np.sqrt(len(each[3])) * each[3].std(ddof=1) for each in kept],
@@ -110,7 +115,9 @@ def plot(result: xr.Dataset) -> Figure:
     for k, (name, colour) in enumerate(zip(result.species.values, ("orange", "green", "blue"))):
         one = result.sel(species=name)
         place = result.components + 0.1 * k
-        axis.errorbar(place, one.gain, yerr=ERRORS * one.gain_error, fmt="o-", color=COLOURS[colour], label=str(name))
+        axis.errorbar(
+            place, one.gain, yerr=ERRORS * one.gain_error, fmt="o-", color=COLOURS[colour], label=str(name)
+        )
     axis.axhline(0, color=COLOURS["black"], lw=0.5)
     axis.set(xlabel="components of the mixture", ylabel="gain over one (nats)")
     axis.legend()

@@ -63,7 +63,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         "number_high": "upper end of its interval",
     }
     frame = pd.DataFrame(rows, columns=["component", "group", *text])
-    made = frame.set_index(["component", "group"]).to_xarray().reindex(component=list(twos), group=list(groups))
+    made = (
+        frame.set_index(["component", "group"]).to_xarray().reindex(component=list(twos), group=list(groups))
+    )
     order = ("component", "group")
     variables = {name: (order, made[name].transpose(*order).values, "1", text[name]) for name in text}
     coords = {name: made[name].values.astype(object) for name in order}
@@ -95,7 +97,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
 
 
 EXPLAINED = {
-    "gain*": "difference of log predictive density over the rule without the component, and its standard error over pairs",
+    "gain*": "difference of log predictive density over the rule without the component, and its error over pairs",
     "shown": "whether the gain exceeds two standard errors",
     "share*": "share of all pairs of this kind that have the component, with its 95 % interval",
     "number*": "the same among the recorded pairs; what a pair leaves open widens the interval",
@@ -123,7 +125,9 @@ def plot(result: xr.Dataset) -> Figure:
         one = result.sel(group=name)
         sides = np.stack([one.share - one.share_low, one.share_high - one.share])
         height = rows - 0.2 * (k - (len(names) - 1) / 2)
-        right.errorbar(100 * one.share, height, xerr=100 * sides, fmt="o", ms=3, color=COLOURS[colour], label=name)
+        right.errorbar(
+            100 * one.share, height, xerr=100 * sides, fmt="o", ms=3, color=COLOURS[colour], label=name
+        )
     right.set(xlabel="pairs with it (%)", xlim=(-3, 103))
     right.legend()
     return made

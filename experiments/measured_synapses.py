@@ -45,6 +45,8 @@ class Config(Base):
     "What is left out of every pair: one of its frequencies in turn, recoveries above 0.3 s, or sweeps of the rest."
     rules: int = Field(default=8, ge=2, le=8)
     "Number of rules to compare, in their order in the file."
+    alone: bool = True
+    "Whether two rules are also fitted to each pair alone."
     every: int = Field(default=1, ge=1)
     "Take every so many-th pair, in the order of their names; 1 for all."
     warmup: int = Field(default=1000, ge=1)
@@ -63,7 +65,8 @@ class Config(Base):
 
 def run(config: Config, context: Context) -> xr.Dataset:
     """Fit every rule without what is left out, and let it predict that."""
-    rules = dict(list(candidates().items())[: config.rules])
+    rules = {name: rule for name, rule in candidates().items() if config.alone or not name.endswith(ALONE)}
+    rules = dict(list(rules.items())[: config.rules])
     seed = context.seed_of("pairs")
     table = synthetic_pairs(seed) if config.data == "simulated" else read_pairs(config.data or None)
     table = taken(table, config.left_out, config.every)

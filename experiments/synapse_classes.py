@@ -83,8 +83,18 @@ def drawn(population: FittedPopulation, table: pd.DataFrame) -> xr.Dataset:
     several = ("draw", "group", "axis")
     return labelled_dataset(
         {
-            "place": (("draw", "cell", "axis"), population.z[rows, :, :size].numpy(), "1", "coordinates of a pair"),
-            "mean_of_group": (several, population.mean[rows, :, :size].numpy(), "1", "mean over the pairs of a group"),
+            "place": (
+                ("draw", "cell", "axis"),
+                population.z[rows, :, :size].numpy(),
+                "1",
+                "coordinates of a pair",
+            ),
+            "mean_of_group": (
+                several,
+                population.mean[rows, :, :size].numpy(),
+                "1",
+                "mean over the pairs of a group",
+            ),
             "covariance_of_group": (
                 (*several, "axis_too"),
                 population.covariance[rows, :, :size, :size].numpy(),

@@ -9,16 +9,17 @@ import pytest
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 PACKAGES = {
     "fwsim": """
-        AugmentedRelease BCPNN BennaFusi CalciumRecovery ConfigError Delta DivergedError Enhancement FastWeightNetwork FwsimError
-        Hebbian HebbianTraces Hz IndependentDepression LinearNonlinear Product Projection RateNetwork Record
+        AugmentedRelease BCPNN BennaFusi CalciumRecovery ConfigError Delta DivergedError Enhancement
+        FastWeightNetwork FwsimError Hebbian
+        HebbianTraces Hz IndependentDepression LinearNonlinear Product Projection RateNetwork Record
         RecordingError ShapeError State StochasticRelease TsodyksMarkram Varela compare_rules
         continuous divisive equilibrium fit fit_population fitting held kHz layer_norm load_state mV measure measured
         minute models ms open_recording per_second relu rules second siegert simulate softplus
         spiking study subtractive sweep tanh tasks theory training us volt
     """,
     "fwsim.rules": """
-        AssociativeRule AugmentedRelease BCPNN BennaFusi CalciumRecovery Delta Enhancement Hebbian HebbianTraces IndependentDepression
-        LinearNonlinear MemoryRule
+        AssociativeRule AugmentedRelease BCPNN BennaFusi CalciumRecovery Delta Enhancement Hebbian HebbianTraces
+        IndependentDepression LinearNonlinear MemoryRule
         PresynapticRule Product RULES SteadyState StochasticRelease TsodyksMarkram Varela described_rule
     """,
     "fwsim.engine": """
@@ -44,7 +45,7 @@ PACKAGES = {
     "fwsim.fitting": """
         Chains Fit FittedPopulation Interval MeasuredClass Posterior Responses Simulator SynapseDraws TRAINS choose
         class_table compare_populations compare_rules differences fit fit_population gather measured noise_floor
-        read_pairs read_table report simulator synthetic_pairs synthetic_table to_arviz without_held_out
+        read_pairs read_table report shares simulator synthetic_pairs synthetic_table to_arviz without_held_out
     """,
     "fwsim.tasks": """
         AssociativeRetrieval BracketSequences Catch CatchEnvironment DelayedMatch DualMatch GlimpseLayout

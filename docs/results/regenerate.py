@@ -221,7 +221,9 @@ def make(page: str, entries: Sequence[Source], run_of: Callable[[str], Run] = ca
             if not (HERE / name).exists() and not (run_of is carry_out and by_itself(command)):
                 missing.append(command)
     if records:
-        (HERE / f"{page}.json").write_text(json.dumps(list(records.values()), indent=1, ensure_ascii=False) + "\n")
+        (HERE / f"{page}.json").write_text(
+            json.dumps(list(records.values()), indent=1, ensure_ascii=False) + "\n"
+        )
     write_tables(HERE / f"{page}.md")
     return missing
 

@@ -60,7 +60,6 @@ class MeasuredClass:
         noise = torch.randn(n, len(AXES), generator=torch_generator(seed), dtype=torch.float64)
         return TsodyksMarkram(**_values(self.mean + noise @ torch.linalg.cholesky(self.covariance).T))
 
-
     def farther(self, rule: PresynapticRule) -> float:
         """Share of the synapses of this class that lie farther from its middle than a rule, all values together.
 

@@ -32,7 +32,7 @@ class Mixture(NamedTuple):
         )
 
     def log_evidence(self, z: Array, prior: Array) -> Array:
-        """Of each unit, relative to the prior of its draws: `z` `[unit, draw, axis]`, `prior` `[unit, draw]` its log."""
+        """Of each unit, relative to the prior of its draws; `z` `[unit, draw, axis]`, log `prior` `[unit, draw]`."""
         ratio = np.logaddexp.reduce(self.log_parts(z), -1) - prior
         return np.logaddexp.reduce(ratio, -1) - np.log(ratio.shape[-1])
 
@@ -54,7 +54,11 @@ class Mixture(NamedTuple):
 def log_normal(z: Array, mean: Array, covariance: Array) -> Array:
     """Log density of a normal distribution, `[..., axis]` → `[...]`; `mean` and `covariance` broadcast."""
     root = np.linalg.cholesky(covariance)
-    off = np.linalg.solve(root, (z - mean)[..., None])[..., 0] if root.ndim > 2 else (z - mean) @ np.linalg.inv(root).T
+    off = (
+        np.linalg.solve(root, (z - mean)[..., None])[..., 0]
+        if root.ndim > 2
+        else (z - mean) @ np.linalg.inv(root).T
+    )
     size = np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(-1)
     return -0.5 * (off**2).sum(-1) - size - 0.5 * z.shape[-1] * np.log(2 * np.pi)
 

@@ -72,6 +72,8 @@ def shares(density: xr.DataArray, *, level: float = 0.95, draws: int = 4000, see
     parts = zip(*kept[BURNED:])
     for name, part, text in zip(("share", "number"), parts, ("share of all units", "number of these units")):
         for suffix, values in zip(("", "_low", "_high"), np.quantile(np.stack(part), ends, axis=0)):
-            label = f"{text} that the rule describes" + (f", {suffix[1:]} end of its interval" if suffix else "")
+            label = f"{text} that the rule describes" + (
+                f", {suffix[1:]} end of its interval" if suffix else ""
+            )
             found[f"{name}{suffix}"] = ("rule", values, "1", label)
     return labelled_dataset(found, {"rule": np.array(density["rule"].values, dtype=object)})

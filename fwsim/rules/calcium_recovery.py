@@ -17,13 +17,13 @@ class CalciumRecovery(PresynapticRule):
     from D. Sites refill at the rate 1/τ_rec + (boost/τ_calcium) b/(b + K_rec), so
     dD/dt = (1 − D)(1/τ_rec + (boost/τ_calcium) b/(b + K_rec)).
 
-    That is not linear in the state. But e = (1 − D)(1 + b/K_rec)^−boost only decays with τ_rec, whatever b does, so e is
-    the variable here, and D = 1 − e (1 + b/K_rec)^boost. Regular, random and recorded trains are exact; the mean field
-    averages the jumps of e.
+    That is not linear in the state. But e = (1 − D)(1 + b/K_rec)^−boost only decays with τ_rec, whatever b does, so e
+    is the variable here, and D = 1 − e (1 + b/K_rec)^boost. Regular, random and recorded trains are exact; the mean
+    field averages the jumps of e.
 
-    Source: Dittman, Kreitzer & Regehr 2000, J. Neurosci. 20:1374 (the FD model), with concentrations in units of what a
-    spike adds: U is their F₁, K their K_F, K_rec their K_D, 1/τ_rec their k₀, and boost/τ_calcium their k_max − k₀. The
-    defaults are Schaffer collaterals, as in ModelDB 98003 (K follows from their facilitation ratio of 2.2).
+    Source: Dittman, Kreitzer & Regehr 2000, J. Neurosci. 20:1374 (the FD model), with concentrations in units of what
+    a spike adds: U is their F₁, K their K_F, K_rec their K_D, 1/τ_rec their k₀, and boost/τ_calcium their k_max − k₀.
+    The defaults are Schaffer collaterals, as in ModelDB 98003 (K follows from their facilitation ratio of 2.2).
 
     Parameters
     ----------

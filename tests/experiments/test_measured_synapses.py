@@ -36,6 +36,11 @@ def test_simulated_pairs(tmp_path):
     assert np.isclose(gain.gain_error, np.sqrt(8) * off.std(ddof=1))
     assert float(result.gain.sel(rule=ALONE).squeeze()) == 0
     assert done.table["rule"].tolist() == list(result.rule.values)
+    without = study.analyse(
+        study.run("measured_synapses", config | {"alone": False, "warmup": 20}, folder=tmp_path / "other")
+    )
+    assert set(without.result.rule.values) == {"Tsodyks–Markram", "linear–nonlinear 2"}
+    assert without.result.against.values.tolist() == [without.result.rule.values[0]]
 
 
 def test_places_are_uniform_if_the_prediction_is_right():

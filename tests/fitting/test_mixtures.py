@@ -7,7 +7,7 @@ WIDE = np.eye(2) * 9.0
 
 
 def drawn(true, noise, random, draws=40):
-    """Draws of the posterior of units seen with normal noise, under a wide normal prior, and the prior's log density."""
+    """Draws of the posterior of units seen with normal noise, under a wide normal prior, and its log density."""
     seen = true + noise * random.standard_normal(true.shape)
     shrunk = 9 / (9 + noise**2)
     z = shrunk * seen[:, None] + noise * np.sqrt(shrunk) * random.standard_normal((len(true), draws, 2))
@@ -18,7 +18,9 @@ def test_densities_are_those_of_scipy():
     random = np.random.default_rng(0)
     z, mean, root = random.standard_normal((5, 3)), random.standard_normal(3), random.standard_normal((3, 3))
     covariance = root @ root.T
-    np.testing.assert_allclose(log_normal(z, mean, covariance), multivariate_normal(mean, covariance).logpdf(z))
+    np.testing.assert_allclose(
+        log_normal(z, mean, covariance), multivariate_normal(mean, covariance).logpdf(z)
+    )
     several = log_normal(z, np.tile(mean, (5, 1)), np.tile(covariance, (5, 1, 1)))
     np.testing.assert_allclose(several, log_normal(z, mean, covariance))
 

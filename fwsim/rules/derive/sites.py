@@ -58,7 +58,9 @@ def site_chances(rule: PresynapticRule, times: Tensor) -> SiteChances:
     intervals = intervals_of(rule, times)
     steps = transition(rule, intervals)
     rule = as_tensors(rule, dtype=intervals.dtype, device=intervals.device)
-    full_sites, with_full_sites = _as_variable(resource) if resource else (rule.full_sites, rule.with_full_sites)
+    full_sites, with_full_sites = (
+        _as_variable(resource) if resource else (rule.full_sites, rule.with_full_sites)
+    )
     state = {name: value.expand(intervals.shape[1:]) for name, value in steps.rest.items()}
     full = torch.ones_like(next(iter(state.values())))
     empty = torch.zeros_like(full)
