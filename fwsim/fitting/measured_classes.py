@@ -72,12 +72,13 @@ class MeasuredClass:
         ConfigError
             The rule has other parameters, or a value of 0 or infinity.
         """
-        values = [getattr(rule, name, None) for name in list(AXES)[1:]]
-        if any(value is None for value in values):
+        names = list(AXES)[1:]
+        if any(not hasattr(rule, name) for name in names):
             raise ConfigError(
                 f"{type(rule).__name__} has no tau_rec and tau_facil; give a rule such as TsodyksMarkram"
             )
-        place = torch.tensor([float(rule.at_pre(rule.rest())[1]), *map(float, values)], dtype=torch.float64)
+        values = [rule.at_pre(rule.rest())[1], *(getattr(rule, name) for name in names)]
+        place = torch.tensor([float(value) for value in values], dtype=torch.float64)
         z = torch.stack([SCALES[scale][0](value) for scale, value in zip(AXES.values(), place)])
         if not bool(z.isfinite().all()):
             raise ConfigError(

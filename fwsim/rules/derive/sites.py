@@ -16,7 +16,7 @@ from fwsim.rules.derive.respond import check_times, intervals_of, release_at_spi
 from fwsim.rules.derive.symbols import Structure, structure
 from fwsim.rules.derived import derives
 from fwsim.rules.parameters import as_tensors
-from fwsim.rules.rule import PresynapticRule, Values
+from fwsim.rules.rule import PresynapticRule, SpikeRule, Values
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,9 +75,9 @@ def site_chances(rule: PresynapticRule, times: Tensor) -> SiteChances:
     return SiteChances(*(torch.where(times.isnan(), torch.nan, part) for part in (release, refill)))
 
 
-def has_hidden_sites(rule: PresynapticRule) -> bool:
+def has_hidden_sites(rule: SpikeRule) -> bool:
     """Whether the fraction of full sites is no variable of the rule, but a function of its state."""
-    return type(rule).full_sites is not PresynapticRule.full_sites
+    return isinstance(rule, PresynapticRule) and type(rule).full_sites is not PresynapticRule.full_sites
 
 
 def _as_variable(resource: str) -> tuple[Callable[[Values], Tensor], Callable[[Values, Tensor], Values]]:
