@@ -59,6 +59,13 @@ def assert_same(make, drive, tolerance, **options):
         np.testing.assert_allclose(found[name], expected[name], rtol=tolerance, atol=tolerance, err_msg=name)
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("self_connections", [True, False])
+def test_matrices_beyond_the_cache(batch, self_connections):
+    options = {"gain": fw.relu, "memory": MEMORIES["two"], "self_connections": self_connections}
+    assert_same(lambda kernel: network(None, 270, kernel, **options), random(batch, 5, 270), 1e-10)
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_every_presynaptic_rule(name):
     drive = 3 * random(2, 25, 9)

@@ -83,6 +83,25 @@ INLINE void transpose(V *rows) {
   }
 }
 
+// target[j · to + i] = source[i · from + j] for i < rows and j < columns.
+template <class V, class T>
+void transpose(const T *source, int64_t from, T *target, int64_t to, int64_t rows, int64_t columns) {
+  constexpr int64_t L = places<V>;
+  for (int64_t j = 0; j < columns; j += L)
+    for (int64_t i = 0; i < rows; i += L) {
+      const T *corner = source + i * from + j;
+      T *opposite = target + j * to + i;
+      if (i + L <= rows && j + L <= columns) {
+        V tile[L];
+        for (int64_t l = 0; l < L; l++) tile[l] = *(const V *)(corner + l * from);
+        transpose(tile);
+        for (int64_t l = 0; l < L; l++) *(V *)(opposite + l * to) = tile[l];
+      } else
+        for (int64_t y = 0; y < L && i + y < rows; y++)
+          for (int64_t x = 0; x < L && j + x < columns; x++) opposite[x * to + y] = corner[y * from + x];
+    }
+}
+
 template <class V>
 INLINE void clear(V *target, int64_t count) {
   for (int64_t i = 0; i < count; i++) target[i] = V{};

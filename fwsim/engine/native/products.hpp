@@ -109,10 +109,19 @@ INLINE void in_blocks(int64_t total, const Work &work) {
     start += size;
   }
 }
-// `out [rows, columns] += a [rows, count] · b [count, columns]`; strides as in `block`, columns in registers.
+
+// Rows of a matrix that are read side by side, so that of a large one each is read from end to end, which a processor can
+// foresee. One of at most so many bytes stays in the cache.
+constexpr int64_t STREAMED = 16, CACHED = 1 << 19;
+template <class V>
+int64_t side_by_side(int64_t rows, int64_t columns) {
+  return rows * columns * int64_t(sizeof(V)) > CACHED ? STREAMED : rows;
+}
+
+// `multiply` with all rows of `b` side by side.
 template <class V, class A>
-void multiply(V *out, int64_t stride, const A *a, int64_t row, int64_t column, const V *b, int64_t step, int64_t rows,
-              int64_t columns, int64_t count) {
+void multiply_cached(V *out, int64_t stride, const A *a, int64_t row, int64_t column, const V *b, int64_t step, int64_t rows,
+                     int64_t columns, int64_t count) {
   if (columns == 1)
     in_blocks<HELD - 4>(rows, [&](auto M, int64_t i) {
       block<M, 1, chains(M)>(out + i * stride, stride, a + i * row, row, column, b, step, count);
@@ -129,9 +138,22 @@ void multiply(V *out, int64_t stride, const A *a, int64_t row, int64_t column, c
     });
 }
 
+// `out [rows, columns] += a [rows, count] · b [count, columns]`; strides as in `block`, columns in registers.
+template <class V, class A>
+void multiply(V *out, int64_t stride, const A *a, int64_t row, int64_t column, const V *b, int64_t step, int64_t rows,
+              int64_t columns, int64_t count) {
+  const int64_t some = side_by_side<V>(count, columns);
+  for (int64_t p = 0; p < count; p += some)
+    multiply_cached(out, stride, a + p * column, row, column, b + p * step, step, rows, columns,
+                    p + some < count ? some : count - p);
+}
+
 // `out [columns] += Σ value · row` over the rows that are listed.
 template <class V, class T>
 void multiply_active(V *out, const V *rows, int64_t step, const Active<T> &active, int64_t columns) {
-  in_blocks<HELD>(columns,
-                  [&](auto N, int64_t j) { listed_block<N, chains(N)>(out + j, rows + j, step, active); });
+  const int some = int(side_by_side<V>(active.count, columns));
+  for (int p = 0; p < active.count; p += some) {
+    const Active<T> part{p + some < active.count ? some : active.count - p, active.place + p, active.value + p};
+    in_blocks<HELD>(columns, [&](auto N, int64_t j) { listed_block<N, chains(N)>(out + j, rows + j, step, part); });
+  }
 }

@@ -187,6 +187,13 @@ class RatesPart {
       for (int i = 0; i < units; i++) numbers[i] = source[i * stride];
   }
   void store(const V *source, T *target) const { std::memcpy(target, source, units * sizeof(T)); }
+  // Matrices [pre, width] from and to [post, pre].
+  void load_matrix(const T *source, V *target) const {
+    transpose<V>(source, units, (T *)target, int64_t(width) * L, units, units);
+  }
+  void store_matrix(const V *source, T *target) const {
+    transpose<V>((const T *)source, int64_t(width) * L, target, units, units, units);
+  }
 
   int64_t matrices_size() const { return run.timescales * units * units; }
   // What is kept of the segment that begins with a step, where `size` numbers are kept of a batch element.
@@ -202,12 +209,8 @@ class RatesPart {
       for (int64_t s = 0; s < run.states; s++)
         load(state + (element(m) * run.states + s) * units, 1, row(int(STATE + s), m));
       for (int number : {FIELD, REACHED, KICK}) clear(row(number, m), width);
-      for (int64_t k = 0; k < run.timescales; k++) {
-        const T *source = memory + (element(m) * run.timescales + k) * units * units;
-        T *const target = (T *)matrix(m, k);
-        for (int i = 0; i < units; i++)
-          for (int j = 0; j < units; j++) target[int64_t(j) * width * L + i] = source[int64_t(i) * units + j];
-      }
+      for (int64_t k = 0; k < run.timescales; k++)
+        load_matrix(memory + (element(m) * run.timescales + k) * units * units, matrix(m, k));
     }
     perform(EMIT);
   }
@@ -217,12 +220,8 @@ class RatesPart {
     for (int m = 0; m < members(); m++) {
       for (int64_t s = 0; s < run.states; s++)
         store(row(int(STATE + s), m), state + ((first + m) * run.states + s) * units);
-      for (int64_t k = 0; k < run.timescales; k++) {
-        T *const target = memory + ((first + m) * run.timescales + k) * units * units;
-        const T *const source = (const T *)matrix(m, k);
-        for (int i = 0; i < units; i++)
-          for (int j = 0; j < units; j++) target[int64_t(i) * units + j] = source[int64_t(j) * width * L + i];
-      }
+      for (int64_t k = 0; k < run.timescales; k++)
+        store_matrix(matrix(m, k), memory + ((first + m) * run.timescales + k) * units * units);
     }
   }
 
@@ -285,8 +284,14 @@ class RatesPart {
       for (int64_t k = 0; k < run.timescales; k++) {
         total += written[k];
         for (int i = 0; i < units; i++) active.value[i] = keep[k] * ahead[i];
-        multiply(field, width, active.value, int64_t(width) * L, 1, matrix(m, k), width, 1, width, units);
-        write(matrix(m, k), keep[k], written[k] - late[k], late[k], row(RATE, m), row(AHEAD, m));
+        // read and written by turns, so that a large matrix passes through the cache once
+        const int some = int(side_by_side<V>(units, width));
+        for (int j = 0; j < units; j += some) {
+          const int stop = std::min(j + some, units);
+          multiply(field, width, active.value + j, int64_t(width) * L, 1, matrix(m, k) + int64_t(j) * width, width, 1,
+                   width, stop - j);
+          write(matrix(m, k), j, stop, keep[k], written[k] - late[k], late[k], row(RATE, m), row(AHEAD, m));
+        }
       }
       T *const numbers = (T *)field;
       for (int i = 0; i < units; i++) {
@@ -296,9 +301,9 @@ class RatesPart {
     }
   }
 
-  // A ← keep A + early r rᵀ + late a aᵀ, for the rates r now and a ahead.
-  void write(V *matrix, T keep, T early, T late, const V *rate, const V *ahead) const {
-    for (int j = 0; j < units; j++) {
+  // A ← keep A + early r rᵀ + late a aᵀ, for the rates r now and a ahead, from one presynaptic unit to another.
+  void write(V *matrix, int start, int stop, T keep, T early, T late, const V *rate, const V *ahead) const {
+    for (int j = start; j < stop; j++) {
       V *const row = matrix + int64_t(j) * width;
       const T own = keep * ((T *)row)[j];
       const V one = wide<V>(early * ((const T *)rate)[j]), other = wide<V>(late * ((const T *)ahead)[j]);

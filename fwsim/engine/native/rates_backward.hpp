@@ -78,11 +78,9 @@ class RatesBackward : RatesPart<T> {
       for (int64_t s = 0; s < run.states && there; s++)
         Base::load(run.d_state + ((first + m) * run.states + s) * units, 1, row(adjoint(STATE + int(s)), m));
       for (int64_t k = 0; k < run.timescales; k++) {
-        const T *source = run.d_memory + (element(m) * run.timescales + k) * units * units;
         clear(d_matrix(m, k), int64_t(units) * width);
-        T *const target = (T *)d_matrix(m, k);
-        for (int i = 0; i < units && there; i++)
-          for (int j = 0; j < units; j++) target[int64_t(j) * width * L + i] = source[int64_t(i) * units + j];
+        if (there)
+          Base::load_matrix(run.d_memory + ((first + m) * run.timescales + k) * units * units, d_matrix(m, k));
       }
     }
   }
@@ -337,12 +335,8 @@ class RatesBackward : RatesPart<T> {
         Base::store(row(adjoint(STATE + int(s)), m), run.d_state + (e * run.states + s) * units);
       for (int64_t s = 0; s < run.sum_count; s++)
         Base::store(row(int(run.sums + s), m), run.d_constants + (e * run.sum_count + s) * units);
-      for (int64_t k = 0; k < run.timescales; k++) {
-        T *const target = run.d_memory + (e * run.timescales + k) * units * units;
-        const T *const source = (const T *)d_matrix(m, k);
-        for (int i = 0; i < units; i++)
-          for (int j = 0; j < units; j++) target[int64_t(i) * units + j] = source[int64_t(j) * width * L + i];
-      }
+      for (int64_t k = 0; k < run.timescales; k++)
+        Base::store_matrix(d_matrix(m, k), run.d_memory + (e * run.timescales + k) * units * units);
     }
   }
 };
