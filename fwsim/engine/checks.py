@@ -97,7 +97,8 @@ def _seen(x: Tensor) -> bool:
 
 def alike(name: str, x: Tensor, like: Tensor) -> None:
     """Raise `ShapeError` unless a tensor has the network's dtype and device."""
-    if x.dtype != like.dtype or x.device.type != like.device.type:
+    same = x.dtype == like.dtype and (x.device == like.device or x.device.type == like.device.type)
+    if not same:
         raise ShapeError(
             f"{name} is {x.dtype} on {x.device}, the network {like.dtype} on {like.device}; "
             f"convert it, or the network with network.to({name}.device, {name}.dtype)"

@@ -72,7 +72,7 @@ class HoldsMemory(nn.Module):
 
     def _value(self, name: str) -> Tensor:
         """Present value of a parameter of the rule."""
-        logarithm = getattr(self, f"log_{name}", None)
+        logarithm = self._parameters.get(f"log_{name}")
         return getattr(self, f"memory_{name}") if logarithm is None else logarithm.exp()
 
 

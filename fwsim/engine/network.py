@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -195,13 +194,13 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
                     "give as many, or 1"
                 )
 
-    def cell(self) -> Cell:
-        """Return the parameters and conventions of one step."""
+    def cell(self, inner_steps: int | None = None) -> Cell:
+        """Return the parameters and conventions of one step, with the network's own number of iterations or another."""
         return Cell(
             self.W,
             self.gain,
             self.bias,
-            self.inner_steps,
+            self.inner_steps if inner_steps is None else inner_steps,
             self.activation,
             self.normalise,
             self.write_order,
@@ -228,7 +227,7 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
         return numbers
 
     def _plan(self, batch: int, time: int, past: int, iterations: tuple[int, int]) -> Plan:
-        storing, last = iterations
+        (storing, last), W = iterations, self.W
         return plan(
             self._given_memory,
             form=self.form,
@@ -239,22 +238,23 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
             inner_steps=storing + (last - storing) / max(1, time),
             past=past,
             wiring=self.wiring,
-            dtype=self.W.dtype,
-            device=self.W.device.type,
+            dtype=W.dtype,
+            device=W.device.type,
         )
 
     def initial_state(self, batch: int) -> State:
         """Rest: h(0) = 0, A(0) = 0."""
         checks.counts(batch=(batch, 0))
-        return self._rest(batch)
+        return State(*self._rest(batch))
 
-    def _rest(self, batch: int) -> State:
+    def _rest(self, batch: int) -> tuple[Tensor, Trace | None]:
+        """Hidden state and memory at rest."""
         hidden = self.W.new_zeros(batch, self.units)
         rule = self.memory
         if rule is None:
-            return State(hidden)
+            return hidden, None
         nothing = hidden.new_empty(batch, 0, self.units)
-        return State(hidden, Trace(rule, self.dt, None, nothing, self.self_connections, self._sources()))
+        return hidden, Trace(rule, self.dt, None, nothing, self.self_connections, self._sources())
 
     def _sources(self) -> int | None:
         """Number of presynaptic channels where these are not the units; see `Trace`."""
@@ -304,31 +304,32 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
         x = self._input(x)
         iterations = self.iterations(inner_steps)
         if state is None:
-            state = self._rest(x.shape[0])
-            trace = state.stored if isinstance(state.stored, Trace) else None
+            (hidden, trace), before = self._rest(x.shape[0]), 0
         else:
             trace = self.trace(self._check_state(state, x.shape[0]))
+            hidden, before = state.hidden, state.step
         past = 0 if trace is None else trace.history.shape[1]
         chosen = plan or self._plan(x.shape[0], x.shape[1], past, iterations)
         storing, last = iterations
         if storing == last or x.shape[1] < 2:
-            result = self._steps(x, state.hidden, trace, last, chosen, inner)
+            result = self._steps(x, hidden, trace, last, chosen, inner)
         else:
-            before = self._steps(x[:, :-1], state.hidden, trace, storing, chosen, inner)
-            result = before.followed_by(
-                self._steps(x[:, -1:], before.hidden[:, -1], before.trace, last, chosen, inner)
+            stored = self._steps(x[:, :-1], hidden, trace, storing, chosen, inner)
+            result = stored.followed_by(
+                self._steps(x[:, -1:], stored.hidden[:, -1], stored.trace, last, chosen, inner)
             )
-        # A copy, so that neither the output nor the next state changes when the other is changed in place.
-        hidden = result.hidden[:, -1].clone() if x.shape[1] else state.hidden
-        return result, State(hidden, result.trace, state.step + x.shape[1])
+        # The state copies it, so that neither the output nor the state changes when the other is changed in place.
+        hidden = result.hidden[:, -1] if x.shape[1] else hidden
+        return result, State(hidden, result.trace, before + x.shape[1])
 
     def _steps(
         self, x: Tensor, hidden: Tensor, trace: Trace | None, inner_steps: int, plan: Plan, inner: bool
     ) -> Trajectory:
         """Run steps that all have the same number of iterations."""
-        cell = replace(self.cell(), inner_steps=inner_steps)
         drive = Drive(x, self.C, self.b)
-        return load(plan.kernel).run(cell, drive, hidden, trace, chunk=plan.chunk, inner=inner)
+        return load(plan.kernel).run(
+            self.cell(inner_steps), drive, hidden, trace, chunk=plan.chunk, inner=inner
+        )
 
     def before_step(self, x: Tensor, state: State) -> Trace | None:
         """Return the memory that a step from `state` with input `x [batch, input]` reads; raise unless both fit."""
@@ -458,7 +459,7 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
             iterated = self.wiring.of_states()
             silent = cue.new_zeros(len(cue), self.inputs)
             read = iterated.reading(trace.reader(iterated.static(self.W, self.C)), silent, cue)
-        path = replace(self.cell(), inner_steps=steps).settle(sustained, cue, read)
+        path = self.cell(steps).settle(sustained, cue, read)
         return State(path[-1], state.stored, state.step), torch.stack(path, dim=1)
 
     def trace(self, state: State) -> Trace | None:

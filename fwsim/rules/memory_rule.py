@@ -155,6 +155,8 @@ class MemoryRule(KnownArguments, Derived, ABC):
 
     def has_equations_of(self, kind: type[MemoryRule]) -> bool:
         """Whether this is a rule of a kind, and does not have equations of its own in place of the kind's."""
+        if type(self) is kind:
+            return True
         equations = ("write", "read", "kernel", "decay", "strength")
         return isinstance(self, kind) and all(
             getattr(type(self), name, None) is getattr(kind, name, None) for name in equations

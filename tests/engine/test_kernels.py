@@ -102,6 +102,13 @@ def test_wide_networks_match_the_reference(timescales, chunk):
 
 
 @pytest.mark.usefixtures("layout")
+@pytest.mark.parametrize("chunk", [None, 4])
+def test_matrices_beyond_the_cache(chunk):
+    torch.manual_seed(1)
+    assert_like_reference(native, network(270, 1, 2, inputs=300), batch=2, time=9, chunk=chunk)
+
+
+@pytest.mark.usefixtures("layout")
 @pytest.mark.parametrize("chunk", [None, 1, 4])
 def test_without_normalisation(chunk):
     torch.manual_seed(2)

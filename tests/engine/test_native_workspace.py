@@ -18,22 +18,18 @@ def test_a_training_step_needs_at_most_four_times_its_states(
     if why := library.obstacle():
         pytest.skip(f"the native engine {why}")
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    workspaces, saved, original = [], [], sequence._functions
+    workspaces, saved, original = [], [], sequence._prepared
 
     def watched(*given):
-        size, call = original(*given)
-
-        def counted(run, backward):
-            workspaces.append(size(run, backward))
-            return workspaces[-1]
-
-        return counted, call
+        prepared = original(*given)
+        workspaces.append(prepared[1])
+        return prepared
 
     def keep(tensor):
         saved.append(tensor)
         return tensor
 
-    monkeypatch.setattr(sequence, "_functions", watched)
+    monkeypatch.setattr(sequence, "_prepared", watched)
     net = fw.FastWeightNetwork(
         units, units, fw.Hebbian(tau=20.0, eta=0.5), inner_steps, form=form, kernel="native"
     )

@@ -132,7 +132,7 @@ def after_run(trace: Trace | None, states: Tensor, matrix: Tensor, chunk: int, w
     before = trace.history.shape[1]
     merged = (before + writes) // chunk * chunk
     if merged == 0:
-        return trace.extended(states[:, :writes])
+        return trace.extended(states if writes == states.shape[1] else states[:, :writes])
     return replace(trace, matrix=matrix, history=states[:, merged - before : writes])
 
 

@@ -8,6 +8,8 @@
 // and `write_weight[a]` is η λ^a, what a state of age a counts in it.
 #pragma once
 
+#include <algorithm>
+
 #include "step.hpp"
 
 // A vector's stride in registers, such that rows of which only the beginning is read do not share sets of the cache.
@@ -112,15 +114,25 @@ struct Memory {
       }
   }
 
-  // Scores h(τ)·h of a state.
+  // Calls `work(first, count)` for written states of which so many fit the first-level cache, where each is read twice.
+  template <class Work>
+  void each_tile(const Work &work) const {
+    constexpr int64_t BYTES = 28 << 10;
+    const int64_t most = std::max<int64_t>(1, BYTES / (n * int64_t(sizeof(V))));
+    for (int64_t t = 0; t < pending; t += most) work(t, std::min(most, pending - t));
+  }
+  // Scores h(τ)·h of a state for `count` written states from `first` on.
+  void score(const V *h, Scalar *scores, int64_t first, int64_t count) {
+    clear(scores + first, count);
+    multiply(scores + first, 1, rows + first * n, n, 1, h, 1, count, 1, units);
+  }
+  // All scores.
   void score(const V *h, Scalar *scores) {
     if constexpr (MATRICES) {
       clear((V *)scores, Layout::registers(pending));
       multiply_active((V *)scores, columns, stride, active, Layout::registers(pending));
-    } else {
-      clear(scores, pending);
-      multiply(scores, 1, rows, n, 1, h, 1, pending, 1, units);
-    }
+    } else
+      score(h, scores, 0, pending);
   }
 
   // field += A h; keeps the scores.
@@ -128,18 +140,22 @@ struct Memory {
     if constexpr (MATRICES) {
       list_active(h, units, active);
       if (factor != 0) {
-        scaled.count = active.count;
-        for (int c = 0; c < active.count; c++) {
-          scaled.place[c] = active.place[c];
-          scaled.value[c] = factor * active.value[c];
-        }
-        multiply_active(field, total, n, scaled, n);
+        for (int c = 0; c < active.count; c += Layout::L)
+          *(V *)(scaled.value + c) = factor * *(const V *)(active.value + c);
+        multiply_active(field, total, n, Active<T>{active.count, active.place, scaled.value}, n);
       }
     }
     if (pending == 0) return;
-    score(h, scores);
-    for (int64_t t = 0; t < pending; t++) weighted[t] = kappa[t] * scores[t];
-    multiply(field, 0, weighted, 0, 1, rows, n, 1, n, pending);
+    const auto answer = [&](int64_t first, int64_t count) {
+      if constexpr (!MATRICES) score(h, scores, first, count);
+      for (int64_t t = first; t < first + count; t++) weighted[t] = kappa[t] * scores[t];
+      multiply(field, 0, weighted + first, 0, 1, rows + first * n, n, 1, n, count);
+    };
+    if constexpr (MATRICES) {
+      score(h, scores);
+      answer(0, pending);
+    } else
+      each_tile(answer);
     if (!self)
       for (int i = 0; i < n; i++) field[i] -= own[i] * h[i];
   }
@@ -166,20 +182,21 @@ struct Memory {
     if (pending == 0) return;
     const Scalar *scores = path.scores + s * reach;
     Scalar *reads = path.weighted + s * reach, *pulls = path.weighted + (inner + s) * reach;
+    const auto pull = [&](int64_t first, int64_t count) {
+      if constexpr (!MATRICES) score(dy, pulls, first, count);
+      for (int64_t t = first; t < first + count; t++) {
+        if (d_kappa) d_kappa[t] += scores[t] * pulls[t];
+        reads[t] = kappa[t] * scores[t];
+        pulls[t] *= kappa[t];
+      }
+      multiply(d_state, 0, (const Scalar *)pulls + first, 0, 1, rows + first * n, n, 1, n, count);
+    };
     if constexpr (MATRICES) {
       clear((V *)pulls, Layout::registers(pending));
       multiply((V *)pulls, 0, (const T *)dy, 0, 1, columns, stride, 1, Layout::registers(pending), units);
-    } else {
-      clear(pulls, pending);
-      multiply(pulls, 1, rows, n, 1, dy, 1, pending, 1, units);
-    }
-    if (d_kappa)
-      for (int64_t t = 0; t < pending; t++) d_kappa[t] += scores[t] * pulls[t];
-    for (int64_t t = 0; t < pending; t++) {
-      reads[t] = kappa[t] * scores[t];
-      pulls[t] *= kappa[t];
-    }
-    multiply(d_state, 0, (const Scalar *)pulls, 0, 1, rows, n, 1, n, pending);
+      pull(0, pending);
+    } else
+      each_tile(pull);
     if (!self)
       for (int i = 0; i < n; i++) {
         d_state[i] -= own[i] * dy[i];

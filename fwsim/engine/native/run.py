@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,12 +42,10 @@ def run(
     trace, writes = before_run(cell, hidden, trace, time, chunk)
     memory = as_read(trace, hidden, chunk, writes)
     given = _conventions(cell, trace, memory, batch, time, writes)
-    slow = (drive.C[None], drive.b[None], hidden, cell.W[None], cell.gain[None], cell.bias[None])
-    states, every, matrix = _advance(given, inner, drive.x, *slow, *memory[:5])
-    matrix = matrix if matrix.numel() else memory.matrix
-    return Trajectory(
-        states, every if inner else None, after_run(trace, states, matrix, memory.chunk, writes)
-    )
+    slow = (drive.C, drive.b, hidden, cell.W, cell.gain, cell.bias)
+    states, every, matrix = _advance(given, None, inner, drive.x, *slow, *memory[:5])
+    matrix = memory.matrix if matrix is None else matrix
+    return Trajectory(states, every, after_run(trace, states, matrix, memory.chunk, writes))
 
 
 def run_schedule(
@@ -83,20 +82,19 @@ def run_schedule(
         group=1,
         checkpoints=0,
         batch_layout=in_batch_layout(batch, time, len(cell.W), cell.inner_steps, 0, x.itemsize),
-        schedule=schedule,
     )
     C, b = (torch.stack([getattr(drive, name) for drive in drives]) for name in ("C", "b"))
     W, gain, bias = (torch.stack([getattr(each, name) for each in cells]) for name in ("W", "gain", "bias"))
     memory = (hidden[:, None][:, :0], none[..., None], age_weight[None], none, none)
-    states, *_ = _advance(given, False, x, C, b, hidden, W, gain, bias, *memory)
+    states, *_ = _advance(given, schedule, False, x, C, b, hidden, W, gain, bias, *memory)
     return states
 
 
-def _advance(given: Conventions, inner: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
+def _advance(given: Conventions, schedule: Schedule | None, inner: bool, *tensors: Tensor) -> tuple[Any, ...]:
     """Return states, inner states and the matrix after the last step, differentiable where that is wanted."""
     if torch.is_grad_enabled() and any(each.requires_grad for each in tensors):
-        return SequenceFunction.apply(given, inner, *tensors)
-    return run_forward(given, inner, *tensors, differentiable=False)[:3]
+        return SequenceFunction.apply(given, schedule, inner, *tensors)
+    return run_forward(given, schedule, inner, *tensors, differentiable=False)
 
 
 def _conventions(

@@ -14,26 +14,36 @@ struct Weights {
   using Row = UnitLayout<T>;
   using V = typename Row::V;
   int64_t units, inputs, n, width;  // registers of a vector of units, and of one of units, inputs and a 1
-  V *W = nullptr, *C = nullptr, *W_transposed = nullptr, *C_transposed = nullptr;  // two of the backward pass, two of the forward
+  bool rows, columns;                                    // which of these a pass reads
+  V *W = nullptr, *C = nullptr;                          // rows
+  V *W_transposed = nullptr, *C_transposed = nullptr;    // columns
   T *gain, *bias;
   V *b;
 
-  Weights(Arena &arena, const SequenceRun<T> &run, bool backward)
-      : units(run.units), inputs(run.inputs), n(Row::registers(units)), width(Row::registers(units + inputs + 1)) {
-    (backward ? W : W_transposed) = arena.take<V>(run.sets * units * n);
-    (backward ? C : C_transposed) = arena.take<V>(backward ? run.sets * units * Row::registers(inputs) : run.sets * inputs * n);
+  Weights(Arena &arena, const SequenceRun<T> &run, bool rows, bool columns)
+      : units(run.units), inputs(run.inputs), n(Row::registers(units)), width(Row::registers(units + inputs + 1)),
+        rows(rows), columns(columns) {
+    if (rows) {
+      W = arena.take<V>(run.sets * units * n);
+      C = arena.take<V>(run.sets * units * Row::registers(inputs));
+    }
+    if (columns) {
+      W_transposed = arena.take<V>(run.sets * units * n);
+      C_transposed = arena.take<V>(run.sets * inputs * n);
+    }
     gain = arena.take<T>(run.sets * n * Row::L);
     bias = arena.take<T>(run.sets * n * Row::L);
     b = arena.take<V>(run.sets * n);
   }
-  void fill(const SequenceRun<T> &run, bool backward) {
+  void fill(const SequenceRun<T> &run) {
     pad(run.gain, run.sets, units, (V *)gain);
     pad(run.bias, run.sets, units, (V *)bias);
     pad(run.b, run.sets, units, b);
-    if (backward) {
+    if (rows) {
       pad(run.W, run.sets * units, units, W);
       pad(run.C, run.sets * units, inputs, C);
-    } else
+    }
+    if (columns)
       for (int64_t set = 0; set < run.sets; set++) {
         transpose(run.W + set * units * units, units, W_transposed + set * units * n);
         transpose(run.C + set * units * inputs, inputs, C_transposed + set * inputs * n);
@@ -58,7 +68,7 @@ struct Sequence {
   using Row = UnitLayout<T>;
   static constexpr int TOGETHER = Layout::TOGETHER;
   static constexpr bool MATRICES = TOGETHER == 1;
-  static constexpr int SPAN = MATRICES ? 16 : 4;                // steps whose C x is computed at once
+  static constexpr int SPAN = 16;                               // steps whose C x is computed at once, in the layout of units
   static constexpr int COLLECTED = MATRICES ? 16 : 3 * TOGETHER;    // rows of gradients that are added up at once
 
   const SequenceRun<T> &run;
@@ -68,7 +78,7 @@ struct Sequence {
   Path<Layout> path;
   Memory<Layout> memory;
   Active<T> active;
-  V *drive = nullptr;    // C x + b of a span of steps, [element, step, unit]; of the forward pass alone
+  V *drive = nullptr;    // of the forward pass: C x + b of a span of steps, or the input of a step
   Scalar *rates, *kappa; // κ of all ages, and of the states that a step reads
   int32_t *written_at;   // the step whose state is in a slot
   // Of the backward pass alone.
@@ -90,7 +100,7 @@ struct Sequence {
     kappa = arena.take<Scalar>(run.slot ? reach : 0);
     written_at = arena.take<int32_t>(run.slot ? reach : 0);
     if (!backward) {
-      drive = arena.take<V>(TOGETHER * SPAN * weights.n);
+      drive = arena.take<V>(MATRICES ? SPAN * weights.n : run.inputs);
       return;
     }
     d_state = arena.take<V>(n);
@@ -182,7 +192,7 @@ struct Sequence {
     load(run.hidden, 1, 0, path.last());
     bool carried = run.matrix;
     for (int64_t step = 0; step < run.time; step++) {
-      if (step % SPAN == 0) project(step);
+      if (MATRICES && step % SPAN == 0) project(step);
       advance(step, carried);
       save_step(step);
       const int64_t row = row_of(step);
@@ -209,24 +219,27 @@ struct Sequence {
       const int64_t set = set_of(step + from);
       for (to = from + 1; to < steps && set_of(step + to) == set; to++) {
       }
-      for (int64_t element = 0; element < count; element++) {
-        V *target = drive + (element * SPAN + from) * wide;
-        for (int64_t row = 0; row < to - from; row++) copy(weights.b + set * wide, target + row * wide, wide);
-        multiply(target, wide, run.x + ((first + element) * run.time + step + from) * run.inputs, run.inputs, 1,
-                 (const V *)weights.C_transposed + set * run.inputs * wide, wide, to - from, wide, run.inputs);
-      }
+      V *target = drive + from * wide;
+      for (int64_t row = 0; row < to - from; row++) copy(weights.b + set * wide, target + row * wide, wide);
+      multiply(target, wide, run.x + (first * run.time + step + from) * run.inputs, run.inputs, 1,
+               (const V *)weights.C_transposed + set * run.inputs * wide, wide, to - from, wide, run.inputs);
     }
   }
 
   void advance(int64_t step, bool carried) {
-    const int64_t set = set_of(step), pending = readable(step);
-    Layout::load((const T *)(drive + step % SPAN * weights.n), SPAN * weights.n * Row::L, int(count), units, path.z);
-    if (continues(step)) {
-      if constexpr (MATRICES) {
+    const int64_t set = set_of(step), pending = readable(step), inputs = run.inputs;
+    if constexpr (MATRICES) {
+      copy(drive + step % SPAN * n, path.z, n);
+      if (continues(step)) {
         list_active(path.last(), units, active);
         multiply_active(path.z, weights.W_transposed + set * units * n, n, active, n);
-      } else
-        multiply(path.z, 1, run.W + set * units * units, units, 1, path.last(), 1, units, 1, units);
+      }
+    } else {
+      const T *b = (const T *)(weights.b + set * weights.n);
+      for (int i = 0; i < units; i++) path.z[i] = wide<V>(b[i]);
+      Layout::load(run.x + (first * run.time + step) * inputs, run.time * inputs, int(count), int(inputs), drive);
+      multiply(path.z, 1, run.C + set * units * inputs, inputs, 1, drive, 1, units, 1, inputs);
+      if (continues(step)) multiply(path.z, 1, run.W + set * units * units, units, 1, path.last(), 1, units, 1, units);
     }
     const Cell<Layout> here = cell(set);
     begin(here, path);
@@ -486,7 +499,8 @@ struct Workspace {
   Weights<T> weights;
   T *sums = nullptr;
 
-  Workspace(const SequenceRun<T> &run, bool backward) : arena{run.workspace}, weights(arena, run, backward) {
+  Workspace(const SequenceRun<T> &run, bool backward) : arena{run.workspace},
+        weights(arena, run, backward, !backward && Sequence<Layout>::MATRICES) {
     groups = (run.batch + Layout::TOGETHER - 1) / Layout::TOGETHER;
     // so many groups have one sum that all sums take at most half as much as the states
     const int64_t steps = Layout::TOGETHER * run.time, width = 2 * run.sets * weights.width * Layout::L;
@@ -506,7 +520,7 @@ struct Workspace {
 template <class Layout>
 void forward(const SequenceRun<typename Layout::Number> &run) {
   Workspace<Layout> workspace(run, false);
-  workspace.weights.fill(run, false);
+  workspace.weights.fill(run);
   share_out(Team(run.team), workspace.parts, workspace.groups, [&](int64_t part, int64_t first, int64_t last) {
     Arena own = workspace.part(part);
     Sequence<Layout> sequence(own, run, workspace.weights, false);
@@ -518,7 +532,7 @@ template <class Layout>
 void backward(const SequenceRun<typename Layout::Number> &run) {
   using T = typename Layout::Number;
   Workspace<Layout> workspace(run, true);
-  workspace.weights.fill(run, true);
+  workspace.weights.fill(run);
   share_out(Team(run.team), workspace.parts, workspace.bundles, [&](int64_t part, int64_t first, int64_t last) {
     Arena own = workspace.part(part);
     Sequence<Layout> sequence(own, run, workspace.weights, true);

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
-from functools import cache
-from typing import Any, NamedTuple
+import struct
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from itertools import zip_longest
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -48,26 +50,14 @@ UPSTREAM = ("d_states", "d_inner", "d_final")
 GRADIENTS = tuple(
     f"d_{name}" for name in ("x", "C", "b", "hidden", "W", "gain", "bias", "written", "matrix", *TABLES)
 )
-POINTERS = (
-    *GIVEN,
-    *TABLES,
-    *SCHEDULE,
-    *RESULTS,
-    *SAVED,
-    *UPSTREAM,
-    *GRADIENTS,
-    "workspace",
-    "team",
-)
+ARRAYS = (*GIVEN, *TABLES, *SCHEDULE, *RESULTS, *SAVED, *UPSTREAM, *GRADIENTS)
+NULL = (0,) * len(ARRAYS)
 
+RUN = struct.Struct(f"{len(SIZES) + 2 + len(ARRAYS)}q")
+"""A `SequenceRun` of `sequence_run.hpp`: sizes, addresses of team and workspace, addresses of arrays."""
 
-class SequenceRun(ctypes.Structure):
-    """What `sequence_run.hpp` says a run is, in the same order."""
-
-    _fields_ = (
-        *((name, ctypes.c_int64) for name in SIZES),
-        *((name, ctypes.c_void_p) for name in POINTERS),
-    )
+Arrays = Sequence[Tensor | None]
+Shape = tuple[int, ...]
 
 
 class Schedule(NamedTuple):
@@ -91,6 +81,9 @@ class Schedule(NamedTuple):
     set: Tensor
 
 
+NO_SCHEDULE = (None,) * len(SCHEDULE)
+
+
 class Conventions(NamedTuple):
     """Sizes and conventions of a run that are not the sizes of its tensors; see `sequence_run.hpp`.
 
@@ -108,7 +101,6 @@ class Conventions(NamedTuple):
     group: int
     checkpoints: int
     batch_layout: bool
-    schedule: Schedule | None = None
 
 
 def lanes(itemsize: int) -> int:
@@ -117,135 +109,136 @@ def lanes(itemsize: int) -> int:
 
 
 def run_forward(
-    given: Conventions, inner: bool, *tensors: Tensor, differentiable: bool
-) -> tuple[Tensor, ...]:
+    given: Conventions, schedule: Schedule | None, inner: bool, *tensors: Tensor, differentiable: bool
+) -> tuple[Any, ...]:
     """Run a sequence.
 
     Parameters
     ----------
-    given
-        Sizes and conventions.
+    given, schedule
+        Sizes and conventions, and what happens in each step if that is not the same in all.
     inner
         Whether inner states are wanted.
     tensors
-        x, C, b, hidden, W, gain, bias, the states written before, the matrix, and three tables (`Memory`). C, b, W,
-        gain and bias have an axis for their sets.
+        x, C, b, hidden, W, gain, bias, the states written before, the matrix, and three tables (`Memory`). With a
+        schedule, C, b, W, gain and bias have an axis for their sets.
     differentiable
         Whether a backward pass may follow.
 
     Returns
     -------
     tuple
-        States, inner states and the matrix after the last step, the last two empty where there are none; then what
-        is saved for the backward pass.
+        States, inner states and the matrix after the last step, the last two `None` where there are none; then, if it
+        is differentiable, what is saved for the backward pass.
     """
     x, units = tensors[0], tensors[3].shape[1]
     batch, time, _ = x.shape
-    S, K = given.inner_steps, given.matrices
-    padding = batch
-    if given.batch_layout:
-        width = lanes(x.element_size())
-        padding = -(-batch // width) * width
-    fits = differentiable and not given.checkpoints and batch + S * padding <= SAVED_STATES * batch
-    fields = S if fits else 0
+    S, K, new = given.inner_steps, given.matrices, x.new_empty
     merges = K > 0 and tensors[7].shape[1] + given.writes >= given.chunk
-    new, saves = x.new_empty, batch if differentiable else 0
-    states = new(batch, time, units)
-    every = new((batch, time, S + 1, units) if inner else 0)
-    final = new((batch, K, units, units) if merges else 0)
-    saved = (
-        new(saves, time, units),
-        new(padding * time * fields * units),
-        new(padding * time * fields),
-        new(saves, given.checkpoints, K * units, units),
+    results = (
+        new(batch, time, units),
+        new(batch, time, S + 1, units) if inner else None,
+        new(batch, K, units, units) if merges else None,
     )
-    results = dict(zip((*RESULTS, *SAVED), (states, every, final, *saved), strict=True))
-    _call("forward", given, tensors, results, saved_fields=fields)
-    return states, every, final, *saved
+    fields = 0
+    saved: tuple[Tensor, ...] = ()
+    if differentiable:
+        padding = batch
+        if given.batch_layout:
+            width = lanes(x.element_size())
+            padding = -(-batch // width) * width
+        fields = S if not given.checkpoints and batch + S * padding <= SAVED_STATES * batch else 0
+        saved = (
+            new(batch, time, units),
+            new(padding * time * fields * units),
+            new(padding * time * fields),
+            new(batch, given.checkpoints, K * units, units),
+        )
+    _call("forward", given, fields, (*tensors, *(schedule or NO_SCHEDULE), *results, *saved))
+    return *results, *saved
 
 
 class SequenceFunction(torch.autograd.Function):
     """`run_forward` with gradients; its outputs are states, inner states and the matrix after the last step."""
 
     @staticmethod
-    def forward(ctx: Any, given: Conventions, inner: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, given: Conventions, schedule: Schedule | None, inner: bool, *tensors: Tensor
+    ) -> tuple[Tensor | None, ...]:
         """Run the sequence."""
-        states, every, final, *saved = run_forward(given, inner, *tensors, differentiable=True)
-        ctx.given = given
+        states, every, final, *saved = run_forward(given, schedule, inner, *tensors, differentiable=True)
+        ctx.given, ctx.schedule = given, schedule
+        ctx.set_materialize_grads(False)
         ctx.save_for_backward(*tensors, states, *saved)
         return states, every, final
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, d_states: Tensor, d_inner: Tensor, d_final: Tensor) -> tuple:
+    def backward(ctx: Any, *upstream: Tensor | None) -> tuple:
         """Backward pass of the sequence."""
-        tensors, (states, *saved) = ctx.saved_tensors[:12], ctx.saved_tensors[12:]
-        wanted, batch, rates = ctx.needs_input_grad[2:], len(states), any(ctx.needs_input_grad[11:])
-        tables = tensors[9:]
-        gradients = [each.new_empty(each.shape) for each in tensors[:9]]
-        gradients += [
-            each.new_zeros(batch, *each.shape[1:]) if rates else each.new_empty(0) for each in tables
+        held, wanted = ctx.saved_tensors, ctx.needs_input_grad[3:]
+        tensors, (states, *saved) = held[:12], held[12:]
+        batch, rates = len(states), any(wanted[9:])
+        gradients = [
+            None if place in (0, 8) and not wanted[place] else each.new_empty(each.shape)
+            for place, each in enumerate(tensors[:9])
         ]
-        for place in (0, 8):
-            if not wanted[place]:
-                gradients[place] = states.new_empty(0)
-        arrays = dict(zip(("states", *SAVED), (states, *saved), strict=True))
-        arrays |= dict(zip(UPSTREAM, (d_states, d_inner, d_final), strict=True))
-        arrays |= dict(zip(GRADIENTS, gradients, strict=True))
+        tables = [each.new_zeros(batch, *each.shape[1:]) for each in tensors[9:]] if rates else []
+        d_states = torch.zeros_like(states) if upstream[0] is None else upstream[0]
         fields = ctx.given.inner_steps if saved[1].numel() else 0
-        _call("backward", ctx.given, tensors, arrays, saved_fields=fields)
-        gradients[9:] = [each[: len(table)] for each, table in zip(gradients[9:], tables, strict=True)]
-        return None, None, *(each if want else None for each, want in zip(gradients, wanted, strict=True))
+        results = (states, None, None, *saved, d_states, *upstream[1:], *gradients, *tables)
+        _call("backward", ctx.given, fields, (*tensors, *(ctx.schedule or NO_SCHEDULE), *results))
+        found = [*gradients, *(each[: len(table)] for each, table in zip(tables, tensors[9:]))]
+        return None, None, None, *(each if want else None for each, want in zip_longest(found, wanted))
 
 
-def _call(
-    name: str, given: Conventions, tensors: tuple[Tensor, ...], arrays: dict[str, Tensor], **sizes: int
-) -> None:
-    """Call a function of the library with a `SequenceRun`."""
-    x, C, _, _, _, _, _, written, _, age_weight, _, decayed = tensors
-    held = dict(zip((*GIVEN, *TABLES), tensors, strict=True)) | arrays
-    if given.schedule is not None:
-        held |= given.schedule._asdict()
-    held = {key: each if each.is_contiguous() else each.contiguous() for key, each in held.items()}
-    run = SequenceRun(
-        batch=x.shape[0],
-        time=x.shape[1],
-        inputs=x.shape[2],
-        units=C.shape[1],
-        inner_steps=given.inner_steps,
-        activation=given.activation,
-        normalise=given.normalise,
-        self_connections=given.self_connections,
-        sets=C.shape[0],
-        before=written.shape[1],
-        writes=given.writes,
-        ages=age_weight.shape[1],
-        chunk=given.chunk,
-        matrices=given.matrices,
-        decays=decayed.shape[1],
-        rates=len(age_weight),
-        symmetric=given.symmetric,
-        group=given.group,
-        checkpoints=given.checkpoints,
-        threads=torch.get_num_threads(),
-        team=team(),
-        **sizes,
-        **{key: each.data_ptr() or None for key, each in held.items()},
-    )
-    size, call = _functions(library(), name, x.dtype, given.batch_layout)
-    workspace = torch.empty(size(ctypes.byref(run), name == "backward"), dtype=torch.uint8, device="cpu")
-    run.workspace = workspace.data_ptr()
-    call(ctypes.byref(run))
+def _call(name: str, given: Conventions, fields: int, arrays: Arrays) -> None:
+    """Call a function of the library with arrays in the order of `ARRAYS`, of which the last may be missing."""
+    held = [each if each is None or each.is_contiguous() else each.contiguous() for each in arrays]
+    x, C, written, age_weight, decayed = (cast("Tensor", held[place]) for place in (0, 1, 7, 9, 11))
+    shapes = (x.shape, C.shape, written.shape, age_weight.shape, decayed.shape)
+    scheduled = held[12] is not None
+    threads = torch.get_num_threads()
+    function, size, sizes = _prepared(library(), name, x.dtype, given, fields, shapes, scheduled, threads)
+    workspace = torch.empty(size, dtype=torch.uint8, device="cpu")
+    pointers = [0 if each is None else each.data_ptr() for each in held]
+    function(RUN.pack(*sizes, team(), workspace.data_ptr(), *pointers, *NULL[len(pointers) :]))
 
 
-@cache
-def _functions(
-    compiled: ctypes.CDLL, name: str, dtype: torch.dtype, batch_layout: bool
-) -> tuple[Callable, Callable]:
-    """Return a library's function of a precision and layout, and that which knows its workspace in bytes."""
-    suffix = f"{str(dtype).removeprefix('torch.')}_{'batch' if batch_layout else 'units'}"
+@lru_cache(maxsize=256)
+def _prepared(
+    compiled: ctypes.CDLL,
+    name: str,
+    dtype: torch.dtype,
+    given: Conventions,
+    fields: int,
+    shapes: tuple[Shape, ...],
+    scheduled: bool,
+    threads: int,
+) -> tuple[Callable, int, tuple[int, ...]]:
+    """Function of the library, bytes of its workspace, and sizes in the order of `SIZES`; the same for many calls.
+
+    `shapes` are those of x, C, the states written before, κ and what decay leaves of matrices.
+    """
+    (batch, time, inputs), C, written, age_weight, decayed = shapes
+    values = given._asdict() | {
+        "batch": batch,
+        "time": time,
+        "inputs": inputs,
+        "units": C[-2],
+        "sets": C[0] if len(C) == 3 else 1,
+        "before": written[1],
+        "ages": age_weight[1],
+        "decays": decayed[1],
+        "rates": age_weight[0],
+        "saved_fields": fields,
+        "threads": threads,
+    }
+    sizes = tuple(int(values[size]) for size in SIZES)
+    suffix = f"{str(dtype).removeprefix('torch.')}_{'batch' if given.batch_layout else 'units'}"
     workspace = getattr(compiled, f"fwsim_workspace_{suffix}")
-    workspace.argtypes, workspace.restype = (ctypes.POINTER(SequenceRun), ctypes.c_int), ctypes.c_int64
-    call = getattr(compiled, f"fwsim_{name}_{suffix}")
-    call.argtypes, call.restype = (ctypes.POINTER(SequenceRun),), None
-    return workspace, call
+    workspace.argtypes, workspace.restype = (ctypes.c_char_p, ctypes.c_int), ctypes.c_int64
+    function = getattr(compiled, f"fwsim_{name}_{suffix}")
+    function.argtypes, function.restype = (ctypes.c_char_p,), None
+    known = [int(scheduled and array == "slot") for array in ARRAYS]
+    return function, workspace(RUN.pack(*sizes, 0, 0, *known), name == "backward"), sizes

@@ -23,6 +23,8 @@ struct SequenceRun {
   int64_t checkpoints;   // how many
   int64_t saved_fields;  // S, or 0: the inner loop is run again in the backward pass
   int64_t threads;
+  void *team;
+  char *workspace;
 
   const T *x, *C, *b;               // [batch, time, input], [set, unit, input], [set, unit]
   const T *hidden, *W;              // [batch, unit], [set, unit, unit]
@@ -41,6 +43,4 @@ struct SequenceRun {
   const T *d_states, *d_inner, *d_final;  // the last two may be null
   T *d_x, *d_C, *d_b, *d_hidden, *d_W, *d_gain, *d_bias, *d_written, *d_matrix;
   T *d_age_weight, *d_write_weight, *d_decayed;  // [batch, …], zero before, summed in the first row if rates = 1; or null
-  char *workspace;
-  void *team;
 };
