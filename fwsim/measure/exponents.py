@@ -48,6 +48,8 @@ def lyapunov_exponents(
         or the integrator of a flow. It is differentiated in forward mode. With a `drive` it is called with the input
         of the step too, `step(states, input)`. A `RateNetwork` or `FastWeightNetwork` is taken as it is; its exponents
         are those of activity, synapses and memory together (`fwsim.measure.NetworkMap`), computed in plain torch.
+        A step may have kinks and jumps. Where a flow is reset or switched within a step, compute the time of that
+        event from the state; otherwise what the event does to small distances is lost.
     start
         `[trial, unit]`; its dtype and device are used. For a network: a `State`, `None` for rest, or a recording, along
         whose states the exponents are taken. It must have `hidden` and all variables of synapses and memory at every

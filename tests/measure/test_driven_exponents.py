@@ -1,7 +1,5 @@
 """Lyapunov exponents of driven systems and of networks; bands were set before the run."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -9,84 +7,29 @@ import torch
 import fwsim as fw
 from fwsim.engine.native import library
 from fwsim.errors import ConfigError, RecordingError, ShapeError
-
-
-def normal(*shape, seed=0):
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def runge_kutta(flow, dt):
-    """One step of dx/dt = flow(x, time)."""
-
-    def step(x, t=0.0):
-        k1 = flow(x, t)
-        k2 = flow(x + dt / 2 * k1, t + dt / 2)
-        k3 = flow(x + dt / 2 * k2, t + dt / 2)
-        k4 = flow(x + dt * k3, t + dt)
-        return x + dt / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-
-    return step
+from tests.measure.driven_flows import PRINTED, coupled_lorenz, exponents, normal, runge_kutta
 
 
 @pytest.mark.parametrize(
-    ("trials", "steps", "transient"), [(10, 20, 0), pytest.param(1000, 500, 500, marks=pytest.mark.slow)]
-)
-def test_driven_duffing_oscillator(trials, steps, transient):
-    """x'' + x'/4 − x + x³ = 0.4 sin t. The sum is minus the damping; 0.157 is what the long run gives."""
-
-    def flow(x, t):
-        return torch.stack([x[:, 1], -0.25 * x[:, 1] + x[:, 0] - x[:, 0] ** 3 + 0.4 * torch.sin(t[:, 0])], 1)
-
-    dt = 2 * math.pi / 100
-    time = torch.arange(transient + steps, dtype=torch.float64)[None, :, None] * dt
-    found = fw.measure.lyapunov_exponents(
-        runge_kutta(flow, dt), normal(trials, 2), steps, dt, transient=transient, drive=time
-    )
-    assert found.exponent.sum("mode").values == pytest.approx(np.full(trials, -0.25), abs=1e-4)  # the damping
-    if trials > 100:
-        assert found.exponent.mean("trial").values == pytest.approx([0.157, -0.407], abs=0.01)
-
-
-def coupled_lorenz(driving, rho=60.0):
-    """A Lorenz system, and a copy in which the variable number `driving` is that of the first."""
-
-    def lorenz(x, y, z):
-        return [10 * (y - x), x * (rho - z) - y, x * y - 8 / 3 * z]
-
-    def flow(x, t):
-        first, second = list(x[:, :3].unbind(1)), list(x[:, 3:].unbind(1))
-        second.insert(driving, first[driving])
-        changes = lorenz(*second)
-        return torch.stack([*lorenz(*first), *(changes[k] for k in range(3) if k != driving)], 1)
-
-    return flow
-
-
-@pytest.mark.parametrize(
-    ("driving", "expected"),
+    ("name", "trials", "steps", "transient"),
     [
-        pytest.param(0, (-1.81, -1.86), marks=pytest.mark.slow),
-        (1, (-2.67, -9.99)),
-        pytest.param(2, (0.0108, -11.01), marks=pytest.mark.slow),
+        ("Duffing's oscillator", 10, 20, 0),
+        ("Lorenz, driven by y", 10, 20, 0),
+        pytest.param("Duffing's oscillator", 1000, 500, 500, marks=pytest.mark.slow),
+        pytest.param("Lorenz, driven by x", 100, 3000, 1000, marks=pytest.mark.slow),
+        pytest.param("Lorenz, driven by z", 100, 3000, 1000, marks=pytest.mark.slow),
     ],
 )
-def test_conditional_exponents_of_coupled_lorenz_systems(driving, expected):
-    """The systems of Pecora & Carroll 1990, with σ = 10, β = 8/3, ρ = 60.
-
-    Driven by y, the exponents are −β and −σ, since the response is linear. Of the others the sums are known, minus the
-    trace; the single values are what the long runs give, no published table is behind them.
-    """
-    dt, step = 0.005, runge_kutta(coupled_lorenz(driving), 0.005)
-    trials, steps = (10, 20) if driving == 1 else (100, 3000)
-    start = 10 * normal(trials, 5, seed=1) + 20
-    # Driven by y, a change of z alone stays one: tangent vectors in this order need no time to align.
-    response, transient = ([4, 3], 0) if driving == 1 else ([3, 4], 1000)
-    found = fw.measure.lyapunov_exponents(step, start, steps, dt, transient=transient, response=response)
-    assert found.exponent.mean("trial").values == pytest.approx(expected, abs=0.02)
-    damping = [1 + 8 / 3, 10 + 8 / 3, 10 + 1][driving]
-    assert found.exponent.sum("mode").values == pytest.approx(np.full(trials, -damping), abs=1e-3)
-    if driving == 1:
-        assert found.exponent.values == pytest.approx(np.tile([-8 / 3, -10.0], (trials, 1)), abs=2e-3)
+def test_exponents_of_driven_systems_are_those_in_print(name, trials, steps, transient):
+    """Sums are minus the damping at any time. Driven by y, the response is linear, with −β and −σ at any time."""
+    found = exponents(name, trials, steps, transient)
+    printed = PRINTED[name]
+    assert found.sum(1) == pytest.approx(np.full(trials, printed.total), abs=1e-3)
+    if name.endswith("y"):
+        assert found == pytest.approx(np.tile([-8 / 3, -10.0], (trials, 1)), abs=2e-3)
+    if transient or name.endswith("y"):
+        first = found.mean(0)[: len(printed.exponents)]
+        assert first == pytest.approx(printed.exponents, abs=0.01 if len(first) == 1 else 0.02)
 
 
 def test_a_response_must_not_act_on_what_drives_it():

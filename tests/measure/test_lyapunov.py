@@ -50,6 +50,51 @@ def test_logistic_map_at_four_is_ln_2():
     assert float((result.running[:, -1] - result.exponent).max()) == 0
 
 
+def test_a_skew_tent_map_has_the_entropy_of_its_slopes():
+    """x → x/p below p and (1 − x)/(1 − p) above: −p ln p − (1 − p) ln(1 − p), whatever the density, which is even."""
+    p = 0.3
+    start = torch.rand(200, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    found = fw.measure.lyapunov_exponents(lambda x: torch.where(x < p, x / p, (1 - x) / (1 - p)), start, 200)
+    expected = -p * math.log(p) - (1 - p) * math.log(1 - p)
+    assert float(found.exponent.mean()) == pytest.approx(expected, abs=0.01)
+
+
+def test_the_lozi_map_has_the_printed_exponent():
+    """0.47023 in Sprott 2003, *Chaos and Time-Series Analysis*, A.2.2, as public code quotes it; the sum is ln 0.5."""
+
+    def lozi(x):
+        return torch.stack([1 - 1.7 * x[:, 0].abs() + 0.5 * x[:, 1], x[:, 0]], 1)
+
+    start = 0.1 * torch.rand(200, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    found = fw.measure.lyapunov_exponents(lozi, start, 250, transient=50)
+    assert found.exponent.sum("mode").values == pytest.approx(np.full(200, math.log(0.5)), abs=1e-10)
+    assert float(found.exponent[:, 0].mean()) == pytest.approx(0.47023, abs=0.005)
+
+
+def test_a_reset_counts_if_its_time_follows_from_the_state():
+    """An integrate-and-fire unit with a constant input has the exponent 0; with resets at the grid it loses them."""
+    current, steps = 1.5, 40
+    period = math.log(current / (current - 1))
+    dt = 4 * period / steps
+
+    def exact(v):
+        left = dt - torch.log((current - v) / (current - 1))  # time since the reset
+        return torch.where(
+            left > 0, current * (1 - torch.exp(-left)), current + (v - current) * math.exp(-dt)
+        )
+
+    def rounded(v):
+        after = current + (v - current) * math.exp(-dt)
+        return torch.where(after >= 1, after - 1, after)
+
+    start = torch.tensor([[0.03], [0.41]], dtype=torch.float64)
+    found = [
+        fw.measure.lyapunov_exponents(step, start, steps, dt).exponent.values for step in (exact, rounded)
+    ]
+    assert found[0] == pytest.approx(np.zeros((2, 1)), abs=1e-9)
+    assert found[1] == pytest.approx(np.full((2, 1), -1.0), abs=1e-9)
+
+
 def test_lorenz_within_its_bands():
     dt = 0.01
 
