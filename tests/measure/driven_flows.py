@@ -1,8 +1,4 @@
-"""A driven oscillator and driven parts of the Lorenz system, whose exponents are in print.
-
-    python tests/measure/driven_flows.py
-
-writes docs/results/lyapunov_exponents_driven.csv. The printed values are those of
+"""A driven oscillator and driven parts of the Lorenz system, whose exponents are in print:
 
 - Sprott 2003, *Chaos and Time-Series Analysis*, appendix A.4.6: x'' + x'/4 − x + x³ = 0.4 sin t has the largest
   exponent 0.1572, as public code that was checked against the book quotes it;
@@ -15,17 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
-from scipy import stats
 from torch import Tensor
 
 import fwsim as fw
 
-RESULTS = Path(__file__).parents[2] / "docs" / "results"
 STEP = 0.005  # of the Lorenz system
 TURN = 100  # steps of a period of the oscillator
 
@@ -98,25 +90,3 @@ def exponents(name: str, trials: int, steps: int, transient: int) -> np.ndarray:
     step = runge_kutta(coupled_lorenz(driving), STEP)
     found = fw.measure.lyapunov_exponents(step, start, steps, STEP, transient=transient, response=response)
     return found.exponent.values
-
-
-def row(name: str, trials: int = 200, steps: int = 3000, transient: int = 1000) -> dict[str, str]:
-    """What the table says about a system; intervals are Student's t over trajectories."""
-    found = exponents(name, trials, steps, transient)
-    mean, error = found.mean(0), found.std(0, ddof=1) / math.sqrt(trials)
-    wide = stats.t.ppf(0.975, trials - 1) * error
-    printed = PRINTED[name]
-    return {
-        "system": name,
-        "fwsim: first": f"{mean[0]:.4f} ± {wide[0]:.4f}",
-        "second": f"{mean[1]:.4f} ± {wide[1]:.4f}",
-        "in print": ", ".join(f"{value:g}" for value in printed.exponents),
-        "sum": f"{mean.sum():.5f}",
-        "divergence": f"{printed.total:.5f}",
-    }
-
-
-if __name__ == "__main__":
-    pd.DataFrame([row(name) for name in PRINTED]).to_csv(
-        RESULTS / "lyapunov_exponents_driven.csv", index=False
-    )
