@@ -86,7 +86,8 @@ def boundaries(recording: xr.Dataset, config: dict) -> xr.Dataset:
     """Backgrounds above which half of the networks hold (or more), and lose their spontaneous state.
 
     In V, `[model, interval]`, NaN where it does not happen up to the largest background. Intervals are 95 %
-    intervals (Student's t) over networks, widened to the backgrounds between which the change happens.
+    intervals (Student's t) over networks, widened to the backgrounds between which the change happens; those of a
+    single network, such as the rate version, are these backgrounds.
     """
     found = {}
     order = np.argsort(recording["background"].values)
@@ -105,7 +106,11 @@ def boundaries(recording: xr.Dataset, config: dict) -> xr.Dataset:
 def boundary(background: np.ndarray, reached: np.ndarray) -> np.ndarray:
     """Boundary and its interval from what each network reached, `[network, background]`."""
     estimate, low, high = bootstrap(reached, lambda mean: rise(background, mean))
-    if np.isnan(low):
+    if np.isnan(estimate):
+        return np.full(3, np.nan)
+    if len(reached) == 1:  # the backgrounds on both sides are all that is known
+        low = high = estimate
+    elif np.isnan(low):
         return np.full(3, np.nan)
     return np.array([estimate, background[background <= low].max(), background[background >= high].min()])
 

@@ -91,8 +91,6 @@ def pytest_collection_finish():
 
 def pytest_terminal_summary(terminalreporter):
     """Say on how many inputs, or crash points, a test tried the code, and what came of inputs at random."""
-    from tests.survival.fuzzing import table
-
     ended = (each for kind in ("passed", "failed") for each in terminalreporter.stats.get(kind, ()))
     properties = [
         (report.nodeid, *each) for report in ended if report.when == "call" for each in report.user_properties
@@ -101,5 +99,8 @@ def pytest_terminal_summary(terminalreporter):
         if name.endswith(" tried"):
             terminalreporter.write_line(f"{test}: {value} {name}")
     fuzzed = [value for _, name, value in properties if name == "fuzzed"]
-    for line in table(fuzzed) if fuzzed else ():
-        terminalreporter.write_line(line)
+    if fuzzed:
+        from tests.survival.fuzzing import table
+
+        for line in table(fuzzed):
+            terminalreporter.write_line(line)

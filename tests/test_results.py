@@ -45,7 +45,10 @@ def test_every_command_names_an_experiment_and_its_fields():
     for entry in module.sources():
         for command in entry.runs:
             source = files.find(command.split()[2]).read_text()
-            named = {each.replace("-", "_") for each in module.re.findall(r"--([a-z][\w-]*)", command)}
+            named = {
+                each.removeprefix("no-").replace("-", "_")
+                for each in module.re.findall(r"--([a-z][\w-]*)", command)
+            }
             named |= set(module.re.findall(r"(\w+)=", command))
             assert [name for name in named - own if f"    {name}: " not in source] == []
         for command in entry.scripts.values():
@@ -95,6 +98,19 @@ def test_what_is_outstanding_is_said_and_nothing_is_made_up(place):
     in_process(entry.commands[0])
     assert module.make("toy", [entry], module.done) == [entry.commands[1]]
     assert not (place / "page" / "toy.csv").exists()
+
+
+def test_what_is_published_of_runs_that_are_elsewhere_stays(place):
+    old, new = source(files={"old.csv": "table.csv"}), module.Source("toy", ("fwsim run trace --seed 3",))
+    path = place / "page" / "toy.json"
+    path.write_text(
+        json.dumps([{"command": command, "commit": "then"} for command in (*old.commands, "gone")])
+    )
+    in_process(new.commands[0])
+    assert module.make("toy", [old, new], module.done) == old.commands
+    records = json.loads(path.read_text())
+    assert [each["command"] for each in records] == [*old.commands, *new.commands]
+    assert [each["commit"] == "then" for each in records] == [True, True, False]
 
 
 def test_a_table_between_marks_is_written_anew(place):

@@ -203,10 +203,20 @@ def by_itself(command: str) -> bool:
     return subprocess.run([sys.executable, *shlex.split(command)[1:]]).returncode == 0
 
 
+def published(page: str) -> dict[str, object]:
+    """What the page's file says about its runs, by command."""
+    path = HERE / f"{page}.json"
+    return {record["command"]: record for record in json.loads(path.read_text())} if path.is_file() else {}
+
+
 def make(page: str, entries: Sequence[Source], run_of: Callable[[str], Run] = carry_out) -> list[str]:
-    """Make all of a page, and return the commands that failed; what can be made without them is."""
+    """Make all of a page, and return the commands that failed; what can be made without them is.
+
+    The tables of an entry without any run stay as they are, and so does what is said about its runs.
+    """
     missing: list[str] = []
-    records: dict[str, dict[str, object]] = {}
+    records: dict[str, object] = {}
+    before = published(page)
     for source in entries:
         runs = {}
         for command in source.commands:
@@ -217,6 +227,8 @@ def make(page: str, entries: Sequence[Source], run_of: Callable[[str], Run] = ca
         if runs and (source.joined or len(runs) == len(source.commands)):
             place(source, analysed(source, list(runs.values())))
         records |= {command: provenance(run, command) for command, run in runs.items()}
+        if not runs:
+            records |= {command: before[command] for command in source.commands if command in before}
         for name, command in source.scripts.items():
             if not (HERE / name).exists() and not (run_of is carry_out and by_itself(command)):
                 missing.append(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import stdtrit
 
 from fwsim.errors import ShapeError, instance
 from fwsim.names import known_arguments
@@ -13,7 +14,7 @@ from fwsim.recording import labelled_dataset
 if TYPE_CHECKING:
     import xarray as xr
 
-ERRORS = 2.0  # standard errors beyond which two rules are told apart
+LEVEL = 0.95  # probability of the interval that must not hold 0 if two rules are told apart
 
 
 @known_arguments
@@ -31,8 +32,8 @@ def differences(density: xr.DataArray) -> xr.Dataset:
     Dataset
         `log_predictive_density` `[rule]`, the sum over units; `difference` `[rule]` from the best rule, at most 0;
         `difference_error` `[rule]`, its standard error √n·SD over the n units of the paired differences; `told_apart`
-        `[rule]`, whether the difference exceeds two of them. If it does not, the data cannot tell the rule from the
-        best one. A rule whose densities are all NaN has NaN.
+        `[rule]`, whether the 95 % interval of Student's t around the difference lies below 0. If it does not, the data
+        cannot tell the rule from the best one. A rule whose densities are all NaN has NaN.
 
     Notes
     -----
@@ -55,6 +56,7 @@ def differences(density: xr.DataArray) -> xr.Dataset:
     units = used.shape[1]
     error = np.sqrt(units) * off.std(1, ddof=1) if units > 1 else np.full(len(values), np.nan)
     difference = np.where(fitted, off.sum(1), np.nan)
+    reach = stdtrit(max(units - 1, 1), (1 + LEVEL) / 2)
     return labelled_dataset(
         {
             "log_predictive_density": (
@@ -67,7 +69,7 @@ def differences(density: xr.DataArray) -> xr.Dataset:
             "difference_error": ("rule", error, "1", "standard error of the difference"),
             "told_apart": (
                 "rule",
-                difference < -ERRORS * error,
+                difference < -reach * error,
                 "1",
                 "whether the best rule is told from this one",
             ),

@@ -39,6 +39,7 @@ DASHES: Mapping[str, Any] = MappingProxyType(
 )
 MARKERS: Mapping[str, str] = MappingProxyType(dict(zip(COLOURS.values(), "osD^vPX*")))
 NOTHING = {"None", "none", " ", ""}
+FORMATS = ("png", "pdf", "svg")
 
 
 def house_style() -> AbstractContextManager[None]:
@@ -76,11 +77,14 @@ def figure(
 
 def save_figure(made: Figure, folder: Path, name: str) -> list[Path]:
     """Write `<name>.png`, `<name>.pdf` and `<name>.svg`, and return their paths."""
-    paths = [folder / f"{name}.{kind}" for kind in ("png", "pdf", "svg")]
+    paths = [folder / f"{name}.{kind}" for kind in FORMATS]
     tell_apart(made)
     with house_style():
+        layout = made.get_layout_engine()
         for path in paths:
             made.savefig(path)
+            made.set_layout_engine("none")  # it takes long, and is the same for all formats
+        made.set_layout_engine(layout)
     return paths
 
 

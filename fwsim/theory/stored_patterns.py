@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
@@ -78,6 +79,7 @@ def pattern_threshold(coupling: float) -> float:
     return _threshold(coupling)[1]
 
 
+@cache
 def _threshold(coupling: float) -> tuple[float, float]:
     """The feedback k q at the smallest k, and that k."""
     found = minimize_scalar(

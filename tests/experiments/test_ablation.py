@@ -140,7 +140,14 @@ def constructed(weights, strength=3.0, settings=SETTINGS, trials=160):
     return labelled_dataset(values), dict(settings)
 
 
-def test_a_network_without_connections_returns_to_rest():
+@pytest.fixture
+def few_trials(monkeypatch):
+    """Conditional exponents over two trials: no test asks for more than that there are some."""
+    monkeypatch.setattr(trained_dynamics, "ALIGNED", 1)
+    monkeypatch.setattr(trained_dynamics, "AVERAGED", 1)
+
+
+def test_a_network_without_connections_returns_to_rest(few_trials):
     """All modes are known: 0.1 s of units, 0.2 and 1.5 s of synapses."""
     found = trained_dynamics.network(*constructed(torch.zeros(16, 16)))
     assert (float(found["attractors"]), float(found["stable"])) == (1, 1)
@@ -148,12 +155,13 @@ def test_a_network_without_connections_returns_to_rest():
     assert float(found["exponent"]) == pytest.approx(-1 / 1.5, rel=1e-6)
     assert float(found["kept_rate"]) == pytest.approx(np.exp(-5), rel=1e-3)
     assert found["separation"].sizes["time"] == 30
+    assert -1 / 0.1 < float(found["conditional"]) < 0
     result = found.assign_attrs(experiment_configuration="{}", plasticity="presynaptic")
     assert trained_dynamics.table(result)[0]["held by"] == "undecided"  # one network has no interval
     assert set(trained_dynamics.plot(result)) == {"separation"}
 
 
-def test_units_that_excite_themselves_are_attractors():
+def test_units_that_excite_themselves_are_attractors(few_trials):
     """With a weight of 4 a facilitating unit has two stable rates: w U < 1 at rest, and w u x = 1 at about 13 Hz."""
     weights = torch.diag(torch.tensor([4.0, 0.0] * 8))
     found = trained_dynamics.network(*constructed(weights, strength=20.0))

@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 import fwsim as fw
+from analysis.working_memory import boundary
 from fwsim import study
 
 SMALL = {"models": ("mongillo2008",), "networks": 1, "engine": "auto", "settle": 0.3, "cue": 0.3}
@@ -27,6 +28,19 @@ def test_forgets_below_and_holds_above(run):
     regime = report.result["regime"].sel(model="mongillo2008").isel(network=0)
     np.testing.assert_array_equal(regime, [0, 1])
     assert {path.name for path in report.files} >= {"memory.png", "regimes.png", "table.csv"}
+
+
+def test_boundaries_of_one_network_are_the_backgrounds_around_them():
+    """Of several networks Student's interval, widened to backgrounds; of one that is never reached, nothing."""
+    backgrounds = np.array([1.0, 2.0, 3.0, 4.0])
+    np.testing.assert_allclose(boundary(backgrounds, np.array([[0.0, 0.0, 1.0, 1.0]])), [2.5, 2, 3])
+    assert np.isnan(boundary(backgrounds, np.zeros((1, 4)))).all()
+    alike = boundary(backgrounds, np.array([[0.0, 0.0, 1.0, 1.0]] * 3))
+    np.testing.assert_allclose(alike, [2.5, 2, 3])
+    various = boundary(
+        backgrounds, np.array([[0.0, 1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 0.0, 1.0]])
+    )
+    assert various[1] < 2 < various[0] < 3 < various[2]
 
 
 def test_a_ping_reads_the_memory_out(silent):

@@ -1,6 +1,7 @@
 """Leaving protocols out: that it is done, and what it tells about known synapses."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,18 +20,25 @@ from fwsim.rules.rule import PresynapticRule
 TM = fw.TsodyksMarkram(U=0.15, tau_rec=0.3, tau_facil=0.4)
 RULES = {"right": TM, "wrong": fw.Varela(f=0.5, tau_F=0.1, d=(), tau_D=())}
 TABLE = synthetic_table(TM, sweeps=60, gain=5.0, cv=0.4, seed=2)
-COMPARED = fw.compare_rules(RULES, TABLE, starts=4)
+
+
+@cache
+def of_two_rules():
+    """Both rules on all responses."""
+    return fw.compare_rules(RULES, TABLE, starts=4)
 
 
 def test_the_right_rule_wins():
-    best = COMPARED.sel(rule="right")
+    best = of_two_rules().sel(rule="right")
     for name in ("aic", "bic", "tic"):
-        assert best[name] < COMPARED[name].sel(rule="wrong") - 50
-    assert (best.held_out_error < COMPARED.held_out_error.sel(rule="wrong")).mean() >= 0.8
+        assert best[name] < of_two_rules()[name].sel(rule="wrong") - 50
+    assert (best.held_out_error < of_two_rules().held_out_error.sel(rule="wrong")).mean() >= 0.8
     assert best.held_out_error.max() < 0.05
-    assert (COMPARED.chosen == "right").all()
-    for criterion in COMPARED.criterion:
-        np.testing.assert_array_equal(COMPARED.chosen_error.sel(criterion=criterion), best.held_out_error)
+    assert (of_two_rules().chosen == "right").all()
+    for criterion in of_two_rules().criterion:
+        np.testing.assert_array_equal(
+            of_two_rules().chosen_error.sel(criterion=criterion), best.held_out_error
+        )
 
 
 def test_a_prediction_does_not_know_what_it_predicts():
@@ -38,13 +46,13 @@ def test_a_prediction_does_not_know_what_it_predicts():
     protocol = "200Hz"
     factor = np.where(TABLE.protocol == protocol, 3.0, 1.0)
     other = fw.compare_rules(RULES, TABLE.assign(amplitude=TABLE.amplitude * factor), starts=4)
-    part, before = other.sel(protocol=protocol), COMPARED.sel(protocol=protocol)
+    part, before = other.sel(protocol=protocol), of_two_rules().sel(protocol=protocol)
     for name in ("prediction", "inner_error", "inner_log_likelihood", "inner_tic"):
         np.testing.assert_allclose(part[name], before[name], rtol=2e-3)
     assert (part.chosen == before.chosen).all()
     elsewhere = other.prediction.drop_sel(protocol=protocol)
     assert not np.allclose(
-        elsewhere, COMPARED.prediction.drop_sel(protocol=protocol), rtol=1e-2, equal_nan=True
+        elsewhere, of_two_rules().prediction.drop_sel(protocol=protocol), rtol=1e-2, equal_nan=True
     )
 
 
@@ -119,7 +127,9 @@ def test_a_rule_that_cannot_be_fitted_leaves_the_others_alone(order):
     numbers = ["held_out_error", "prediction", "inner_tic", "tic", "log_likelihood", "agreement", "fitted"]
     assert compared.sel(rule="negative")[numbers].isnull().all().to_array().all()
     for name in numbers:
-        np.testing.assert_array_equal(compared[name].sel(rule="right"), COMPARED[name].sel(rule="right"))
+        np.testing.assert_array_equal(
+            compared[name].sel(rule="right"), of_two_rules()[name].sel(rule="right")
+        )
     with pytest.raises(fw.ConfigError, match="negative gave no positive responses"):
         fw.compare_rules({"negative": Negative()}, TABLE, starts=2)
 
@@ -134,22 +144,28 @@ def test_an_interval_that_is_nan_determines_nothing(scale):
 
 def test_the_criterion_without_a_protocol_is_that_of_a_fit_without_it():
     fit = fw.fit(TM, gather(TABLE).without("20Hz"), replicates=2, starts=4)
-    np.testing.assert_allclose(COMPARED.inner_tic.sel(rule="right", protocol="20Hz"), fit.tic, rtol=1e-4)
+    np.testing.assert_allclose(
+        of_two_rules().inner_tic.sel(rule="right", protocol="20Hz"), fit.tic, rtol=1e-4
+    )
 
 
 def test_held_out_predictions_are_those_of_a_fit_without_the_protocol():
     data = gather(TABLE)
     fit = fw.fit(TM, data.without("20Hz"), replicates=2, starts=4)
     expected = fit.predict(TRAINS["20Hz"])
-    np.testing.assert_allclose(COMPARED.prediction.sel(rule="right", protocol="20Hz"), expected, rtol=1e-3)
+    np.testing.assert_allclose(
+        of_two_rules().prediction.sel(rule="right", protocol="20Hz"), expected, rtol=1e-3
+    )
     measured = data.only(["20Hz"]).moments().mean[0]
     error = float(((measured - expected) ** 2).mean())
-    np.testing.assert_allclose(COMPARED.held_out_error.sel(rule="right", protocol="20Hz"), error, rtol=1e-2)
+    np.testing.assert_allclose(
+        of_two_rules().held_out_error.sel(rule="right", protocol="20Hz"), error, rtol=1e-2
+    )
 
 
 def test_full_fit_is_that_of_fit():
     fit = fw.fit(TM, TABLE, replicates=2, starts=4)
-    right = COMPARED.sel(rule="right")
+    right = of_two_rules().sel(rule="right")
     for name in ("log_likelihood", "aic", "bic", "tic"):
         np.testing.assert_allclose(right[name], getattr(fit, name), rtol=1e-6)
     np.testing.assert_allclose(right.fitted, fit.residuals().predicted, rtol=1e-3)

@@ -1,5 +1,7 @@
 """What a fit finds in responses of known synapses."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,12 @@ TM = fw.TsodyksMarkram(U=0.2, tau_rec=0.12, tau_facil=0.4)
 START = fw.TsodyksMarkram(U=0.5, tau_rec=0.5, tau_facil=0.05)
 LN = fw.LinearNonlinear(baseline=-2.0, a=(0.5, 0.3), tau_trace=(0.03, 0.3), readout="cloglog")
 TABLE = synthetic_table(TM, sweeps=60, gain=5.0, cv=0.4, missing=0.1, seed=1)
-FIT = fw.fit(START, TABLE, seed=1)
+
+
+@cache
+def fitted():
+    """The rule fitted to the table."""
+    return fw.fit(START, TABLE, seed=1)
 
 
 @pytest.mark.parametrize("convention", ["maass2002", "mongillo2008", "mixed"])
@@ -37,44 +44,46 @@ def test_components_come_back_in_order_of_their_times():
 
 def test_noisy_responses_are_covered_by_both_intervals():
     truth = {**TM.parameters(), "gain": 5.0, "exponent": 2.0}
-    for intervals in (FIT.intervals, FIT.posterior.intervals(0.999)):
+    for intervals in (fitted().intervals, fitted().posterior.intervals(0.999)):
         for name in ("U", "tau_rec", "tau_facil", "gain", "exponent"):
             low, high = intervals[name]
             assert low < high
             assert low - 0.5 * (high - low) < truth[name] < high + 0.5 * (high - low)
-    assert FIT.undetermined == ()
-    assert 0 < FIT.agreement <= 1
+    assert fitted().undetermined == ()
+    assert 0 < fitted().agreement <= 1
 
 
 def test_dispersion_is_the_squared_coefficient_of_variation():
-    low, high = FIT.intervals["dispersion"]
+    low, high = fitted().intervals["dispersion"]
     assert low < 0.4**2 < high
 
 
 def test_amplitudes_in_another_unit_change_the_gain_alone():
     other = fw.fit(START, TABLE.assign(amplitude=TABLE.amplitude * 1e-11), seed=1)
-    np.testing.assert_allclose(other.gain, FIT.gain * 1e-11, rtol=1e-3)
-    for name, value in FIT.rule.parameters().items():
+    np.testing.assert_allclose(other.gain, fitted().gain * 1e-11, rtol=1e-3)
+    for name, value in fitted().rule.parameters().items():
         np.testing.assert_allclose(other.rule.parameters()[name], value, rtol=1e-3)
     assert other.undetermined == ()
 
 
 def test_predictions_are_gain_times_release():
     times = torch.tensor([[0.0, 0.02, 0.05], [0.0, 0.3, torch.nan]], dtype=torch.float64)
-    torch.testing.assert_close(FIT.predict(times), FIT.gain * FIT.rule.respond(times), equal_nan=True)
-    torch.testing.assert_close(FIT.predict([0.0, 0.02, 0.05]), FIT.predict(times)[0])
+    torch.testing.assert_close(
+        fitted().predict(times), fitted().gain * fitted().rule.respond(times), equal_nan=True
+    )
+    torch.testing.assert_close(fitted().predict([0.0, 0.02, 0.05]), fitted().predict(times)[0])
 
 
 def test_bands_hold_the_mean_and_single_responses():
     fresh = gather(synthetic_table(TM, {"20Hz": TRAINS["20Hz"]}, sweeps=2000, gain=5.0, cv=0.4, seed=9))
-    bands = FIT.bands(TRAINS["20Hz"])
+    bands = fitted().bands(TRAINS["20Hz"])
     assert ((bands.mean_low < bands["mean"]) & (bands["mean"] < bands.mean_high)).all()
     assert ((bands.response_low < bands.mean_low) & (bands.mean_high < bands.response_high)).all()
     inside = (fresh.amplitude.numpy() > bands.response_low.values) & (
         fresh.amplitude.numpy() < bands.response_high.values
     )
     assert 0.93 < inside.mean() < 0.97
-    narrow = FIT.bands(TRAINS["20Hz"], level=0.5)
+    narrow = fitted().bands(TRAINS["20Hz"], level=0.5)
     assert (narrow.response_high < bands.response_high).all()
 
 
@@ -119,7 +128,7 @@ def test_fixed_parameters_and_bounds_are_kept():
 def test_amplitude_and_unused_parameters_stay_as_given():
     fit = fw.fit(fw.Varela(d=0.8, tau_D=0.2, amplitude=3.0), TABLE, replicates=2, starts=4)
     assert fit.rule.amplitude == 3.0
-    assert "tau_inact" not in FIT.parameters
+    assert "tau_inact" not in fitted().parameters
     assert (
         "tau_inact"
         in fw.fit(fw.TsodyksMarkram(convention="tm1998"), TABLE, replicates=2, starts=4).parameters
@@ -127,7 +136,7 @@ def test_amplitude_and_unused_parameters_stay_as_given():
 
 
 def test_residuals_of_the_right_rule_are_standard_normal():
-    residual = FIT.residuals().residual.values
+    residual = fitted().residuals().residual.values
     residual = residual[np.isfinite(residual)]
     assert len(residual) == 38
     assert 0.5 < residual.std() < 1.5
@@ -135,10 +144,10 @@ def test_residuals_of_the_right_rule_are_standard_normal():
 
 
 def test_information_criteria_count_parameters():
-    number = len(FIT.parameters)
-    assert FIT.aic == 2 * number - 2 * FIT.log_likelihood
-    assert FIT.bic == pytest.approx(number * np.log(len(TABLE)) - 2 * FIT.log_likelihood)
-    assert abs(FIT.tic - FIT.aic) < number  # responses are independent here
+    number = len(fitted().parameters)
+    assert fitted().aic == 2 * number - 2 * fitted().log_likelihood
+    assert fitted().bic == pytest.approx(number * np.log(len(TABLE)) - 2 * fitted().log_likelihood)
+    assert abs(fitted().tic - fitted().aic) < number  # responses are independent here
 
 
 def test_sweeps_that_go_together_widen_the_intervals():
@@ -148,7 +157,7 @@ def test_sweeps_that_go_together_widen_the_intervals():
     assert fit.penalty > 1.3 * len(fit.parameters)
     for intervals in (fit.intervals, fit.posterior.intervals()):
         low, high = intervals["gain"]
-        before = FIT.intervals["gain"]
+        before = fitted().intervals["gain"]
         assert np.log(high / low) > 1.3 * np.log(before.high / before.low)
 
 
@@ -156,15 +165,15 @@ def test_cells_that_differ_between_protocols_widen_the_intervals():
     """With design effect 1 + 59 · .05 ≈ 4, standard deviations double."""
     fit = fw.fit(START, TABLE, intraclass_correlation=0.05, seed=1)
     for mine, before in (
-        (fit.intervals, FIT.intervals),
-        (fit.posterior.intervals(), FIT.posterior.intervals()),
+        (fit.intervals, fitted().intervals),
+        (fit.posterior.intervals(), fitted().posterior.intervals()),
     ):
         ratio = np.log(mine["gain"].high / mine["gain"].low) / np.log(
             before["gain"].high / before["gain"].low
         )
         assert 1.5 < ratio < 2.6
-    np.testing.assert_allclose(fit.penalty, FIT.penalty, rtol=0.1)
-    np.testing.assert_allclose(fit.rule.tau_facil, FIT.rule.tau_facil, rtol=0.02)  # sixty sweeps of each
+    np.testing.assert_allclose(fit.penalty, fitted().penalty, rtol=0.1)
+    np.testing.assert_allclose(fit.rule.tau_facil, fitted().rule.tau_facil, rtol=0.02)  # sixty sweeps of each
 
 
 def test_the_same_seed_gives_the_same_fit():

@@ -1,6 +1,7 @@
 """The sampler against a posterior in closed form, and against Laplace where that is right."""
 
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -12,18 +13,23 @@ from fwsim.fitting.posterior import curvature
 
 RULE = fw.TsodyksMarkram(U=0.2, tau_rec=0.1, tau_facil=0.5)
 CV = 0.4
-TABLE = synthetic_table(RULE, {"50Hz": [0.0, 0.02, 0.04]}, sweeps=8, gain=3.0, cv=CV, seed=3)
+TABLE = synthetic_table(RULE, {"50Hz": [0.0, 0.02]}, sweeps=12, gain=3.0, cv=CV, seed=3)
 KNOWN = {"dispersion": (CV**2 * (1 - 1e-9), CV**2 * (1 + 1e-9)), "exponent": (2 - 1e-9, 2 + 1e-9)}
-FIT = fw.fit(RULE, TABLE, fixed=("U", "tau_rec", "tau_facil"), bounds=KNOWN, replicates=2, starts=1)
+
+
+@cache
+def fitted():
+    """The gain fitted to the table."""
+    return fw.fit(RULE, TABLE, fixed=("U", "tau_rec", "tau_facil"), bounds=KNOWN, replicates=2, starts=1)
 
 
 def test_draws_of_a_gain_are_those_of_its_inverse_gamma_distribution():
     """Responses to a known rule with known gamma noise: 1/gain is gamma distributed under a flat prior on its log."""
     pytest.importorskip("emcee", reason="needs the extra mcmc")
-    chains = FIT.sample_posterior(steps=800, seed=1)
-    data = FIT.responses
+    chains = fitted().sample_posterior(steps=500, seed=1)
+    data = fitted().responses
     releases = (data.moments().total / RULE.respond(data.times)).sum()
-    power = curvature(FIT.problem, data, FIT.posterior.mode).weight
+    power = curvature(fitted().problem, data, fitted().posterior.mode).weight
     shape, rate = power * data.moments().count.sum() / CV**2, power * releases / CV**2
     exact = scipy.stats.invgamma(float(shape), scale=float(rate))
     draws = chains.at.values(chains.draws)[:, 0].numpy()
@@ -38,16 +44,16 @@ def test_draws_of_a_gain_are_those_of_its_inverse_gamma_distribution():
 def test_a_chain_that_is_too_short_says_so():
     pytest.importorskip("emcee", reason="needs the extra mcmc")
     with pytest.warns(UserWarning, match=r"forget where they were after \d+ of 100 steps; give steps=\d+"):
-        chains = FIT.sample_posterior(steps=100)
+        chains = fitted().sample_posterior(steps=100)
     assert len(chains.draws) == 75 * 12  # of 4 walkers an axis, without the first quarter
 
 
 def test_without_the_sampler_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "emcee", None)
     with pytest.raises(fw.ConfigError, match=r"needs emcee, which is not installed; .*\[mcmc\]"):
-        FIT.sample_posterior()
+        fitted().sample_posterior()
 
 
 def test_refusals():
     with pytest.raises(fw.ConfigError, match="steps=10 is not allowed; give a whole number from 100"):
-        FIT.sample_posterior(steps=10)
+        fitted().sample_posterior(steps=10)
