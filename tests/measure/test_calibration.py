@@ -20,7 +20,8 @@ COUNTED = {
     "measure/exponents": "lyapunov_exponents", "measure/forgetting": "forgetting_curve", "measure/topology": "loops",
     "fitting/bands": "Fit.bands", "fitting/differences": "compare_rules", "fitting/fitted": "fit",
     "fitting/posterior": "fit", "fitting/population": "fit_population", "fitting/shares": "shares",
-    "study/agreement": "bootstrap", "study/rows": "bootstrap", "study/sweeps/sensitivity": "design", "rules/derive/steady_state": "steady_state",
+    "study/agreement": "bootstrap", "study/rows": "bootstrap",
+    "study/sweeps/sensitivity": "design", "rules/derive/steady_state": "steady_state",
 }  # fmt: skip
 """The module of each → the function in the table of docs/results/calibration.md."""
 COMPARED = {"fitting/sampling": "`Fit.sample_posterior`", "fitting/synapse_draws": "*Single cells.*"}
