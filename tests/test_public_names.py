@@ -58,11 +58,12 @@ PACKAGES = {
         mixed_synapses parameter_count pick play watching
     """,
     "fwsim.theory": """
-        Entrained Frozen HeldOscillation PlasticActivity QuadraticActivity Recall RecalledState Spectrum
+        Entrained FixedPoints Frozen HeldOscillation PlasticActivity QuadraticActivity Recall RecalledState Spectrum
         StoredPattern attention_span binary_information binding_plateau chaos_autocorrelation decay_from_tau
-        entrained_activity epsilon_from_tau half_life
+        entrained_activity epsilon_from_tau fixed_point_threshold half_life
         hopfield_capacity hopfield_overlap one_step_overlap palimpsest_capacity palimpsest_information
-        palimpsest_optimum palimpsest_overlap pattern_threshold plastic_autocorrelation quadratic_drive
+        palimpsest_optimum palimpsest_overlap pattern_threshold plastic_autocorrelation
+        plastic_fixed_points quadratic_drive
         quadratic_mean_field recall_capacity recall_dynamics recalled_state stored_pattern tau_from_decay
         tau_from_epsilon
     """,

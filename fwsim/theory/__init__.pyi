@@ -17,6 +17,9 @@ from .palimpsest import tau_from_epsilon as tau_from_epsilon
 from .plastic_chaos import Frozen as Frozen
 from .plastic_chaos import PlasticActivity as PlasticActivity
 from .plastic_chaos import plastic_autocorrelation as plastic_autocorrelation
+from .plastic_fixed_points import FixedPoints as FixedPoints
+from .plastic_fixed_points import fixed_point_threshold as fixed_point_threshold
+from .plastic_fixed_points import plastic_fixed_points as plastic_fixed_points
 from .quadratic import QuadraticActivity as QuadraticActivity
 from .quadratic import quadratic_drive as quadratic_drive
 from .quadratic import quadratic_mean_field as quadratic_mean_field
