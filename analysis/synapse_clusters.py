@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from fwsim.errors import RecordingError
 from fwsim.fitting.mixtures import fitted_mixture, left_out_evidence, log_normal
 from fwsim.recording import labelled_dataset
 from fwsim.study import COLOURS, figure, formatted
@@ -30,11 +31,12 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     every = max(1, loaded.sizes["draw"] // DRAWS)
     loaded = loaded.isel(draw=slice(None, None, every))
     z = loaded.place.transpose("cell", "draw", "axis").values
-    row = [list(loaded.group.values).index(name) for name in loaded.group_of_cell.values]
+    groups = [str(name) for name in loaded.group.values]
+    row = [groups.index(str(name)) for name in loaded.group_of_cell.values]
     mean = loaded.mean_of_group.transpose("group", "draw", "axis").values[row]
     covariance = loaded.covariance_of_group.transpose("group", "draw", "axis", "axis_too").values[row]
     prior = log_normal(z, mean, covariance)
-    species = loaded.species.values.astype(str)
+    species = np.array([str(name) for name in loaded.species.values])
     names, kept, modes = [], [], []
     for name in np.unique(species):
         chosen = species == name
@@ -49,7 +51,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         kept.append((off.sum(1), np.sqrt(pairs) * off.std(1, ddof=1), pairs, worst))
         whole = fitted_mixture(z[chosen], prior[chosen], best + 1, np.random.default_rng(0))
         modes.append((best + 1, whole.modes()))
-        names.append(name)
+        names.append(str(name))
+    if not names:
+        raise RecordingError(f"no species has {LEAST} pairs or more; give a run of more pairs")
     order = ("species", "components")
     return labelled_dataset(
         {

@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
+from fwsim.errors import RecordingError
 from fwsim.fitting import shares
 from fwsim.recording import labelled_dataset
 from fwsim.study import COLOURS, figure, formatted
@@ -32,10 +33,16 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     """Gains and shares of each component, for all pairs and for each species."""
     loaded = recording.load()
     used = loaded.sel(cell=loaded.predicted.max("rule") > 0)
-    names = list(used.rule.values)
-    twos = {part: rules for part, rules in TWOS.items() if set(rules) <= set(names)}
-    species = used.species.values.astype(str)
-    groups = {"all": np.ones(len(species), bool)} | {name: species == name for name in np.unique(species)}
+    names = {str(name) for name in used.rule.values}
+    twos = {part: rules for part, rules in TWOS.items() if set(rules) <= names}
+    if not twos:
+        raise RecordingError(
+            "the run has no two rules that differ in one component; compare all, without rules=…"
+        )
+    species = np.array([str(name) for name in used.species.values])
+    groups = {"all": np.ones(len(species), bool)} | {
+        str(name): species == name for name in np.unique(species)
+    }
     groups = {name: chosen for name, chosen in groups.items() if chosen.sum() >= LEAST or name == "all"}
     rows = []
     for part, rules in twos.items():
@@ -112,7 +119,7 @@ CAPTIONS = {
 
 def plot(result: xr.Dataset) -> Figure:
     """Draw gains and shares, a row for each component."""
-    made, axes = figure(1, 2, width="double", aspect=0.4, squeeze=False, sharey=True)
+    made, axes = figure(1, 2, width="double", aspect=0.5, squeeze=False, sharey=True)
     left, right = axes[0]
     rows = np.arange(result.sizes["component"])[::-1]
     every = result.sel(group="all")
@@ -129,5 +136,5 @@ def plot(result: xr.Dataset) -> Figure:
             100 * one.share, height, xerr=100 * sides, fmt="o", ms=3, color=COLOURS[colour], label=name
         )
     right.set(xlabel="pairs with it (%)", xlim=(-3, 103))
-    right.legend()
+    right.legend(ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
     return made

@@ -41,6 +41,8 @@ def test_simulated_pairs(tmp_path):
     )
     assert set(without.result.rule.values) == {"Tsodyks–Markram", "linear–nonlinear 2"}
     assert without.result.against.values.tolist() == [without.result.rule.values[0]]
+    with pytest.raises(fw.RecordingError, match="no two rules that differ in one component"):
+        study.analyse(tmp_path / "run", "synapse_timescales")
 
 
 def test_places_are_uniform_if_the_prediction_is_right():
@@ -68,6 +70,8 @@ def test_classes_of_simulated_pairs(tmp_path):
     assert classes["mouse a→b"].rule.U > classes["mouse c→d"].rule.U
     assert classes["mouse a→b"].pairs == 4
     assert done.result.place.sizes["cell"] == 8
+    with pytest.raises(fw.RecordingError, match="no species has 20 pairs"):
+        study.analyse(tmp_path / "run", "synapse_clusters")
     both = study.analyse(
         study.run("synapse_classes", {**config, "groups": "calcium"}, folder=tmp_path / "both")
     )

@@ -3,8 +3,10 @@
     python tests/fitting/rank_histograms.py
 
 prints a row for each rule, number of sites and share of outliers: true values inside central 95 % intervals, and the
-smallest p. Parameters of many cells are drawn from the prior, responses from the parameters, and all cells are fitted
-at once, each by itself with that prior (Talts et al. 2018, arXiv:1804.06788).
+smallest p. Parameters of many cells are drawn from the prior, responses from the parameters (Talts et al. 2018,
+arXiv:1804.06788). `places` fits all cells at once, each by itself with that prior, so it tests likelihood and chains.
+`places_of_one` gives the likelihood one unknown parameter at a time, whose posterior is summed up on a grid: exact, and
+cheap enough for every rule.
 """
 
 from dataclasses import replace
@@ -36,6 +38,8 @@ RULES = {
 NOISES = {"single sites": (64, (1.5, 20.0)), "many sites": (0, (20.0, 150.0))}
 """Sites up to which the likelihood is exact, and the range of sites of the prior."""
 CELLS, SWEEPS, BINS = 200, 4, 8
+POINTS, WIDE = 401, 5.0
+"""Values of a parameter on a grid, and its half width in standard deviations of the prior."""
 
 
 def blank(rule: fw.rules.PresynapticRule, noise: str, cells: int) -> Cells:
@@ -71,17 +75,53 @@ def places(
     outliers: float = 0.0,
 ) -> pd.DataFrame:
     """Share of draws below the true value, a row for each cell and a column for each parameter."""
+    cells_, true = responding(rule, noise, cells, outliers, torch.Generator().manual_seed(seed))
+    z = PopulationRun(cells_, 1, warmup, moves, False, seed).draws(None, False).z
+    return pd.DataFrame((z < true).double().mean(0).numpy(), columns=[axis.name for axis in cells_.axes])
+
+
+def places_of_one(
+    rule: fw.rules.PresynapticRule,
+    noise: str,
+    cells: int,
+    seed: int = 0,
+    outliers: float = 0.0,
+    assumed: float | None = None,
+) -> pd.DataFrame:
+    """Posterior probability of a smaller value, with all other parameters known; rows and columns as in `places`.
+
+    `assumed` is a coefficient of variation of quanta other than the true one, to see that it is found.
+    """
+    found, true = responding(rule, noise, cells, outliers, torch.Generator().manual_seed(seed))
+    found = found if assumed is None else replace(found, cv=assumed)
+    centre, width = found.prior()
+    steps = torch.linspace(-WIDE, WIDE, POINTS, dtype=torch.float64)
+    columns = {}
+    for k, axis in enumerate(found.axes):
+        grid = centre[k] + width[k] * steps
+        z = true.repeat(POINTS, 1, 1)
+        z[..., k] = grid[:, None]
+        log = found.log_likelihood(z) - 0.5 * steps[:, None] ** 2
+        weight = (log - log.amax(0)).exp()
+        share = ((true[:, k] - grid[0]) / (grid[1] - grid[0]) - torch.arange(POINTS)[:, None] + 0.5).clamp(
+            0, 1
+        )
+        columns[axis.name] = ((weight * share).sum(0) / weight.sum(0)).numpy()
+    return pd.DataFrame(columns)
+
+
+def responding(
+    rule: fw.rules.PresynapticRule, noise: str, cells: int, outliers: float, generator: torch.Generator
+) -> tuple[Cells, torch.Tensor]:
+    """Cells with responses, and their true coordinates `[cell, axis]`, drawn from the prior."""
     found = replace(blank(rule, noise, cells), outliers=outliers)
-    generator = torch.Generator().manual_seed(seed)
     true = possible(found, generator)
     sites = found.sites_at(true).round()[found.sweep_cell]
     gain, level = (part[found.sweep_cell, 0] for part in found.gain_and_noise_at(true))
     chances = found.rule_at(true[found.train_cell]).site_chances(found.times)
     chances = SiteChances(*(part[found.sweep_train].nan_to_num(0.0) for part in chances))
     drawn = simulate(chances, sites, gain / sites, level, found.cv, generator, outliers)
-    cells_ = replace(found, response=torch.where(found.response.isnan(), torch.nan, drawn))
-    z = PopulationRun(cells_, 1, warmup, moves, False, seed).draws(None, False).z
-    return pd.DataFrame((z < true).double().mean(0).numpy(), columns=[axis.name for axis in found.axes])
+    return replace(found, response=torch.where(found.response.isnan(), torch.nan, drawn)), true
 
 
 def possible(cells: Cells, generator: torch.Generator) -> torch.Tensor:
