@@ -23,7 +23,8 @@ POOLS = 5
 READ = 0.5
 """Selectivity above which the memory counts as read out."""
 LABELS = {"mongillo2008": "facilitation (mongillo2008)", "maass2002": "facilitation (maass2002)",
-          "slow_current": "slow currents"}  # fmt: skip
+          "slow_current": "slow currents", "spread": "facilitation, spread as measured",
+          "measured": "measured synapses"}  # fmt: skip
 SETTINGS = ("model", "tau_facil", "tau_rec")
 
 

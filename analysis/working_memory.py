@@ -31,7 +31,8 @@ START = 0.2
 ROWS = 280
 """Neurons of the raster that are drawn, evenly spaced; with all of them it is a grey area."""
 LABELS = {"mongillo2008": "facilitation (mongillo2008)", "maass2002": "facilitation (maass2002)",
-          "slow_current": "slow currents"}  # fmt: skip
+          "slow_current": "slow currents", "spread": "facilitation, spread as measured",
+          "measured": "measured synapses"}  # fmt: skip
 
 
 def regime(rate: xr.DataArray, settle: float) -> xr.DataArray:

@@ -13,11 +13,13 @@ currents, should not know the cue after the silence.
     fwsim run silent_memory --models mongillo2008 --tau-facil 0.5 --tau-facil 1.5 --tau-facil 3
         --tau-rec 0.2 --tau-rec 0.6
 
-The recording holds the rates during the ping, in the spiking network and in its rate version.
+The recording holds the rates during the ping, in the spiking network and in its rate version. Pairs of time constants
+are trials of the same networks; the noise differs between them. Runs with other seeds are other networks.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import Literal
 
 import numpy as np
@@ -78,33 +80,23 @@ class Config(Base):
     engine: Literal["brian2", "native", "auto"] = "brian2"
     "What runs the spiking networks; the native engine is several times as fast, with noise of its own."
     bin: Seconds = 0.01
-    "Time between samples."
+    "Time between samples of the rate version."
     rate_dt: Seconds = 0.001
     "Time step of the rate version."
 
 
 def run(config: Config, context: Context) -> xr.Dataset:
     """Read out every model with every pair of time constants: `[model, tau_facil, tau_rec, …]`."""
-    pairs = len(config.tau_facil) * len(config.tau_rec)
-    if pairs > 1 and "slow_current" in config.models:
+    if len(pairs(config)) > 1 and "slow_current" in config.models:
         raise fw.ConfigError(
             "slow_current has no plasticity, and models with it take one tau_facil and one tau_rec; "
             "leave slow_current out of models"
         )
-    with context.progress("silent memory", len(config.models) * pairs * config.networks) as advance:
-        found = [
-            [
-                [
-                    read_out(config, circuit(config, model, facil, rec), context, advance)
-                    for rec in config.tau_rec
-                ]
-                for facil in config.tau_facil
-            ]
-            for model in config.models
-        ]
-    recording = xr.combine_nested(found, ["model", "tau_facil", "tau_rec"])
+    runs = len(config.models) * config.networks * len(config.ping_delays)
+    with context.progress("silent memory", runs) as advance:
+        found = [read_out(config, model, context, advance) for model in config.models]
     facil, rec, delays = (list(each) for each in (config.tau_facil, config.tau_rec, config.ping_delays))
-    return recording.assign_coords(
+    return xr.concat(found, "model").assign_coords(
         model=list(config.models),
         tau_facil=("tau_facil", facil, {"units": "s", "long_name": "time constant of facilitation"}),
         tau_rec=("tau_rec", rec, {"units": "s", "long_name": "time constant of recovery"}),
@@ -112,60 +104,81 @@ def run(config: Config, context: Context) -> xr.Dataset:
     )
 
 
-def circuit(config: Config, model: Model, tau_facil: float, tau_rec: float) -> Circuit:
-    """The network of one model; the excitatory background is part of the drive."""
-    convention = "mongillo2008" if model == "slow_current" else model
-    rule = fw.TsodyksMarkram(config.U, tau_rec, tau_facil, convention)
+def pairs(config: Config) -> list[tuple[float, float]]:
+    """Every τ_facil with every τ_rec: the trials of a run."""
+    return list(itertools.product(config.tau_facil, config.tau_rec))
+
+
+def circuit(config: Config, model: Model) -> Circuit:
+    """The network of one model, with a trial for each pair of time constants; the background is part of the drive."""
+    facil, rec = zip(*pairs(config))
+    several = len(facil) > 1
+    rule = fw.TsodyksMarkram(
+        config.U,
+        np.array(rec)[:, None] if several else rec[0],
+        np.array(facil)[:, None] if several else facil[0],
+        "mongillo2008" if model == "slow_current" else model,
+    )
     plastic = spiking.mongillo_circuit(
         rule, scale=config.scale, inhibitory_background=config.inhibitory_background
     )
-    if model != "slow_current":
-        return plastic
-    return spiking.slow_current_circuit(
-        plastic, efficacy=config.slow_efficacy, decay=config.slow_decay, opening=config.slow_opening
-    )
+    if model == "slow_current":
+        return spiking.slow_current_circuit(
+            plastic, efficacy=config.slow_efficacy, decay=config.slow_decay, opening=config.slow_opening
+        )
+    return plastic
 
 
-def pinged(config: Config, net: Circuit) -> np.ndarray:
-    """Drive with a trial for each delay: background, cue to the first pool, silence, ping."""
+def pinged(config: Config, net: Circuit, delay: float) -> np.ndarray:
+    """Drive `[trial, time, unit]`: background, cue to the first pool, silence, and a ping at the end."""
     end, background, excitatory = config.settle + config.cue, config.background, net.names[:-1]
-    pulses = []
-    for trial, delay in enumerate(config.ping_delays):
-        ping = end + delay, end + delay + config.ping
-        pulses += [
-            Pulse(background, populations=excitatory, trials=[trial]),
-            Pulse(config.cue_strength * background, config.settle, end, net.names[:1], [trial]),
-            Pulse(-background, end, end + config.silence, excitatory, [trial]),
-            Pulse(config.ping_strength * background, *ping, excitatory, [trial]),
-        ]
-    duration = end + max(config.ping_delays) + config.ping
-    return spiking.stimulus(net, duration, pulses, trials=len(config.ping_delays))
+    pulses = [
+        Pulse(background, populations=excitatory),
+        Pulse(config.cue_strength * background, config.settle, end, net.names[:1]),
+        Pulse(-background, end, end + config.silence, excitatory),
+        Pulse(config.ping_strength * background, end + delay, end + delay + config.ping, excitatory),
+    ]
+    return spiking.stimulus(net, end + delay + config.ping, pulses, trials=len(pairs(config)))
 
 
-def read_out(config: Config, net: Circuit, context: Context, advance: fw.progress.Advance) -> xr.Dataset:
-    """Responses to the ping in spikes, `[network, ping_delay, unit]`, and in rates, `[ping_delay, unit]`."""
-    drive, networks = pinged(config, net), []
-    every = round(config.bin / net.dt)
+def read_out(config: Config, model: Model, context: Context, advance: fw.progress.Advance) -> xr.Dataset:
+    """Responses to the ping in spikes, `[network, ping_delay, …, unit]`, and in rates, `[ping_delay, …, unit]`."""
+    net = circuit(config, model)
+    responses: list[list[np.ndarray]] = []
     for number in range(config.networks):
         seed = context.seed_of(f"pings {number}", bits=31)
-        run = spiking.simulate(
-            net, drive, record=["rate"], every=every, seed=seed, engine=config.engine, progress=False
-        )
-        networks.append(response(config, spiking.pooled(run, net)["rate"]))
-        advance()
-    rates = spiking.simulate_rates(net, drive, every=round(config.bin / config.rate_dt), dt=config.rate_dt)
-    return xr.Dataset(
-        {
-            "ping_response": xr.concat(networks, "network"),
-            "mean_field_ping_response": response(config, rates["rate"]),
-        }
-    )
+        responses.append([])
+        for delay in config.ping_delays:
+            drive = pinged(config, net, delay)
+            run = spiking.simulate(net, drive, seed=seed, engine=config.engine, progress=False)
+            responses[-1].append(response(config, net, run, delay))
+            advance()
+    rates = []
+    for delay in config.ping_delays:
+        every = round(config.bin / config.rate_dt)
+        run = spiking.simulate_rates(net, pinged(config, net, delay), every=every, dt=config.rate_dt)
+        during = run["time"] > config.settle + config.cue + delay + 1e-9
+        rates.append(run["rate"].isel(time=during.values).mean("time").values)
+    shape = len(config.tau_facil), len(config.tau_rec)
+    dims = ("ping_delay", "tau_facil", "tau_rec", "unit")
+    found = {
+        "ping_response": (("network", *dims), np.array(responses)),
+        "mean_field_ping_response": (dims, np.array(rates)),
+    }
+    named = {
+        name: (dims, values.reshape(*values.shape[:-2], *shape, -1).astype(np.float32))
+        for name, (dims, values) in found.items()
+    }
+    return xr.Dataset(named).map(lambda each: labelled(each, "rate during the ping", "Hz"))
 
 
-def response(config: Config, rate: xr.DataArray) -> xr.DataArray:
-    """Mean rate of the populations during each trial's own ping, `[ping_delay, unit]`."""
-    rate = rate.drop_vars(["trial", "unit"], errors="ignore").rename(trial="ping_delay").astype(np.float32)
-    start = config.settle + config.cue + xr.DataArray(list(config.ping_delays), dims="ping_delay")
-    time = rate["time"].round(9)
-    during = (time > start + 1e-9) & (time <= start + config.ping + 1e-9)
-    return labelled(rate.where(during).mean("time"), "rate during the ping", "Hz")
+def response(config: Config, net: Circuit, run: xr.Dataset, delay: float) -> np.ndarray:
+    """Mean rate of the populations during the ping in Hz, `[trial, unit]`."""
+    start = config.settle + config.cue + delay
+    during = run["spike_time"].values > start + 1e-9
+    sizes = [each.size for each in net.populations]
+    unit = np.repeat(np.arange(len(sizes)), sizes)[run["spike_unit"].values[during]]
+    trial = run["spike_trial"].values[during]
+    trials = len(pairs(config))
+    counts = np.bincount(trial * len(sizes) + unit, minlength=trials * len(sizes)).reshape(trials, -1)
+    return counts / (np.array(sizes) * config.ping)

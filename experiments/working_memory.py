@@ -10,6 +10,12 @@ are two conventions of the facilitating synapse, `mongillo2008` and `maass2002`,
 whose pools excite themselves through slow, NMDA-like currents. One run of `mongillo2008` is recorded with its spikes.
 For how long a memory without spikes can be read out, see `silent_memory`.
 
+Do the synapses have to be alike? In `spread` each neuron has a U, τ_rec and τ_facil of its own, drawn around those of
+`mongillo2008` with the covariance that recorded pairs of one class have; in `measured` the values themselves are drawn
+from that class. Releases from rest stay the same on average. Their rate version has the typical synapse.
+
+    fwsim run working_memory --models spread --models measured --synapse-class "mouse sim1→sim1"
+
 With `scale` below 1 the network has fewer neurons with as many inputs each, so the mean and the variance of the input
 stay the same. The rates of the pools then fluctuate more, and the network leaves a state more easily.
 """
@@ -17,19 +23,26 @@ stay the same. The rates of the pools then fluctuate more, and the network leave
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
+import torch
 import xarray as xr
 from pydantic import Field
+from scipy.special import logit
 
 import fwsim as fw
 from fwsim import spiking
+from fwsim.seeds import stream_seed
 from fwsim.spiking import Circuit, Pulse
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds, Volts
 
-Model = Literal["mongillo2008", "maass2002", "slow_current"]
+Model = Literal["mongillo2008", "maass2002", "slow_current", "spread", "measured"]
+CONVENTIONS = {"mongillo2008": "mongillo2008", "maass2002": "maass2002"}
+"""Of the models whose synapses are alike."""
 RECORDED = ["rate", "u", "x"]
 
 QUICK = {"models": ("mongillo2008",), "backgrounds": (0.023, 0.0242), "networks": 1, "delay": 1.0}
@@ -41,7 +54,7 @@ class Config(Base):
     scale: float = Field(default=0.2, ge=0.2, le=1)
     "Size of the network, 1 for 10,000 neurons."
     models: tuple[Model, ...] = ("mongillo2008", "maass2002", "slow_current")
-    "What holds the memory: facilitation in one of two conventions, or slow currents without plasticity."
+    "What holds the memory: facilitation (two conventions, or drawn for each neuron), or slow currents alone."
     backgrounds: tuple[Volts, ...] = (0.023, 0.0234, 0.0236, 0.0238, 0.0242, 0.0252, 0.0264)
     "Background drives of the excitatory neurons, above rest."
     inhibitory_background: Volts = 0.021
@@ -54,6 +67,12 @@ class Config(Base):
     "Time constant of facilitation."
     tau_rec: Seconds = 0.2
     "Time constant of recovery from depression."
+    synapse_class: str = "mouse sim1→sim1"
+    "Recorded class (`fwsim.measured`) from which synapses of `spread` and `measured` are drawn."
+    decay: Seconds = 0.0
+    "Time constant of all other synaptic currents; 0 for jumps of the potential."
+    dt: Seconds = 1e-4
+    "Time step of the spiking network."
     slow_efficacy: Volts = 0.0008
     "Efficacy within pools of the rival, per opened channel."
     slow_decay: Seconds = 0.1
@@ -84,23 +103,44 @@ def run(config: Config, context: Context) -> xr.Dataset:
     with context.progress("working memory", len(config.models) * (config.networks + 1)) as advance:
         models = [regimes(config, model, context, advance) for model in config.models]
     found.append(xr.concat(models, "model").assign_coords(model=list(config.models)))
-    facilitating = [model for model in config.models if model != "slow_current"]
+    facilitating = [model for model in config.models if model in CONVENTIONS]
     circuits = {model: circuit(config, model).configuration() for model in facilitating}
     return xr.merge(found, compat="no_conflicts").assign_attrs(circuits=json.dumps(circuits))
 
 
-def circuit(config: Config, model: Model) -> Circuit:
-    """The network of one model; the excitatory background is part of the drive."""
-    convention = "mongillo2008" if model == "slow_current" else model
-    rule = fw.TsodyksMarkram(config.U, config.tau_rec, config.tau_facil, convention)
-    plastic = spiking.mongillo_circuit(
+def circuit(config: Config, model: Model, seed: int | None = None) -> Circuit:
+    """The network of one model; the excitatory background is part of the drive.
+
+    Synapses that differ between neurons are drawn from `seed`; with `None` all are typical of their class.
+    """
+    rule = fw.TsodyksMarkram(
+        config.U, config.tau_rec, config.tau_facil, CONVENTIONS.get(model, "mongillo2008")
+    )
+    net = spiking.mongillo_circuit(
         rule, scale=config.scale, inhibitory_background=config.inhibitory_background
     )
-    if model != "slow_current":
-        return plastic
-    return spiking.slow_current_circuit(
-        plastic, efficacy=config.slow_efficacy, decay=config.slow_decay, opening=config.slow_opening
-    )
+    if model == "slow_current":
+        net = spiking.slow_current_circuit(
+            net, efficacy=config.slow_efficacy, decay=config.slow_decay, opening=config.slow_opening
+        )
+    elif model not in CONVENTIONS:
+        net = spiking.heterogeneous_circuit(
+            net, lambda pre, size: drawn(config, model, rule, pre, size, seed)
+        )
+    smoothed = [replace(each, decay=each.decay or config.decay) for each in net.connections]
+    return replace(net, connections=smoothed, dt=config.dt)
+
+
+def drawn(
+    config: Config, model: Model, typical: fw.TsodyksMarkram, pre: str, size: int, seed: int | None
+) -> fw.TsodyksMarkram:
+    """Synapses of the neurons of one population: those of a recorded class, or around typical ones with its spread."""
+    kind = fw.measured(config.synapse_class)
+    if model == "spread":
+        middle = [logit(typical.U), np.log(typical.tau_rec), np.log(typical.tau_facil)]
+        kind = replace(kind, mean=torch.tensor(middle, dtype=torch.float64))
+    rule = kind.rule if seed is None else kind.sample(size, stream_seed(seed, f"synapses of {pre}"))
+    return replace(rule, convention=typical.convention) if model == "spread" else rule
 
 
 def cued(config: Config, net: Circuit, backgrounds: tuple[float, ...]) -> np.ndarray:
@@ -116,13 +156,13 @@ def cued(config: Config, net: Circuit, backgrounds: tuple[float, ...]) -> np.nda
 
 def regimes(config: Config, model: Model, context: Context, advance: fw.progress.Advance) -> xr.Dataset:
     """Run one model under all backgrounds: in spikes `[network, background, …]` and in rates `[background, …]`."""
-    net = circuit(config, model)
-    drive = cued(config, net, config.backgrounds)
+    drive = cued(config, circuit(config, model), config.backgrounds)
     networks = []
     for number in range(config.networks):
-        networks.append(spikes(config, net, drive, context.seed_of(f"regimes {number}", bits=31)))
+        seed = context.seed_of(f"regimes {number}", bits=31)
+        networks.append(spikes(config, circuit(config, model, seed), drive, seed, ["rate"]))
         advance()
-    rates = averaged(config, net, drive)
+    rates = averaged(config, circuit(config, model), drive)
     advance()
     result = xr.concat(networks, "network").merge(rates, compat="no_conflicts")
     result = result.rename(trial="background", **{name: f"regime_{name}" for name in result.data_vars})
@@ -130,25 +170,28 @@ def regimes(config: Config, model: Model, context: Context, advance: fw.progress
     return result.assign_coords(background=("background", list(config.backgrounds), label))
 
 
-def spikes(config: Config, net: Circuit, drive: np.ndarray, seed: int) -> xr.Dataset:
-    """Rates of the populations in the spiking network, and u and x of their synapses."""
+def spikes(
+    config: Config, net: Circuit, drive: np.ndarray, seed: int, record: Sequence[str] = RECORDED
+) -> xr.Dataset:
+    """Rates of the populations in the spiking network, and u and x of their synapses, if they are recorded."""
     every = round(config.bin / net.dt)
     run = spiking.simulate(
-        net, drive, record=RECORDED, every=every, seed=seed, engine=config.engine, progress=False
+        net, drive, record=record, every=every, seed=seed, engine=config.engine, progress=False
     )
-    return tidy(spiking.pooled(run, net)[RECORDED])
+    return tidy(spiking.pooled(run, net)[record])
 
 
 def averaged(config: Config, net: Circuit, drive: np.ndarray) -> xr.Dataset:
-    """The same in the rate version."""
+    """Rates of the rate version."""
     every = round(config.bin / config.rate_dt)
     run = spiking.simulate_rates(net, drive, every=every, dt=config.rate_dt)
-    return tidy(run[RECORDED]).rename({name: f"mean_field_{name}" for name in RECORDED})
+    return tidy(run[["rate"]]).rename(rate="mean_field_rate")
 
 
 def tidy(run: xr.Dataset) -> xr.Dataset:
     """Without the axis of the only rule and without labels that say nothing."""
-    run = run.isel(projection=0, drop=True).drop_vars(["trial", "unit"], errors="ignore")
+    run = run.isel(projection=0, drop=True, missing_dims="ignore")
+    run = run.drop_vars(["projection", "trial", "unit"], errors="ignore")
     return run.astype(np.float32).assign_coords(time=run["time"].round(9))
 
 

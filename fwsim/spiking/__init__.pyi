@@ -13,6 +13,7 @@ from .measured import first_release as first_release
 from .measured import judge as judge
 from .measured import measured_by as measured_by
 from .measured import measurements as measurements
+from .mongillo import heterogeneous_circuit as heterogeneous_circuit
 from .mongillo import mongillo_circuit as mongillo_circuit
 from .mongillo import slow_current_circuit as slow_current_circuit
 from .neo_blocks import from_neo as from_neo

@@ -17,7 +17,7 @@ from fwsim.seeds import check_seed
 from fwsim.spiking.backend import brian2
 from fwsim.spiking.brian2_sources import sources
 from fwsim.spiking.circuit import Circuit
-from fwsim.spiking.exact_step import by_population, current_decays, initial_potentials, spread
+from fwsim.spiking.exact_step import SlowInput, by_population, initial_potentials, slow_inputs, spread
 from fwsim.spiking.parameters import by_neuron, by_synapse, initial_states
 from fwsim.spiking.stimulation import checked_drive
 from fwsim.spiking.wiring import Wiring, wirings
@@ -34,6 +34,8 @@ background : volt
 theta : volt (constant)
 bottom : volt (constant)
 leak : 1 (constant)
+rate : 1 (constant)
+conducting : 1 (constant)
 kick : volt (constant)
 """
 
@@ -44,6 +46,18 @@ v += free*(aim + (v + arriving - aim)*leak + kick*randn(){currents} - v)
 waiting -= 1 - free
 arriving = 0*volt
 """
+
+CONDUCTANCES = """
+total = 1{opened}
+aim = (background + drive(t, block){aimed} + conducting*(0*volt{currents}))/total
+left = exp(-rate*total)
+noisy = 1 + conducting*(sqrt((1 - left**2)/total) - 1)
+free = int(waiting == 0)
+v += free*(aim + (v + arriving - aim)*left + kick*noisy*randn() + (1 - conducting)*(0*volt{currents}) - v)
+waiting -= 1 - free
+arriving = 0*volt
+"""
+"""The same for a circuit with conductances; populations without them have a total of 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +125,8 @@ def build(
     """Make the Brian2 network of a circuit.
 
     One step is exact for a constant drive: potentials and currents are propagated as in Rotter & Diesmann 1999 (Biol.
-    Cybern. 81:381), and the noise as the Ornstein–Uhlenbeck process that it is. The state of a presynaptic rule is
+    Cybern. 81:381), and the noise as the Ornstein–Uhlenbeck process that it is; with conductances it is exact up to dt²
+    (`Connection`). The state of a presynaptic rule is
     stored in the neuron, if it is still the state at the spike when the spike arrives.
 
     Parameters
@@ -165,11 +180,16 @@ def _neurons(
     seed: int,
 ) -> Any:
     trials = len(drive)
-    slow = current_decays(circuit)
-    declared = [f"current{k} : volt\nspread{k} : 1 (constant)" for k in range(len(slow))]
+    slow = slow_inputs(circuit)
+    declared = [
+        f"current{k} : {'volt' if kind.reversal is None else 1}\nspread{k} : 1 (constant)"
+        for k, kind in enumerate(slow)
+    ]
     flat = drive.transpose(1, 0, 2).reshape(drive.shape[1], -1)
-    step = STEP.format(currents="".join(f" + spread{k}*current{k}" for k in range(len(slow))))
-    step += "".join(f"current{k} *= {float(np.exp(-circuit.dt / decay))!r}\n" for k, decay in enumerate(slow))
+    step = _step(slow)
+    step += "".join(
+        f"current{k} *= {float(np.exp(-circuit.dt / kind.decay))!r}\n" for k, kind in enumerate(slow)
+    )
     neurons = b.NeuronGroup(
         circuit.neurons * trials,
         "\n".join([NEURONS, *declared, *(each.model for each in code.values())]),
@@ -192,7 +212,23 @@ def _neurons(
     return neurons
 
 
-def _initialise(b: Any, circuit: Circuit, neurons: Any, trials: int, slow: list[float], seed: int) -> None:
+def _step(slow: list[SlowInput]) -> str:
+    """What moves the potentials."""
+    summed = [f" + spread{k}*current{k}" for k in range(len(slow))]
+    currents = "".join(each for each, kind in zip(summed, slow) if kind.reversal is None)
+    opened = [(each, kind.reversal) for each, kind in zip(summed, slow) if kind.reversal is not None]
+    if not opened:
+        return STEP.format(currents=currents)
+    return CONDUCTANCES.format(
+        opened="".join(each for each, _ in opened),
+        aimed="".join(f"{each}*({reversal!r}*volt)" for each, reversal in opened),
+        currents=currents,
+    )
+
+
+def _initialise(
+    b: Any, circuit: Circuit, neurons: Any, trials: int, slow: list[SlowInput], seed: int
+) -> None:
     def per_neuron(values: np.ndarray) -> np.ndarray:
         return np.tile(np.repeat(values, sizes), trials)
 
@@ -202,14 +238,17 @@ def _initialise(b: Any, circuit: Circuit, neurons: Any, trials: int, slow: list[
     neurons.theta, neurons.bottom = found["threshold"] * b.volt, found["reset"] * b.volt
     neurons.background, neurons.kick = found["background"] * b.volt, found["kick"] * b.volt
     neurons.leak, neurons.pause = found["leak"], found["pause"].astype(int)
+    neurons.rate, neurons.conducting = found["rate"], found["conducting"]
     neurons.v = initial_potentials(circuit, trials, seed) * b.volt
-    for k, decay in enumerate(slow):
-        setattr(neurons, f"spread{k}", per_neuron(spread(circuit, decay)))
+    for k, kind in enumerate(slow):
+        setattr(neurons, f"spread{k}", per_neuron(spread(circuit, kind)))
 
 
 def _synapses(b: Any, circuit: Circuit, each: Wiring, neurons: Any, trials: int, index: int) -> Any:
-    target = "arriving_post" if not each.decay else f"current{current_decays(circuit).index(each.decay)}_post"
-    model, on_pre, on_post = "jump : volt (constant)", f"{target} += jump", None
+    kind = (each.decay, each.reversal)
+    target = f"current{slow_inputs(circuit).index(kind)}_post" if each.decay else "arriving_post"
+    unit = "volt" if each.reversal is None else "1"
+    model, on_pre, on_post = f"jump : {unit} (constant)", f"{target} += jump", None
     code = None
     if each.rule is not None and each.own_state:
         rule = each.rule
@@ -229,7 +268,7 @@ def _synapses(b: Any, circuit: Circuit, each: Wiring, neurons: Any, trials: int,
     )  # fmt: skip
     offset = np.repeat(np.arange(trials, dtype=np.int32) * circuit.neurons, len(each.pre))
     synapses.connect(i=np.tile(each.pre, trials) + offset, j=np.tile(each.post, trials) + offset)
-    synapses.jump = np.tile(each.jump, trials) * b.volt
+    synapses.jump = np.tile(each.jump, trials) * (b.volt if each.reversal is None else 1)
     if len(each.delay):
         synapses.pre.delay = np.tile(each.delay, trials) * b.second
     if code is not None and each.rule is not None:

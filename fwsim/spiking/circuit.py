@@ -31,7 +31,8 @@ class Population(KnownArguments):
         τ dV/dt = −V + background + drive + synaptic input + noise √(2τ) ξ(t)
 
     Potentials are relative to the resting potential. A neuron above `threshold` (V > θ, not V = θ) spikes and stays
-    at `reset` for the refractory period; input during this time is lost.
+    at `reset` for the refractory period; input during this time is lost. Connections with a `reversal` add
+    Σ g (reversal − V), where g is their conductance over that of the leak.
 
     Parameters
     ----------
@@ -77,7 +78,7 @@ class Connection(KnownArguments):
     """Synapses from one population to another.
 
     A spike changes the postsynaptic potential by `efficacy` times the release of the synapse's rule; or, with
-    `decay`, causes an exponential current with the same charge.
+    `decay`, causes an exponential current with the same charge; or, with `decay` and `reversal`, opens a conductance.
 
     Parameters
     ----------
@@ -85,6 +86,7 @@ class Connection(KnownArguments):
         Names of the populations.
     efficacy
         In V, negative for inhibition; or a matrix `[post, pre]` over the neurons, with 0 for pairs without a synapse.
+        With `reversal`, the conductance that a release of 1 opens, over that of the leak, not negative.
     probability
         Probability that a pair of neurons is connected (never a neuron with itself).
     synapse
@@ -102,6 +104,10 @@ class Connection(KnownArguments):
     decay
         Time constant of the synaptic current in s; 0 is an instantaneous jump. A jump takes effect at the beginning of
         the step after the one in which the spike arrives, and has decayed by exp(−dt/tau) when the threshold is tested.
+    reversal
+        Potential in V above rest to which a conductance drives the neuron, such as 0.07 for excitation and -0.01 for
+        inhibition; `None`: the synapse is a current. During a step conductances and currents of a population that has
+        conductances count with their mean, which is exact up to dt².
     """
 
     pre: str
@@ -112,11 +118,13 @@ class Connection(KnownArguments):
     delay: float | tuple[float, float] = 0.0
     decay: float = 0.0
     state: Mapping[str, Any] | None = None
+    reversal: float | None = None
 
     def __post_init__(self) -> None:
         where = f"{self.pre}→{self.post}"
-        unusual(f"{where}: efficacy", self.efficacy, "voltage", HIGHEST)
-        efficacy = si(f"{where}: efficacy", self.efficacy, "voltage")
+        if self.reversal is None:
+            unusual(f"{where}: efficacy", self.efficacy, "voltage", HIGHEST)
+        efficacy = si(f"{where}: efficacy", self.efficacy, "voltage" if self.reversal is None else "number")
         object.__setattr__(self, "efficacy", efficacy)
         if not isinstance(efficacy, (int, float)):
             efficacy = _matrix(where, efficacy)
@@ -136,6 +144,8 @@ class Connection(KnownArguments):
         object.__setattr__(
             self, "decay", checked(f"{where}: decay", self.decay, "time", least=0, usual=LONGEST)
         )
+        if self.reversal is not None:
+            self._check_reversal(where)
         if self.synapse is not None and not isinstance(self.synapse, PresynapticRule | AssociativeRule):
             raise ConfigError(
                 f"{where}: synapse={type(self.synapse).__name__} has no response to spikes; give a presynaptic or "
@@ -145,6 +155,19 @@ class Connection(KnownArguments):
             if self.synapse is None:
                 raise ConfigError(f"{where}: state is for plastic synapses; give synapse= too")
             object.__setattr__(self, "state", checked_state(where, self.synapse, self.state))
+
+    def _check_reversal(self, where: str) -> None:
+        reversal = checked(f"{where}: reversal", self.reversal, "voltage", usual=HIGHEST)
+        object.__setattr__(self, "reversal", reversal)
+        if self.decay == 0:
+            raise ConfigError(
+                f"{where}: reversal={reversal} V is for synapses that last; give decay= too, in s"
+            )
+        if np.min(self.efficacy) < 0:
+            raise ConfigError(
+                f"{where}: efficacy={np.min(self.efficacy):g} is a conductance and must not be negative; for "
+                "inhibition give a reversal below the threshold"
+            )
 
     @property
     def delays(self) -> tuple[float, float]:

@@ -24,12 +24,21 @@ def circuit_html(circuit: Circuit) -> str:
             c.probability,
             c.delay,
             c.decay,
+            "" if c.reversal is None else c.reversal,
             "static" if c.synapse is None else type(c.synapse).__name__,
         )
         for c in circuit.connections
     ]
     named = ("population", "neurons", "τ (s)", "refractory (s)", "threshold (V)", "reset (V)")
-    joined = ("connection", "efficacy (V)", "probability", "delay (s)", "decay (s)", "synapse")
+    joined = (
+        "connection",
+        "efficacy (V, or g)",
+        "probability",
+        "delay (s)",
+        "decay (s)",
+        "reversal (V)",
+        "synapse",
+    )
     return notebook.card(
         circuit,
         notebook.formula(Population),
@@ -50,10 +59,16 @@ def _emitted(source: Source) -> str:
 
 
 def strengths(circuit: Circuit) -> np.ndarray:
-    """Mean potential in V that one spike of every neuron of a population adds to a neuron of another, `[post, pre]`."""
+    """Mean potential in V that one spike of every neuron of a population adds to a neuron of another, `[post, pre]`.
+
+    That of a conductance depends on the potential; here it is that at rest.
+    """
     found = np.zeros((len(circuit.populations),) * 2)
     for each in circuit.connections:
         pre, post = circuit.index(each.pre), circuit.index(each.post)
         inputs = circuit.populations[pre].size * each.probability
-        found[post, pre] += np.mean(each.efficacy) * inputs
+        mean = np.mean(each.efficacy)
+        if each.reversal is not None:
+            mean *= each.reversal * each.decay / circuit.populations[post].tau
+        found[post, pre] += mean * inputs
     return found

@@ -1,6 +1,12 @@
-"""Numbers of one step of a circuit that is exact for constant input (Rotter & Diesmann 1999, Biol. Cybern. 81:381)."""
+"""Numbers of one step of a circuit that is exact for constant input (Rotter & Diesmann 1999, Biol. Cybern. 81:381).
+
+Where synapses are conductances no step is exact. Then conductances and currents have their mean over the step, with
+which the potential is propagated exactly: an exponential Euler step of second order in dt.
+"""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,28 +18,49 @@ from fwsim.spiking.sources import Source
 UNMOVED = {"tau": np.inf, "threshold": 0.5, "reset": 0.0, "refractory": 0.0, "background": 0.0, "noise": 0.0}
 
 
+class SlowInput(NamedTuple):
+    """A kind of synaptic input that lasts: time constant in s, and reversal potential in V, `None` of a current."""
+
+    decay: float
+    reversal: float | None = None
+
+
 def by_population(circuit: Circuit) -> dict[str, np.ndarray]:
     """Numbers of each population, `[population]`.
 
     `leak`: what is left of a deviation of the potential after one step; `kick`: standard deviation in V of what noise
-    adds; `pause`: steps of the refractory period; `threshold`, `reset`, `background` in V.
+    adds, at equilibrium if there are conductances; `conducting`: whether there are; `rate`: dt/τ; `pause`: steps of the
+    refractory period; `threshold`, `reset`, `background` in V.
     """
     tau, noise, refractory = (_of_each(circuit, name) for name in ("tau", "noise", "refractory"))
+    conducting = _conducting(circuit)
     return {
         "leak": np.exp(-circuit.dt / tau),
-        "kick": noise * np.sqrt(-np.expm1(-2 * circuit.dt / tau)),
+        "rate": circuit.dt / tau,
+        "kick": noise * np.where(conducting, 1.0, np.sqrt(-np.expm1(-2 * circuit.dt / tau))),
+        "conducting": conducting.astype(np.int64),
         "pause": np.round(refractory / circuit.dt).astype(np.int64),
         **{name: _of_each(circuit, name) for name in ("threshold", "reset", "background")},
     }
 
 
-def current_decays(circuit: Circuit) -> list[float]:
-    """Time constants of synaptic currents, without jumps, in s."""
-    return sorted({each.decay for each in circuit.connections if each.decay})
+def slow_inputs(circuit: Circuit) -> list[SlowInput]:
+    """Kinds of currents, then of conductances; no jumps."""
+    found = {SlowInput(each.decay, each.reversal) for each in circuit.connections if each.decay}
+    return sorted(found, key=lambda each: (each.reversal is not None, each.decay, each.reversal or 0.0))
 
 
-def spread(circuit: Circuit, decay: float) -> np.ndarray:
-    """Change of the potential in one step by a current of 1 with this time constant in s, `[population]`."""
+def spread(circuit: Circuit, kind: SlowInput) -> np.ndarray:
+    """What an input of 1 does in one step, `[population]`.
+
+    To populations with conductances its mean over the step, to others the change of the potential (of a current).
+    """
+    mean = -kind.decay / circuit.dt * np.expm1(-circuit.dt / kind.decay)
+    changed = _moved(circuit, kind.decay) if kind.reversal is None else np.zeros(len(circuit.populations))
+    return np.where(_conducting(circuit), mean, changed)
+
+
+def _moved(circuit: Circuit, decay: float) -> np.ndarray:
     tau, dt = _of_each(circuit, "tau"), circuit.dt
     near = np.abs(tau - decay) < 1e-6 * tau
     apart = np.where(near, 1.0, tau - decay)
@@ -47,6 +74,11 @@ def initial_potentials(circuit: Circuit, trials: int, seed: int) -> np.ndarray:
     theta = np.repeat(most, [each.size for each in circuit.populations])
     theta = np.tile(theta, trials)
     return numpy_generator(seed, 2).uniform(size=len(theta)) * theta
+
+
+def _conducting(circuit: Circuit) -> np.ndarray:
+    onto = {each.post for each in circuit.connections if each.reversal is not None}
+    return np.array([name in onto for name in circuit.names])
 
 
 def _of_each(circuit: Circuit, name: str) -> np.ndarray:

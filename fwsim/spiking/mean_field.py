@@ -101,8 +101,8 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     Raises
     ------
     ConfigError
-        A rule is not presynaptic or has parameters or a state for each neuron, a population has no noise, or the spikes
-        of a source are given, or its neurons have different rates.
+        A rule is not presynaptic or has parameters or a state for each neuron, a population has no noise, a synapse is
+        a conductance, or the spikes of a source are given, or its neurons have different rates.
 
     Notes
     -----
@@ -110,6 +110,7 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     of a step. This raises its effect by 0.5826 σ √(dt/τ) (Broadie, Glasserman & Kou 1997, Math. Finance 7:325).
     """
     instance("circuit", circuit, Circuit, "a circuit: fwsim.spiking.Circuit(...)")
+    check_currents(circuit)
     slow = sorted({(each.post, each.decay) for each in circuit.connections if each.decay})
     for each in circuit.populations:
         if isinstance(each, Source):
@@ -196,6 +197,17 @@ def simulate_rates(circuit: Circuit, drive: Any, *, every: int = 1, dt: float | 
     run = simulate(network, signal, record=names, every=every, progress=False)
     run = run[names].isel(unit=slice(len(circuit.populations))).assign_attrs(run.attrs)
     return run.isel(projection=slice(len(circuit.rules))) if circuit.rules else run
+
+
+def check_currents(circuit: Circuit) -> None:
+    """Raise `ConfigError` if a synapse is a conductance, whose effect depends on the potential."""
+    for each in circuit.connections:
+        if each.reversal is not None:
+            raise ConfigError(
+                f"{each.pre}→{each.post} is a conductance (reversal={each.reversal:g} V), and the rate version knows "
+                "currents; give an efficacy in V without reversal, such as "
+                "efficacy · decay/tau · (reversal − mean potential)"
+            )
 
 
 def _check_rate(source: Source) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+
+import torch
 
 from fwsim.errors import ConfigError
 from fwsim.names import known_arguments
 from fwsim.rules import PresynapticRule, TsodyksMarkram
+from fwsim.rules.parameters import batch_shape
 from fwsim.spiking.circuit import Circuit, Connection, Population
 from fwsim.spiking.measured import first_release
 from fwsim.units import ms, mV
@@ -88,6 +91,49 @@ def slow_current_circuit(
     gating = TsodyksMarkram(opening, decay, 0.0, "maass2002")
     slow = {"synapse": gating, "efficacy": efficacy, "decay": decay}
     return replace(circuit, connections=[_unplastic(each, slow) for each in circuit.connections])
+
+
+@known_arguments
+def heterogeneous_circuit(circuit: Circuit, draw: Callable[[str, int], PresynapticRule]) -> Circuit:
+    """Give the plastic synapses of every neuron parameters of their own.
+
+    Efficacies are scaled so that the release from rest stays the same, averaged over the neurons of a population.
+    Initial states of the replaced synapses are left out.
+
+    Parameters
+    ----------
+    circuit
+        With plastic synapses that are all alike.
+    draw
+        `(name, size) → rule` of the synapses from a population, with parameters `[neuron]`, or numbers for all.
+
+    Examples
+    --------
+    >>> import fwsim as fw
+    >>> alike = mongillo_circuit(fw.TsodyksMarkram(0.2, 0.2, 1.5, "mongillo2008"))
+    >>> cortex = fw.measured("mouse sim1→sim1")
+    >>> drawn = heterogeneous_circuit(alike, lambda name, size: cortex.sample(size, seed=len(name)))
+    >>> len(drawn.rules)
+    6
+    """
+    plastic = [each for each in circuit.connections if each.synapse is not None]
+    sizes = {each.name: each.size for each in circuit.populations}
+    rules = {pre: draw(pre, sizes[pre]) for pre in dict.fromkeys(each.pre for each in plastic)}
+    return replace(circuit, connections=[_redrawn(each, rules) for each in circuit.connections])
+
+
+def _redrawn(each: Connection, rules: Mapping[str, PresynapticRule]) -> Connection:
+    if each.synapse is None:
+        return each
+    if not isinstance(each.synapse, PresynapticRule) or batch_shape(each.synapse):
+        raise ConfigError(
+            f"{each.pre}→{each.post} has {type(each.synapse).__name__} with parameters "
+            f"{list(batch_shape(each.synapse))}; give a circuit with presynaptic rules of numbers"
+        )
+    rule = rules[each.pre]
+    drawn = float(torch.as_tensor(rule.at_pre(rule.rest())[1], dtype=torch.float64).mean())
+    scaled = each.efficacy * (first_release(each.synapse) / drawn)
+    return replace(each, synapse=rule, efficacy=scaled, state=None)
 
 
 def _unplastic(each: Connection, slow: dict) -> Connection:

@@ -3,7 +3,7 @@
 Every step is that of `fwsim.spiking.assembly`, so without noise all spikes are those of Brian2. Between spikes a rule
 relaxes by a whole number of steps, exactly: its transition over one, two, four … steps is known, and a neuron that
 spikes applies those that its interval consists of. Random releases are drawn at every synapse, from chances that follow
-from the state of the neuron.
+from the state of the neuron. Associative rules have a state for each synapse.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from fwsim.engine.native import library, spikes
 from fwsim.engine.native.program import compile_programs, unknown
 from fwsim.errors import ConfigError
 from fwsim.recording.in_memory import machine_memory
-from fwsim.rules.derive.propagate import transition
 from fwsim.rules.derive.sites import resource_of
 from fwsim.rules.derive.symbols import structure
 from fwsim.rules.parameters import as_tensors, leaves
@@ -28,15 +27,16 @@ from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
 from fwsim.rules.stochastic_release import StochasticRelease
 from fwsim.seeds import stream_seed
 from fwsim.spiking import exact_step
+from fwsim.spiking.arrangement import Placed, arranged
+from fwsim.spiking.associations import BITS, Association, powers
 from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.feed import Feed
 from fwsim.spiking.parameters import by_neuron, by_population, initial_states
 from fwsim.spiking.sampler import BLOCK, Sampler
 from fwsim.spiking.sources import PoissonGenerator, SpikeChances, SpikeGenerator
-from fwsim.spiking.wiring import Wiring, wirings
+from fwsim.spiking.wiring import Kind, draw, grouped
 
 MOST_SPIKES = 2_000_000  # of a trial that one call may list
-BITS = 40  # an interval has fewer than 2^40 steps
 RELEASE = sympy.Symbol("release", real=True)
 
 
@@ -51,13 +51,10 @@ def obstacle(circuit: Circuit) -> str | None:
 
 
 def _rule_obstacle(rule: SpikeRule) -> str | None:
-    name = type(rule).__name__
-    if isinstance(rule, AssociativeRule):
-        return f"{name} has a state for each synapse"
-    kind = structure(rule)
+    name, kind = type(rule).__name__, structure(rule)
     if len(kind.names) > (most := library.library().fwsim_most_variables()):
         return f"{name} has more than {most} variables"
-    for expression in (*kind.pre[0].values(), kind.pre[1]):
+    for expression in (*kind.pre[0].values(), kind.pre[1], *kind.post.values()):
         if found := unknown(expression):
             return f"{name} needs {found}, which no operation of the engine stands for"
     return None
@@ -90,19 +87,25 @@ class NativeRun:
         self._signal = np.ascontiguousarray(signal, np.float64)
         longest = np.array([each.delays[1] for each in circuit.connections] or [0.0], np.float32)  # as drawn
         self._slots = 1 + int(_steps(longest, circuit.dt).max())
-        slow = exact_step.current_decays(circuit)
-        self._check_memory(1 + len(slow))
-        drawn = wirings(circuit, seed)
-        delays = [_steps(each.delay, circuit.dt) for each in drawn]
-        self._rules = [_Lowered(rule, circuit, self.trials) for rule in circuit.rules]
-        self._synapses = [
-            _segments(each, delay, circuit.neurons) for each, delay in zip(drawn, delays) if len(each.pre)
+        slow = exact_step.slow_inputs(circuit)
+        drawn = _drawn(circuit, seed)
+        self._check_memory(1 + len(slow), drawn)
+        self._places = [
+            place for place, rule in enumerate(circuit.rules) if isinstance(rule, PresynapticRule)
         ]
-        places = {id(rule): place for place, rule in enumerate(circuit.rules)}
+        presynaptic = [circuit.rules[place] for place in self._places]
+        self._rules = [_Lowered(rule, circuit, self.trials) for rule in presynaptic]
+        self._synapses = [arranged(parts, circuit.neurons, self._slots) for _, parts in drawn]
+        places = {id(rule): place for place, rule in enumerate(presynaptic)}
         self._kinds = [
-            (places.get(id(each.rule), -1), slow.index(each.decay) + 1 if each.decay else 0)
-            for each in drawn
-            if len(each.pre)
+            (places.get(id(kind.rule), -1), slow.index((kind.decay, kind.reversal)) + 1 if kind.decay else 0)
+            for kind, _ in drawn
+        ]
+        self._associations = [
+            Association(kind.rule, circuit, self.trials, each)
+            if isinstance(kind.rule, AssociativeRule)
+            else None
+            for (kind, _), each in zip(drawn, self._synapses)
         ]
         self._fixed = self._constants(slow, seed)
         self._full = [
@@ -116,6 +119,8 @@ class NativeRun:
             "waiting": np.zeros(self.trials * neurons),
             "current": np.zeros((self.trials, inputs - 1, neurons)),
             "delayed": np.zeros((self.trials, self._slots, inputs, neurons)),
+            "recent": np.zeros((self.trials, self._fixed["most_recent"], 2), np.int64),
+            "recents": np.zeros(self.trials, np.int64),
         }
         self._found: list[tuple[np.ndarray, np.ndarray]] = []
 
@@ -151,19 +156,28 @@ class NativeRun:
 
     def presynaptic(self, done: int) -> Iterator[tuple[int, PresynapticRule, Values]]:
         """Place, rule and state `[trial, unit]` of each presynaptic rule after `done` steps."""
-        for place, each in enumerate(self._rules):
+        for place, each in zip(self._places, self._rules):
             yield place, each.by_neuron, each.now(done, self.circuit.dt)
 
     def weights(self, done: int) -> np.ndarray:
-        """Weights of associative rules, of which there are none: NaN, `[trial, projection, post, pre]`."""
-        neurons = self.circuit.neurons
-        return np.full((self.trials, len(self._rules), neurons, neurons), np.nan)
+        """Weights of associative rules after `done` steps, `[trial, projection, post, pre]`, NaN without a synapse."""
+        neurons, rules = self.circuit.neurons, self.circuit.rules
+        found = np.full((self.trials, len(rules), neurons, neurons), np.nan)
+        places = {id(rule): place for place, rule in enumerate(rules)}
+        for each, synapses in zip(self._associations, self._synapses):
+            if each is not None:
+                weight = each.strength(done, self.circuit.dt)
+                found[:, places[id(each.rule)], synapses["target"], each.pre] = weight
+        return found
 
     def capture(self) -> dict[str, np.ndarray]:
         """Everything that the rest of the run depends on."""
         kept = {name: value.copy() for name, value in self._state.items()}
         for place, each in enumerate(self._rules):
             kept |= {f"state{place}": each.state.copy(), f"last{place}": each.last.copy()}
+        for k, pairing in enumerate(self._associations):
+            if pairing is not None:
+                kept |= {f"pairing{k}": pairing.state.copy(), f"paired{k}": pairing.last.copy()}
         return kept | {f"full{k}": full.copy() for k, full in enumerate(self._full) if full is not None}
 
     def restore(self, kept: Mapping[str, np.ndarray], done: int) -> None:
@@ -172,23 +186,30 @@ class NativeRun:
             value[...] = kept[name]
         for place, each in enumerate(self._rules):
             each.state[...], each.last[...] = kept[f"state{place}"], kept[f"last{place}"]
+        for k, pairing in enumerate(self._associations):
+            if pairing is not None:
+                pairing.state[...], pairing.last[...] = kept[f"pairing{k}"], kept[f"paired{k}"]
         for k, full in enumerate(self._full):
             if full is not None:
                 full[...] = kept[f"full{k}"]
 
-    def _check_memory(self, inputs: int) -> None:
-        needed = 8 * self.trials * self._slots * inputs * self.circuit.neurons
-        if needed > 0.8 * machine_memory():
+    def _check_memory(self, inputs: int, drawn: list[tuple[Kind, list[Placed]]]) -> None:
+        """Raise `ConfigError` unless the machine has the memory for inputs on their way and states of synapses."""
+        waiting = 8 * self.trials * self._slots * inputs * self.circuit.neurons
+        own = self.trials * sum(_bytes(kind.rule) * len(each.pre) for kind, parts in drawn for each in parts)
+        if (needed := waiting + own) > 0.8 * machine_memory():
             raise ConfigError(
                 f"{self.trials} trials of {self.circuit.neurons} neurons with delays of up to {self._slots - 1} steps "
-                f"need {needed / 2**30:.0f} GiB and the machine has {machine_memory() / 2**30:.0f}; run fewer trials "
-                "at once, or take shorter delays"
+                f"need {needed / 2**30:.0f} GiB, {own / 2**30:.0f} of it for states of synapses, and the machine has "
+                f"{machine_memory() / 2**30:.0f}; run fewer trials at once, or take shorter delays"
             )
 
-    def _constants(self, slow: list[float], seed: int) -> dict[str, Any]:
+    def _constants(self, slow: list[exact_step.SlowInput], seed: int) -> dict[str, Any]:
         """What does not change during the run: sizes, and parameters of populations."""
         circuit = self.circuit
-        none = np.zeros(len(circuit.populations))
+        none, numbers = np.zeros(len(circuit.populations)), exact_step.by_population(circuit)
+        pause = int(numbers["pause"].min())
+        associative = any(each is not None for each in self._associations)
         return {
             "trials": self.trials,
             "neurons": circuit.neurons,
@@ -201,11 +222,13 @@ class NativeRun:
             "slots": self._slots,
             "rules": len(self._rules),
             "kinds": len(self._synapses),
+            "most_recent": circuit.neurons * -(-self._slots // (pause + 1)) if associative else 0,
             "hold": 1 if self._feed else self._hold,
             "first": np.cumsum([0, *(p.size for p in circuit.populations)]),
             "spread": np.stack([none, *(exact_step.spread(circuit, each) for each in slow)]),
-            "decay": np.array([0.0, *(math.exp(-circuit.dt / each) for each in slow)]),
-            **exact_step.by_population(circuit),
+            "decay": np.array([0.0, *(math.exp(-circuit.dt / each.decay) for each in slow)]),
+            "reversal": np.array([math.nan, *(math.nan if e.reversal is None else e.reversal for e in slow)]),
+            **numbers,
         }
 
     def _advance(self, start: int, stop: int, pause: int) -> None:
@@ -220,13 +243,19 @@ class NativeRun:
             *(spikes.filled(spikes.SpikeSource, each or {}) for each in emitted)
         )
         rules = (spikes.Rule * max(1, len(self._rules)))(*(each.structure() for each in self._rules))
+        associations = [each and each.structure() for each in self._associations]
         synapses = (spikes.SpikeSynapses * max(1, len(self._synapses)))(
             *(
                 spikes.filled(
                     spikes.SpikeSynapses,
-                    {**each, "rule": rule, "input": place, "count": len(each["target"]), "full": full},
+                    {
+                        **{**each, "rule": rule, "input": place, "count": len(each["target"]), "full": full},
+                        "association": pairing and spikes.ctypes.addressof(pairing),
+                    },
                 )
-                for each, (rule, place), full in zip(self._synapses, self._kinds, self._full)
+                for each, (rule, place), full, pairing in zip(
+                    self._synapses, self._kinds, self._full, associations
+                )
             )
         )
         given = {
@@ -309,7 +338,7 @@ class _Lowered:
         self._resource = -1 if resource is None else names.index(resource)
         self._rest = _stacked([rest[name] for name in names], shape)
         self._values = _stacked([value for _, value, _ in leaves(numeric)], shape)
-        self._powers = _powers(rule, names, circuit.dt, shape)
+        self._powers = np.ascontiguousarray(np.moveaxis(powers(rule, names, circuit.dt, shape), 0, 2))
         self._code = np.ascontiguousarray(self._program.instructions[0])
         self._literals = np.array(self._program.literals or [0.0])
         sizes = [each.size for each in circuit.populations] if alike else 1
@@ -363,17 +392,12 @@ def _stacked(values: list[Any], shape: tuple[int, int]) -> np.ndarray:
     return torch.stack(parts, -1).numpy().copy()
 
 
-def _powers(rule: Any, names: list[str], dt: float, shape: tuple[int, int]) -> np.ndarray:
-    """exp(J 2^bit dt), `[trial, unit, bit, to, from]`."""
-    interval = (dt * 2.0 ** torch.arange(BITS, dtype=torch.float64)).reshape(BITS, 1, 1)
-    found = transition(rule, interval)
-    result = torch.zeros(BITS, *shape, len(names), len(names), dtype=torch.float64)
-    for (i, j), entry in found.entries.items():
-        result[..., names.index(i), names.index(j)] = entry.detach()
-    for block, matrix in found.blocks:
-        places = torch.tensor([names.index(name) for name in block])
-        result[..., places[:, None], places[None, :]] = matrix.detach()
-    return result.movedim(0, 2).contiguous().numpy()
+def _bytes(rule: SpikeRule | None) -> int:
+    """Memory of the state of one synapse in one trial."""
+    if isinstance(rule, AssociativeRule):
+        return 8 * (len(structure(rule).names) + 1)
+    sites = isinstance(rule, StochasticRelease) and rule.depletion == "site"
+    return 4 if sites else 0
 
 
 def _steps(delay: np.ndarray, dt: float) -> np.ndarray:
@@ -381,17 +405,9 @@ def _steps(delay: np.ndarray, dt: float) -> np.ndarray:
     return np.floor(delay.astype(np.float64) / dt + 0.5).astype(np.int32)
 
 
-def _segments(each: Wiring, delay: np.ndarray, neurons: int) -> dict[str, np.ndarray]:
-    """Synapses in the order of presynaptic neurons and delays, and where those of equal delay begin."""
-    key = each.pre.astype(np.int64) * (int(delay.max()) + 1) + delay
-    order = np.argsort(key, kind="stable")
-    key = key[order]
-    begins = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
-    pre, late = np.divmod(key[begins], int(delay.max()) + 1)
-    return {
-        "segments": np.searchsorted(pre, np.arange(neurons + 1)).astype(np.int64),
-        "begins": np.append(begins, len(key)).astype(np.int64),
-        "delay": late.astype(np.int32),
-        "target": each.post[order].astype(np.int32),
-        "jump": each.jump[order].astype(np.float32),
-    }
+def _drawn(circuit: Circuit, seed: int) -> list[tuple[Kind, list[Placed]]]:
+    """Synapses of each kind with their delays in steps, in the order of connections; kinds without any are left out."""
+    parts = (
+        Placed(each.pre, each.post, _steps(each.delay, circuit.dt), each.jump) for each in draw(circuit, seed)
+    )
+    return [(kind, found) for kind, found in grouped(circuit, parts) if any(len(each.pre) for each in found)]

@@ -19,8 +19,8 @@ from fwsim.names import known_arguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.rule import AssociativeRule
 from fwsim.spiking.circuit import Circuit, Connection, Population
-from fwsim.spiking.mean_field import GRID_SHIFT
-from fwsim.spiking.sources import Source
+from fwsim.spiking.mean_field import GRID_SHIFT, check_currents
+from fwsim.spiking.sources import PoissonGenerator, Source
 from fwsim.spiking.stimulation import checked_drive
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ class Tabulated:
 def resolved_network(circuit: Circuit, *, reduced: bool = True, dt: float | None = None) -> RateNetwork:
     """Make the rate version of a circuit in which one population learns from itself.
 
-    Every neuron of that population is a unit, and each other population is one more. The field of a neuron is its mean
-    input. Fluctuations of the recurrent input are neglected compared with the external noise. Delays and the
-    duration of synaptic currents are neglected too.
+    Every neuron of that population is a unit, and each other population is one more, also a `PoissonGenerator` of one
+    rate. The field of a neuron is its mean input. Fluctuations of the recurrent input and of Poisson trains are
+    neglected compared with the external noise. Delays and the duration of synaptic currents are neglected too.
 
     Parameters
     ----------
@@ -76,15 +76,19 @@ def resolved_network(circuit: Circuit, *, reduced: bool = True, dt: float | None
     Raises
     ------
     ConfigError
-        The circuit is of another kind, has other plastic synapses, a source, a population without noise, a state of its
-        synapses, or no reduced rule.
+        The circuit is of another kind, has other plastic synapses, conductances, a source without one constant rate, a
+        population without noise, a state of its synapses, or no reduced rule.
     """
     learning = _learning(circuit)
-    populations = {each.name: each for each in circuit.populations if isinstance(each, Population)}  # all
+    populations = {each.name: each for each in circuit.populations}
     neurons = populations.pop(learning.pre)
+    assert isinstance(neurons, Population)
     pools = list(populations.values())
     kinds = [neurons, *pools]
-    tau = torch.tensor([neurons.tau] * neurons.size + [each.tau for each in pools])
+    own = [
+        each.tau if isinstance(each, Population) else neurons.tau for each in pools
+    ]  # those of sources do nothing
+    tau = torch.tensor([neurons.tau] * neurons.size + own)
     options: dict[str, Any] = {
         "tau": tau,
         "gain": _gain(circuit, kinds, neurons.size),
@@ -158,6 +162,7 @@ def _learning(circuit: Circuit) -> Connection:
             f"the circuit has {len(plastic)} plastic connections; give it exactly one, with an associative rule"
         )
     each = plastic[0]
+    check_currents(circuit)
     if each.state is not None:
         raise ConfigError(
             f"{each.pre}→{each.post}: this rate version begins with an empty memory; leave state out"
@@ -168,18 +173,24 @@ def _learning(circuit: Circuit) -> Connection:
         )
     for population in circuit.populations:
         if isinstance(population, Source):
-            raise ConfigError(
-                f"{population.name} is a {type(population).__name__}, and this rate version has only populations of "
-                "neurons; give its mean input as background"
-            )
-        if population.noise == 0:
+            _check_source(population)
+        elif population.noise == 0:
             raise ConfigError(
                 f"{population.name} has noise=0; the rate version needs some, e.g. noise=1e-4 V"
             )
     return each
 
 
-def _fixed(circuit: Circuit, learning: Connection, pools: list[Population]) -> Tensor:
+def _check_source(source: Source) -> None:
+    if not isinstance(source, PoissonGenerator) or not isinstance(source.rate, float):
+        why = "rates that differ" if isinstance(source, PoissonGenerator) else "given spikes"
+        raise ConfigError(
+            f"{source.name} has {why}, and in this rate version a source is one unit with a constant rate; give a "
+            "PoissonGenerator with a number, and what changes as drive"
+        )
+
+
+def _fixed(circuit: Circuit, learning: Connection, pools: list[Population | Source]) -> Tensor:
     """Weights of the static connections, `[post, pre]` in V/Hz, for mean inputs."""
     size = circuit.populations[circuit.index(learning.pre)].size
     rows = {learning.pre: slice(0, size)}
@@ -196,10 +207,15 @@ def _fixed(circuit: Circuit, learning: Connection, pools: list[Population]) -> T
     return weights
 
 
-def _gain(circuit: Circuit, kinds: list[Population], neurons: int) -> Tabulated:
+def _gain(circuit: Circuit, kinds: list[Population | Source], neurons: int) -> Tabulated:
     """Rates of all units from their mean potentials without background; thresholds are corrected for the time step."""
     tables, lows = [], []
     for each in kinds:
+        if isinstance(each, PoissonGenerator):
+            tables.append(torch.full((POINTS,), each.rate))
+            lows.append(0.0)
+            continue
+        assert isinstance(each, Population)
         shift = GRID_SHIFT * math.sqrt(2 * circuit.dt / each.tau) * each.noise
         pause = round(each.refractory / circuit.dt) * circuit.dt
         siegert = Siegert(each.tau, each.threshold + shift, each.reset, pause, each.noise)

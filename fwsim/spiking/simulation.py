@@ -86,9 +86,9 @@ def simulate(
         Seed of synapses, delays, initial potentials, noise, random spikes of sources and random release. The last three
         differ between engines, and between Brian2's targets; all else is the same.
     engine
-        `"brian2"`; `"native"`: the engine in C++, several times as fast and without compilation, for static synapses
-        and presynaptic rules, also with random release; or `"auto"`: the native engine if it can run the circuit.
-        Without noise both give the same spikes. A run is the same with any number of threads.
+        `"brian2"`; `"native"`: the engine in C++, several times as fast and without compilation; or `"auto"`: the
+        native engine if it can run the circuit. Without noise both give the same spikes. A run is the same with any
+        number of threads.
     progress
         `None`: a bar on a terminal or in a notebook; `False`: none; or a function `(done, total)`.
 

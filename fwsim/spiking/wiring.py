@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from fwsim.seeds import numpy_generator
 from fwsim.spiking.circuit import Circuit, Connection, Population
 from fwsim.spiking.sources import Source
 
+T = TypeVar("T")
 DRAWS = 4_000_000  # pairs at once
 
 
@@ -25,12 +28,12 @@ class Wiring:
         Their rule, `None` if static.
     own_state
         Whether each synapse has its own state of the rule, instead of its presynaptic neuron.
-    decay
-        Time constant of their current in s, 0 for jumps.
+    decay, reversal
+        Time constant of their current or conductance in s, 0 for jumps; reversal potential in V, `None` of currents.
     pre, post
         Neurons `[synapse]`.
     jump
-        Change in V of the postsynaptic potential or current for a release of 1, `[synapse]`.
+        Change of the postsynaptic potential or current in V, or of the conductance, for a release of 1, `[synapse]`.
     delay
         In s, `[synapse]`.
     """
@@ -38,6 +41,25 @@ class Wiring:
     rule: SpikeRule | None
     own_state: bool
     decay: float
+    reversal: float | None
+    pre: np.ndarray
+    post: np.ndarray
+    jump: np.ndarray
+    delay: np.ndarray
+
+
+class Kind(NamedTuple):
+    """What synapses have in common that run as one group: the fields of `Wiring` by these names."""
+
+    rule: SpikeRule | None
+    own_state: bool
+    decay: float
+    reversal: float | None
+
+
+class Drawn(NamedTuple):
+    """Synapses of one connection: `pre`, `post`, `jump` and `delay` of `Wiring`; jumps that are equal share memory."""
+
     pre: np.ndarray
     post: np.ndarray
     jump: np.ndarray
@@ -46,17 +68,26 @@ class Wiring:
 
 def wirings(circuit: Circuit, seed: int) -> list[Wiring]:
     """Draw the synapses of a circuit; the same seed gives the same synapses."""
-    random = numpy_generator(seed, 1)
-    groups: dict[tuple, list[tuple[np.ndarray, ...]]] = {}
-    rules: dict[int, SpikeRule | None] = {}
-    for each in circuit.connections:
-        rules[id(each.synapse)] = each.synapse
-        key = (id(each.synapse), _own_state(circuit, each), each.decay)
-        groups.setdefault(key, []).append(_drawn(circuit, each, random))
     return [
-        Wiring(rules[rule], own_state, decay, *(np.concatenate(part) for part in zip(*drawn)))
-        for (rule, own_state, decay), drawn in groups.items()
+        Wiring(*kind, *(np.concatenate(part) for part in zip(*drawn)))
+        for kind, drawn in grouped(circuit, draw(circuit, seed))
     ]
+
+
+def draw(circuit: Circuit, seed: int) -> Iterator[Drawn]:
+    """Draw the synapses of each connection, one after the other."""
+    random = numpy_generator(seed, 1)
+    for each in circuit.connections:
+        yield _drawn(circuit, each, random)
+
+
+def grouped(circuit: Circuit, drawn: Iterable[T]) -> list[tuple[Kind, list[T]]]:
+    """What belongs to each connection, in groups of one kind."""
+    groups: dict[tuple, tuple[Kind, list[T]]] = {}
+    for each, found in zip(circuit.connections, drawn, strict=True):
+        kind = Kind(each.synapse, _own_state(circuit, each), each.decay, each.reversal)
+        groups.setdefault((id(kind.rule), *kind[1:]), (kind, []))[1].append(found)
+    return list(groups.values())
 
 
 def _own_state(circuit: Circuit, each: Connection) -> bool:
@@ -72,7 +103,7 @@ def _own_state(circuit: Circuit, each: Connection) -> bool:
     return each.delays[1] > (0.0 if isinstance(pre, Source) else pre.refractory)
 
 
-def _drawn(circuit: Circuit, each: Connection, random: np.random.Generator) -> tuple[np.ndarray, ...]:
+def _drawn(circuit: Circuit, each: Connection, random: np.random.Generator) -> Drawn:
     pre_slice, post_slice = circuit.members[each.pre], circuit.members[each.post]
     target = circuit.populations[circuit.index(each.post)]
     assert isinstance(target, Population)
@@ -83,14 +114,14 @@ def _drawn(circuit: Circuit, each: Connection, random: np.random.Generator) -> t
     else:
         sizes = pre_slice.stop - pre_slice.start, post_slice.stop - post_slice.start
         pre, post = _pairs(*sizes, each.probability, each.pre == each.post, random)
-        jump = np.full(len(pre), float(each.efficacy))
-    if each.decay:
+        jump = np.array(float(each.efficacy))
+    if each.decay and each.reversal is None:
         jump = jump * tau / each.decay
     delay = random.uniform(*each.delays, len(pre))
-    return (
+    return Drawn(
         (pre + pre_slice.start).astype(np.int32),
         (post + post_slice.start).astype(np.int32),
-        jump.astype(np.float32),
+        np.broadcast_to(jump.astype(np.float32), len(pre)),
         delay.astype(np.float32),
     )
 

@@ -5,16 +5,15 @@
 // their threshold spike, their rules release, and the releases are added to the input of the step at which they arrive.
 // Deterministic rules release the same at every synapse of a neuron, whatever its delay; so a rule has one state for each
 // neuron, which is computed when it spikes. Random release is drawn at every synapse, from chances that follow from this
-// state: the chance that a full site releases, and that an empty one has refilled since the last spike.
+// state: the chance that a full site releases, and that an empty one has refilled since the last spike. Associative rules
+// have a state for each synapse (`associations.hpp`); so a spike is remembered until it has arrived at all of them.
 #pragma once
 
 #include <cmath>
 
-#include "program.hpp"
+#include "associations.hpp"
 #include "random.hpp"
 #include "threads.hpp"
-
-constexpr int MOST_VARIABLES = 16;  // of a rule
 
 // A presynaptic rule. Variants are its parameters, `[trial, population]`; with `each`, `[trial, neuron]`.
 struct SpikeRule {
@@ -30,7 +29,8 @@ struct SpikeRule {
   int64_t *last;         // [trial, neuron]: the step of this spike
 };
 
-// Synapses of one rule (−1: static) and one kind of input. Those of a neuron are consecutive, in segments of equal delay.
+// Synapses of one rule (−1: static, or associative) and one kind of input. Those of a neuron are consecutive, in segments
+// of equal delay.
 struct SpikeSynapses {
   int64_t rule, input, count;
   const int64_t *segments;  // [neuron + 1]: the first segment of each neuron
@@ -39,6 +39,7 @@ struct SpikeSynapses {
   const int32_t *target;    // [synapse]
   const float *jump;        // [synapse], V
   int32_t *full;            // [trial, synapse]: sites that are full; null where sites do not deplete
+  const Association *association;  // null if not associative
 };
 
 // What makes a population spike: its potential, if both pointers are null; else chance, or a list.
@@ -51,13 +52,15 @@ struct SpikeSource {
 
 struct SpikesRun {
   int64_t trials, neurons, populations, start, stop, seed, source_seed, release_seed, threads;
-  int64_t inputs, slots;  // jumps and then currents; steps that the delayed inputs cover
-  int64_t rules, kinds, capacity;
+  int64_t inputs, slots;  // jumps, then currents and conductances; steps that the delayed inputs cover
+  int64_t rules, kinds, capacity, most_recent;
   int64_t drive_units, drive_times, drive_start, hold;
   const int64_t *first;                                      // [population + 1]: the first neuron
   const double *leak, *kick, *threshold, *reset, *background;  // [population]
-  const int64_t *pause;                                      // [population], steps
+  const double *rate;                                        // [population]: dt/τ
+  const int64_t *pause, *conducting;                         // [population]: steps; whether inputs are conductances
   const double *spread, *decay;                              // [input, population], [input]; not of jumps
+  const double *reversal;                                    // [input] of conductances; NaN of others
   const double *drive;                                       // [trial, time, unit]
   const SpikeSource *source;                                 // [population]
   const SpikeRule *rule;
@@ -66,6 +69,8 @@ struct SpikesRun {
   double *waiting;     // [trial, neuron]: steps until the end of the refractory period
   double *current;     // [trial, input − 1, neuron]
   double *delayed;     // [trial, slot, input, neuron]
+  int64_t *recent;     // [trial, most_recent, 2]: step and neuron of spikes that may be on their way
+  int64_t *recents;    // [trial]: how many
   int32_t *spike_step, *spike_unit;  // [trial, capacity]
   int64_t *spikes;                   // [trial]: how many; above the capacity, the rest is lost
   void *team;
@@ -83,6 +88,7 @@ struct Trial {
   double *refill;       // [rule, spike]
   double *rows;         // workspace of programs
   double **addresses;
+  Pairing *const *pairings;  // [kind]; null if not associative
 
   double *slot(int64_t step, int64_t input) const {
     return delayed + ((step % run.slots) * run.inputs + input) * run.neurons;
@@ -108,14 +114,20 @@ struct Trial {
       }
       const double aim = run.background[p] + (drive && !each ? drive[p] : 0.0);
       const double *const own = each ? drive + first : nullptr;
-      add_currents(step, p, first, size);
+      const float *kicks = nullptr;
       if (run.kick[p] != 0) {
         const int64_t aligned = first / (4 * counter::AT_ONCE) * (4 * counter::AT_ONCE);
         counter::normal(uint64_t(run.seed), uint64_t(step), uint32_t(trial), aligned, first + size - aligned, noise);
-        const float *const kicks = noise + (first - aligned);
-        own ? move<true, true>(step, p, aim, own, kicks) : move<true, false>(step, p, aim, own, kicks);
+        kicks = noise + (first - aligned);
+      }
+      if (run.conducting[p]) {
+        conduct(step, p, aim, own, kicks);
       } else {
-        own ? move<false, true>(step, p, aim, own, nullptr) : move<false, false>(step, p, aim, own, nullptr);
+        add_currents(step, p, first, size);
+        if (kicks)
+          own ? move<true, true>(step, p, aim, own, kicks) : move<true, false>(step, p, aim, own, kicks);
+        else
+          own ? move<false, true>(step, p, aim, own, kicks) : move<false, false>(step, p, aim, own, kicks);
       }
       const double threshold = run.threshold[p];
       constexpr int64_t BLOCK = 64;  // most of which have no spike
@@ -189,9 +201,54 @@ struct Trial {
     }
   }
 
+  // Moves the potentials of a population that has conductances. Inputs count with their mean over the step; with them the
+  // solution is exact (exponential Euler, of second order in dt).
+  void conduct(int64_t step, int64_t p, double common, const double *own, const float *kicks) {
+    using V = Register<double>::V;
+    constexpr int64_t L = Register<double>::L;
+    const int64_t first = run.first[p], size = run.first[p + 1] - first, stride = (size + L - 1) / L * L;
+    double *const __restrict total = rows, *const __restrict aim = rows + stride;  // conductance over that of the leak
+    double *const __restrict left = rows + 2 * stride, *const __restrict spread = rows + 3 * stride;
+    for (int64_t i = 0; i < stride; i++) total[i] = 1;
+    for (int64_t i = 0; i < size; i++) aim[i] = common + (own ? own[i] : 0.0);
+    for (int64_t k = 1; k < run.inputs; k++) {
+      const double mean = run.spread[k * run.populations + p], decay = run.decay[k], reversal = run.reversal[k];
+      const bool opens = reversal == reversal;
+      double *const __restrict now = current + (k - 1) * run.neurons + first;
+      double *const __restrict in = slot(step, k) + first;
+      for (int64_t i = 0; i < size; i++) {
+        const double input = now[i] + in[i];
+        total[i] += opens ? mean * input : 0.0;
+        aim[i] += mean * input * (opens ? reversal : 1.0);
+        now[i] = input * decay;
+        in[i] = 0;
+      }
+    }
+    for (int64_t i = 0; i < stride; i += L) {
+      V all, rest;
+      std::memcpy(&all, total + i, sizeof all);
+      rest = math::exp(-run.rate[p] * all);
+      std::memcpy(left + i, &rest, sizeof rest);
+      rest = math::square_root((1.0 - rest * rest) / all);
+      std::memcpy(spread + i, &rest, sizeof rest);
+    }
+    double *const __restrict v = potential + first, *const __restrict wait = waiting + first;
+    double *const __restrict arriving = slot(step, 0) + first;
+    for (int64_t i = 0; i < size; i++) {
+      const double goal = aim[i] / total[i];
+      const double change = goal + (v[i] + arriving[i] - goal) * left[i] - v[i] +
+                            (kicks ? run.kick[p] * spread[i] * double(kicks[i]) : 0.0);
+      const double waits = wait[i];
+      v[i] += waits > 0 ? 0.0 : change;
+      wait[i] = waits > 0 ? waits - 1 : 0.0;
+      arriving[i] = 0;
+    }
+  }
+
   // Releases of the neurons that fired, by each rule; resets them.
   void fire(int64_t step, int64_t count) {
-    for (int64_t k = 0; k < run.rules; k++) apply(run.rule[k], step, count, release + k * run.neurons, refill + k * run.neurons);
+    for (int64_t k = 0; k < run.rules; k++)
+      apply(run.rule[k], step, count, release + k * run.neurons, refill + k * run.neurons);
     for (int64_t s = 0, p = 0; s < count; s++) {
       while (fired[s] >= run.first[p + 1]) p++;
       potential[fired[s]] = run.reset[p];
@@ -241,10 +298,10 @@ struct Trial {
 
   // How likely a site that was empty is still empty: the resource depends on nothing but itself.
   double kept(const SpikeRule &rule, int64_t variant, uint64_t elapsed) const {
-    const int64_t n = rule.variables;
+    const int64_t n = rule.variables, entry = rule.resource * (n + 1);
     double found = 1;
     for (int64_t bit = 0; bit < rule.bits; bit++)
-      if (elapsed >> bit & 1) found *= rule.powers[((variant * rule.bits + bit) * n + rule.resource) * n + rule.resource];
+      if (elapsed >> bit & 1) found *= rule.powers[(variant * rule.bits + bit) * n * n + entry];
     return found;
   }
 
@@ -252,6 +309,7 @@ struct Trial {
   void deliver(int64_t step, int64_t count) {
     for (int64_t k = 0; k < run.kinds; k++) {
       const SpikeSynapses &kind = run.synapses[k];
+      if (kind.association) continue;
       for (int64_t s = 0; s < count; s++) {
         const double released = kind.rule < 0 ? 1.0 : release[kind.rule * run.neurons + s];
         const bool random = kind.rule >= 0 && run.rule[kind.rule].sites > 0;
@@ -312,6 +370,39 @@ struct Trial {
     }
   }
 
+  // What spikes do at synapses of associative rules: first those that arrive in this step, then those of the targets.
+  void associate(int64_t step, int64_t count) {
+    int64_t *const recent = run.recent + trial * run.most_recent * 2, &recents = run.recents[trial];
+    for (int64_t s = 0; s < count; s++, recents++) {
+      recent[2 * recents] = step;
+      recent[2 * recents + 1] = fired[s];
+    }
+    for (int64_t k = 0; k < run.kinds && recents; k++)
+      if (pairings[k]) arrive(run.synapses[k], *pairings[k], step, recent, recents);
+    for (int64_t k = 0; k < run.kinds; k++)
+      for (int64_t s = 0; s < count && pairings[k] && run.synapses[k].association->post_count; s++)
+        pairings[k]->answer(fired[s], step);
+    int64_t kept = 0;
+    for (int64_t s = 0; s < recents; s++)
+      if (recent[2 * s] + run.slots - 1 > step) {
+        recent[2 * kept] = recent[2 * s];
+        recent[2 * kept++ + 1] = recent[2 * s + 1];
+      }
+    recents = kept;
+  }
+
+  void arrive(const SpikeSynapses &kind, Pairing &pairing, int64_t step, const int64_t *recent, int64_t recents) {
+    double *const into = slot(step + 1, kind.input);
+    const auto add = [&](int64_t i, double weight) { into[kind.target[i]] += double(kind.jump[i]) * weight; };
+    for (int64_t s = 0; s < recents; s++) {
+      const int64_t age = step - recent[2 * s], unit = recent[2 * s + 1];
+      for (int64_t segment = kind.segments[unit]; segment < kind.segments[unit + 1]; segment++)
+        if (kind.delay[segment] == age)
+          for (int64_t i = kind.begins[segment]; i < kind.begins[segment + 1]; i++) pairing.arrive(i, step, add);
+    }
+    pairing.settle(step, add);
+  }
+
   void report(int64_t step, int64_t count) {
     int64_t &found = run.spikes[trial];
     for (int64_t s = 0; s < count; s++, found++)
@@ -322,52 +413,97 @@ struct Trial {
   }
 };
 
-// Numbers that a trial needs besides what Python gives: noise, lists of spikes, and rows of a program.
-inline int64_t trial_bytes(const SpikesRun &run) {
-  int64_t rows = run.neurons, places = 0;
-  for (int64_t k = 0; k < run.rules; k++) {
-    const SpikeRule &rule = run.rule[k];
-    const int64_t row_count = rule.variables + rule.parameters + 1, constants = rule.numbers + rule.temporaries;
-    const int64_t block = BLOCK<Register<double>::V> * Register<double>::L;
-    rows = std::max(rows, row_count * (run.neurons + Register<double>::L) + constants * block);
-    places = std::max(places, row_count + constants);
+// What a trial needs besides what Python gives: noise, lists of spikes, and rows of programs. `take(bytes)` gives it.
+struct Workspace {
+  float *noise;
+  int32_t *fired;
+  double *release, *refill, *rows;
+  double **addresses;
+  char *pairings;            // [kind]
+  Pairing **made;            // [kind]
+  double **pairing_rows;     // [kind]
+  double ***pairing_places;  // [kind]
+
+  template <class Take>
+  Workspace(const SpikesRun &run, Take &&take) {
+    constexpr int64_t L = Register<double>::L, block = BLOCK<Register<double>::V> * L;
+    int64_t numbers = 4 * (run.neurons + L), places = 1;
+    for (int64_t k = 0; k < run.rules; k++) {
+      const SpikeRule &rule = run.rule[k];
+      const int64_t row_count = rule.variables + rule.parameters + 1, constants = rule.numbers + rule.temporaries;
+      numbers = std::max(numbers, row_count * (run.neurons + L) + constants * block);
+      places = std::max(places, row_count + constants);
+    }
+    noise = (float *)take((run.neurons + 8 * counter::AT_ONCE) * sizeof(float));
+    fired = (int32_t *)take(run.neurons * sizeof(int32_t));
+    release = (double *)take(run.rules * run.neurons * sizeof(double));
+    refill = (double *)take(run.rules * run.neurons * sizeof(double));
+    rows = (double *)take(numbers * sizeof(double));
+    addresses = (double **)take(places * sizeof(double *));
+    pairings = take(run.kinds * sizeof(Pairing));
+    made = (Pairing **)take(run.kinds * sizeof(Pairing *));
+    pairing_rows = (double **)take(run.kinds * sizeof(double *));
+    pairing_places = (double ***)take(run.kinds * sizeof(double **));
+    for (int64_t k = 0; k < run.kinds; k++) {
+      const Association *const rule = run.synapses[k].association;
+      double *const own = (double *)take(rule ? Pairing::numbers(*rule) * sizeof(double) : 0);
+      double **const at = (double **)take(rule ? Pairing::addresses(*rule) * sizeof(double *) : 0);
+      if (!pairings) continue;  // only counted
+      pairing_rows[k] = own;
+      pairing_places[k] = at;
+    }
   }
-  const int64_t padded = run.neurons + 8 * counter::AT_ONCE;
-  return padded * (sizeof(float) + sizeof(int32_t)) + 2 * run.rules * run.neurons * sizeof(double) +
-         rows * sizeof(double) + places * sizeof(void *) + 1024;
+
+  // Begins with the associative synapses of a trial.
+  Pairing *const *pairs(const SpikesRun &run, int64_t trial) const {
+    for (int64_t k = 0; k < run.kinds; k++) {
+      const SpikeSynapses &kind = run.synapses[k];
+      const Association *const rule = kind.association;
+      made[k] = !rule ? nullptr
+                      : new (pairings + k * sizeof(Pairing))
+                            Pairing(*rule, rule->state + trial * kind.count * rule->variables,
+                                    rule->last + trial * kind.count, pairing_rows[k], pairing_places[k]);
+    }
+    return made;
+  }
+};
+
+constexpr int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+inline int64_t trial_bytes(const SpikesRun &run) {
+  int64_t bytes = 0;
+  Workspace(run, [&](int64_t size) {
+    bytes += aligned(size);
+    return (char *)nullptr;
+  });
+  return bytes;
 }
 
 inline void run_spikes(const SpikesRun &run, char *workspace) {
-  const int64_t each = (trial_bytes(run) + 63) / 64 * 64;
+  const int64_t each = trial_bytes(run);
+  bool associative = false;
+  for (int64_t k = 0; k < run.kinds; k++) associative |= run.synapses[k].association != nullptr;
   share_out((Team)run.team, run.threads, run.trials, [&](int64_t part, int64_t first, int64_t last) {
     char *at = workspace + part * each;
-    auto take = [&](int64_t bytes) {
+    const Workspace own(run, [&](int64_t bytes) {
       char *found = at;
-      at += (bytes + 63) / 64 * 64;
+      at += aligned(bytes);
       return found;
-    };
-    float *const noise = (float *)take((run.neurons + 8 * counter::AT_ONCE) * sizeof(float));
-    int32_t *const fired = (int32_t *)take(run.neurons * sizeof(int32_t));
-    double *const release = (double *)take(run.rules * run.neurons * sizeof(double));
-    double *const refill = (double *)take(run.rules * run.neurons * sizeof(double));
-    int64_t places = 1;
-    for (int64_t k = 0; k < run.rules; k++)
-      places = std::max(places, run.rule[k].variables + run.rule[k].parameters + 1 + run.rule[k].numbers +
-                                    run.rule[k].temporaries);
-    double **const addresses = (double **)take(places * sizeof(void *));
-    double *const rows = (double *)at;
+    });
     for (int64_t trial = first; trial < last; trial++) {
       Trial now{run, trial, run.potential + trial * run.neurons,
                 run.current + trial * (run.inputs - 1) * run.neurons,
                 run.delayed + trial * run.slots * run.inputs * run.neurons, run.waiting + trial * run.neurons,
-                noise, fired, release, refill, rows, addresses};
+                own.noise, own.fired, own.release, own.refill, own.rows, own.addresses, own.pairs(run, trial)};
       run.spikes[trial] = 0;
       for (int64_t step = run.start; step < run.stop; step++) {
         const int64_t count = now.integrate(step);
-        if (count == 0) continue;
-        now.fire(step, count);
-        now.deliver(step, count);
-        now.report(step, count);
+        if (count > 0) {
+          now.fire(step, count);
+          now.deliver(step, count);
+          now.report(step, count);
+        }
+        if (associative) now.associate(step, count);
       }
     }
   });

@@ -32,7 +32,15 @@ Rule = _structure(
 SpikeSynapses = _structure(
     "SpikeSynapses",
     ("rule", "input", "count"),
-    ("segments", "begins", "delay", "target", "jump", "full"),
+    ("segments", "begins", "delay", "target", "jump", "full", "association"),
+)
+Association = _structure(
+    "Association",
+    ("variables", "entries", "bits", "numbers", "temporaries", "pre_count", "post_count"),
+    (
+        *("pre", "post", "literals", "rest", "to", "from", "powers"),
+        *("begins", "incoming", "state", "last"),
+    ),
 )
 SpikeSource = _structure(
     "SpikeSource", ("each", "times", "units", "begin", "hold"), ("chance", "begins", "due")
@@ -51,12 +59,13 @@ SpikesRun = _structure(
             "release_seed",
             "threads",
         ),
-        *("inputs", "slots", "rules", "kinds", "capacity"),
+        *("inputs", "slots", "rules", "kinds", "capacity", "most_recent"),
         *("drive_units", "drive_times", "drive_start", "hold"),
     ),
     (
-        *("first", "leak", "kick", "threshold", "reset", "background", "pause", "spread", "decay", "drive"),
-        *("source", "rule", "synapses", "potential", "waiting", "current", "delayed"),
+        *("first", "leak", "kick", "threshold", "reset", "background", "rate", "pause", "conducting"),
+        *("spread", "decay", "reversal", "drive"),
+        *("source", "rule", "synapses", "potential", "waiting", "current", "delayed", "recent", "recents"),
         *("spike_step", "spike_unit", "spikes", "team"),
     ),
 )
