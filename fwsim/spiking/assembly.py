@@ -245,7 +245,7 @@ def _initialise(
 
 
 def _synapses(b: Any, circuit: Circuit, each: Wiring, neurons: Any, trials: int, index: int) -> Any:
-    kind = (each.decay, each.reversal)
+    kind = SlowInput(each.decay, each.reversal)
     target = f"current{slow_inputs(circuit).index(kind)}_post" if each.decay else "arriving_post"
     unit = "volt" if each.reversal is None else "1"
     model, on_pre, on_post = f"jump : {unit} (constant)", f"{target} += jump", None

@@ -69,6 +69,8 @@ def strengths(circuit: Circuit) -> np.ndarray:
         inputs = circuit.populations[pre].size * each.probability
         mean = np.mean(each.efficacy)
         if each.reversal is not None:
-            mean *= each.reversal * each.decay / circuit.populations[post].tau
+            target = circuit.populations[post]
+            assert isinstance(target, Population)
+            mean *= each.reversal * each.decay / target.tau
         found[post, pre] += mean * inputs
     return found

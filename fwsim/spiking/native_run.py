@@ -98,7 +98,7 @@ class NativeRun:
         self._synapses = [arranged(parts, circuit.neurons, self._slots) for _, parts in drawn]
         places = {id(rule): place for place, rule in enumerate(presynaptic)}
         self._kinds = [
-            (places.get(id(kind.rule), -1), slow.index((kind.decay, kind.reversal)) + 1 if kind.decay else 0)
+            (places.get(id(kind.rule), -1), 1 + slow.index(_slow(kind)) if kind.decay else 0)
             for kind, _ in drawn
         ]
         self._associations = [
@@ -243,14 +243,14 @@ class NativeRun:
             *(spikes.filled(spikes.SpikeSource, each or {}) for each in emitted)
         )
         rules = (spikes.Rule * max(1, len(self._rules)))(*(each.structure() for each in self._rules))
-        associations = [each and each.structure() for each in self._associations]
+        associations = [None if each is None else each.structure() for each in self._associations]
         synapses = (spikes.SpikeSynapses * max(1, len(self._synapses)))(
             *(
                 spikes.filled(
                     spikes.SpikeSynapses,
                     {
                         **{**each, "rule": rule, "input": place, "count": len(each["target"]), "full": full},
-                        "association": pairing and spikes.ctypes.addressof(pairing),
+                        "association": None if pairing is None else spikes.ctypes.addressof(pairing),
                     },
                 )
                 for each, (rule, place), full, pairing in zip(
@@ -278,6 +278,10 @@ class NativeRun:
         for trial, size in enumerate(count.tolist()):
             index = unit[trial, :size].astype(np.int64) + trial * self.circuit.neurons
             self._found.append((step[trial, :size].astype(np.int64) + start, index))
+
+
+def _slow(kind: Kind) -> exact_step.SlowInput:
+    return exact_step.SlowInput(kind.decay, kind.reversal)
 
 
 def _emitter(

@@ -4,7 +4,16 @@ import pytest
 
 import fwsim as fw
 from fwsim.errors import ConfigError
-from fwsim.spiking import Circuit, Connection, Population, mongillo_circuit, slow_current_circuit
+from fwsim.spiking import (
+    Circuit,
+    Connection,
+    Population,
+    first_release,
+    heterogeneous_circuit,
+    mongillo_circuit,
+    simulate,
+    slow_current_circuit,
+)
 from fwsim.units import mV
 
 RULE = fw.TsodyksMarkram(0.2, 0.2, 1.5, "mongillo2008")
@@ -34,6 +43,31 @@ def test_the_rival_releases_as_at_rest_and_excites_its_pools_slowly():
             released = 1 - 0.8**2 if before.synapse else 1  # u jumps from U to 1 − (1 − U)²
             assert after.efficacy == pytest.approx(released * before.efficacy)
         assert (after.probability, after.delay) == (before.probability, before.delay)
+
+
+def test_neurons_with_synapses_of_their_own_release_as_much_from_rest():
+    plastic = mongillo_circuit(RULE, scale=0.2)
+    asked = []
+
+    def draw(name, size):
+        asked.append((name, size))
+        return fw.measured("mouse sim1→sim1").sample(size, seed=len(asked))
+
+    drawn = heterogeneous_circuit(plastic, draw)
+    assert asked == [(f"E{k}", 160) for k in range(1, 6)] + [("E0", 800)]
+    for before, after in zip(plastic.connections, drawn.connections, strict=True):
+        if before.synapse is None:
+            assert after is before
+            continue
+        assert drawn.source(after.synapse).name == before.pre
+        mean = (after.efficacy * after.synapse.U).mean()  # of maass2002, U is the release from rest
+        assert float(mean) == pytest.approx(before.efficacy * first_release(RULE))
+    run = simulate(drawn, steps=20, engine="native", progress=False)
+    assert run.attrs["spiking_engine"] == "native"
+    alike = heterogeneous_circuit(plastic, lambda name, size: RULE)
+    assert alike.connections[0].efficacy == pytest.approx(plastic.connections[0].efficacy)
+    with pytest.raises(ConfigError, match=r"E1→E1 has TsodyksMarkram with parameters \[160\]"):
+        heterogeneous_circuit(drawn, draw)
 
 
 def test_synapses_of_two_sides_have_no_release_at_rest():

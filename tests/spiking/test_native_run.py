@@ -165,8 +165,10 @@ def test_neurons_that_never_rest_lose_no_spikes():
 
 
 def test_what_it_cannot_run_it_says():
-    given = circuit(CASES["bcpnn"])
-    said = "engine='native' cannot run this circuit: BCPNN has a state for each synapse; use engine='brian2'"
+    given = circuit(fw.BennaFusi(length=15, eta=0.1))
+    said = (
+        "engine='native' cannot run this circuit: BennaFusi has more than 16 variables; use engine='brian2'"
+    )
     with pytest.raises(ConfigError, match=said):
         simulate(given, steps=10, engine="native")
     run = simulate(given, steps=10, engine="auto", progress=False)

@@ -26,6 +26,7 @@ from fwsim.spiking import (
     resolved_network,
     simulate,
     simulate_rates,
+    simulate_resolved,
     stimulus,
 )
 from fwsim.units import Hz, ms, mV
@@ -409,13 +410,38 @@ def test_what_does_not_fit_is_refused(given, error, message):
         given()
 
 
-def test_the_version_that_learns_has_no_sources():
-    circuit = Circuit(
-        [Population("E", 3, noise=1 * mV), PoissonGenerator("input", 3, 5.0)],
-        [Connection("E", "E", 1e-4, synapse=fw.HebbianTraces())],
+def learning(source):
+    return Circuit(
+        [
+            Population("E", 40, background=14 * mV, noise=3 * mV, threshold=20 * mV, reset=10 * mV),
+            source,
+        ],
+        [
+            Connection("E", "E", 1e-9, synapse=fw.HebbianTraces(tau=1.0, eta=0.1)),
+            Connection(source.name, "E", 0.05 * mV, decay=5e-3),
+        ],
+        dt=5e-4,
     )
-    with pytest.raises(ConfigError, match="input is a PoissonGenerator, and this rate version"):
-        resolved_network(circuit)
+
+
+@pytest.mark.parametrize(
+    "source", [SpikeGenerator("input", [[0.1]]), PoissonGenerator("input", 2, [1.0, 2.0])]
+)
+def test_the_version_that_learns_takes_one_constant_rate(source):
+    with pytest.raises(
+        ConfigError, match=r"input has .* one unit with a constant rate; give a PoissonGenerator"
+    ):
+        resolved_network(learning(source))
+
+
+def test_the_version_that_learns_hears_poisson_trains():
+    """200 trains of 10 Hz and 0.05 mV move 20 ms · 2 kHz · 0.05 mV = 2 mV; rates are those of as much background."""
+    heard = simulate_resolved(learning(PoissonGenerator("input", 200, 10.0)), np.zeros((1, 400, 2)))
+    silent = learning(PoissonGenerator("input", 200, 1e-9))
+    more = simulate_resolved(silent, np.stack([np.full((1, 400), 2 * mV), np.zeros((1, 400))], -1))
+    np.testing.assert_allclose(heard.rate[0, -1, :40], more.rate[0, -1, :40], rtol=1e-4)
+    assert float(heard.rate[0, -1, 40]) == pytest.approx(10.0, rel=1e-5)
+    assert float(heard.rate[0, -1, 0]) > 5
 
 
 def test_spikes_after_the_run_are_probably_in_ms():
