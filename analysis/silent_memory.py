@@ -9,6 +9,8 @@ the lifetimes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -59,6 +61,13 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     )
 
 
+def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
+    """Analyse the networks of several runs that differ in their seed alone."""
+    runs = [each.load() for each in recordings]
+    networks = xr.concat([each["ping_response"] for each in runs], "network")
+    return analyse(runs[0].drop_vars("ping_response").assign(ping_response=networks))
+
+
 def selectivity(response: xr.DataArray) -> xr.DataArray:
     """How much more the cued pool answers than the others do, from −1 to 1; 0 where none does."""
     cued, others = response.isel(unit=0), response.isel(unit=slice(1, POOLS)).mean("unit")
@@ -104,7 +113,8 @@ CAPTIONS = {
         "(dots with intervals) and the rate version (lines)."
     ),
     "lifetime": (
-        "How long the memory answers to a ping, against τ_facil: spikes (dots) and the rate version (lines)."
+        "How long the memory answers to a ping, against τ_facil: spikes (dots with 95 % intervals over networks) and "
+        "the rate version (lines)."
     ),
 }
 
@@ -169,8 +179,9 @@ def plot_lifetime(result: xr.Dataset) -> Figure:
     ):
         label = f"{LABELS[values['model']]}, τ_rec = {values['tau_rec']:g} s"
         axes.plot(at["tau_facil"], at["mean_field_lifetime"], color=colour)
-        lifetime = at["lifetime"].sel(interval="estimate")
-        axes.plot(at["tau_facil"], lifetime, "o", ms=3, color=colour, label=label)
+        middle, low, high = at["lifetime"].transpose("interval", "tau_facil").values
+        length = np.abs([low - middle, high - middle])
+        axes.errorbar(at["tau_facil"], middle, length, fmt="o", ms=3, color=colour, label=label)
     axes.set(xlabel="τ_facil (s)", ylabel="lifetime (s)", ylim=(0, None), title="silent memory")
     axes.legend()
     return made

@@ -14,10 +14,10 @@ from fwsim.rules.derive.brian2_code import Brian2Code
 from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
 from fwsim.rules.stochastic_release import StochasticRelease
 from fwsim.seeds import check_seed
+from fwsim.spiking import exact_step
 from fwsim.spiking.backend import brian2
 from fwsim.spiking.brian2_sources import sources
 from fwsim.spiking.circuit import Circuit
-from fwsim.spiking.exact_step import SlowInput, by_population, initial_potentials, slow_inputs, spread
 from fwsim.spiking.parameters import by_neuron, by_synapse, initial_states
 from fwsim.spiking.stimulation import checked_drive
 from fwsim.spiking.wiring import Wiring, wirings
@@ -180,7 +180,7 @@ def _neurons(
     seed: int,
 ) -> Any:
     trials = len(drive)
-    slow = slow_inputs(circuit)
+    slow = exact_step.slow_inputs(circuit)
     declared = [
         f"current{k} : {'volt' if kind.reversal is None else 1}\nspread{k} : 1 (constant)"
         for k, kind in enumerate(slow)
@@ -212,7 +212,7 @@ def _neurons(
     return neurons
 
 
-def _step(slow: list[SlowInput]) -> str:
+def _step(slow: list[exact_step.SlowInput]) -> str:
     """What moves the potentials."""
     summed = [f" + spread{k}*current{k}" for k in range(len(slow))]
     currents = "".join(each for each, kind in zip(summed, slow) if kind.reversal is None)
@@ -227,26 +227,24 @@ def _step(slow: list[SlowInput]) -> str:
 
 
 def _initialise(
-    b: Any, circuit: Circuit, neurons: Any, trials: int, slow: list[SlowInput], seed: int
+    b: Any, circuit: Circuit, neurons: Any, trials: int, slow: list[exact_step.SlowInput], seed: int
 ) -> None:
-    def per_neuron(values: np.ndarray) -> np.ndarray:
-        return np.tile(np.repeat(values, sizes), trials)
-
     sizes = [p.size for p in circuit.populations]
-    found = {name: per_neuron(values) for name, values in by_population(circuit).items()}
+    found = {name: np.tile(values, trials) for name, values in exact_step.numbers(circuit).items()}
     neurons.block = np.repeat(np.arange(trials * len(sizes)), np.tile(sizes, trials))
     neurons.theta, neurons.bottom = found["threshold"] * b.volt, found["reset"] * b.volt
     neurons.background, neurons.kick = found["background"] * b.volt, found["kick"] * b.volt
     neurons.leak, neurons.pause = found["leak"], found["pause"].astype(int)
-    neurons.rate, neurons.conducting = found["rate"], found["conducting"]
-    neurons.v = initial_potentials(circuit, trials, seed) * b.volt
+    neurons.rate = found["rate"]
+    neurons.conducting = np.tile(exact_step.by_neuron(circuit, exact_step.conducts(circuit)), trials)
+    neurons.v = exact_step.initial_potentials(circuit, trials, seed) * b.volt
     for k, kind in enumerate(slow):
-        setattr(neurons, f"spread{k}", per_neuron(spread(circuit, kind)))
+        setattr(neurons, f"spread{k}", np.tile(exact_step.spread(circuit, kind), trials))
 
 
 def _synapses(b: Any, circuit: Circuit, each: Wiring, neurons: Any, trials: int, index: int) -> Any:
-    kind = SlowInput(each.decay, each.reversal)
-    target = f"current{slow_inputs(circuit).index(kind)}_post" if each.decay else "arriving_post"
+    kind = exact_step.SlowInput(each.decay, each.reversal)
+    target = f"current{exact_step.slow_inputs(circuit).index(kind)}_post" if each.decay else "arriving_post"
     unit = "volt" if each.reversal is None else "1"
     model, on_pre, on_post = f"jump : {unit} (constant)", f"{target} += jump", None
     code = None

@@ -20,13 +20,14 @@ from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule, Values
 from fwsim.spiking.sources import PoissonGenerator, Source, SpikeGenerator, check_name
 from fwsim.units import checked, si, unusual
 
+NEURON = ("tau", "threshold", "reset", "refractory", "background", "noise")  # parameters of a neuron
 LONGEST, COARSEST = 1.0, 0.02  # s; time constants, delays and steps above are probably meant in ms
 HIGHEST = 1.0  # V, likewise
 
 
 @dataclass(frozen=True, eq=False)
 class Population(KnownArguments):
-    """Leaky integrate-and-fire neurons with equal parameters.
+    """Leaky integrate-and-fire neurons.
 
         τ dV/dt = −V + background + drive + synaptic input + noise √(2τ) ξ(t)
 
@@ -39,7 +40,7 @@ class Population(KnownArguments):
     name
         Name for connections and stimuli.
     size
-        Number of neurons.
+        Number of neurons. All parameters that follow are numbers, or have one value for each neuron, `[unit]`.
     tau, refractory
         Membrane time constant and refractory period in s.
     threshold, reset
@@ -52,24 +53,41 @@ class Population(KnownArguments):
 
     name: str
     size: int
-    tau: float = 0.02
-    threshold: float = 0.02
-    reset: float = 0.01
-    refractory: float = 0.002
-    background: float = 0.0
-    noise: float = 0.0
+    tau: Any = 0.02
+    threshold: Any = 0.02
+    reset: Any = 0.01
+    refractory: Any = 0.002
+    background: Any = 0.0
+    noise: Any = 0.0
 
     def __post_init__(self) -> None:
         check_name("Population", self.name)
         whole(f"{self.name}: size", self.size, least=1)
         self._check("time", tau={"above": 0}, refractory={"least": 0}, usual=LONGEST)
         self._check("voltage", noise={"least": 0}, threshold={}, reset={}, background={}, usual=HIGHEST)
-        if not self.reset < self.threshold:
-            raise ConfigError(f"{self.name}: reset={self.reset} V is not below threshold={self.threshold} V")
+        if (above := np.greater_equal(self.reset, self.threshold)).any():
+            reset, threshold = (
+                np.broadcast_to(each, above.shape)[above][0] for each in (self.reset, self.threshold)
+            )
+            raise ConfigError(f"{self.name}: reset={reset} V is not below threshold={threshold} V")
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """Parameters that have a value for each neuron."""
+        return tuple(field for field in NEURON if np.ndim(getattr(self, field)))
 
     def _check(self, dimension: str, *, usual: float, **bounds: dict[str, float]) -> None:
         for field, limits in bounds.items():
-            value = checked(f"{self.name}: {field}", getattr(self, field), dimension, usual=usual, **limits)
+            where, value = (
+                f"{self.name}: {field}",
+                si(f"{self.name}: {field}", getattr(self, field), dimension),
+            )
+            if np.ndim(value):
+                value = _of_neurons(where, value, self.size)
+                for extreme in (value.min(), value.max()):
+                    checked(where, float(extreme), dimension, usual=usual, **limits)
+            else:
+                value = checked(where, getattr(self, field), dimension, usual=usual, **limits)
             object.__setattr__(self, field, value)
 
 
@@ -314,6 +332,11 @@ class Circuit(KnownArguments):
                 f"scaled by {factor} is not allowed: neurons keep their inputs, so connection probabilities of "
                 f"{densest} leave no factor below {densest}"
             )
+        for each in self.populations:
+            if isinstance(each, Population) and each.varied:
+                raise ConfigError(
+                    f"a circuit whose neurons differ ({each.name}: {each.varied[0]}) cannot be scaled; draw them anew"
+                )
         if any(np.ndim(each.efficacy) for each in self.connections):
             raise ConfigError("a circuit with efficacy matrices cannot be scaled; make the matrices anew")
         for each in self.sources:
@@ -403,6 +426,22 @@ class Circuit(KnownArguments):
                 f"{' and '.join(f'{c.pre}→{c.post}' for c in same)} share {type(each.synapse).__name__} and its state; "
                 "give the state to one of them"
             )
+
+
+def _of_neurons(where: str, value: Any, size: int) -> np.ndarray:
+    try:
+        found = np.array(value.detach().cpu() if isinstance(value, Tensor) else value, float)
+    except (TypeError, ValueError, RuntimeError):
+        raise ConfigError(
+            f"{where}={value!r} is not allowed; give a number, or one for each neuron"
+        ) from None
+    if found.shape != (size,):
+        raise ShapeError(
+            f"{where} has shape {list(found.shape)}; give a number, or [unit] with unit={size} neurons"
+        )
+    if not np.isfinite(found).all():
+        raise ConfigError(f"{where} is NaN or infinite for some neurons; give finite numbers")
+    return found
 
 
 def _matrix(where: str, efficacy: Any) -> np.ndarray:

@@ -8,11 +8,13 @@ from fwsim import notebook
 from fwsim.spiking.circuit import Circuit, Population
 from fwsim.spiking.sources import Source, SpikeGenerator
 
+FIELDS = ("tau", "refractory", "threshold", "reset", "background", "noise")
+
 
 def circuit_html(circuit: Circuit) -> str:
     """Equations, populations, connections with their mean strength, and the rules of plastic synapses."""
     populations = [
-        (p.name, p.size, p.tau, p.refractory, p.threshold, p.reset, p.background, p.noise)
+        (p.name, p.size, *(_typical(p, field) for field in FIELDS))
         for p in circuit.populations
         if isinstance(p, Population)
     ]
@@ -51,6 +53,12 @@ def circuit_html(circuit: Circuit) -> str:
     )
 
 
+def _typical(population: Population, field: str) -> object:
+    """A parameter, in words if neurons differ."""
+    value = getattr(population, field)
+    return f"{value.min():g} … {value.max():g}" if field in population.varied else value
+
+
 def _emitted(source: Source) -> str:
     """How many spikes a source emits, in words."""
     if isinstance(source, SpikeGenerator):
@@ -71,6 +79,6 @@ def strengths(circuit: Circuit) -> np.ndarray:
         if each.reversal is not None:
             target = circuit.populations[post]
             assert isinstance(target, Population)
-            mean *= each.reversal * each.decay / target.tau
+            mean *= each.reversal * each.decay / np.mean(target.tau)
         found[post, pre] += mean * inputs
     return found

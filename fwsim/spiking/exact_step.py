@@ -6,7 +6,7 @@ which the potential is propagated exactly: an exponential Euler step of second o
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,20 +25,19 @@ class SlowInput(NamedTuple):
     reversal: float | None = None
 
 
-def by_population(circuit: Circuit) -> dict[str, np.ndarray]:
-    """Numbers of each population, `[population]`.
+def numbers(circuit: Circuit) -> dict[str, np.ndarray]:
+    """Numbers of each neuron, `[neuron]`.
 
     `leak`: what is left of a deviation of the potential after one step; `kick`: standard deviation in V of what noise
-    adds, at equilibrium if there are conductances; `conducting`: whether there are; `rate`: dt/τ; `pause`: steps of the
-    refractory period; `threshold`, `reset`, `background` in V.
+    adds, at equilibrium if there are conductances; `rate`: dt/τ; `pause`: steps of the refractory period; `threshold`,
+    `reset`, `background` in V.
     """
     tau, noise, refractory = (_of_each(circuit, name) for name in ("tau", "noise", "refractory"))
-    conducting = _conducting(circuit)
+    conducting = by_neuron(circuit, conducts(circuit))
     return {
         "leak": np.exp(-circuit.dt / tau),
         "rate": circuit.dt / tau,
         "kick": noise * np.where(conducting, 1.0, np.sqrt(-np.expm1(-2 * circuit.dt / tau))),
-        "conducting": conducting.astype(np.int64),
         "pause": np.round(refractory / circuit.dt).astype(np.int64),
         **{name: _of_each(circuit, name) for name in ("threshold", "reset", "background")},
     }
@@ -51,13 +50,13 @@ def slow_inputs(circuit: Circuit) -> list[SlowInput]:
 
 
 def spread(circuit: Circuit, kind: SlowInput) -> np.ndarray:
-    """What an input of 1 does in one step, `[population]`.
+    """What an input of 1 does in one step, `[neuron]`.
 
     To populations with conductances its mean over the step, to others the change of the potential (of a current).
     """
     mean = -kind.decay / circuit.dt * np.expm1(-circuit.dt / kind.decay)
-    changed = _moved(circuit, kind.decay) if kind.reversal is None else np.zeros(len(circuit.populations))
-    return np.where(_conducting(circuit), mean, changed)
+    changed = _moved(circuit, kind.decay) if kind.reversal is None else 0.0
+    return np.where(by_neuron(circuit, conducts(circuit)), mean, changed)
 
 
 def _moved(circuit: Circuit, decay: float) -> np.ndarray:
@@ -70,16 +69,23 @@ def _moved(circuit: Circuit, decay: float) -> np.ndarray:
 
 def initial_potentials(circuit: Circuit, trials: int, seed: int) -> np.ndarray:
     """Potentials in V at the beginning, uniform between rest and threshold, 0 of sources, `[trial · neuron]`."""
-    most = [0.0 if isinstance(each, Source) else each.threshold for each in circuit.populations]
-    theta = np.repeat(most, [each.size for each in circuit.populations])
-    theta = np.tile(theta, trials)
+    moved = by_neuron(circuit, [not isinstance(each, Source) for each in circuit.populations])
+    theta = np.tile(np.where(moved, _of_each(circuit, "threshold"), 0.0), trials)
     return numpy_generator(seed, 2).uniform(size=len(theta)) * theta
 
 
-def _conducting(circuit: Circuit) -> np.ndarray:
+def conducts(circuit: Circuit) -> np.ndarray:
+    """Whether synapses of each population are conductances, `[population]`."""
     onto = {each.post for each in circuit.connections if each.reversal is not None}
     return np.array([name in onto for name in circuit.names])
 
 
+def by_neuron(circuit: Circuit, values: Any) -> np.ndarray:
+    """Values of populations, each a number or `[neuron]`, as those of all neurons."""
+    return np.concatenate(
+        [np.broadcast_to(value, each.size) for value, each in zip(values, circuit.populations)]
+    )
+
+
 def _of_each(circuit: Circuit, name: str) -> np.ndarray:
-    return np.array([getattr(each, name, UNMOVED[name]) for each in circuit.populations])
+    return by_neuron(circuit, [getattr(each, name, UNMOVED[name]) for each in circuit.populations])

@@ -19,7 +19,7 @@ from fwsim.names import known_arguments
 from fwsim.rules.parameters import replaced
 from fwsim.rules.rule import PresynapticRule, Values
 from fwsim.rules.stochastic_release import StochasticRelease
-from fwsim.spiking.circuit import Circuit, Connection
+from fwsim.spiking.circuit import Circuit, Connection, Population
 from fwsim.spiking.parameters import initial_means
 from fwsim.spiking.sources import PoissonGenerator, Source
 from fwsim.spiking.stimulation import checked_drive
@@ -101,8 +101,8 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     Raises
     ------
     ConfigError
-        A rule is not presynaptic or has parameters or a state for each neuron, a population has no noise, a synapse is
-        a conductance, or the spikes of a source are given, or its neurons have different rates.
+        A rule is not presynaptic or has parameters or a state for each neuron, a population has no noise, or neurons
+        that differ, a synapse is a conductance, or the spikes of a source are given, or its neurons have several rates.
 
     Notes
     -----
@@ -110,7 +110,7 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     of a step. This raises its effect by 0.5826 σ √(dt/τ) (Broadie, Glasserman & Kou 1997, Math. Finance 7:325).
     """
     instance("circuit", circuit, Circuit, "a circuit: fwsim.spiking.Circuit(...)")
-    check_currents(circuit)
+    check_theory(circuit)
     slow = sorted({(each.post, each.decay) for each in circuit.connections if each.decay})
     for each in circuit.populations:
         if isinstance(each, Source):
@@ -199,8 +199,14 @@ def simulate_rates(circuit: Circuit, drive: Any, *, every: int = 1, dt: float | 
     return run.isel(projection=slice(len(circuit.rules))) if circuit.rules else run
 
 
-def check_currents(circuit: Circuit) -> None:
-    """Raise `ConfigError` if a synapse is a conductance, whose effect depends on the potential."""
+def check_theory(circuit: Circuit) -> None:
+    """Raise `ConfigError` if neurons of a population differ, or a synapse is a conductance."""
+    for population in circuit.populations:
+        if isinstance(population, Population) and population.varied:
+            raise ConfigError(
+                f"{population.name} has a {population.varied[0]} for each neuron, and the rate version one unit for "
+                "each population; give typical values, or several populations"
+            )
     for each in circuit.connections:
         if each.reversal is not None:
             raise ConfigError(

@@ -207,7 +207,7 @@ class NativeRun:
     def _constants(self, slow: list[exact_step.SlowInput], seed: int) -> dict[str, Any]:
         """What does not change during the run: sizes, and parameters of populations."""
         circuit = self.circuit
-        none, numbers = np.zeros(len(circuit.populations)), exact_step.by_population(circuit)
+        none, numbers = np.zeros(circuit.neurons), exact_step.numbers(circuit)
         pause = int(numbers["pause"].min())
         associative = any(each is not None for each in self._associations)
         return {
@@ -227,6 +227,8 @@ class NativeRun:
             "first": np.cumsum([0, *(p.size for p in circuit.populations)]),
             "spread": np.stack([none, *(exact_step.spread(circuit, each) for each in slow)]),
             "decay": np.array([0.0, *(math.exp(-circuit.dt / each.decay) for each in slow)]),
+            "conducting": exact_step.conducts(circuit).astype(np.int64),
+            "varied": np.array([bool(getattr(each, "varied", ())) for each in circuit.populations], np.int64),
             "reversal": np.array([math.nan, *(math.nan if e.reversal is None else e.reversal for e in slow)]),
             **numbers,
         }

@@ -19,7 +19,7 @@ from fwsim.names import known_arguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.rule import AssociativeRule
 from fwsim.spiking.circuit import Circuit, Connection, Population
-from fwsim.spiking.mean_field import GRID_SHIFT, check_currents
+from fwsim.spiking.mean_field import GRID_SHIFT, check_theory
 from fwsim.spiking.sources import PoissonGenerator, Source
 from fwsim.spiking.stimulation import checked_drive
 
@@ -162,7 +162,7 @@ def _learning(circuit: Circuit) -> Connection:
             f"the circuit has {len(plastic)} plastic connections; give it exactly one, with an associative rule"
         )
     each = plastic[0]
-    check_currents(circuit)
+    check_theory(circuit)
     if each.state is not None:
         raise ConfigError(
             f"{each.pre}→{each.post}: this rate version begins with an empty memory; leave state out"

@@ -124,9 +124,9 @@ def simulate(
     with _engine(engine, circuit, seed) as b:
         attributes = provenance(circuit.configuration(), seed=seed, device="cpu", dtype="float64")
         attributes |= {"spiking_engine": "native"} if b is None else {"brian2_target": b.prefs.codegen.target}
-        attributes["inputs_sha256"] = _digest(
-            signal, *(part for each in circuit.sources for part in each.arrays())
-        )
+        given = [part for each in circuit.sources for part in each.arrays()]
+        given += [getattr(p, name) for p in circuit.populations for name in getattr(p, "varied", ())]
+        attributes["inputs_sha256"] = _digest(signal, *given)
         if resume and path is not None and (ended := finished(path, attributes)) is not None:
             return ended
         running: Running

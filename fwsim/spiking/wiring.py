@@ -100,14 +100,13 @@ def _own_state(circuit: Circuit, each: Connection) -> bool:
     if isinstance(each.synapse, AssociativeRule | StochasticRelease):
         return True
     pre = circuit.populations[circuit.index(each.pre)]
-    return each.delays[1] > (0.0 if isinstance(pre, Source) else pre.refractory)
+    return each.delays[1] > (0.0 if isinstance(pre, Source) else np.min(pre.refractory))
 
 
 def _drawn(circuit: Circuit, each: Connection, random: np.random.Generator) -> Drawn:
     pre_slice, post_slice = circuit.members[each.pre], circuit.members[each.post]
     target = circuit.populations[circuit.index(each.post)]
     assert isinstance(target, Population)
-    tau = target.tau
     if np.ndim(each.efficacy):
         post, pre = np.nonzero(each.efficacy)
         jump = each.efficacy[post, pre]
@@ -116,7 +115,7 @@ def _drawn(circuit: Circuit, each: Connection, random: np.random.Generator) -> D
         pre, post = _pairs(*sizes, each.probability, each.pre == each.post, random)
         jump = np.array(float(each.efficacy))
     if each.decay and each.reversal is None:
-        jump = jump * tau / each.decay
+        jump = jump * (target.tau[post] if np.ndim(target.tau) else target.tau) / each.decay
     delay = random.uniform(*each.delays, len(pre))
     return Drawn(
         (pre + pre_slice.start).astype(np.int32),

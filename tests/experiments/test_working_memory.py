@@ -52,7 +52,7 @@ def test_a_ping_reads_the_memory_out(silent):
 
 def test_lifetimes_are_over_both_time_constants(silent):
     """A made-up recording: memories last longer with slower facilitation, and the table says how long."""
-    from analysis.silent_memory import analyse, plot, table
+    from analysis.silent_memory import analyse, join, plot, table
 
     tau = {"tau_facil": [0.5, 1.5], "tau_rec": [0.2, 0.6]}
     delay = np.array([0.5, 1.5, 3.0])
@@ -79,6 +79,10 @@ def test_lifetimes_are_over_both_time_constants(silent):
     assert len(rows) == 4
     assert rows[0]["quantity"] == "lifetime at τ_facil 0.5 s, τ_rec 0.2 s (s)"
     assert set(plot(result)) == {"selectivity", "lifetime"}
+    other = recording.assign(ping_response=recording["ping_response"] * [[[2.0]], [[1.0]]])
+    both = join([recording, other])
+    assert both.sizes["network"] == 4
+    np.testing.assert_allclose(both["network_lifetime"][..., :2], result["network_lifetime"])
 
 
 def test_slow_currents_have_no_time_constants_of_plasticity(tmp_path):

@@ -56,10 +56,12 @@ struct SpikesRun {
   int64_t rules, kinds, capacity, most_recent;
   int64_t drive_units, drive_times, drive_start, hold;
   const int64_t *first;                                      // [population + 1]: the first neuron
-  const double *leak, *kick, *threshold, *reset, *background;  // [population]
-  const double *rate;                                        // [population]: dt/τ
-  const int64_t *pause, *conducting;                         // [population]: steps; whether inputs are conductances
-  const double *spread, *decay;                              // [input, population], [input]; not of jumps
+  const double *leak, *kick, *threshold, *reset, *background;  // [neuron]
+  const double *rate;                                        // [neuron]: dt/τ
+  const int64_t *pause;                                      // [neuron], steps
+  const int64_t *conducting, *varied;                        // [population]: whether inputs are conductances; whether
+                                                             // neurons differ
+  const double *spread, *decay;                              // [input, neuron], [input]; not of jumps
   const double *reversal;                                    // [input] of conductances; NaN of others
   const double *drive;                                       // [trial, time, unit]
   const SpikeSource *source;                                 // [population]
@@ -112,32 +114,41 @@ struct Trial {
         count += source.chance ? draw(source, step, first, size, count) : list(source, step, count);
         continue;
       }
-      const double aim = run.background[p] + (drive && !each ? drive[p] : 0.0);
+      const double aim = drive && !each ? drive[p] : 0.0;
       const double *const own = each ? drive + first : nullptr;
       const float *kicks = nullptr;
-      if (run.kick[p] != 0) {
+      if (run.varied[p] || run.kick[first] != 0) {
         const int64_t aligned = first / (4 * counter::AT_ONCE) * (4 * counter::AT_ONCE);
         counter::normal(uint64_t(run.seed), uint64_t(step), uint32_t(trial), aligned, first + size - aligned, noise);
         kicks = noise + (first - aligned);
       }
-      if (run.conducting[p]) {
-        conduct(step, p, aim, own, kicks);
-      } else {
-        add_currents(step, p, first, size);
-        if (kicks)
-          own ? move<true, true>(step, p, aim, own, kicks) : move<true, false>(step, p, aim, own, kicks);
-        else
-          own ? move<false, true>(step, p, aim, own, kicks) : move<false, false>(step, p, aim, own, kicks);
-      }
-      const double threshold = run.threshold[p];
-      constexpr int64_t BLOCK = 64;  // most of which have no spike
-      for (int64_t start = first; start < first + size; start += BLOCK) {
-        const int64_t stop = std::min(start + BLOCK, first + size);
-        int64_t above = 0;
-        for (int64_t i = start; i < stop; i++) above += potential[i] > threshold;
-        for (int64_t i = start; above && i < stop; i++)
-          if (potential[i] > threshold) fired[count++] = int32_t(i);
-      }
+      count = run.varied[p] ? advance<true>(step, p, aim, own, kicks, count)
+                            : advance<false>(step, p, aim, own, kicks, count);
+    }
+    return count;
+  }
+
+  // Moves the potentials of a population, and adds those above their threshold to the `count` neurons that fired before.
+  template <bool EACH>
+  int64_t advance(int64_t step, int64_t p, double aim, const double *own, const float *kicks, int64_t count) {
+    const int64_t first = run.first[p], size = run.first[p + 1] - first;
+    if (run.conducting[p]) {
+      conduct<EACH>(step, p, aim, own, kicks);
+    } else {
+      add_currents<EACH>(step, first, size);
+      if (kicks)
+        own ? move<true, true, EACH>(step, p, aim, own, kicks) : move<true, false, EACH>(step, p, aim, own, kicks);
+      else
+        own ? move<false, true, EACH>(step, p, aim, own, kicks) : move<false, false, EACH>(step, p, aim, own, kicks);
+    }
+    const double *const __restrict threshold = run.threshold + first;
+    constexpr int64_t BLOCK = 64;  // most of which have no spike
+    for (int64_t start = 0; start < size; start += BLOCK) {
+      const int64_t stop = std::min(start + BLOCK, size);
+      int64_t above = 0;
+      for (int64_t i = start; i < stop; i++) above += potential[first + i] > threshold[EACH ? i : 0];
+      for (int64_t i = start; above && i < stop; i++)
+        if (potential[first + i] > threshold[EACH ? i : 0]) fired[count++] = int32_t(first + i);
     }
     return count;
   }
@@ -165,34 +176,37 @@ struct Trial {
   }
 
   // Brings the currents of a population up to date, and sums what they add to its potentials.
-  void add_currents(int64_t step, int64_t p, int64_t first, int64_t size) {
+  template <bool EACH>
+  void add_currents(int64_t step, int64_t first, int64_t size) {
     double *const __restrict extra = rows;
     for (int64_t k = 1; k < run.inputs; k++) {
-      const double spread = run.spread[k * run.populations + p], decay = run.decay[k];
+      const double *const __restrict spread = run.spread + k * run.neurons + first;
+      const double decay = run.decay[k];
       double *const __restrict now = current + (k - 1) * run.neurons + first;
       double *const __restrict in = slot(step, k) + first;
       for (int64_t i = 0; i < size; i++) {
         const double total = now[i] + in[i];
-        extra[i] = (k > 1 ? extra[i] : 0.0) + spread * total;
+        extra[i] = (k > 1 ? extra[i] : 0.0) + spread[EACH ? i : 0] * total;
         now[i] = total * decay;
         in[i] = 0;
       }
     }
   }
 
-  template <bool NOISY, bool OWN>
+  template <bool NOISY, bool OWN, bool EACH>
   void move(int64_t step, int64_t p, double common, const double *__restrict own, const float *__restrict kicks) {
-    const double leak = run.leak[p], kick = run.kick[p];
     const int64_t first = run.first[p], size = run.first[p + 1] - first;
+    const double *const __restrict leak = run.leak + first, *const __restrict kick = run.kick + first;
+    const double *const __restrict background = run.background + first;
     const bool currents = run.inputs > 1;
     double *const __restrict v = potential + first;
     double *const __restrict arriving = slot(step, 0) + first;
     const double *const __restrict extra = rows;
     double *const __restrict wait = waiting + first;
     for (int64_t i = 0; i < size; i++) {
-      const double aim = OWN ? common + own[i] : common;
-      double change = aim + (v[i] + arriving[i] - aim) * leak - v[i];
-      if (NOISY) change += kick * double(kicks[i]);
+      const double aim = background[EACH ? i : 0] + (OWN ? own[i] : common);
+      double change = aim + (v[i] + arriving[i] - aim) * leak[EACH ? i : 0] - v[i];
+      if (NOISY) change += kick[EACH ? i : 0] * double(kicks[i]);
       if (currents) change += extra[i];
       const double waits = wait[i];
       v[i] += waits > 0 ? 0.0 : change;
@@ -203,6 +217,7 @@ struct Trial {
 
   // Moves the potentials of a population that has conductances. Inputs count with their mean over the step; with them the
   // solution is exact (exponential Euler, of second order in dt).
+  template <bool EACH>
   void conduct(int64_t step, int64_t p, double common, const double *own, const float *kicks) {
     using V = Register<double>::V;
     constexpr int64_t L = Register<double>::L;
@@ -210,9 +225,9 @@ struct Trial {
     double *const __restrict total = rows, *const __restrict aim = rows + stride;  // conductance over that of the leak
     double *const __restrict left = rows + 2 * stride, *const __restrict spread = rows + 3 * stride;
     for (int64_t i = 0; i < stride; i++) total[i] = 1;
-    for (int64_t i = 0; i < size; i++) aim[i] = common + (own ? own[i] : 0.0);
+    for (int64_t i = 0; i < size; i++) aim[i] = run.background[first + (EACH ? i : 0)] + (own ? own[i] : common);
     for (int64_t k = 1; k < run.inputs; k++) {
-      const double mean = run.spread[k * run.populations + p], decay = run.decay[k], reversal = run.reversal[k];
+      const double mean = run.spread[k * run.neurons + first], decay = run.decay[k], reversal = run.reversal[k];
       const bool opens = reversal == reversal;
       double *const __restrict now = current + (k - 1) * run.neurons + first;
       double *const __restrict in = slot(step, k) + first;
@@ -224,10 +239,13 @@ struct Trial {
         in[i] = 0;
       }
     }
+    for (int64_t i = 0; i < size; i++) left[i] = -run.rate[first + (EACH ? i : 0)] * total[i];
+    for (int64_t i = size; i < stride; i++) left[i] = 0;
     for (int64_t i = 0; i < stride; i += L) {
       V all, rest;
       std::memcpy(&all, total + i, sizeof all);
-      rest = math::exp(-run.rate[p] * all);
+      std::memcpy(&rest, left + i, sizeof rest);
+      rest = math::exp(rest);
       std::memcpy(left + i, &rest, sizeof rest);
       rest = math::square_root((1.0 - rest * rest) / all);
       std::memcpy(spread + i, &rest, sizeof rest);
@@ -237,7 +255,7 @@ struct Trial {
     for (int64_t i = 0; i < size; i++) {
       const double goal = aim[i] / total[i];
       const double change = goal + (v[i] + arriving[i] - goal) * left[i] - v[i] +
-                            (kicks ? run.kick[p] * spread[i] * double(kicks[i]) : 0.0);
+                            (kicks ? run.kick[first + (EACH ? i : 0)] * spread[i] * double(kicks[i]) : 0.0);
       const double waits = wait[i];
       v[i] += waits > 0 ? 0.0 : change;
       wait[i] = waits > 0 ? waits - 1 : 0.0;
@@ -249,10 +267,9 @@ struct Trial {
   void fire(int64_t step, int64_t count) {
     for (int64_t k = 0; k < run.rules; k++)
       apply(run.rule[k], step, count, release + k * run.neurons, refill + k * run.neurons);
-    for (int64_t s = 0, p = 0; s < count; s++) {
-      while (fired[s] >= run.first[p + 1]) p++;
-      potential[fired[s]] = run.reset[p];
-      waiting[fired[s]] = double(run.pause[p]);
+    for (int64_t s = 0; s < count; s++) {
+      potential[fired[s]] = run.reset[fired[s]];
+      waiting[fired[s]] = double(run.pause[fired[s]]);
     }
   }
 

@@ -63,7 +63,8 @@ SpikesRun = _structure(
         *("drive_units", "drive_times", "drive_start", "hold"),
     ),
     (
-        *("first", "leak", "kick", "threshold", "reset", "background", "rate", "pause", "conducting"),
+        *("first", "leak", "kick", "threshold", "reset", "background", "rate", "pause"),
+        *("conducting", "varied"),
         *("spread", "decay", "reversal", "drive"),
         *("source", "rule", "synapses", "potential", "waiting", "current", "delayed", "recent", "recents"),
         *("spike_step", "spike_unit", "spikes", "team"),
