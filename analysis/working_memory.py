@@ -6,6 +6,7 @@ and of another one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,13 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     parts = [regimes(recording, config), boundaries(recording, config), rates, shown]
     result = xr.merge(parts, compat="no_conflicts", combine_attrs="drop")
     return result.assign_attrs(experiment_configuration=recording.attrs["experiment_configuration"])
+
+
+def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
+    """Analyse the networks of several runs that differ in their seed alone; the raster is that of the first."""
+    runs = [each.load() for each in recordings]
+    networks = xr.concat([each["regime_rate"] for each in runs], "network")
+    return analyse(runs[0].drop_vars("regime_rate").assign(regime_rate=networks))
 
 
 def regimes(recording: xr.Dataset, config: dict) -> xr.Dataset:

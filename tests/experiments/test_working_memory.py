@@ -43,6 +43,16 @@ def test_boundaries_of_one_network_are_the_backgrounds_around_them():
     assert various[1] < 2 < various[0] < 3 < various[2]
 
 
+def test_networks_of_several_runs_are_joined(run):
+    from analysis.working_memory import join
+
+    both = join([run.recording, run.recording])
+    alone = study.analyse(run).result
+    assert both.sizes["network"] == 2
+    np.testing.assert_array_equal(both["regime"].isel(network=1), alone["regime"].isel(network=0))
+    np.testing.assert_array_equal(both["raster_rate"], alone["raster_rate"])
+
+
 def test_a_ping_reads_the_memory_out(silent):
     report = study.analyse(silent)
     pinged = report.result["selectivity"].sel(model="mongillo2008", ping_delay=0.3, interval="estimate")
