@@ -157,7 +157,7 @@ def quantity(value: Any, dimension: str) -> float:
     """
     choice("dimension", dimension, tuple(SYMBOLS))
     plain = si("", value, dimension)
-    if isinstance(plain, (int, float)) and not isinstance(plain, bool) and plain == plain:
+    if isinstance(plain, Real) and not isinstance(plain, bool) and plain == plain:
         try:
             return float(plain)
         except OverflowError:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from fractions import Fraction
 
 import brian2 as b
 import numpy as np
@@ -18,6 +19,10 @@ from fwsim.units import nearest_step, quantity, si, steps_until
     ("given", "dimension", "si"),
     [
         (0.2, "time", 0.2),
+        (np.float64(0.2), "time", 0.2),
+        (np.float32(0.25), "time", 0.25),
+        (np.int64(2), "time", 2.0),
+        (Fraction(1, 2), "time", 0.5),
         ("0.2", "time", 0.2),
         ("200 ms", "time", 0.2),
         ("200ms", "time", 0.2),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from fwsim.explore.matrix import has_memory, memory_matrix
 from fwsim.explore.scene import Scene
+from fwsim.recording.glance import configured
 
 GRID = 24  # points along each side
 LOOPS = 20  # number of inner loops that are read to find the states on their way
@@ -136,7 +136,7 @@ def inner_loop(scene: Scene, time: float) -> tuple[np.ndarray, np.ndarray, Inner
     run = scene.run
     if not {"sustained", "gain", "bias"} <= set(run.variables) or not has_memory(scene):
         return None
-    configuration = json.loads(run.attrs.get("configuration", "{}"))
+    configuration = configured(run)
     options = {name: run.attrs.get(name, configuration.get(name)) for name in ("activation", "normalise")}
     sustained = scene.at("sustained", time)
     if sustained is None or None in options.values():

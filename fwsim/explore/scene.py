@@ -17,11 +17,12 @@ from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.recording import open_recording
 from fwsim.recording.glance import configured
+from fwsim.recording.trains import duration_of
 from fwsim.study.runs import find_run
 
 SPIKING = "spikes"
-BINS = 1000  # number of bins of a spiking recording, unless bins of `BIN` seconds give fewer
-BIN = 0.01
+BINS = 1000  # number of bins of a spiking recording, as far as their length allows it
+SHORTEST, LONGEST = 0.001, 0.01  # s; length of a bin
 FIRST = 100_000  # spikes that are read to count trials and neurons, if the recording does not declare them
 OF_UNITS = ("unit", "timescale", "post", "pre", "past", "iteration")
 """Dimensions that views show completely."""
@@ -152,10 +153,10 @@ def _axes(dims: tuple) -> tuple[str, ...]:
 
 def _spikes(run: xr.Dataset, trial: int) -> Spikes:
     last = float(run["spike_time"][-1]) if run.sizes["spike"] else 0.0
-    duration = run.attrs["steps"] * run.attrs["dt"] if {"steps", "dt"} <= run.attrs.keys() else last
+    duration = duration_of(run, last)
     if not duration > 0:
         raise RecordingError("the recording holds no spikes and no duration; there is nothing to look at")
-    bins = max(1, min(BINS, round(duration / 0.001)), round(duration / BIN))
+    bins = max(1, min(BINS, round(duration / SHORTEST)), round(duration / LONGEST))
     units = max(run.sizes.get("unit", 0), _neurons(run))  # other variables may be of some of the neurons only
     return Spikes(run, trial, _trials(run), units, duration / bins * np.arange(1, bins + 1))
 

@@ -86,7 +86,7 @@ def storable(name: str, variable: xr.Variable) -> xr.Variable:
     Raises
     ------
     RecordingError
-        The variable has another type.
+        The variable has another type, or times that whole nanoseconds cannot represent.
     """
     variable = variable.to_base_variable()
     attributes, kind = dict(variable.attrs), variable.dtype.kind
@@ -96,6 +96,11 @@ def storable(name: str, variable: xr.Variable) -> xr.Variable:
         texts = np.asarray(variable.values).astype(np.dtypes.StringDType())
         return xr.Variable(variable.dims, texts, attributes)
     if kind in "Mm":
+        stored = variable.values.astype(f"{kind}8[ns]").astype(variable.dtype)
+        if not np.array_equal(stored, variable.values, equal_nan=True):
+            raise RecordingError(
+                f"{name} cannot be stored: whole nanoseconds reach from 1677 to 2262, or 292 years; give numbers"
+            )
         return xr.Variable(variable.dims, numbers(variable.values), attributes | _told(kind))
     if variable.dtype.name not in TYPES:
         raise RecordingError(f"{name} cannot be stored: it is {variable.dtype}; give numbers or texts")

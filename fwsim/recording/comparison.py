@@ -48,8 +48,8 @@ class Difference:
 def first_difference(one: xr.Dataset, other: xr.Dataset) -> Difference | None:
     """Find the first value in which two recordings differ; `None` if they are equal.
 
-    NaN equals NaN. Attributes and variables with measured wall times (by their `long_name`) are not compared. Both
-    recordings are read block by block.
+    NaN equals NaN, and a missing date (NaT) another. Attributes and variables with measured wall times (by their
+    `long_name`) are not compared. Both recordings are read block by block.
     """
     for which, run in (("one", one), ("other", other)):
         instance(which, run, xr.Dataset, "a recording (xarray.Dataset)")
@@ -95,9 +95,8 @@ def _difference(name: str, one: xr.Dataset, other: xr.Dataset) -> list[Differenc
         return [Difference(name, said)]
     axis = _streamed(mine)
     for (begin, block), (_, its) in zip(_blocks(mine), _blocks(theirs)):
-        unequal = block != its
-        if block.dtype.kind == "f":
-            unequal &= ~(np.isnan(block) & np.isnan(its))
+        missing = (block != block) & (its != its)  # only NaN and NaT are unequal to themselves
+        unequal = (block != its) & ~missing
         if unequal.any():
             place = tuple(int(each[0]) for each in np.nonzero(unequal)) if unequal.ndim else ()
             said = _said(mine, axis, place, block[place], its[place])

@@ -23,7 +23,8 @@ def write_netcdf(run: xr.Dataset, path: str | PathLike[str]) -> None:
     Parameters
     ----------
     run
-        Any recording. Types that NetCDF lacks are converted: float16 to float32, integers beyond 64 bits to text.
+        Any recording. Types that NetCDF lacks are converted: float16 to float32; of attributes, integers beyond 64
+        bits to text, and True and False to 1 and 0.
     path
         File to write, which must not exist yet; it appears when it is complete.
 
@@ -32,7 +33,7 @@ def write_netcdf(run: xr.Dataset, path: str | PathLike[str]) -> None:
     ConfigError
         `run` is no dataset, `path` is no path on this machine, or h5netcdf cannot be imported.
     RecordingError
-        The path exists or cannot be written, or the recording is damaged.
+        The path exists or cannot be written, or the recording is damaged or has something that NetCDF cannot store.
     """
     require_dataset(run)
     file = local_path(path, new=True)
@@ -40,11 +41,12 @@ def write_netcdf(run: xr.Dataset, path: str | PathLike[str]) -> None:
         raise RecordingError(f"{file} exists already; choose another path or remove it")
     required("h5netcdf", "a NetCDF file")
     half = [name for name, variable in run.variables.items() if variable.dtype == np.float16]
-    large = {
-        name: str(value) for name, value in run.attrs.items() if isinstance(value, int) and value >= 2**63
+    integers = {name: int(value) for name, value in run.attrs.items() if isinstance(value, (int, np.bool_))}
+    attributes = {
+        name: value if -(2**63) <= value < 2**63 else str(value) for name, value in integers.items()
     }
     stored = run.assign({name: run[name].astype(np.float32) for name in half})
-    stored = stored.assign_attrs(large).drop_encoding()
+    stored = stored.assign_attrs(attributes).drop_encoding()
     with complete_file(file) as draft:
         stored.to_netcdf(draft, engine="h5netcdf", encoding=_checksums(stored))
 

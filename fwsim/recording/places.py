@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fwsim.errors import RecordingError
+from fwsim.errors import FwsimError, RecordingError
 from fwsim.recording import digests
 from fwsim.recording.plain_files import read_object
 
@@ -107,11 +107,13 @@ def complete_file(path: Path, suffix: str = "") -> Iterator[Path]:
     try:
         yield draft
         os.rename(draft, path)
-    except (OSError, TypeError, ValueError) as error:
+    except FwsimError:
+        raise
+    except Exception as error:  # a library that cannot store something may raise anything
+        storage = isinstance(error, OSError)
+        remedy = "choose another folder or free some space" if storage else "convert it or leave it out"
         reason = " ".join(str(error).split())
-        raise RecordingError(
-            f"{path} cannot be written: {reason}; choose another folder or free some space"
-        ) from error
+        raise RecordingError(f"{path} cannot be written: {reason}; {remedy}") from error
     finally:
         draft.unlink(missing_ok=True)
 

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from fwsim.errors import ConfigError, choice, whole
 from fwsim.names import KnownArguments, known_arguments
 from fwsim.recording.schema import COORDINATES, VARIABLES
-from fwsim.units import quantity
+from fwsim.units import checked
 
 DTYPES = ("float16", "float32", "float64")
 REDUCTIONS = ("last", "mean", "max", "min")
@@ -101,8 +103,8 @@ class Record(KnownArguments):
     def interval(self) -> tuple[float, float]:
         """`start` and `stop` in s, infinite if there is no bound."""
         return (
-            -math.inf if self.start is None else quantity(self.start, "time"),
-            math.inf if self.stop is None else quantity(self.stop, "time"),
+            -math.inf if self.start is None else checked("start", self.start, "time", infinite=True),
+            math.inf if self.stop is None else checked("stop", self.stop, "time", infinite=True),
         )
 
 
@@ -150,11 +152,14 @@ def _check_name(name: object, variable: str) -> None:
 
 def _indices(name: str, given: Sequence[int]) -> tuple[int, ...]:
     try:
-        whole = tuple(int(index) for index in given)
-    except (TypeError, ValueError):
-        whole = ()
-    if not whole or any(index != item for index, item in zip(whole, given)):
+        items = list(given)
+        indices = tuple(int(item) for item in items)
+    except (TypeError, ValueError, OverflowError):
+        items, indices = [], ()
+    if any(np.asarray(item).dtype == bool for item in items):
+        raise ConfigError(f"{name}={given!r} must be indices and no mask; give numpy.flatnonzero of it")
+    if not indices or any(index != item for index, item in zip(indices, items)):
         raise ConfigError(f"{name}={given!r} must be a list of one or more indices, e.g. [0, 3]")
-    if min(whole) < 0 or len(set(whole)) < len(whole):
+    if min(indices) < 0 or len(set(indices)) < len(indices):
         raise ConfigError(f"{name}={given!r} must be different indices from 0 on")
-    return whole
+    return indices

@@ -182,3 +182,13 @@ def test_a_recording_without_numbers_is_refused():
     check_explorable(xr.Dataset({"test_error": ((), 0.5)}))
     with pytest.raises(fw.RecordingError, match=r"no numbers.*law"):
         check_explorable(xr.Dataset({"law": ("run", ["exponential"])}))
+
+
+def test_an_imported_recording_lasts_as_long_as_it_says(spiking):
+    imported = spiking.drop_attrs().assign_attrs(duration=2.0)
+    assert open_scene(imported, SPIKING).activity.times[-1] == pytest.approx(2.0)
+
+
+def test_a_configuration_that_is_no_json_gives_no_flow(trained):
+    assert inner_loop(open_scene(trained), 10.0) is not None
+    assert inner_loop(open_scene(trained.assign_attrs(configuration="{")), 10.0) is None

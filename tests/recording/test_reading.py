@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 import fwsim.recording.folder as folder
 from fwsim import RecordingError
-from fwsim.recording import Extent, Recorder, open_recording
+from fwsim.recording import Extent, Recorder, first_difference, open_recording, write_netcdf
+from fwsim.recording.whole import write_recording
 from tests.recording.runs import record
 
 
@@ -200,3 +201,46 @@ def test_fuzz_for_long(stored, tmp_path_factory, data):
     folder_ = tmp_path_factory.mktemp("fuzz")
     fuzz(stored, folder_, data)
     shutil.rmtree(folder_)
+
+
+MISSING = {
+    "numbers": [1.0, np.nan, 2.0],
+    "complex": [1 + 2j, np.nan, 2j],
+    "dates": np.array(["2020-01-01", "NaT", "2020-01-03"], "M8[ns]"),
+}
+
+
+@pytest.mark.parametrize("values", MISSING.values(), ids=MISSING)
+def test_missing_values_are_equal_to_each_other_and_to_nothing_else(values):
+    one = xr.Dataset({"v": ("mode", np.array(values))})
+    assert first_difference(one, one.copy(deep=True)) is None
+    other = one.copy(deep=True)
+    other["v"][1] = other["v"][0]
+    assert "in mode 1" in str(first_difference(one, other))
+
+
+@pytest.mark.parametrize(("date", "fits"), [("2200-01-01", True), ("3000-01-01", False), ("NaT", True)])
+def test_a_date_beyond_nanoseconds_is_refused(tmp_path, date, fits):
+    run = xr.Dataset({"when": ("time", np.array([date], "M8[s]"))})
+    if fits:
+        write_recording(run, tmp_path / "run")
+        np.testing.assert_array_equal(open_recording(tmp_path / "run").when, run.when)
+        return
+    with pytest.raises(RecordingError, match="when cannot be stored: whole nanoseconds"):
+        write_recording(run, tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
+def test_netcdf_has_every_number_of_the_attributes(tmp_path):
+    given = {"yes": True, "no": np.False_, "small": -(2**63), "large": 2**63, "larger": -(2**64), "text": "x"}
+    write_netcdf(xr.Dataset({"v": 1.0}, attrs=given), tmp_path / "run.nc")
+    with xr.open_dataset(tmp_path / "run.nc", engine="h5netcdf") as again:
+        assert {name: again.attrs[name] for name in ("yes", "no", "small")} == {
+            "yes": 1,
+            "no": 0,
+            "small": -(2**63),
+        }
+        assert (again.attrs["large"], again.attrs["larger"]) == (str(2**63), str(-(2**64)))
+    with pytest.raises(RecordingError, match=r"convert it or leave it out$"):
+        write_netcdf(xr.Dataset({"v": 1.0}, attrs={"what": {"a": 1}}), tmp_path / "other.nc")
+    assert [path.name for path in tmp_path.iterdir()] == ["run.nc"]
