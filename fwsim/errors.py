@@ -6,7 +6,8 @@ import math
 from numbers import Integral, Real
 from typing import Any
 
-LONGEST = 600  # characters of a message, which may quote a whole file
+LONGEST = 600  # characters of a message
+QUOTED = 100  # characters of a value in it
 
 
 class FwsimError(Exception):
@@ -21,6 +22,15 @@ def one_line(text: str) -> str:
     """Text as one line of at most `LONGEST` characters; its end, which says what to do, is kept."""
     line = " ".join(text.split())
     return line if len(line) <= LONGEST else f"{line[: LONGEST * 2 // 3]} … {line[-LONGEST // 3 + 3 :]}"
+
+
+def short(value: object) -> str:
+    """A value for a message: texts in quotation marks, and at most `QUOTED` characters of what may be a whole file."""
+    try:
+        said = repr(value) if isinstance(value, str) else str(value)
+    except (RecursionError, ValueError):  # nested too deep, too many digits
+        return f"({type(value).__name__})"
+    return said if len(said) <= QUOTED else f"{said[: QUOTED - 1]}…"
 
 
 class ConfigError(FwsimError, ValueError):

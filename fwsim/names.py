@@ -1,4 +1,4 @@
-"""Suggestions for misspelled names in Python."""
+"""Suggestions for misspelled names."""
 
 from __future__ import annotations
 
@@ -53,6 +53,15 @@ def nearest(given: str, legal: Iterable[str]) -> str | None:
     return names[close[0]] if close else None
 
 
+def unknown(kind: str, given: str, known: tuple[str, ...]) -> str:
+    """One line for an unknown name, with the closest known ones."""
+    close = difflib.get_close_matches(given, known, n=3)
+    hint = (
+        f"did you mean {' or '.join(map(repr, close))}?" if close else f"known: {', '.join(known) or 'none'}"
+    )
+    return f"unknown {kind} {given!r}; {hint}"
+
+
 def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Import the public names of a package when they are first used, as listed in its stub; see `lazy_loader`.
 
@@ -63,7 +72,7 @@ def attach(package: str, file: str) -> tuple[Callable[[str], Any], Callable[[], 
     def get(name: str) -> Any:
         if name in public or name.startswith("_"):
             return _loaded(load, package, name)
-        raise _unknown(package, name, public)
+        raise _no_attribute(package, name, public)
 
     return get, names, public
 
@@ -72,12 +81,14 @@ def suggestions(module: str) -> Callable[[str], Any]:
     """`__getattr__` of a module without a stub: an unknown name is answered with the nearest one that it has."""
 
     def get(name: str) -> Any:
-        raise _unknown(module, name, [each for each in vars(sys.modules[module]) if not each.startswith("_")])
+        raise _no_attribute(
+            module, name, [each for each in vars(sys.modules[module]) if not each.startswith("_")]
+        )
 
     return get
 
 
-def _unknown(module: str, name: str, public: Iterable[str]) -> AttributeError:
+def _no_attribute(module: str, name: str, public: Iterable[str]) -> AttributeError:
     guess = nearest(name, public)
     hint = f"did you mean {guess}?" if guess else f"dir({module}) lists what there is"
     return AttributeError(f"{module} has no {name}; {hint}", name=name, obj=sys.modules[module])

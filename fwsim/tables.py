@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, short
 from fwsim.paths import plain_text
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 SEPARATORS = (",", ";", "\t")
 MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "None")  # texts for a missing number
 DIGITS = 300  # largest number of digits in a table; floats cannot represent more
-LONGEST = 100  # characters that a message quotes
 MOST = 2**31  # bytes
 
 
@@ -100,9 +99,3 @@ def _as_names(texts: pd.Series) -> pd.Series:
     if len(whole) and whole.all() and not known.isna().any():
         return pd.to_numeric(known)
     return known
-
-
-def short(value: Any) -> str:
-    """Quote a cell, which may be as long as a file, in a message of one line."""
-    said = repr(value) if isinstance(value, str) else str(value)
-    return said if len(said) <= LONGEST else f"{said[: LONGEST - 1]}…"

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, short
 from fwsim.names import KnownArguments, known_arguments
 from fwsim.paths import home_path
-from fwsim.tables import numeric, read_csv, short
+from fwsim.tables import numeric, read_csv
 from fwsim.units import SYMBOLS
 
 if TYPE_CHECKING:

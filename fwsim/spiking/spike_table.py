@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fwsim.errors import ConfigError, RecordingError, whole
+from fwsim.errors import ConfigError, RecordingError, short, whole
 from fwsim.names import known_arguments
-from fwsim.tables import numeric, read_csv, short
+from fwsim.tables import numeric, read_csv
 from fwsim.units import checked
 
 if TYPE_CHECKING:

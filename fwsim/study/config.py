@@ -11,11 +11,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, model_validator
 from pydantic.fields import FieldInfo
 
-from fwsim.errors import ConfigError
-from fwsim.study.names import unknown
+from fwsim.errors import ConfigError, short
+from fwsim.names import unknown
 from fwsim.units import quantity, unusual
 
-LONGEST = 100  # characters that a message quotes
 HIGHEST = 1.0  # V; more is probably meant in mV
 
 
@@ -150,7 +149,7 @@ def explain(error: ValidationError, config: type[BaseModel], field: str | None =
 
 def _explain(item: Any, location: tuple[str | int, ...], config: type[BaseModel]) -> str:
     name, given = ".".join(map(str, location)), item["input"]
-    shown = _short(given)
+    shown = short(given)
     if isinstance(location[-1] if location else "", int) and isinstance(given, str) and "," in given:
         option = f"--{str(location[0]).replace('_', '-')}"
         typed = " ".join(f"{option} {value.strip()}" for value in given.split(","))
@@ -166,12 +165,3 @@ def _explain(item: Any, location: tuple[str | int, ...], config: type[BaseModel]
         case _:
             allowed = item["msg"].removeprefix("Input ")
             return f"{name}={shown} is not allowed: {allowed}"
-
-
-def _short(given: Any) -> str:
-    """Quote a given value, which may be as long as a file."""
-    try:
-        text = repr(given)
-    except (RecursionError, ValueError):  # nested too deep, too many digits
-        return f"({type(given).__name__})"
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

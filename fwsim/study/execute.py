@@ -257,17 +257,17 @@ def watch(run: Run, experiment: Experiment) -> Iterator[None]:
         with suppress(OSError):  # a run that no process has locked counts as interrupted
             run.update(state="interrupted", finished=now())
         raise Interrupted(run) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         failure = _failure(run, experiment, error)
         if failure is error:
             raise
         raise failure from error
 
 
-def _failure(run: Run, experiment: Experiment, error: Exception) -> Exception:
+def _failure(run: Run, experiment: Experiment, error: BaseException) -> Exception:
     """Record why a run failed, as far as the disk has space, and return the error to raise."""
     reason, where = files.place_of(error, experiment.path), run.folder / places.ERROR
-    failures: list[Exception] = [error]
+    failures: list[BaseException] = [error]
     for keep in (
         lambda: run.update(state="failed", error=reason, finished=now()),
         lambda: write_file(where, "".join(traceback.format_exception(error))),

@@ -9,11 +9,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fwsim.errors import ConfigError
-from fwsim.names import known_arguments
+from fwsim.names import known_arguments, unknown
 from fwsim.study import files
 from fwsim.study.config import Config
 from fwsim.study.context import Context
-from fwsim.study.names import unknown
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -15,8 +15,8 @@ from types import ModuleType
 
 import fwsim
 from fwsim.errors import ConfigError, FwsimError
+from fwsim.names import unknown
 from fwsim.paths import home_path, plain_file
-from fwsim.study.names import unknown
 from fwsim.study.writing import write_file
 
 
@@ -43,7 +43,9 @@ def available(kind: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in folders(kind):
         for path in sorted(folder.glob("*.py")):
-            if not path.stem.startswith("_"):
+            if (
+                not path.name.startswith(("_", ".")) and path.is_file()
+            ):  # editors and systems leave .#x.py, ._x.py
                 found.setdefault(path.stem, path)
     return dict(sorted(found.items()))
 
@@ -85,7 +87,7 @@ def docstring(path: Path) -> str:
     """Docstring of a file, read without running it; empty if the file cannot be parsed."""
     try:
         return ast.get_docstring(ast.parse(path.read_bytes())) or ""
-    except (SyntaxError, ValueError, OSError):
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):  # nested too deep
         return ""
 
 
@@ -121,7 +123,7 @@ def load(path: Path, needed: tuple[str, ...], source: bytes | None = None) -> Mo
     try:
         source = path.read_bytes() if source is None else source
         exec(compile(source, str(path), "exec"), module.__dict__)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
         raise ConfigError(f"{path} does not load: {place_of(error, path)}; correct the file") from error
     missing = [name for name in needed if not hasattr(module, name)]
@@ -143,7 +145,7 @@ def running(path: Path) -> Iterator[None]:
         yield
     except FwsimError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise StudyError(f"{path} failed: {place_of(error, path)}; FWSIM_DEBUG=1 shows more") from error
 
 
@@ -175,11 +177,13 @@ def copy_pair(
     Raises
     ------
     ConfigError
-        The name is no identifier, one of the files exists, or another experiment has the name.
+        The name is no identifier or begins with an underscore, one of the files exists, or another experiment has the
+        name.
     """
-    if not name.isidentifier() or keyword.iskeyword(name):
+    if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
         raise ConfigError(
-            f"{name!r} cannot name an experiment; use letters, digits and underscores, and no keyword of Python"
+            f"{name!r} cannot name an experiment; begin with a letter, use letters, digits and underscores, and no "
+            "keyword of Python"
         )
     experiment = folders("experiments")[-1] / MINIMAL if source is None else find(source)
     analysis = find_analysis(experiment)

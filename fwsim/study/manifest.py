@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, short
 from fwsim.paths import read_plain_file
 from fwsim.study import signatures, writing
 
@@ -110,7 +110,7 @@ def read(folder: Path) -> dict[str, Any]:
         raise ConfigError(f"{folder} is not a run; give a folder with a {FILE} that fwsim wrote") from None
     if form not in FORMATS or isinstance(form, bool):
         raise ConfigError(
-            f"{path} has format {_short(form)} and this fwsim reads {FORMAT}; use the version that wrote it"
+            f"{path} has format {short(form)} and this fwsim reads {FORMAT}; use the version that wrote it"
         )
     try:
         if form > 1 and manifest.get("sha256") != digest(manifest):
@@ -158,8 +158,3 @@ def _canonical(entries: Mapping[str, Any], *without: str) -> bytes:
     """Entries as bytes that do not depend on the layout of the file."""
     kept = {name: value for name, value in entries.items() if name not in without}
     return json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _short(value: object) -> str:
-    said = repr(value)
-    return said if len(said) < 40 else f"{said[:40]}…"

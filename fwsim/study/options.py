@@ -15,10 +15,10 @@ from pydantic import ValidationError, create_model
 from pydantic.fields import FieldInfo
 
 from fwsim.errors import ConfigError
+from fwsim.names import unknown
 from fwsim.paths import plain_text
 from fwsim.study.config import Config, explain, readable, spread, unit_of
 from fwsim.study.experiment import Experiment
-from fwsim.study.names import unknown
 from fwsim.study.settings import RunSettings, Settings, SweepSettings
 from fwsim.study.sweeps.axes import parse_seeds
 from fwsim.study.usage import with_negative_values, wrong_use

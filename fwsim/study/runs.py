@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from fwsim import notebook
 from fwsim.errors import ConfigError, RecordingError
+from fwsim.names import unknown
 from fwsim.paths import home_path
 from fwsim.study import digests, locks, manifest, places
-from fwsim.study.names import unknown
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -191,10 +191,10 @@ def find_run(given: str | Path | Run) -> Run:
     if isinstance(given, Run):
         return given
     place = home_path(given, "run")
-    for folder in (place, Path("runs") / place):
-        if folder.is_dir():
-            run = Run(folder)
-            run.manifest  # noqa: B018 - raises where this is no run
-            return run
+    folders = [folder for folder in (place, Path("runs") / place) if folder.is_dir()]
+    if folders:
+        run = Run(next((folder for folder in folders if (folder / manifest.FILE).exists()), folders[0]))
+        run.manifest  # noqa: B018 - raises where this is no run
+        return run
     known = tuple(str(run.folder) for run in past_runs())
     raise ConfigError(f"{unknown('run', str(given), known[-20:])}; see 'fwsim list'")

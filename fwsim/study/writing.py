@@ -16,12 +16,13 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | get
 def write_file(path: Path, content: bytes | str) -> None:
     """Write a file in one step: a reader sees the old or the new one, also after a loss of power.
 
-    A link in its place is replaced; the target of the link does not change.
+    A link in its place is replaced; the target of the link does not change. A text is stored in UTF-8; half a
+    surrogate pair, as in names of files that are not in UTF-8, becomes a backslash and its number.
     """
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}{DRAFT}")
     try:
         with os.fdopen(os.open(draft, _NEW, 0o666), "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)

@@ -119,6 +119,20 @@ def test_a_failure_is_kept_and_told(toy):
     assert "Traceback" in (failed.folder / "error.txt").read_text()
 
 
+def test_an_experiment_that_ends_python_has_failed(toy):
+    write_experiment(toy, "import sys\nsys.exit(0)")
+    with pytest.raises(StudyError, match=r"made failed: SystemExit: 0 \(line 9\)"):
+        run("made", folder="bad")
+    assert Run(toy / "bad").state == "failed"
+
+
+def test_a_failure_with_a_name_that_is_not_in_utf8_is_kept(toy):
+    write_experiment(toy, "raise ValueError('caf\\udce9')")
+    with pytest.raises(StudyError, match="traceback is in"):
+        run("made", folder="bad")
+    assert r"caf\udce9" in (toy / "bad" / "error.txt").read_text("utf-8")
+
+
 def test_errors_of_fwsim_pass_as_they_are(toy):
     write_experiment(toy, "raise fw.DivergedError(3, 'hidden', 0, 'lower eta')")
     with pytest.raises(fw.DivergedError, match="at step 3"):
@@ -331,3 +345,9 @@ def test_runs_are_found_by_folder_or_name(toy):
     assert [each.folder for each in runs.past_runs()] == [done.folder]
     with pytest.raises(ConfigError, match="unknown run"):
         runs.find_run("nothing")
+
+
+def test_a_folder_that_is_no_run_does_not_hide_the_run_of_its_name(toy):
+    done = run("trace", {"steps": 2}, folder="runs/same")
+    (toy / "same").mkdir()
+    assert runs.find_run("same").folder == done.folder

@@ -55,6 +55,7 @@ def test_docstrings_are_read_without_running(toy):
         ("x = 1\ny = x / 0\n", r"ZeroDivisionError: division by zero \(line 2\)"),
         ("x = 1\ndef (\n", r"SyntaxError: .* \(line 2\)"),
         ("import no_such_module\n", "ModuleNotFoundError"),
+        ("import sys\nsys.exit()\n", r"SystemExit: .*\(line 2\)"),
         ("x = 1\n", "does not define Config and run; it must have Config, run"),
         ("class Config: pass\ndef run(config, context): pass\n", "must be a subclass"),
         (
@@ -115,3 +116,24 @@ def test_copying_a_pair(toy):
     for name in ("a b", "../up", "3d"):
         with pytest.raises(ConfigError, match="cannot name an experiment"):
             files.copy_pair(name, "trace")
+
+
+def test_what_editors_and_systems_leave_is_no_experiment(toy):
+    folder = toy / "experiments"
+    (folder / "._trace.py").write_bytes(b"\x00\x05\x16\x07")
+    (folder / ".#trace.py").symlink_to("somebody@somewhere")
+    (folder / "old.py").mkdir()
+    found = files.available("experiments")
+    assert "trace" in found
+    assert not {"._trace", ".#trace", "old"} & set(found)
+
+
+def test_a_file_that_is_nested_too_deep_has_no_docstring(toy):
+    deep = toy / "experiments" / "deep.py"
+    deep.write_text("-" * 100_000 + "1")
+    assert files.docstring(deep) == ""
+
+
+def test_a_name_that_would_not_be_found_is_refused(toy):
+    with pytest.raises(ConfigError, match="begin with a letter"):
+        files.copy_pair("_mine")

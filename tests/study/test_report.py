@@ -10,6 +10,7 @@ from fwsim import study
 from fwsim.errors import ConfigError
 from fwsim.study.analysis import explained
 from fwsim.study.report import vector
+from fwsim.study.report.contents import read_table
 
 VOID = {"meta", "link", "br", "img", "hr", "use", "path"}
 
@@ -158,3 +159,8 @@ def test_ink_follows_the_scheme_and_large_figures_are_pixels(tmp_path, monkeypat
     assert vector.inline(paths[-1], "x-", "a line").startswith(
         '<img alt="a line" src="data:image/png;base64,'
     )
+
+
+def test_numbers_of_a_table_are_rounded_and_names_are_not(tmp_path):
+    (tmp_path / "table.csv").write_text("run,value\n2024_01,0.123456\n007,nan\n")
+    assert read_table(tmp_path / "table.csv").rows == (("2024_01", "0.1235"), ("007", "nan"))

@@ -277,7 +277,8 @@ def _rounded(text: str) -> str:
         number = float(text)
     except ValueError:
         return text
-    return text if text.lstrip("-").isdigit() else f"{number:.4g}"
+    name = "_" in text or text.lstrip("-").isdigit()  # 2024_01 is a number for Python, but not in a table
+    return text if name else f"{number:.4g}"
 
 
 def _recorded(run: Run) -> Table | None:

@@ -16,9 +16,9 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from fwsim.errors import ConfigError
+from fwsim.names import unknown
 from fwsim.study.config import explain, readable, takes_several, unit_of
 from fwsim.study.experiment import Experiment
-from fwsim.study.names import unknown
 from fwsim.units import quantity
 
 RANGE = re.compile(r"([^:]+):([^:]+):\s*(log|lin)(\d+)\Z")

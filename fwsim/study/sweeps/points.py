@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import fwsim
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, number
 from fwsim.recording.schema import SCHEMA
+from fwsim.study import files
 from fwsim.study.experiment import Experiment
 from fwsim.study.sweeps.axes import Axis
 
@@ -118,7 +119,9 @@ def batches(
     Raises
     ------
     ConfigError
-        A single point needs more than the limit.
+        A single point needs more than the limit, or `point_bytes` returns no positive number.
+    StudyError
+        `point_bytes` failed.
     """
     if experiment.batching is None:
         return [(point,) for point in points]
@@ -129,7 +132,11 @@ def batches(
         groups.setdefault(_hash(fixed), []).append(point)
     dealt = []
     for group in groups.values():
-        sizes = [experiment.batching.size(experiment.configure(point.configuration)) for point in group]
+        configs = [experiment.configure(point.configuration) for point in group]
+        with files.running(experiment.path):
+            sizes = [experiment.batching.size(config) for config in configs]
+            for each in dict.fromkeys(sizes):
+                number("point_bytes", each, above=0)
         dealt += list(_deal(group, max(sizes), memory, size))
     return dealt
 
@@ -143,8 +150,8 @@ def _deal(group: list[Point], each: float, memory: float, size: int | None) -> I
     share = max(math.ceil(len(group) / PARTS), math.ceil(WORTH / each)) if size is None else size
     count = math.ceil(len(group) / min(most, share))
     start, extra = 0, len(group) % count
-    for number in range(count):
-        stop = start + len(group) // count + (number < extra)
+    for place in range(count):
+        stop = start + len(group) // count + (place < extra)
         yield tuple(group[start:stop])
         start = stop
 

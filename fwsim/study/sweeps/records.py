@@ -1,7 +1,7 @@
 """Results of a sweep so far: one folder for each batch, complete or absent.
 
-A batch folder contains `record.json`, which says how each point ended, and one `.npy` file for each
-variable, with the successful points stacked along its first axis. The record has the
+A batch folder contains `record.json`, which says how each point ended and which attributes it has of its own, and
+one `.npy` file for each variable, with the successful points stacked along its first axis. The record has the
 digest of every file and of itself. A batch that differs from what was written counts as missing.
 """
 
@@ -104,9 +104,11 @@ def write(batches: Path, points: Sequence[Point], ended: Sequence[xr.Dataset | F
     entries: list[dict[str, Any]] = [{"identity": point.identity} for point in points]
     parts = []
     for number, places in enumerate(alike.values()):
-        parts.append(_write_part(draft, number, [ended[place] for place in places]))  # type: ignore[misc]
-        for row, place in enumerate(places):
-            entries[place].update(part=number, row=row)
+        recordings: list[Any] = [ended[place] for place in places]
+        parts.append(_write_part(draft, number, recordings))
+        for row, (place, each) in enumerate(zip(places, recordings, strict=True)):
+            own = {key: _data(value) for key, value in each.attrs.items() if key not in parts[-1]["attrs"]}
+            entries[place].update(part=number, row=row, attrs=own)
     for entry, each in zip(entries, ended, strict=True):
         if isinstance(each, Failure):
             entry.update(error=each.error, traceback=each.traceback)
@@ -134,7 +136,8 @@ def read(batches: Path) -> dict[str, StoredPoint | Failure]:
                 found.setdefault(entry["identity"], Failure(entry["error"], entry["traceback"]))
             else:
                 part = record["parts"][entry["part"]]
-                found[entry["identity"]] = StoredPoint(folder, part["variables"], part["attrs"], entry["row"])
+                attributes = part["attrs"] | entry["attrs"]
+                found[entry["identity"]] = StoredPoint(folder, part["variables"], attributes, entry["row"])
     return found
 
 

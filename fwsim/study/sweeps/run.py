@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import re
 import shutil
@@ -358,7 +359,7 @@ def _report_failures(run: Run, space: Space, ended: Ended) -> int:
         path.unlink(missing_ok=True)
         return 0
     draft = path.with_suffix(".part")
-    with draft.open("w", newline="") as file:
+    with draft.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         table = csv.writer(file)
         table.writerow([*space.parameters, "seed", "point_seed", "error", "traceback"])
         for point, failure in rows:
@@ -382,6 +383,6 @@ def _bytes(given: float | str) -> float:
         value = float(match[1]) * BYTES[unit] if match else 0.0
     except (KeyError, ValueError):
         value = 0.0
-    if not value > 0:
+    if not 0 < value < math.inf:
         raise ConfigError(f"batch memory {given!r} is not allowed; write e.g. '2 GB' ({', '.join(BYTES)})")
     return value

@@ -113,7 +113,7 @@ def attempt(
         if len(recordings) != len(points):
             raise TypeError(f"run_batch returned {len(recordings)} recordings for {len(points)} points")
         return [_checked(each) for each in recordings]
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if len(points) == 1:
             return [Failure(files.place_of(error, experiment.path), traceback.format_exc())]
     half = len(points) // 2

@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 
 import fwsim
 from fwsim.errors import ConfigError
-from fwsim.study import Experiment, load_experiment, run
+from fwsim.study import Experiment, StudyError, load_experiment, run
 from fwsim.study.experiment import Batching
 from fwsim.study.sweeps.axes import Axis, parse_axes
 from fwsim.study.sweeps.points import PARTS, WORTH, Point, Space, batches, point_seed
@@ -92,6 +93,8 @@ NOTHING = Experiment("x", None, "", None, None, {}, Batching(("a",), None, lambd
 )
 def test_batches_hold_every_point_once_within_the_budget(number, each, memory, size):
     class Any:
+        path = Path("any.py")
+
         def configure(self, values):
             return each
 
@@ -107,6 +110,23 @@ def test_batches_hold_every_point_once_within_the_budget(number, each, memory, s
         assert max(sizes) <= size
     elif number * each > PARTS * WORTH:
         assert max(sizes) <= math.ceil(number / PARTS)
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "said"),
+    [
+        ("0", ConfigError, "point_bytes=0 is not allowed"),
+        ("float('nan')", ConfigError, "point_bytes=nan is not allowed"),
+        ("{}['x']", StudyError, r"leak.py failed: KeyError: 'x' \(line"),
+    ],
+)
+def test_a_size_of_points_that_cannot_be_is_refused(toy, body, error, said):
+    file = toy / "experiments" / "leak.py"
+    head, _, tail = file.read_text().partition("def point_bytes(config):\n    return ")
+    file.write_text(f"{head}def point_bytes(config):\n    return {body}\n{tail.partition(chr(10))[2]}")
+    experiment = load_experiment("leak")
+    with pytest.raises(error, match=said):
+        batches(experiment, points_of(experiment, {"eta": [1.0]}), memory=1e9)
 
 
 def test_axis_length():

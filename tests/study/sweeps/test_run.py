@@ -163,6 +163,14 @@ def test_points_come_back_as_their_runs_recorded_them(toy):
         points(alone)
 
 
+@pytest.mark.parametrize("size", [None, 1])
+def test_points_of_a_batch_keep_their_own_attributes(toy, size):
+    edit(toy, '"place": place}', '"eta_recorded": configs[place].eta, "shared": 1}')
+    swept = sweep(over={"eta": [1.0, 2.0, 3.0]}, seeds=1, batch_size=size)
+    assert swept.attrs["shared"] == 1
+    assert [point.recording.attrs["eta_recorded"] for point in points(swept)] == [1.0, 2.0, 3.0]
+
+
 def test_lengths_that_differ_are_filled_up(toy):
     recording = sweep("trace", {"steps": [2, 4]}, 1)
     np.testing.assert_allclose(recording.time, [0.1, 0.2, 0.3, 0.4])
@@ -409,6 +417,7 @@ def test_streamed_recordings_are_taken_over(toy):
         ({"workers": 0}, "workers=0 is not allowed"),
         ({"batch_size": 0}, "batch_size=0 is not allowed"),
         ({"batch_memory": "1 XB"}, "batch memory '1 XB' is not allowed; write e.g. '2 GB'"),
+        ({"batch_memory": "1e400 GB"}, "batch memory '1e400 GB' is not allowed"),
         ({"batch_memory": 100}, "allow more batch memory"),
         ({"device": "abacus", "workers": None}, "device='abacus' is unknown"),
         ({"scheduler": "somewhere"}, "scheduler='somewhere' is not known"),
