@@ -4,7 +4,8 @@ Brian2 and scikit-learn take 32 bits, and torch's generator on the CPU uses only
 below 2³² is passed on unchanged, and `numpy.random.SeedSequence`, which uses all bits, maps a larger one
 to 32 bits. NumPy's own generators take integers of any size.
 
-One seed gives many independent streams: `stream_seed` makes the seed of a stream from its name or number.
+One seed gives many independent streams: `stream_seed` makes the seed of a stream from its name or number. A last
+number 0 changes nothing, since `SeedSequence` fills up with zeros: stream (1, 0) is stream 1.
 """
 
 from __future__ import annotations

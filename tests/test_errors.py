@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 
 import fwsim as fw
-from fwsim.errors import ConfigError, FwsimError, choice, number, whole
+from fwsim.errors import ConfigError, FwsimError, causes, choice, number, short, whole
 
 
 @pytest.mark.parametrize("given", [0, 3, np.int64(2)])
@@ -112,3 +112,19 @@ def test_what_is_something_else_altogether_gets_one_line(what, junk):
     with pytest.raises(FwsimError) as error:
         WRONG[what](junk)
     assert "\n" not in str(error.value)
+
+
+def test_a_value_is_quoted_in_a_hundred_characters():
+    deep = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert [short(each) for each in ("a b", 3, None, ["x"])] == ["'a b'", "3", "None", "['x']"]
+    assert len(short("x" * 10**6)) == 100
+    assert (short(deep), short(10**5000)) == ("(list)", "(int)")
+
+
+def test_causes_end_even_in_a_circle():
+    one, two = ValueError(1), KeyError(2)
+    one.__cause__, two.__context__ = two, one
+    assert list(causes(one)) == [one, two]
+    assert list(causes(None)) == []

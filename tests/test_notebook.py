@@ -133,12 +133,12 @@ def drawn(panel):
 
 
 def test_activity_is_over_seconds_with_the_names_of_populations():
-    from fwsim.recording import glance
+    from fwsim.recording import display
 
     rates = np.arange(12.0).reshape(1, 3, 4)
     coords = {"time": [0.5, 1.0, 1.5], "population": ("unit", ["E", "E", "E", "I"])}
     run = xr.Dataset({"rate": (("trial", "time", "unit"), rates, {"units": "Hz"})}, coords)
-    axes = drawn(glance.activity(run))
+    axes = drawn(display.activity(run))
     (image,) = axes.images
     np.testing.assert_array_equal(image.get_array(), rates[0].T)
     assert image.get_extent() == [0.0, 1.5, -0.5, 3.5]
@@ -146,7 +146,7 @@ def test_activity_is_over_seconds_with_the_names_of_populations():
     assert axes.get_xlabel() == "time (s)"
     assert [text.get_text() for text in axes.get_yticklabels()] == ["E", "I"]
     assert list(axes.get_yticks()) == [1.0, 3.0]
-    axes = drawn(glance.activity(run - 6.0))
+    axes = drawn(display.activity(run - 6.0))
     assert (axes.images[0].get_cmap().name, axes.images[0].get_clim()) == ("RdBu_r", (-6.0, 6.0))
 
 
@@ -155,9 +155,9 @@ def test_recordings_of_hardly_any_samples_have_a_card(steps):
     net = fw.RateNetwork(fw.Projection(torch.zeros(2, 2)), tau=0.01, dt=0.001)
     run = fw.simulate(net, torch.ones(1, steps, 2), record="rate")
     assert "svg" in Balance(run.fwsim._repr_html_()).tags
-    from fwsim.recording import glance
+    from fwsim.recording import display
 
-    assert glance.edges(run["time"].values) == pytest.approx([(0.0, 1.0), (0.0, 0.001)][steps])
+    assert display.edges(run["time"].values) == pytest.approx([(0.0, 1.0), (0.0, 0.001)][steps])
 
 
 def test_a_frozen_loop_shows_sizes_and_its_matrix():

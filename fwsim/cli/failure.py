@@ -5,12 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from cyclopts import CycloptsError
 
-from fwsim.errors import ConfigError, FwsimError, one_line
+from fwsim.errors import ConfigError, FwsimError, causes, one_line
 from fwsim.requirements import culprit, failure
 from fwsim.training.processes import processes
 
@@ -77,12 +76,4 @@ def wants_traceback() -> bool:
 
 def interruption(error: BaseException) -> KeyboardInterrupt | None:
     """Ctrl-C that a library has converted to another error; None if there was none."""
-    return next((each for each in _causes(error) if isinstance(each, KeyboardInterrupt)), None)
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
-        seen.append(error)
-        yield error
-        error = error.__cause__ or error.__context__
+    return next((each for each in causes(error) if isinstance(each, KeyboardInterrupt)), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -10,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from fwsim.explore.matrix import has_memory, memory_matrix
 from fwsim.explore.scene import Scene
-from fwsim.recording.glance import configured
+from fwsim.recording.display import configured
 
 GRID = 24  # points along each side
 LOOPS = 20  # number of inner loops that are read to find the states on their way
@@ -106,7 +107,7 @@ def landscape(scene: Scene, plane: Plane, time: float) -> Landscape:
     if memory is not None and memory.shape == (len(plane.mean),) * 2:
         states = plane.lift(points)
         return Landscape("energy −½ hᵀA h of the memory", -0.5 * ((states @ memory.T) * states).sum(-1))
-    return Landscape("−ln of the share of time spent there", rarity(plane, x, y))
+    return Landscape("−ln of the share of time spent there", negative_log_occupancy(plane, x, y))
 
 
 def inner_states(scene: Scene, times: np.ndarray) -> np.ndarray:
@@ -137,7 +138,9 @@ def inner_loop(scene: Scene, time: float) -> tuple[np.ndarray, np.ndarray, Inner
     if not {"sustained", "gain", "bias"} <= set(run.variables) or not has_memory(scene):
         return None
     configuration = configured(run)
-    options = {name: run.attrs.get(name, configuration.get(name)) for name in ("activation", "normalise")}
+    options: dict[str, Any] = {
+        name: run.attrs.get(name, configuration.get(name)) for name in ("activation", "normalise")
+    }
     sustained = scene.at("sustained", time)
     if sustained is None or None in options.values():
         return None
@@ -163,7 +166,7 @@ def iterate(states: np.ndarray, matrix: np.ndarray, sustained: np.ndarray, step:
     return cell.iterate(torch.from_numpy(sustained).expand_as(answer), answer).numpy()
 
 
-def rarity(plane: Plane, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def negative_log_occupancy(plane: Plane, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """−ln of the smoothed histogram of the recorded states, `[y, x]`."""
     seen = plane.project(plane.states)
     edges = [np.linspace(a[0], a[-1], GRID + 1) for a in (y, x)]

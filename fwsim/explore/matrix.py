@@ -8,7 +8,7 @@ import numpy as np
 
 from fwsim.explore.scene import Scene
 from fwsim.measure.recorded import recorded
-from fwsim.recording.glance import configured
+from fwsim.recording.display import configured
 
 RECORDED = ("memory", "weight")
 LONGEST = 2000  # largest number of past states that are read

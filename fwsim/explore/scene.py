@@ -16,7 +16,7 @@ from fwsim.measure.recorded import recorded
 from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.recording import open_recording
-from fwsim.recording.glance import configured
+from fwsim.recording.display import configured
 from fwsim.recording.trains import duration_of
 from fwsim.study.runs import find_run
 

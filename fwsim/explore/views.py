@@ -145,7 +145,7 @@ def unit_view(scene: Scene) -> View:
 def attention_view(scene: Scene) -> View:
     """Attention of each inner iteration; for networks without attention, similarity of past states with the present."""
     if attention(scene, float(scene.activity.times[-1])) is None:
-        return _likeness_view(scene)
+        return _similarity_view(scene)
     plot = plot_of("", "past step", "inner iteration", height=300, name="attention")
     plot.yaxis.ticker.min_interval = 1
     picture = Picture.on(plot, signed=True)
@@ -166,10 +166,10 @@ def attention_view(scene: Scene) -> View:
     return View(plot, show, {"y": "inner"})
 
 
-def _likeness_view(scene: Scene) -> View:
+def _similarity_view(scene: Scene) -> View:
     activity = scene.activity
     plot = plot_of(
-        "likeness of states (no attention)", "time (s)", "cosine with the present state", 300, "attention"
+        "similarity of states (no attention)", "time (s)", "cosine with the present state", 300, "attention"
     )
     source = ColumnDataSource({"time": [], "cosine": []})
     plot.line("time", "cosine", source=source, color=LINE)
@@ -177,7 +177,7 @@ def _likeness_view(scene: Scene) -> View:
 
     def show(moment: Selection) -> None:
         start, stop = moment.page(len(activity.times))
-        cosines = likeness(activity.smooth(start, stop), moment.index - start)
+        cosines = cosine_similarity(activity.smooth(start, stop), moment.index - start)
         source.data = {"time": activity.times[start:stop], "cosine": cosines}
         now.location = float(activity.times[moment.index])
 
@@ -296,7 +296,7 @@ def landscape_view(scene: Scene) -> View:
     return View(plot, show)
 
 
-def likeness(states: np.ndarray, index: int) -> np.ndarray:
+def cosine_similarity(states: np.ndarray, index: int) -> np.ndarray:
     """Cosine of each state `[time, unit]` with that of `index`; 0 where there is no activity."""
     size = np.linalg.norm(states, axis=1)
     return (states @ states[index]) / np.maximum(size * size[index], 1e-300)

@@ -31,7 +31,7 @@ def create(
     """Declare an array. Every chunk will be a file, even a chunk that contains only the fill value."""
     texts = dtype.kind == "T"
     if dtype.kind in "Mm":
-        dtype, attributes = np.dtype(np.int64), {**attributes, **_told(dtype.kind)}
+        dtype, attributes = np.dtype(np.int64), {**attributes, **_time_attributes(dtype.kind)}
     return group.create_array(
         name,
         shape=shape,
@@ -101,7 +101,7 @@ def storable(name: str, variable: xr.Variable) -> xr.Variable:
             raise RecordingError(
                 f"{name} cannot be stored: whole nanoseconds reach from 1677 to 2262, or 292 years; give numbers"
             )
-        return xr.Variable(variable.dims, numbers(variable.values), attributes | _told(kind))
+        return xr.Variable(variable.dims, numbers(variable.values), attributes | _time_attributes(kind))
     if variable.dtype.name not in TYPES:
         raise RecordingError(f"{name} cannot be stored: it is {variable.dtype}; give numbers or texts")
     return variable
@@ -113,7 +113,7 @@ def numbers(values: np.ndarray) -> np.ndarray:
     return values.astype(f"{kind}8[ns]").astype(np.int64) if kind in "Mm" else values
 
 
-def _told(kind: str) -> dict[str, str]:
+def _time_attributes(kind: str) -> dict[str, str]:
     """Attributes that tell which times the numbers mean, in xarray's form."""
     if kind == "M":
         return {"units": DATES, "calendar": "proleptic_gregorian"}

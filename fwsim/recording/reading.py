@@ -18,13 +18,13 @@ from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.recording import (
     digests,
-    glance,  # noqa: F401  # registers what recordings show in a notebook
+    display,  # noqa: F401  # registers what recordings show in a notebook
 )
 from fwsim.recording.arrays import restored
 from fwsim.recording.older import RENAMED, up_to_date
 from fwsim.recording.plain_files import REMEDY, damaged, read_object
 from fwsim.recording.schema import SCHEMA
-from fwsim.recording.stored import StoredArray as _Stored
+from fwsim.recording.stored import StoredArray
 
 OF_THE_PROCESS = ("versions", "commit", "command", "started")
 """Attributes that may differ between a run and its continuation."""
@@ -174,7 +174,7 @@ class Head:
                     f"{self.path} was recorded with another {name}{short}; give the same, or another path"
                 )
 
-    def arrays(self) -> dict[str, _Stored]:
+    def arrays(self) -> dict[str, StoredArray]:
         """All arrays, in the order of their creation.
 
         Raises
@@ -184,7 +184,7 @@ class Head:
         """
         if self.known is None:
             names = sorted(e.name for e in os.scandir(self.path) if e.is_dir(follow_symlinks=False))
-            return {name: _Stored(self.path / name, None) for name in names}
+            return {name: StoredArray(self.path / name, None) for name in names}
         names = [name.split("/")[0] for name in self.known.files if name.count("/") == 1]
         files: dict[str, dict[str, tuple[str, ...]]] = {name: {} for name in names}
         for name, allowed in self.known.files.items():
@@ -193,7 +193,7 @@ class Head:
                 files[folder][key] = allowed
         last = self.known.last
         return {
-            name: _Stored(
+            name: StoredArray(
                 self.path / name, each, finished=self.finished, last=last.partition("/") if last else None
             )
             for name, each in files.items()
@@ -231,22 +231,22 @@ def _dataset(head: Head) -> xr.Dataset:
 def _coordinated(variables: dict[str, xr.Variable], attributes: Mapping[str, Any]) -> xr.Dataset:
     """Dataset with the coordinates that it had before it was stored."""
     attributes = dict(attributes)
-    told = [attributes.pop("coordinates", "")]
+    listed = [attributes.pop("coordinates", "")]
     for variable in variables.values():
-        told.append(variable.attrs.pop("coordinates", ""))
+        listed.append(variable.attrs.pop("coordinates", ""))
         variable.attrs.pop("_FillValue", None)
-    names = {name for each in told if isinstance(each, str) for name in each.split()}
+    names = {name for each in listed if isinstance(each, str) for name in each.split()}
     run = xr.Dataset({name: restored(each) for name, each in variables.items()}, attrs=attributes)
     return run.set_coords(names & set(variables))
 
 
-def _times(dimension: str | None, kept: dict[str, _Stored]) -> np.ndarray:
+def _times(dimension: str | None, kept: dict[str, StoredArray]) -> np.ndarray:
     """Times of the samples along a streamed dimension in s."""
     stored = kept["spike_time" if dimension == "spike" else str(dimension)]
     return stored.read()
 
 
-def _first_missing(stored: _Stored, kept: dict[str, _Stored]) -> float:
+def _first_missing(stored: StoredArray, kept: dict[str, StoredArray]) -> float:
     """Time of the first sample that may be missing, in s."""
     length = stored.shape[stored.axis or 0]
     if stored.streamed != "spike":

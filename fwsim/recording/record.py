@@ -31,7 +31,7 @@ class Record(KnownArguments):
     dtype
         `"float16"`, `"float32"` or `"float64"`. `None`: as in the network.
     units
-        Indices of the recorded units; for a memory they select both `post` and `pre`. `None`: all.
+        Indices of the recorded units, no mask; for a memory they select both `post` and `pre`. `None`: all.
     trials
         Indices of the recorded batch elements. `None`: all.
     start, stop

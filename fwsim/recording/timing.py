@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from fwsim.errors import ConfigError, RecordingError, ShapeError
 from fwsim.units import checked
 
-DIGITS = 2e-12
+ROUNDING = 2e-12
 """Rounding of time coordinates, and of differences of two of them, in s."""
 
 
@@ -30,7 +30,7 @@ def in_steps(times: ArrayLike, step: float, start: float = 0.0) -> np.ndarray:
 def slack(times: np.ndarray) -> np.ndarray:
     """Largest difference in s of times that are equal except for rounding."""
     eps = np.finfo(times.dtype if np.issubdtype(times.dtype, np.floating) else np.float64).eps
-    return DIGITS + 8 * float(eps) * np.abs(times.astype(float))
+    return ROUNDING + 8 * float(eps) * np.abs(times.astype(float))
 
 
 def sampling_step(times: ArrayLike, name: str = "time") -> float:

@@ -16,7 +16,7 @@ from fwsim.recording.schema import VARIABLES
 from fwsim.units import outside
 
 DIGITS = 12
-"""Of times in recordings, in s."""
+"""Decimal places of times in recordings, in s."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 import xarray as xr
 
-from fwsim.errors import ConfigError, FwsimError
+from fwsim.errors import ConfigError, FwsimError, causes
 from fwsim.names import known_arguments
 from fwsim.paths import home_path
 from fwsim.recording import can_resume, provenance
@@ -286,15 +286,10 @@ def _failure(run: Run, experiment: Experiment, error: BaseException) -> Exceptio
     return files.StudyError(f"{experiment.name} failed: {reason}; {hint}")
 
 
-def _is_full(error: BaseException | None) -> bool:
+def _is_full(error: BaseException) -> bool:
     """Whether an error, or its cause, is a full disk."""
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return True
-        seen.append(error)
-        error = error.__cause__ or error.__context__
-    return False
+    full = (errno.ENOSPC, errno.EDQUOT)
+    return any(isinstance(each, OSError) and each.errno in full for each in causes(error))
 
 
 def _set_aside(recording: Path) -> None:

@@ -13,8 +13,8 @@ from matplotlib.animation import Animation
 from matplotlib.figure import Figure
 
 from fwsim.errors import choice
+from fwsim.notebook import STYLE
 
-STYLE = Path(__file__).parents[1] / "style.mplstyle"
 WIDTHS: Mapping[str, float] = MappingProxyType({"single": 3.5, "double": 7.0})  # inches, one or two columns
 
 # Okabe & Ito 2008, distinguishable with every kind of colour vision; the style cycles through them.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from cyclopts import CoercionError, CycloptsError, UnknownOptionError
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, causes
 
 VALUES = {int: "a whole number", float: "a number", bool: "yes or no"}
 NEGATIVE = re.compile(r"-(\d|\.\d|inf)", re.IGNORECASE)
@@ -51,10 +51,7 @@ def wrong_use(error: CycloptsError) -> str:
 
 def _own_words(error: BaseException) -> str:
     """Message of fwsim about a value, raised while it was read; empty if there is none."""
-    cause: BaseException | None = error
-    while cause is not None and not isinstance(cause, ConfigError):
-        cause = cause.__cause__ or cause.__context__
-    return str(cause or "")
+    return next((str(each) for each in causes(error) if isinstance(each, ConfigError)), "")
 
 
 def _unknown_option(error: UnknownOptionError) -> str:

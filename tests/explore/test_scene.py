@@ -158,14 +158,14 @@ def test_only_what_is_shown_is_read(tmp_path, monkeypatch):
     """A window reads its chunks, the overview at most so many samples of a recording of any length."""
     run = recordings.long(tmp_path / "run.zarr", steps=200_000, units=64)
     read = []
-    get = reading._Stored.__getitem__
+    get = reading.StoredArray.__getitem__
 
     def counted(self, key):
         values = get(self, key)
         read.append(values.nbytes)
         return values
 
-    monkeypatch.setattr(reading._Stored, "__getitem__", counted)
+    monkeypatch.setattr(reading.StoredArray, "__getitem__", counted)
     activity = open_scene(run).activity
     assert isinstance(activity, States)
     assert sum(read) == 0

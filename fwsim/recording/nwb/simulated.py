@@ -12,10 +12,7 @@ import xarray as xr
 from fwsim.recording.arrays import restored
 from fwsim.recording.nwb.extension import NAME
 from fwsim.recording.schema import VARIABLES
-from fwsim.recording.windows import check_memory
-
-DIGITS = 12
-"""Of times in recordings, in s."""
+from fwsim.recording.windows import DIGITS, check_memory
 
 
 def simulated(file: Any) -> xr.Dataset:

@@ -10,7 +10,8 @@ from typing import Any
 from fwsim.errors import ConfigError, choice
 from fwsim.study.experiment import Experiment
 from fwsim.study.sweeps.axes import parse_axes
-from fwsim.study.sweeps.ranges import Range, bare
+from fwsim.study.sweeps.ranges import Range
+from fwsim.study.sweeps.take import single
 
 PRUNERS = ("median", "halving")
 SHARE = 3  # halving leaves the best third of the points
@@ -74,7 +75,7 @@ def parse_budget(
         raise ConfigError(
             f"budget={given!r} is not allowed; its parameter must be one, and none that is searched"
         )
-    amounts = tuple(bare(row[0]) for row in axis.rows)
+    amounts = tuple(single(row[0]) for row in axis.rows)
     numbers = all(isinstance(each, int | float) and not isinstance(each, bool) for each in amounts)
     if len(amounts) < 2 or not numbers or any(b <= a for a, b in pairwise(amounts)):
         raise ConfigError(f"budget={given!r} is not allowed; {form}")

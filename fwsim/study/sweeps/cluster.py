@@ -131,7 +131,7 @@ def _local(workers: int) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
-    with _main_left_alone(), dask.config.set(NO_PAGES), _undisturbed_at_the_ends() as started:
+    with _main_left_alone(), dask.config.set(NO_PAGES), _delayed_interrupt() as started:
         scratch = started(TemporaryDirectory(prefix="fwsim-sweep-", ignore_cleanup_errors=True))
         cluster = started(
             LocalCluster(
@@ -151,8 +151,8 @@ def _local(workers: int) -> Iterator[Client]:
         yield client
 
 
-class _Ends(ExitStack):
-    """Starts and ends that Ctrl-C must not interrupt, since Dask cannot handle it; it takes effect afterwards."""
+class _DelayedInterrupt(ExitStack):
+    """Contexts whose start and end Ctrl-C does not interrupt, since Dask cannot handle that; it takes effect later."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -182,8 +182,9 @@ class _Ends(ExitStack):
 
 
 @contextmanager
-def _undisturbed_at_the_ends() -> Iterator[_Ends]:
-    ends = _Ends()
+def _delayed_interrupt() -> Iterator[_DelayedInterrupt]:
+    """Delay Ctrl-C until `ready` is called, and again while the contexts that were entered end."""
+    ends = _DelayedInterrupt()
     ends.hold()
     try:
         with ends:

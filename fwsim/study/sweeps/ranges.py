@@ -12,6 +12,7 @@ import numpy as np
 from fwsim.errors import ConfigError
 from fwsim.study.experiment import Experiment
 from fwsim.study.sweeps.axes import only_whole, parse_axes
+from fwsim.study.sweeps.take import single
 
 RANGE = re.compile(r"([^:,]+):([^:,]+):\s*(log|lin)\s*\Z")
 FORM = "write start:stop:log or start:stop:lin, or values separated by commas"
@@ -50,11 +51,6 @@ class Range:
         return [round(each) if self.whole else float(f"{each:.12g}") for each in found.tolist()]
 
 
-def bare(value: Any) -> Any:
-    """The value of a sequence of one, as fields of several values have them; any other value as it is."""
-    return value[0] if isinstance(value, tuple) and len(value) == 1 else value
-
-
 def parse_ranges(experiment: Experiment, over: Mapping[Any, Any]) -> tuple[Range, ...]:
     """Ranges from `{"tau": "100 ms:10 s:log", "order": "1,2"}`, every value checked and in SI.
 
@@ -76,9 +72,9 @@ def _range(experiment: Experiment, name: Any, text: Any) -> Range:
         if ":" in text:
             raise ConfigError(f"{name}={text!r} is no range to sample; {FORM}")
         (axis,) = parse_axes(experiment, {name: text})
-        return Range(name, tuple(bare(row[0]) for row in axis.rows), "choice")
+        return Range(name, tuple(single(row[0]) for row in axis.rows), "choice")
     (axis,) = parse_axes(experiment, {name: f"{match[1]},{match[2]}"})
-    ends = tuple(bare(row[0]) for row in axis.rows)
+    ends = tuple(single(row[0]) for row in axis.rows)
     if not all(isinstance(end, (int, float)) for end in ends) or not ends[0] < ends[1]:
         raise ConfigError(f"{name}={text!r} is no range of numbers, the smaller one first; {FORM}")
     if match[3] == "log" and ends[0] <= 0:

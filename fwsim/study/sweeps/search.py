@@ -24,8 +24,9 @@ from fwsim.study.experiment import Experiment, load_experiment
 from fwsim.study.files import StudyError
 from fwsim.study.runs import Run
 from fwsim.study.sweeps.budget import Budget, parse_budget
-from fwsim.study.sweeps.ranges import Range, bare, parse_ranges
+from fwsim.study.sweeps.ranges import Range, parse_ranges
 from fwsim.study.sweeps.run import SweepPlan, resume_sweep, sweep
+from fwsim.study.sweeps.take import single
 
 SAMPLERS = ("tpe", "random", "cmaes", "gp", "qmc")
 DIRECTIONS = ("minimize", "maximize")
@@ -271,7 +272,7 @@ def _rows(folder: Path, names: tuple[str, ...], asked: list[tuple[Any, ...]]) ->
     """Points of a round that was begun before, of which those that are asked for now are the first, or the reverse."""
     axes = SweepPlan.kept(Run(folder).manifest["sweep"]).axes
     kept = (
-        [tuple(map(bare, row)) for row in axes[0].rows] if len(axes) == 1 and axes[0].names == names else []
+        [tuple(map(single, row)) for row in axes[0].rows] if len(axes) == 1 and axes[0].names == names else []
     )
     both = min(len(kept), len(asked))
     if not both or kept[:both] != asked[:both]:
