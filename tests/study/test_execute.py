@@ -293,6 +293,26 @@ def test_variables_are_added_to_a_streamed_recording(toy):
     np.testing.assert_array_equal(done.recording.hidden, np.ones((1, 4, 2)))
 
 
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ("streamed.load()", None),
+        ("streamed[['hidden']]", None),
+        ("streamed.assign_attrs(note='x')", None),
+        ("streamed.assign(hidden=2 * streamed.hidden)", "hidden was changed after it was streamed"),
+        ("streamed.load().assign(hidden=2 * streamed.hidden)", "hidden was changed after it was streamed"),
+        ("streamed.isel(time=[0])", "(hidden|time) was changed after it was streamed"),
+    ],
+)
+def test_a_streamed_variable_is_not_changed_unnoticed(toy, returned, said):
+    write_experiment(toy, STREAM + f"return {returned}")
+    if said is None:
+        assert run("made").recording.hidden.values.tolist() == np.ones((1, 4, 2)).tolist()
+        return
+    with pytest.raises(RecordingError, match=said):
+        run("made")
+
+
 def test_an_interrupted_stream_can_be_read_and_makes_room(toy):
     stop = "if not context.resume:\n    raise KeyboardInterrupt\nreturn streamed"
     write_experiment(toy, STREAM + stop)
