@@ -103,8 +103,8 @@ def measured(name: str) -> MeasuredClass:
     MeasuredClass
         The distribution of a `TsodyksMarkram` rule over the pairs of the class, fitted to 461 pairs together
         (docs/results/synapse_classes.md). It is as wide as pairs differ and the recordings leave open, and a class of
-        few pairs is close to all classes. The chains of that fit are short, and do not agree yet for most classes (R̂ up
-        to 1.7): another fit will give other numbers, within the intervals of that page or a little beyond.
+        few pairs is close to all classes. The chains of that fit do not agree yet for most larger classes (R̂ up to
+        1.7): another fit will give other numbers, within the intervals of that page or a little beyond.
 
     Raises
     ------
