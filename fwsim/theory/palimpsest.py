@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import erf
 
-from fwsim.errors import ConfigError, ShapeError
+from fwsim.errors import ConfigError, ShapeError, number
 from fwsim.names import known_arguments
 from fwsim.theory.information import binary_information
 from fwsim.theory.values import elementwise, not_negative, numbers, positive
+from fwsim.units import checked
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +65,12 @@ class Spectrum:
     def from_tau(cls, tau: ArrayLike, eta: ArrayLike, units: int, dt: float = 1.0) -> Spectrum:
         """Spectrum of a network of `units` that writes once per `dt` with `tau` (s) and `eta` per write."""
         tau = np.atleast_1d(positive("tau", tau, "time"))
-        step = _checked_step(units, dt)
-        return cls(tau / (units * step), np.broadcast_to(numbers("eta", eta), tau.shape))
+        eta = numbers("eta", eta)
+        if tau.ndim != 1 or eta.shape not in ((), (1,), tau.shape):
+            raise ShapeError(f"tau {list(tau.shape)} and eta {list(eta.shape)}: give [timescale] for both")
+        number("units", units, above=0)
+        step = checked("dt", dt, "time", above=0)
+        return cls(tau / (units * step), np.broadcast_to(eta, tau.shape))
 
     def strength(self, age: ArrayLike) -> np.ndarray:
         """Λ(u) at ages u = k/N of any shape."""
@@ -173,7 +178,10 @@ class _Retrieval:
 
     def _edge(self) -> float:
         """C of the weakest pattern that has a retrieval state."""
-        candidates = [C for C in np.linspace(0, 1, 201)[1:-1] / self.start if self.x(C) > 0]
+        largest = min(
+            1 / self.start, math.sqrt(2 / math.pi)
+        )  # since ∫(CΛ)² = C², beyond it no x satisfies R(C)
+        candidates = [C for C in largest * np.linspace(0, 1, 201)[1:-1] if self.x(C) > 0]
         lowest = int(np.argmin([self.strength(C) for C in candidates]))
         low, high = candidates[max(lowest - 1, 0)], candidates[min(lowest + 1, len(candidates) - 1)]
         found = minimize_scalar(

@@ -181,3 +181,17 @@ def test_several_epsilons_are_no_spectrum():
 def test_spectrum_refuses_unequal_lengths():
     with pytest.raises(ShapeError, match="timescale"):
         theory.Spectrum(np.array([1.0, 2.0]), np.array([1.0]))
+
+
+def test_a_memory_that_hardly_decays_retrieves_nothing():
+    """Far below ε = 2.4648 the noise of all patterns is larger than any retrieval state stands."""
+    np.testing.assert_array_equal(theory.palimpsest_capacity([1e-6, 1e-3, 0.1, 2.4648]), 0.0)
+    assert theory.palimpsest_overlap(0.0, 1e-3) == 0.0
+    assert theory.palimpsest_capacity(2.4649) > 0.0
+
+
+def test_spectrum_of_a_network_needs_one_strength_for_each_time_constant():
+    with pytest.raises(ShapeError, match=r"tau \[2\] and eta \[3\]: give \[timescale\]"):
+        theory.Spectrum.from_tau([1.0, 2.0], [1.0, 2.0, 3.0], units=10)
+    with pytest.raises(ConfigError, match="units"):
+        theory.Spectrum.from_tau([1.0, 2.0], 1.0, units=[10, 20])
