@@ -188,6 +188,7 @@ def test_steps_do_not_depend_on_rounding(dt):
 ABSURD = {  # plain numbers that were meant in ms or mV
     "tau_rec=200": lambda: fw.TsodyksMarkram(tau_rec=200),
     "tau_D=380": lambda: fw.Varela(tau_D=(380, 9.2)),
+    "tau_calcium=200": lambda: fw.CalciumRecovery(tau_calcium=200),
     "tau=20": lambda: fw.spiking.Population("E", 2, tau=20),
     "threshold=16": lambda: fw.spiking.Population("E", 2, threshold=16),
     "delay=1.5": lambda: fw.spiking.Connection("E", "E", 0.1, delay=1.5),
@@ -221,6 +222,7 @@ def test_what_is_usual_or_says_its_unit_gets_no_warning(recwarn):
     fw.TsodyksMarkram(tau_rec="200 s", tau_facil=200 * b.second)
     fw.TsodyksMarkram(tau_rec=float("inf"), tau_facil=torch.tensor([500.0]))
     fw.Enhancement(tau_potentiation="390 s")
+    fw.AugmentedRelease(tau_aug=60)
     fw.HebbianTraces()
     Fields(potential="16 V")
     assert not [each for each in recwarn if "unusual" in str(each.message)]

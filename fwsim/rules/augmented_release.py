@@ -32,13 +32,13 @@ class AugmentedRelease(PresynapticRule):
         Its time constant in s.
     """
 
-    fractions: ClassVar[tuple[str, ...]] = ("u", "x")
+    fractions: ClassVar[tuple[str, ...]] = ("u", "x", "w")
 
     U: Any = probability(0.2)
-    tau_rec: Any = time_constant(0.2)
-    tau_facil: Any = time_constant(0.3)
+    tau_rec: Any = time_constant(0.2, usual=60.0)
+    tau_facil: Any = time_constant(0.3, usual=60.0)
     A: Any = probability(0.02)
-    tau_aug: Any = time_constant(7.0)
+    tau_aug: Any = time_constant(7.0, usual=600.0)
 
     def rest(self) -> Values:
         """Full resources, no augmentation."""

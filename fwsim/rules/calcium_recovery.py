@@ -48,11 +48,11 @@ class CalciumRecovery(PresynapticRule):
 
     U: Any = probability(0.24)
     K: Any = number(0.671, low=0.0, positive=True)
-    tau_facil: Any = time_constant(0.1)
-    tau_rec: Any = time_constant(0.5)
+    tau_facil: Any = time_constant(0.1, usual=60.0)
+    tau_rec: Any = time_constant(0.5, usual=60.0)
     boost: Any = number(1.4, low=0.0)
     K_rec: Any = number(2.0, low=0.0, positive=True)
-    tau_calcium: Any = time_constant(0.05)
+    tau_calcium: Any = time_constant(0.05, usual=60.0)
 
     def rest(self) -> Values:
         """No calcium, and no site is empty."""

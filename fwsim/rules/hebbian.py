@@ -131,7 +131,7 @@ class Hebbian(MemoryRule):
         return cls(tau=fit.tau, eta=fit.eta)
 
     def power_law_error(self, exponent: float, *, shortest: float, longest: float) -> float:
-        """Worst relative error of κ against κ(shortest)-fitted Δ^−exponent, over shortest ≤ Δ ≤ longest (s)."""
+        """Worst relative error of κ(Δ) as the best multiple of Δ^−exponent, over shortest ≤ Δ ≤ longest (s)."""
         if self.eta is None or self.oja or self.shape != (self.timescales,):
             raise ConfigError(
                 "power_law_error needs eta (per write), oja=False and parameters by time scale alone"

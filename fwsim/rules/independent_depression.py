@@ -33,10 +33,10 @@ class IndependentDepression(PresynapticRule):
     fractions: ClassVar[tuple[str, ...]] = ("u", "x", "D")
 
     U: Any = probability(0.5)
-    tau_rec: Any = time_constant(0.5)
-    tau_facil: Any = time_constant(0.0)
+    tau_rec: Any = time_constant(0.5, usual=60.0)
+    tau_facil: Any = time_constant(0.0, usual=60.0)
     d: Any = probability(0.8)
-    tau_D: Any = time_constant(0.1)  # noqa: N815
+    tau_D: Any = time_constant(0.1, usual=60.0)  # noqa: N815
 
     def rest(self) -> Values:
         """Full resources, no depression."""

@@ -184,6 +184,8 @@ def own(value: Any, *, dtype: type | None = np.float64) -> torch.Tensor:
 
 def _leaf(owner: str, name: str, value: Any, spec: Parameter) -> Any:
     tensor = _tensor(owner, name, value)
+    if not tensor.numel():
+        raise ConfigError(f"{owner}: {name}={value!r} is empty; give a number or a tensor")
     if not spec.admits(tensor.detach()):
         raise ConfigError(f"{owner}: {name}={value!r} is not allowed; it must lie in {spec.allowed}")
     return float(value) if isinstance(value, (int, float)) else tensor

@@ -102,12 +102,13 @@ class StochasticRelease(PresynapticRule):
         """
         if state is not None and self.depletion == "site":
             raise ConfigError(NO_STATE)
-        generator = generator or torch_generator(seed, device=times.device)
         if self.depletion == "site":
             chances = self.rule.site_chances(times)
+            generator = generator or torch_generator(seed, device=chances.release.device)
             released = release_from_sites(chances.release, chances.refill, self.sites, generator)
             return _response(released, self.sites, self.cv, generator)
         probability = self.rule.respond(times, state=state)
+        generator = generator or torch_generator(seed, device=probability.device)
         return sample_release(probability, self.sites, self.cv, generator)
 
 

@@ -61,13 +61,17 @@ def presynaptic_rule(name: str, settings: Sequence[str]) -> PresynapticRule:
     presynaptic = {key: rule for key, rule in RULES.items() if issubclass(rule, PresynapticRule)}
     choice("rule", name, tuple(presynaptic))
     known = [f.name for f in fields(presynaptic[name])]
-    given = dict(setting.partition("=")[::2] for setting in settings)
-    for field, setting in zip(given, settings):
-        if "=" not in setting or field not in known:
+    values = {}
+    for setting in settings:
+        field, equals, text = setting.partition("=")
+        if not equals or field not in known:
             raise ConfigError(
                 f"{setting!r} is no setting of {name}; write NAME=VALUE with {', '.join(known)}"
             )
-    return presynaptic[name](**{field: _value(text) for field, text in given.items()})
+        if field in values:
+            raise ConfigError(f"{field} is given twice, the second time as {setting!r}; give it once")
+        values[field] = _value(text)
+    return presynaptic[name](**values)
 
 
 @known_arguments
@@ -91,9 +95,7 @@ def described_rule(given: Any) -> SpikeRule | MemoryRule:
     """
     named = given.get("rule") if isinstance(given, Mapping) else None
     if isinstance(named, Mapping):  # random release, which has a field of this name
-        return StochasticRelease(
-            _of_table(PresynapticRule, named), **_fields(StochasticRelease, given, "rule")
-        )
+        return StochasticRelease(_of_table(PresynapticRule, named), **_fields(StochasticRelease, given))
     if named == Product.__name__:
         weight = _of_table(AssociativeRule, given.get("weight"))
         return Product(weight, _of_table(PresynapticRule, given.get("release")))
@@ -108,12 +110,12 @@ def _of_table(kind: type, given: Any) -> Any:
         raise RecordingError(
             f"a rule is described as {_short(name)}; the rules that can be read are {', '.join(kinds)}"
         )
-    return kinds[name](**_fields(kinds[name], given, "rule"))
+    return kinds[name](**_fields(kinds[name], given))
 
 
-def _fields(rule: type, given: Mapping[str, Any], but: str) -> dict[str, Any]:
-    """Values of all fields of a rule but one, all of them plain."""
-    values = {field: value for field, value in given.items() if field != but}
+def _fields(rule: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of the fields of a rule, all of them plain; `"rule"` names the rule itself."""
+    values = {field: value for field, value in given.items() if field != "rule"}
     known = [f.name for f in fields(rule)]
     deepest = 4 if issubclass(rule, MemoryRule) else 2  # lists in lists: [batch, post, pre, timescale]
     for field, value in values.items():

@@ -32,7 +32,8 @@ class TsodyksMarkram(PresynapticRule):
     In `tm1998`, released resources are first active (y), and recover only after inactivation:
     dx/dt = (1 − x − y)/τ_rec, dy/dt = −y/τ_inact, and a spike moves u⁺x from x to y. With
     `tau_inact=0` its releases are those of `maass2002`. The first release from rest is U, but
-    U(2 − U) for `mongillo2008`: compare first releases across conventions, never U.
+    U(2 − U) for `mongillo2008`: compare first releases across conventions, never U. The defaults are a depressing
+    synapse of layer 5 (Tsodyks, Pawelzik & Markram 1998).
 
     Parameters
     ----------
@@ -46,8 +47,6 @@ class TsodyksMarkram(PresynapticRule):
         One of the four above.
     tau_inact
         Time constant of inactivation in s, `tm1998` only; 0 if not given.
-
-    The defaults are a depressing synapse of layer 5 (Tsodyks, Pawelzik & Markram 1998).
     """
 
     fractions: ClassVar[tuple[str, ...]] = ("u", "x", "y")

@@ -103,7 +103,10 @@ class Brian2Run:
 
         now = (done - 1) * self.circuit.dt  # Brian2 dates a spike at the beginning of its step
         state = {name: read(written) for name, written in carrier.code.variables.items()}
-        return carrier.rule.propagate(state, now - read(carrier.code.last_event))
+        elapsed = (now - read(carrier.code.last_event)).clamp(
+            min=0
+        )  # before the first step all is at its start
+        return carrier.rule.propagate(state, elapsed)
 
     def _fed(self, feed: Feed) -> Callable[[int], None]:
         """The operation that adds the drive of a step to the background of the neurons."""

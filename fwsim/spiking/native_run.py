@@ -387,7 +387,8 @@ class _Lowered:
     def now(self, done: int, dt: float) -> Values:
         """State of every neuron after `done` steps, `[trial, unit]`."""
         state = {name: torch.from_numpy(self.state[..., k].copy()) for k, name in enumerate(self._names)}
-        return self.by_neuron.propagate(state, torch.from_numpy((done - 1 - self.last) * dt))
+        elapsed = np.maximum(done - 1 - self.last, 0)  # before the first step all is at its start
+        return self.by_neuron.propagate(state, torch.from_numpy(elapsed * dt))
 
 
 def _stacked(values: list[Any], shape: tuple[int, int]) -> np.ndarray:

@@ -39,6 +39,10 @@ def test_fit_predicts_what_is_held_out(call):
         (["--rule", "hebbian"], "rule='hebbian' is unknown; use one of 'tsodyks_markram'"),
         (["--rule", "varela", "--with", "d"], "'d' is no setting of varela; write NAME=VALUE with f, tau_F"),
         (["--rule", "varela", "--with", "q=1"], "'q=1' is no setting of varela"),
+        (
+            ["--rule", "varela", "--with", "f=1", "--with", "f=2"],
+            "f is given twice, the second time as 'f=2'",
+        ),
         (["--rule", "varela", "--with", "f=-1"], "f=-1.0 is not allowed"),
         (["--rule", "linear_nonlinear", "--with", "readout=x"], "readout='x' is unknown"),
         (["--rule", "varela", "--holdout", "7Hz"], "'7Hz' is not among the responses"),

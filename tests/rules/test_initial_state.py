@@ -100,6 +100,11 @@ def test_fractions_lie_between_0_and_1(rule, state):
     rule.respond(torch.tensor([0.1, 0.2]), state={"x": 1 + 1e-7})
 
 
+def test_augmentation_is_a_fraction():
+    with pytest.raises(ConfigError, match="w is a fraction"):
+        fw.AugmentedRelease().respond(torch.tensor([0.1, 0.2]), state={"w": 5.0})
+
+
 @pytest.mark.parametrize("state", [{"u": 5.0}, {"x": -3.0}], ids=str)
 def test_fractions_of_a_rule_within_another_are_known_too(state):
     with pytest.raises(ConfigError, match=r"is a fraction; give numbers in \[0, 1\]"):

@@ -18,6 +18,8 @@ TIMES = exact([0.0, 0.1, 0.2])
         (lambda: fw.TsodyksMarkram(tau_rec=-1.0), r"tau_rec=-1.0 .* \[0, inf\] s"),
         (lambda: fw.TsodyksMarkram(U=float("nan")), "U=nan"),
         (lambda: fw.TsodyksMarkram(U="large"), "U='large' is not a number"),
+        (lambda: fw.TsodyksMarkram(U=()), r"U=\(\) is empty; give a number"),
+        (lambda: fw.Varela(d=torch.empty(0, 2)), "is empty; give a number"),
         (lambda: fw.TsodyksMarkram(U=None), "U=None is not a number"),
         (lambda: fw.Varela(d=None), "d=None is not a number"),
         (lambda: fw.Varela(d="deep"), "d='deep' is not a number"),

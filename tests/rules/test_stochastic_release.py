@@ -76,3 +76,11 @@ def test_brian2_depletes_sites_one_by_one_too():
     torch.testing.assert_close(found.mean(0), rule.respond(times[0]), atol=0.003, rtol=0)
     torch.testing.assert_close(found.std(0), expected.std(0), rtol=0.08, atol=0)
     assert abs(correlation(found) - correlation(expected)) < 0.07
+
+
+@pytest.mark.parametrize("depletion", ["mean", "site"])
+def test_times_are_given_as_to_every_rule(depletion):
+    noisy = fw.StochasticRelease(RULE, sites=4, depletion=depletion)
+    expected = noisy.respond(exact([0.0, 0.02, 0.05]))
+    assert torch.equal(noisy.respond([0.0, 0.02, 0.05]), expected)
+    assert torch.equal(noisy.respond(["0 ms", "20 ms", "50 ms"]), expected)

@@ -219,7 +219,7 @@ def _newton(names: list[str], matrix: Tensor, chains: _Chains) -> list[tuple[str
     size = values.abs().amax(-1)
     if bool((values.imag.abs().amax(-1) > 1e-4 * size).any()):
         raise ConfigError(
-            f"{', '.join(names)}: their drift rings and some of its modes coincide, which Brian2 code cannot "
+            f"{', '.join(names)}: their drift oscillates and some of its modes coincide, which Brian2 code cannot "
             "have; change a time constant by a percent, or use rule.respond"
         )
     nodes = torch.cat([values.real, values.real], -1)

@@ -26,6 +26,7 @@ WORST_CONDITION = 1e3  # condition number of the modes of a coupled drift; deriv
 CLOSE = 1e-3  # relative difference of two modes, likewise
 INSTANT = 0.5 / NEGLIGIBLE  # 1/s; faster variables have a time constant of 0
 SETTLED = 45 * NEGLIGIBLE  # s; after this time they have relaxed in double precision
+SILENCE = 1e15  # s; replaces an infinite interval
 
 Pair = tuple[str, str]
 """The variable that is changed, and the variable that changes it."""
@@ -91,7 +92,13 @@ def transition(rule: SpikeRule, interval: Tensor, *, still: Tensor | bool = Fals
 
 @derives(SpikeRule)
 def propagate(rule: SpikeRule, state: Values, interval: Any) -> Values:
-    """State after `interval` seconds without spikes, exact; shapes broadcast."""
+    """State after `interval` seconds without spikes, exact; shapes broadcast.
+
+    Raises
+    ------
+    ConfigError
+        A variable is missing or unknown; or an interval is negative or NaN. It may be infinite.
+    """
     if state.keys() != rule.rest().keys():
         raise ConfigError(
             f"state has {', '.join(state) or 'nothing'}; {type(rule).__name__} needs {', '.join(rule.rest())}"
@@ -101,7 +108,10 @@ def propagate(rule: SpikeRule, state: Values, interval: Any) -> Values:
     dtype = reduce(torch.promote_types, (value.dtype for value in tensors)) if tensors else torch.float64
     device = tensors[0].device if tensors else None
     state = {name: torch.as_tensor(value, dtype=dtype, device=device) for name, value in state.items()}
-    return transition(rule, torch.as_tensor(interval, dtype=dtype, device=device))(state)
+    elapsed = torch.as_tensor(interval, dtype=dtype, device=device)
+    if not bool((elapsed >= 0).all()):
+        raise ConfigError(f"interval={interval!r} is not allowed; give seconds from 0 on")
+    return transition(rule, elapsed.clamp(max=SILENCE))(state)
 
 
 def drift_parts(

@@ -49,7 +49,7 @@ def reduced(rule: SpikeRule) -> Hebbian:
             )
         values, right, left = modes(drift)
         if values.is_complex():
-            raise ConfigError(f"{_name(kind)} rings, so it has no Hebbian memory; use it with spikes")
+            raise ConfigError(f"{_name(kind)} oscillates, so it has no Hebbian memory; use it with spikes")
         size = values.detach().abs().amax(-1, keepdim=True)
         rate = torch.where(-values > 1e-14 * size, -values, 0.0)
         read = _vector([numbers.get(name, torch.zeros(())) for name in component])

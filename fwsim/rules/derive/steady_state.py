@@ -10,7 +10,7 @@ import torch
 
 from fwsim.errors import ConfigError, ShapeError, choice
 from fwsim.rules.derive.moments import poisson_moments
-from fwsim.rules.derive.propagate import relaxation_rates, transition
+from fwsim.rules.derive.propagate import SILENCE, relaxation_rates, transition
 from fwsim.rules.derive.rates import RateDynamics
 from fwsim.rules.derive.sampling import sample_poisson
 from fwsim.rules.derive.symbols import structure
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TRAINS = ("regular", "poisson", "mean_field")
-SILENCE = 1e15  # s; the period of a train of rate 0
 NEWTON_STEPS = 50
 MOMENT_ORDERS = (60, 180)  # the second order is for small increments at high rates
 ACCEPTED_TRUNCATION = 1e-10  # relative; with a larger error, sampling replaces the moment hierarchy

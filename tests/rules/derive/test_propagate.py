@@ -297,3 +297,17 @@ def test_a_function_that_forgets_a_variable_is_named(function, given, said):
     incomplete = type("Incomplete", (Linear,), {function: lambda self, state: given})
     with pytest.raises(fw.ConfigError, match=said):
         incomplete().respond(exact([0.0, 0.1]))
+
+
+@pytest.mark.parametrize("interval", [-0.1, float("nan"), torch.tensor([0.1, -0.1])], ids=str)
+def test_no_interval_is_negative(interval):
+    with pytest.raises(fw.ConfigError, match="give seconds from 0 on"):
+        fw.TsodyksMarkram().propagate({"u": 0.5, "x": 0.2}, interval)
+
+
+def test_infinite_silence_leaves_what_never_relaxes():
+    chain = fw.TsodyksMarkram(0.5, tau_rec=0.1, tau_facil=0.1, convention="tm1998", tau_inact=float("inf"))
+    left = chain.propagate({"u": 0.5, "x": 0.3, "y": 0.2}, float("inf"))
+    assert {name: value.item() for name, value in left.items()} == pytest.approx({"u": 0, "x": 0.8, "y": 0.2})
+    kept = fw.TsodyksMarkram(0.5, tau_rec=float("inf")).propagate({"u": 0.5, "x": 0.2}, float("inf"))
+    assert kept["x"].item() == pytest.approx(0.2)
