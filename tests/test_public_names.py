@@ -1,5 +1,6 @@
 """What is public: the names of the packages in the reference, and no others. A change here is a change for users."""
 
+import inspect
 import re
 from importlib import import_module
 from pathlib import Path
@@ -95,3 +96,26 @@ def test_the_reference_has_these_packages_and_no_internal_module():
     pages = "\n".join(path.read_text() for path in REFERENCE.glob("*.md"))
     documented = set(re.findall(r"automodule:: (\S+)", pages))
     assert documented == {*PACKAGES, *MODULES} - {"fwsim"}
+
+
+def documented_parameters(given):
+    """Names below "Parameters" in a docstring."""
+    text = inspect.cleandoc(given.__doc__ or "")
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-+$|\Z)", text, re.DOTALL | re.MULTILINE)
+    lines = section[1].splitlines() if section else []
+    return [name for line in lines if line and line[0] != " " for name in line.split(", ")]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_documented_parameters_exist(package):
+    found = [getattr(import_module(package), name) for name in PACKAGES[package].split()]
+    mine = [each for each in found if callable(each) and each.__module__.startswith("fwsim")]
+    methods = [
+        method
+        for each in mine
+        if inspect.isclass(each)
+        for name, method in vars(each).items()
+        if inspect.isfunction(method) and name[0] != "_"
+    ]
+    for each in filter(documented_parameters, (*mine, *methods)):
+        assert {*documented_parameters(each)} <= {*inspect.signature(each).parameters}, each.__qualname__

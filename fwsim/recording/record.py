@@ -22,6 +22,9 @@ REDUCTIONS = ("last", "mean", "max", "min")
 class Record(KnownArguments):
     """One variable to record, and how finely.
 
+    If samples, units or trials differ from those of the run, the variable gets
+    its own dimension, named `<variable>_time`, `<variable>_unit`, `<variable>_trial` ….
+
     Parameters
     ----------
     variable
@@ -45,9 +48,6 @@ class Record(KnownArguments):
         `"min"`, of the statistic if there is one. With `every=steps` it summarises the whole run.
     name
         Name in the recording, so that several statistics of a variable can be recorded. `None`: the variable.
-
-    If samples, units or trials differ from those of the run, the variable gets
-    its own dimension, named `<variable>_time`, `<variable>_unit`, `<variable>_trial` ….
 
     Raises
     ------

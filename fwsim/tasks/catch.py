@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError
+from fwsim.errors import whole
 from fwsim.names import KnownArguments
 
 LEFT, STAY, RIGHT = 0, 1, 2  # actions
@@ -59,9 +59,9 @@ class Catch(KnownArguments):
     paddle: int = 2
 
     def __post_init__(self) -> None:
-        _whole("size", self.size, 2)
-        _whole("visible", self.visible, 1, self.size)
-        _whole("paddle", self.paddle, 1, self.size)
+        whole("size", self.size, least=2)
+        whole("visible", self.visible, least=1, most=self.size)
+        whole("paddle", self.paddle, least=1, most=self.size)
 
     @property
     def actions(self) -> int:
@@ -85,13 +85,14 @@ class Catch(KnownArguments):
 
         Parameters
         ----------
-        Number of episodes; the same generator gives the same episodes in order, however many are drawn at once.
-            How many; the same generator gives the same episodes, one after the other, however many are drawn at once.
-        On the CPU, so that every device gets the same episodes.
-            On the CPU, so that every device sees the same episodes.
+        episodes
+            Number of episodes; the same generator gives the same episodes in order, however many are drawn at once.
+        generator
+            On the CPU, so that every device gets the same episodes.
         device
             Device of the result.
         """
+        whole("episodes", episodes, least=1)
         chance = torch.rand(episodes, 2, generator=generator, dtype=torch.float64)
         columns = (chance * torch.tensor([self.size, self.size - self.paddle + 1])).long().to(device)
         return Positions(columns[:, 0], columns[:, 1], 0)
@@ -131,9 +132,3 @@ class Catch(KnownArguments):
         """Action of a player that knows everything, `[episode]`: move below the ball, then stay."""
         offset = positions.ball - positions.paddle
         return STAY + (offset >= self.paddle).long() - (offset < 0).long()
-
-
-def _whole(name: str, value: int, low: int, high: int | None = None) -> None:
-    if not isinstance(value, int) or value < low or (high is not None and value > high):
-        allowed = f"of at least {low}" if high is None else f"from {low} to size={high}"
-        raise ConfigError(f"{name}={value!r} is not allowed; it must be an integer {allowed}")

@@ -83,6 +83,8 @@ def train(
         used, with a warning.
     training
         Options of the training.
+    device
+        Where to train; with torchrun `"cuda"` is a GPU of its own for each process.
     checkpoints
         Folder for `last.pt` and `best.pt`; `None` keeps the best weights in memory only.
     resume
