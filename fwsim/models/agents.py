@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from fwsim.engine.state import State
-from fwsim.errors import ConfigError
+from fwsim.errors import number
 from fwsim.models.recurrent import Core
 from fwsim.names import KnownArguments, known_arguments
 from fwsim.tasks.catch import Catch, Positions
@@ -163,11 +163,9 @@ class AdvantageActorCritic(KnownArguments):
 
     def __post_init__(self) -> None:
         for name in ("discount", "trace_decay"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name}={getattr(self, name)} is not allowed; it must be from 0 to 1")
+            number(name, getattr(self, name), least=0, most=1)
         for name in ("value_weight", "entropy_weight"):
-            if not getattr(self, name) >= 0:
-                raise ConfigError(f"{name}={getattr(self, name)} is not allowed; it must be at least 0")
+            number(name, getattr(self, name), least=0)
 
     def __call__(self, agent: ActorCritic, draws: Draws) -> Tensor:
         """Play the episodes, and return the loss."""

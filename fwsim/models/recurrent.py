@@ -39,7 +39,7 @@ class Control(KnownArguments, nn.Module, ABC):
     def __init__(self, inputs: int, units: int, dt: float = 1.0) -> None:
         super().__init__()
         checks.counts(inputs=(inputs, 1), units=(units, 1))
-        self.inputs, self.units, self.dt = inputs, units, dt
+        self.inputs, self.units, self.dt = inputs, units, checks.seconds("dt", dt)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Run a sequence `[batch, time, input]` → hidden `[batch, time, unit]`, and the state after it."""
@@ -269,6 +269,11 @@ def _without_memory(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in ("pre", "read", "gates")}
 
 
+def _only(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Those options that a control has too."""
+    return {name: value for name, value in options.items() if name in names}
+
+
 CORES: dict[str, Callable[..., Core]] = {
     "fast_weights": FastWeightNetwork,
     # η = 0 at the same S and normalisation: this is RNN + LN.
@@ -283,14 +288,16 @@ CORES: dict[str, Callable[..., Core]] = {
     "irnn": lambda inputs, units, memory, inner_steps, **options: FastWeightNetwork(
         inputs, units, None, 0, **{**_without_memory(options), "identity_scale": 1.0}
     ),
-    "lstm": lambda inputs, units, memory, inner_steps, **options: LSTM(inputs, units),
-    "layer_norm_lstm": lambda inputs, units, memory, inner_steps, **options: LayerNormLSTM(inputs, units),
+    "lstm": lambda inputs, units, memory, inner_steps, **options: LSTM(inputs, units, **_only(options, "dt")),
+    "layer_norm_lstm": lambda inputs, units, memory, inner_steps, **options: LayerNormLSTM(
+        inputs, units, **_only(options, "dt")
+    ),
     # Depth without memory and without normalisation, and with it.
     "deep_rnn": lambda inputs, units, memory, inner_steps, **options: DeepTransitionRNN(
-        inputs, units, inner_steps
+        inputs, units, inner_steps, **_only(options, "dt", "identity_scale")
     ),
     "layer_norm_deep_rnn": lambda inputs, units, memory, inner_steps, **options: DeepTransitionRNN(
-        inputs, units, inner_steps, normalise="inner"
+        inputs, units, inner_steps, normalise="inner", **_only(options, "dt", "identity_scale")
     ),
 }
 
@@ -306,7 +313,8 @@ def core(
         `"fast_weights"`; `"no_memory"` (RNN + LN); `"no_inner_loop"`; `"irnn"`; `"lstm"`; `"layer_norm_lstm"`;
         `"deep_rnn"` (as many nonlinear stages per step) and `"layer_norm_deep_rnn"`.
     inputs, units, memory, inner_steps, options
-        As in `FastWeightNetwork`; a control ignores those that it does not have.
+        As in `FastWeightNetwork`; a control ignores those that it does not have, and those that its name decides:
+        `normalise` of the deep networks, `identity_scale` of `"irnn"`.
     """
     choice("model", model, tuple(CORES))
     return CORES[model](inputs, units, memory, inner_steps=inner_steps, **options)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError
+from fwsim.errors import number, whole
 from fwsim.names import KnownArguments
 
 NOTHING = -1  # steps without a target
@@ -58,11 +58,8 @@ class NestedBrackets(KnownArguments):
 
     def __post_init__(self) -> None:
         for name in ("pairs", "depth", "symbols"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name}={value!r} is not allowed; it must be an integer of at least 1")
-        if not 0 <= self.opening <= 1:
-            raise ConfigError(f"opening={self.opening!r} is not allowed; it must lie in [0, 1]")
+            whole(name, getattr(self, name), least=1)
+        number("opening", self.opening, least=0, most=1)
 
     @property
     def tokens(self) -> int:
@@ -89,6 +86,7 @@ class NestedBrackets(KnownArguments):
         generator
             On the CPU, so that every device gets the same sequences.
         """
+        whole("sequences", sequences)
         symbols = torch.randint(self.symbols, (sequences, self.length), generator=generator)
         opening = torch.rand(sequences, self.length, generator=generator) < self.opening
         tokens, target, inside = (torch.full((sequences, self.length), NOTHING) for _ in range(3))

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, ShapeError, choice
+from fwsim.errors import ConfigError, ShapeError, choice, whole
 from fwsim.names import KnownArguments
 
 PARTS = 4  # the quarters of a region, in reading order
@@ -93,9 +93,7 @@ class GlimpseLayout(KnownArguments):
 
     def __post_init__(self) -> None:
         for name in ("size", "glimpse", "levels"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name}={value!r} is not allowed; it must be an integer of at least 1")
+            whole(name, getattr(self, name), least=1)
         choice("store", self.store, STORES)
         choice("clear", self.clear, CLEARS)
         choice("controls", self.controls, CONTROLS)

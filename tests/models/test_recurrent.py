@@ -118,3 +118,17 @@ def test_a_recorded_run_is_continued(model, tmp_path):
     for name in [each for each in whole.data_vars if str(each).startswith("final_")]:
         np.testing.assert_array_equal(rest[name], whole[name])
     assert ("final_cell" in run) == ("lstm" in model)
+
+
+@pytest.mark.parametrize("model", CORES)
+def test_a_control_has_the_options_that_it_knows(model):
+    net = core(model, INPUTS, UNITS, fw.Hebbian(tau=5.0, eta=0.5), dt=0.1, identity_scale=0.5)
+    assert net.dt == 0.1
+    if hasattr(net, "W"):
+        assert net.W[0, 0].item() == (1.0 if model == "irnn" else 0.5)
+
+
+def test_the_step_of_a_control_is_a_time():
+    assert fw.models.LSTM(INPUTS, UNITS, dt="20 ms").dt == 0.02
+    with pytest.raises(fw.ConfigError, match="dt=-1"):
+        fw.models.LSTM(INPUTS, UNITS, dt=-1)

@@ -53,7 +53,9 @@ def test_how_deep_sequences_go_follows_the_probability_to_open():
     assert deepest(0.7) == pytest.approx(0.7**7, abs=0.03)  # the first bracket opens in any case
 
 
-@pytest.mark.parametrize("arguments", [{"pairs": 0}, {"depth": 1.5}, {"symbols": True}, {"opening": 1.1}])
+@pytest.mark.parametrize(
+    "arguments", [{"pairs": 0}, {"depth": 1.5}, {"symbols": True}, {"opening": 1.1}, {"opening": "no"}]
+)
 def test_impossible_tasks(arguments):
     with pytest.raises(fw.ConfigError, match="not allowed"):
         NestedBrackets(**arguments)
