@@ -31,7 +31,8 @@ def attention(run: xr.Dataset) -> xr.Dataset:
         number 1/Σ weight² times the step, comparable with `fwsim.theory.attention_span`;
         `concentration[trial, time, iteration]`, 1 − entropy/ln(number of past states): 0 for uniform, 1 for a single
         one; `lag[trial, time, iteration]` (s), mean time since the attended states;
-        `peak[trial, time, iteration]`, the step with most attention. NaN (peak: −1) if there is no past.
+        `peak[trial, time, iteration]`, the step with most attention. NaN (peak: −1) if there is no past, or no
+        attention to any of it, where weights are 0.
         If the recorded attention is NaN or infinite for any past state, all values are NaN, weights too.
     """
     values = recorded(run, "attention")

@@ -8,7 +8,7 @@ import xarray as xr
 from torch import Tensor
 
 from fwsim.engine.state import State
-from fwsim.errors import ConfigError, DivergedError, number, whole
+from fwsim.errors import ConfigError, DivergedError, whole
 from fwsim.measure.differentiation import Step, pushforward
 from fwsim.measure.orbits import DrivenStep, orbit
 from fwsim.measure.whole_state import Network
@@ -88,8 +88,7 @@ def covariant_vectors(
     system = orbit(step, start, total, dt, drive, seed)
     trials, units = system.start.shape
     modes = units if modes is None else modes
-    whole("modes", modes, least=1)
-    number("modes", modes, most=units)
+    whole("modes", modes, least=1, most=units)
     kept = 8 * trials * modes * (units * (steps + 1) + modes * (steps + transient))
     if kept > LARGEST:
         raise ConfigError(

@@ -122,12 +122,12 @@ def retention(
         values["strength"] = strength, "strength in the memory"
         values["strength_control"] = control, "strength of shuffled patterns in the memory"
     result = {name: (*_by_lag(value, shown), label) for name, (value, label) in values.items()}
-    whole = xr.merge([mean.rename(name) for name, (mean, _, _) in result.items()], join="outer")
+    merged = xr.merge([mean.rename(name) for name, (mean, _, _) in result.items()], join="outer")
     counts = max((count for _, count, _ in result.values()), key=len)
-    whole["patterns"] = counts.assign_attrs(units="1", long_name="number of patterns averaged")
+    merged["patterns"] = counts.assign_attrs(units="1", long_name="number of patterns averaged")
     for name, (_, _, label) in result.items():
-        whole[name] = described(whole[name], name, "1", label)
-    return whole
+        merged[name] = described(merged[name], name, "1", label)
+    return merged
 
 
 def _shown(run: xr.Dataset, count: int, shown: ArrayLike | None) -> np.ndarray:

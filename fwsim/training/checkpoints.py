@@ -62,10 +62,10 @@ def fitting_optimiser(optimiser: Any, saved: Any) -> dict[str, Any]:
         {**mine, "lr": float(group["lr"]), "betas": _two_rates(group["betas"])}
         for mine, group in zip(now["param_groups"], saved["param_groups"], strict=True)
     ]
-    weights = [weight for group in optimiser.param_groups for weight in group["params"]]
+    weights = dict(enumerate(weight for group in optimiser.param_groups for weight in group["params"]))
     state = {}
     for place, sums in saved["state"].items():
-        weight = dict(enumerate(weights))[place]
+        weight = weights[place]
         expected = {"step": torch.zeros(()), "exp_avg": weight, "exp_avg_sq": weight}
         problem = _unlike(expected, sums)
         if problem:
