@@ -1,6 +1,7 @@
 """Measures of recordings against what they must be by construction."""
 
 import math
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -9,9 +10,11 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter
+from scipy.stats import ttest_rel
 
 import fwsim as fw
 from fwsim.errors import ConfigError, RecordingError, ShapeError
+from fwsim.measure.forgetting import _p_values
 
 
 @pytest.fixture(scope="module")
@@ -370,6 +373,23 @@ def test_the_time_constant_of_a_memory_with_self_connections_is_found():
     law = fw.measure.forgetting_curve(kept.strength - kept.strength_control)
     assert law.best == "exponential"
     assert float(law.tau.sel(law="exponential")[0]) == pytest.approx(20, rel=1e-4)
+
+
+def test_laws_are_rejected_by_a_paired_test_over_streams():
+    error = np.random.default_rng(0).normal([[1.0], [1.1], [1.4]], 0.2, (3, 6))
+    expected = [ttest_rel(row, error[0], alternative="greater").pvalue for row in error[1:]]
+    np.testing.assert_allclose(_p_values(error), [1.0, *expected], rtol=1e-9)
+
+
+def test_the_control_of_a_few_units_is_the_mean_over_all_their_orders():
+    """Of more patterns than are measured together, so that the whole memory is left."""
+    random = np.random.default_rng(1)
+    memory, patterns = random.normal(size=(1, 1, 3, 3)), random.normal(size=(4, 3))
+    run = xr.Dataset({"memory": (("trial", "time", "post", "pre"), memory)}).assign_coords(time=[0.0])
+    kept = fw.measure.retention(run, patterns, shown=np.zeros(4))
+    orders = patterns[:, list(permutations(range(3)))]
+    strength = np.einsum("pni,ij,pnj->pn", orders, memory[0, 0], orders).mean(1)
+    assert kept.strength_control.item() == pytest.approx((strength / (patterns**2).sum(1) ** 2).mean())
 
 
 def test_shuffled_patterns_have_the_strength_of_what_else_is_stored():

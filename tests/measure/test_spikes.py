@@ -67,6 +67,12 @@ def test_irregularity_of_two_intervals_by_hand():
     assert isi_cv(run).item() == pytest.approx(np.std([0.1, 0.2], ddof=1) / 0.15)
 
 
+def test_variability_of_two_windows_by_hand():
+    """Counts 1 and 2: variance 0.5 over mean 1.5."""
+    run = recording({(0, 0): [0.1, 0.6, 0.8]}, duration=1.0)
+    assert fano_factor(run, 0.5).item() == pytest.approx(1 / 3)
+
+
 def test_synchrony_of_copies_and_of_shared_spikes():
     random = np.random.default_rng(2)
     train = np.sort(random.uniform(0, 100, 1000))

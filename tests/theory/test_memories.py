@@ -184,7 +184,7 @@ def test_spectrum_refuses_unequal_lengths():
 
 
 def test_a_memory_that_hardly_decays_retrieves_nothing():
-    """Far below ε = 2.4648 the noise of all patterns is larger than any retrieval state stands."""
+    """Below ε = 2.4648 the noise of all patterns is larger than any retrieval state tolerates."""
     np.testing.assert_array_equal(theory.palimpsest_capacity([1e-6, 1e-3, 0.1, 2.4648]), 0.0)
     assert theory.palimpsest_overlap(0.0, 1e-3) == 0.0
     assert theory.palimpsest_capacity(2.4649) > 0.0
