@@ -44,12 +44,12 @@ def test_every_command_names_an_experiment_and_its_fields():
     own = {"over", "seed", "seeds"}
     for entry in module.sources():
         for command in entry.runs:
-            source = files.find(command.split()[2]).read_text()
+            source = files.find(command.split()[2]).read_text().lower()  # options are, whatever fields are
             named = {
                 each.removeprefix("no-").replace("-", "_")
                 for each in module.re.findall(r"--([a-z][\w-]*)", command)
             }
-            named |= set(module.re.findall(r"(\w+)=", command))
+            named |= {each.lower() for each in module.re.findall(r"(\w+)=", command)}
             assert [name for name in named - own if f"    {name}: " not in source] == []
         for command in entry.scripts.values():
             assert (ROOT / command.split()[1]).is_file()
