@@ -9,11 +9,13 @@ networks.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import xarray as xr
 from matplotlib.figure import Figure
 
 import fwsim as fw
-from fwsim.study import COLOURS, each_point, each_setting, figure, formatted, mean_interval
+from fwsim.study import COLOURS, each_point, each_setting, figure, formatted, join_runs, mean_interval
 
 SETTINGS = (
     "schedule", "most", "after", "units", "tau", "eta", "embedding", "epochs", "learning_rate", "weight_decay",
@@ -38,6 +40,11 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     for name, label in LABELS.items():
         result[name].attrs = {"units": "1", "long_name": label}
     return result
+
+
+def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
+    """Results of several runs as one, by schedule and seed."""
+    return join_runs(recordings, analyse, ["schedule"])
 
 
 def network(one: xr.Dataset) -> xr.Dataset:

@@ -98,7 +98,7 @@ class Config(Base):
     "Other sequences, by which λ is chosen."
     shown: Seconds = Field(default=0.5, gt=0)
     "Time for which the query's input acts."
-    held: Seconds = Field(default=5.0, gt=0)
+    held: Seconds = Field(default=3.0, gt=0)
     "Time for which nothing acts after that."
     copies: tuple[int, ...] = (1, 10)
     "Neurons that stand for a unit."
