@@ -278,11 +278,11 @@ def recorded(
     states, scales = [in_rates(loop, config)], []
     short = config.model_copy(update={"held": min(config.held, CHOOSING)})
     for copies in config.copies:
-        ends = {
-            scale: answers(in_spikes(other, short, copies, scale, context.seed_of("choosing"))[:, -1])
-            for scale in config.scales
-        }
-        scales.append(max(ends, key=lambda scale: float((ends[scale] == choosing.target.numpy()).mean())))
+        ends = dict.fromkeys(config.scales, 0.0)
+        for scale in config.scales if len(ends) > 1 else ():
+            last = in_spikes(other, short, copies, scale, context.seed_of("choosing"))[:, -1]
+            ends[scale] = float((answers(last) == choosing.target.numpy()).mean())
+        scales.append(max(ends, key=lambda scale: ends[scale]))
         states.append(in_spikes(loop, config, copies, scales[-1], context.seed_of("noise")))
     found = torch.stack(states)
     settled = loop.settled()
