@@ -13,12 +13,23 @@ share of trials that keep it, 1 s (ten synaptic time constants) after the query'
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from fwsim.recording import labelled_dataset
-from fwsim.study import COLOURS, configuration, each_point, each_setting, figure, formatted, mean_interval
+from fwsim.study import (
+    COLOURS,
+    configuration,
+    each_point,
+    each_setting,
+    figure,
+    formatted,
+    join_runs,
+    mean_interval,
+)
 
 SETTINGS = (
     "units", "pairs", "tau", "eta", "division", "floor", "most", "after", "epochs", "training_sequences",
@@ -39,6 +50,11 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
             one, settings | {name: one[name].item() for name in SETTINGS if name in one.coords}
         ),
     )
+
+
+def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
+    """Results of several runs as one, by seed."""
+    return join_runs(recordings, analyse, ["pairs"])
 
 
 def network(one: xr.Dataset, settings: dict) -> xr.Dataset:

@@ -109,6 +109,16 @@ def test_the_analysis_counts_trials_that_keep_their_state():
     assert np.isnan(analysis.analyse(recording(1.0, error=30.0))["kept"]).all()
 
 
+def test_runs_are_joined_by_seed():
+    runs = []
+    for seed, share in enumerate((0.7, 0.8)):
+        attrs = {"experiment_configuration": '{"shown": 0.5, "pairs": 2}', "experiment_seed": seed}
+        runs.append(recording(share).assign_attrs(attrs))
+    rows = {row["version"]: row for row in analysis.table(analysis.join(runs))}
+    assert rows["10 neurons"]["kept after 1 s (%)"].startswith("75.00 [11.47")
+    assert rows["10 neurons"]["networks"] == 2
+
+
 def test_verdicts():
     assert analysis.survives(np.array([80.0, 76.0, 84.0])) == "survives"
     assert analysis.survives(np.array([80.0, 70.0, 90.0])) == "in part"
