@@ -142,9 +142,9 @@ class CircuitNetwork(fw.FastWeightNetwork):
         super().__init__(config.units, config.units, memory, kernel="reference")
         self.inhibition = {"strength": config.division, "floor": config.floor}
 
-    def cell(self) -> CircuitCell:
+    def cell(self, inner_steps: int | None = None) -> CircuitCell:
         """Return the parameters and conventions of one step."""
-        return CircuitCell(**vars(super().cell()), **self.inhibition)
+        return CircuitCell(**vars(super().cell(inner_steps)), **self.inhibition)
 
 
 class Loop(NamedTuple):

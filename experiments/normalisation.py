@@ -85,9 +85,9 @@ class CircuitNetwork(fw.FastWeightNetwork):
         super().__init__(*sizes, memory, inner_steps, kernel="reference")
         self.inhibition = inhibition
 
-    def cell(self) -> CircuitCell:
+    def cell(self, inner_steps: int | None = None) -> CircuitCell:
         """Return the parameters and conventions of one step."""
-        return CircuitCell(**vars(super().cell()), inhibition=self.inhibition)
+        return CircuitCell(**vars(super().cell(inner_steps)), inhibition=self.inhibition)
 
 
 def run(config: Config, context: Context) -> xr.Dataset:
