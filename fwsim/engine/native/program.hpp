@@ -44,25 +44,36 @@ void fill_blocks(const Places<V> &places, const T *numbers, int64_t count) {
     for (int k = 0; k < BLOCK<V>; k++) places.blocks[i * BLOCK<V> + k] = wide<V>(numbers[i]);
 }
 
+// All operations for the block at `places.at`, of so many registers; the compiler unrolls the loops where it knows how many.
+template <class V, class Count>
+void run_block(const Program &program, const Places<V> &places, Count count) {
+  V **const at = places.at;
+  for (int64_t i = 0; i < program.count; i++) {
+    const Instruction &now = program.instructions[i];
+    V *const target = at[now.target];
+    const V *const a = at[now.a], *const b = at[now.b], *const c = at[now.c];
+    switch (now.operation) {
+#define FWSIM_CASE(name, value)                                                          \
+  case name##_operation:                                                                 \
+    for (int k = 0; k < count; k++) target[k] = operations::name<V>(a[k], b[k], c[k]); \
+    break;
+      FWSIM_OPERATIONS(FWSIM_CASE)
+#undef FWSIM_CASE
+    }
+  }
+}
+
 template <class V>
 void run(const Program &program, const Places<V> &places) {
+  constexpr int SIZE = BLOCK<V>;
   V **const at = places.at;
-  for (int64_t i = 0; i < places.block_count; i++) at[places.row_count + i] = places.blocks + i * BLOCK<V>;
-  for (int64_t start = 0; start < places.length; start += BLOCK<V>) {
-    const int64_t count = std::min<int64_t>(BLOCK<V>, places.length - start);
-    for (int64_t i = 0; i < places.row_count; i++) at[i] = places.rows + i * places.stride + start;
-    for (int64_t i = 0; i < program.count; i++) {
-      const Instruction &now = program.instructions[i];
-      V *const target = at[now.target];
-      const V *const a = at[now.a], *const b = at[now.b], *const c = at[now.c];
-      switch (now.operation) {
-#define FWSIM_CASE(name, value)                                                            \
-  case name##_operation:                                                                   \
-    for (int64_t k = 0; k < count; k++) target[k] = operations::name<V>(a[k], b[k], c[k]); \
-    break;
-        FWSIM_OPERATIONS(FWSIM_CASE)
-#undef FWSIM_CASE
-      }
-    }
+  for (int64_t i = 0; i < places.block_count; i++) at[places.row_count + i] = places.blocks + i * SIZE;
+  for (int64_t i = 0; i < places.row_count; i++) at[i] = places.rows + i * places.stride;
+  for (int64_t left = places.length; left > 0; left -= SIZE) {
+    if (left >= SIZE)
+      run_block(program, places, std::integral_constant<int, SIZE>{});
+    else
+      run_block(program, places, int(left));
+    for (int64_t i = 0; i < places.row_count; i++) at[i] += SIZE;
   }
 }
