@@ -162,7 +162,7 @@ EXPLAINED = {
     "error after * (%)": "wrong answers after so many iterations, with the 95 % interval over networks",
     "capacity": "mean number of items kept at the load at which it is largest",
     "at load": "this load, that of the mean over networks",
-    f"kept of {max(LOADS)}": f"items kept of {max(LOADS)} that were written one after the other",
+    "kept of *": "items kept of so many that were written one after the other",
     "lasts (τ)": "time without writing until half of the attractors are lost, in the slowest time constant",
 }
 """What the columns of the table mean."""

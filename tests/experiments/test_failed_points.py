@@ -12,7 +12,11 @@ from tests.experiments.lost import with_a_failed_point
 
 FOLDER = files.Path(experiments.__file__).parents[2]
 ANALYSES = sorted((FOLDER / "analysis").glob("*.py"))
-SECOND = {"trained_dynamics": "ablation", "trained_spikes": "ablation"}
+SECOND = {
+    "attractor_capacity": "attractor_memory",
+    "trained_dynamics": "ablation",
+    "trained_spikes": "ablation",
+}
 """Analyses of another experiment's runs."""
 FORGETTING = {"units": 30, "items": 20, "lags": 12, "trials": 2}
 

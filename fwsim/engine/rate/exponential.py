@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fwsim.engine.transforms import stands_for_others
 from fwsim.rules.decays import chained
 from fwsim.rules.derive.propagate import chains, drift_parts
 from fwsim.rules.parameters import NEGLIGIBLE, batch_shape, leaves
@@ -38,7 +39,8 @@ class Weights(NamedTuple):
 
 def decay_weights(tau: Tensor, dt: float) -> Weights:
     """Weights of ds/dt = −s/τ + G for time constants in s (0 and infinity included), shaped as `tau`."""
-    if tau.numel() == 1 and not tau.requires_grad and tau.device.type == "cpu":
+    plain = tau.numel() == 1 and not tau.requires_grad and tau.device.type == "cpu"
+    if plain and not stands_for_others(tau):
         parts = _number_weights(float(tau), dt)
     else:
         parts = _decay_weights(tau.double(), dt)

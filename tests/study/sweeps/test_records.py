@@ -75,6 +75,11 @@ DAMAGE = {
 }
 
 
+def assert_same_points(found, expected):
+    """The experiment writes down where in its batch a point is, which batches of another size change."""
+    xr.testing.assert_equal(*(each.drop_vars("point_details", errors="ignore") for each in (found, expected)))
+
+
 @pytest.mark.parametrize("how", DAMAGE)
 def test_a_damaged_batch_is_done_again(toy, stopped, fwsim, how):
     expected = fw.sweep("leak", OVER, workers=1, folder="expected").load()
@@ -82,7 +87,7 @@ def test_a_damaged_batch_is_done_again(toy, stopped, fwsim, how):
     code, out, err = fwsim("list")
     assert (code, err) == (0, "")
     assert "runs/here" in out
-    xr.testing.assert_equal(resume_sweep("runs/here", workers=1).load(), expected)
+    assert_same_points(resume_sweep("runs/here", workers=1).load(), expected)
 
 
 def test_what_is_damaged_during_a_sweep_is_done_again(toy, monkeypatch):
@@ -97,7 +102,7 @@ def test_what_is_damaged_during_a_sweep_is_done_again(toy, monkeypatch):
 
     monkeypatch.setattr(records, "write", bad)
     found = fw.sweep("leak", OVER, batch_size=1, workers=1, folder="here").load()
-    xr.testing.assert_equal(found, expected)
+    assert_same_points(found, expected)
     assert len(damaged) == 2
 
 
