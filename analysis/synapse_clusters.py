@@ -124,5 +124,5 @@ def plot(result: xr.Dataset) -> Figure:
         )
     axis.axhline(0, color=COLOURS["black"], lw=0.5)
     axis.set(xlabel="components of the mixture", ylabel="gain over one (nats)")
-    axis.legend()
+    axis.legend(loc="upper left")
     return made
