@@ -328,6 +328,10 @@ def check_scan(
             "of the rule"
         )
     batch, _, rows, columns = memory.shape
+    if rule.batch not in (None, 1, batch):
+        raise ShapeError(
+            f"memory has batch {batch}, the rule's parameters are for {rule.batch}; give as many"
+        )
     time = pre.shape[1] if pre.ndim == 3 else 0
     given = {"pre": pre, "post": post, "query": query, "keep": keep, "store": store}
     last = {"pre": [columns], "post": [rows], "query": [columns]}

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import fwsim as fw
+from fwsim.errors import ShapeError
 from fwsim.rules import open_loop
 from fwsim.rules.memory_rule import MemoryRule
 
@@ -139,3 +140,14 @@ def test_no_steps_and_mistakes():
         with pytest.raises(fw.ShapeError, match=message) as raised:
             call()
         assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "rule", [fw.Delta(tau=[[1.0], [2.0]], beta=0.5), fw.Hebbian(tau=[[1.0], [2.0]], eta=0.5)]
+)
+def test_a_memory_of_another_batch_is_refused(rule):
+    pair = torch.zeros(3, 4, 2)
+    with pytest.raises(
+        ShapeError, match=r"memory has batch 3, the rule's parameters are for 2; give as many"
+    ):
+        rule.scan(torch.zeros(3, 1, 2, 2), pair, pair, pair, 0.1)
