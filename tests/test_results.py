@@ -74,6 +74,9 @@ def test_every_command_is_understood():
 def test_runs_have_folders_of_their_own():
     commands = {command for entry in module.sources() for command in entry.commands}
     assert len({module.folder_of(command) for command in commands}) == len(commands)
+    long = "fwsim run trace" + " --steps 5" * 30
+    assert module.folder_of(f"{long} --seed 1") != module.folder_of(f"{long} --seed 2")
+    assert len(module.folder_of(f"{long} --seed 1").name) <= module.LONGEST
 
 
 def test_what_is_done_is_skipped_and_what_is_stale_is_not(place):

@@ -12,6 +12,7 @@ with `<page>.json` beside it: commands, seeds, versions, commit and wall time of
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
@@ -37,6 +38,8 @@ from fwsim.study.sweeps.analysis import Made
 
 HERE = Path(__file__).parent
 RUNS = Path("runs/results")
+LONGEST = 200
+"Characters of a folder's name: file systems allow 255 bytes."
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,11 @@ def sources(path: Path = HERE / "sources.toml") -> list[Source]:
 
 
 def folder_of(command: str) -> Path:
-    """Folder of a command's run, named after it."""
-    return RUNS / re.sub(r"[^\w.=,]+", "-", command.removeprefix("fwsim "))[:200]
+    """Folder of a command's run, named after it; a long name is cut, and ends in a digest of the command."""
+    name = re.sub(r"[^\w.=,]+", "-", command.removeprefix("fwsim "))
+    if len(name) > LONGEST:
+        name = f"{name[: LONGEST - 9]}-{hashlib.sha256(command.encode()).hexdigest()[:8]}"
+    return RUNS / name
 
 
 def is_done(run: Run) -> bool:
