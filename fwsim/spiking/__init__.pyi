@@ -1,8 +1,7 @@
 from .assembly import Assembly as Assembly
 from .assembly import build as build
 from .circuit import Circuit as Circuit
-from .circuit import Connection as Connection
-from .circuit import Population as Population
+from .connection import Connection as Connection
 from .mean_field import rate_drive as rate_drive
 from .mean_field import rate_network as rate_network
 from .mean_field import simulate_rates as simulate_rates
@@ -19,6 +18,7 @@ from .mongillo import slow_current_circuit as slow_current_circuit
 from .neo_blocks import from_neo as from_neo
 from .neo_blocks import to_neo as to_neo
 from .pooling import pooled as pooled
+from .population import Population as Population
 from .pynapple_groups import from_pynapple as from_pynapple
 from .pynapple_groups import to_pynapple as to_pynapple
 from .resolved import resolved_network as resolved_network

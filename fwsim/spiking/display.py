@@ -5,16 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from fwsim import notebook
-from fwsim.spiking.circuit import Circuit, Population
+from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.population import NEURON, Population
 from fwsim.spiking.sources import Source, SpikeGenerator
-
-FIELDS = ("tau", "refractory", "threshold", "reset", "background", "noise")
 
 
 def circuit_html(circuit: Circuit) -> str:
     """Equations, populations, connections with their mean strength, and the rules of plastic synapses."""
     populations = [
-        (p.name, p.size, *(_typical(p, field) for field in FIELDS))
+        (p.name, p.size, *(_typical(p, field) for field in NEURON))
         for p in circuit.populations
         if isinstance(p, Population)
     ]
@@ -31,7 +30,7 @@ def circuit_html(circuit: Circuit) -> str:
         )
         for c in circuit.connections
     ]
-    named = ("population", "neurons", "τ (s)", "refractory (s)", "threshold (V)", "reset (V)")
+    named = ("population", "neurons", "τ (s)", "threshold (V)", "reset (V)", "refractory (s)")
     joined = (
         "connection",
         "efficacy (V, or g)",

@@ -19,8 +19,10 @@ from fwsim.names import known_arguments
 from fwsim.rules.parameters import replaced
 from fwsim.rules.rule import PresynapticRule, Values
 from fwsim.rules.stochastic_release import StochasticRelease
-from fwsim.spiking.circuit import Circuit, Connection, Population
+from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.connection import Connection
 from fwsim.spiking.parameters import initial_means
+from fwsim.spiking.population import Population
 from fwsim.spiking.sources import PoissonGenerator, Source
 from fwsim.spiking.stimulation import checked_drive
 

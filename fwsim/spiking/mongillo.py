@@ -12,8 +12,10 @@ from fwsim.errors import ConfigError
 from fwsim.names import known_arguments
 from fwsim.rules import PresynapticRule, TsodyksMarkram
 from fwsim.rules.parameters import batch_shape
-from fwsim.spiking.circuit import Circuit, Connection, Population
+from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.connection import Connection
 from fwsim.spiking.measured import first_release
+from fwsim.spiking.population import Population
 from fwsim.units import ms, mV
 
 POOLS = ("E1", "E2", "E3", "E4", "E5")

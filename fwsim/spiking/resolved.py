@@ -18,8 +18,10 @@ from fwsim.errors import ConfigError, ShapeError, instance
 from fwsim.names import known_arguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.rule import AssociativeRule
-from fwsim.spiking.circuit import Circuit, Connection, Population
+from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.connection import Connection
 from fwsim.spiking.mean_field import GRID_SHIFT, check_theory
+from fwsim.spiking.population import Population
 from fwsim.spiking.sources import PoissonGenerator, Source
 from fwsim.spiking.stimulation import checked_drive
 

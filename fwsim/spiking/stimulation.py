@@ -12,7 +12,8 @@ import torch
 from fwsim.engine.drives import as_array
 from fwsim.errors import ConfigError, ShapeError, whole
 from fwsim.names import KnownArguments, known_arguments
-from fwsim.spiking.circuit import HIGHEST, Circuit
+from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.population import HIGHEST
 from fwsim.spiking.sources import Source
 from fwsim.units import checked, nearest_step, si
 

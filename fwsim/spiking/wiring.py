@@ -11,7 +11,9 @@ import numpy as np
 from fwsim.rules.rule import AssociativeRule, SpikeRule
 from fwsim.rules.stochastic_release import StochasticRelease
 from fwsim.seeds import numpy_generator
-from fwsim.spiking.circuit import Circuit, Connection, Population
+from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.connection import Connection
+from fwsim.spiking.population import Population
 from fwsim.spiking.sources import Source
 
 T = TypeVar("T")
