@@ -10,9 +10,11 @@ the lifetimes.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import cycle
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fwsim.measure import bootstrap
@@ -107,6 +109,9 @@ EXPLAINED = {
 }
 """What the columns of the table mean."""
 
+SHADES = [colour for name, colour in COLOURS.items() if name != "black"]
+"""Colours of the settings; the zero line is black."""
+
 CAPTIONS = {
     "selectivity": (
         "Selectivity of the response to an unspecific ping, against the time since the cue: spikes "
@@ -150,38 +155,44 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
 
 
 def plot_selectivity(result: xr.Dataset) -> Figure:
-    """Draw the selectivity of every setting with its interval; lines are the rate version."""
-    made, axes = figure()
-    several = result.sizes["tau_facil"] * result.sizes["tau_rec"] > 1
-    colours = [colour for name, colour in COLOURS.items() if name != "black"]
-    for number, (values, at) in enumerate(each_setting(result, SETTINGS)):
-        label = LABELS[values["model"]]
-        if several:
-            label += f", {values['tau_facil']:g} s, {values['tau_rec']:g} s"
-        middle, low, high = at["selectivity"].transpose("interval", "ping_delay").values
-        look = {"color": colours[number % len(colours)], "label": label}
-        axes.errorbar(
-            at["ping_delay"].values, middle, np.abs([low - middle, high - middle]), fmt="o", ms=3, **look
-        )
-        axes.plot(at["ping_delay"].values, at["mean_field_selectivity"].values, color=look["color"])
-    axes.axhline(0, color=COLOURS["black"], lw=0.5)
-    axes.set(xlabel="time since the cue (s)", ylabel="selectivity", ylim=(-1.05, 1.05))
-    axes.set_title("response to the ping (τ_facil, τ_rec)" if several else "response to the ping")
-    axes.legend()
+    """Draw the selectivity with its interval, in a panel for each τ_rec; lines are the rate version."""
+    columns = result.sizes["tau_rec"]
+    size = {"width": "double", "aspect": 0.3 * columns} if columns > 1 else {"aspect": 1.0}
+    made, axes = figure(1, columns, **size, sharey=True, squeeze=False)
+    several = result.sizes["tau_facil"] > 1
+    for panel, rec in zip(axes[0], result["tau_rec"].values, strict=True):
+        settings = each_setting(result.sel(tau_rec=[rec]), SETTINGS)
+        for (values, at), colour in zip(settings, cycle(SHADES)):
+            label = LABELS[values["model"]] + (f", τ_facil {values['tau_facil']:g} s" if several else "")
+            with_intervals(panel, at["ping_delay"].values, at["selectivity"], colour, label)
+            panel.plot(at["ping_delay"].values, at["mean_field_selectivity"].values, color=colour)
+        panel.axhline(0, color=COLOURS["black"], lw=0.5)
+        panel.set(xlabel="time since the cue (s)", ylim=(-1.05, 1.05))
+        panel.set_title(f"τ_rec {rec:g} s" if result.sizes["tau_rec"] > 1 else "response to the ping")
+    axes[0, 0].set_ylabel("selectivity")
+    made.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return made
 
 
 def plot_lifetime(result: xr.Dataset) -> Figure:
     """Draw the lifetime against τ_facil; lines are the rate version."""
-    made, axes = figure()
-    for (values, at), colour in zip(
-        each_setting(result, ["model", "tau_rec"]), COLOURS.values(), strict=False
-    ):
-        label = f"{LABELS[values['model']]}, τ_rec = {values['tau_rec']:g} s"
-        axes.plot(at["tau_facil"], at["mean_field_lifetime"], color=colour)
-        middle, low, high = at["lifetime"].transpose("interval", "tau_facil").values
-        length = np.abs([low - middle, high - middle])
-        axes.errorbar(at["tau_facil"], middle, length, fmt="o", ms=3, color=colour, label=label)
+    made, axes = figure(aspect=1.1)
+    settings = list(each_setting(result, ["model", "tau_rec"]))
+    facil = result["tau_facil"].values
+    apart = 0.05 * np.diff(facil).min()
+    for number, ((values, at), colour) in enumerate(zip(settings, cycle(SHADES))):
+        beside = facil + apart * (
+            number - (len(settings) - 1) / 2
+        )  # so that equal values do not hide each other
+        label = f"{LABELS[values['model']]}, τ_rec {values['tau_rec']:g} s"
+        axes.plot(facil, at["mean_field_lifetime"], color=colour)
+        with_intervals(axes, beside, at["lifetime"], colour, label)
     axes.set(xlabel="τ_facil (s)", ylabel="lifetime (s)", ylim=(0, None), title="silent memory")
-    axes.legend()
+    made.legend(*axes.get_legend_handles_labels(), loc="outside lower center")
     return made
+
+
+def with_intervals(axes: Axes, x: np.ndarray, y: xr.DataArray, colour: str, label: str) -> None:
+    """Draw dots with the intervals of `y [interval, x]`: its middle, lower and upper end."""
+    middle, low, high = y.transpose("interval", ...).values
+    axes.errorbar(x, middle, np.abs([low - middle, high - middle]), fmt="o", ms=3, color=colour, label=label)
