@@ -7,11 +7,13 @@ under which the network does not hold the cue in its activity.
 
 Expect the selectivity of the answer to fall within a few τ_facil, and to fall more slowly where synapses recover
 faster from depression. An alternative model without plasticity, whose pools excite themselves through slow, NMDA-like
-currents, should not know the cue after the silence.
+currents, should not know the cue after the silence. In `spread` and `measured` the synapses of each neuron are drawn
+from a recorded class, as in `working_memory`.
 
     fwsim run silent_memory
     fwsim run silent_memory --models mongillo2008 --tau-facil 0.5 --tau-facil 1.5 --tau-facil 3
         --tau-rec 0.2 --tau-rec 0.6
+    fwsim run silent_memory --models spread --models measured --synapse-class "mouse sim1→sim1"
 
 The recording holds the rates during the ping, in the spiking network and in its rate version. Pairs of time constants
 are trials of the same networks; the noise differs between them. Runs with other seeds are other networks.
@@ -33,7 +35,9 @@ from fwsim.spiking import Circuit, Pulse
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds, Volts
 
-Model = Literal["mongillo2008", "maass2002", "slow_current"]
+Model = Literal["mongillo2008", "maass2002", "slow_current", "spread", "measured"]
+CONVENTIONS = {"mongillo2008": "mongillo2008", "maass2002": "maass2002"}
+"""Of the models whose synapses are alike."""
 
 QUICK = {"models": ("mongillo2008",), "networks": 1, "ping_delays": (0.5,)}
 
@@ -44,7 +48,7 @@ class Config(Base):
     scale: float = Field(default=0.2, ge=0.2, le=1)
     "Size of the network, 1 for 10,000 neurons."
     models: tuple[Model, ...] = ("mongillo2008", "maass2002", "slow_current")
-    "What holds the memory: facilitation in one of two conventions, or slow currents without plasticity."
+    "What holds the memory: facilitation (two conventions, or drawn for each neuron), or slow currents alone."
     background: Volts = 0.0232
     "Background drive of the excitatory neurons, above rest."
     inhibitory_background: Volts = 0.021
@@ -57,6 +61,8 @@ class Config(Base):
     "Time constants of facilitation."
     tau_rec: tuple[Seconds, ...] = (0.2,)
     "Time constants of recovery from depression, each with every time constant of facilitation."
+    synapse_class: str = "mouse sim1→sim1"
+    "Recorded class (`fwsim.measured`) from which synapses of `spread` and `measured` are drawn."
     slow_efficacy: Volts = 0.0008
     "Efficacy within pools of the rival, per opened channel."
     slow_decay: Seconds = 0.1
@@ -87,10 +93,11 @@ class Config(Base):
 
 def run(config: Config, context: Context) -> xr.Dataset:
     """Read out every model with every pair of time constants: `[model, tau_facil, tau_rec, …]`."""
-    if len(pairs(config)) > 1 and "slow_current" in config.models:
+    single = [model for model in config.models if model not in CONVENTIONS]
+    if len(pairs(config)) > 1 and single:
         raise fw.ConfigError(
-            "slow_current has no plasticity, and models with it take one tau_facil and one tau_rec; "
-            "leave slow_current out of models"
+            f"{single[0]} takes one tau_facil and one tau_rec, and {len(pairs(config))} pairs are given; leave it out "
+            "of models"
         )
     runs = len(config.models) * config.networks * len(config.ping_delays)
     with context.progress("silent memory", runs) as advance:
@@ -109,15 +116,18 @@ def pairs(config: Config) -> list[tuple[float, float]]:
     return list(itertools.product(config.tau_facil, config.tau_rec))
 
 
-def circuit(config: Config, model: Model) -> Circuit:
-    """The network of one model, with a trial for each pair of time constants; the background is part of the drive."""
+def circuit(config: Config, model: Model, seed: int | None = None) -> Circuit:
+    """The network of one model, with a trial for each pair of time constants; the background is part of the drive.
+
+    Synapses that differ between neurons are drawn from `seed`; with `None` all are typical of their class.
+    """
     facil, rec = zip(*pairs(config))
     several = len(facil) > 1
     rule = fw.TsodyksMarkram(
         config.U,
         np.array(rec)[:, None] if several else rec[0],
         np.array(facil)[:, None] if several else facil[0],
-        "mongillo2008" if model == "slow_current" else model,
+        CONVENTIONS.get(model, "mongillo2008"),
     )
     plastic = spiking.mongillo_circuit(
         rule, scale=config.scale, inhibitory_background=config.inhibitory_background
@@ -126,6 +136,10 @@ def circuit(config: Config, model: Model) -> Circuit:
         return spiking.slow_current_circuit(
             plastic, efficacy=config.slow_efficacy, decay=config.slow_decay, opening=config.slow_opening
         )
+    if model not in CONVENTIONS:
+        around = rule if model == "spread" else None
+        draw = spiking.drawn_synapses(fw.measured(config.synapse_class), around=around, seed=seed)
+        return spiking.heterogeneous_circuit(plastic, draw)
     return plastic
 
 
@@ -147,10 +161,11 @@ def read_out(config: Config, model: Model, context: Context, advance: fw.progres
     responses: list[list[np.ndarray]] = []
     for number in range(config.networks):
         seed = context.seed_of(f"pings {number}", bits=31)
+        drawn = circuit(config, model, seed)
         responses.append([])
         for delay in config.ping_delays:
             drive = pinged(config, net, delay)
-            run = spiking.simulate(net, drive, seed=seed, engine=config.engine, progress=False)
+            run = spiking.simulate(drawn, drive, seed=seed, engine=config.engine, progress=False)
             responses[-1].append(response(config, net, run, delay))
             advance()
     rates = []

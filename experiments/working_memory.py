@@ -28,14 +28,11 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-import torch
 import xarray as xr
 from pydantic import Field
-from scipy.special import logit
 
 import fwsim as fw
 from fwsim import spiking
-from fwsim.seeds import stream_seed
 from fwsim.spiking import Circuit, Pulse
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds, Volts
@@ -124,23 +121,11 @@ def circuit(config: Config, model: Model, seed: int | None = None) -> Circuit:
             net, efficacy=config.slow_efficacy, decay=config.slow_decay, opening=config.slow_opening
         )
     elif model not in CONVENTIONS:
-        net = spiking.heterogeneous_circuit(
-            net, lambda pre, size: drawn(config, model, rule, pre, size, seed)
-        )
+        around = rule if model == "spread" else None
+        draw = spiking.drawn_synapses(fw.measured(config.synapse_class), around=around, seed=seed)
+        net = spiking.heterogeneous_circuit(net, draw)
     smoothed = [replace(each, decay=each.decay or config.decay) for each in net.connections]
     return replace(net, connections=smoothed, dt=config.dt)
-
-
-def drawn(
-    config: Config, model: Model, typical: fw.TsodyksMarkram, pre: str, size: int, seed: int | None
-) -> fw.TsodyksMarkram:
-    """Synapses of the neurons of one population: those of a recorded class, or around typical ones with its spread."""
-    kind = fw.measured(config.synapse_class)
-    if model == "spread":
-        middle = [logit(typical.U), np.log(typical.tau_rec), np.log(typical.tau_facil)]
-        kind = replace(kind, mean=torch.tensor(middle, dtype=torch.float64))
-    rule = kind.rule if seed is None else kind.sample(size, stream_seed(seed, f"synapses of {pre}"))
-    return replace(rule, convention=typical.convention) if model == "spread" else rule
 
 
 def cued(config: Config, net: Circuit, backgrounds: tuple[float, ...]) -> np.ndarray:

@@ -33,9 +33,9 @@ PACKAGES = {
     """,
     "fwsim.spiking": """
         Assembly Circuit Connection EVENTS MEASUREMENTS Measurement PoissonGenerator Population Pulse SpikeGenerator
-        Verdict build first_release from_neo from_pynapple heterogeneous_circuit judge measured_by measurements
-        mongillo_circuit pooled rate_drive rate_network read_spikes resolved_network respond simulate simulate_rates
-        simulate_resolved slow_current_circuit stimulus to_neo to_pynapple
+        Verdict build drawn_synapses first_release from_neo from_pynapple heterogeneous_circuit judge measured_by
+        measurements mongillo_circuit pooled rate_drive rate_network read_spikes resolved_network respond simulate
+        simulate_rates simulate_resolved slow_current_circuit stimulus to_neo to_pynapple
     """,
     "fwsim.measure": """
         Composite InnerLoop NetworkMap attention autocorrelation_time basins bootstrap continuation convergence

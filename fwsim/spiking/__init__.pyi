@@ -12,6 +12,7 @@ from .measured import first_release as first_release
 from .measured import judge as judge
 from .measured import measured_by as measured_by
 from .measured import measurements as measurements
+from .mongillo import drawn_synapses as drawn_synapses
 from .mongillo import heterogeneous_circuit as heterogeneous_circuit
 from .mongillo import mongillo_circuit as mongillo_circuit
 from .mongillo import slow_current_circuit as slow_current_circuit

@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, instance
 from fwsim.names import known_arguments
 from fwsim.rules import PresynapticRule, TsodyksMarkram
 from fwsim.rules.parameters import batch_shape
+from fwsim.seeds import stream_seed
 from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.connection import Connection
 from fwsim.spiking.measured import first_release
@@ -122,6 +124,40 @@ def heterogeneous_circuit(circuit: Circuit, draw: Callable[[str, int], Presynapt
     sizes = {each.name: each.size for each in circuit.populations}
     rules = {pre: draw(pre, sizes[pre]) for pre in dict.fromkeys(each.pre for each in plastic)}
     return replace(circuit, connections=[_redrawn(each, rules) for each in circuit.connections])
+
+
+@known_arguments
+def drawn_synapses(
+    kind: Any, *, around: TsodyksMarkram | None = None, seed: int | None = None
+) -> Callable[[str, int], TsodyksMarkram]:
+    """Synapses of a recorded class for each neuron: the `draw` of `heterogeneous_circuit`.
+
+    Parameters
+    ----------
+    kind
+        The class, from `fwsim.measured`.
+    around
+        A rule of numbers whose U, tau_rec and tau_facil are the typical ones instead; only the spread is that of the
+        class then. `None`: all is as in the class.
+    seed
+        Seed from which each population gets its own; `None`: all synapses are typical.
+
+    Examples
+    --------
+    >>> import fwsim as fw
+    >>> drawn_synapses(fw.measured("mouse sim1→sim1"), seed=1)("E1", 800).U.shape
+    torch.Size([800])
+    """
+    if around is not None:
+        instance("around", around, TsodyksMarkram, "a TsodyksMarkram rule of numbers")
+        typical = torch.tensor([around.U, around.tau_rec, around.tau_facil], dtype=torch.float64)
+        kind = replace(kind, mean=torch.cat([typical[:1].logit(), typical[1:].log()]))
+
+    def draw(pre: str, size: int) -> TsodyksMarkram:
+        rule = kind.rule if seed is None else kind.sample(size, stream_seed(seed, f"synapses of {pre}"))
+        return rule if around is None else replace(rule, convention=around.convention)
+
+    return draw
 
 
 def _redrawn(each: Connection, rules: Mapping[str, PresynapticRule]) -> Connection:

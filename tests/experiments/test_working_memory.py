@@ -96,8 +96,15 @@ def test_lifetimes_are_over_both_time_constants(silent):
 
 
 def test_slow_currents_have_no_time_constants_of_plasticity(tmp_path):
-    with pytest.raises(fw.ConfigError, match="slow_current has no plasticity"):
+    with pytest.raises(fw.ConfigError, match="slow_current takes one tau_facil"):
         study.run("silent_memory", {"tau_facil": (0.5, 1.5)}, folder=tmp_path / "run")
+
+
+def test_pings_read_out_synapses_that_are_drawn_for_each_neuron(tmp_path):
+    given = {**PINGS, "models": ("spread", "measured"), "ping_delays": (0.12,)}
+    report = study.analyse(study.run("silent_memory", given, folder=tmp_path / "run"))
+    assert report.result["network_selectivity"].notnull().all()
+    assert list(report.table["model"]) == ["facilitation, spread as measured", "measured synapses"]
 
 
 def test_both_versions_are_compared(run, silent):

@@ -1,5 +1,7 @@
 """The network of Mongillo et al. 2008 as the library makes it, and its rival without plasticity."""
 
+import math
+
 import pytest
 
 import fwsim as fw
@@ -8,6 +10,7 @@ from fwsim.spiking import (
     Circuit,
     Connection,
     Population,
+    drawn_synapses,
     first_release,
     heterogeneous_circuit,
     mongillo_circuit,
@@ -68,6 +71,27 @@ def test_neurons_with_synapses_of_their_own_release_as_much_from_rest():
     assert alike.connections[0].efficacy == pytest.approx(plastic.connections[0].efficacy)
     with pytest.raises(ConfigError, match=r"E1→E1 has TsodyksMarkram with parameters \[160\]"):
         heterogeneous_circuit(drawn, draw)
+
+
+def test_synapses_are_drawn_from_a_class_or_around_a_rule():
+    kind = fw.measured("mouse sim1→sim1")
+    typical = drawn_synapses(kind)("E1", 5)
+    assert (typical.U, typical.tau_facil) == (kind.rule.U, kind.rule.tau_facil)
+    around = drawn_synapses(kind, around=RULE)("E1", 5)
+    assert (around.U, around.tau_rec, around.tau_facil) == pytest.approx((0.2, 0.2, 1.5))
+    assert around.convention == "mongillo2008"
+    one, again, other, elsewhere = (
+        drawn_synapses(kind, around=RULE, seed=seed)(name, 2000).tau_facil.log()
+        for seed, name in ((1, "E1"), (1, "E1"), (2, "E1"), (1, "E2"))
+    )
+    assert (one == again).all()
+    assert not (one == other).any()
+    assert not (one == elsewhere).any()
+    spread = kind.covariance[2, 2].sqrt().item()
+    assert one.mean().item() == pytest.approx(math.log(1.5), abs=4 * spread / 2000**0.5)
+    assert one.std().item() == pytest.approx(spread, rel=0.1)
+    with pytest.raises(ConfigError, match="around"):
+        drawn_synapses(kind, around=0.2)
 
 
 def test_synapses_of_two_sides_have_no_release_at_rest():
