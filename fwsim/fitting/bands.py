@@ -1,27 +1,29 @@
-"""Bands of the mean response and of single responses to a train, from random draws of both."""
+"""Bands of the mean response and of single responses to a train, from random draws."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+from fwsim.fitting.percentiles import central
 
 if TYPE_CHECKING:
     import xarray as xr
+    from torch import Tensor
 
 
-def bands(train: Tensor, mean: Tensor, means: Tensor, single: Tensor, level: float) -> xr.Dataset:
+def bands(
+    train: Tensor, mean: Tensor, limits: tuple[Tensor, Tensor], single: Tensor, level: float
+) -> xr.Dataset:
     """Mean response to a train, with bands for the mean and for a single response.
 
     Parameters
     ----------
     train
         `[spike]` in s.
-    mean
-        Mean response, `[spike]`.
-    means, single
-        Draws of the mean response and of single responses, `[draw, spike]`.
+    mean, limits
+        Mean response and the limits of its band, `[spike]` each.
+    single
+        Draws of single responses, `[draw, spike]`.
     level
         Probability of both bands.
 
@@ -32,10 +34,9 @@ def bands(train: Tensor, mean: Tensor, means: Tensor, single: Tensor, level: flo
     """
     import xarray as xr
 
-    ends = torch.tensor([0.5 - level / 2, 0.5 + level / 2], dtype=torch.float64)
     columns = {"mean": mean}
-    for name, draws in (("mean", means), ("response", single)):
-        columns[f"{name}_low"], columns[f"{name}_high"] = torch.quantile(draws, ends, dim=0)
+    for name, (low, high) in (("mean", limits), ("response", central(single, level))):
+        columns |= {f"{name}_low": low, f"{name}_high": high}
     attrs = {"units": "1", "long_name": "response"}
     return xr.Dataset(
         {name: ("spike", values.numpy(), attrs) for name, values in columns.items()},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
+from numbers import Real
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,19 +13,11 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from torch import Tensor
 
-LARGEST = 2**63 - 1  # of a seed
-
 
 def check_level(level: float) -> None:
     """Raise unless `level` is a probability strictly between 0 and 1."""
     if not isinstance(level, Real) or not 0 < level < 1:
         raise ConfigError(f"level={level!r} is not allowed; give a probability between 0 and 1, such as 0.95")
-
-
-def check_count(name: str, value: int, least: int) -> None:
-    """Raise unless `value` is a whole number and at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or not least <= value <= LARGEST:
-        raise ConfigError(f"{name}={value!r} is not allowed; give a whole number from {least}")
 
 
 def as_times(times: ArrayLike | Tensor) -> Tensor:

@@ -13,14 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError
-from fwsim.fitting.checks import check_count
+from fwsim.errors import ConfigError, whole
 from fwsim.fitting.choice import choose
 from fwsim.fitting.differences import differences
 from fwsim.fitting.estimate import SAME_MAXIMUM, climb_all, problem_of
 from fwsim.fitting.optimise import Problem
 from fwsim.fitting.posterior import curvature
-from fwsim.fitting.responses import Responses, gather
+from fwsim.fitting.responses import SAME_TIME, Responses, gather
 from fwsim.names import known_arguments
 from fwsim.progress import track
 from fwsim.rules.parameters import declared
@@ -30,8 +29,6 @@ from fwsim.seeds import check_seed, torch_generator
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-
-SAME_TRAIN = 1e-9  # s
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +59,8 @@ def compare_rules(
 
     Which rule predicts best is answered by `difference`, with its standard error: rules that are not `told_apart` from
     the best are as good, as far as these data can say. Squared errors are given too, but find the right rule least
-    often.
-    All rules are treated in the same way. To show the value of a choice among them, the choice
-    is also made without the predicted protocol, see `fwsim.fitting.choose`.
+    often. All rules are treated in the same way. To show the value of a choice among them, the choice is also made
+    without the predicted protocol, see `fwsim.fitting.choose`.
 
     Parameters
     ----------
@@ -87,7 +83,7 @@ def compare_rules(
         (protocol left out) and `fitted` `[rule, protocol, pulse]`; `log_likelihood`, `aic`, `bic`, `tic`,
         `parameters`, `agreement` `[rule]`; `log_predictive_density`, `difference`, `difference_error`, `told_apart`
         `[rule]`, which say whether the protocols left out tell the best rule from the others (`differences`; units are
-        cells if the table has them, else sweeps); `held_out_log_likelihood`; `inner_error`, `inner_log_likelihood`,
+        cells if the table has several, else sweeps); `held_out_log_likelihood`; `inner_error`, `inner_log_likelihood`,
         `inner_tic` `[rule, protocol]`, which do not use the protocol; and the choice by these, `chosen`,
         `chosen_error`, `chosen_shape_error` `[criterion, protocol]`. A rule that gives no positive responses from any
         starting point has NaN, with a warning, and is never chosen.
@@ -100,7 +96,7 @@ def compare_rules(
     """
     import xarray as xr
 
-    check_count("starts", starts, 1)
+    whole("starts", starts, least=1)
     check_seed(seed)
     named = named_rules(rules)
     if fixed is not None and not isinstance(fixed, Mapping):
@@ -221,17 +217,17 @@ def noise_floor(responses: pd.DataFrame | xr.Dataset | Responses) -> pd.DataFram
     since = data.times - data.times[:, :1]
     rows = []
     for i, j in combinations(range(len(data.protocols)), 2):
-        same = ((since[i] - since[j]).abs() <= SAME_TRAIN).long().cumprod(0).bool()
+        same = ((since[i] - since[j]).abs() <= SAME_TIME).long().cumprod(0).bool()
         if int(same.sum()) < 2:
             continue
         difference = (moments.mean[i] - moments.mean[j])[same]
-        sampling = sum((moments.variance / moments.count)[k][same] for k in (i, j))
+        sampling = (moments.variance / moments.count)[[i, j]].sum(0)[same]
         rows.append(
             {
                 "protocols": f"{data.protocols[i]}, {data.protocols[j]}",
                 "pulses": int(same.sum()),
                 "squared_difference": float((difference**2).nanmean()),
-                "from_sampling": float(torch.as_tensor(sampling).nanmean()),
+                "from_sampling": float(sampling.nanmean()),
             }
         )
     return pd.DataFrame(rows, columns=["protocols", "pulses", "squared_difference", "from_sampling"])
@@ -286,7 +282,7 @@ def _densities(problem: Problem, data: Responses, predicted: Tensor, spread: Ten
     by_sweep = problem.noise.log_likelihood(single, predicted, spread)
     by_sweep = torch.where(single.count > 0, by_sweep, 0.0).sum((-2, -1))
     by_sweep = torch.where(predicted.isnan().all(), torch.nan, by_sweep)
-    if not data.cells:
+    if not data.by_cell:
         return by_sweep
     return torch.zeros(len(data.cells), dtype=by_sweep.dtype).index_add_(0, data.cell, by_sweep)
 

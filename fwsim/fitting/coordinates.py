@@ -47,9 +47,9 @@ class Coordinate:
     Parameters
     ----------
     name
-        As in `rule.parameters()`, or `gain`.
+        As in `rule.parameters()`; or a gain, a property of the noise, or `sites`.
     scale
-        `"log"`, `"logit"` or `"linear"`.
+        `"log"`, `"log above 1"`, `"logit"` or `"linear"`.
     low, high
         Bounds of the search, in the parameter's unit.
     spread

@@ -39,20 +39,12 @@ def differences(density: xr.DataArray) -> xr.Dataset:
     -----
     Source: Vehtari, Gelman & Gabry 2017, Stat. Comput. 27:1413, §5.
     """
-    import xarray as xr
-
-    instance("density", density, xr.DataArray, "log densities [rule, unit] (xarray.DataArray)")
-    if set(density.dims) - {"rule"} == set(density.dims) or density.ndim != 2:
-        raise ShapeError(f"density has dimensions {', '.join(map(str, density.dims))}; give [rule, unit]")
-    values = density.transpose("rule", ...).values
+    values = by_rule(density)
     fitted = ~np.isnan(values).all(1)
     known = ~np.isnan(values[fitted]).any(0) if fitted.any() else np.zeros(values.shape[1], bool)
     used = np.where(fitted[:, None], values[:, known], np.nan)
     total = np.where(fitted, used.sum(1), np.nan)
-    if not fitted.any():
-        off = used
-    else:
-        off = used - used[np.nanargmax(total)]
+    off = used - used[np.nanargmax(total)] if fitted.any() else used
     units = used.shape[1]
     error = np.sqrt(units) * off.std(1, ddof=1) if units > 1 else np.full(len(values), np.nan)
     difference = np.where(fitted, off.sum(1), np.nan)
@@ -76,3 +68,13 @@ def differences(density: xr.DataArray) -> xr.Dataset:
         },
         {"rule": np.array(density["rule"].values, dtype=object)},
     )
+
+
+def by_rule(density: xr.DataArray) -> np.ndarray:
+    """Densities `[rule, unit]` as an array; raise unless they have these two dimensions."""
+    import xarray as xr
+
+    instance("density", density, xr.DataArray, "log densities [rule, unit] (xarray.DataArray)")
+    if density.ndim != 2 or "rule" not in density.dims:
+        raise ShapeError(f"density has dimensions {', '.join(map(str, density.dims))}; give [rule, unit]")
+    return density.transpose("rule", ...).values

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, choice
-from fwsim.fitting.checks import check_count, check_level
+from fwsim.errors import ConfigError, choice, whole
+from fwsim.fitting.checks import check_level
 from fwsim.fitting.coordinates import GAINS, Bounds, R, coordinates
 from fwsim.fitting.coordinates import starts as draw_starts
 from fwsim.fitting.fitted import Fit
@@ -87,8 +87,8 @@ def fit(
         The rule has tensors as parameters.
     """
     check_level(level)
-    check_count("starts", starts, 1)
-    check_count("replicates", replicates, 2)
+    whole("starts", starts, least=1)
+    whole("replicates", replicates, least=2)
     check_seed(seed)
     data = gather(responses).clustered(intraclass_correlation)
     problem = problem_of(rule, data, noise, gain, fixed, bounds)
@@ -107,7 +107,7 @@ def fit(
         problem=problem,
         responses=data,
         log_likelihood=float(values[0]),
-        posterior=Posterior(problem.at, best, bend.covariance),
+        posterior=Posterior(problem.at, best, bend.covariance, bend.units - 1.0),
         replicates=bootstrap(problem, data.resampled(replicates, generator), rivals(ends, values)),
         penalty=bend.penalty,
         level=level,

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Generic
 import numpy as np
 import torch
 
-from fwsim.errors import ShapeError
+from fwsim.errors import ShapeError, whole
 from fwsim.fitting.bands import bands
-from fwsim.fitting.checks import as_times, check_count, check_level
+from fwsim.fitting.checks import as_times, check_level
 from fwsim.fitting.coordinates import R
 from fwsim.fitting.optimise import Problem
+from fwsim.fitting.percentiles import central, expanded
 from fwsim.fitting.posterior import Interval, Posterior, curvature, percentile_intervals, undetermined
 from fwsim.fitting.responses import Responses, gather
 from fwsim.fitting.sampling import Chains, sample
@@ -85,8 +86,12 @@ class Fit(Generic[R]):
 
     @property
     def intervals(self) -> dict[str, Interval]:
-        """Interval of every fitted parameter, from the bootstrap over sweeps."""
-        return percentile_intervals(self.problem.at, self.replicates, self.level)
+        """Interval of every fitted parameter, from the bootstrap over sweeps (over cells, if there are several).
+
+        It lies between percentiles of the replicates, which are moved outwards for few sweeps (Hesterberg 2015,
+        Am. Stat. 69:371).
+        """
+        return percentile_intervals(self.problem.at, self.replicates, self._percentiles(self.level))
 
     @property
     def undetermined(self) -> tuple[str, ...]:
@@ -120,6 +125,10 @@ class Fit(Generic[R]):
     @property
     def _free(self) -> int:
         return len(self.posterior.mode)
+
+    def _percentiles(self, level: float) -> float:
+        """Level of the percentiles of the replicates that make an interval of this level."""
+        return expanded(level, self.responses.units, self.responses.strata)
 
     def predict(self, times: ArrayLike | Tensor) -> Tensor:
         """Mean response at every spike of trains that begin at rest.
@@ -168,7 +177,7 @@ class Fit(Generic[R]):
         spread = noise.spread(means, dispersion, exponent, self.problem.size)
         generator = torch_generator(seed)
         single = noise.sample(means.repeat(DRAWS, 1), spread.repeat(DRAWS, 1), generator)
-        return bands(train, self.predict(train), means, single, level)
+        return bands(train, self.predict(train), central(means, self._percentiles(level)), single, level)
 
     def residuals(self, responses: pd.DataFrame | xr.Dataset | Responses | None = None) -> xr.Dataset:
         """Measured and predicted mean responses, `[protocol, pulse]`, with the error of the measured mean.
@@ -230,7 +239,7 @@ class Fit(Generic[R]):
         Sources: Foreman-Mackey, Hogg, Lang & Goodman 2013, PASP 125:306 (emcee), with the moves of ter Braak 2006,
         Stat. Comput. 16:239; Pauli, Racugno & Ventura 2011, Statist. Sinica 21:149 (power of the likelihood).
         """
-        check_count("steps", steps, 100)
+        whole("steps", steps, least=100)
         check_seed(seed)
         bend = curvature(self.problem, self.responses, self.posterior.mode)
         return sample(self.problem, self.responses, self.posterior, bend, steps, seed)

@@ -147,6 +147,11 @@ def inverse_gamma(shape: Tensor, scale: Tensor, generator: torch.Generator) -> T
     return scale / torch._standard_gamma(shape.contiguous(), generator=generator)
 
 
+def squared_distance(off: Tensor, root: Tensor) -> Tensor:
+    """Mahalanobis distances of `off` `[..., axis]` by Cholesky factors of covariances."""
+    return torch.linalg.solve_triangular(root, off[..., None], upper=False)[..., 0].square().sum(-1)
+
+
 def normal(shape: torch.Size | tuple[int, ...], generator: torch.Generator) -> Tensor:
     """Standard normal numbers."""
     return torch.randn(shape, generator=generator, dtype=torch.float64)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, choice
-from fwsim.fitting.checks import check_count
+from fwsim.errors import ConfigError, choice, whole
 from fwsim.fitting.coordinates import SCALES
 from fwsim.names import known_arguments
 from fwsim.rules.rule import PresynapticRule
@@ -55,7 +54,7 @@ class MeasuredClass:
 
     def sample(self, n: int, seed: int = 0) -> TsodyksMarkram:
         """A rule with the parameters of `n` new synapses of the class, `[n]`: heterogeneous synapses for networks."""
-        check_count("n", n, 1)
+        whole("n", n, least=1)
         check_seed(seed)
         noise = torch.randn(n, len(AXES), generator=torch_generator(seed), dtype=torch.float64)
         return TsodyksMarkram(**_values(self.mean + noise @ torch.linalg.cholesky(self.covariance).T))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from fwsim.fitting.hierarchy import normal
+from fwsim.fitting.hierarchy import normal, squared_distance
 
 TARGET = 0.25  # acceptance of the steps whose length is adapted
 REFRESH = 25  # moves between two factorisations of the adapted covariances
@@ -68,7 +68,7 @@ class Around:
 
     def log_density(self, z: Tensor) -> Tensor:
         """Up to a constant, `[chain, cell]`."""
-        return -0.5 * _distance(z - self.mean, self.root)
+        return -0.5 * squared_distance(z - self.mean, self.root)
 
 
 def still(z: Tensor, value: Tensor, width: Tensor) -> Moves:
@@ -135,7 +135,7 @@ def _independent(now: Moves, around: Around, generator: torch.Generator) -> tupl
     stretch = (TAILS / 2 / torch._standard_gamma(half, generator=generator)).sqrt()
     proposed = now.mean + stretch[..., None] * _times(root, normal(now.z.shape, generator))
     power = (TAILS + now.z.shape[-1]) / 2
-    old, new = (_distance(z - now.mean, root) for z in (now.z, proposed))
+    old, new = (squared_distance(z - now.mean, root) for z in (now.z, proposed))
     balance = power * (torch.log1p(new / TAILS) - torch.log1p(old / TAILS))
     return proposed, balance + around.log_density(proposed) - around.log_density(now.z)
 
@@ -143,29 +143,30 @@ def _independent(now: Moves, around: Around, generator: torch.Generator) -> tupl
 def _adapted(now: Moves, turn: int, chance: Tensor) -> Moves:
     """Learn mean and covariance of each cell, and the length of its steps."""
     count = int(now.count)
-    rate = RECENT / (10 + count)
     pace = 1 / math.sqrt(1 + count)
-    off = now.z - now.mean
-    mean = now.mean + rate * off.mean(0)
-    outer = (off[..., None] * off[..., None, :]).mean(0)
-    covariance = now.covariance + rate * (outer - now.covariance)
+    mean, covariance = recent(now.mean, now.covariance, now.z, count)
     after = replace(now, mean=mean, covariance=covariance)
     if turn == 0:
         after = replace(after, length=(now.length + 4 * pace * (chance - TARGET)).clamp(-8, 3))
     elif turn == 1:
         after = replace(after, share=(now.share + 8 * pace * (chance - TARGET)).clamp(-8, 5))
-    if count % REFRESH == 0:
-        size = covariance.diagonal(dim1=-2, dim2=-1)
-        root, failed = torch.linalg.cholesky_ex(covariance + torch.diag_embed(1e-6 * size + 1e-12))
-        after = replace(after, root=torch.where((failed > 0)[:, None, None], now.root, root))
-    return after
+    return replace(after, root=factor(covariance, now.root, 1e-6)) if count % REFRESH == 0 else after
+
+
+def recent(mean: Tensor, covariance: Tensor, place: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of the recent past after move `count` to `place` `[chain, …, axis]`."""
+    rate = RECENT / (10 + count)
+    off = place - mean
+    outer = (off[..., None] * off[..., None, :]).mean(0)
+    return mean + rate * off.mean(0), covariance + rate * (outer - covariance)
+
+
+def factor(covariance: Tensor, old: Tensor, ridge: float) -> Tensor:
+    """Cholesky factors with this share of the variances added; the old factor where there is none."""
+    size = covariance.diagonal(dim1=-2, dim2=-1)
+    root, failed = torch.linalg.cholesky_ex(covariance + torch.diag_embed(ridge * size + 1e-12))
+    return torch.where((failed > 0)[:, None, None], old, root)
 
 
 def _times(root: Tensor, vector: Tensor) -> Tensor:
     return (root @ vector[..., None])[..., 0]
-
-
-def _distance(off: Tensor, root: Tensor) -> Tensor:
-    """Squared Mahalanobis distance."""
-    solved = torch.linalg.solve_triangular(root, off[..., None], upper=False)
-    return solved[..., 0].square().sum(-1)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fwsim.errors import ConfigError, choice, whole
 from fwsim.fitting.cells import Cells, recorded_cells, without_common
-from fwsim.fitting.checks import check_count, check_level
+from fwsim.fitting.checks import check_level
 from fwsim.fitting.coordinates import R
 from fwsim.fitting.hierarchy import normal
 from fwsim.fitting.metropolis import Around, moved, still
@@ -91,7 +91,7 @@ class FittedPopulation(Generic[R]):
     def sample(self, group: str, n: int, seed: int = 0) -> R:
         """A rule with the parameters of `n` new cells of a group, `[n]`: heterogeneous synapses for networks."""
         k = self._group(group)
-        check_count("n", n, 1)
+        whole("n", n, least=1)
         check_seed(seed)
         generator = torch_generator(seed)
         draws = torch.randint(len(self.mean), (n,), generator=generator)
@@ -164,7 +164,7 @@ class FittedPopulation(Generic[R]):
             Of the moves.
         """
         k = self._group(group)
-        check_count("moves", moves, 1)
+        whole("moves", moves, least=1)
         check_seed(seed)
         new = self._likewise(table.assign(**{"cell": "new"}).drop(columns="pair", errors="ignore"))
         generator = torch_generator(seed, "update")
@@ -323,7 +323,7 @@ def fit_population(
         The chains disagree about a group: make more moves.
     """
     for name, value, least in (("chains", chains, 1), ("warmup", warmup, 1), ("moves", moves, 1)):
-        check_count(name, value, least)
+        whole(name, value, least=least)
     whole("exact", exact, least=0)
     check_seed(seed)
     check_progress(progress)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from scipy.stats import t
 from torch import Tensor
 
 from fwsim.fitting.checks import check_level
 from fwsim.fitting.coordinates import Coordinate, Coordinates
 from fwsim.fitting.optimise import Problem
+from fwsim.fitting.percentiles import central
 from fwsim.fitting.responses import Responses
 from fwsim.seeds import torch_generator
 
@@ -29,12 +32,14 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """Laplace's approximation: normal around the estimate, in the coordinates of the fit, with a flat prior.
+    """Laplace's approximation around the estimate, in the coordinates of the fit, with a flat prior.
 
     Responses of one sweep are correlated (neighbouring ones by 0.6 in the recordings for which this was
     written), but the likelihood assumes independence. The covariance is therefore H⁻¹ J H⁻¹ instead of H⁻¹,
-    with H the expected curvature and J the covariance of the scores of whole sweeps. The two agree if
-    responses are independent. Source: Müller 2013, Econometrica 81:1805.
+    with H the expected curvature and J the covariance of the scores of whole sweeps (of whole cells, if the table
+    tells several apart). The two agree if responses are independent. J is estimated from few sweeps, so the
+    approximation is not normal but Student's t. Sources: Müller 2013, Econometrica 81:1805; Cameron & Miller 2015,
+    J. Hum. Resour. 50:317 (correction for few clusters, and t).
 
     Parameters
     ----------
@@ -44,16 +49,19 @@ class Posterior:
         `[axis]`.
     covariance
         `[axis, axis]`.
+    freedom
+        Degrees of freedom of Student's t; infinite for a normal distribution.
     """
 
     at: Coordinates
     mode: Tensor
     covariance: Tensor
+    freedom: float = math.inf
 
     def intervals(self, level: float = 0.95) -> dict[str, Interval]:
         """Central interval of each parameter, cut at the limits of the search."""
         check_level(level)
-        reach = torch.special.ndtri(torch.tensor(0.5 + level / 2, dtype=torch.float64))
+        reach = float(t.ppf(0.5 + level / 2, self.freedom))
         sd = self.covariance.diagonal().sqrt()
         return natural(self.at, self._inside(self.mode - reach * sd), self._inside(self.mode + reach * sd))
 
@@ -62,8 +70,11 @@ class Posterior:
         generator = generator or torch_generator(seed)
         values, vectors = torch.linalg.eigh(self.covariance)
         root = vectors * values.clamp(min=0).sqrt()
-        normal = torch.randn(count, len(self.mode), generator=generator, dtype=torch.float64)
-        return self._inside(self.mode + normal @ root.T)
+        steps = torch.randn(count, len(self.mode), generator=generator, dtype=torch.float64)
+        if math.isfinite(self.freedom):
+            half = torch.full((count, 1), self.freedom / 2, dtype=torch.float64)
+            steps = steps * (half / torch._standard_gamma(half, generator=generator)).sqrt()
+        return self._inside(self.mode + steps @ root.T)
 
     def _inside(self, z: Tensor) -> Tensor:
         return z.clamp(self.at.low, self.at.high)
@@ -71,16 +82,26 @@ class Posterior:
 
 @dataclass(frozen=True, eq=False)
 class Curvature:
-    """Curvature of the log-likelihood at its maximum, `[axis, axis]`: expected, and from the scores of whole sweeps."""
+    """Curvature of the log-likelihood at its maximum, `[axis, axis]`: expected, and from the scores of whole sweeps.
+
+    `units` is the number of sweeps (or cells) whose scores were summed, and `count` that of responses.
+    """
 
     expected: Tensor
     sweeps: Tensor
+    units: int
+    count: int
 
     @property
     def covariance(self) -> Tensor:
-        """Covariance of the estimate; directions without effect get a standard deviation of 1000."""
+        """Covariance of the estimate; directions without effect get a standard deviation of 1000.
+
+        Scores at the maximum are smaller than at the true value, which few units show most.
+        """
         inverse, flat = self._inverse()
-        return inverse @ self.sweeps @ inverse + FREE_SD**2 * flat
+        free = max(self.count - len(self.expected), 1)
+        few = self.units / (self.units - 1) * (self.count - 1) / free
+        return few * inverse @ self.sweeps @ inverse + FREE_SD**2 * flat
 
     @property
     def penalty(self) -> float:
@@ -112,23 +133,21 @@ def curvature(problem: Problem, responses: Responses, z: Tensor, kept: Tensor | 
     rows = kept[responses.protocol]
     single = responses.moments(torch.eye(len(rows), dtype=torch.float64)[rows])
     count, weight = len(single.count), responses.weight[rows, None]
-    cell = responses.cell[rows]
     scores, _ = problem.score_and_information(
         mean.expand(count, -1, -1), slope.expand(count, -1, -1, -1), z.expand(count, -1), single
     )
-    if not responses.cells:
-        return Curvature(expected[0], scores.T @ (weight * scores))
+    measured = int(single.count.sum())
+    if not responses.by_cell:
+        return Curvature(expected[0], scores.T @ (weight * scores), count, measured)
     sums = torch.zeros(len(responses.cells), scores.shape[1], dtype=scores.dtype)
-    sums.index_add_(0, cell, weight * scores)
-    return Curvature(expected[0], sums.T @ sums)
+    sums.index_add_(0, responses.cell[rows], weight * scores)
+    return Curvature(expected[0], sums.T @ sums, len(sums), measured)
 
 
 def percentile_intervals(at: Coordinates, draws: Tensor, level: float) -> dict[str, Interval]:
     """Central interval of draws `[draw, axis]`, by parameter."""
     check_level(level)
-    ends = torch.tensor([0.5 - level / 2, 0.5 + level / 2], dtype=torch.float64)
-    low, high = torch.quantile(draws, ends, dim=0)
-    return natural(at, low, high)
+    return natural(at, *central(draws, level))
 
 
 def natural(at: Coordinates, low: Tensor, high: Tensor) -> dict[str, Interval]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
+
 from fwsim.fitting.comparison import squared_error
 from fwsim.fitting.fitted import Fit
 from fwsim.fitting.responses import Responses
@@ -50,13 +52,9 @@ def errors(fit: Fit, responses: Responses, title: str) -> Table:
     compared = fit.residuals(responses)
     rows = []
     for name in responses.protocols:
-        part = responses.only([name])
-        measured, predicted = (
-            part.moments().mean[0],
-            fit.gains.get(name, fit.gain) * fit.rule.respond(part.times[0]),
-        )
-        error, shape = squared_error(measured, predicted)
-        worst = float(abs(compared.residual.sel(protocol=name)).max())
+        one = compared.sel(protocol=name)
+        error, shape = squared_error(*(torch.from_numpy(one[k].values) for k in ("measured", "predicted")))
+        worst = float(abs(one.residual).max())
         rows.append((name, f"{float(error):.4g}", f"{float(shape):.4g}", f"{worst:.1f}"))
     return Table(title, ("protocol", "squared error", "with its best gain", "largest residual (SE)"), rows)
 

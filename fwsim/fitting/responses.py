@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("protocol", "sweep", "pulse", "time_s", "amplitude")
 CELLS = ("cell", "pair")  # names of the column that tells apart what was recorded
-SAME_TIME = 1e-9  # s; largest difference of a pulse's time between sweeps
+SAME_TIME = 1e-9  # s; largest difference between times of the same pulse
 SLOW = 1.0  # s; if all intervals are longer, times may be milliseconds: no train has a spike every 1 ms
 
 
@@ -61,6 +61,21 @@ class Responses(KnownArguments):
     def __post_init__(self) -> None:
         if len(self.cell) != len(self.amplitude):
             object.__setattr__(self, "cell", torch.arange(len(self.amplitude)))
+
+    @property
+    def by_cell(self) -> bool:
+        """Whether cells are the independent units, as they are if there are several; otherwise sweeps are."""
+        return len(self.cells) > 1
+
+    @property
+    def units(self) -> int:
+        """Number of independent units: cells or sweeps."""
+        return len(self.cells) if self.by_cell else len(self.amplitude)
+
+    @property
+    def strata(self) -> int:
+        """Number of sets within which units are resampled: one of all cells, or the sweeps of each protocol."""
+        return 1 if self.by_cell else len(self.protocols)
 
     def copied(self) -> Responses:
         """A copy with its own tensors, so that later changes by the caller have no effect."""
@@ -103,9 +118,9 @@ class Responses(KnownArguments):
         """Moments `[replicate, protocol, pulse]` of sweeps drawn with replacement within each protocol.
 
         The number of drawn sweeps equals their total weight, so that replicates vary as the estimate does. If the
-        table tells cells apart, whole cells are drawn instead, with all their sweeps.
+        table tells several cells apart, whole cells are drawn instead, with all their sweeps.
         """
-        if self.cells:
+        if self.by_cell:
             drawn = torch.randint(len(self.cells), (replicates, len(self.cells)), generator=generator)
             often = torch.nn.functional.one_hot(drawn, len(self.cells)).sum(1).double()
             return self.moments(often[:, self.cell] * self.weight)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fwsim.errors import ShapeError
-from fwsim.fitting.checks import check_count, check_level
+from fwsim.errors import ShapeError, whole
+from fwsim.fitting.checks import check_level
+from fwsim.fitting.differences import by_rule
 from fwsim.names import known_arguments
 from fwsim.recording import labelled_dataset
 from fwsim.seeds import check_seed
@@ -49,11 +50,9 @@ def shares(density: xr.DataArray, *, level: float = 0.95, draws: int = 4000, see
     evidences, and draws in place of a variational approximation.
     """
     check_level(level)
-    check_count("draws", draws, 1)
+    whole("draws", draws, least=1)
     check_seed(seed)
-    if set(density.dims) - {"rule"} == set(density.dims) or density.ndim != 2:
-        raise ShapeError(f"density has dimensions {', '.join(map(str, density.dims))}; give [rule, unit]")
-    values = density.transpose("rule", ...).values
+    values = by_rule(density)
     values = values[:, ~np.isnan(values).any(0)]
     if not values.shape[1]:
         raise ShapeError("no unit has a density for every rule; give rules that were all tried on some units")

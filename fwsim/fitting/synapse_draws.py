@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Generic
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, ShapeError, choice
+from fwsim.errors import ConfigError, ShapeError, choice, whole
 from fwsim.fitting.bands import bands
 from fwsim.fitting.cells import Cells
-from fwsim.fitting.checks import as_times, check_count, check_level
+from fwsim.fitting.checks import as_times, check_level
 from fwsim.fitting.coordinates import R
+from fwsim.fitting.percentiles import central
 from fwsim.fitting.posterior import Interval
 from fwsim.fitting.quanta import simulate
 from fwsim.rules.derive.sites import SiteChances
@@ -56,15 +57,14 @@ class SynapseDraws(Generic[R]):
     def intervals(self, level: float = 0.95) -> dict[str, Interval]:
         """Central interval of each parameter over the draws."""
         check_level(level)
-        ends = torch.tensor([0.5 - level / 2, 0.5 + level / 2], dtype=torch.float64)
-        found = torch.quantile(self.z, ends, dim=0)
+        found = torch.stack(central(self.z, level))
         return {
             axis.name: Interval(*axis.back(found[:, k]).tolist()) for k, axis in enumerate(self.cells.axes)
         }
 
     def sample(self, n: int, seed: int = 0) -> R:
         """A rule with the parameters of `n` synapses, drawn with replacement, `[n]`."""
-        check_count("n", n, 1)
+        whole("n", n, least=1)
         check_seed(seed)
         rows = torch.randint(len(self.z), (n,), generator=torch_generator(seed))
         return self.cells.rule_at(self.z[rows])
@@ -92,17 +92,16 @@ class SynapseDraws(Generic[R]):
         self, times: ArrayLike | Tensor, *, clamp: str | None = None, repeats: int = 1, seed: int = 0
     ) -> Tensor:
         """Single random responses to a train `[spike]`, `[repeat, draw, spike]`: quanta, recording noise, outliers."""
-        check_count("repeats", repeats, 1)
+        whole("repeats", repeats, least=1)
         check_seed(seed)
         chances = self.cells.rule_at(self.z).site_chances(self._one(times).expand(len(self.z), -1))
         shape = (repeats, *self.z.shape[:-1])
         generator = torch_generator(seed)
         sites, gain, noise = (part.expand(shape) for part in self._quantal(clamp))
-        whole = (
-            sites + torch.rand(shape, generator=generator, dtype=torch.float64)
-        ).floor()  # its mean is `sites`
+        uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
+        full = (sites + uniform).floor()  # a whole number whose mean is `sites`
         chances = SiteChances(*(part.clamp(0, 1).expand(*shape, -1) for part in chances))
-        return simulate(chances, whole, gain / whole, noise, self.cells.cv, generator, self.cells.outliers)
+        return simulate(chances, full, gain / full, noise, self.cells.cv, generator, self.cells.outliers)
 
     def bands(
         self, times: ArrayLike | Tensor, *, clamp: str | None = None, level: float = 0.95, seed: int = 0
@@ -129,7 +128,7 @@ class SynapseDraws(Generic[R]):
         train = self._one(times)
         means = self._means(train, clamp)
         single = self.responses(train, clamp=clamp, repeats=REPEATS, seed=seed).flatten(0, 1)
-        return bands(train, means.median(0).values, means, single, level)
+        return bands(train, means.median(0).values, central(means, level), single, level)
 
     def _means(self, train: Tensor, clamp: str | None) -> Tensor:
         """Mean response of every draw, `[draw, spike]`."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fwsim.errors import ConfigError, instance, number
-from fwsim.fitting.checks import as_times, check_count
+from fwsim.errors import ConfigError, instance, number, whole
+from fwsim.fitting.checks import as_times
 from fwsim.fitting.noise import named
 from fwsim.names import known_arguments
 from fwsim.rules.rule import PresynapticRule
@@ -66,7 +66,7 @@ def synthetic_table(
     instance("rule", rule, PresynapticRule, "a presynaptic rule, such as a TsodyksMarkram")
     if not isinstance(trains, Mapping) or not trains:
         raise ConfigError(f"trains are {trains!r}; give a dict of protocols and their spike times in s")
-    check_count("sweeps", sweeps, 1)
+    whole("sweeps", sweeps, least=1)
     check_seed(seed)
     number("cv", cv, above=0)
     number("gain", gain, above=0)

@@ -18,8 +18,8 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from fwsim.fitting.hierarchy import Hierarchy, normal
-from fwsim.fitting.metropolis import RECENT, REFRESH, TARGET, Moves
+from fwsim.fitting.hierarchy import Hierarchy, normal, squared_distance
+from fwsim.fitting.metropolis import REFRESH, TARGET, Moves, factor, recent
 
 START = 0.1  # standard deviation of the first steps
 
@@ -117,10 +117,6 @@ def carried(
     return (_adapted(at, hierarchy, chance.mean(0)) if adapt else at), now, hierarchy
 
 
-def _squared_distance(root: Tensor, off: Tensor) -> Tensor:
-    return torch.linalg.solve_triangular(root, off[..., None], upper=False)[..., 0].square().sum(-1)
-
-
 def _place(hierarchy: Hierarchy) -> Tensor:
     """Means and logarithms of standard deviations, `[chain, group, 2 axis]`."""
     return torch.cat([hierarchy.mean, hierarchy.covariance.diagonal(dim1=-2, dim2=-1).log() / 2], -1)
@@ -147,7 +143,7 @@ def _conditional(at: Transport, hierarchy: Hierarchy, group: Tensor) -> tuple[Te
 def _log_normal(z: Tensor, hierarchy: Hierarchy, group: Tensor) -> Tensor:
     """Log density of cells in their group, up to a constant, `[chain, cell]`."""
     root = torch.linalg.cholesky(hierarchy.covariance)[:, group]
-    return -0.5 * _squared_distance(root, z - hierarchy.mean[:, group]) - _log_diagonal(root)
+    return -0.5 * squared_distance(z - hierarchy.mean[:, group], root) - _log_diagonal(root)
 
 
 def _log_diagonal(root: Tensor) -> Tensor:
@@ -157,18 +153,10 @@ def _log_diagonal(root: Tensor) -> Tensor:
 def _adapted(at: Transport, hierarchy: Hierarchy, chance: Tensor) -> Transport:
     """Learn mean and covariance of each group, and the length of its steps."""
     count = int(at.count)
-    rate = RECENT / (10 + count)
-    off = _place(hierarchy) - at.mean
-    mean = at.mean + rate * off.mean(0)
-    outer = (off[..., None] * off[..., None, :]).mean(0)
-    covariance = at.covariance + rate * (outer - at.covariance)
+    mean, covariance = recent(at.mean, at.covariance, _place(hierarchy), count)
     length = (at.length + 4 / math.sqrt(1 + count) * (chance - TARGET)).clamp(-8, 3)
     at = replace(at, mean=mean, covariance=covariance, length=length)
-    if count % REFRESH == 0:
-        size = covariance.diagonal(dim1=-2, dim2=-1)
-        root, failed = torch.linalg.cholesky_ex(covariance + torch.diag_embed(1e-3 * size + 1e-12))
-        at = replace(at, root=torch.where((failed > 0)[:, None, None], at.root, root))
-    return at
+    return replace(at, root=factor(covariance, at.root, 1e-3)) if count % REFRESH == 0 else at
 
 
 def _learned(at: Transport, now: Moves, hierarchy: Hierarchy, group: Tensor) -> Transport:

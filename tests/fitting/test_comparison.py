@@ -238,5 +238,5 @@ def test_refusals():
         fw.compare_rules(TM, TABLE)
     with pytest.raises(fw.ConfigError, match="seed='a'"):
         fw.compare_rules([TM], TABLE, seed="a")
-    with pytest.raises(fw.ConfigError, match="whole number from 1"):
+    with pytest.raises(fw.ConfigError, match="integer of at least 1"):
         fw.compare_rules([TM], TABLE, starts=0)

@@ -55,5 +55,7 @@ def test_without_the_sampler_it_says_how_to_get_it(monkeypatch):
 
 
 def test_refusals():
-    with pytest.raises(fw.ConfigError, match="steps=10 is not allowed; give a whole number from 100"):
+    with pytest.raises(
+        fw.ConfigError, match="steps=10 is not allowed; it must be an integer of at least 100"
+    ):
         fitted().sample_posterior(steps=10)
