@@ -39,6 +39,8 @@ class Trials(NamedTuple):
         Numbers of directions, `[trial, item]`.
     match
         Whether a test matches, `[trial, test]`.
+    asked
+        Number of the sample with which a test is compared, `[trial, test]`: 0 where there is only one.
     """
 
     inputs: Tensor
@@ -47,6 +49,7 @@ class Trials(NamedTuple):
     sample: Tensor
     test: Tensor
     match: Tensor
+    asked: Tensor
 
     def to(self, device: torch.device | str) -> Trials:
         """Return the trials on a device."""
@@ -167,15 +170,22 @@ class _Matching(KnownArguments, ABC):
         inputs[:, self._span(start, self.shown), units] += self.motion.tuning()[direction][:, None]
 
     def _trials(
-        self, inputs: Tensor, sample: Tensor, test: Tensor, match: Tensor, onsets: Sequence[float]
+        self,
+        inputs: Tensor,
+        sample: Tensor,
+        test: Tensor,
+        match: Tensor,
+        onsets: Sequence[float],
+        asked: Tensor | None = None,
     ) -> Trials:
-        """Targets and weights of trials whose tests begin at `onsets`."""
+        """Targets and weights of trials whose tests begin at `onsets`; without `asked`, of the only sample."""
         target = torch.full(inputs.shape[:2], FIXATE)
         weight = torch.ones(inputs.shape[:2])
         for index, onset in enumerate(onsets):
             target[:, self._span(onset, self.shown)] = torch.where(match[:, index], MATCH, NO_MATCH)[:, None]
             weight[:, self._span(onset, self.grace)] = 0
-        return Trials(inputs.clamp(min=0), target, weight, sample, test, match)
+        asked = torch.zeros_like(test) if asked is None else asked
+        return Trials(inputs.clamp(min=0), target, weight, sample, test, match, asked)
 
     def _other(self, direction: Tensor, match: Tensor, generator: torch.Generator) -> Tensor:
         """The direction where it is to match, else any other one."""
@@ -366,7 +376,7 @@ class DualMatch(_Matching):
             self._show(inputs, samples[:, place], self.fixation, place)
         onsets = [self.fixation + self.shown + self.delay + k * (self.delay + self.shown) for k in range(2)]
         match = torch.randint(2, (trials, 2), generator=generator).bool()
-        tests = []
+        tests, asked = [], []
         for index, onset in enumerate(onsets):
             cued = torch.randint(2, (trials,), generator=generator)
             test = self._other(samples.gather(1, cued[:, None])[:, 0], match[:, index], generator)
@@ -380,4 +390,5 @@ class DualMatch(_Matching):
             lines = torch.arange(self.cues) % 2 == cued[:, None]
             inputs[:, cue, -self.cues :] += self.motion.height * lines[:, None]
             tests.append(test)
-        return self._trials(inputs, samples, torch.stack(tests, 1), match, onsets)
+            asked.append(cued)
+        return self._trials(inputs, samples, torch.stack(tests, 1), match, onsets, torch.stack(asked, 1))

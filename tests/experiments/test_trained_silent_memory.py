@@ -1,13 +1,14 @@
 """A small network that is trained quickly answers from its synapses, and the verdicts do as their definitions say."""
 
 import sys
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 
-from analysis.trained_silent_memory import analyse, plot, table
+from analysis.trained_silent_memory import analyse, network, plot, table
 from fwsim import study
 from fwsim.errors import ConfigError
 from fwsim.recording import labelled_dataset
@@ -51,14 +52,87 @@ def test_states_are_exchanged_within_tests_and_trials_go_on():
     assert not weights.diagonal().any()
     with torch.no_grad():
         whole, _ = model(trials.inputs, seed=1)
-        _, state = model.core(model.drive(trials.inputs[:, : functions.ends(task).delay]), seed=1)
+        end = functions.epochs(task).delay.stop
+        _, state = model.core(model.drive(trials.inputs[:, :end]), seed=1)
         expected = 100 * float(trials.correct(whole.argmax(-1)).mean())
-        assert functions.share(model, trials, functions.ends(task).delay, state, 1) == pytest.approx(expected)
+        assert functions.share(model, trials, end, state, 1) == pytest.approx(expected)
 
 
 def test_a_delay_that_does_not_fit_the_samples(tmp_path):
     with pytest.raises(ConfigError, match=r"multiple of 0\.1 s"):
         study.run("trained_silent_memory", {"delay": 1.05}, quick=True, folder=tmp_path / "run", device="cpu")
+
+
+@pytest.fixture
+def functions():
+    """The module of the experiment."""
+    return sys.modules[load_experiment("trained_silent_memory").config.__module__]
+
+
+def guess(task, trials):
+    """Share of second tests answered right by the best guess from which fields and tests are the same (%)."""
+    same = (trials.test[:, 0] == trials.test[:, 1]) * 2 + (trials.asked[:, 0] == trials.asked[:, 1])
+    right = [trials.match[same == kind, 1].float() for kind in same.unique()]
+    return 100 * sum(max(each.sum(), len(each) - each.sum()) for each in right) / len(same)
+
+
+@pytest.mark.parametrize(("name", "chance"), [("abba", 62.5), ("abca", 75.0), ("dual", (250 / 3.5 + 50) / 2)])
+def test_only_the_sample_tells_whether_the_second_test_matches(functions, name, chance):
+    """Chances worked out by hand: by which of the tests match, and whether they repeat each other."""
+    task, generator = functions.TASKS[name](dt=0.05), torch.Generator().manual_seed(0)
+    assert guess(task, task.sample(5_000, generator)) == pytest.approx(chance, abs=2.8)  # 4 standard errors
+    trials = functions.asked_trials(task, 1_001, generator)
+    assert len(trials.match) == 1_001
+    assert trials.match[:, 1].sum() == 500
+    assert guess(task, trials) == pytest.approx(50, abs=6.5)
+    counts = trials.weight.bool() & (trials.target != 0)
+    test = functions.epochs(task).test
+    assert counts.any(0).nonzero()[:, 0].tolist() == list(
+        range(test.start + 1, test.stop)
+    )  # the first step is grace
+    known = trials.test[:, 1] == trials.sample.gather(1, trials.asked[:, 1:])[:, 0]
+    assert torch.equal(known, trials.match[:, 1])
+
+
+@pytest.mark.parametrize("name", ["dmrs90ccw", "abba", "dual"])
+def test_every_kind_of_task_is_trained_tested_and_analysed(name, tmp_path):
+    """A network that has hardly been trained: what is recorded, and that the analysis shows it."""
+    tiny = {
+        "task": name,
+        "units": 10,
+        "dt": 0.05,
+        "steps": 20,
+        "batch": 2,
+        "test_trials": 100,
+        "repetitions": 1,
+    }
+    recording = study.run(
+        "trained_silent_memory", tiny, folder=tmp_path / "run", device="cpu"
+    ).recording.load()
+    began, ended = recording["began"].values, recording["ended"].values
+    times = {"dmrs90ccw": (0.5, 1, 1, 2), "abba": (0.5, 0.9, 1.7, 2.1), "dual": (0.5, 1, 2.5, 3.5)}[name]
+    assert (began[0], ended[0], began[1], ended[1]) == pytest.approx(times)
+    assert ("other" in recording) == (name == "dual")
+    assert ("task_accuracy" in recording) == (name != "dmrs90ccw")
+    result = analyse(recording)
+    (row,) = table(result)
+    assert row["task"] == name
+    assert ("gain in rates, other sample" in row) == (name == "dual")
+    assert set(plot(result)) == {"decoding", "exchange"}
+
+
+def test_all_tasks_can_be_named(functions):
+    assert tuple(functions.TASKS) == get_args(functions.Name)
+
+
+def test_tasks_with_trials_of_different_lengths_are_analysed_together(functions):
+    """What a sweep pads with NaN at the end of the shorter trials counts for nothing."""
+    short = made("dms", 0)
+    padded = short.reindex(time=[*short["time"].values, 3.0, 3.5])
+    for name in ("decoding", "gain"):
+        alone, longer = (network(each)[name] for each in (short, padded))
+        xr.testing.assert_allclose(alone, longer.sel(time=alone["time"]))
+        assert longer.isel(time=slice(-2, None)).isnull().all()
 
 
 def made(task, seed):
@@ -76,6 +150,7 @@ def made(task, seed):
         "efficacy": (dims, noise[1] + code * (time >= 1)[:, None], "1", "efficacy"),
         "pinged_rate": (("trial", "unit"), noise[0, :, 3] + code[:, 0], "Hz", "rate"),
         "remembered": ("trial", sample, "1", "direction"),
+        "began": ("moment", [0.5, 1.0], "s", "begin"),
         "ended": ("moment", [1.0, 2.0], "s", "end"),
         "accuracy": ((), 98 + random.normal(0, 0.5), "%", "right answers"),
         "pinged_accuracy": ((), 97 + random.normal(0, 0.5), "%", "right answers"),

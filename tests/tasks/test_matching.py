@@ -107,6 +107,7 @@ def test_two_samples_and_a_cue():
         assert not trials.inputs[:, cue - 1, 48:].any()
         cued = (lines[:, 0, 1] > 0).long()
         assert torch.equal(lines[:, 0] > 0, torch.arange(6) % 2 == cued[:, None])
+        assert torch.equal(trials.asked[:, number], cued)
         seen = torch.stack([decoded(each[:, onset], SILENT) for each in fields], 1)
         assert torch.equal(seen.gather(1, cued[:, None])[:, 0], trials.test[:, number])
         asked = trials.sample.gather(1, cued[:, None])[:, 0]
