@@ -20,7 +20,7 @@ from fwsim.spiking.brian2_sources import sources
 from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.parameters import by_neuron, by_synapse, initial_states
 from fwsim.spiking.stimulation import checked_drive
-from fwsim.spiking.wiring import Wiring, wirings
+from fwsim.spiking.wiring import Wiring, expected, wirings
 
 SYNAPSE_BYTES = 60  # memory of Brian2 for one synapse with a weight and a delay
 
@@ -154,10 +154,10 @@ def build(
     b = brian2()
     drive = checked_drive(circuit, drive, trials, neurons=True)
     trials = len(drive)
+    _check_memory(circuit, trials)
     rules = _rules(circuit, trials)
     code = {place: rule.brian2(prefix=prefix(place)) for place, rule in rules.items()}
     drawn = wirings(circuit, seed)
-    _check_memory(sum(len(each.pre) for each in drawn) * trials)
     neurons = _neurons(b, circuit, drive, hold, code, seed)
     synapses = [_synapses(b, circuit, each, neurons, trials, index) for index, each in enumerate(drawn)]
     spikes = b.SpikeMonitor(neurons, name="spikes")
@@ -311,7 +311,8 @@ def _rules(circuit: Circuit, trials: int) -> dict[int, PresynapticRule]:
     return {k: rule.rule if isinstance(rule, StochasticRelease) else rule for k, rule in spread.items()}
 
 
-def _check_memory(synapses: int) -> None:
+def _check_memory(circuit: Circuit, trials: int) -> None:
+    synapses = trials * sum(expected(circuit, each) for each in circuit.connections)
     needed, present = synapses * SYNAPSE_BYTES, machine_memory()
     if needed > 0.8 * present:
         raise ConfigError(

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from fwsim.rules.rule import AssociativeRule, PresynapticRule, Values
+from fwsim.spiking import blocks, exact_step
 from fwsim.spiking.assembly import Assembly, Carrier
 from fwsim.spiking.feed import Feed
-from fwsim.spiking.sampler import BLOCK, Sampler
+from fwsim.spiking.sampler import Sampler
 from fwsim.spiking.snapshot import capture, restore
 
 
@@ -37,7 +38,7 @@ class Brian2Run:
     def run(self, sampler: Sampler, steps: int, advance: Callable[[int], None]) -> None:
         """Run from where the sampler is to the last step, and sample on the way."""
         dt, first = self.circuit.dt, sampler.done
-        self._call_every(BLOCK, sampler.flush, order=1)
+        self._call_every(blocks.STEPS, sampler.flush, order=1)
         if sampler.stride:
             self._call_every(sampler.stride, sampler.take, order=0)
         done = first
@@ -112,14 +113,13 @@ class Brian2Run:
         """The operation that adds the drive of a step to the background of the neurons."""
         background = self._assembly.neurons.variables["background"].get_value()
         alone = background.copy()
-        population = np.repeat(
-            np.arange(len(self.circuit.populations)), [p.size for p in self.circuit.populations]
-        )
+        population = exact_step.by_neuron(self.circuit, range(len(self.circuit.populations)))
 
         def step(number: int) -> None:
             if number >= feed.steps:
                 return
-            units = feed.block(number)[:, number % feed.length]
+            block, start = feed.block(number)
+            units = block[:, number - start]
             units = units if units.shape[-1] == self.circuit.neurons else units[:, population]
             background[:] = alone + units.ravel()
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from fwsim.spiking.circuit import Circuit
-from fwsim.spiking.feed import BLOCK
 from fwsim.spiking.sources import SpikeChances, SpikeGenerator
 
 SLOT = "before_thresholds"
@@ -35,7 +34,7 @@ def sources(b: Any, circuit: Circuit, trials: int, steps: int | None, neurons: A
         if isinstance(each, SpikeGenerator):
             group = _generator(b, each, circuit.dt, trials, name)
         else:
-            chances = SpikeChances(each, circuit.dt, trials, BLOCK, steps)
+            chances = SpikeChances(each, circuit.dt, trials, steps)
             group = b.PoissonGroup(trials * each.size, 0 * b.Hz, dt=circuit.dt * b.second, name=name)
             group.thresholder["spike"].when = SLOT
             rates = group.variables["rates"].get_value().reshape(trials, -1)

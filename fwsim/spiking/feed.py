@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from fwsim.errors import ShapeError
+from fwsim.spiking import blocks
 from fwsim.spiking.circuit import Circuit
 from fwsim.spiking.stimulation import checked_drive
-
-BLOCK = 1000  # steps for which the function is called at once
 
 
 class Feed:
@@ -41,23 +40,20 @@ class Feed:
         self._start, self._block = 0, self._asked(0)
         self._trials = len(self._block)
 
-    length = BLOCK
-    """Steps of a block; blocks start at its multiples."""
-
     @property
     def silence(self) -> np.ndarray:
         """One sample of 0 for each trial, `[trial, time, unit]`, from which the network is built."""
         return np.zeros((len(self._block), 1, len(self._circuit.populations)))
 
-    def block(self, step: int) -> np.ndarray:
-        """Drive of the block that a step belongs to, `[trial, time, unit]`."""
-        start = step // BLOCK * BLOCK
+    def block(self, step: int) -> tuple[np.ndarray, int]:
+        """Drive of the block that a step belongs to, `[trial, time, unit]`, and the step at which it begins."""
+        start = blocks.begin(step)
         if start != self._start:
             self._start, self._block = start, self._asked(start)
-        return self._block
+        return self._block, start
 
     def _asked(self, start: int) -> np.ndarray:
-        stop = min(start + BLOCK, self.steps)
+        stop = min(start + blocks.STEPS, self.steps)
         block = checked_drive(self._circuit, self._drive(start, stop), self._trials, neurons=True)
         if block.shape[1] != stop - start:
             raise ShapeError(

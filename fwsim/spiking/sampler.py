@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from fwsim.recording import Recorder
 
 EVENTS = ("spike_time", "spike_unit", "spike_trial")
-BLOCK = 1000  # steps after which everything is passed on, so that a run stores no more
 
 
 class Running(Protocol):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fwsim.errors import ConfigError, ShapeError, whole
 from fwsim.names import KnownArguments
+from fwsim.spiking import blocks
 from fwsim.units import checked, si
 
 Trains = tuple[tuple[np.ndarray, ...], ...]
@@ -250,8 +251,6 @@ class SpikeChances:
         Time step in s.
     trials
         Number of trials of the run.
-    block
-        Steps for which a function is called at once.
     steps
         Number of steps of the run, where a function is not called any more; `None`: it has no end.
 
@@ -261,10 +260,8 @@ class SpikeChances:
         The first rates of a function do not fit; errors in later ones are raised while the network runs.
     """
 
-    def __init__(
-        self, source: PoissonGenerator, dt: float, trials: int, block: int, steps: int | None
-    ) -> None:
-        self._source, self._dt, self._trials, self._block, self._steps = source, dt, trials, block, steps
+    def __init__(self, source: PoissonGenerator, dt: float, trials: int, steps: int | None) -> None:
+        self._source, self._dt, self._trials, self._steps = source, dt, trials, steps
         self._function: Callable[..., Any] | None = source.rate if callable(source.rate) else None
         self.hold = source.hold
         self._start, self._now = 0, self._asked(0) if self._function else source.samples * dt
@@ -277,13 +274,13 @@ class SpikeChances:
 
     def block(self, step: int) -> tuple[np.ndarray, int]:
         """Chances `[trial, time, unit]` around a step, the last of which stays, and the step at which they begin."""
-        start = step // self._block * self._block
+        start = blocks.begin(step)
         if self._function and start != self._start:
             self._start, self._now = start, self._asked(start)
         return self._now, self._start
 
     def _asked(self, start: int) -> np.ndarray:
-        stop = start + self._block if self._steps is None else min(start + self._block, self._steps)
+        stop = start + blocks.STEPS if self._steps is None else min(start + blocks.STEPS, self._steps)
         rate = self._source.asked(start, stop)
         self._source.check_step(rate, self._dt)
         if len(rate) not in (1, self._trials):

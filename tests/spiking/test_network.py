@@ -177,9 +177,7 @@ def test_every_neuron_may_have_its_own_drive():
 
 @pytest.mark.parametrize("units", ["populations", "neurons"])
 def test_a_drive_may_be_a_function(units, tmp_path, monkeypatch):
-    for module in ("brian2_run", "feed", "sampler"):
-        monkeypatch.setattr(f"fwsim.spiking.{module}.BLOCK", 200)
-    monkeypatch.setattr("fwsim.spiking.feed.Feed.length", 200)
+    monkeypatch.setattr("fwsim.spiking.blocks.STEPS", 200)
     circuit = random_circuit()
     size = len(circuit.populations) if units == "populations" else circuit.neurons
     drive = np.random.default_rng(3).uniform(0, 8 * mV, (2, 500, size))

@@ -159,7 +159,7 @@ SHORT = {
     "fwsim.recording.folder.PAUSE": 0,
     "fwsim.engine.observation.NUMBERS": 2000,
     "fwsim.engine.rate.observer.NUMBERS": 2000,
-    **{f"fwsim.spiking.{module}.BLOCK": 100 for module in ("sampler", "brian2_run", "native_run")},
+    "fwsim.spiking.blocks.STEPS": 100,
 }
 """So that short runs write often."""
 

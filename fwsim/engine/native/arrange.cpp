@@ -11,13 +11,17 @@ FWSIM_EXPORT void fwsim_count_synapses(int64_t count, int64_t slots, const int32
   for (int64_t i = 0; i < count; i++) counted[pre[i] * slots + delay[i]]++;
 }
 
-// Places them; `next [neuron, slot]` says where the next synapse of each kind goes. There is one jump, or one for each.
+// Places them; `next [neuron, slot]` says where the next synapse of each kind goes. Each has its own `jump`; where this is
+// null, all have the same `level`.
 FWSIM_EXPORT void fwsim_place_synapses(int64_t count, int64_t slots, const int32_t *pre, const int32_t *post,
-                                       const int32_t *delay, const float *jump, int64_t own_jump, int64_t *next,
-                                       int32_t *target, float *jumps) {
+                                       const int32_t *delay, const float *jump, int64_t level, int64_t *next,
+                                       int32_t *target, float *jumps, uint8_t *levels) {
   for (int64_t i = 0; i < count; i++) {
     const int64_t place = next[pre[i] * slots + delay[i]]++;
     target[place] = post[i];
-    jumps[place] = jump[own_jump ? i : 0];
+    if (jump)
+      jumps[place] = jump[i];
+    else
+      levels[place] = uint8_t(level);
   }
 }

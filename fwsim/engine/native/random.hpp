@@ -11,6 +11,10 @@
 namespace counter {
 
 constexpr int AT_ONCE = 64;  // counters; each gives four numbers
+constexpr int64_t BLOCK = 4 * AT_ONCE;  // numbers
+
+// Where the block of a neuron begins.
+constexpr int64_t block(int64_t neuron) { return neuron / BLOCK * BLOCK; }
 
 // The four outputs of `AT_ONCE` consecutive counters {first + i, trial, step}.
 INLINE void philox(uint32_t first, uint32_t trial, uint64_t step, uint64_t seed, uint32_t (&x)[4][AT_ONCE]) {
@@ -61,25 +65,25 @@ INLINE void box_muller(const uint32_t *radius, const uint32_t *angle, float *one
   }
 }
 
-// Standard normal numbers of the neurons `first … first + count − 1`; `first` is a multiple of 4 · AT_ONCE.
+// Standard normal numbers of the neurons `first … first + count − 1`; `first` begins a block.
 inline void normal(uint64_t seed, uint64_t step, uint32_t trial, int64_t first, int64_t count, float *target) {
   uint32_t x[4][AT_ONCE];
-  float found[4 * AT_ONCE];
-  for (int64_t start = 0; start < count; start += 4 * AT_ONCE) {
+  float last[BLOCK];
+  for (int64_t start = 0; start < count; start += BLOCK) {
     philox(uint32_t((first + start) / 4), trial, step, seed, x);
+    float *const found = count - start < BLOCK ? last : target + start;
     box_muller(x[0], x[1], found, found + AT_ONCE);
     box_muller(x[2], x[3], found + 2 * AT_ONCE, found + 3 * AT_ONCE);
-    const int64_t size = count - start < 4 * AT_ONCE ? count - start : 4 * AT_ONCE;
-    std::memcpy(target + start, found, size * sizeof(float));
+    if (found == last) std::memcpy(target + start, last, (count - start) * sizeof(float));
   }
 }
 
-// Integers of 32 random bits of the neurons `first … first + count − 1`; `first` is a multiple of 4 · AT_ONCE.
+// Integers of 32 random bits of the neurons `first … first + count − 1`; `first` begins a block.
 inline void bits(uint64_t seed, uint64_t step, uint32_t trial, int64_t first, int64_t count, uint32_t *target) {
   uint32_t x[4][AT_ONCE];
-  for (int64_t start = 0; start < count; start += 4 * AT_ONCE) {
+  for (int64_t start = 0; start < count; start += BLOCK) {
     philox(uint32_t((first + start) / 4), trial, step, seed, x);
-    std::memcpy(target + start, x, std::min<int64_t>(count - start, 4 * AT_ONCE) * sizeof(uint32_t));
+    std::memcpy(target + start, x, std::min<int64_t>(count - start, BLOCK) * sizeof(uint32_t));
   }
 }
 

@@ -37,9 +37,12 @@ struct SpikeSynapses {
   const int64_t *begins;    // [segment + 1]: the first synapse of each segment
   const int32_t *delay;     // [segment], steps
   const int32_t *target;    // [synapse]
-  const float *jump;        // [synapse], V
+  const float *jump;        // [synapse], V; with levels [level]
+  const uint8_t *level;     // [synapse]: which of the jumps it has; null where each has its own
   int32_t *full;            // [trial, synapse]: sites that are full; null where sites do not deplete
   const Association *association;  // null if not associative
+
+  double jump_of(int64_t synapse) const { return double(jump[level ? level[synapse] : synapse]); }
 };
 
 // What makes a population spike: its potential, if both pointers are null; else chance, or a list.
@@ -91,9 +94,12 @@ struct Trial {
   double *rows;         // workspace of programs
   double **addresses;
   Pairing *const *pairings;  // [kind]; null if not associative
+  int64_t place = 0;         // of this step among the slots
 
-  double *slot(int64_t step, int64_t input) const {
-    return delayed + ((step % run.slots) * run.inputs + input) * run.neurons;
+  // Input that arrives so many steps from now.
+  double *slot(int64_t ahead, int64_t input) const {
+    const int64_t at = place + ahead;
+    return delayed + ((at < run.slots ? at : at - run.slots) * run.inputs + input) * run.neurons;
   }
 
   // Drive of all units in a step; null after its end.
@@ -104,7 +110,8 @@ struct Trial {
 
   // Moves all potentials, and returns how many neurons are above their threshold, or spike as sources do.
   int64_t integrate(int64_t step) {
-    int64_t count = 0;
+    place = step % run.slots;
+    int64_t count = 0, drawn = 0;  // noise of so many neurons is there
     const double *const drive = driven(step);
     const bool each = drive && run.drive_units == run.neurons && run.neurons != run.populations;
     for (int64_t p = 0; p < run.populations; p++) {
@@ -118,28 +125,29 @@ struct Trial {
       const double *const own = each ? drive + first : nullptr;
       const float *kicks = nullptr;
       if (run.varied[p] || run.kick[first] != 0) {
-        const int64_t aligned = first / (4 * counter::AT_ONCE) * (4 * counter::AT_ONCE);
-        counter::normal(uint64_t(run.seed), uint64_t(step), uint32_t(trial), aligned, first + size - aligned, noise);
-        kicks = noise + (first - aligned);
+        const int64_t begin = std::max(drawn, counter::block(first));  // populations may share a block
+        drawn = counter::block(first + size - 1) + counter::BLOCK;
+        counter::normal(uint64_t(run.seed), uint64_t(step), uint32_t(trial), begin, drawn - begin, noise + begin);
+        kicks = noise + first;
       }
-      count = run.varied[p] ? advance<true>(step, p, aim, own, kicks, count)
-                            : advance<false>(step, p, aim, own, kicks, count);
+      count = run.varied[p] ? advance<true>(p, aim, own, kicks, count)
+                            : advance<false>(p, aim, own, kicks, count);
     }
     return count;
   }
 
   // Moves the potentials of a population, and adds those above their threshold to the `count` neurons that fired before.
   template <bool EACH>
-  int64_t advance(int64_t step, int64_t p, double aim, const double *own, const float *kicks, int64_t count) {
+  int64_t advance(int64_t p, double aim, const double *own, const float *kicks, int64_t count) {
     const int64_t first = run.first[p], size = run.first[p + 1] - first;
     if (run.conducting[p]) {
-      conduct<EACH>(step, p, aim, own, kicks);
+      conduct<EACH>(p, aim, own, kicks);
     } else {
-      add_currents<EACH>(step, first, size);
+      add_currents<EACH>(first, size);
       if (kicks)
-        own ? move<true, true, EACH>(step, p, aim, own, kicks) : move<true, false, EACH>(step, p, aim, own, kicks);
+        own ? move<true, true, EACH>(p, aim, own, kicks) : move<true, false, EACH>(p, aim, own, kicks);
       else
-        own ? move<false, true, EACH>(step, p, aim, own, kicks) : move<false, false, EACH>(step, p, aim, own, kicks);
+        own ? move<false, true, EACH>(p, aim, own, kicks) : move<false, false, EACH>(p, aim, own, kicks);
     }
     const double *const __restrict threshold = run.threshold + first;
     constexpr int64_t BLOCK = 64;  // most of which have no spike
@@ -157,13 +165,14 @@ struct Trial {
   int64_t draw(const SpikeSource &source, int64_t step, int64_t first, int64_t size, int64_t count) {
     const int64_t time = std::min((step - source.begin) / source.hold, source.times - 1);
     const double *const chance = source.chance + ((source.each ? trial : 0) * source.times + time) * source.units;
-    const int64_t aligned = first / (4 * counter::AT_ONCE) * (4 * counter::AT_ONCE);
-    uint32_t *const drawn = (uint32_t *)noise;
-    counter::bits(uint64_t(run.source_seed), uint64_t(step), uint32_t(trial), aligned, first + size - aligned, drawn);
+    const int64_t begin = counter::block(first);
+    uint32_t *const whole = (uint32_t *)noise, *const drawn = whole + first;  // neurons up to these need no more noise
+    counter::bits(uint64_t(run.source_seed), uint64_t(step), uint32_t(trial), begin, first + size - begin,
+                  whole + begin);
     int64_t found = 0;
     for (int64_t i = 0; i < size; i++) {
       const double most = chance[source.units == 1 ? 0 : i] * 0x1p32;
-      if (drawn[first - aligned + i] < most) fired[count + found++] = int32_t(first + i);
+      if (drawn[i] < most) fired[count + found++] = int32_t(first + i);
     }
     return found;
   }
@@ -177,13 +186,13 @@ struct Trial {
 
   // Brings the currents of a population up to date, and sums what they add to its potentials.
   template <bool EACH>
-  void add_currents(int64_t step, int64_t first, int64_t size) {
+  void add_currents(int64_t first, int64_t size) {
     double *const __restrict extra = rows;
     for (int64_t k = 1; k < run.inputs; k++) {
       const double *const __restrict spread = run.spread + k * run.neurons + first;
       const double decay = run.decay[k];
       double *const __restrict now = current + (k - 1) * run.neurons + first;
-      double *const __restrict in = slot(step, k) + first;
+      double *const __restrict in = slot(0, k) + first;
       for (int64_t i = 0; i < size; i++) {
         const double total = now[i] + in[i];
         extra[i] = (k > 1 ? extra[i] : 0.0) + spread[EACH ? i : 0] * total;
@@ -194,20 +203,24 @@ struct Trial {
   }
 
   template <bool NOISY, bool OWN, bool EACH>
-  void move(int64_t step, int64_t p, double common, const double *__restrict own, const float *__restrict kicks) {
+  void move(int64_t p, double common, const double *own, const float *kicks) {
     const int64_t first = run.first[p], size = run.first[p + 1] - first;
-    const double *const __restrict leak = run.leak + first, *const __restrict kick = run.kick + first;
-    const double *const __restrict background = run.background + first;
-    const bool currents = run.inputs > 1;
-    double *const __restrict v = potential + first;
-    double *const __restrict arriving = slot(step, 0) + first;
-    const double *const __restrict extra = rows;
-    double *const __restrict wait = waiting + first;
+    const double *const extra = run.inputs > 1 ? rows : nullptr;
+    move_each<NOISY, OWN, EACH>(size, run.leak + first, run.kick + first, run.background + first, common, own, kicks,
+                                extra, potential + first, slot(0, 0) + first, waiting + first);
+  }
+
+  template <bool NOISY, bool OWN, bool EACH>
+  static void move_each(int64_t size, const double *__restrict leak, const double *__restrict kick,
+                        const double *__restrict background, double common, const double *__restrict own,
+                        const float *__restrict kicks, const double *__restrict extra, double *__restrict v,
+                        double *__restrict arriving, double *__restrict wait) {
+    const double all_leak = leak[0], all_kick = kick[0], all_background = background[0];  // else it is no vector loop
     for (int64_t i = 0; i < size; i++) {
-      const double aim = background[EACH ? i : 0] + (OWN ? own[i] : common);
-      double change = aim + (v[i] + arriving[i] - aim) * leak[EACH ? i : 0] - v[i];
-      if (NOISY) change += kick[EACH ? i : 0] * double(kicks[i]);
-      if (currents) change += extra[i];
+      const double aim = (EACH ? background[i] : all_background) + (OWN ? own[i] : common);
+      double change = aim + (v[i] + arriving[i] - aim) * (EACH ? leak[i] : all_leak) - v[i];
+      if (NOISY) change += (EACH ? kick[i] : all_kick) * double(kicks[i]);
+      if (extra) change += extra[i];
       const double waits = wait[i];
       v[i] += waits > 0 ? 0.0 : change;
       wait[i] = waits > 0 ? waits - 1 : 0.0;
@@ -218,7 +231,7 @@ struct Trial {
   // Moves the potentials of a population that has conductances. Inputs count with their mean over the step; with them the
   // solution is exact (exponential Euler, of second order in dt).
   template <bool EACH>
-  void conduct(int64_t step, int64_t p, double common, const double *own, const float *kicks) {
+  void conduct(int64_t p, double common, const double *own, const float *kicks) {
     using V = Register<double>::V;
     constexpr int64_t L = Register<double>::L;
     const int64_t first = run.first[p], size = run.first[p + 1] - first, stride = (size + L - 1) / L * L;
@@ -230,7 +243,7 @@ struct Trial {
       const double mean = run.spread[k * run.neurons + first], decay = run.decay[k], reversal = run.reversal[k];
       const bool opens = reversal == reversal;
       double *const __restrict now = current + (k - 1) * run.neurons + first;
-      double *const __restrict in = slot(step, k) + first;
+      double *const __restrict in = slot(0, k) + first;
       for (int64_t i = 0; i < size; i++) {
         const double input = now[i] + in[i];
         total[i] += opens ? mean * input : 0.0;
@@ -251,7 +264,7 @@ struct Trial {
       std::memcpy(spread + i, &rest, sizeof rest);
     }
     double *const __restrict v = potential + first, *const __restrict wait = waiting + first;
-    double *const __restrict arriving = slot(step, 0) + first;
+    double *const __restrict arriving = slot(0, 0) + first;
     for (int64_t i = 0; i < size; i++) {
       const double goal = aim[i] / total[i];
       const double change = goal + (v[i] + arriving[i] - goal) * left[i] - v[i] +
@@ -331,15 +344,27 @@ struct Trial {
         const double released = kind.rule < 0 ? 1.0 : release[kind.rule * run.neurons + s];
         const bool random = kind.rule >= 0 && run.rule[kind.rule].sites > 0;
         for (int64_t segment = kind.segments[fired[s]]; segment < kind.segments[fired[s] + 1]; segment++) {
-          double *const into = slot(step + kind.delay[segment] + 1, kind.input);
+          double *const into = slot(kind.delay[segment] + 1, kind.input);
           const int64_t first = kind.begins[segment], last = kind.begins[segment + 1];
           if (random)
             release_sites(kind, k, step, first, last, released, refill[kind.rule * run.neurons + s], into);
           else
-            for (int64_t i = first; i < last; i++) into[kind.target[i]] += double(kind.jump[i]) * released;
+            add(kind, first, last, released, into);
         }
       }
     }
+  }
+
+  // Adds what one release causes at several synapses. Inlined, its loops would lack registers.
+  static __attribute__((noinline)) void add(const SpikeSynapses &kind, int64_t first, int64_t last, double released,
+                                            double *into) {
+    const int32_t *const target = kind.target;
+    const uint8_t *const level = kind.level;
+    const float *const jump = kind.jump;
+    if (level)
+      for (int64_t i = first; i < last; i++) into[target[i]] += double(jump[level[i]]) * released;
+    else
+      for (int64_t i = first; i < last; i++) into[target[i]] += double(jump[i]) * released;
   }
 
   // Draws what synapses of one neuron release: of n sites, k, each of which causes 1/n on average.
@@ -382,7 +407,7 @@ struct Trial {
         if (kept) kept[i] = full[i] - released[i];
         double quanta = released[i];
         if (rule.variation > 0) quanta += rule.variation * std::sqrt(quanta) * double(noise[i]);
-        into[kind.target[start + i]] += double(kind.jump[start + i]) * quanta / sites;
+        into[kind.target[start + i]] += kind.jump_of(start + i) * quanta / sites;
       }
     }
   }
@@ -409,8 +434,8 @@ struct Trial {
   }
 
   void arrive(const SpikeSynapses &kind, Pairing &pairing, int64_t step, const int64_t *recent, int64_t recents) {
-    double *const into = slot(step + 1, kind.input);
-    const auto add = [&](int64_t i, double weight) { into[kind.target[i]] += double(kind.jump[i]) * weight; };
+    double *const into = slot(1, kind.input);
+    const auto add = [&](int64_t i, double weight) { into[kind.target[i]] += kind.jump_of(i) * weight; };
     for (int64_t s = 0; s < recents; s++) {
       const int64_t age = step - recent[2 * s], unit = recent[2 * s + 1];
       for (int64_t segment = kind.segments[unit]; segment < kind.segments[unit + 1]; segment++)
@@ -451,7 +476,7 @@ struct Workspace {
       numbers = std::max(numbers, row_count * (run.neurons + L) + constants * block);
       places = std::max(places, row_count + constants);
     }
-    noise = (float *)take((run.neurons + 8 * counter::AT_ONCE) * sizeof(float));
+    noise = (float *)take((run.neurons + counter::BLOCK) * sizeof(float));
     fired = (int32_t *)take(run.neurons * sizeof(int32_t));
     release = (double *)take(run.rules * run.neurons * sizeof(double));
     refill = (double *)take(run.rules * run.neurons * sizeof(double));

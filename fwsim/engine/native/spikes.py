@@ -32,7 +32,7 @@ Rule = _structure(
 SpikeSynapses = _structure(
     "SpikeSynapses",
     ("rule", "input", "count"),
-    ("segments", "begins", "delay", "target", "jump", "full", "association"),
+    ("segments", "begins", "delay", "target", "jump", "level", "full", "association"),
 )
 Association = _structure(
     "Association",
@@ -79,6 +79,16 @@ def filled(kind: Any, values: Mapping[str, Any]) -> Any:
         address = value.ctypes.data if isinstance(value, np.ndarray) else value
         setattr(made, name, address)
     return made
+
+
+def array(kind: Any, structures: Sequence[Any]) -> Any:
+    """Structures one after the other; at least one, so that there is an address."""
+    return (kind * max(1, len(structures)))(*structures)
+
+
+def address(structure: Any) -> int | None:
+    """Where a structure is, `None` without one; it must live as long as what has its address."""
+    return None if structure is None else ctypes.addressof(structure)
 
 
 def run(given: Any) -> None:
