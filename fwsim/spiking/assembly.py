@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, whole
 from fwsim.names import known_arguments
 from fwsim.recording.in_memory import machine_memory
 from fwsim.rules.derive.brian2_code import Brian2Code
@@ -151,6 +151,9 @@ def build(
         The drive does not fit, the machine has too little memory, or Brian2 is missing.
     """
     check_seed(seed)
+    whole("hold", hold, least=1)
+    if steps is not None:
+        whole("steps", steps, least=1)
     b = brian2()
     drive = checked_drive(circuit, drive, trials, neurons=True)
     trials = len(drive)

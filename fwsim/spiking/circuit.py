@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
@@ -12,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, ShapeError, choice
+from fwsim.errors import ConfigError, ShapeError, choice, instance, number
 from fwsim.names import KnownArguments
 from fwsim.rules.parameters import batch_shape
 from fwsim.rules.rule import AssociativeRule, SpikeRule, Values
@@ -129,6 +128,7 @@ class Circuit(KnownArguments):
 
     def source(self, rule: SpikeRule) -> Population | Source | None:
         """The population whose neurons each have their own parameters of a rule, `None` if they do not."""
+        instance("rule", rule, SpikeRule, "one of the rules of this circuit")
         if batch_shape(rule)[-1:] in (torch.Size(), (1,), (len(self.populations),)):
             return None
         for each in self.connections:
@@ -157,8 +157,9 @@ class Circuit(KnownArguments):
             Neurons would need more inputs than there are neurons, or connections are given as matrices, or rules,
             states, spikes or rates by neuron.
         """
+        number("factor", factor, above=0)
         densest = max((each.probability for each in self.connections), default=0.0)
-        if not densest <= factor < math.inf:
+        if factor < densest:
             raise ConfigError(
                 f"scaled by {factor} is not allowed: neurons keep their inputs, so connection probabilities of "
                 f"{densest} leave no factor below {densest}"
@@ -257,6 +258,11 @@ class Circuit(KnownArguments):
                 f"{' and '.join(f'{c.pre}→{c.post}' for c in same)} share {type(each.synapse).__name__} and its state; "
                 "give the state to one of them"
             )
+
+
+def check_circuit(given: object) -> None:
+    """Raise `ConfigError` unless this is a circuit."""
+    instance("circuit", given, Circuit, "a circuit: fwsim.spiking.Circuit(...)")
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ from fwsim.names import KnownArguments
 from fwsim.rules.initial_state import checked_state
 from fwsim.rules.rule import AssociativeRule, PresynapticRule, SpikeRule
 from fwsim.spiking.population import HIGHEST, LONGEST
+from fwsim.spiking.sources import check_name
 from fwsim.units import checked, si, unusual
 
 
@@ -65,6 +66,8 @@ class Connection(KnownArguments):
     reversal: float | None = None
 
     def __post_init__(self) -> None:
+        for name in (self.pre, self.post):
+            check_name("Connection", name)
         where = f"{self.pre}→{self.post}"
         if self.reversal is None:
             unusual(f"{where}: efficacy", self.efficacy, "voltage", HIGHEST)

@@ -14,17 +14,17 @@ from fwsim.engine.rate.gains import Siegert
 from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.rate.projection import Projection
 from fwsim.engine.simulation import simulate
-from fwsim.errors import ConfigError, instance
+from fwsim.errors import ConfigError
 from fwsim.names import known_arguments
 from fwsim.rules.parameters import replaced
 from fwsim.rules.rule import PresynapticRule, Values
 from fwsim.rules.stochastic_release import StochasticRelease
-from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.circuit import Circuit, check_circuit
 from fwsim.spiking.connection import Connection
 from fwsim.spiking.parameters import initial_means
 from fwsim.spiking.population import Population
 from fwsim.spiking.sources import PoissonGenerator, Source
-from fwsim.spiking.stimulation import checked_drive
+from fwsim.spiking.stimulation import check_given, checked_drive
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -111,7 +111,7 @@ def rate_network(circuit: Circuit, *, dt: float | None = None) -> RateNetwork:
     Brunel 2000, J. Comput. Neurosci. 8:183, eqs. 4–5 and 21. Simulated neurons test the threshold only at the end
     of a step. This raises its effect by 0.5826 σ √(dt/τ) (Broadie, Glasserman & Kou 1997, Math. Finance 7:325).
     """
-    instance("circuit", circuit, Circuit, "a circuit: fwsim.spiking.Circuit(...)")
+    check_circuit(circuit)
     check_theory(circuit)
     slow = sorted({(each.post, each.decay) for each in circuit.connections if each.decay})
     for each in circuit.populations:
@@ -188,6 +188,7 @@ def simulate_rates(circuit: Circuit, drive: Any, *, every: int = 1, dt: float | 
         `rate`, and for plastic circuits `release` and the variables of the rules, with populations as units and rules
         as projections.
     """
+    check_given(drive)
     network = rate_network(circuit, dt=dt)
     stride = round(network.dt / circuit.dt)
     if stride < 1 or abs(stride * circuit.dt - network.dt) > 1e-6 * circuit.dt:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fwsim.errors import ConfigError, instance, number
 from fwsim.names import known_arguments
+from fwsim.rules.parameters import batch_shape
 from fwsim.rules.rule import PresynapticRule
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ def judge(
     for name, given in (("component", component), ("quantity", quantity)):
         instance(name, given, str, "a name, such as those of measurements()")
     number("value", value, infinite=True)
+    for each in sources:
+        instance("sources", each, Measurement, "a list of Measurements")
     same = [each for each in sources if (each.component, each.quantity) == (component, quantity)]
     if not same:
         return Verdict(component, quantity, value, units, NO_DATA, None)
@@ -203,6 +206,8 @@ def measured_by(
     ConfigError
         The data determine none of the time constants of recovery and facilitation, or the rule has none.
     """
+    if not hasattr(fit, "responses") or not hasattr(fit, "intervals"):
+        raise ConfigError(f"fit is a {type(fit).__name__}; give the result of fwsim.fit")
     cells = len(fit.responses.cells) or None
     found = [
         Measurement(component, name, interval.low, interval.high, "s", preparation, source, n=cells)
@@ -221,6 +226,8 @@ def measured_by(
 def first_release(rule: PresynapticRule) -> float:
     """Release from rest, which can be compared across conventions (U cannot)."""
     instance("rule", rule, PresynapticRule, "a presynaptic rule, such as a TsodyksMarkram")
+    if shape := batch_shape(rule):
+        raise ConfigError(f"{type(rule).__name__} has parameters {list(shape)}; give a rule of numbers")
     return float(rule.at_pre(rule.rest())[1])
 
 

@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from fwsim.errors import ConfigError, instance
 from fwsim.names import known_arguments
 from fwsim.rules import PresynapticRule, TsodyksMarkram
 from fwsim.rules.parameters import batch_shape
-from fwsim.seeds import stream_seed
-from fwsim.spiking.circuit import Circuit
+from fwsim.seeds import check_seed, stream_seed
+from fwsim.spiking.circuit import Circuit, check_circuit
 from fwsim.spiking.connection import Connection
 from fwsim.spiking.measured import first_release
 from fwsim.spiking.population import Population
@@ -60,6 +61,7 @@ def mongillo_circuit(
     >>> mongillo_circuit(fw.TsodyksMarkram(0.2, 0.2, 1.5, "mongillo2008"), scale=0.2).neurons
     2000
     """
+    instance("synapse", synapse, PresynapticRule, "a presynaptic rule, such as a TsodyksMarkram")
     excitatory = {"tau": 15 * ms, "threshold": 20 * mV, "reset": 16 * mV, "noise": 1 * mV}
     inhibitory = {"tau": 10 * ms, "threshold": 20 * mV, "reset": 13 * mV, "noise": 1 * mV}
     populations = [
@@ -92,6 +94,7 @@ def slow_current_circuit(
     opening
         Fraction of the closed channels that one spike opens.
     """
+    check_circuit(circuit)
     gating = TsodyksMarkram(opening, decay, 0.0, "maass2002")
     slow = {"synapse": gating, "efficacy": efficacy, "decay": decay}
     return replace(circuit, connections=[_unplastic(each, slow) for each in circuit.connections])
@@ -120,6 +123,11 @@ def heterogeneous_circuit(circuit: Circuit, draw: Callable[[str, int], Presynapt
     >>> len(drawn.rules)
     6
     """
+    check_circuit(circuit)
+    if not callable(draw):
+        raise ConfigError(
+            f"draw is a {type(draw).__name__}; give a function (name, size) → rule: drawn_synapses(kind)"
+        )
     plastic = [each for each in circuit.connections if each.synapse is not None]
     sizes = {each.name: each.size for each in circuit.populations}
     rules = {pre: draw(pre, sizes[pre]) for pre in dict.fromkeys(each.pre for each in plastic)}
@@ -148,16 +156,33 @@ def drawn_synapses(
     >>> drawn_synapses(fw.measured("mouse sim1→sim1"), seed=1)("E1", 800).U.shape
     torch.Size([800])
     """
+    if not hasattr(kind, "covariance"):
+        raise ConfigError(f"kind is a {type(kind).__name__}; give a class of synapses, fwsim.measured(name)")
+    if seed is not None:
+        check_seed(seed)
     if around is not None:
-        instance("around", around, TsodyksMarkram, "a TsodyksMarkram rule of numbers")
-        typical = torch.tensor([around.U, around.tau_rec, around.tau_facil], dtype=torch.float64)
-        kind = replace(kind, mean=torch.cat([typical[:1].logit(), typical[1:].log()]))
+        kind = replace(kind, mean=_middle(around))
 
     def draw(pre: str, size: int) -> TsodyksMarkram:
         rule = kind.rule if seed is None else kind.sample(size, stream_seed(seed, f"synapses of {pre}"))
         return rule if around is None else replace(rule, convention=around.convention)
 
     return draw
+
+
+def _middle(rule: TsodyksMarkram) -> Tensor:
+    """Coordinates of a rule on the scales of `MeasuredClass`."""
+    instance("around", rule, TsodyksMarkram, "a TsodyksMarkram rule of numbers")
+    if shape := batch_shape(rule):
+        raise ConfigError(f"around has parameters {list(shape)}; give a TsodyksMarkram rule of numbers")
+    typical = torch.tensor([rule.U, rule.tau_rec, rule.tau_facil], dtype=torch.float64)
+    found = torch.cat([typical[:1].logit(), typical[1:].log()])
+    if not bool(found.isfinite().all()):
+        raise ConfigError(
+            f"around has U={rule.U:g}, tau_rec={rule.tau_rec:g} s and tau_facil={rule.tau_facil:g} s; give U between "
+            "0 and 1, and time constants above 0"
+        )
+    return found
 
 
 def _redrawn(each: Connection, rules: Mapping[str, PresynapticRule]) -> Connection:
@@ -169,6 +194,7 @@ def _redrawn(each: Connection, rules: Mapping[str, PresynapticRule]) -> Connecti
             f"{list(batch_shape(each.synapse))}; give a circuit with presynaptic rules of numbers"
         )
     rule = rules[each.pre]
+    instance(f"draw({each.pre!r}, …)", rule, PresynapticRule, "a presynaptic rule")
     drawn = float(torch.as_tensor(rule.at_pre(rule.rest())[1], dtype=torch.float64).mean())
     scaled = each.efficacy * (first_release(each.synapse) / drawn)
     return replace(each, synapse=rule, efficacy=scaled, state=None)

@@ -8,7 +8,7 @@ import numpy as np
 
 from fwsim.errors import ShapeError, instance
 from fwsim.names import known_arguments
-from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.circuit import Circuit, check_circuit
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,7 +38,7 @@ def pooled(run: xr.Dataset, circuit: Circuit) -> xr.Dataset:
     import xarray as xr
 
     instance("run", run, xr.Dataset, "a recording (xarray.Dataset)")
-    instance("circuit", circuit, Circuit, "a circuit: fwsim.spiking.Circuit(...)")
+    check_circuit(circuit)
     if run.sizes.get("unit") != circuit.neurons:
         raise ShapeError(
             f"the recording has {run.sizes.get('unit')} units; record all {circuit.neurons} neurons of the circuit"

@@ -14,16 +14,16 @@ from fwsim.engine.rate.gains import Siegert
 from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.rate.projection import Projection
 from fwsim.engine.simulation import simulate
-from fwsim.errors import ConfigError, ShapeError, instance
+from fwsim.errors import ConfigError, ShapeError, whole
 from fwsim.names import known_arguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.rule import AssociativeRule
-from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.circuit import Circuit, check_circuit
 from fwsim.spiking.connection import Connection
 from fwsim.spiking.mean_field import GRID_SHIFT, check_theory
 from fwsim.spiking.population import Population
 from fwsim.spiking.sources import PoissonGenerator, Source
-from fwsim.spiking.stimulation import checked_drive
+from fwsim.spiking.stimulation import check_given, checked_drive
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -138,6 +138,10 @@ def simulate_resolved(
     xarray.Dataset
         `rate [trial, time, unit]` in Hz: the neurons that learn, then the other populations.
     """
+    check_circuit(circuit)
+    for name, value in (("hold", hold), ("stride", stride), ("every", every)):
+        whole(name, value, least=1)
+    check_given(drive)
     network = resolved_network(circuit, reduced=reduced, dt=circuit.dt * stride)
     given = checked_drive(circuit, drive, None, neurons=True)
     steps = given.shape[1] * hold
@@ -157,7 +161,7 @@ def simulate_resolved(
 
 def _learning(circuit: Circuit) -> Connection:
     """The plastic connection."""
-    instance("circuit", circuit, Circuit, "a circuit: fwsim.spiking.Circuit(...)")
+    check_circuit(circuit)
     plastic = [each for each in circuit.connections if each.synapse is not None]
     if len(plastic) != 1 or not isinstance(plastic[0].synapse, AssociativeRule):
         raise ConfigError(

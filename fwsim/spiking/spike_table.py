@@ -12,6 +12,7 @@ import numpy as np
 
 from fwsim.errors import ConfigError, RecordingError, short, whole
 from fwsim.names import known_arguments
+from fwsim.paths import home_path
 from fwsim.tables import numeric, read_csv
 from fwsim.units import checked
 
@@ -116,7 +117,7 @@ def _counted(what: str, found: np.ndarray, given: Names) -> tuple[np.ndarray, np
 
 def _table(path: str | PathLike[str]) -> Any:
     try:
-        table = read_csv(os.fspath(path), lambda name: name == "time_s")
+        table = read_csv(os.fspath(home_path(path)), lambda name: name == "time_s")
     except ConfigError as error:
         raise RecordingError(str(error)) from error
     if "trial" not in table:

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from fwsim.engine.drives import as_array
-from fwsim.errors import ConfigError, ShapeError, whole
+from fwsim.errors import ConfigError, ShapeError, instance, whole
 from fwsim.names import KnownArguments, known_arguments
-from fwsim.spiking.circuit import Circuit
+from fwsim.spiking.circuit import Circuit, check_circuit
 from fwsim.spiking.population import HIGHEST
 from fwsim.spiking.sources import Source
 from fwsim.units import checked, nearest_step, si
@@ -29,16 +29,16 @@ class Pulse(KnownArguments):
     start, stop
         In s; the input acts from `start` on, and no longer at `stop`.
     populations
-        Names of the populations that receive it; `None`: all but sources.
+        Names of the populations that receive it, or one name; `None`: all but sources.
     trials
-        Indices of the trials that receive it; `None`: all.
+        Indices of the trials that receive it, or one index; `None`: all.
     """
 
     amplitude: float
     start: float = 0.0
     stop: float = float("inf")
-    populations: Sequence[str] | None = None
-    trials: Sequence[int] | None = None
+    populations: str | Sequence[str] | None = None
+    trials: int | Sequence[int] | None = None
 
     def __post_init__(self) -> None:
         start = checked("Pulse: start", self.start, "time", least=0)
@@ -46,13 +46,16 @@ class Pulse(KnownArguments):
         amplitude = checked("Pulse: amplitude", self.amplitude, "voltage", usual=HIGHEST)
         for field, value in (("amplitude", amplitude), ("start", start), ("stop", stop)):
             object.__setattr__(self, field, value)
-        if isinstance(self.populations, str):
-            object.__setattr__(self, "populations", (self.populations,))
+        for field in ("populations", "trials"):
+            if (given := getattr(self, field)) is not None:
+                object.__setattr__(self, field, tuple(np.atleast_1d(given).tolist()))
+        for trial in () if self.trials is None else np.atleast_1d(self.trials).tolist():
+            whole("Pulse: trials", trial)
 
 
 @known_arguments
 def stimulus(
-    circuit: Circuit, duration: float, pulses: Sequence[Pulse] = (), *, trials: int = 1
+    circuit: Circuit, duration: float, pulses: Pulse | Sequence[Pulse] = (), *, trials: int = 1
 ) -> np.ndarray:
     """Sum pulses to a drive, for the spiking and the rate version of a circuit.
 
@@ -63,7 +66,7 @@ def stimulus(
     duration
         In s.
     pulses
-        Pulses to add.
+        Pulses to add, or one.
     trials
         Number of trials.
 
@@ -77,18 +80,20 @@ def stimulus(
     ConfigError
         An unknown population, a source, or a trial that does not exist.
     """
+    check_circuit(circuit)
     duration = checked("duration", duration, "time", least=0)
     whole("trials", trials, least=1)
     steps = nearest_step(duration, circuit.dt)
     drive = np.zeros((trials, steps, len(circuit.populations)))
     moved = [each.name for each in circuit.populations if not isinstance(each, Source)]
-    for each in pulses:
+    for each in (pulses,) if isinstance(pulses, Pulse) else pulses:
+        instance("pulses", each, Pulse, "a list of Pulse(amplitude, start, stop)")
         units = [circuit.index(name) for name in (moved if each.populations is None else each.populations)]
         for name in {circuit.names[unit] for unit in units}.difference(moved):
             raise ConfigError(
                 f"Pulse: {name} is a source, which no input moves; give some of populations={moved}"
             )
-        rows = list(range(trials) if each.trials is None else each.trials)
+        rows = list(range(trials)) if each.trials is None else np.atleast_1d(each.trials).tolist()
         if any(not 0 <= row < trials for row in rows):
             raise ConfigError(f"Pulse: trials={rows}; there are {trials}, counted from 0")
         first, last = (
@@ -98,10 +103,17 @@ def stimulus(
     return drive
 
 
+def check_given(drive: Any) -> None:
+    """Raise `ConfigError` without a drive, which says how long a rate version runs."""
+    if drive is None:
+        raise ConfigError(
+            "drive=None does not say how long to run; give [trial, time, unit], such as stimulus(circuit, 1.0)"
+        )
+
+
 def checked_drive(circuit: Circuit, drive: Any, trials: int | None, *, neurons: bool = False) -> np.ndarray:
     """Convert a drive to `[trial, time, unit]`; without a drive, to a single sample of 0 for each trial."""
-    if not isinstance(circuit, Circuit):
-        raise ConfigError(f"circuit is a {type(circuit).__name__}; give a Circuit")
+    check_circuit(circuit)
     if trials is not None:
         whole("trials", trials, least=1)
     units = {"populations": len(circuit.populations)} | ({"neurons": circuit.neurons} if neurons else {})
