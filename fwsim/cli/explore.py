@@ -6,14 +6,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from fwsim.study.arguments import RunFolder
+from fwsim.study.arguments import RunFolder, Whole
 
 
 def explore(
     run: RunFolder,
     /,
     *,
-    port: int = 0,
+    port: Whole = 0,
     browser: Annotated[bool, Parameter(negative="--no-browser")] = True,
 ) -> None:
     """Look at a recording on a page in the browser: time, inner iterations, units, memory, landscape.

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from fwsim.cli import terminal
 from fwsim.errors import ConfigError
-from fwsim.study.arguments import FilePath, Gain, Noise, RuleName
+from fwsim.study.arguments import FilePath, Gain, Noise, RuleName, Whole
 
 
 def fit(
@@ -22,8 +22,8 @@ def fit(
     noise: Noise = "gamma",
     gain: Gain = "shared",
     intraclass_correlation: float = 0.0,
-    replicates: int = 200,
-    seed: int = 0,
+    replicates: Whole = 200,
+    seed: Whole = 0,
 ) -> None:
     """Fit a presynaptic rule to measured responses to spike trains.
 

@@ -10,7 +10,7 @@ from fwsim.cli import terminal
 from fwsim.cli.conclusion import conclude_run, conclude_sweep, failures_are_concluded
 from fwsim.cli.trust import Trust, trusted
 from fwsim.errors import ConfigError
-from fwsim.study.arguments import Device, RunFolder, Scheduler
+from fwsim.study.arguments import Device, RunFolder, Scheduler, Whole
 
 
 def resume(
@@ -19,7 +19,7 @@ def resume(
     *,
     device: Annotated[Device | None, Parameter(show_default=False)] = None,
     analyse: bool | None = None,
-    workers: Annotated[int | None, Parameter(show_default=False)] = None,
+    workers: Annotated[Whole | None, Parameter(show_default=False)] = None,
     scheduler: Annotated[Scheduler | None, Parameter(show_default=False)] = None,
     cluster: Annotated[list[str] | None, Parameter(negative="", show_default=False)] = None,
     retry_failed: Annotated[bool, Parameter(negative="")] = False,

@@ -11,6 +11,8 @@ from fwsim.cli.conclusion import conclude_sweep, failures_are_concluded
 from fwsim.cli.usage import asks_for_usage, experiment_first, print_usage
 from fwsim.errors import ConfigError
 
+TRIALS = 50  # points of a search
+
 if TYPE_CHECKING:
     from fwsim.study import Config, Experiment
     from fwsim.study.settings import SweepSettings
@@ -41,6 +43,13 @@ def sweep(*tokens: Annotated[str, Parameter(show=False, allow_leading_hyphen=Tru
         raise ConfigError(
             "--objective, --maximize, --budget and --pruner are for a search; add --sampler tpe"
         )
+    if settings.trials is not None:
+        field = (
+            f", or --over trials={settings.trials} for the field"
+            if "trials" in type(config).model_fields
+            else ""
+        )
+        raise ConfigError(f"--trials is the number of points of a search; give --sampler tpe with it{field}")
     check_swept(experiment, settings)
     with failures_are_concluded():
         recording = study.sweep(
@@ -77,7 +86,7 @@ def _search(experiment: Experiment, config: Config, settings: SweepSettings) -> 
         settings.objective,
         sampler=settings.sampler or "tpe",
         direction=direction,
-        trials=settings.trials,
+        trials=TRIALS if settings.trials is None else settings.trials,
         budget=None if settings.budget is None else _budget(settings.budget),
         pruner=settings.pruner,
         seeds=settings.seeds,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bokeh.server.server import BaseServer
 
 ADDRESS = "127.0.0.1"
+HIGHEST_PORT = 65535
 
 
 @known_arguments
@@ -86,6 +87,10 @@ def start(run: str | Path, *, port: int = 0, token: str) -> BaseServer:
     from fwsim.explore.guard import guarded
     from fwsim.explore.page import build
 
+    if not 0 <= port <= HIGHEST_PORT:
+        raise ConfigError(
+            f"port={port} is not allowed; give one of 1024 to {HIGHEST_PORT}, or 0 for a free one"
+        )
     title = str(run)
     fill: Callable = lambda document: build(document, recording, title)  # noqa: E731
     try:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from fwsim.errors import ConfigError, short
 from fwsim.paths import home_path
 from fwsim.study import files
 
@@ -69,6 +70,18 @@ def _path(kind: Any, tokens: Sequence[Token], *, new: bool = False) -> Path:
     return home_path(tokens[0].value, tokens[0].keyword or "path", new=new)
 
 
+def _whole(kind: Any, tokens: Sequence[Token]) -> int:
+    """A whole number; cyclopts would round 1.5 to 2."""
+    token = tokens[0]
+    try:
+        return int(token.value)
+    except ValueError:
+        name = token.keyword or "number"
+        raise ConfigError(f"{name}={short(token.value)} is not allowed: give a whole number") from None
+
+
+Whole = Annotated[int, Parameter(converter=_whole)]
+"""A whole number."""
 FilePath = Annotated[Path, Parameter(converter=_path)]
 """Path of an existing file or folder."""
 NewPath = Annotated[Path, Parameter(converter=partial(_path, new=True))]

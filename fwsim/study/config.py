@@ -159,6 +159,12 @@ def _explain(item: Any, location: tuple[str | int, ...], config: type[BaseModel]
             return unknown("field", name, tuple(config.model_fields))
         case "missing":
             return f"{name} is missing and has no default"
+        case "int_parsing" | "int_type" | "int_from_float":
+            return f"{name}={shown} is not allowed: should be a whole number"
+        case "float_parsing" | "float_type":
+            return f"{name}={shown} is not allowed: should be a number"
+        case "bool_parsing" | "bool_type":
+            return f"{name}={shown} is not allowed: should be yes or no"
         case "value_error":
             said = item["msg"].removeprefix("Value error, ")
             return f"{name}: {said}" if name else said

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from cyclopts import Parameter
 
-from fwsim.study.arguments import Device, FilePath, Force, NewPath, Scheduler
+from fwsim.study.arguments import Device, FilePath, Force, NewPath, Scheduler, Whole
 
 if TYPE_CHECKING:
     from cyclopts.completion import CompletionContext
@@ -60,7 +60,7 @@ class RunSettings(Settings):
         Analyse the recording afterwards.
     """
 
-    seed: int = 0
+    seed: Whole = 0
     analyse: bool = True
 
 
@@ -94,7 +94,7 @@ class SweepSettings(Settings):
     maximize
         For --sampler: the mean is to be largest.
     trials
-        For --sampler: number of points in all, eight at a time.
+        For --sampler: number of points in all, eight at a time; 50 by default.
     budget
         For --sampler: a parameter that says what a point costs, and rising values, epochs=5,20,80. A point runs with
         the next one only if the pruner does not stop it.
@@ -105,15 +105,15 @@ class SweepSettings(Settings):
 
     over: Annotated[tuple[str, ...], Parameter(completer=swept)] = ()
     seeds: str = "1"
-    workers: Annotated[int | None, Parameter(show_default=False)] = None
+    workers: Annotated[Whole | None, Parameter(show_default=False)] = None
     scheduler: Annotated[Scheduler | None, Parameter(show_default=False)] = None
     cluster: tuple[str, ...] = ()
-    batch_size: Annotated[int | None, Parameter(show_default=False)] = None
+    batch_size: Annotated[Whole | None, Parameter(show_default=False)] = None
     batch_memory: str = "1 GB"
     sampler: Annotated[str | None, Parameter(show_default=False)] = None
     objective: Annotated[str | None, Parameter(show_default=False)] = None
     maximize: Annotated[bool, Parameter(negative="")] = False
-    trials: int = 50
+    trials: Annotated[Whole | None, Parameter(show_default=False)] = None
     budget: Annotated[str | None, Parameter(show_default=False, completer=swept)] = None
     pruner: Annotated[str | None, Parameter(show_default=False)] = None
 

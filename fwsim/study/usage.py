@@ -6,9 +6,15 @@ import difflib
 import re
 from collections.abc import Sequence
 
-from cyclopts import CoercionError, CycloptsError, UnknownOptionError
+from cyclopts import (
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
-from fwsim.errors import ConfigError, causes
+from fwsim.errors import ConfigError, causes, short
 
 VALUES = {int: "a whole number", float: "a number", bool: "yes or no"}
 NEGATIVE = re.compile(r"-(\d|\.\d|inf)", re.IGNORECASE)
@@ -39,6 +45,10 @@ def wrong_use(error: CycloptsError) -> str:
         return said
     if isinstance(error, UnknownOptionError):
         return _unknown_option(error)
+    if isinstance(error, UnusedCliTokensError) and error.unused_tokens:
+        return f"{short(error.unused_tokens[0])} is one word too many; options begin with --, and --help shows them"
+    if isinstance(error, MissingArgumentError) and error.argument:
+        return _missing(error)
     if (
         isinstance(error, CoercionError)
         and error.token
@@ -52,6 +62,13 @@ def wrong_use(error: CycloptsError) -> str:
 def _own_words(error: BaseException) -> str:
     """Message of fwsim about a value, raised while it was read; empty if there is none."""
     return next((str(each) for each in causes(error) if isinstance(each, ConfigError)), "")
+
+
+def _missing(error: MissingArgumentError) -> str:
+    name = error.keyword or (error.argument.name if error.argument else "")
+    if name.startswith("-"):
+        return f"{name} needs a value; write {name} and the value, or leave it out"
+    return f"{name} is missing; see {' '.join(['fwsim', *(error.command_chain or ())])} --help"
 
 
 def _unknown_option(error: UnknownOptionError) -> str:

@@ -231,6 +231,9 @@ def test_what_cannot_be_served_is_refused_in_one_line(tmp_path, runs):
     with pytest.raises(fw.ConfigError, match="choose another"):
         start(runs / "fast.zarr", port=taken.getsockname()[1], token=TOKEN)
     taken.close()
+    for port in (-1, 99999):  # bokeh would fail with an AssertionError
+        with pytest.raises(fw.ConfigError, match=f"port={port} is not allowed; give one of 1024 to 65535"):
+            start(runs / "fast.zarr", port=port, token=TOKEN)
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def test_seconds_and_milliseconds_agree(value):
     [
         ({"unit": 3}, "unknown field 'unit'; did you mean 'units'?"),
         ({"units": 0}, "units=0 is not allowed: should be greater than 0"),
-        ({"units": "many"}, "units='many' is not allowed: should be a valid integer"),
+        ({"units": "many"}, "units='many' is not allowed: should be a whole number"),
         ({"delay": "3 mV"}, "delay: '3 mV': 'mV' is not a unit of time"),
         ({"taus": (1, "x")}, "taus.1: 'x' is not a time"),
         ({"form": "sparse"}, "form='sparse' is not allowed: should be 'dense' or 'attention'"),

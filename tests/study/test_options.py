@@ -70,7 +70,7 @@ def test_the_manifest_of_a_run_is_a_configuration(trace, toy):
         ("run.json", '{"fwsim_run": 1, "configuration": [3]}', "holds no fields"),
         ("values.json", "[" * 100_000, "is nested too deep"),
         ("values.toml", "steps = " + "[" * 100_000, "is nested too deep"),
-        ("values.json", '{"steps": ' + "[" * 900 + "]" * 900 + "}", "should be a valid integer"),
+        ("values.json", '{"steps": ' + "[" * 900 + "]" * 900 + "}", "should be a whole number"),
         ("values.json", '{"tau": 1' + "0" * 400 + "}", "a time of 401 digits is too large"),
         ("values.json", '{"tau": "1' + "0" * 400 + '"}', "a time of 401 digits is too large"),
         ("values.json", '{"steps": 1' + "0" * 5000 + "}", "is not valid JSON"),
@@ -131,7 +131,7 @@ def test_a_file_that_is_not_there(trace):
     ("tokens", "said"),
     [
         (["--step", "3"], "did you mean --steps"),
-        (["--steps"], "requires an argument"),
+        (["--steps"], "--steps needs a value"),
         (["extra"], "extra"),
         (["--seed", "x"], "--seed"),
         (["--steps", "-3"], "steps='-3' is not allowed: should be greater than 0"),
