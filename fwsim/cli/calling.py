@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
-from typing import TextIO
+from typing import Any, TextIO
 
 from fwsim._allocator import keep_freed_memory
 from fwsim.cli.commands import app
 from fwsim.cli.completion import COMMAND, WORDS, complete
 from fwsim.cli.failure import explain, fail, interruption, wants_traceback
 from fwsim.cli.run import AGAIN
+from fwsim.errors import one_line
 from fwsim.logs import show_logs
 from fwsim.study.usage import with_negative_values
 
@@ -32,7 +35,8 @@ def call(tokens: Sequence[str]) -> int:
         else:
             show_logs()
             keep_freed_memory()
-            code = app(with_negative_values(tokens), exit_on_error=False, print_error=False) or 0
+            with _warnings_in_one_line():
+                code = app(with_negative_values(tokens), exit_on_error=False, print_error=False) or 0
         _flush(sys.stdout)
         return code
     except BrokenPipeError:
@@ -51,6 +55,22 @@ def _show_what_can_be_shown(*streams: TextIO | None) -> None:
     for stream in streams:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Print what a user is to know without the file and line where Python found it."""
+    show = warnings.showwarning
+
+    def in_one_line(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, UserWarning) and sys.stderr is not None:
+            print(f"fwsim: {one_line(str(message))}", file=sys.stderr)
+        else:
+            show(message, category, *where, **more)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = in_one_line
+        yield
 
 
 def _flush(stream: TextIO | None) -> None:

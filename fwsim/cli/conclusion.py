@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fwsim.cli import terminal
 from fwsim.training.processes import processes
@@ -48,16 +47,7 @@ def conclude_sweep(folder: str | Path) -> None:
 
 @contextmanager
 def failures_are_concluded() -> Iterator[None]:
-    """Suppress the warning of failed points, which `conclude_sweep` reports; print other warnings in one line."""
-    show = warnings.showwarning
-
-    def in_one_line(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if category.__module__.startswith("fwsim."):
-            print(f"fwsim: {message}", file=sys.stderr)
-        else:
-            show(message, category, *where, **more)
-
+    """Suppress the warning of failed points, which `conclude_sweep` reports."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r".* points failed", category=UserWarning)
-        warnings.showwarning = in_one_line
         yield

@@ -25,6 +25,7 @@ from fwsim.progress import track
 from fwsim.rules.parameters import declared
 from fwsim.rules.rule import PresynapticRule
 from fwsim.seeds import check_seed, torch_generator
+from fwsim.units import outside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,7 +137,7 @@ def _say_what_failed(names: list[str], log_likelihood: Tensor, starts: int) -> N
     if len(failed) == len(names):
         raise ConfigError(f"{text}; give rules that release at every pulse, or more starts")
     if failed:
-        warnings.warn(f"{text}; its numbers are NaN, and it is not chosen", stacklevel=3)
+        warnings.warn(f"{text}; its numbers are NaN, and it is not chosen", stacklevel=outside())
 
 
 def named_rules(

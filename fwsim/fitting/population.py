@@ -24,6 +24,7 @@ from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.progress import Progress, check_progress
 from fwsim.seeds import check_seed, torch_generator
+from fwsim.units import outside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -346,7 +347,7 @@ def _warn(result: FittedPopulation, moves: int) -> None:
     said = f"the chains disagree (R̂ = {value:.2f} for {name})"
     if math.isnan(value):
         said = f"the chains are too short to say whether they agree about {name}"
-    warnings.warn(f"{said}; give moves={2 * moves} or more", stacklevel=4)
+    warnings.warn(f"{said}; give moves={2 * moves} or more", stacklevel=outside())
 
 
 def scale_reduction(draws: Tensor, chain: Tensor) -> Tensor:

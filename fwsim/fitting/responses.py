@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from fwsim.errors import ConfigError, short
 from fwsim.names import KnownArguments, known_arguments
 from fwsim.paths import home_path
 from fwsim.tables import numeric, read_csv
-from fwsim.units import SYMBOLS
+from fwsim.units import SYMBOLS, outside
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -309,6 +310,7 @@ def _columns(table: Any, more: Sequence[str] = ()) -> pd.DataFrame:
     if not isinstance(table, pd.DataFrame):
         raise ConfigError(
             f"responses are a {type(table).__name__}; give a DataFrame or Dataset with {', '.join(COLUMNS)}"
+            + ("; pandas.read_csv reads one from a file" if isinstance(table, (str, PathLike)) else "")
         )
     frame = table.rename(columns=lambda name: name.strip() if isinstance(name, str) else name)
     twice = frame.columns[frame.columns.duplicated()]
@@ -321,7 +323,10 @@ def _columns(table: Any, more: Sequence[str] = ()) -> pd.DataFrame:
         raise ConfigError("column time has no unit; call it time_s (or time_ms), or set the Dataset's units")
     missing = [name for name in COLUMNS if name not in frame]
     if missing:
-        raise ConfigError(f"the table has no column {', '.join(missing)}; it must have {', '.join(COLUMNS)}")
+        raise ConfigError(
+            f"the table has no column {', '.join(missing)}; it must have {', '.join(COLUMNS)}; rename its columns,"
+            f" which are {short(', '.join(map(str, frame.columns)) or 'none')}"
+        )
     if not len(frame):
         raise ConfigError("the table has no rows; give one row for each response")
     if frame["sweep"].dtype == object:  # a mixture of numbers and names, which have no common order
@@ -394,7 +399,7 @@ def _warn_if_slow(trains: Sequence[Tensor]) -> None:
         warnings.warn(
             f"the shortest interval between pulses is {float(intervals.min()):g} s; if the times are milliseconds, "
             "call their column time_ms, and if trains are that slow, ignore this",
-            stacklevel=4,
+            stacklevel=outside(),
         )
 
 

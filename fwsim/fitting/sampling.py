@@ -15,6 +15,7 @@ from fwsim.fitting.posterior import Curvature, Interval, Posterior, percentile_i
 from fwsim.progress import track
 from fwsim.requirements import required
 from fwsim.seeds import torch_generator
+from fwsim.units import outside
 
 if TYPE_CHECKING:
     from fwsim.fitting.optimise import Problem
@@ -89,7 +90,7 @@ def sample(
         warnings.warn(
             f"walkers forget where they were after {forgotten:.0f} of {steps} steps; "
             f"give steps={ENOUGH * forgotten:.0f} or more for intervals that stay",
-            stacklevel=3,
+            stacklevel=outside(),
         )
     draws = torch.from_numpy(sampler.get_chain(discard=steps // BURN_IN, flat=True))
     return Chains(at, at.ordered(draws), float(sampler.acceptance_fraction.mean()), forgotten)

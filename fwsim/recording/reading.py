@@ -124,9 +124,13 @@ class Head:
             It is no recording, one of a later schema, or damaged.
         """
         if not (path / "zarr.json").is_file() or (path / "zarr.json").is_symlink():
-            raise RecordingError(
-                f"{path} is not a recording; give the folder that a run was written to (an experiment's recording.zarr)"
+            inside = path / "recording.zarr"
+            hint = (
+                inside
+                if inside.is_dir()
+                else "the folder that simulate(to=…) wrote, or a run's recording.zarr"
             )
+            raise RecordingError(f"{path} is not a recording; give {hint}")
         metadata, content = read_object(path / "zarr.json")
         attributes = metadata.get("attributes", {})
         if (metadata.get("zarr_format"), metadata.get("node_type")) != (3, "group"):

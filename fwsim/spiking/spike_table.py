@@ -14,9 +14,10 @@ from fwsim.errors import ConfigError, RecordingError, short, whole
 from fwsim.names import known_arguments
 from fwsim.paths import home_path
 from fwsim.tables import numeric, read_csv
-from fwsim.units import checked
+from fwsim.units import checked, outside
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
 COLUMNS = ("unit", "time_s", "trial")
@@ -27,15 +28,20 @@ Names = int | Sequence[Any] | np.ndarray | None
 
 @known_arguments
 def read_spikes(
-    path: str | PathLike[str], *, duration: float | None = None, trials: Names = None, units: Names = None
+    path: str | PathLike[str] | pd.DataFrame,
+    *,
+    duration: float | None = None,
+    trials: Names = None,
+    units: Names = None,
 ) -> xr.Dataset:
-    """Read recorded spike trains from a CSV table with one row for each spike.
+    """Read recorded spike trains from a table with one row for each spike.
 
     Parameters
     ----------
     path
-        A file with a header: columns `unit` (a number or a name), `time_s` (from the start of the trial) and, if there
-        are several, `trial`. Other columns are ignored. With commas, semicolons (then also decimal commas) or tabs.
+        A DataFrame, or a CSV file with a header: columns `unit` (a number or a name), `time_s` (from the start of the
+        trial) and, if there are several, `trial`. Other columns are ignored. Files may have commas, semicolons (then
+        also decimal commas) or tabs.
     duration
         Length of every trial in s; `None`: until the last spike.
     trials, units
@@ -96,7 +102,7 @@ def _counted(what: str, found: np.ndarray, given: Names) -> tuple[np.ndarray, np
                 f"the table has spikes in {len(names)} trials with numbers from {names[0]} to {names[-1]}, so some are "
                 "left out; if they had no spike, say which there were with trials=, or rates and variances are wrong",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=outside(),
             )
         return names, index
     if np.ndim(given) == 0:
@@ -115,13 +121,20 @@ def _counted(what: str, found: np.ndarray, given: Names) -> tuple[np.ndarray, np
     return names, np.array([place[name] for name in found.tolist()], dtype=np.int64)
 
 
-def _table(path: str | PathLike[str]) -> Any:
-    try:
-        table = read_csv(os.fspath(home_path(path)), lambda name: name == "time_s")
-    except ConfigError as error:
-        raise RecordingError(str(error)) from error
+def _table(path: str | PathLike[str] | pd.DataFrame) -> Any:
+    import pandas as pd
+
+    if isinstance(path, pd.DataFrame):
+        path, table, row, header = "the table", path.reset_index(drop=True), "row", 0
+    elif isinstance(path, (str, PathLike)):
+        try:
+            table, row, header = read_csv(os.fspath(home_path(path)), lambda name: name == "time_s"), "line", 2
+        except ConfigError as error:
+            raise RecordingError(str(error)) from error
+    else:
+        raise ConfigError(f"path is a {type(path).__name__}; give a CSV file, or a DataFrame")
     if "trial" not in table:
-        table["trial"] = 0
+        table = table.assign(trial=0)
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise RecordingError(
@@ -131,7 +144,7 @@ def _table(path: str | PathLike[str]) -> Any:
     bad = np.nonzero(~(np.isfinite(time) & (time >= 0)) | table[["unit", "trial"]].isna().any(axis=1))[0]
     if len(bad):
         raise RecordingError(
-            f"{path}, line {bad[0] + 2}: {short(table.iloc[bad[0]].to_dict())} is no spike; "
+            f"{path}, {row} {bad[0] + header}: {short(table.iloc[bad[0]].to_dict())} is no spike; "
             "give unit, time_s ≥ 0, trial"
         )
     return table.assign(time_s=time)

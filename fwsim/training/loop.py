@@ -24,6 +24,7 @@ from fwsim.training.data import moved
 from fwsim.training.options import Training, on_devices, schedule_of
 from fwsim.training.processes import Processes, processes
 from fwsim.training.run import TrainingRun
+from fwsim.units import outside
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -151,7 +152,7 @@ def train(
     if run.best_epoch < 0:
         warnings.warn(
             f"the validation score is NaN in all {run.done} epochs; the weights of the last one are kept, see validate",
-            stacklevel=2,
+            stacklevel=outside(),
         )
     run.restore_best()
     model.eval()

@@ -93,3 +93,12 @@ def test_a_full_disk(toy):
         "fwsim: standard output, or a file: No space left on device; free some space, or give a place on another "
         "disk with --to\n"
     )
+
+
+def test_warnings_are_one_line_without_python(toy, fwsim):
+    """The experiment warns while it runs; the reader of the terminal needs no path of a Python file."""
+    path = toy / "experiments" / "trace.py"
+    text = path.read_text("utf-8")
+    path.write_text(f"{text}\n\nimport warnings\nwarnings.warn('200 is\\n200 s', UserWarning)\n", "utf-8")
+    code, _, err = fwsim("run", "trace", "--quick", "--no-analyse", "--to", "here")
+    assert (code, err) == (0, "fwsim: 200 is 200 s\n")

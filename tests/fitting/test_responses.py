@@ -35,6 +35,10 @@ BAD = {
     "jitter": (changed("time_s", 0.111), r"different times in different sweeps"),
     "no unit": (TABLE.rename(columns={"time_s": "time"}), r"time has no unit; call it time_s"),
     "no column": (TABLE.drop(columns="pulse"), r"no column pulse; it must have protocol, sweep"),
+    "own names": (
+        TABLE.rename(columns={"pulse": "n", "sweep": "trial"}),
+        r"no column sweep, pulse; it must have .* rename its columns, which are 'protocol, trial, n, time_s, amplitude",
+    ),
     "no rows": (TABLE[:0], r"no rows"),
     "twice": (pd.concat([TABLE, TABLE]), r"sweep 0, pulse . twice"),
     "one sweep": (synthetic_table(RULE, sweeps=1), r"no protocol has two sweeps"),
@@ -47,6 +51,7 @@ BAD = {
     "complex": (TABLE.assign(amplitude=TABLE.amplitude * 1j), r"amplitude holds complex128; give real"),
     "truth values": (TABLE.assign(amplitude=True), r"amplitude holds bool; give real"),
     "two columns": (pd.concat([TABLE, TABLE[["amplitude"]]], axis=1), r"two columns 'amplitude'"),
+    "a path": ("t.csv", r"responses are a str; .* pandas.read_csv reads one"),
     "a list": ([1, 2], r"responses are a list; give a DataFrame or Dataset"),
 }
 
@@ -102,8 +107,9 @@ def test_milliseconds_called_seconds_are_noticed_and_slow_trains_pass():
     wrong = TABLE.assign(time_s=TABLE.time_s * 1e3)
     with pytest.warns(
         UserWarning, match=r"shortest interval between pulses is 5 s; .* call their column time_ms"
-    ):
+    ) as caught:
         slow = gather(wrong)
+    assert caught[0].filename == __file__  # the user's line, not one of fwsim
     torch.testing.assert_close(slow.times, 1e3 * gather(TABLE).times, equal_nan=True)
     said = wrong.assign(time_ms=wrong.time_s * 1e3).drop(columns="time_s")  # says what it means: slow trains
     with warnings.catch_warnings():

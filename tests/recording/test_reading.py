@@ -62,6 +62,8 @@ def test_what_is_no_recording(tmp_path):
     refused(tmp_path / "file", "is not a recording")
     (tmp_path / "empty").mkdir()
     refused(tmp_path / "empty", "is not a recording; give the folder")
+    (tmp_path / "run" / "recording.zarr").mkdir(parents=True)
+    refused(tmp_path / "run", "run is not a recording; give .*run/recording.zarr$")
 
 
 def test_stores_of_other_people(tmp_path):

@@ -1,7 +1,9 @@
 """Spike trains from tables and to Neo."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 from fwsim.errors import ConfigError, RecordingError
 from fwsim.measure import fano_factor, firing_rate, isi_cv
@@ -46,6 +48,17 @@ def test_trials_may_be_left_out(tmp_path):
     run = read_spikes(path)
     assert run.sizes == {"spike": 2, "unit": 2, "trial": 1}
     assert run.unit.values.tolist() == [3, 7]
+
+
+def test_a_table_that_is_read_already(table):
+    frame = pd.read_csv(table)
+    xr.testing.assert_identical(read_spikes(frame, duration=0.5), read_spikes(table, duration=0.5))
+    with pytest.raises(RecordingError, match=r"the table has columns .*; it needs unit, time_s"):
+        read_spikes(frame.rename(columns={"time_s": "time"}))
+    with pytest.raises(RecordingError, match=r"the table, row 1: .* is no spike"):
+        read_spikes(frame.assign(time_s=[0.1, -0.2, 0.3, 0.4, 0.5]))
+    with pytest.raises(ConfigError, match="path is a list; give a CSV file, or a DataFrame"):
+        read_spikes([0.1, 0.2])
 
 
 def test_trials_and_units_without_spikes_are_there_when_they_are_given(tmp_path):

@@ -29,6 +29,7 @@ from fwsim.errors import ConfigError, whole
 from fwsim.requirements import required
 from fwsim.study.context import pick_device
 from fwsim.training.processes import processes
+from fwsim.units import outside
 
 if TYPE_CHECKING:
     from distributed import Client, Security
@@ -254,7 +255,7 @@ def _credentials(address: str, options: Mapping[str, Any]) -> Security | None:
             f"{address} takes anybody's connection: who reaches it can run code as the user of its workers; "
             "start it with certificates and use tls://",
             OpenClusterWarning,
-            stacklevel=2,
+            stacklevel=outside(),
         )
         return None
     missing = [str(path) for path in options.values() if not Path(str(path)).is_file()]

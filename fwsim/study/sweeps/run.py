@@ -44,6 +44,7 @@ from fwsim.study.sweeps.dispatch import LostClusterError, dispatch
 from fwsim.study.sweeps.points import Point, Space, batches
 from fwsim.study.sweeps.records import Failure, StoredPoint
 from fwsim.study.sweeps.worker import Task
+from fwsim.units import outside
 
 ATTEMPTS = 4  # rounds: one to run, two to repeat batches that were damaged, one to check
 MEMORY = "1 GB"  # of one batch
@@ -321,7 +322,7 @@ def _result(run: Run) -> xr.Dataset:
         warnings.warn(
             f"{manifest['failed']} of {manifest['points']} points failed, see {run.folder / 'failed.csv'};"
             " resume_sweep(..., retry_failed=True) runs them again",
-            stacklevel=3,
+            stacklevel=outside(),
         )
     return run.recording.assign_attrs(folder=str(run.folder))
 
