@@ -191,11 +191,15 @@ ABSURD = {  # plain numbers that were meant in ms or mV
     "tau_calcium=200": lambda: fw.CalciumRecovery(tau_calcium=200),
     "tau=20": lambda: fw.spiking.Population("E", 2, tau=20),
     "threshold=16": lambda: fw.spiking.Population("E", 2, threshold=16),
-    "delay=1.5": lambda: fw.spiking.Connection("E", "E", 0.1, delay=1.5),
+    "delay=1.5": lambda: fw.spiking.Connection("E", "E", "0.1 mV", delay=1.5),
+    "delay=1": lambda: fw.spiking.Connection("E", "E", "0.1 mV", delay=1),
+    "efficacy=0.1": lambda: fw.spiking.Connection("E", "E", 0.1),
     "dt=0.1": lambda: fw.spiking.Circuit([fw.spiking.Population("E", 2)], dt=0.1),
     "amplitude=3": lambda: fw.spiking.Pulse(3),
     "reset=-10": lambda: fw.siegert(threshold="20 mV", reset=-10),
     "tau=8": lambda: fw.RateNetwork(fw.Projection([[0.0]]), tau=8),
+    "dt=0.2": lambda: fw.RateNetwork(fw.Projection([[0.0]]), tau="8 ms", dt=0.2),
+    "dt=100": lambda: fw.FastWeightNetwork(1, 2, fw.Hebbian(tau=1.0, eta=0.1), dt=100),
     "potential=16": lambda: Fields(potential=16),
     "potential=-70": lambda: Fields(potential="-70"),
 }
@@ -213,7 +217,7 @@ def test_an_absurd_plain_number_is_said_with_the_remedy_where_it_was_typed(said)
         ABSURD[said]()
     assert [each.filename for each in caught] == [__file__]
     message = str(caught[0].message)
-    small = "mV" if name in ("threshold", "amplitude", "reset", "potential") else "ms"
+    small = "mV" if name in ("threshold", "amplitude", "reset", "potential", "efficacy") else "ms"
     assert f"{name}={value} is {value} " in message
     assert f"write {value}*{small} or '{value} {small}' if you mean {small}, or '{value} " in message
 
@@ -225,4 +229,5 @@ def test_what_is_usual_or_says_its_unit_gets_no_warning(recwarn):
     fw.AugmentedRelease(tau_aug=60)
     fw.HebbianTraces()
     Fields(potential="16 V")
+    fw.RateNetwork(fw.Projection([[0.0]]), tau=1.0, dt=0.1)  # without units, as in theory
     assert not [each for each in recwarn if "unusual" in str(each.message)]

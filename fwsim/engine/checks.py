@@ -15,6 +15,8 @@ from fwsim.engine.transforms import stands_for_others
 from fwsim.errors import ConfigError, ShapeError, whole
 from fwsim.units import checked
 
+COARSEST = 60.0  # s; longer steps of a network with fast weights are probably meant in ms
+
 
 def counts(**given: tuple[Any, int]) -> None:
     """Raise `ConfigError` unless each `name=(value, least)` is a whole number of at least `least`."""
@@ -44,9 +46,9 @@ def iterations(given: Any, own: int) -> tuple[int, int]:
     return pair
 
 
-def seconds(name: str, value: Any) -> float:
-    """Give a time in s; raise `ConfigError` unless it is positive and finite."""
-    return checked(name, value, "time", above=0)
+def seconds(name: str, value: Any, usual: float = math.inf) -> float:
+    """Give a time in s; raise `ConfigError` unless it is positive and finite; warn if it is above the `usual`."""
+    return checked(name, value, "time", above=0, usual=usual)
 
 
 def sequence(name: str, x: Any, channels: int, axis: str = "input") -> None:

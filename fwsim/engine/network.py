@@ -125,7 +125,7 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
     ) -> None:
         super().__init__()
         checks.counts(inputs=(inputs, 1), units=(units, 1), inner_steps=(inner_steps, 0))
-        dt = checks.seconds("dt", dt)
+        dt = checks.seconds("dt", dt, usual=checks.COARSEST)
         number("identity_scale", identity_scale)
         if not isinstance(self_connections, bool):
             raise ConfigError(

@@ -39,7 +39,7 @@ class Control(KnownArguments, nn.Module, ABC):
     def __init__(self, inputs: int, units: int, dt: float = 1.0) -> None:
         super().__init__()
         checks.counts(inputs=(inputs, 1), units=(units, 1))
-        self.inputs, self.units, self.dt = inputs, units, checks.seconds("dt", dt)
+        self.inputs, self.units, self.dt = inputs, units, checks.seconds("dt", dt, usual=checks.COARSEST)
 
     def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Run a sequence `[batch, time, input]` → hidden `[batch, time, unit]`, and the state after it."""

@@ -17,6 +17,9 @@ from fwsim.spiking.population import HIGHEST, LONGEST
 from fwsim.spiking.sources import check_name
 from fwsim.units import checked, si, unusual
 
+SLOWEST = 0.2  # s; delays above are probably meant in ms
+STRONGEST = 0.05  # V; an efficacy above is probably meant in mV: the threshold is at 20 mV
+
 
 @dataclass(frozen=True, eq=False)
 class Connection(KnownArguments):
@@ -70,7 +73,7 @@ class Connection(KnownArguments):
             check_name("Connection", name)
         where = f"{self.pre}→{self.post}"
         if self.reversal is None:
-            unusual(f"{where}: efficacy", self.efficacy, "voltage", HIGHEST)
+            unusual(f"{where}: efficacy", self.efficacy, "voltage", STRONGEST)
         efficacy = si(f"{where}: efficacy", self.efficacy, "voltage" if self.reversal is None else "number")
         object.__setattr__(self, "efficacy", efficacy)
         if not isinstance(efficacy, (int, float)):
@@ -86,7 +89,7 @@ class Connection(KnownArguments):
         if isinstance(self.delay, tuple) and len(self.delay) != 2:
             raise ConfigError(f"{where}: delay={self.delay!r} is not allowed; give s, or (shortest, longest)")
         low = checked(f"{where}: delay", self.delays[0], "time", least=0)
-        high = checked(f"{where}: delay", self.delays[1], "time", least=low, usual=LONGEST)
+        high = checked(f"{where}: delay", self.delays[1], "time", least=low, usual=SLOWEST)
         object.__setattr__(self, "delay", (low, high) if isinstance(self.delay, tuple) else low)
         object.__setattr__(
             self, "decay", checked(f"{where}: decay", self.decay, "time", least=0, usual=LONGEST)

@@ -14,7 +14,7 @@ from fwsim.spiking.sources import check_name
 from fwsim.units import checked, si
 
 NEURON = ("tau", "threshold", "reset", "refractory", "background", "noise")  # parameters of a neuron
-LONGEST = 1.0  # s; time constants and delays above are probably meant in ms
+LONGEST = 1.0  # s; time constants above are probably meant in ms
 HIGHEST = 1.0  # V, likewise
 
 

@@ -33,6 +33,7 @@ from fwsim.units import si, unusual
 if TYPE_CHECKING:
     from fwsim.engine.rate.observer import RateObserver
 
+COARSEST = 0.02  # s; steps that are longer than this and than tau are probably meant in ms
 SLOWEST = 5.0
 """Membrane time constant in s above which it is probably meant in ms; models without units have 1."""
 
@@ -125,7 +126,6 @@ class RateNetwork(KnownArguments, nn.Module):
         self.projections = _projections(projections)
         self.units = self.inputs = self.projections[0].units
         self.populations = None if populations is None else _populations(populations, self.units)
-        self.dt = checks.seconds("dt", dt)
         if not callable(gain):
             raise ConfigError(
                 f"gain={gain!r} is not a function; use fwsim.relu, softplus(alpha), tanh, siegert(...)"
@@ -137,6 +137,7 @@ class RateNetwork(KnownArguments, nn.Module):
         self.weights = nn.ParameterList(_parameter(each.weights, dtype) for each in self.projections)
         unusual("tau", tau, "time", SLOWEST)
         self._keep("tau", self._per_unit("tau", si("tau", tau, "time"), dtype, positive=True))
+        self.dt = checks.seconds("dt", dt, usual=max(COARSEST, float(self.tau.min())))
         self._keep("noise", self._per_unit("noise", si("noise", noise, "voltage"), dtype, positive=False))
         self.batch = self._batch()
         if kernel == "native":
