@@ -43,14 +43,14 @@ FORMATS = ("png", "pdf", "svg")
 
 
 def house_style() -> AbstractContextManager[None]:
-    """Context in which matplotlib draws in the house style."""
+    """Context in which matplotlib draws with the fonts, colours and sizes of fwsim's figures."""
     return mpl.rc_context(fname=STYLE)
 
 
 def figure(
     rows: int = 1, columns: int = 1, *, width: str = "single", aspect: float = 0.75, **options: Any
 ) -> tuple[Figure, Any]:
-    """Figure in the house style with a grid of axes.
+    """Figure with the fonts, colours and sizes of fwsim's figures, and a grid of axes.
 
     Parameters
     ----------
