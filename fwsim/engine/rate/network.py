@@ -137,7 +137,7 @@ class RateNetwork(KnownArguments, nn.Module):
         self.weights = nn.ParameterList(_parameter(each.weights, dtype) for each in self.projections)
         unusual("tau", tau, "time", SLOWEST)
         self._keep("tau", self._per_unit("tau", si("tau", tau, "time"), dtype, positive=True))
-        self.dt = checks.seconds("dt", dt, usual=max(COARSEST, float(self.tau.min())))
+        self.dt = checks.seconds("dt", dt, usual=max(COARSEST, float(self.tau.detach().min())))
         self._keep("noise", self._per_unit("noise", si("noise", noise, "voltage"), dtype, positive=False))
         self.batch = self._batch()
         if kernel == "native":
