@@ -127,8 +127,9 @@ def _table(path: str | PathLike[str] | pd.DataFrame) -> Any:
     if isinstance(path, pd.DataFrame):
         path, table, row, header = "the table", path.reset_index(drop=True), "row", 0
     elif isinstance(path, (str, PathLike)):
+        row, header = "line", 2
         try:
-            table, row, header = read_csv(os.fspath(home_path(path)), lambda name: name == "time_s"), "line", 2
+            table = read_csv(os.fspath(home_path(path)), lambda name: name == "time_s")
         except ConfigError as error:
             raise RecordingError(str(error)) from error
     else:
