@@ -21,7 +21,7 @@ from dense_memories import SHAPES, compared
 from engine.report import arguments, publish
 from engine.rivals import gated_delta_recurrence, torch_works
 from engine.shapes import Shape
-from fwsim.rules.memory_rule import MemoryRule
+from fwsim.rules.memory_rule import step_by_step
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     recurrences = {
         "plain recurrence": gated_delta_recurrence,
         "fwsim": with_rule(fw.Delta.scan),
-        "loop over the rule": with_rule(MemoryRule.scan),
+        "loop over the rule": with_rule(step_by_step),
     } | flash_linear_attention()
     rows = [row for shape in SHAPES for row in of_layer(shape, recurrences, 0.5 if options.quick else 4)]
     publish("gated_delta", rows, quick=options.quick)

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fwsim.errors import ConfigError
-from fwsim.rules import open_loop
 from fwsim.rules.memory_rule import (
     MemoryRule,
     by_step,
-    check_scan,
     decay,
     gated,
     given_axes,
     over_memory,
     parameter,
 )
+from fwsim.rules.open_loop import Writes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,31 +81,23 @@ class Delta(MemoryRule):
         store: Tensor | None = None,
     ) -> Tensor:
         """Decay, then change each answer to `pre` towards `post`; see `MemoryRule.write`."""
-        norm = pre.norm(dim=-1, keepdim=True)
-        key = pre / torch.where(norm > 0, norm, 1.0)
+        key, active = _normalised(pre)
         left, beta = (over_memory(value.to(memory.dtype)) for value in (self.decay(dt), self.strength(dt)))
         decayed = gated(left, keep) * memory
         error = post[:, None] - torch.einsum("bkij,bj->bki", decayed, key)
-        error = torch.where(norm[:, None] > 0, error, 0.0)
+        error = torch.where(active[:, None], error, 0.0)
         return decayed + gated(beta, store) * error[..., None] * key[:, None, None, :]
 
-    def scan(
-        self,
-        memory: Tensor,
-        pre: Tensor,
-        post: Tensor,
-        query: Tensor,
-        dt: float,
-        *,
-        keep: Tensor | None = None,
-        store: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Write pairs and read after each, many steps at once (`fwsim.rules.open_loop`); see `MemoryRule.scan`."""
-        if self.axes or memory.dtype not in open_loop.DTYPES or not self.has_equations_of(Delta):
-            return super().scan(memory, pre, post, query, dt, keep=keep, store=store)
-        check_scan(self, memory, pre, post, query, keep, store)
-        norm = pre.norm(dim=-1, keepdim=True)
-        key = pre / torch.where(norm > 0, norm, 1.0)
+    def all_writes(self, pre: Tensor, dt: float, keep: Tensor | None, store: Tensor | None) -> Writes | None:
+        """The writes of a sequence, unless constants are by neuron or synapse."""
+        if self.axes or not self.has_equations_of(Delta):
+            return None
+        key, active = _normalised(pre)
         left, beta = by_step(self.decay(dt), keep, pre), by_step(self.strength(dt), store, pre)
-        beta = beta * (norm > 0).mT
-        return open_loop.scan(memory, key, post, query, left, beta, corrects=True)
+        return Writes(key, left, beta * active.mT, corrects=True)
+
+
+def _normalised(pre: Tensor) -> tuple[Tensor, Tensor]:
+    """The pre-state `[…, pre]` scaled to unit norm, and whether its norm is above 0, `[…, 1]`."""
+    norm = pre.norm(dim=-1, keepdim=True)
+    return pre / torch.where(norm > 0, norm, 1.0), norm > 0

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 import torch
 
 from fwsim.errors import ConfigError
-from fwsim.rules import open_loop
 from fwsim.rules.decays import chained
 from fwsim.rules.memory_rule import (
     MemoryRule,
     by_step,
-    check_scan,
     decay,
     gated,
     given_axes,
@@ -22,6 +20,7 @@ from fwsim.rules.memory_rule import (
     over_memory,
     parameter,
 )
+from fwsim.rules.open_loop import Writes
 from fwsim.rules.parameters import NEGLIGIBLE
 from fwsim.rules.power_law import fit_power_law, relative_error
 from fwsim.units import checked
@@ -208,24 +207,12 @@ class Hebbian(MemoryRule):
         )
         return gated(left, keep) * memory + gated(strength, store) * change
 
-    def scan(
-        self,
-        memory: Tensor,
-        pre: Tensor,
-        post: Tensor,
-        query: Tensor,
-        dt: float,
-        *,
-        keep: Tensor | None = None,
-        store: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Write pairs and read after each, many steps at once (`fwsim.rules.open_loop`); see `MemoryRule.scan`."""
-        closed = not self.axes and not self.oja and memory.dtype in open_loop.DTYPES
-        if not closed or not self.has_equations_of(Hebbian):
-            return super().scan(memory, pre, post, query, dt, keep=keep, store=store)
-        check_scan(self, memory, pre, post, query, keep, store)
+    def all_writes(self, pre: Tensor, dt: float, keep: Tensor | None, store: Tensor | None) -> Writes | None:
+        """The writes of a sequence, unless constants are by neuron or synapse, or with `oja`."""
+        if self.axes or self.oja or not self.has_equations_of(Hebbian):
+            return None
         left, eta = by_step(self.decay(dt), keep, pre), by_step(self.strength(dt), store, pre)
-        return open_loop.scan(memory, pre, post, query, left, eta, corrects=False)
+        return Writes(pre, left, eta, corrects=False)
 
     def half_life(self) -> Tensor:
         """Time in s after which half of a memory remains, τ ln 2: shape of `tau`."""

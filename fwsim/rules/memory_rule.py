@@ -11,12 +11,15 @@ import torch
 
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.names import KnownArguments
+from fwsim.rules import open_loop
 from fwsim.rules.derived import Derived
 from fwsim.rules.parameters import own
-from fwsim.units import si
+from fwsim.units import checked, si
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from fwsim.rules.open_loop import Writes
 
 
 AXES = ("batch", "post", "pre", "timescale")  # that the parameters of a memory may have, in this order
@@ -140,18 +143,19 @@ class MemoryRule(KnownArguments, Derived, ABC):
 
         Raises
         ------
-        ShapeError
-            Shapes do not fit.
+        ConfigError, ShapeError
+            `dt` is not positive; shapes, precisions or devices do not fit.
         """
+        dt = checked("dt", dt, "time", above=0)
         check_scan(self, memory, pre, post, query, keep, store)
-        answers = []
-        for t in range(pre.shape[1]):
-            gates = {
-                name: gate[:, t] for name, gate in (("keep", keep), ("store", store)) if gate is not None
-            }
-            memory = self.write(memory, pre[:, t], post[:, t], dt, **gates)
-            answers.append(self.read(memory, query[:, t]))
-        return torch.stack(answers, 1) if answers else post, memory
+        writes = self.all_writes(pre, dt, keep, store) if memory.dtype in open_loop.DTYPES else None
+        if writes is not None:
+            return open_loop.scan(memory, post, query, writes)
+        return step_by_step(self, memory, pre, post, query, dt, keep=keep, store=store)
+
+    def all_writes(self, pre: Tensor, dt: float, keep: Tensor | None, store: Tensor | None) -> Writes | None:
+        """The writes of a sequence, if products of matrices can compute it; arguments as in `scan`."""
+        return None
 
     def has_equations_of(self, kind: type[MemoryRule]) -> bool:
         """Whether this is a rule of a kind, and does not have equations of its own in place of the kind's."""
@@ -312,6 +316,26 @@ def by_step(value: Tensor, gate: Tensor | None, like: Tensor) -> Tensor:
     return values.expand(-1, -1, like.shape[1]) if gate is None else values * gate[:, None]
 
 
+def step_by_step(
+    rule: MemoryRule,
+    memory: Tensor,
+    pre: Tensor,
+    post: Tensor,
+    query: Tensor,
+    dt: float,
+    *,
+    keep: Tensor | None = None,
+    store: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """`MemoryRule.scan` as a loop over `write` and `read`, for any rule."""
+    answers = []
+    for t in range(pre.shape[1]):
+        gates = {name: gate[:, t] for name, gate in (("keep", keep), ("store", store)) if gate is not None}
+        memory = rule.write(memory, pre[:, t], post[:, t], dt, **gates)
+        answers.append(rule.read(memory, query[:, t]))
+    return torch.stack(answers, 1) if answers else post, memory
+
+
 def check_scan(
     rule: MemoryRule,
     memory: Tensor,
@@ -322,6 +346,15 @@ def check_scan(
     store: Tensor | None,
 ) -> None:
     """Raise `ShapeError` unless arguments of `MemoryRule.scan` fit together."""
+    given = {"memory": memory, "pre": pre, "post": post, "query": query, "keep": keep, "store": store}
+    for name, each in given.items():
+        if each is not None and not (isinstance(each, torch.Tensor) and each.is_floating_point()):
+            kind = getattr(each, "dtype", type(each).__name__)
+            raise ShapeError(f"{name} is {kind}; give a torch tensor of real numbers")
+        if each is not None and (each.dtype, each.device) != (memory.dtype, memory.device):
+            raise ShapeError(
+                f"{name} is {each.dtype} on {each.device}, memory {memory.dtype} on {memory.device}; convert one"
+            )
     if memory.ndim != 4 or memory.shape[1] != rule.timescales:
         raise ShapeError(
             f"memory has shape {list(memory.shape)}; give [batch, {rule.timescales}, post, pre], with the time scales "
@@ -333,9 +366,8 @@ def check_scan(
             f"memory has batch {batch}, the rule's parameters are for {rule.batch}; give as many"
         )
     time = pre.shape[1] if pre.ndim == 3 else 0
-    given = {"pre": pre, "post": post, "query": query, "keep": keep, "store": store}
     last = {"pre": [columns], "post": [rows], "query": [columns]}
-    for name, each in given.items():
+    for name, each in [*given.items()][1:]:
         shape = [batch, time, *last.get(name, [])]
         if each is not None and list(each.shape) != shape:
             raise ShapeError(

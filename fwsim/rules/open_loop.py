@@ -11,6 +11,8 @@ Sources: Yang, Wang, Zhang, Shen & Kim 2024 (arXiv 2406.06484), section 3; with 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.linalg import solve_triangular
@@ -19,28 +21,40 @@ DTYPES = (torch.float32, torch.float64)
 CHUNK = 32  # writes that are computed together
 
 
-def scan(
-    memory: Tensor,
-    key: Tensor,
-    value: Tensor,
-    query: Tensor,
-    left: Tensor,
-    strength: Tensor,
-    *,
-    corrects: bool,
-) -> tuple[Tensor, Tensor]:
+class Writes(NamedTuple):
+    """Writes of a sequence.
+
+    Parameters
+    ----------
+    key
+        What the values are stored with, `[batch, time, pre]`.
+    left, strength
+        What each write leaves of the memory, and how strong it is, `[1 or batch, timescale, time]`.
+    corrects
+        Whether a write is the error of the answer to its key, as in the delta rule, instead of the value.
+    """
+
+    key: Tensor
+    left: Tensor
+    strength: Tensor
+    corrects: bool
+
+    def at(self, steps: slice) -> Writes:
+        """Those of some steps."""
+        return Writes(self.key[:, steps], self.left[..., steps], self.strength[..., steps], self.corrects)
+
+
+def scan(memory: Tensor, value: Tensor, query: Tensor, writes: Writes) -> tuple[Tensor, Tensor]:
     """Write pairs one after the other, and read after each.
 
     Parameters
     ----------
     memory
         `[batch, timescale, post, pre]` before the first write.
-    key, value, query
-        `[batch, time, pre]`, `[batch, time, post]` and `[batch, time, pre]`.
-    left, strength
-        What each write leaves of the memory, and how strong it is, `[1 or batch, timescale, time]`.
-    corrects
-        Whether a write is the error of the answer to its key, as in the delta rule, instead of the value.
+    value, query
+        `[batch, time, post]` and `[batch, time, pre]`.
+    writes
+        All the rest.
 
     Returns
     -------
@@ -49,29 +63,24 @@ def scan(
         steps of its chunk.
     """
     answers = []
-    for start in range(0, key.shape[1], CHUNK):
+    for start in range(0, value.shape[1], CHUNK):
         steps = slice(start, start + CHUNK)
-        k, v, q = (each[:, steps] for each in (key, value, query))
-        answer, memory = _chunk(memory, k, v, q, left[..., steps], strength[..., steps], corrects=corrects)
+        answer, memory = _chunk(memory, value[:, steps], query[:, steps], writes.at(steps))
         answers.append(answer)
     return torch.cat(answers, 1) if answers else value, memory
 
 
-def _chunk(
-    memory: Tensor,
-    key: Tensor,
-    value: Tensor,
-    query: Tensor,
-    left: Tensor,
-    strength: Tensor,
-    *,
-    corrects: bool,
-) -> tuple[Tensor, Tensor]:
+def _chunk(memory: Tensor, value: Tensor, query: Tensor, writes: Writes) -> tuple[Tensor, Tensor]:
     """Answers, and the memory afterwards, of all writes at once; see `scan`."""
-    key, value, query, strength = key[:, None], value[:, None], query[:, None], strength[..., None]
-    remaining = what_remains(left)
+    key, value, query, strength = (
+        writes.key[:, None],
+        value[:, None],
+        query[:, None],
+        writes.strength[..., None],
+    )
+    remaining = what_remains(writes.left)
     carried, between = remaining[..., 1:, :1], remaining[..., 1:, 1:]
-    if corrects:
+    if writes.corrects:
         overlaps = strength * between * (key @ key.mT)
         value = value - carried * (key @ memory.mT)
         error = solve_triangular(overlaps, strength * value, upper=False, unitriangular=True)

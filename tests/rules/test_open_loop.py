@@ -8,7 +8,7 @@ import torch
 import fwsim as fw
 from fwsim.errors import ShapeError
 from fwsim.rules import open_loop
-from fwsim.rules.memory_rule import MemoryRule
+from fwsim.rules.memory_rule import MemoryRule, step_by_step
 
 BATCH, PRE, POST = 2, 4, 3
 
@@ -61,8 +61,8 @@ def outcome(scan, time, rule, gated):
 def test_it_is_the_loop_with_all_gradients(name, gated, time, monkeypatch):
     monkeypatch.setattr(open_loop, "CHUNK", 8)
     rule = RULES[name]
-    fast = outcome(type(rule).scan, time, rule, gated)
-    loop = outcome(MemoryRule.scan, time, rule, gated)
+    fast = outcome(MemoryRule.scan, time, rule, gated)
+    loop = outcome(step_by_step, time, rule, gated)
     for ours, truth in zip(fast, loop, strict=True):
         torch.testing.assert_close(ours, truth, rtol=1e-10, atol=1e-10)
 
@@ -103,7 +103,7 @@ def test_second_derivatives_and_transforms():
         return of
 
     for derivative in (torch.func.hessian, torch.func.jacfwd):
-        fast, loop = (derivative(loss(scan))(post) for scan in (fw.Delta.scan, MemoryRule.scan))
+        fast, loop = (derivative(loss(scan))(post) for scan in (MemoryRule.scan, step_by_step))
         torch.testing.assert_close(fast, loop, rtol=1e-9, atol=1e-9)
 
 
@@ -119,10 +119,10 @@ def test_rules_without_a_closed_form_take_the_loop():
         fw.Delta(beta=0.5, tau=exact([2.0, 3.0, 4.0]), axes="post"),
         fw.Hebbian(tau=5.0, eta=0.1, oja=True),
     ):
-        truth = MemoryRule.scan(rule, memory, pre, post, query, 1.0)
+        truth = step_by_step(rule, memory, pre, post, query, 1.0)
         assert all(torch.equal(*pair) for pair in zip(rule.scan(memory, pre, post, query, 1.0), truth))
     half = [each.bfloat16() for each in (memory, pre, post, query)]
-    assert torch.equal(fw.Delta().scan(*half, 1.0)[0], MemoryRule.scan(fw.Delta(), *half, 1.0)[0])
+    assert torch.equal(fw.Delta().scan(*half, 1.0)[0], step_by_step(fw.Delta(), *half, 1.0)[0])
 
 
 def test_no_steps_and_mistakes():
@@ -151,3 +151,22 @@ def test_a_memory_of_another_batch_is_refused(rule):
         ShapeError, match=r"memory has batch 3, the rule's parameters are for 2; give as many"
     ):
         rule.scan(torch.zeros(3, 1, 2, 2), pair, pair, pair, 0.1)
+
+
+@pytest.mark.parametrize(
+    "rule", [fw.Delta(), fw.Hebbian(tau=5.0, eta=0.1), fw.Hebbian(tau=5.0, eta=0.1, oja=True)]
+)
+def test_one_precision_and_a_positive_step(rule):
+    memory, pre, post, query, keep, _ = (each.detach() for each in given(5))
+    for message, wrong in {
+        "pre is torch.float32 on cpu, memory torch.float64": (memory, pre.float(), post, query, 1.0),
+        "memory is torch.float32|pre is torch.float64": (memory.float(), pre, post, query, 1.0),
+        "post is torch.int64; give a torch tensor": (memory, pre, post.long(), query, 1.0),
+        "query is float64; give a torch tensor": (memory, pre, post, query.numpy(), 1.0),
+    }.items():
+        with pytest.raises(fw.ShapeError, match=message):
+            rule.scan(*wrong)
+    with pytest.raises(fw.ShapeError, match=r"keep is torch\.float32"):
+        rule.scan(memory, pre, post, query, 1.0, keep=keep.float())
+    with pytest.raises(fw.ConfigError, match="dt"):
+        rule.scan(memory, pre, post, query, -1.0)
