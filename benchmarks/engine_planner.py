@@ -27,7 +27,7 @@ from engine.rounds import alternate
 from engine.shapes import SHAPES, Shape
 from fwsim.engine.native import run as native
 from fwsim.engine.native.cost import BATCH_NANOSECONDS, CHUNKS, NANOSECONDS, in_batch_layout, operations
-from fwsim.engine.native.sequence import lanes
+from fwsim.engine.native.library import vector_bytes
 from fwsim.engine.planner import Plan
 
 Candidate = (
@@ -35,7 +35,7 @@ Candidate = (
 )  # a chunk, none for the attention form, or that form in the layout of batch elements
 Point = tuple[Shape, int, Candidate]  # with a number of time scales
 CANDIDATES: tuple[Candidate, ...] = ("batch", None, 1, *CHUNKS)
-LANES = lanes(4)
+LANES = vector_bytes() // 4
 GRID = [
     Shape(batch, time, units, inner_steps)
     for (batch, time), units, inner_steps in itertools.product(

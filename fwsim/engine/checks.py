@@ -75,6 +75,12 @@ def _plain(name: str, x: Tensor) -> None:
         raise ConfigError(f"{name} is {kind}; give a dense tensor of real numbers")
 
 
+def finite(name: str, x: Tensor) -> None:
+    """Raise `ConfigError` unless all numbers of a tensor are finite."""
+    if _seen(x) and not bool(x.detach().isfinite().all()):
+        raise ConfigError(f"{name} has numbers that are NaN or infinite; they must be finite")
+
+
 def recordable(like: Tensor) -> None:
     """Raise `ConfigError` unless a network computes in a precision that NumPy, and so a recording, has."""
     if like.dtype not in (torch.float16, torch.float32, torch.float64):

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from fwsim.engine import checks
 from fwsim.engine.cell import Cell
+from fwsim.engine.inputs import as_input
 from fwsim.engine.network import FastWeightNetwork
+from fwsim.engine.precision import own_precision
 from fwsim.engine.state import State
 from fwsim.engine.transforms import transformed
 from fwsim.errors import ConfigError, ShapeError, number
@@ -72,17 +74,26 @@ def equilibrium(
         )
     if transformed():
         raise ConfigError("equilibrium cannot run inside torch.func; use net(x, state, inner_steps=...)")
+    x = as_input("x", x[:, None], net.W, net.inputs, "input")[:, 0]
     trace = net.before_step(x, state)
     matrix = x.new_zeros(len(x), net.units, net.units) if trace is None else trace.memory().sum(1)
-    sustained = state.hidden @ net.W.T + x @ net.C.T + net.b
+    with own_precision(x.device):
+        hidden = _hidden(net, x, state.hidden, matrix, iterations, tolerance)
+    if trace is not None and net.write_order == "final":
+        trace = trace.written(hidden)
+    return hidden, State(hidden, trace, state.step + 1)
+
+
+def _hidden(
+    net: FastWeightNetwork, x: Tensor, before: Tensor, matrix: Tensor, iterations: int, tolerance: float
+) -> Tensor:
+    """The hidden state after the step, with the gradients of the fixed point."""
+    sustained = before @ net.W.T + x @ net.C.T + net.b
     cell = net.cell()
     with torch.no_grad():
         settled, converged = _settled(cell, sustained, matrix, iterations, tolerance)
     answer = _answer(matrix, settled)
-    hidden = _Implicit.apply(cell.iterate(sustained, answer), cell, sustained, answer, matrix, converged)
-    if trace is not None and net.write_order == "final":
-        trace = trace.written(hidden)
-    return hidden, State(hidden, trace, state.step + 1)
+    return _Implicit.apply(cell.iterate(sustained, answer), cell, sustained, answer, matrix, converged)
 
 
 def _answer(matrix: Tensor, states: Tensor) -> Tensor:
@@ -130,8 +141,9 @@ class _Implicit(torch.autograd.Function):
                 "kernel='reference': net(x, state, inner_steps=...)"
             )
         sustained, answer, matrix, converged = ctx.saved_tensors
-        slope = torch.func.vmap(torch.func.jacrev(ctx.cell.iterate, argnums=1))(sustained, answer)
-        system = torch.eye(upstream.shape[-1]).to(upstream) - (slope @ matrix).mT
-        # A singular system gives infinity, which the training reports as divergence.
-        solved = torch.linalg.solve_ex(system, upstream[..., None])[0][..., 0]
+        with own_precision(upstream.device):
+            slope = torch.func.vmap(torch.func.jacrev(ctx.cell.iterate, argnums=1))(sustained, answer)
+            system = torch.eye(upstream.shape[-1]).to(upstream) - (slope @ matrix).mT
+            # A singular system gives infinity, which the training reports as divergence.
+            solved = torch.linalg.solve_ex(system, upstream[..., None])[0][..., 0]
         return torch.where(converged[:, None], solved, upstream), None, None, None, None, None

@@ -66,10 +66,6 @@ class HoldsMemory(nn.Module):
             return self._given_memory
         return self._given_memory.with_values(**values)
 
-    def rule(self) -> MemoryRule | None:
-        """Return `memory`."""
-        return self.memory
-
     def _value(self, name: str) -> Tensor:
         """Present value of a parameter of the rule."""
         logarithm = self._parameters.get(f"log_{name}")

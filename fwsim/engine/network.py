@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from fwsim.engine import checks, storing
 from fwsim.engine.cell import ACTIVATIONS, NORMALISATIONS, WRITES, Cell
 from fwsim.engine.drive import Drive
-from fwsim.engine.drives import as_input, as_numbers, as_pattern
+from fwsim.engine.inputs import as_input, as_numbers, as_pattern
 from fwsim.engine.kernels import load
 from fwsim.engine.memory_parameters import HoldsMemory
 from fwsim.engine.observation import FastWeightObserver
 from fwsim.engine.planner import FORMS, KERNELS, Plan, home, plan
+from fwsim.engine.precision import own_precision
 from fwsim.engine.state import State
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
@@ -160,12 +161,11 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
         if memory is not None:
             self._check_sizes(memory)
         self._hold(memory, learn)
+        asked = "reference" if kernel == "auto" else kernel  # the choice may load a compiler, and can wait
         plan(
             memory,
             form=form,
-            kernel="reference"
-            if kernel == "auto"
-            else kernel,  # the choice may load a compiler, and can wait
+            kernel=asked,
             batch=1,
             time=1,
             units=units,
@@ -327,9 +327,10 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
     ) -> Trajectory:
         """Run steps that all have the same number of iterations."""
         drive = Drive(x, self.C, self.b)
-        return load(plan.kernel).run(
-            self.cell(inner_steps), drive, hidden, trace, chunk=plan.chunk, inner=inner
-        )
+        with own_precision(x.device):
+            return load(plan.kernel).run(
+                self.cell(inner_steps), drive, hidden, trace, chunk=plan.chunk, inner=inner
+            )
 
     def before_step(self, x: Tensor, state: State) -> Trace | None:
         """Return the memory that a step from `state` with input `x [batch, input]` reads; raise unless both fit."""
@@ -459,7 +460,8 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
             iterated = self.wiring.of_states()
             silent = cue.new_zeros(len(cue), self.inputs)
             read = iterated.reading(trace.reader(iterated.static(self.W, self.C)), silent, cue)
-        path = self.cell(steps).settle(sustained, cue, read)
+        with own_precision(cue.device):
+            path = self.cell(steps).settle(sustained, cue, read)
         return State(path[-1], state.stored, state.step), torch.stack(path, dim=1)
 
     def trace(self, state: State) -> Trace | None:
@@ -499,8 +501,11 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
         checks.state(state, (batch, self.units), memory=sizes)
         checks.pattern("state.hidden", state.hidden, batch, self.W)
         self._check_batch("the state", batch)
-        if isinstance(state.stored, Tensor):
-            checks.alike("state.memory", state.stored, self.W)
+        stored = state.stored
+        if isinstance(stored, Tensor):
+            checks.finite("state.memory", stored)
+        if stored is not None:
+            checks.alike("state.memory", stored if isinstance(stored, Tensor) else stored.history, self.W)
         return state
 
     def _repr_html_(self) -> str:

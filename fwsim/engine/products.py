@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fwsim.engine.precision import own_precision
 from fwsim.engine.transforms import transformed
 
 
@@ -20,9 +21,10 @@ def matmul(left: Tensor, right: Tensor) -> Tensor:
 
     Inside `torch.func` and forward mode it is torch's own product.
     """
-    if left.device.type != "cpu" or transformed():
-        return left @ right
-    return _Product.apply(left, right)
+    with own_precision(left.device):
+        if left.device.type != "cpu" or transformed():
+            return left @ right
+        return _Product.apply(left, right)
 
 
 class _Product(torch.autograd.Function):

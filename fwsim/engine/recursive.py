@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from typing import cast
+from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fwsim.engine import checks
-from fwsim.engine.cell import Read
 from fwsim.engine.drive import Drive
+from fwsim.engine.inputs import as_input
 from fwsim.engine.native import library
 from fwsim.engine.network import FastWeightNetwork
+from fwsim.engine.precision import own_precision
 from fwsim.engine.transforms import transformed
-from fwsim.errors import ConfigError, choice
+from fwsim.engine.wiring import Read
+from fwsim.errors import ConfigError, choice, whole
+from fwsim.names import KnownArguments
 from fwsim.rules.hebbian import Hebbian
 
 COMPILED = (torch.float32, torch.float64)
 
 
-class RecursiveNetwork(nn.Module):
+class RecursiveNetwork(KnownArguments, nn.Module):
     """A fast-weight network that is told after which steps to store its hidden state, and after which to clear it.
 
     Each step is that of `FastWeightNetwork`, but its state is written only if the step is `stored`, and the next step
@@ -73,12 +76,15 @@ class RecursiveNetwork(nn.Module):
     ) -> None:
         super().__init__()
         choice("kernel", kernel, ("auto", "reference"))
-        if not isinstance(memory, Hebbian) or memory.axes or memory.oja:
+        if not isinstance(memory, Hebbian) or len(memory.shape) > 1 or memory.oja:
             raise ConfigError(
                 f"memory={memory!r} is not possible here; give a Hebbian memory with constants by time scale, oja=False"
             )
         self.kernel = kernel
-        weights = [0] * len(stored) if weights is None else weights
+        stored, cleared = _truth("stored", stored), _truth("cleared", cleared)
+        weights = [0] * len(stored) if weights is None else list(weights)
+        for each in weights:
+            whole("weights", each)
         if not len(stored) == len(cleared) == len(weights) > 0:
             raise ConfigError(
                 f"stored, cleared and weights have {len(stored)}, {len(cleared)} and {len(weights)} steps; "
@@ -87,7 +93,7 @@ class RecursiveNetwork(nn.Module):
         if set(weights) != set(range(max(weights) + 1)):
             raise ConfigError(f"weights={list(weights)} leaves sets out; number them 0, 1, … without gaps")
         self.inputs, self.units, self.memory, self.dt = inputs, units, memory, dt
-        self.stored, self.cleared, self.weights = tuple(stored), tuple(cleared), tuple(weights)
+        self.stored, self.cleared, self.weights = stored, cleared, tuple(weights)
         self.networks = nn.ModuleList(
             FastWeightNetwork(inputs, units, memory, inner_steps, dt) for _ in range(max(weights) + 1)
         )
@@ -109,10 +115,10 @@ class RecursiveNetwork(nn.Module):
         stored
             The states that were stored, oldest first, `[batch, past, unit]`.
         """
-        checks.sequence("x", x, self.inputs)
+        x = as_input("x", x, self._sets()[0].W, self.inputs, "input")
         if x.shape[1] != len(self.stored):
             raise ConfigError(f"x has {x.shape[1]} steps, the network {len(self.stored)}; give as many")
-        fits = x.device.type == "cpu" and x.dtype == self._sets()[0].W.dtype in COMPILED
+        fits = x.device.type == "cpu" and x.dtype in COMPILED
         compiled = (
             fits
             and x.numel() > 0
@@ -120,7 +126,8 @@ class RecursiveNetwork(nn.Module):
             and not transformed()
             and library.obstacle() is None
         )
-        hidden = (self._compiled if compiled else self._plain)(x, blocked)
+        with own_precision(x.device):
+            hidden = (self._compiled if compiled else self._plain)(x, blocked)
         return hidden, hidden[:, [step for step, stored in enumerate(self.stored) if stored]]
 
     def _plain(self, x: Tensor, blocked: Container[int]) -> Tensor:
@@ -212,6 +219,14 @@ class RecursiveNetwork(nn.Module):
             part = nn.functional.linear(inputs, network.C, network.b)
             drives.update(zip(steps, part.unbind(1), strict=True))
         return [drives[step] for step in range(len(self.weights))]
+
+
+def _truth(name: str, given: Any) -> tuple[bool, ...]:
+    """Truth values of steps, from a list, an array or a tensor of them."""
+    values = np.asarray(given)
+    if values.ndim != 1 or (values.size and values.dtype != bool):
+        raise ConfigError(f"{name}={given!r} is not allowed; give True or False for each step")
+    return tuple(values.tolist())
 
 
 def _reader(memory: Tensor, weight: Tensor) -> Read:

@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from fwsim.engine import checks
-from fwsim.engine.drives import as_drive
+from fwsim.engine.inputs import as_drive
 from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.observer import Block, Observer, arrays
+from fwsim.engine.precision import own_precision
 from fwsim.engine.state import State
 from fwsim.engine.transfer import arriving
 from fwsim.errors import ConfigError, RecordingError, ShapeError
@@ -194,8 +195,13 @@ def _run(
             local = {name: range(r.start - start, r.stop - start, r.step) for name, r in wanted.items()}
             yield observer.advance(source(start, stop), local)
 
-    with torch.no_grad(), followed("simulating", steps, progress, done=first) as advance:
-        for block in arriving(computed(), observer.state.hidden.device):
+    device = observer.state.hidden.device
+    with (
+        torch.no_grad(),
+        own_precision(device),
+        followed("simulating", steps, progress, done=first) as advance,
+    ):
+        for block in arriving(computed(), device):
             if not bool(block.finite):
                 block.locate()
             for name, values in block.samples.items():

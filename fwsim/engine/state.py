@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
 from torch import Tensor
 
 from fwsim.engine.trace import Trace
-from fwsim.errors import ShapeError
+from fwsim.errors import ConfigError, ShapeError, whole
 from fwsim.names import KnownArguments
 
 
@@ -42,8 +43,13 @@ class State(KnownArguments):
         step: int = 0,
         variables: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> None:
-        if hidden.ndim != 2:
-            raise ShapeError(f"hidden has shape {list(hidden.shape)}; expected [batch, unit]")
+        if not isinstance(hidden, Tensor) or hidden.ndim != 2:
+            raise ShapeError(f"hidden has shape {list(np.shape(hidden))}; give a torch tensor [batch, unit]")
+        if not isinstance(memory, Tensor | Trace | None):
+            raise ConfigError(
+                f"memory is a {type(memory).__name__}; give a torch tensor [batch, timescale, post, pre] or None"
+            )
+        whole("step", step, least=0)
         # Copies, through which gradients pass: what is done to a tensor later is not to reach the state.
         object.__setattr__(self, "hidden", hidden.clone())
         object.__setattr__(self, "stored", memory.clone() if isinstance(memory, Tensor) else memory)

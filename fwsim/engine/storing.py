@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from fwsim.engine.drives import as_input
+from fwsim.engine.inputs import as_input
 from fwsim.engine.state import State
 from fwsim.errors import ConfigError, ShapeError
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from fwsim.engine.precision import own_precision
 from fwsim.engine.products import matmul
 from fwsim.engine.wiring import Read
 from fwsim.rules.hebbian import Hebbian
@@ -67,7 +68,7 @@ class Trace:
         """Write one pair `[batch, pre]` and `[batch, post]` into the matrix at once, with the gates of its step."""
         trace = self.merged()
         matrix = self.history.new_zeros(self.shape) if trace.matrix is None else trace.matrix
-        return replace(trace, matrix=self._mask(self.rule.write(matrix, pre, post, self.dt, **gates)))
+        return replace(trace, matrix=self._written(matrix, pre, post, **gates))
 
     def merged(self) -> Trace:
         """Merge the history into the matrix."""
@@ -82,8 +83,13 @@ class Trace:
             return self._mask(self._summed(matrix))
         matrix = self.history.new_zeros(self.shape) if matrix is None else matrix
         for state in self.history.unbind(1):
-            matrix = self._mask(self.rule.write(matrix, state, state, self.dt))
+            matrix = self._written(matrix, state, state)
         return matrix
+
+    def _written(self, matrix: Tensor, pre: Tensor, post: Tensor, **gates: Tensor) -> Tensor:
+        """A matrix after one write."""
+        with own_precision(matrix.device):
+            return self._mask(self.rule.write(matrix, pre, post, self.dt, **gates))
 
     def reader(self, static: Tensor | None = None) -> Read:
         """Return the function that maps a state `[batch, pre]` to the memory's answer, for one inner loop.

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.autograd import forward_ad
 
+from fwsim.engine.precision import own_precision
 from fwsim.errors import ConfigError
 
 
@@ -47,7 +48,8 @@ def once_differentiable(backward: Callable[..., tuple]) -> Callable[..., tuple]:
     def wrapper(ctx: Any, *gradients: Any) -> tuple:
         if any(isinstance(each, Tensor) and stands_for_others(each) for each in gradients):
             raise ConfigError(_refusal("several backward passes at once (is_grads_batched, vmap)"))
-        with torch.no_grad():
+        devices = (each.device for each in gradients if isinstance(each, Tensor))
+        with torch.no_grad(), own_precision(next(devices, torch.device("cpu"))):
             outputs = backward(ctx, *gradients)
         if not torch.is_grad_enabled():
             return outputs

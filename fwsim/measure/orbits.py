@@ -9,7 +9,7 @@ from typing import Any
 import xarray as xr
 from torch import Tensor
 
-from fwsim.engine.drives import as_drive
+from fwsim.engine.inputs import as_drive
 from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.state import State
 from fwsim.errors import ConfigError, ShapeError

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm, linear
 
 from fwsim.engine import checks
-from fwsim.engine.drives import as_input
+from fwsim.engine.inputs import as_input
 from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.observer import Block, Observer, at, locate
 from fwsim.engine.state import State

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from fwsim.engine.native import library, spikes
-from fwsim.engine.native.program import unknown
+from fwsim.engine.native.operations import unknown
 from fwsim.errors import ConfigError
 from fwsim.recording.in_memory import machine_memory
 from fwsim.rules.derive.symbols import structure

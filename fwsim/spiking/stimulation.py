@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from fwsim.engine.drives import as_array
+from fwsim.engine.inputs import as_array
 from fwsim.errors import ConfigError, ShapeError, instance, whole
 from fwsim.names import KnownArguments, known_arguments
 from fwsim.spiking.circuit import Circuit, check_circuit

@@ -45,7 +45,7 @@ def memory_full_of_nan():
 
 def outcome(kernel, net, x, hidden, matrix, past, chunk, leaves, inner=True):
     """Outputs, final memory and gradients of a kernel, each under its name, for fixed random weights of the loss."""
-    rule = net.rule()
+    rule = net.memory
     trace = (
         None
         if rule is None

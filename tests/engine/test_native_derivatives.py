@@ -9,16 +9,9 @@ from hypothesis import strategies as st
 
 from fwsim.engine.native import library
 from fwsim.engine.native.derivatives import DERIVATIVES
-from fwsim.engine.native.program import (
-    Adjoint,
-    adjoint,
-    compile_programs,
-    evaluate,
-    operations,
-    relu,
-    softplus,
-)
-from tests.engine.test_native_programs import LEAVES, _grown, k, m, out, x, y, z
+from fwsim.engine.native.operations import operations, relu, softplus
+from fwsim.engine.native.program import Adjoint, adjoint, compile_programs
+from tests.engine.test_native_programs import LEAVES, _grown, evaluate, k, m, out, x, y, z
 
 if why := library.obstacle():
     pytest.skip(f"the native engine {why}", allow_module_level=True)
@@ -29,7 +22,7 @@ def back(assignments, wanted, rows, numbers=None):
     numbers = numbers or {}
     symbols = tuple(rows)
     programs = compile_programs((Adjoint(tuple(assignments), tuple(wanted)),), symbols, tuple(numbers))
-    return evaluate(programs, 0, symbols, rows, list(numbers.values()))
+    return evaluate(programs, symbols, rows, list(numbers.values()))
 
 
 def test_every_operation_has_its_derivatives():

@@ -1,5 +1,6 @@
 """Programs of the native engine: every operation against mpmath, and expressions against sympy."""
 
+import ctypes
 import math
 
 import mpmath
@@ -9,8 +10,9 @@ import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fwsim.engine.native import library, program
-from fwsim.engine.native.program import compile_programs, operations, relu, softplus, unknown
+from fwsim.engine.native import library
+from fwsim.engine.native.operations import operations, relu, softplus, unknown
+from fwsim.engine.native.program import compile_programs
 
 if why := library.obstacle():
     pytest.skip(f"the native engine {why}", allow_module_level=True)
@@ -24,7 +26,31 @@ def run(assignments, rows, numbers=None, dtype=np.float64):
     numbers = numbers or {}
     symbols = (*rows, *(target for target, _ in assignments if target not in rows))
     programs = compile_programs((tuple(assignments),), symbols, tuple(numbers))
-    return program.evaluate(programs, 0, symbols, rows, list(numbers.values()), dtype)
+    return evaluate(programs, symbols, rows, list(numbers.values()), dtype)
+
+
+def evaluate(programs, symbols, rows, numbers, dtype=np.float64):
+    """All rows after the first program was run alone; those that `rows` lacks start as zeros."""
+    length = max(len(each) for each in rows.values())
+    size = np.dtype(dtype).itemsize
+    register = library.vector_bytes() // size
+    table = np.zeros((len(symbols), -(-length // register) * register), dtype)
+    for place, symbol in enumerate(symbols):
+        table[place, :length] = rows.get(symbol, 0)
+    values = np.array([*numbers, *programs.literals], dtype)
+    count = len(values) + programs.temporaries
+    blocks = np.empty((count, library.library().fwsim_block_bytes() // size), dtype)
+    addresses = np.empty(len(symbols) + count, np.int64)
+    code = programs.instructions[0]
+    function = getattr(library.library(), f"fwsim_program_{np.dtype(dtype).name}")
+    whole, pointer = ctypes.c_int64, ctypes.c_void_p
+    function.restype = None
+    function.argtypes = [pointer, whole, pointer, whole, whole, pointer, whole, pointer, whole, pointer]
+    function(
+        code.ctypes.data, len(code), table.ctypes.data, *table.shape, blocks.ctypes.data, count,
+        values.ctypes.data, len(values), addresses.ctypes.data,
+    )  # fmt: skip
+    return {symbol: row[:length] for symbol, row in zip(symbols, table)}
 
 
 def exact(function, *arguments):

@@ -173,7 +173,7 @@ def test_detach_cuts_the_gradient():
 
 
 def test_learned_time_constants_start_where_they_were_given():
-    rule = network(THREE, learn=("tau", "eta")).rule()
+    rule = network(THREE, learn=("tau", "eta")).memory
     torch.testing.assert_close(rule.tau.double(), fw.Hebbian(**THREE).tau, rtol=1e-6, atol=0)
     torch.testing.assert_close(rule.eta.double(), fw.Hebbian(**THREE).eta, rtol=1e-6, atol=0)
 
@@ -424,8 +424,8 @@ def test_networks_with_one_memory_do_not_share_what_is_loaded():
     memory = fw.Hebbian(tau=5.0, eta=0.5)
     one, other = (fw.FastWeightNetwork(3, 8, memory) for _ in range(2))
     one.load_state_dict({name: 2 * value for name, value in one.state_dict().items()})
-    assert float(one.rule().tau) == 10.0
-    assert float(other.rule().tau) == float(memory.tau) == 5.0
+    assert float(one.memory.tau) == 10.0
+    assert float(other.memory.tau) == float(memory.tau) == 5.0
 
 
 def test_a_state_can_be_copied_and_pickled():

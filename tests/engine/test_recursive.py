@@ -188,6 +188,9 @@ def test_a_blocked_step_reads_nothing_and_changes_nothing_before_it():
         (([True] * 3, [True] * 2), "each one value"),
         (([], []), "each one value"),
         (([True] * 3, [True] * 3, [0, 2, 2]), "without gaps"),
+        (([True] * 3, [True] * 3, [0.0, 1.0, 1.0]), "weights=0.0 is not allowed; it must be an integer"),
+        ((["a", "b"], [True] * 2), "stored=.* is not allowed; give True or False for each step"),
+        (([True] * 2, True), "cleared=True is not allowed"),
     ],
 )
 def test_bad_schedules(arguments, said):
@@ -198,3 +201,16 @@ def test_bad_schedules(arguments, said):
 def test_sequences_of_another_length():
     with pytest.raises(fw.ConfigError, match="give as many"):
         recursive([True] * TIME, [False] * TIME)(sequence(TIME - 1))
+
+
+def test_inputs_of_another_precision_and_as_an_array():
+    net, x = recursive([True] * TIME, [False] * TIME), sequence()
+    assert torch.equal(net(x.numpy())[0], net(x)[0])
+    with pytest.raises(fw.ShapeError, match=r"x is torch.float32 on cpu, the network torch.float64"):
+        net(x.float())
+
+
+def test_constants_by_batch_element_are_refused():
+    for tau in ([[4.0], [30.0]], [[4.0]]):
+        with pytest.raises(fw.ConfigError, match="constants by time scale"):
+            RecursiveNetwork(INPUTS, UNITS, fw.Hebbian(tau=tau, eta=0.1), [True], [False])

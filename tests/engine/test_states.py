@@ -121,3 +121,29 @@ def test_rate_networks_and_states_of_other_kinds(name):
             continue
         with pytest.raises((fw.ConfigError, fw.ShapeError), match=r"^(the state is of another kind|state\.)"):
             net(torch.zeros(2, 4, 8, dtype=torch.float64), state)
+
+
+def test_a_memory_of_another_precision_in_the_form_of_a_run():
+    _, state = fast_weights(1)(torch.randn(2, 10, 3))
+    for kernel in ("reference", "auto"):
+        net = fw.FastWeightNetwork(3, 8, fw.Hebbian(tau=5.0, eta=0.1), kernel=kernel).double()
+        with pytest.raises(
+            fw.ShapeError, match=r"state.memory is torch.float32 on cpu, the network torch.float64"
+        ):
+            net(torch.zeros(2, 4, 3, dtype=torch.float64), fw.State(state.hidden.double(), state.stored))
+
+
+def test_states_are_of_finite_tensors_and_whole_steps():
+    hidden, memory = torch.zeros(2, 8), torch.zeros(2, 1, 8, 8)
+    with pytest.raises(fw.ShapeError, match=r"hidden has shape \[2, 8\]; give a torch tensor"):
+        fw.State(hidden.numpy())
+    with pytest.raises(fw.ConfigError, match="memory is a ndarray; give a torch tensor"):
+        fw.State(hidden, memory.numpy())
+    for step in (-1, 1.5):
+        with pytest.raises(fw.ConfigError, match="step="):
+            fw.State(hidden, memory, step)
+    with pytest.raises(fw.ConfigError, match=r"state.memory has numbers that are NaN or infinite"):
+        fast_weights(1)(torch.zeros(2, 4, 3), fw.State(hidden, memory * torch.nan))
+    rates = fw.RateNetwork(fw.Projection(torch.eye(8)), tau=0.01, dt=0.001)
+    with pytest.raises(fw.ConfigError, match=r"state.hidden has numbers that are NaN or infinite"):
+        rates(torch.zeros(2, 4, 8), fw.State(hidden * torch.nan))

@@ -60,7 +60,7 @@ def forward(
     INNER: tl.constexpr,
     KEPT: tl.constexpr,
 ) -> None:
-    """Run one batch element; see `triton_function.Launch` for the arguments."""
+    """Run one batch element; see `triton_function` for the arguments."""
     element = tl.program_id(0).to(tl.int64)
     unit, row, timescale = tl.arange(0, WIDTH), tl.arange(0, ROWS), tl.arange(0, SCALES_WIDTH)
     real = unit < UNITS

@@ -19,7 +19,7 @@ from torch import Tensor
 from fwsim.engine.cell import Cell
 from fwsim.engine.drive import Drive
 from fwsim.engine.kernels.codes import ACTIVATIONS, NORMALISATIONS
-from fwsim.engine.native.library import library, team
+from fwsim.engine.native.library import library, team, vector_bytes
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
 from fwsim.engine.transforms import once_differentiable
@@ -171,9 +171,8 @@ def _forward(
     _, timescales, units, sources = tensors[6].shape
     batch, time, _ = x.shape
     new, saves = x.new_empty, batch if differentiable else 0
-    itemsize = x.element_size()
-    registers = -(-units * itemsize // library().fwsim_vector_bytes())
-    row = registers * library().fwsim_vector_bytes() // itemsize
+    width = vector_bytes() // x.element_size()
+    row = -(-units // width) * width
     results = {
         "states": new(batch, time, units),
         "inner": new((batch, time, given.inner_steps + 1, units) if inner else 0),
@@ -215,6 +214,10 @@ def _call(name: str, given: Conventions, tensors: tuple[Tensor, ...], arrays: di
     workspace = torch.empty(size(ctypes.byref(run), name == "backward"), dtype=torch.uint8, device="cpu")
     run.workspace = workspace.data_ptr()
     call(ctypes.byref(run))
+    del (
+        held,
+        workspace,
+    )  # torch.compile frees what no later line names, although the engine still writes there
 
 
 @cache

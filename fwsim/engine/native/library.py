@@ -16,6 +16,8 @@ from fwsim.engine.native.variants import FOLDER, Variant, compiler, digest, vari
 from fwsim.errors import ConfigError
 from fwsim.requirements import origin, pip
 
+PROCESS = os.getpid()  # that loaded this; another one was forked from it
+
 
 @cache
 def library() -> ctypes.CDLL:
@@ -29,6 +31,11 @@ def library() -> ctypes.CDLL:
     if why := obstacle():
         raise ConfigError(f"the native engine {why}; {remedy()}")
     return ctypes.CDLL(str(_path(variant())))
+
+
+def vector_bytes() -> int:
+    """Width of a register of the compiled engine."""
+    return library().fwsim_vector_bytes()
 
 
 @cache
@@ -81,9 +88,17 @@ def remedy() -> str:
     return f"{first}{pip()} install --force-reinstall --no-deps {origin() or 'what fwsim was installed from'}"
 
 
-@cache
 def team() -> int:
-    """Address of the function that runs work on the OpenMP threads of torch; 0 if torch has loaded none."""
+    """Address of the function that runs work on the OpenMP threads of torch; 0 if there are none.
+
+    There are none where torch has loaded none, and in a process that was forked: threads stay with its parent, and
+    OpenMP would wait for them for ever.
+    """
+    return _team() if os.getpid() == PROCESS else 0
+
+
+@cache
+def _team() -> int:
     try:
         return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p).value or 0
     except (AttributeError, OSError, TypeError):

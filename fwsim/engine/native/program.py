@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache, reduce
-from itertools import count
+from functools import lru_cache, reduce
 from typing import Any
 
 import numpy as np
@@ -17,34 +15,7 @@ import sympy
 from sympy.logic.boolalg import BooleanFalse, BooleanTrue
 
 from fwsim.engine.native.derivatives import DERIVATIVES, Term
-from fwsim.engine.native.library import library
-
-relu, softplus = (sympy.Function(name, real=True) for name in ("relu", "softplus"))
-
-FUNCTIONS: dict[Any, str] = {
-    relu: "relu",
-    softplus: "softplus",
-    sympy.Abs: "absolute",
-    sympy.Min: "minimum",
-    sympy.Max: "maximum",
-    **{getattr(sympy, name): name for name in ("exp", "log", "tanh", "sign", "sin", "cos", "tan")},
-    **{getattr(sympy, name): name for name in ("asin", "acos", "atan", "sinh", "cosh", "erf", "erfc")},
-}
-"""Operation that a function of sympy stands for."""
-
-CONDITIONS = (
-    sympy.Lt,
-    sympy.Le,
-    sympy.Gt,
-    sympy.Ge,
-    sympy.Eq,
-    sympy.Ne,
-    sympy.And,
-    sympy.Or,
-    sympy.Not,
-    sympy.ITE,
-)
-"""What the condition of a `Piecewise` may consist of."""
+from fwsim.engine.native.operations import FUNCTIONS, operations
 
 MOST_FACTORS = 8  # of an integer power that is multiplied out
 
@@ -95,31 +66,6 @@ class Programs:
     temporaries: int
 
 
-@cache
-def operations() -> dict[str, int]:
-    """Number of each operation, by its name."""
-    name = library().fwsim_operation
-    name.restype, name.argtypes = ctypes.c_char_p, [ctypes.c_int64]
-    return {found.decode(): number for number, found in enumerate(iter(map(name, count()).__next__, None))}
-
-
-def unknown(expression: Any) -> str | None:
-    """Name what of an expression no operation stands for, if there is something."""
-    for part in sympy.preorder_traversal(expression):
-        known = (
-            part.is_Symbol
-            or part.func in (sympy.Add, sympy.Mul, sympy.Pow, sympy.Piecewise, *CONDITIONS)
-            or part.func in FUNCTIONS
-            or isinstance(
-                part, (BooleanTrue, BooleanFalse, sympy.functions.elementary.piecewise.ExprCondPair)
-            )
-            or (part.is_number and part.is_real and part.is_finite)
-        )
-        if not known:
-            return str(part.func)
-    return None
-
-
 @lru_cache(maxsize=128)
 def compile_programs(
     functions: tuple[Assignments | Adjoint, ...],
@@ -149,47 +95,6 @@ def compile_programs(
     located = [code.located(first) for code in codes]
     temporaries = max(used for _, used in located)
     return Programs(tuple(instructions for instructions, _ in located), tuple(literals), temporaries)
-
-
-def evaluate(
-    programs: Programs,
-    which: int,
-    symbols: Sequence[sympy.Symbol],
-    rows: Mapping[sympy.Symbol, np.ndarray],
-    numbers: Sequence[float],
-    dtype: Any = np.float64,
-) -> dict[sympy.Symbol, np.ndarray]:
-    """Run one program alone over rows of one length, given by their symbols, and return all rows.
-
-    Parameters
-    ----------
-    programs, which
-        From `compile_programs`, and the number of the program among them.
-    symbols
-        Of all rows, in order; those that `rows` lacks start as zeros.
-    numbers
-        Values of what is the same everywhere, in order.
-    """
-    length = max(len(each) for each in rows.values())
-    size = np.dtype(dtype).itemsize
-    register = library().fwsim_vector_bytes() // size
-    table = np.zeros((len(symbols), -(-length // register) * register), dtype)
-    for place, symbol in enumerate(symbols):
-        table[place, :length] = rows.get(symbol, 0)
-    values = np.array([*numbers, *programs.literals], dtype)
-    count = len(values) + programs.temporaries
-    blocks = np.empty((count, library().fwsim_block_bytes() // size), dtype)
-    addresses = np.empty(len(symbols) + count, np.int64)
-    code = programs.instructions[which]
-    function = getattr(library(), f"fwsim_program_{np.dtype(dtype).name}")
-    whole, pointer = ctypes.c_int64, ctypes.c_void_p
-    function.restype = None
-    function.argtypes = [pointer, whole, pointer, whole, whole, pointer, whole, pointer, whole, pointer]
-    function(
-        code.ctypes.data, len(code), table.ctypes.data, *table.shape, blocks.ctypes.data, count,
-        values.ctypes.data, len(values), addresses.ctypes.data,
-    )  # fmt: skip
-    return {symbol: row[:length] for symbol, row in zip(symbols, table)}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from fwsim.engine.native.library import library, team
+from fwsim.engine.native.library import library, team, vector_bytes
 from fwsim.engine.transforms import once_differentiable
 
 # Numbers saved for the backward pass, in units of batch·time·unit; beyond, the inner loop is run again.
@@ -103,11 +103,6 @@ class Conventions(NamedTuple):
     batch_layout: bool
 
 
-def lanes(itemsize: int) -> int:
-    """Numbers that a register holds."""
-    return library().fwsim_vector_bytes() // itemsize
-
-
 def run_forward(
     given: Conventions, schedule: Schedule | None, inner: bool, *tensors: Tensor, differentiable: bool
 ) -> tuple[Any, ...]:
@@ -145,7 +140,7 @@ def run_forward(
     if differentiable:
         padding = batch
         if given.batch_layout:
-            width = lanes(x.element_size())
+            width = vector_bytes() // x.element_size()
             padding = -(-batch // width) * width
         fields = S if not given.checkpoints and batch + S * padding <= SAVED_STATES * batch else 0
         saved = (
@@ -203,6 +198,10 @@ def _call(name: str, given: Conventions, fields: int, arrays: Arrays) -> None:
     workspace = torch.empty(size, dtype=torch.uint8, device="cpu")
     pointers = [0 if each is None else each.data_ptr() for each in held]
     function(RUN.pack(*sizes, team(), workspace.data_ptr(), *pointers, *NULL[len(pointers) :]))
+    del (
+        held,
+        workspace,
+    )  # torch.compile frees what no later line names, although the engine still writes there
 
 
 @lru_cache(maxsize=256)

@@ -13,15 +13,14 @@ import torch
 from torch import Tensor
 
 from fwsim._allocator import in_large_pages
-from fwsim.engine.native.library import library, team, thread_count
+from fwsim.engine.native.library import library, team, thread_count, vector_bytes
 from fwsim.engine.native.program import Adjoint, Assignments, Programs, adjoint, compile_programs
-from fwsim.engine.rate.gains import Relu, Softplus
-from fwsim.engine.rate.matrix import Matrix
-from fwsim.engine.rate.normalisation import Divisive, Layer, Normalisation, Subtractive
-from fwsim.engine.rate.rows import KICK, NORMAL, Synapse, gain_expression, row, step_rows
+from fwsim.engine.rate.gains import Relu
+from fwsim.engine.rate.model import Model, constants, decays, in_a_line, padded, weights
+from fwsim.engine.rate.normalisation import Divisive, Layer, Subtractive
+from fwsim.engine.rate.rows import KICK, NORMAL, Synapse, gain_expression, step_rows
 from fwsim.engine.rate.step import Moment, Stepper
 from fwsim.rules.derive.symbols import structure
-from fwsim.rules.parameters import leaves
 
 KINDS: dict[type, int] = {type(None): 0, Layer: 1, Divisive: 2, Subtractive: 3}
 """Normalisations, and their numbers in `rates.hpp`."""
@@ -59,32 +58,6 @@ class RatesRun(ctypes.Structure):
         *((name, ctypes.c_int64) for name in SIZES),
         *((name, ctypes.c_void_p) for name in POINTERS),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A network in numbers.
-
-    Parameters
-    ----------
-    constant_values, constant_places
-        Constants that differ between units or batch elements, in a line; for each row of them its first one, and its
-        strides over batch and units, `[row, 3]`.
-    numbers
-        Constants that are the same everywhere, then the literals of the programs.
-    weights, source_places
-        Transposed and padded, `[matrix, pre, post]`; for each source its first one, and how many there are from one
-        batch element to the next, `[source, 2]`.
-    decays
-        Of the memory: keep, first and second of `Matrix`, `[batch or 1, 3, timescale]`.
-    """
-
-    constant_values: Tensor
-    constant_places: np.ndarray
-    numbers: Tensor
-    weights: Tensor
-    source_places: np.ndarray
-    decays: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,6 +151,7 @@ class CompiledRun:
         function = getattr(library(), f"fwsim_{name}_{str(drive.dtype).removeprefix('torch.')}")
         function.restype, function.argtypes = None, [ctypes.POINTER(RatesRun)]
         function(ctypes.byref(run))
+        del arrays  # torch.compile frees what no later line names, although the engine still writes there
 
     def sizes(self, drive: Tensor) -> dict[str, int]:
         """Sizes of a run; nothing of them depends on the number of threads, so that no bit of the results does."""
@@ -259,11 +233,6 @@ def unstacked(like: Moment, state: Tensor) -> tuple[dict[str, Tensor], ...]:
     return tuple({name: next(rest) for name in values} for values in like.synapses)
 
 
-def vector_bytes() -> int:
-    """Width of a register."""
-    return library().fwsim_vector_bytes()
-
-
 def block_bytes() -> int:
     """Length of the blocks in which programs run."""
     return library().fwsim_block_bytes()
@@ -322,9 +291,9 @@ def prepare(stepper: Stepper, *, gradients: bool = False) -> CompiledRun:
     programs = compile_programs(functions, symbols, same)
     numbers = [values[each].detach().reshape(1) for each in same]
     model = Model(
-        *_lines([values[each].detach() for each in differing]),
+        *in_a_line([values[each].detach() for each in differing]),
         torch.cat([*numbers, like.new_tensor(programs.literals)]).detach(),
-        *_matrices(given),
+        *padded(given),
         decays(stepper.matrix, like).detach().contiguous(),
     )
     names = tuple(each.name for each in rows.variables)
@@ -338,67 +307,3 @@ def prepare(stepper: Stepper, *, gradients: bool = False) -> CompiledRun:
         model,
         {each.name: values[each] for each in trained},
     )
-
-
-def weights(stepper: Stepper) -> list[Tensor]:
-    """Weights of all sources: the static ones, if there are any, then those of each plastic projection."""
-    return [
-        *([] if stepper.static is None else [stepper.static]),
-        *(part.weights for part in stepper.plastic),
-    ]
-
-
-def constants(stepper: Stepper) -> Mapping[str, float | Tensor]:
-    """Constants by the name of their row."""
-    normal_1, normal_2 = _normal(stepper.normalise)
-    found = {"normal_1": normal_1, "normal_2": normal_2, **stepper.membrane._asdict()}
-    if isinstance(stepper.gain, Softplus):
-        found |= {"alpha": stepper.gain.alpha, "steepness": 1 / stepper.gain.alpha}
-    for index, part in enumerate(stepper.plastic):
-        named = {row("parameter", index, name): value for name, value, _ in leaves(part.dynamics.rule)}
-        named |= {row("rest", index, name): value for name, value in part.relaxation.constant.items()}
-        for kind in ("keep", "first", "second"):
-            entries = getattr(part.relaxation, kind)
-            named |= {row(kind, index, *key): value for key, value in entries.items()}
-        found |= {symbol.name: value for symbol, value in named.items()}
-    return found
-
-
-def _normal(given: Normalisation | None) -> tuple[float | Tensor, float | Tensor]:
-    """The two rows of a normalisation."""
-    if isinstance(given, Layer):
-        return 1.0 if given.gain is None else given.gain, 0.0 if given.bias is None else given.bias
-    if isinstance(given, Divisive):
-        return given.strength, given.floor
-    return (given.strength, 0.0) if isinstance(given, Subtractive) else (0.0, 0.0)
-
-
-def decays(matrix: Matrix | None, like: Tensor) -> Tensor:
-    """Keep, first and second of a memory, `[batch or 1, 3, timescale]`."""
-    if matrix is None:
-        return like.new_empty(1, 3, 0)
-    parts = torch.broadcast_tensors(matrix.keep, matrix.first, matrix.second)
-    return torch.stack(parts, 1)
-
-
-def _lines(values: Sequence[Tensor]) -> tuple[Tensor, np.ndarray]:
-    """Numbers of all constants in a line; where each begins, and its strides over batch and units."""
-    shapes = [(1,) * (2 - value.ndim) + tuple(value.shape) for value in values]
-    starts = np.cumsum([0, *(value.numel() for value in values)])[:-1]
-    strides = [(units * (batch > 1), int(units > 1)) for batch, units in shapes]
-    places = np.array([(start, *stride) for start, stride in zip(starts, strides)], np.int64)
-    return torch.cat([value.reshape(-1) for value in values]), places
-
-
-def _matrices(weights: Sequence[Tensor]) -> tuple[Tensor, np.ndarray]:
-    """Transposed and padded weights of all sources, `[matrix, pre, post]`; first one and step of each source."""
-    counts = [each.shape[0] if each.ndim == 3 else 1 for each in weights]
-    like, units = weights[0], weights[0].shape[-1]
-    numbers = vector_bytes() // like.element_size()
-    matrices = like.new_zeros(sum(counts), units, -(-units // numbers) * numbers)
-    first, sources = 0, []
-    for each, count in zip(weights, counts):
-        matrices[first : first + count, :, :units] = each.detach().mT
-        sources.append((first, int(count > 1)))
-        first += count
-    return matrices, np.array(sources, np.int64)

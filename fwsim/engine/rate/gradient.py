@@ -15,16 +15,8 @@ import torch
 from torch import Tensor
 
 from fwsim.engine.native.library import library, thread_count
-from fwsim.engine.rate.compiled import (
-    CompiledRun,
-    constants,
-    decays,
-    prepare,
-    stacked,
-    unstacked,
-    weights,
-    workspace,
-)
+from fwsim.engine.rate.compiled import CompiledRun, prepare, stacked, unstacked, workspace
+from fwsim.engine.rate.model import constants, decays, weights
 from fwsim.engine.rate.step import Moment, Stepper
 from fwsim.engine.transforms import once_differentiable
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from fwsim.engine import checks
-from fwsim.engine.drives import as_input
+from fwsim.engine.inputs import as_input
+from fwsim.engine.precision import own_precision
 from fwsim.engine.rate.exponential import Weights, decay_weights
 from fwsim.engine.rate.gains import Gain, relu
 from fwsim.engine.rate.matrix import check, checked_connections, matrix
@@ -256,7 +257,8 @@ class RateNetwork(KnownArguments, nn.Module):
             from fwsim.engine.rate.gradient import run
         else:
             from fwsim.engine.rate.step import run
-        rate, now = run(self.stepper(), now, drive, noise)
+        with own_precision(drive.device):
+            rate, now = run(self.stepper(), now, drive, noise)
         return rate, pack(self, now, state.step + drive.shape[1])
 
     def observer(self, state: State, steps: int, record: Iterable[str]) -> RateObserver:
@@ -276,7 +278,9 @@ class RateNetwork(KnownArguments, nn.Module):
         rest = self.initial_state(batch)
         shapes = {name: tuple(value.shape) for name, value in rest.variables.items()}
         memory = None if rest.stored is None else tuple(rest.stored.shape)
-        return checks.state(state, (batch, self.units), memory=memory, variables=shapes)
+        checks.state(state, (batch, self.units), memory=memory, variables=shapes)
+        checks.finite("state.hidden", state.hidden)
+        return state
 
     def _repr_html_(self) -> str:
         from fwsim.engine.display import rate_network_html

@@ -21,7 +21,7 @@ from typing import Any
 
 import sympy
 
-from fwsim.engine.native import program
+from fwsim.engine.native import operations
 from fwsim.engine.native.program import Assignments
 from fwsim.engine.rate.gains import Gain, Relu, Softplus, Tanh
 from fwsim.rules.derive.symbols import Structure, structure
@@ -37,9 +37,9 @@ ALPHA, STEEPNESS = sympy.symbols("alpha steepness", real=True)
 STATIC = sympy.Symbol("static", real=True)
 
 GAINS: dict[type, Callable[[Any], Any]] = {
-    Relu: program.relu,
+    Relu: operations.relu,
     Tanh: sympy.tanh,
-    Softplus: lambda h: ALPHA * program.softplus(STEEPNESS * h),
+    Softplus: lambda h: ALPHA * operations.softplus(STEEPNESS * h),
 }
 """Expressions of gains whose functions take tensors alone."""
 
@@ -93,7 +93,7 @@ class Rows:
 def unknown(rule: SpikeRule) -> str | None:
     """Name of a function in a rule that cannot be compiled, if there is one."""
     after, release = structure(rule).pre
-    found = (program.unknown(value) for value in (*after.values(), release))
+    found = (operations.unknown(value) for value in (*after.values(), release))
     return next((name for name in found if name), None)
 
 
@@ -108,7 +108,7 @@ def gain_expression(gain: Gain) -> sympy.Expr | None:
         value != again
         or not isinstance(value, sympy.Expr)
         or value.free_symbols - known
-        or program.unknown(value)
+        or operations.unknown(value)
     ):
         return None
     return value

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fwsim.engine import checks
+from fwsim.engine.precision import automatic
 from fwsim.engine.transfer import to_device
 from fwsim.errors import ConfigError, ShapeError
 
@@ -57,6 +58,8 @@ def as_input(name: str, given: Any, like: Tensor, channels: int, axis: str) -> T
     """
     if not isinstance(given, Tensor):
         return as_drive(name, given, like, channels, axis)
+    if automatic(like.device) and given.is_floating_point():
+        given = given.to(like.dtype)  # as torch's modules do
     checks.sequence(name, given, channels, axis)
     checks.alike(name, given, like)
     return given
