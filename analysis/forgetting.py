@@ -129,7 +129,7 @@ COLUMNS = {
 
 
 EXPLAINED = {
-    "simplest law": "simplest law of forgetting that streams left out of the fit do not reject",
+    "simplest law": "simplest law of forgetting that also describes streams to which it was not fitted",
     "fitted tau (s)": "time constant of the exponential that fits best, whatever the simplest law is",
     "fitted exponent": "exponent of the power law that fits best; for another simplest law it means nothing",
     "area (s)": "integral of an item's strength over time, at equal total strength",

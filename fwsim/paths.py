@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 from pathlib import Path
 from typing import Any
@@ -140,3 +141,8 @@ def plain_text(given: Any, name: str = "file", *, most: int = MOST_TEXT) -> str:
         raise ConfigError(
             f"{name} {given} is no text in UTF-8 (byte {content[error.start]:#04x} at {error.start}); save it as UTF-8"
         ) from None
+
+
+def typed(path: str | os.PathLike[str]) -> str:
+    """A path as it is typed in a command: in quotation marks if it has a space or another character of the shell."""
+    return shlex.quote(os.fspath(path))

@@ -102,6 +102,8 @@ def test_new_starts_a_pair_that_runs(fwsim, toy):
         ("lst", "Did you mean"),
         ("run traces", "unknown experiment 'traces'; did you mean 'trace'?"),
         ("run gone/trace.py", "there is no file gone/trace.py"),
+        ("run .", "fwsim: . is a folder; give a .py file, or a name from 'fwsim list'\n"),
+        ("run analysis", "fwsim: analysis is a folder; give a .py file, or a name from 'fwsim list'\n"),
         ("run --quick trace", "stands before the experiment"),
         ("run trace --step 3", "did you mean --steps?"),
         ("run trace --nonsense 3", "unknown option --nonsense; --help shows the options"),

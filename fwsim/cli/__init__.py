@@ -67,7 +67,9 @@ def _interrupted(interrupt: KeyboardInterrupt) -> int:
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         run = _run_of(interrupt)
-        line = f"interrupted; continue with: fwsim resume {run.folder}" if run else "interrupted"
+        from fwsim.paths import typed
+
+        line = f"interrupted; continue with: fwsim resume {typed(run.folder)}" if run else "interrupted"
         failure: Any = sys.modules.get("fwsim.cli.failure")
         if hasattr(failure, "fail"):
             return failure.fail(line, INTERRUPTED)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fwsim.cli import terminal
+from fwsim.paths import typed
 from fwsim.training.processes import processes
 
 if TYPE_CHECKING:
@@ -39,10 +40,10 @@ def conclude_sweep(folder: str | Path) -> None:
     points, failed, wall = manifest["points"], manifest["failed"], manifest["wall_time"]
     print(f"{overview.points(points)}: {points - failed} done, {failed} failed, in {wall:.1f} s")
     if failed:
-        print(f"errors: {run.folder / 'failed.csv'}; again: fwsim resume {run.folder} --retry-failed")
+        print(f"errors: {run.folder / 'failed.csv'}; again: fwsim resume {typed(run.folder)} --retry-failed")
     print(f"recorded: {run.folder}")
     if run.analysis.is_file():
-        print(f"next: fwsim analyse {run.folder}")
+        print(f"next: fwsim analyse {typed(run.folder)}")
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from fwsim.paths import typed
 from fwsim.study.arguments import ExperimentName, FilePath, Force
 
 
@@ -34,4 +35,4 @@ def new(
 
     made = copy_pair(name, from_, folder=to, force=force)
     print(*made, sep="\n")
-    print(f"next: fwsim run {name if to is None else made[0]} --help")
+    print(f"next: fwsim run {typed(name if to is None else made[0])} --help")

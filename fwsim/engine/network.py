@@ -51,7 +51,7 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
         S ≥ 0, iterations of the inner loop. 0 leaves out memory and normalisation altogether. A call may have another
         number: `net(x, inner_steps=8)`.
     dt
-        Seconds a step.
+        Length of a time step in s.
     activation
         f: `"relu"`, `"tanh"`, or `"sign"` (no gradient passes).
     normalise

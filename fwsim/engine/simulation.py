@@ -212,7 +212,17 @@ def _run(
 
 @known_arguments
 def load_state(run: xr.Dataset) -> State:
-    """Return the state in which a recorded run ended, to go on from it.
+    """Return the state in which a recorded run ended, to go on from it: `net(x, state)`, `simulate(…, state=state)`.
+
+    Parameters
+    ----------
+    run
+        A recording, as `simulate` returns it and `open_recording` reads it. It is complete, not an interrupted one.
+
+    Returns
+    -------
+    State
+        Hidden state `[batch, unit]`, memory, number of steps, and further variables, on the CPU.
 
     Raises
     ------

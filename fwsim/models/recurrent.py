@@ -33,7 +33,7 @@ class Control(KnownArguments, nn.Module, ABC):
     inputs, units
         Numbers of input channels and hidden units.
     dt
-        Seconds per step.
+        Length of a time step in s.
     """
 
     def __init__(self, inputs: int, units: int, dt: float = 1.0) -> None:

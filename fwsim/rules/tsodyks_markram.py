@@ -26,7 +26,7 @@ class TsodyksMarkram(PresynapticRule):
     `tm1998`       0          u⁺ x    x −= u⁺ x   Tsodyks, Pawelzik & Markram 1998; Tsodyks, Uziel &
                                                   Markram 2000; NEST `tsodyks_synapse`
     `mongillo2008` U          u⁺ x    x −= u⁺ x   spiking networks after Mongillo, Barak & Tsodyks 2008
-    `mixed`        U          u x     x −= u⁺ x   found in the wild; for comparison only
+    `mixed`        U          u x     x −= u⁺ x   seen in published code; for comparison only
     ============== ========== ======= =========== ==================================================
 
     In `tm1998`, released resources are first active (y), and recover only after inactivation:

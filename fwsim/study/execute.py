@@ -22,7 +22,7 @@ import xarray as xr
 
 from fwsim.errors import ConfigError, FwsimError, causes
 from fwsim.names import known_arguments
-from fwsim.paths import home_path
+from fwsim.paths import home_path, typed
 from fwsim.recording import can_resume, provenance
 from fwsim.study import files, places, runs
 from fwsim.study import trust as trusted
@@ -278,7 +278,8 @@ def _failure(run: Run, experiment: Experiment, error: BaseException) -> Exceptio
             failures.append(refused)
     if any(map(_is_full, failures)):
         return files.StudyError(
-            f"{run.folder}: {reason}; free some space on the disk, then continue with: fwsim resume {run.folder}"
+            f"{run.folder}: {reason}; free some space on the disk, "
+            f"then continue with: fwsim resume {typed(run.folder)}"
         )
     if isinstance(error, FwsimError):
         return error

@@ -65,6 +65,8 @@ def find(name: str | Path, kind: str = "experiments") -> Path:
         return path.resolve()
     known = available(kind)
     if path.name not in known:
+        if path.is_dir():
+            raise ConfigError(f"{name} is a folder; give a .py file, or a name from 'fwsim list'")
         raise ConfigError(f"{unknown(NOUNS[kind], path.name, tuple(known))}; see 'fwsim list'")
     return known[path.name]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fwsim import notebook
 from fwsim.errors import ConfigError, RecordingError
 from fwsim.names import unknown
-from fwsim.paths import home_path
+from fwsim.paths import home_path, typed
 from fwsim.study import digests, locks, manifest, places
 
 if TYPE_CHECKING:
@@ -101,7 +101,8 @@ class Run:
         """
         if not self.recording_path.is_dir():
             raise RecordingError(
-                f"{self.folder} has no recording (state: {self.state}); 'fwsim resume {self.folder}' continues it"
+                f"{self.folder} has no recording (state: {self.state}); continue it with: "
+                f"fwsim resume {typed(self.folder)}"
             )
         self.check(self.recording_path.name)
         from fwsim.recording import open_recording
@@ -138,7 +139,7 @@ class Run:
             raise RecordingError(
                 f"{self.folder} is not as the run left it: {found[0]}"
                 f"{f' and {len(found) - 1} more' if found[1:] else ''}; restore it from a copy or run again "
-                f"('fwsim checksum {self.folder}' names all)"
+                f"('fwsim checksum {typed(self.folder)}' names all)"
             )
 
     def update(self, **entries: Any) -> None:

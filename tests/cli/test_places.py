@@ -228,3 +228,10 @@ def test_a_call_from_a_program_leaves_its_handlers(fwsim):
     fwsim("--version")
     assert (signal.getsignal(signal.SIGINT), sys.unraisablehook) == before
     assert callable(cli.main)
+
+
+def test_commands_to_type_have_quotation_marks_around_paths_with_spaces(fwsim, toy):
+    _, out, _ = fwsim("new", "mine", "--from", "trace", "--to", "my lab")
+    assert out.endswith("next: fwsim run 'my lab/experiments/mine.py' --help\n")
+    _, out, _ = fwsim("sweep", "trace", "--quick", "--seeds", "2", "--workers", "1", "--to", "my sweep")
+    assert out.endswith("recorded: my sweep\nnext: fwsim analyse 'my sweep'\n")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fwsim.errors import ConfigError, FwsimError, RecordingError
-from fwsim.paths import read_plain_file
+from fwsim.paths import read_plain_file, typed
 from fwsim.study import agreement, files, results
 from fwsim.study.analysis import analyse
 from fwsim.study.config import unit_of
@@ -159,7 +159,7 @@ def _make_whole(run: Run) -> Iterator[str]:
     """Analyse what can be analysed, and say what is missing."""
     if run.state != "finished":
         reason = f": {run.manifest['error']}" if run.manifest.get("error") else ""
-        yield f"The run is {run.state}{reason}. Continue with: fwsim resume {run.folder}"
+        yield f"The run is {run.state}{reason}. Continue with: fwsim resume {typed(run.folder)}"
         return
     of = run.manifest.get("digests")
     if not run.analysis.is_file():
@@ -173,7 +173,8 @@ def _make_whole(run: Run) -> Iterator[str]:
     ):
         analyse(run, PLAUSIBILITY)
     if f"def {agreement.FUNCTION}(" in _text(run.analysis) and results.damage(run.folder / "agreement", of):
-        yield f"Its spiking and its tensor version were not compared. Compare them with: fwsim compare {run.folder}"
+        command = f"fwsim compare {typed(run.folder)}"
+        yield f"Its spiking and its tensor version were not compared. Compare them with: {command}"
 
 
 def _text(path: Path) -> str:

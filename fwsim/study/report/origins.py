@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fwsim.paths import typed
 from fwsim.study.runs import Run
 
 
@@ -47,9 +48,9 @@ def repeat(run: Run, manifest: Mapping[str, Any]) -> Repeat:
     if run.state == "finished":
         return Repeat(
             f"From the run's folder, {setup}; it says whether all recorded values are the same:",
-            (f"fwsim run --again {run.folder}",),
+            (f"fwsim run --again {typed(run.folder)}",),
         )
-    return Repeat(f"Continue with what is missing, {setup}:", (f"fwsim resume {run.folder}",))
+    return Repeat(f"Continue with what is missing, {setup}:", (f"fwsim resume {typed(run.folder)}",))
 
 
 def swept(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

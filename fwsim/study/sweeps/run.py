@@ -19,7 +19,7 @@ import xarray as xr
 
 from fwsim.errors import ConfigError, RecordingError, whole
 from fwsim.names import known_arguments
-from fwsim.paths import home_path
+from fwsim.paths import home_path, typed
 from fwsim.progress import track
 from fwsim.study import files, places, runs
 from fwsim.study import trust as trusted
@@ -292,7 +292,7 @@ def _execute(
                 shutil.rmtree(kept)
     except LostClusterError as error:
         run.update(state="interrupted")
-        raise LostClusterError(f"{error}; continue with: fwsim resume {run.folder}") from error
+        raise LostClusterError(f"{error}; continue with: fwsim resume {typed(run.folder)}") from error
 
 
 def _do_missing(
@@ -312,7 +312,7 @@ def _do_missing(
             dispatch(tasks, client, advance)
     raise RecordingError(
         f"batches in {kept} are not as they were written, {ATTEMPTS - 1} times over; look after the disk, "
-        f"then: fwsim resume {run.folder}"
+        f"then: fwsim resume {typed(run.folder)}"
     )
 
 

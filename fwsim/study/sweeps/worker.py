@@ -18,6 +18,7 @@ import fwsim
 from fwsim._allocator import keep_freed_memory
 from fwsim.engine.products import one_thread
 from fwsim.errors import ConfigError, RecordingError
+from fwsim.paths import typed
 from fwsim.study import files
 from fwsim.study.context import Context, pick_device
 from fwsim.study.experiment import Experiment, from_module
@@ -93,7 +94,7 @@ def work(task: Task) -> int:
     except OSError as error:
         raise RecordingError(
             f"{task.batches} cannot be written: {error.strerror or error}; free some space or check the permissions, "
-            f"then: fwsim resume {task.folder}"
+            f"then: fwsim resume {typed(task.folder)}"
         ) from None
     _remove_streamed(task, contexts)  # its data are in the batch now
     return sum(isinstance(each, Failure) for each in ended)
