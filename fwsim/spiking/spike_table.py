@@ -125,9 +125,9 @@ def _table(path: str | PathLike[str] | pd.DataFrame) -> Any:
     import pandas as pd
 
     if isinstance(path, pd.DataFrame):
-        path, table, row, header = "the table", path.reset_index(drop=True), "row", 0
+        table, name, row, header = path.reset_index(drop=True), "the table", "row", 0
     elif isinstance(path, (str, PathLike)):
-        row, header = "line", 2
+        name, row, header = str(path), "line", 2
         try:
             table = read_csv(os.fspath(home_path(path)), lambda name: name == "time_s")
         except ConfigError as error:
@@ -139,13 +139,13 @@ def _table(path: str | PathLike[str] | pd.DataFrame) -> Any:
     missing = [name for name in COLUMNS if name not in table]
     if missing:
         raise RecordingError(
-            f"{path} has columns {short(list(table))}; it needs unit, time_s and, if several, trial"
+            f"{name} has columns {short(list(table))}; it needs unit, time_s and, if several, trial"
         )
     time = numeric(table["time_s"])
     bad = np.nonzero(~(np.isfinite(time) & (time >= 0)) | table[["unit", "trial"]].isna().any(axis=1))[0]
     if len(bad):
         raise RecordingError(
-            f"{path}, {row} {bad[0] + header}: {short(table.iloc[bad[0]].to_dict())} is no spike; "
+            f"{name}, {row} {bad[0] + header}: {short(table.iloc[bad[0]].to_dict())} is no spike; "
             "give unit, time_s ≥ 0, trial"
         )
     return table.assign(time_s=time)
