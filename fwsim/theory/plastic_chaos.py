@@ -32,6 +32,8 @@ ROUNDS = 120
 MIXED = 6  # earlier rounds that Anderson's mixing uses
 HISTORY = 8.0  # time constants of the memory after which it is forgotten, e^−8 = 0.0003
 PERIOD = 204.8  # membrane time constants
+FREEZING = 2000  # rounds, at most, to the fixed point of a network whose plasticity was halted
+SETTLED = 1e-3  # of the mean square rate before the halt: how far from that fixed point rounds end
 SILENT = 1e-6  # autocorrelation at lag 0 below which there is no activity
 
 
@@ -309,17 +311,23 @@ def _freeze(solved: _Paths) -> Frozen:
     past = np.moveaxis(solved.rate[back], 1, 0).reshape(window, -1)  # [lag, sample]
     modes = vectors.T @ np.moveaxis(solved.field[back], 1, 0).reshape(window, -1)
     fresh = np.random.default_rng(0).standard_normal(past.shape[1])
-    cross, square = C[:window].copy(), C[0]
-    for _ in range(200):
+    cross, square, before = C[:window].copy(), C[0], math.inf
+    for _ in range(FREEZING):
         weights = (vectors.T @ cross) / values
         rest = max(square - weights @ (vectors.T @ cross), 0.0)
         h = weights @ modes + g * math.sqrt(rest) * fresh
+        h *= (
+            g * math.sqrt(square) / max(math.sqrt(np.mean(h**2)), SILENT)
+        )  # its variance, without sampling error
         h += (solved.kernel * cross[: len(solved.kernel)]) @ past[: len(solved.kernel)]
         rate = np.tanh(h)
-        change = past @ rate / rate.size - cross
-        cross, square = cross + change, float(np.mean(rate**2))
-        if np.abs(change).max() < 1e-4:
+        change, found = past @ rate / rate.size - cross, float(np.mean(rate**2))
+        step = max(float(np.abs(change).max()), abs(found - square))
+        cross, square = cross + change, found
+        # Steps that shrink by a ratio q have step · q/(1 − q) left to go: with a small step, much if q is near 1.
+        if step <= SETTLED * C[0] * (1 - step / before):
             break
+        before = step
     radius = g * math.sqrt(np.mean((1 - rate**2) ** 2))
     overlap = (past[0] @ rate) / np.linalg.norm(past[0]) / np.linalg.norm(rate)
     return Frozen(float(overlap), square, radius)

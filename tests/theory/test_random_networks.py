@@ -73,6 +73,20 @@ def test_chaos_freezes_near_the_halt_with_strong_plasticity_only():
     assert strong.overlap == pytest.approx(0.96, abs=0.02)
 
 
+def test_frozen_activity_near_the_transition_has_settled(monkeypatch):
+    """At g = 1.1 rounds get nearer by a tenth only, and a small error of the fields' variance becomes a large one."""
+    z, weight = np.polynomial.hermite_e.hermegauss(100)
+    weight = weight / weight.sum()
+    square = brentq(lambda q: weight @ np.tanh(1.1 * math.sqrt(q) * z) ** 2 - q, 0.01, 1.0)
+    chaos, active = (theory.plastic_autocorrelation(1.1, k, 2.5, dt=0.25, paths=100) for k in (0.0, 0.8))
+    assert chaos.frozen().square == pytest.approx(square, rel=0.05)
+    found = active.frozen()
+    monkeypatch.setattr("fwsim.theory.plastic_chaos.SETTLED", 1e-6)
+    exact = active.frozen()
+    assert found.square == pytest.approx(exact.square, rel=2e-3)
+    assert found.overlap == pytest.approx(exact.overlap, abs=2e-3)
+
+
 def test_long_memory_is_followed_to_its_end():
     # With a static C the feedback is k C φ if no tail is cut: h = η + k q tanh h, as for a stored pattern.
     found = theory.plastic_autocorrelation(0.05, 3.0, 10.0, dt=1.0, paths=50, start=0.95)
