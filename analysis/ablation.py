@@ -17,7 +17,7 @@ undecided otherwise. Kozachkov et al. 2022 expect anti-Hebbian above presynaptic
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import combinations
+from itertools import combinations, cycle
 
 import numpy as np
 import xarray as xr
@@ -147,7 +147,7 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
     made, axes = figure(1, 1, width="single", aspect=0.8)
     axis = axes if not isinstance(axes, np.ndarray) else axes.flat[0]
     removed = np.concatenate([[0.0], result["removed"].values])
-    for (values, at), colour in zip(shown(result), list(COLOURS.values()) * 9, strict=False):
+    for (values, at), colour in zip(shown(result), cycle(COLOURS.values()), strict=False):
         if not len(finite(at["robustness"])):  # nobody has learned
             continue
         middle, low, high = np.transpose(

@@ -9,7 +9,7 @@ network attends to in detail, and how its inner loop settles, is shown by the an
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 import fwsim as fw
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, configuration, figure, formatted, points
+from fwsim.study import COLOURS, configuration, each_run, figure, formatted
 
 # Test error in %, by model and units (Ba et al. 2016, table 1).
 PAPER = {
@@ -60,22 +60,12 @@ def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
     """Errors, learning curves and attention of every network in runs and sweeps, `[network, seed]`; NaN if missing."""
     networks: dict[str, list[xr.Dataset]] = {}
     for recording in recordings:
-        for one in single_runs(recording):
+        for one in each_run(recording):
             config = configuration(one)
             networks.setdefault(json.dumps(config), []).append(of_seed(one, config))
     together = {"join": "outer", "data_vars": "all", "combine_attrs": "drop_conflicts"}
     rows = [xr.concat(seeds, "seed", coords="minimal", **together) for seeds in networks.values()]
     return xr.concat(rows, "network", coords="different", compat="equals", **together).sortby("seed")
-
-
-def single_runs(recording: xr.Dataset) -> Iterator[xr.Dataset]:
-    """The recording of every network and seed that ran, with a dimension for the seed."""
-    if "seed" not in recording.dims:
-        yield recording.expand_dims(seed=[recording.attrs["experiment_seed"]])
-        return
-    for point in points(recording):
-        if not point.failed:
-            yield point.recording.expand_dims(seed=[point.seed])
 
 
 def of_seed(recording: xr.Dataset, config: dict) -> xr.Dataset:

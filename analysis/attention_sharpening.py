@@ -8,6 +8,8 @@ shares of the absolute attention.
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -175,7 +177,7 @@ def plot_trained(result: xr.Dataset) -> Figure:
     """Attention and error over iterations for each S, the iteration of training marked."""
     made, axes = figure(1, 3, width="double", aspect=1.0)
     config = configuration(result)
-    for S, colour in zip(result.inner_steps.values, COLOURS.values(), strict=False):
+    for S, colour in zip(result.inner_steps.values, cycle(COLOURS.values()), strict=False):
         at = result.sel(inner_steps=S)
         for panel, name in zip(axes, ("hit", "concentration", "error"), strict=True):
             over(panel, at[name], colour, f"S = {S}", int(S))
@@ -205,7 +207,7 @@ def over(axes: Axes, values: xr.DataArray, colour: str, label: str, mark: int) -
 def plot_random(result: xr.Dataset) -> Figure:
     """Attention and overlap of networks with random weights, and where they end."""
     made, axes = figure(1, 3, width="double", aspect=1.0)
-    for kind, colour in zip(result.kind.values, COLOURS.values(), strict=False):
+    for kind, colour in zip(result.kind.values, cycle(COLOURS.values()), strict=False):
         at = result.sel(kind=kind)
         axes[0].plot(at.iteration, at.random_hit, color=colour, label=kind)
         axes[1].plot(at.iteration, at.random_share, color=colour)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 import torch
@@ -257,7 +258,7 @@ def plot_lifetime(result: xr.Dataset) -> Figure:
 
 def draw(axis: Axes, lines: list[tuple[str, xr.Dataset]], name: str, dim: str) -> None:
     """Means and ranges over networks."""
-    for (label, at), colour in zip(lines, list(COLOURS.values()) * 3, strict=False):
+    for (label, at), colour in zip(lines, cycle(COLOURS.values()), strict=False):
         values = at[name].transpose("network", dim)
         axis.fill_between(
             values[dim], values.min("network"), values.max("network"), color=colour, alpha=0.15, lw=0

@@ -9,18 +9,19 @@ without any, and what they answer. Tables have means over seeds with Student's t
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import torch
 import xarray as xr
 from matplotlib.figure import Figure
-from scipy.stats import t as student
 from torch import Tensor
 
 import fwsim as fw
 from fwsim.engine.cell import Cell
 from fwsim.measure import InnerLoop
 from fwsim.recording import labelled_dataset
-from fwsim.study import COLOURS, each_point, each_setting, figure, formatted
+from fwsim.study import COLOURS, each_point, each_setting, figure, formatted, mean_interval
 
 SETTINGS = (
     "schedule", "most", "after", "units", "pairs", "tau", "eta", "embedding", "epochs", "training_sequences",
@@ -206,16 +207,6 @@ def tensor(values: xr.DataArray) -> Tensor:
     return torch.as_tensor(values.values, dtype=torch.float64)
 
 
-def interval(values: xr.DataArray) -> list[float]:
-    """Mean over seeds, and Student's t interval (95 %) where there are several."""
-    numbers = np.atleast_1d(values.values.astype(float))
-    mean = numbers.mean()
-    if len(numbers) < 2:
-        return [mean]
-    half = student.ppf(0.975, len(numbers) - 1) * numbers.std(ddof=1) / len(numbers) ** 0.5
-    return [mean, mean - half, mean + half]
-
-
 EXPLAINED = {
     "error after * (%)": "wrong answers after so many iterations, with the 95 % interval over networks",
     "largest error (%)": "largest error of any network after any number of iterations above 0",
@@ -251,19 +242,21 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
         row: dict[str, object] = {name.replace("_", " "): value for name, value in values.items()}
         row["seeds"] = at.sizes.get("seed", 1)
         for count in (1, 8, 64, 256):
-            row[f"error after {count} (%)"] = formatted(interval(at["error"].sel(iteration=count)), ".2f")
+            row[f"error after {count} (%)"] = formatted(
+                mean_interval(at["error"].sel(iteration=count)), ".2f"
+            )
         largest = at["error"].sel(iteration=slice(1, None)).max("iteration")
         row["largest error (%)"] = formatted(float(largest.max()), ".2f")
-        row["settled (%)"] = formatted(interval(at["settled"]), ".1f", scale=100)
+        row["settled (%)"] = formatted(mean_interval(at["settled"]), ".1f", scale=100)
         alone = at.sel(input="none")
-        row["attractors without input"] = formatted(interval(alone["attractors"]), ".2f")
+        row["attractors without input"] = formatted(mean_interval(alone["attractors"]), ".2f")
         row["stored digits that lead to their answer (%)"] = formatted(
-            interval(alone["answers"]), ".1f", scale=100
+            mean_interval(alone["answers"]), ".1f", scale=100
         )
         for name, queries, label in CHANGES:
             start, late = (at[name].sel(iteration=count, queries=queries) for count in (0, 64))
             both = f"{float(start.mean()):.3f} → {float(late.mean()):.3f}"
-            row[f"{label}, 0 → 64"] = f"{both} ({formatted(interval(late - start), '+.3f')})"
+            row[f"{label}, 0 → 64"] = f"{both} ({formatted(mean_interval(late - start), '+.3f')})"
         rows.append(row)
     return rows
 
@@ -296,7 +289,7 @@ def shown(result: xr.Dataset) -> list[tuple[str, xr.Dataset]]:
 def plot_iterations(result: xr.Dataset) -> Figure:
     """Error, overlap and attention over iterations, mean and range over seeds."""
     made, axes = figure(2, 2, width="double", aspect=0.65)
-    for (name, at), colour in zip(shown(result), list(COLOURS.values()) * 3, strict=False):
+    for (name, at), colour in zip(shown(result), cycle(COLOURS.values()), strict=False):
         for panel, variable in zip(
             axes.flat, ("error", "overlap_right", "attracting", "concentration"), strict=True
         ):
@@ -331,7 +324,7 @@ def plot_damage(result: xr.Dataset) -> Figure:
     for panel, kind in zip(axes, ("noise", "deleted"), strict=True):
         error = at[f"error_{kind}"].sel(iteration=slice(1, None)).dropna("iteration")
         error = error.mean("seed") if "seed" in error.dims else error
-        for level, colour in zip(error[kind].values, COLOURS.values(), strict=False):
+        for level, colour in zip(error[kind].values, cycle(COLOURS.values()), strict=False):
             panel.plot(
                 error.iteration, error.sel({kind: level}), "o-", ms=3, color=colour, label=f"{level:g}"
             )

@@ -14,6 +14,7 @@ share of trials that keep it, 1 s (ten synaptic time constants) after the query'
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import cycle
 
 import numpy as np
 import xarray as xr
@@ -29,6 +30,7 @@ from fwsim.study import (
     formatted,
     join_runs,
     mean_interval,
+    verdict,
 )
 
 SETTINGS = (
@@ -38,6 +40,7 @@ SETTINGS = (
 SWEPT = (*SETTINGS, "seed")
 LEARNED = 5.0  # % error after 64 iterations
 LATER = 1.0  # s after the query
+LOST, SURVIVES = 60.0, 75.0  # % of trials: bounds of the verdict
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
@@ -94,14 +97,6 @@ def nearest(one: xr.Dataset, states: xr.DataArray) -> xr.DataArray:
     return (xr.dot(centred, stored, dim="unit") / size).argmax("stored")
 
 
-def survives(found: np.ndarray) -> str:
-    """The verdict, from an interval in %; one network has none."""
-    _, low, high = found
-    if np.isnan(low):
-        return "undecided"
-    return "survives" if low > 75 else "lost" if high < 60 else "in part"
-
-
 EXPLAINED = {
     "version": "the iterated map, units in continuous time, or so many neurons for each unit",
     "λ (Hz)": "rate of a neuron for a rate of 1 of its unit, chosen for each network; smallest and largest",
@@ -143,7 +138,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
             for time in (LATER, end):
                 found = mean_interval(here["kept"].sel(time=time, method="nearest"))
                 row[f"kept after {time:g} s (%)"] = formatted(found)
-                row[f"after {time:g} s"] = survives(found)
+                row[f"after {time:g} s"] = verdict(found, LOST, SURVIVES)
             rows.append(row)
     return rows
 
@@ -154,7 +149,7 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
     for axis, name, label in zip(
         axes, ("right", "kept"), ("right answers (%)", "state kept (%)"), strict=True
     ):
-        for version, colour in zip(result["version"].values, COLOURS.values(), strict=False):
+        for version, colour in zip(result["version"].values, cycle(COLOURS.values()), strict=False):
             values = result[name].sel(version=version)
             others = [dim for dim in values.dims if dim != "time"]
             values = values.stack(network=others) if others else values.expand_dims("network")

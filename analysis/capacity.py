@@ -7,6 +7,8 @@ can hold; and the recall under conditions for which there is no theory, each bes
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -195,7 +197,7 @@ def plot_overlap(axes: Axes, result: xr.Dataset) -> None:
     axes.plot(
         age, fw.theory.palimpsest_overlap(age, config["epsilon"]), color=COLOURS["black"], label="theory"
     )
-    for units, colour in zip(result.units.values, COLOURS.values(), strict=False):
+    for units, colour in zip(result.units.values, cycle(COLOURS.values()), strict=False):
         at = result.sel(units=units).dropna("lag", subset=["overlap"])
         smooth = at[["age", "overlap"]].coarsen(lag=max(1, at.sizes["lag"] // 40), boundary="trim").mean()
         axes.plot(smooth.age, smooth.overlap, "o", ms=2.5, color=colour, label=f"N = {units}")

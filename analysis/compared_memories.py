@@ -7,14 +7,14 @@ these any synapse was measured to have says the analysis `plausibility`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 import fwsim as fw
-from fwsim.study import COLOURS, configuration, figure, formatted, points
+from fwsim.study import COLOURS, configuration, each_run, figure, formatted
 
 SWEPT = ("model", "learning_rate", "seed")
 LABELS = {"stpn": "STPN", "fast_weights": "fast weights", "lstm": "LSTM", "hebbff": "HebbFF"}
@@ -31,7 +31,7 @@ def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
     """Errors and time constants of every network in runs and sweeps, `[network, seed]`; NaN if missing."""
     networks: dict[tuple, list[xr.Dataset]] = {}
     for recording in recordings:
-        for one in single_runs(recording):
+        for one in each_run(recording):
             config = configuration(one)
             kept = one.reset_coords(drop=True).load()
             networks.setdefault(tuple(config[name] for name in NETWORK), []).append(kept)
@@ -43,16 +43,6 @@ def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
         for network, seeds in networks.items()
     ]
     return xr.concat(rows, "network", coords="different", compat="equals", **together).sortby("seed")
-
-
-def single_runs(recording: xr.Dataset) -> Iterator[xr.Dataset]:
-    """The recording of every network and seed that ran, with a dimension for the seed."""
-    if "seed" not in recording.dims:
-        yield recording.expand_dims(seed=[recording.attrs["experiment_seed"]])
-        return
-    for point in points(recording):
-        if not point.failed:
-            yield point.recording.expand_dims(seed=[point.seed])
 
 
 EXPLAINED = {

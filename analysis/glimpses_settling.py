@@ -10,6 +10,7 @@ networks.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import cycle
 
 import xarray as xr
 from matplotlib.figure import Figure
@@ -120,7 +121,7 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
     """Draw error, overlap and attention by iteration."""
     made, axes = figure(2, 2, width="double", aspect=0.65)
     settings = list(each_setting(result, [dim for dim in SETTINGS if dim in result.dims]))
-    for (values, at), colour in zip(settings, COLOURS.values(), strict=False):
+    for (values, at), colour in zip(settings, cycle(COLOURS.values()), strict=False):
         label = ", ".join(map(str, values.values())) or "this network"
         for axis, name in zip(axes.flat, PANELS, strict=True):
             lines = at[name] if "seed" in at.dims else at[name].expand_dims("seed")

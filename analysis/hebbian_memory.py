@@ -7,6 +7,8 @@ control takes as many random neurons for those to be completed. Intervals have 9
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -188,7 +190,7 @@ def plot_overlaps(result: xr.Dataset) -> Figure:
         ("quality", "quality_", "fraction cued"),
     )
     for panel, (dim, prefix, label) in zip(axes, panels):
-        for memory, colour in zip(result["memory"].values, COLOURS.values(), strict=False):
+        for memory, colour in zip(result["memory"].values, cycle(COLOURS.values()), strict=False):
             one = result.sel(memory=memory)
             rates = one[f"mean_field_{prefix}overlap"]
             errorbars(panel, one[f"{prefix}overlap"], dim, colour)

@@ -12,6 +12,7 @@ lies above, and it is **undecided** otherwise.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import cycle
 
 import numpy as np
 import xarray as xr
@@ -125,7 +126,7 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
     made, axes = figure(1, 1, width="single", aspect=0.8)
     axis = axes if not isinstance(axes, np.ndarray) else axes.flat[0]
     epochs = result["epoch"].values if "epoch" in result.coords else np.arange(1, result.sizes["epoch"] + 1)
-    for (values, at), colour in zip(shown(result), list(COLOURS.values()) * 9, strict=False):
+    for (values, at), colour in zip(shown(result), cycle(COLOURS.values()), strict=False):
         for number, line in enumerate(
             at["validation"].transpose(..., "epoch").values.reshape(-1, len(epochs))
         ):

@@ -9,6 +9,7 @@ oscillation after the input.
 from __future__ import annotations
 
 import math
+from itertools import cycle
 
 import numpy as np
 import xarray as xr
@@ -133,7 +134,7 @@ def interval(values: xr.DataArray) -> str:
 def plot(result: xr.Dataset) -> Figure:
     """Activity after the input, eigenvalues and frequencies: theory as lines, simulation as points with intervals."""
     made, axes = figure(1, 3, width="double", aspect=1.0)
-    for drive, colour in zip(result["drive"].values, COLOURS.values(), strict=False):
+    for drive, colour in zip(result["drive"].values, cycle(COLOURS.values()), strict=False):
         one = result.sel(drive=drive).isel(network=0)
         axes[0].plot(one["time"], one["held_real"], color=colour, lw=0.9, label=f"I = {drive:g}")
     axes[0].set(

@@ -8,15 +8,17 @@ simulation and no fitted parameter; nothing where its iteration has not converge
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fwsim import theory
-from fwsim.measure import bootstrap
+from fwsim.measure import bootstrap, half_time
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, configuration, figure
+from fwsim.study import COLOURS, configuration, figure, formatted
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
@@ -66,21 +68,6 @@ def autocorrelation(rate: xr.DataArray) -> xr.DataArray:
     made = xr.DataArray(np.stack(found, -1), coords, ("network", "plasticity", "lag"))
     made["lag"].attrs = {"units": "s", "long_name": "lag"}
     return labelled(made, "autocorrelation of rates")
-
-
-def half_time(autocorrelation: xr.DataArray) -> xr.DataArray:
-    """First lag at which the autocorrelation is one half of that at lag 0; NaN if it is not reached."""
-
-    def first(values: np.ndarray, lag: np.ndarray) -> float:
-        below = np.flatnonzero(values < values[0] / 2)
-        if not below.size:
-            return np.nan
-        at = slice(below[0] - 1, below[0] + 1)
-        return float(np.interp(-values[0] / 2, -values[at], lag[at]))
-
-    return xr.apply_ufunc(
-        first, autocorrelation, autocorrelation["lag"], input_core_dims=[["lag"], ["lag"]], vectorize=True
-    )
 
 
 def cosine(first: xr.DataArray, second: xr.DataArray) -> xr.DataArray:
@@ -161,14 +148,14 @@ def table(result: xr.Dataset) -> list[dict]:
                 "part": "chaos",
                 "k": f"{k:g}",
                 "⟨φ²⟩": interval(one["square"], 4),
-                "⟨φ²⟩ in theory": known(one["expected_square"], 4),
+                "⟨φ²⟩ in theory": formatted(one["expected_square"], ".4f", missing="–"),
                 "half-time (s)": interval(one["half_time"], 2),
-                "half-time in theory": known(one["expected_half_time"], 2),
+                "half-time in theory": formatted(one["expected_half_time"], ".2f", missing="–"),
                 "stopped": f"{float(one['still'].mean()):.2f}",
                 "overlap": interval(one["frozen_overlap"], 3),
-                "overlap in theory": known(one["expected_overlap"], 3),
+                "overlap in theory": formatted(one["expected_overlap"], ".3f", missing="–"),
                 "radius": interval(one["radius"], 3),
-                "radius in theory": known(one["expected_radius"], 3),
+                "radius in theory": formatted(one["expected_radius"], ".3f", missing="–"),
             }
         )
     for k in result["stored"].values:
@@ -185,11 +172,6 @@ def table(result: xr.Dataset) -> list[dict]:
     return [{name: row.get(name, "–") for name in dict.fromkeys(names)} for row in rows]
 
 
-def known(value: xr.DataArray, digits: int) -> str:
-    """A number of the theory, or a dash where it has none."""
-    return "–" if value.isnull() else f"{float(value):.{digits}f}"
-
-
 def interval(values: xr.DataArray, digits: int) -> str:
     """Mean over networks with its 95 % interval."""
     mean, low, high = bootstrap(values.values)
@@ -199,7 +181,7 @@ def interval(values: xr.DataArray, digits: int) -> str:
 def plot(result: xr.Dataset) -> Figure:
     """Autocorrelations, freezing and patterns: theory as lines, simulation as points with intervals."""
     made, axes = figure(1, 3, width="double", aspect=1.0)
-    for k, colour in zip(result["plasticity"].values, COLOURS.values(), strict=False):
+    for k, colour in zip(result["plasticity"].values, cycle(COLOURS.values()), strict=False):
         one = result.sel(plasticity=k)
         axes[0].plot(one["lag"], one["expected_autocorrelation"], "-", color=colour, lw=0.8)
         shown = one.isel(lag=slice(0, 56, 5))

@@ -13,6 +13,8 @@ Intervals are over networks (Student's t).
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -20,9 +22,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from fwsim import theory
-from fwsim.measure import bootstrap
+from fwsim.measure import bootstrap, half_time
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, configuration, figure
+from fwsim.study import COLOURS, configuration, figure, formatted
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
@@ -47,28 +49,12 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         result[f"{prefix}mean_square"] = labelled(
             result[f"{prefix}autocorrelation"].isel(lag=0, drop=True), "mean square rate over time"
         )
-        result[f"{prefix}half_time"] = labelled(
-            half_time(result[f"{prefix}autocorrelation"]), "half-time of the autocorrelation", "s"
-        )
+        half = half_time(result[f"{prefix}autocorrelation"]).where(result[f"{prefix}mean_square"] >= SILENT)
+        result[f"{prefix}half_time"] = labelled(half, "half-time of the autocorrelation", "s")
     there = (result["lowered_speed"] < STILL) & (result["lowered_square"] > SILENT)
     lost = result["lowered"].where(there).min("lowered")
     result["lost"] = labelled(lost, "smallest plasticity at which activity is still at rest as it is lowered")
     return result.merge(predicted(config))
-
-
-def half_time(autocorrelation: xr.DataArray) -> xr.DataArray:
-    """First lag at which the autocorrelation is one half of that at lag 0; NaN if it is not reached."""
-
-    def first(values: np.ndarray, lag: np.ndarray) -> float:
-        below = np.flatnonzero(values < values[0] / 2)
-        if values[0] < SILENT or not below.size:
-            return np.nan
-        at = slice(below[0] - 1, below[0] + 1)
-        return float(np.interp(-values[0] / 2, -values[at], lag[at]))
-
-    return xr.apply_ufunc(
-        first, autocorrelation, autocorrelation["lag"], input_core_dims=[["lag"], ["lag"]], vectorize=True
-    )
 
 
 def predicted(config: dict) -> xr.Dataset:
@@ -163,7 +149,8 @@ CAPTIONS = {
     "*": (
         "Phases of single networks (symbols; several at one point are side by side) and of mean field (lines). Left: "
         "coupling and plasticity. Middle: time constant of plasticity and plasticity. Right: half-time of the "
-        "autocorrelation against the time constant of plasticity, simulation (points, with intervals) and mean field."
+        "autocorrelation against τ_A, simulation (points, with intervals) and mean field. τ_A is the time constant of "
+        "plasticity; it and half-times are in membrane time constants."
     ),
 }
 
@@ -187,10 +174,12 @@ def table(result: xr.Dataset) -> list[dict]:
                             f"{count} {name}" for count, name in zip(counts, PHASES, strict=True) if count
                         ),
                         "⟨φ²⟩": interval(one[f"{prefix}mean_square"], 3),
-                        "⟨φ²⟩ in theory": known(one[f"{prefix}expected_square"], 3),
+                        "⟨φ²⟩ in theory": formatted(one[f"{prefix}expected_square"], ".3f", missing="–"),
                         "half-time": interval(one[f"{prefix}half_time"], 1),
-                        "half-time in theory": known(one[f"{prefix}expected_half_time"], 1),
-                        "radius in theory": known(one[f"{prefix}expected_radius"], 3),
+                        "half-time in theory": formatted(
+                            one[f"{prefix}expected_half_time"], ".1f", missing="–"
+                        ),
+                        "radius in theory": formatted(one[f"{prefix}expected_radius"], ".3f", missing="–"),
                     }
                 )
     for g in result["coupling"].values:
@@ -201,16 +190,11 @@ def table(result: xr.Dataset) -> list[dict]:
                 "g": f"{g:g}",
                 "τ_A": f"{config['lowered_tau']:g}",
                 "at rest down to": ", ".join(f"{k:g}" for k in np.sort(one["lost"].values)),
-                "fixed points from": known(one["fixed_points"], 2),
+                "fixed points from": formatted(one["fixed_points"], ".2f", missing="–"),
             }
         )
     names = dict.fromkeys(name for row in (rows[0], rows[-1]) for name in row)
     return [{name: row.get(name, "–") for name in names} for row in rows]
-
-
-def known(value: xr.DataArray, digits: int) -> str:
-    """A number of the theory, or a dash where it has none."""
-    return "–" if value.isnull() else f"{float(value):.{digits}f}"
 
 
 def interval(values: xr.DataArray, digits: int) -> str:
@@ -237,7 +221,7 @@ def plot(result: xr.Dataset) -> Figure:
     axes[0].plot(result["coupling"], result["fixed_points"], "--", color=COLOURS["orange"], lw=1)
     axes[0].set(xlabel="coupling g", ylabel="plasticity k")
     for place in axes[1:]:
-        place.set(xlabel="time constant τ_A of plasticity", xscale="log")
+        place.set(xlabel="τ_A (membrane time constants)", xscale="log")
         place.set_xticks(result["tau_memory"].values, [f"{tau:g}" for tau in result["tau_memory"].values])
         place.xaxis.set_minor_locator(NullLocator())
     axes[1].set(ylabel="plasticity k")
@@ -246,7 +230,7 @@ def plot(result: xr.Dataset) -> Figure:
         for (marker, colour), name in zip(STYLE.values(), PHASES, strict=True)
     ]
     made.legend(handles=handles, loc="outside upper center", ncols=len(PHASES), fontsize=6)
-    for k, colour in zip(result["plasticity"].values[::2], COLOURS, strict=False):
+    for k, colour in zip(result["plasticity"].values[::2], cycle(COLOURS), strict=False):
         one = result.sel(plasticity=k)
         axes[2].plot(one["tau_memory"], one["tau_expected_half_time"], color=COLOURS[colour], lw=0.8)
         mean, low, high = bootstrap(one["tau_half_time"].transpose("network", "tau_memory").values)
@@ -254,7 +238,7 @@ def plot(result: xr.Dataset) -> Figure:
             one["tau_memory"], mean, [mean - low, high - mean], fmt=".", color=COLOURS[colour], ms=3, lw=0.6,
             label=f"k = {k:g}",
         )  # fmt: skip
-    axes[2].set(ylabel="half-time", yscale="log", ylim=(3, 60))
+    axes[2].set(ylabel="half-time (membrane time constants)", yscale="log", ylim=(3, 60))
     axes[2].set_yticks([3, 5, 10, 20, 50], ["3", "5", "10", "20", "50"])
     axes[2].yaxis.set_minor_locator(NullLocator())
     axes[2].legend(fontsize=5)

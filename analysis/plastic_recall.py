@@ -7,6 +7,8 @@ step of the simulation and no fitted parameter, over `SEEDS` samples, and the cr
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -126,7 +128,7 @@ def plot(result: xr.Dataset) -> Figure:
     made, axes = figure(1, 3, width="double", aspect=1.0)
     result = result.mean("sample")
     shown = result.sel(load=config["slow_load"], method="nearest")
-    for k, colour in zip(result["plasticity"].values, COLOURS.values(), strict=False):
+    for k, colour in zip(result["plasticity"].values, cycle(COLOURS.values()), strict=False):
         one, end = shown.sel(plasticity=k), result.sel(plasticity=k).isel(time=-1)
         axes[0].plot(one["time"], one["expected_overlap"], "-", color=colour, lw=0.8)
         some = one.isel(time=slice(1, None, 3))

@@ -7,6 +7,8 @@ strength of their writes.
 
 from __future__ import annotations
 
+from itertools import cycle
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -120,7 +122,9 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
 def plot_errors(shown: xr.Dataset, first: str | None) -> Figure:
     """Draw one line for each value of a parameter."""
     made, axes = figure()
-    for place, colour in zip(range(shown.sizes[first]) if first else [None], COLOURS.values(), strict=False):
+    for place, colour in zip(
+        range(shown.sizes[first]) if first else [None], cycle(COLOURS.values()), strict=False
+    ):
         one = shown.isel({first: place}) if first else shown
         label = f"{first} = {one[first].item():g}" if first and one[first].dtype.kind in "if" else None
         errors(axes, one, colour, label)

@@ -24,6 +24,7 @@ and are left out.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import cycle
 
 import numpy as np
 import torch
@@ -273,7 +274,7 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
     time = result["time"].values
     begun = 2 * time[0] - time[1]
     for axis, (signal, label) in zip(axes, (("rate", "rates"), ("efficacy", "efficacies")), strict=True):
-        for (values, at), colour in zip(shown(result), list(COLOURS.values()) * 9, strict=False):
+        for (values, at), colour in zip(shown(result), cycle(COLOURS.values()), strict=False):
             separation = at["separation"].sel(signal=signal)
             curves = separation.transpose(..., "time").values.reshape(-1, len(time))
             curves = curves[np.isfinite(curves).all(-1)]

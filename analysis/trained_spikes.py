@@ -26,13 +26,13 @@ networks).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import cycle
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import xarray as xr
 from matplotlib.figure import Figure
-from scipy.optimize import least_squares
 from torch import Tensor
 
 import fwsim as fw
@@ -51,6 +51,7 @@ from fwsim.study import (
     formatted,
     join_runs,
     mean_interval,
+    verdict,
 )
 from fwsim.tasks import DelayedMatch
 
@@ -60,6 +61,7 @@ SETTINGS = (
 )  # fmt: skip
 SWEPT = (*SETTINGS, "seed")
 LEARNED = 80.0  # % right answers
+LOST, SURVIVES = 60.0, 75.0  # % right answers: bounds of the verdict
 SCALES = (1.0, 3.0, 10.0, 30.0)
 """Values of λ to choose from, in Hz."""
 COPIES = (1, 10)
@@ -269,7 +271,8 @@ def filtered(drive: Tensor, settings: dict) -> np.ndarray:
 
 def circuit(one: xr.Dataset, settings: dict, scale: float, copies: int) -> tuple[Circuit, float]:
     """The circuit, and the potential in V for a field of 1."""
-    background, current = matched(scale)
+    gain = fw.siegert(tau=TAU, threshold=THRESHOLD, reset=0.0, refractory=REFRACTORY, sd=NOISE)
+    background, current = gain.rectified(scale, *RANGE)
     weights, excitatory = one["weights"].values.astype(float), one.sizes["excitatory"]
     rule = mixed_synapses(settings["units"], settings["fast"], settings["slow"])
     members = {"E": slice(0, excitatory), "I": slice(excitatory, None)}
@@ -293,19 +296,6 @@ def circuit(one: xr.Dataset, settings: dict, scale: float, copies: int) -> tuple
     return Circuit(populations, connections, dt=DT), current
 
 
-def matched(scale: float) -> tuple[float, float]:
-    """Background and potential for a field of 1, in V, so that neurons have λ times the rate of a rectified unit."""
-    gain = fw.siegert(tau=TAU, threshold=THRESHOLD, reset=0.0, refractory=REFRACTORY, sd=NOISE)
-    field = np.linspace(*RANGE, 81)
-
-    def residual(values: np.ndarray) -> np.ndarray:
-        potential = THRESHOLD + NOISE * (values[0] + np.exp(values[1]) * field)
-        return gain(torch.as_tensor(potential)).numpy() / scale - np.maximum(field, 0)
-
-    found = least_squares(residual, [-2.0, -1.0]).x
-    return THRESHOLD + NOISE * found[0], NOISE * np.exp(found[1])
-
-
 def versions(result: xr.Dataset) -> list[Versions]:
     """What the network has as units and as neurons."""
     over, found = "seed" if "seed" in result.dims else None, []
@@ -314,14 +304,6 @@ def versions(result: xr.Dataset) -> list[Versions]:
         same = tensors.broadcast_like(spiking).transpose(*spiking.dims)
         found.append(Versions(label, "recall", spiking, same, units, over))
     return found
-
-
-def survives(found: np.ndarray) -> str:
-    """The verdict on right answers in spikes, from their interval in %; one network has none."""
-    _, low, high = found
-    if np.isnan(low):
-        return "undecided"
-    return "survive" if low > 75 else "lost" if high < 60 else "in part"
 
 
 EXPLAINED = {
@@ -360,7 +342,8 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
             here = at.sel(copies=copies)
             found, scales = row(here, "spiking"), finite(here["scale"])
             chosen = f"{scales.min():g} to {scales.max():g}" if len(scales) else ""
-            verdict = survives(mean_interval(here["spiking_right"])) if networks else ""
+            interval = mean_interval(here["spiking_right"])
+            said = verdict(interval, LOST, SURVIVES, ("lost", "in part", "survive")) if networks else ""
             rows.append(
                 {
                     **values,
@@ -368,7 +351,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
                     "networks": networks,
                     "λ (Hz)": chosen,
                     **found,
-                    "answers": verdict,
+                    "answers": said,
                 }
             )
     return rows
@@ -389,7 +372,7 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
     """Draw right answers by λ; a thin line for each network, a dashed one for the trained networks."""
     made, axes = figure(1, 1, width="single", aspect=0.8)
     axis = axes if not isinstance(axes, np.ndarray) else axes.flat[0]
-    for copies, colour in zip(result["copies"].values, COLOURS.values(), strict=False):
+    for copies, colour in zip(result["copies"].values, cycle(COLOURS.values()), strict=False):
         tried = result["searched"].sel(copies=copies)
         others = [dim for dim in tried.dims if dim != "scale_tried"]
         lines = (

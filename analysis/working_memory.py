@@ -7,6 +7,7 @@ and of another one.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -229,7 +230,7 @@ def plot_example(result: xr.Dataset) -> Figure:
 def plot_regimes(result: xr.Dataset) -> Figure:
     """Draw the rate of the cued pool in the delay; crosses have lost their spontaneous state, lines are in rates."""
     made, axes = figure()
-    for model, colour in zip(result["model"].values, COLOURS.values(), strict=False):
+    for model, colour in zip(result["model"].values, cycle(COLOURS.values()), strict=False):
         at = result.sel(model=model).sortby("background")
         mV = at["background"] * 1e3
         for number in range(at.sizes["network"]):

@@ -75,7 +75,7 @@ class Config(Base):
     "Weight of the mean squared rate in the loss."
     test_trials: int = Field(default=256, ge=100)
     "Trials that are tested."
-    removed: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5)
+    removed: tuple[float, ...] = Field(default=(0.05, 0.1, 0.2, 0.3, 0.5), min_length=1)
     "Shares of the connections that are removed."
     draws: int = Field(default=5, ge=1)
     "Random draws of the connections that are removed."

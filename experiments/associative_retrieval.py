@@ -12,6 +12,9 @@ with 11 units, has a trained time constant and signed strength for each synapse,
 The recording holds the training history, the parameters of the memory after training, and, for test sequences, hidden
 and inner states and attention of the trained network. It also holds the inner loop of the last step, continued for
 many more iterations than the network was trained with.
+
+    fwsim run associative_retrieval --pairs 8 --units 100
+    fwsim sweep associative_retrieval --over model=fast_weights,no_memory,lstm --seeds 3
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from fwsim.measure import inner_path
 from fwsim.models import SequenceClassifier, core, parameter_count
 from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
-from fwsim.study import Context, Seconds
+from fwsim.study import Context, Duration
 from fwsim.training import Training, error_rate, train_classifier
 
 QUICK = {
@@ -70,9 +73,9 @@ class Config(Base):
     "Iterations of the inner loop S."
     rule: Literal["hebbian", "delta"] = "hebbian"
     "How the memory is written."
-    tau: tuple[Seconds, ...] = (-1 / math.log(0.95),)
+    tau: tuple[Duration, ...] = Field(default=(-1 / math.log(0.95),), min_length=1)
     "Time constants of the memory at 1 s a step; 19.5 s is the paper's decay of 0.95."
-    eta: tuple[float, ...] = (0.5,)
+    eta: tuple[float, ...] = Field(default=(0.5,), min_length=1)
     "Strength of one write, for each time constant; of the delta rule the fraction of the error that it corrects."
     normalise: Literal["inner", "none", "all"] = "inner"
     "Layer normalisation."

@@ -12,6 +12,9 @@ at several strengths of one write.
 
 Expect a larger share of attention on the right item in the Hopfield network. A trained network need not sharpen: its
 task is to give a digit after S iterations, not to restore a stored state.
+
+    fwsim run attention_sharpening
+    fwsim run attention_sharpening --inner-steps 1 --inner-steps 4 --networks 1
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from functools import partial
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, PositiveFloat
 from torch import Tensor
 
 import fwsim as fw
@@ -46,14 +49,14 @@ QUICK = {
 class Config(Base):
     """Trained networks, and networks with random weights."""
 
-    inner_steps: tuple[int, ...] = (1, 2, 4, 8, 20)
+    inner_steps: tuple[NonNegativeInt, ...] = Field(default=(1, 2, 4, 8, 20), min_length=1)
     "Iterations of the inner loop S that networks are trained with."
     networks: int = Field(default=3, ge=1)
     "Networks trained for each S."
     units: int = Field(default=32, ge=2)
     "Units of the trained networks; as many for embedding and read-out."
     tau: Seconds = Field(default=50.0, gt=0)
-    "Time constant of their memory at 1 s a step."
+    "Time constant of the memory of trained networks at 1 s a step."
     eta: float = Field(default=0.2, gt=0)
     "Strength of one write."
     pairs: int = Field(default=2, ge=2, le=26)
@@ -73,12 +76,12 @@ class Config(Base):
     random_units: int = Field(default=100, ge=2)
     "Units of the networks with random weights."
     items: int = Field(default=5, ge=2)
-    "Random items that these store, all with the same strength."
+    "Random items that networks with random weights store, all with the same strength."
     wrong: float = Field(default=0.35, ge=0, lt=0.5)
     "Fraction of wrong units in the cues of sign units."
     similarity: float = Field(default=0.3, ge=0, le=1)
     "Correlation of the cue with the item's input, of rectified units."
-    strengths: tuple[float, ...] = (0.1, 0.3, 1.0, 3.0)
+    strengths: tuple[PositiveFloat, ...] = Field(default=(0.1, 0.3, 1.0, 3.0), min_length=1)
     "η‖h‖²/‖z‖ of rectified units: what one write answers to its own item, over the input."
 
 

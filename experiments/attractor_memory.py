@@ -17,11 +17,12 @@ after one iteration only, and schedules that begin with large S to stay on the p
 
 The recording holds, for test queries, answers after 1 … 256 iterations, also to damaged queries. For some of them it
 holds the states and the attention of the loop, and all that the loop is made of: memory, input, gain and bias.
+
+    fwsim sweep attractor_memory --over schedule=late_query,one --seeds 5
 """
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import numpy as np
@@ -35,9 +36,9 @@ from fwsim.measure import inner_path
 from fwsim.models import SequenceClassifier
 from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
-from fwsim.study import Context, Seconds
+from fwsim.study import Context, Duration
 from fwsim.tasks.retrieval import LETTERS
-from fwsim.training import InnerSteps, Training, cross_entropy, error_rate, shuffled, train, varied
+from fwsim.training import InnerSteps, Training, cross_entropy, train_varied
 
 QUICK = {"training_sequences": 25_600, "epochs": 6, "test_sequences": 500, "recorded": 40, "searched": 10}
 
@@ -66,9 +67,9 @@ class Config(Base):
     "Recurrent units R."
     pairs: int = Field(default=2, ge=2, le=26)
     "Letter–digit pairs K."
-    tau: tuple[Seconds, ...] = (50.0,)
+    tau: tuple[Duration, ...] = Field(default=(50.0,), min_length=1)
     "Time constants of the memory at 1 s a step."
-    eta: tuple[float, ...] = (0.2,)
+    eta: tuple[float, ...] = Field(default=(0.2,), min_length=1)
     "Strength of one write, for each time constant."
     embedding: int = Field(default=32, ge=1)
     "Units of the embedding, and of the ReLU layer before the answer."
@@ -87,7 +88,7 @@ class Config(Base):
     recorded: int = Field(default=200, ge=1)
     "Test sequences whose loop is recorded."
     searched: int = Field(default=40, ge=1)
-    "Of these, the ones whose memory is recorded, for a search of attractors."
+    "Recorded sequences whose memory is recorded too, for a search of attractors."
 
 
 def run(config: Config, context: Context) -> xr.Dataset:
@@ -131,30 +132,18 @@ def trained(
     """Train, and keep the epoch whose answers on validation sequences are best over several counts."""
     examples = task.sample(config.training_sequences, context.generator("training"))
     validation = task.sample(2_000, context.generator("validation"))
-    steps = math.ceil(config.training_sequences / config.batch)
-    batches = varied(
-        shuffled(examples, config.batch, lambda epoch: context.generator(f"order {epoch}"), context.device),
-        schedule(config),
-        config.epochs,
-        steps,
-        lambda epoch: context.generator(f"iterations {epoch}"),
-    )
     counts = {"one": (1,), "fixed": (config.most,)}.get(config.schedule, VALIDATED)
-
-    def validate(model: nn.Module) -> float:
-        errors = [
-            error_rate(model, validation, context.device, inner_steps=(storing(config), count))
-            for count in counts
-        ]
-        return sum(errors) / len(errors)
-
-    return train(
+    return train_varied(
         model,
-        at_equilibrium if config.schedule == "equilibrium" else cross_entropy,
-        batches,
-        steps,
-        validate,
+        examples,
+        validation,
         Training(config.epochs, config.learning_rate, clip=1.0, weight_decay=config.weight_decay),
+        schedule(config),
+        lambda epoch: context.generator(f"order {epoch}"),
+        lambda epoch: context.generator(f"iterations {epoch}"),
+        validated=[(storing(config), count) for count in counts],
+        objective=at_equilibrium if config.schedule == "equilibrium" else cross_entropy,
+        batch=config.batch,
         device=context.device,
         checkpoints=context.checkpoints,
         resume=context.resume,

@@ -23,16 +23,14 @@ spikes filtered with the synaptic time constant. `settled` is where the map ends
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import Field
-from scipy.optimize import least_squares
-from torch import Tensor, nn
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor
 
 import fwsim as fw
 from fwsim import ms, mV
@@ -42,12 +40,11 @@ from fwsim.recording import labelled_dataset
 from fwsim.spiking.backend import prepared
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
-from fwsim.training import InnerSteps, Training, cross_entropy, error_rate, shuffled, train, varied
+from fwsim.training import InnerSteps, Training, error_rate, train_varied
 
 QUICK = {"epochs": 6, "training_sequences": 12_800, "test_sequences": 500, "trials": 6, "choosing": 4, "held": 0.5,
          "copies": (1,), "scales": (10.0,)}  # fmt: skip
 
-BATCH = 128
 COUNTS = (1, 2, 4, 8, 16, 64, 256)
 """Iterations after which the map is asked."""
 DT, SAMPLED, RATE_DT = 0.5 * ms, 50 * ms, 5 * ms
@@ -100,9 +97,9 @@ class Config(Base):
     "Time for which the query's input acts."
     held: Seconds = Field(default=3.0, gt=0)
     "Time for which nothing acts after that."
-    copies: tuple[int, ...] = (1, 10)
+    copies: tuple[PositiveInt, ...] = Field(default=(1, 10), min_length=1)
     "Neurons that stand for a unit."
-    scales: tuple[float, ...] = (5.0, 10.0, 20.0)
+    scales: tuple[PositiveFloat, ...] = Field(default=(5.0, 10.0, 20.0), min_length=1)
     "Values of λ in Hz, the rate of a neuron for a rate of 1 of its unit."
 
 
@@ -222,26 +219,15 @@ def trained(
     """Train in place; the epoch is chosen by validation errors after several numbers of iterations."""
     examples = task.sample(config.training_sequences, context.generator(f"training {part}"))
     validation = task.sample(1_000, context.generator(f"validation {part}"))
-    steps = math.ceil(config.training_sequences / BATCH)
-    batches = varied(
-        shuffled(examples, BATCH, lambda epoch: context.generator(f"order {part} {epoch}"), context.device),
-        iterations,
-        training.epochs,
-        steps,
-        lambda epoch: context.generator(f"iterations {part} {epoch}"),
-    )
-
-    def validate(model: nn.Module) -> float:
-        counts = (1, 4, 64)
-        return sum(error_rate(model, validation, context.device, inner_steps=(1, each)) for each in counts)
-
-    train(
+    train_varied(
         model,
-        cross_entropy,
-        batches,
-        steps,
-        validate,
+        examples,
+        validation,
         training,
+        iterations,
+        lambda epoch: context.generator(f"order {part} {epoch}"),
+        lambda epoch: context.generator(f"iterations {part} {epoch}"),
+        validated=[(1, count) for count in (1, 4, 64)],
         device=context.device,
         checkpoints=context.checkpoints / part,
         resume=context.resume,
@@ -310,19 +296,6 @@ def in_rates(loop: Loop, config: Config) -> Tensor:
     return rate[:, every - 1 :: every]
 
 
-def matched(scale: float) -> tuple[float, float]:
-    """Background, and potential for a field of 1, in V, so that neurons have λ times the rate of a rectified unit."""
-    gain = fw.siegert(tau=MEMBRANE, threshold=THRESHOLD, reset=0.0, refractory=REFRACTORY, sd=NOISE)
-    field = np.linspace(*RANGE, 81)
-
-    def residual(values: np.ndarray) -> np.ndarray:
-        potential = THRESHOLD + NOISE * (values[0] + np.exp(values[1]) * field)
-        return gain(torch.as_tensor(potential)).numpy() / scale - np.maximum(field, 0)
-
-    found = least_squares(residual, [-2.0, -1.0]).x
-    return THRESHOLD + NOISE * found[0], NOISE * np.exp(found[1])
-
-
 NEURON = """
 dv/dt = (base + current*x - v)/tau + sd*sqrt(2/tau)*xi : 1 (unless refractory)
 f : 1 (linked)
@@ -365,8 +338,10 @@ def circuit(b: Any, loop: Loop, copies: int, scale: float) -> tuple[Any, Any, An
     """
     (trials, units), second = loop.sustained.shape, b.second
     matrix, sustained = (each - each.mean(1, keepdim=True) for each in (loop.matrix, loop.sustained))
-    typical = float(torch.relu((matrix @ loop.settled()[..., None])[..., 0]).mean())
-    base, current = matched(scale)
+    # A memory that calls up nothing has no typical field.
+    typical = float(torch.relu((matrix @ loop.settled()[..., None])[..., 0]).mean()) or 1.0
+    gain = fw.siegert(tau=MEMBRANE, threshold=THRESHOLD, reset=0.0, refractory=REFRACTORY, sd=NOISE)
+    base, current = gain.rectified(scale, *RANGE)
     charge = 1 / (scale * copies)  # a rate of λ of all copies is a rate of 1 of the unit
     names = {
         "base": base, "current": current, "tau": MEMBRANE * second, "sd": NOISE, "synaptic": SYNAPTIC * second,

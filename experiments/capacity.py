@@ -9,6 +9,9 @@ whereas the states of N units hold N bits.
 Further conditions have no theory: self-connections, two time constants, the delta rule, correlated patterns, and ReLU
 units with layer normalisation. Their cues are imperfect. Recall is compared with the cue alone (no memory) and with
 another pattern (shuffled).
+
+    fwsim run capacity --units 250 --units 500 --units 1000
+    fwsim run capacity --conditions sign --conditions delta --comparison-units 250
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor
 
 import fwsim as fw
@@ -45,18 +48,22 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Config(Base):
     """Sizes, decays and conditions."""
 
-    units: tuple[int, ...] = (250, 500, 1000, 2000)
+    units: tuple[PositiveInt, ...] = Field(default=(250, 500, 1000, 2000), min_length=1)
     "Numbers of units N of the sign networks that are held against theory."
     epsilon: Positive = 4.10812
-    "Decay ε = √(2N/τ) in all of them, τ in steps; the optimum of theory is 4.108."
-    epsilons: tuple[Positive, ...] = (2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0)
+    "Decay ε = √(2N/τ) at all sizes, τ in steps; the optimum of theory is 4.108."
+    epsilons: tuple[Positive, ...] = Field(
+        default=(2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0), min_length=1
+    )
     "Decays that are compared."
     decay_units: int = Field(default=1000, ge=50)
-    "Number of units of these networks."
-    conditions: tuple[Name, ...] = ("sign", "self_connections", "time_scales", "delta", "correlated", "relu")
+    "Number of units of the networks with these decays, `epsilons`."
+    conditions: tuple[Name, ...] = Field(
+        default=("sign", "self_connections", "time_scales", "delta", "correlated", "relu"), min_length=1
+    )
     "Networks and patterns that are compared at one size."
     comparison_units: int = Field(default=500, ge=50)
-    "Number of units of these."
+    "Number of units of the networks under `conditions`."
     trials: int = Field(default=20, ge=1)
     "Independent streams of patterns."
     oldest: float = Field(default=0.1, gt=0, le=1)
@@ -71,10 +78,10 @@ class Config(Base):
     "η‖h‖²/‖z‖: what one write answers to its own pattern, over the input (ReLU units)."
     correlation: float = Field(default=0.02, ge=0, lt=1)
     "Correlation of any two patterns in the correlated condition."
-    tau_factors: tuple[Positive, ...] = (1 / 3, 3.0)
+    tau_factors: tuple[Positive, ...] = Field(default=(1 / 3, 3.0), min_length=1)
     "Time constants of the condition with several, over the single one."
-    eta_factors: tuple[Positive, ...] = (1.0, 0.3)
-    "Their relative strengths of one write."
+    eta_factors: tuple[Positive, ...] = Field(default=(1.0, 0.3), min_length=1)
+    "Relative strengths of one write of these time constants, `tau_factors`."
 
 
 @dataclass(frozen=True, eq=False)

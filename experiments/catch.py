@@ -41,7 +41,7 @@ from fwsim.models import (
 )
 from fwsim.recording import labelled, labelled_dataset
 from fwsim.study import Config as Base
-from fwsim.study import Context, Seconds
+from fwsim.study import Context, Duration
 from fwsim.training import Training, train
 
 QUICK = {
@@ -69,9 +69,9 @@ class Config(Base):
     "Recurrent units."
     inner_steps: int = Field(default=1, ge=0)
     "Iterations of the inner loop S."
-    tau: tuple[Seconds, ...] = (-1 / math.log(0.95),)
+    tau: tuple[Duration, ...] = Field(default=(-1 / math.log(0.95),), min_length=1)
     "Time constants of the memory at 1 s a frame; 19.5 s is the paper's decay of 0.95."
-    eta: tuple[float, ...] = (0.5,)
+    eta: tuple[float, ...] = Field(default=(0.5,), min_length=1)
     "Strength of one write, for each time constant."
     frames: int = Field(default=1_000_000, ge=1)
     "Frames to learn from."

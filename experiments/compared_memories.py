@@ -135,6 +135,8 @@ def run(config: Config, context: Context) -> xr.Dataset:
         lambda epoch: context.generator(f"order {epoch}"),
         batch=config.batch,
         device=context.device,
+        checkpoints=context.checkpoints,
+        resume=context.resume,
         progress=context.progress,
     )
     values = {

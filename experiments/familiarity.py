@@ -50,7 +50,7 @@ class Config(Base):
     length: int = Field(default=60, ge=2)
     "Patterns in a trial of training."
     steps: int = Field(default=1_000, ge=EPOCHS, multiple_of=EPOCHS)
-    "Training steps."
+    "Training steps; a multiple of 10."
     batch: int = Field(default=16, ge=1)
     "Trials a training step."
     learning_rate: float = Field(default=0.02, gt=0)

@@ -29,7 +29,7 @@ from torch import Tensor
 import fwsim as fw
 from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
-from fwsim.study import Context, Seconds
+from fwsim.study import Context, Duration, Seconds
 
 QUICK = {"items": 100, "lags": 60, "trials": 4}
 BATCHABLE = ("spectrum", "tau", "eta")
@@ -44,14 +44,14 @@ class Config(Base):
     "Units N of the network."
     spectrum: Literal["given", "one", "two", "four", "eight", "power_law", "benna_fusi"] = "given"
     "Time constants as given by `tau`, or a spectrum between `shortest` and `longest` of total strength `eta`."
-    tau: tuple[Seconds, ...] = (20.0,)
+    tau: tuple[Duration, ...] = Field(default=(20.0,), min_length=1)
     "Time constants of a given spectrum."
-    eta: tuple[float, ...] = (1.0,)
+    eta: tuple[float, ...] = Field(default=(1.0,), min_length=1)
     "Strength of one write: one number for all time constants, or one for each."
     shortest: Seconds = Field(default=2.0, gt=0)
     "Shortest time constant of a spectrum that is not given; the power law and the chain begin there."
     longest: Seconds = Field(default=200.0, gt=0)
-    "Longest; one time constant is the geometric mean of both."
+    "Longest time constant of such a spectrum; a single one is the geometric mean of shortest and longest."
     dt: Seconds = Field(default=1.0, gt=0)
     "Time between two items."
     items: int = Field(default=800, ge=2)

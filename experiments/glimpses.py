@@ -15,6 +15,8 @@ fewer or more levels. In the trained network some of the steps are kept from rea
 
 The digits are read from `--data` or from the folder that FWSIM_MNIST names, or they are downloaded. There is no
 augmentation.
+
+    fwsim sweep glimpses --over model=fast_weights,lstm,irnn --learning-rate 1e-2 --seeds 3
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from fwsim.models import Core, core, parameter_count
 from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
-from fwsim.tasks import GlimpseLayout, LabelledImages, load_mnist
+from fwsim.tasks import GlimpseLayout, LabelledImages, split_mnist
 from fwsim.training import Training, error_rate, train_classifier
 
 QUICK = {"units": 20, "epochs": 2, "training_images": 3_000, "validation_images": 500, "test_images": 1_000}
@@ -164,7 +166,12 @@ class ConvNet(nn.Module):
 
 def run(config: Config, context: Context) -> xr.Dataset:
     """Train, test, block what is read, record."""
-    training, validation, test = images(config)
+    training, validation, test = split_mnist(
+        config.data,
+        training=config.training_images,
+        validation=config.validation_images,
+        test=config.test_images,
+    )
     layout = GlimpseLayout(
         training.images.shape[-1], 7, config.levels, config.store, config.clear, config.controls
     )
@@ -189,26 +196,6 @@ def run(config: Config, context: Context) -> xr.Dataset:
     }
     return recording.merge(labelled_dataset(measured)).merge(
         history.rename(loss="training_loss", wall_time="epoch_time"), combine_attrs="no_conflicts"
-    )
-
-
-def images(config: Config) -> tuple[LabelledImages, LabelledImages, LabelledImages]:
-    """Training, validation and test images; validation takes the last of those to train on."""
-    training, test = load_mnist(config.data)
-    kept = len(training.target) - config.validation_images
-    if kept < 1:
-        raise fw.ConfigError(
-            f"validation_images={config.validation_images} of {len(training.target)} images leaves none to train on; "
-            "use fewer"
-        )
-
-    def part(of: LabelledImages, rows: slice) -> LabelledImages:
-        return LabelledImages(of.images[rows], of.target[rows])
-
-    return (
-        part(training, slice(0, min(kept, config.training_images))),
-        part(training, slice(kept, None)),
-        part(test, slice(0, config.test_images)),
     )
 
 

@@ -10,6 +10,8 @@ whole is measured by overlaps with what was stored, less the mean of all stored 
 
 The digits are read from `--data` or from the folder that FWSIM_MNIST names, or they are downloaded. The recording
 holds, for some test images, the states of the last integrating step over iterations, attention, and stored states.
+
+    fwsim sweep glimpses_settling --over schedule=one,late --seeds 3
 """
 
 from __future__ import annotations
@@ -27,14 +29,13 @@ from fwsim.engine.recursive import RecursiveNetwork
 from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
-from fwsim.tasks import GlimpseLayout, LabelledImages, load_mnist
-from fwsim.training import InnerSteps, Training, cross_entropy, error_rate, shuffled, train, varied
+from fwsim.tasks import GlimpseLayout, LabelledImages, split_mnist
+from fwsim.training import InnerSteps, Training, error_rate, train_varied
 
 QUICK = {"units": 20, "epochs": 2, "training_images": 2_000, "validation_images": 300, "test_images": 500}
 
 COUNTS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Iterations after which the loop is looked at."""
-BATCH = 128
 
 
 class Config(Base):
@@ -96,7 +97,12 @@ class GlimpseClassifier(nn.Module):
 
 def run(config: Config, context: Context) -> xr.Dataset:
     """Train, test, record."""
-    training, validation, test = images(config)
+    training, validation, test = split_mnist(
+        config.data,
+        training=config.training_images,
+        validation=config.validation_images,
+        test=config.test_images,
+    )
     layout = GlimpseLayout(training.images.shape[-1])
     with context.random_state("weights"):
         core = RecursiveNetwork(
@@ -114,26 +120,6 @@ def run(config: Config, context: Context) -> xr.Dataset:
     )
 
 
-def images(config: Config) -> tuple[LabelledImages, LabelledImages, LabelledImages]:
-    """Training, validation and test images; validation takes the last of those to train on."""
-    training, test = load_mnist(config.data)
-    kept = len(training.target) - config.validation_images
-    if kept < 1:
-        raise fw.ConfigError(
-            f"validation_images={config.validation_images} of {len(training.target)} images leaves none to train on; "
-            "use fewer"
-        )
-
-    def part(of: LabelledImages, rows: slice) -> LabelledImages:
-        return LabelledImages(of.images[rows], of.target[rows])
-
-    return (
-        part(training, slice(0, min(kept, config.training_images))),
-        part(training, slice(kept, None)),
-        part(test, slice(0, config.test_images)),
-    )
-
-
 def trained(
     model: GlimpseClassifier,
     training: LabelledImages,
@@ -142,29 +128,16 @@ def trained(
     context: Context,
 ) -> xr.Dataset:
     """Train with the schedule, and keep the epoch whose answers on validation images are best over several counts."""
-    steps = math.ceil(len(training.target) / BATCH)
-    after = 1.0 if config.schedule == "one" else config.after
-    batches = varied(
-        shuffled(training, BATCH, lambda epoch: context.generator(f"order {epoch}"), context.device),
-        InnerSteps(config.most, after=after, storing=None),
-        config.epochs,
-        steps,
-        lambda epoch: context.generator(f"iterations {epoch}"),
-    )
-    counts = (1,) if config.schedule == "one" else (1, 4, 32)
-
-    def validate(model: nn.Module) -> float:
-        return sum(error_rate(model, validation, context.device, inner_steps=each) for each in counts) / len(
-            counts
-        )
-
-    return train(
+    once = config.schedule == "one"
+    return train_varied(
         model,
-        cross_entropy,
-        batches,
-        steps,
-        validate,
+        training,
+        validation,
         Training(config.epochs, config.learning_rate, clip=1.0, weight_decay=config.weight_decay),
+        InnerSteps(config.most, after=1.0 if once else config.after, storing=None),
+        lambda epoch: context.generator(f"order {epoch}"),
+        lambda epoch: context.generator(f"iterations {epoch}"),
+        validated=(1,) if once else (1, 4, 32),
         device=context.device,
         checkpoints=context.checkpoints,
         resume=context.resume,

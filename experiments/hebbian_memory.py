@@ -14,6 +14,8 @@ step converted to seconds (one step is one pattern with its pause) and its stren
 Expect recall of the latest patterns only. The memory is a palimpsest: the time constant and saturation determine how
 many patterns it holds. Without saturation expect rates during recall that no cortex has. The control cues a pattern
 that was never shown.
+
+    fwsim run hebbian_memory --memories one --tau 10s --load 12
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from typing import Literal
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
 import fwsim as fw
 from fwsim import ms, mV, spiking
@@ -34,7 +36,7 @@ from fwsim.recording import labelled
 from fwsim.rules import AssociativeRule
 from fwsim.spiking import Circuit, Connection, Population
 from fwsim.study import Config as Base
-from fwsim.study import Context, Seconds, Volts
+from fwsim.study import Context, Duration, Seconds, Volts
 
 Memory = Literal["linear", "one", "several", "bcpnn", "trained"]
 QUICK = {
@@ -54,8 +56,10 @@ REDUCED = ("linear", "trained")
 class Config(Base):
     """Neurons, memories, and what is shown and cued."""
 
-    memories: tuple[Memory, ...] = ("one", "several", "linear", "bcpnn", "trained")
-    "What the synapses remember with."
+    memories: tuple[Memory, ...] = Field(
+        default=("one", "several", "linear", "bcpnn", "trained"), min_length=1
+    )
+    "Memories that are compared."
     networks: int = Field(default=5, ge=1)
     "Networks, each with patterns and noise of its own."
     neurons: int = Field(default=200, ge=20)
@@ -66,19 +70,19 @@ class Config(Base):
     "Patterns that are shown."
     quality: float = Field(default=0.6, gt=0, lt=1)
     "Fraction of a pattern that is cued."
-    other_loads: tuple[int, ...] = (4, 12)
-    "Other numbers of patterns, of which the latest are asked for."
-    other_qualities: tuple[float, ...] = (0.3, 0.8)
-    "Other fractions, asked for the latest patterns."
+    other_loads: tuple[PositiveInt, ...] = (4, 12)
+    "Other numbers of patterns, of which the latest are asked for; may be left empty."
+    other_qualities: tuple[NonNegativeFloat, ...] = (0.3, 0.8)
+    "Other fractions, asked for the latest patterns; may be left empty."
     latest: int = Field(default=2, ge=1)
     "Number of the latest patterns."
     strength: float = Field(default=4.0, gt=0)
     "What one presentation would add to the input of a whole pattern without saturation, over the cue."
     linear_strength: float = Field(default=1.8, gt=0)
-    "The same of the memory that does not saturate."
-    tau: Seconds = 3.0
+    "The same as `strength`, of the memory that does not saturate."
+    tau: Seconds = Field(default=3.0, gt=0)
     "Time constant of the memory with one."
-    taus: tuple[Seconds, ...] = (1.0, 9.0)
+    taus: tuple[Duration, ...] = Field(default=(1.0, 9.0), min_length=1)
     "Time constants of the memory with several, in equal parts."
     limit: float = Field(default=0.9, gt=0)
     "Where a weight saturates, in all; none for `linear` and `trained`."
@@ -86,29 +90,29 @@ class Config(Base):
     "What a step leaves of the trained network's memory."
     trained_strength: float = Field(default=27.0, gt=0)
     "What one write adds to the input of the trained network, over the state that was written: η|h|², measured."
-    tau_trace: Seconds = 0.02
+    tau_trace: Seconds = Field(default=0.02, gt=0)
     "Time constant of the traces of spikes."
     efficacy: Volts = 0.001
     "Jump of the potential at a weight of 1."
     bcpnn_efficacy: Volts = 0.0003
-    "The same of BCPNN, whose weights are log odds."
+    "Jump of the potential at a weight of 1 of BCPNN, whose weights are log odds."
     inhibition: Volts = 0.00035
-    "Of the synapses to and from inhibitory neurons."
+    "Jump of the potential at synapses to and from inhibitory neurons."
     background: Volts = 0.014
     "Background drive above rest."
     noise: Volts = 0.003
     "Standard deviation of the potential by noise."
     cue: Volts = 0.014
     "Drive of a shown or cued neuron."
-    show: Seconds = 0.2
+    show: Seconds = Field(default=0.2, gt=0)
     "Time for which a pattern is shown."
-    pause: Seconds = 0.1
-    "Time after it, with inhibition."
+    pause: Seconds = Field(default=0.1, ge=0)
+    "Time after each pattern, with all excitatory neurons inhibited."
     quench: Volts = 0.01
-    "Inhibition in pauses."
-    recall: Seconds = 0.2
+    "How far the drive of excitatory neurons is lowered in pauses."
+    recall: Seconds = Field(default=0.2, gt=0)
     "Time for which a part is cued; rates are those after its first quarter."
-    decay_current: Seconds = 0.005
+    decay_current: Seconds = Field(default=0.005, ge=0)
     "Time constant of synaptic currents."
 
 

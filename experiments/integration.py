@@ -50,7 +50,7 @@ class Config(Base):
     length: int = Field(default=20, ge=2)
     "Steps of a trial of training, the question included."
     steps: int = Field(default=400, ge=EPOCHS, multiple_of=EPOCHS)
-    "Training steps."
+    "Training steps; a multiple of 10."
     batch: int = Field(default=32, ge=1)
     "Trials a training step."
     learning_rate: float = Field(default=5e-3, gt=0)
@@ -158,6 +158,8 @@ def run(config: Config, context: Context) -> xr.Dataset:
         per_epoch,
         lambda model: wrong(model, validation),
         Training(EPOCHS, config.learning_rate, clip=1.0),
+        checkpoints=context.checkpoints,
+        resume=context.resume,
         progress=context.progress,
     )
     lengths = [config.length, 2 * config.length]

@@ -12,6 +12,8 @@ three ways:
 - *distractors*: other pairs are stored before (proactive) or after (retroactive) the one that is asked for.
 
 Expect spontaneous recovery with several time scales only. Nothing is trained.
+
+    fwsim run interference --repeats 5 --short 2s --long 200s
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat, NonNegativeInt
 from torch import Tensor
 
 import fwsim as fw
@@ -45,20 +47,22 @@ class Config(Base):
     short: Seconds = Field(default=5.0, gt=0)
     "Shortest time constant of the memories that are compared."
     long: Seconds = Field(default=500.0, gt=0)
-    "Longest; the power law ends there."
+    "Longest time constant of the memories that are compared; the power law ends there."
     trials: int = Field(default=400, ge=2)
     "Independent lists."
     repeats: int = Field(default=2, ge=1)
     "Times that the re-used key is stored with its old value."
     between: int = Field(default=5, ge=0)
     "Other pairs between the old and the new value."
-    delays: tuple[int, ...] = (0, 1, 2, 3, 5, 8, 13, 20, 30, 50, 80, 130)
+    delays: tuple[NonNegativeInt, ...] = Field(
+        default=(0, 1, 2, 3, 5, 8, 13, 20, 30, 50, 80, 130), min_length=1
+    )
     "Seconds from the new value to the question, without anything being stored."
     length: int = Field(default=8, ge=2)
     "Pairs of the list with similar keys."
-    correlations: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9)
-    "Correlation ρ of its keys."
-    distractors: tuple[int, ...] = (0, 3, 10, 30, 100)
+    correlations: tuple[NonNegativeFloat, ...] = Field(default=(0.0, 0.2, 0.4, 0.6, 0.8, 0.9), min_length=1)
+    "Correlations ρ of the keys of the list with similar keys."
+    distractors: tuple[NonNegativeInt, ...] = Field(default=(0, 3, 10, 30, 100), min_length=1)
     "Pairs stored before, or after, the one that is asked for."
 
 

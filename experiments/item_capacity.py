@@ -11,6 +11,8 @@ Cues come at the same times in every run, whatever other loads are tried. Every 
 half of it. At the limit, where one item more or less survives, the number depends on small differences, also on when
 the first cue comes. The main runs are therefore solved once more by scipy's DOP853, whose steps adapt to the tolerance
 `tolerance`; two equal answers of fixed steps do not show that they are right.
+
+    fwsim run item_capacity --loads 5 --loads 6 --loads 7 --tau-rec 200ms
 """
 
 from __future__ import annotations
@@ -21,13 +23,13 @@ from itertools import pairwise
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
 import fwsim as fw
 from fwsim.study import Config as Base
-from fwsim.study import Context, Hertz, Seconds
+from fwsim.study import Context, Duration, Hertz, Seconds
 
 QUICK = {
     "loads": (1, 2, 3, 4, 5),
@@ -60,39 +62,45 @@ class Config(Base):
     "Input of every cluster."
     cue: float = 225.0
     "Additional input of a cued cluster."
-    cue_time: Seconds = 0.03
+    cue_time: Seconds = Field(default=0.03, gt=0)
     "Length of a cue."
-    interval: Seconds = 0.3
+    interval: Seconds = Field(default=0.3, gt=0)
     "From the beginning of one cue to that of the next."
-    start: Seconds = 0.5
+    start: Seconds = Field(default=0.5, ge=0)
     "When the first cue begins."
     delay: Seconds = Field(default=6.0, gt=0)
     "How long the items of the largest load are held after the last cue; those of smaller ones longer."
     U: float = Field(default=0.3, gt=0, le=1)
     "Utilisation that one spike adds."
-    tau_rec: Seconds = 0.3
-    "Recovery from depression."
-    tau_facil: Seconds = 1.5
-    "Decay of facilitation."
-    tau: Seconds = 0.008
+    tau_rec: Seconds = Field(default=0.3, ge=0)
+    "Time constant of recovery from depression."
+    tau_facil: Seconds = Field(default=1.5, ge=0)
+    "Time constant of facilitation."
+    tau: Seconds = Field(default=0.008, gt=0)
     "Membrane time constant of all populations."
-    loads: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
+    loads: tuple[PositiveInt, ...] = Field(default=(1, 2, 3, 4, 5, 6, 7, 8), min_length=1)
     "Numbers of items in the main runs."
-    survey_loads: tuple[int, ...] = (4, 5, 6, 7, 8, 9, 10, 12, 14, 16)
+    survey_loads: tuple[PositiveInt, ...] = Field(default=(4, 5, 6, 7, 8, 9, 10, 12, 14, 16), min_length=1)
     "Numbers of items tried at each point of the survey; the most that survive is the capacity there."
-    survey_tau_rec: tuple[Seconds, ...] = (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6)
-    "Values of τ_rec in the survey, all else as above."
-    survey_tau_facil: tuple[Seconds, ...] = (0.375, 0.75, 1.0, 1.5, 2.0, 3.0, 4.5, 6.0)
-    "Values of τ_facil in the survey."
-    survey_tau: tuple[Seconds, ...] = (0.002, 0.004, 0.006, 0.008, 0.012, 0.016, 0.024, 0.032)
-    "Values of τ in the survey."
-    step: Seconds = 0.0002
+    survey_tau_rec: tuple[Duration, ...] = Field(
+        default=(0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6), min_length=1
+    )
+    "Values of τ_rec in the survey, all else as in the main runs."
+    survey_tau_facil: tuple[Duration, ...] = Field(
+        default=(0.375, 0.75, 1.0, 1.5, 2.0, 3.0, 4.5, 6.0), min_length=1
+    )
+    "Values of τ_facil in the survey, likewise."
+    survey_tau: tuple[Duration, ...] = Field(
+        default=(0.002, 0.004, 0.006, 0.008, 0.012, 0.016, 0.024, 0.032), min_length=1
+    )
+    "Values of τ in the survey, likewise."
+    step: Seconds = Field(default=0.0002, gt=0)
     "Longer of the two steps."
-    watch: Seconds = 1.5
+    watch: Seconds = Field(default=1.5, gt=0)
     "Last part of a survey run, which decides who survived; longer than any period."
     tolerance: float = Field(default=1e-9, gt=0)
     "Relative tolerance of the adaptive solution of the main runs."
-    threshold: Hertz = 20.0
+    threshold: Hertz = Field(default=20.0, gt=0)
     "Rate that a population spike exceeds."
 
 

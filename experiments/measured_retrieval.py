@@ -63,7 +63,7 @@ class Config(Base):
     token: Seconds = Field(default=0.1, gt=0)
     "Time for which a token is shown."
     dt: Seconds = Field(default=0.05, gt=0)
-    "Time step, a fraction of it."
+    "Time step, a fraction of the time of a token."
     tau: Seconds = Field(default=0.1, gt=0)
     "Time constant of the units; they still carry a letter when its digit is shown."
     tau_fast_weights: Seconds = Field(default=1.5, gt=0)

@@ -12,6 +12,8 @@ pairs of two classes instead.
 The recording holds, for every rule and pair, the log predictive density of what was left out, and how many single
 responses were inside their predictive intervals. A small share of the responses may be outliers. A response of 0 stands
 for all that could not be seen; its place in the predicted distribution is drawn among theirs.
+
+    fwsim run measured_synapses --data simulated --rules 4 --left-out recovery
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ around stored items, and shows how the landscape changes as items are stored.
 A network trained with few iterations need not be an attractor memory. Its loop may have a single fixed point, which
 input and memory determine together, and its answer may be right after the iterations that it was trained with and
 wrong after the loop has settled. The experiment decides which of the two it is.
+
+    fwsim run memory_landscape --inner-steps 3 --sequences 12
 """
 
 from __future__ import annotations
@@ -36,13 +38,13 @@ class Config(Base):
     trained: Path | None = None
     "Folder of a finished run of associative_retrieval with fast weights; without one, a network is trained first."
     units: int = Field(default=50, ge=1)
-    "Recurrent units, if it is trained first."
+    "Recurrent units, if a network is trained first."
     inner_steps: int = Field(default=1, ge=1)
-    "Iterations of the inner loop, if it is trained first."
+    "Iterations of the inner loop, if a network is trained first."
     epochs: int = Field(default=7, ge=1)
-    "Passes through the training sequences, if it is trained first."
+    "Passes through the training sequences, if a network is trained first."
     training_sequences: int = Field(default=100_000, ge=1)
-    "Training sequences, if it is trained first."
+    "Training sequences, if a network is trained first."
     sequences: int = Field(default=24, ge=1)
     "Test sequences that are recorded."
 

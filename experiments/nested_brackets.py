@@ -64,8 +64,8 @@ class Config(Base):
     "Probability to open a bracket where closing one is possible too."
     embedding: int = Field(default=50, ge=1)
     "Units of the embedding, and of the ReLU layer before the answer."
-    steps: int = Field(default=2_000, ge=1)
-    "Training steps."
+    steps: int = Field(default=2_000, ge=EPOCHS, multiple_of=EPOCHS)
+    "Training steps; a multiple of 10."
     batch: int = Field(default=128, ge=1)
     "Sequences a training step."
     learning_rate: float = Field(default=1e-2, gt=0)
@@ -82,7 +82,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
         recurrent = core(config.model, config.embedding, config.units, memory, config.inner_steps)
         model = SequenceClassifier(recurrent, task.tokens, task.classes, config.embedding)
     validation = task.sample(1_000, context.generator("validation"))
-    per_epoch = max(1, config.steps // EPOCHS)
+    per_epoch = config.steps // EPOCHS
 
     def batches(epoch: int) -> Iterator[BracketSequences]:
         drawn = task.sample(per_epoch * config.batch, context.generator(f"training {epoch}"))

@@ -7,6 +7,8 @@ projection on the oscillation in the last cycle of the input, and the eigenvalue
 
 Expect an eigenvalue outside the circle of those of J once the input entrains the network, and an oscillation that goes
 on, more slowly than the input. The membrane time constant is 1 s, so that all times are in units of it.
+
+    fwsim run persistent_oscillation --units 500 --drive 1 --cycles 20
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class Config(Base):
     cycles: int = Field(default=6, ge=2)
     "Cycles of the input."
     after: Seconds = Field(default=30.0, gt=0)
-    "Time that is watched after it."
+    "Time for which activity is watched after the input."
     points: int = Field(default=40, ge=20)
     "Time steps of a cycle."
 

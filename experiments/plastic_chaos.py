@@ -10,6 +10,8 @@ and decays: τ_A dA/dt = −A + (k/N) φ φᵀ (Clark & Abbott 2024, Phys. Rev. 
 
 Expect slower chaos with Hebbian and faster chaos with anti-Hebbian plasticity, and freezing only with strong Hebbian
 plasticity. The membrane time constant is 1 s, so that all times are in units of it.
+
+    fwsim run plastic_chaos --plasticity 0 --plasticity 1 --plasticity 1.5 --units 1000
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ class Config(Base):
     transient: Seconds = Field(default=50.0, gt=0)
     "Time before activity is recorded."
     watched: Seconds = Field(default=80.0, gt=0)
-    "Time for which it is recorded."
+    "Time for which activity is recorded."
     halted: Seconds = Field(default=50.0, gt=0)
     "Time that activity has to settle once plasticity is halted."
     weak: float = Field(default=0.15, ge=0, le=5)

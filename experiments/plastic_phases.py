@@ -10,6 +10,8 @@ weights J of variance g²/N, and a plastic part with τ_A dA/dt = −A + (k/N) �
 
 Expect silence without plasticity below g = 1 and chaos above, chaos that can be frozen with strong plasticity, and many
 fixed points with still stronger plasticity. The membrane time constant is 1 s, so that all times are in units of it.
+
+    fwsim run plastic_phases --units 500 --coupling 0.8 --coupling 1.2 --coupling 2
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from torch import Tensor
 import fwsim as fw
 from fwsim.recording import labelled
 from fwsim.study import Config as Base
-from fwsim.study import Context, Seconds
+from fwsim.study import Context, Duration, Seconds
 
 QUICK = {
     "units": 200, "networks": 2, "coupling": (0.7, 2.0), "plasticity": (0.0, 1.0, 1.6), "tau_memory": (0.5, 2.5),
@@ -48,24 +50,24 @@ class Config(Base):
     "Plasticity k."
     plane_tau: Seconds = Field(default=2.5, gt=0)
     "Time constant of A in the plane of g and k."
-    tau_memory: tuple[Seconds, ...] = Field(default=(0.5, 1.0, 2.5, 4.0, 8.0), min_length=1)
-    "Time constants of A at one coupling."
+    tau_memory: tuple[Duration, ...] = Field(default=(0.5, 1.0, 2.5, 4.0, 8.0), min_length=1)
+    "Time constants of A that are compared at one coupling."
     tau_coupling: float = Field(default=2.0, gt=0, le=5)
-    "That coupling."
+    "Coupling g at which time constants of A are compared."
     lowered: tuple[float, ...] = Field(
         default=(8.0, 4.0, 3.0, 2.6, 2.3, 2.1, 1.9, 1.8, 1.7, 1.6, 1.5, 1.4), min_length=2
     )
     "Plasticity, as it is lowered at a fixed point."
     lowered_tau: Seconds = Field(default=1.0, gt=0)
-    "Time constant of A then; fixed points do not depend on it."
+    "Time constant of A while plasticity is lowered; fixed points do not depend on it."
     prepared: float = Field(default=2.0, gt=0, le=5)
     "Coupling at which activity begins, so that it does not die at once where g is below 1."
     preparing: Seconds = Field(default=20.0, gt=0)
-    "Time for which it has that coupling."
+    "Time for which activity has the coupling with which it begins."
     transient: Seconds = Field(default=40.0, gt=0)
     "Time before activity is recorded."
     watched: Seconds = Field(default=60.0, gt=0)
-    "Time for which it is recorded."
+    "Time for which activity is recorded."
     halted: Seconds = Field(default=40.0, gt=0)
     "Time that activity has to settle once plasticity is halted, and at each plasticity as it is lowered."
     every: Seconds = Field(default=1.0, gt=0)

@@ -10,6 +10,8 @@ Ghimenti & Ganguli 2025, arXiv 2511.22848). A is 0 when the cue is given. Two qu
 
 Expect recall beyond the critical load with Hebbian plasticity, and less recall with anti-Hebbian plasticity. The
 membrane time constant is 1 s, so that all times are in units of it.
+
+    fwsim run plastic_recall --load 0.15 --load 0.3 --plasticity 0 --plasticity 1
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from pydantic import Field
 import fwsim as fw
 from fwsim.recording import labelled
 from fwsim.study import Config as Base
-from fwsim.study import Context, Seconds
+from fwsim.study import Context, Duration, Seconds
 
 QUICK = {"units": 300, "networks": 2, "load": (0.05, 0.2), "plasticity": (0.0, 1.0), "slow": (2.0,)}
 
@@ -42,12 +44,12 @@ class Config(Base):
     "Plasticity k; below 0 it is anti-Hebbian."
     tau_memory: Seconds = Field(default=2.0, gt=0)
     "Time constant of A."
-    slow: tuple[Seconds, ...] = Field(default=(0.1, 32.0), min_length=1)
+    slow: tuple[Duration, ...] = Field(default=(0.1, 32.0), min_length=1)
     "Time constants of A that are compared."
     slow_load: float = Field(default=0.2, gt=0, le=1)
-    "Load at which they are compared."
+    "Load at which time constants of A are compared."
     slow_plasticity: float = 0.5
-    "Plasticity with which they are compared."
+    "Plasticity with which time constants of A are compared."
     cue: float = Field(default=0.6, ge=0, le=1)
     "Overlap of the signs of the first state with the pattern."
     duration: Seconds = Field(default=10.0, gt=0)

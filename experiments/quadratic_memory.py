@@ -4,6 +4,8 @@ Neurons with Lorentzian inputs excite each other through synapses of Tsodyks & M
 fire, and facilitation keeps a trace of it afterwards. The mean field has four variables (rate, potential, u, x), and is
 exact for many neurons if all synapses share u and x, driven by the mean rate (Taher, Torcini & Olmi 2020, PLOS Comput.
 Biol. 16:e1008533). Two networks are simulated: with shared variables, and with those of each neuron's own spikes.
+
+    fwsim run quadratic_memory --tau-facil 0.8s --pulse 3
 """
 
 from __future__ import annotations
@@ -37,19 +39,19 @@ class Config(Base):
     background: float = -1.0
     "Centre of the inputs."
     pulse: float = 2.0
-    "What the pulse adds to it."
+    "What the pulse adds to the inputs."
     begin: Seconds = Field(default=0.2, ge=0)
     "When the pulse begins."
     end: Seconds = Field(default=0.5, ge=0)
-    "When it ends."
+    "When the pulse ends."
     duration: Seconds = Field(default=1.2, gt=0)
     "How long the population is watched."
     U: float = Field(default=0.2, gt=0, le=1)
     "Utilisation."
     tau_facil: Seconds = Field(default=1.5, gt=0)
-    "Decay of facilitation."
+    "Time constant of facilitation."
     tau_rec: Seconds = Field(default=0.2, gt=0)
-    "Recovery from depression."
+    "Time constant of recovery from depression."
     step: Seconds = Field(default=0.0002, gt=0)
     "Time step."
     sample: Seconds = Field(default=0.01, gt=0, le=0.1)
@@ -75,10 +77,11 @@ def run(config: Config, context: Context) -> xr.Dataset:
     def windows(values: np.ndarray) -> np.ndarray:
         return values[..., : count * window].reshape(*values.shape[:-1], count, window).mean(-1)
 
-    found = [
-        simulate(config, drive, start, centre, context.numpy_generator("networks"), own=kind == "own")
-        for kind in SYNAPSES
-    ]
+    found = []
+    with context.progress("time steps", len(SYNAPSES) * steps) as advance:
+        for kind in SYNAPSES:
+            generator = context.numpy_generator("networks")
+            found.append(simulate(config, drive, start, centre, generator, advance, own=kind == "own"))
     coords = {"synapse": list(SYNAPSES), "time": (np.arange(count) + 1) * window * config.step}
     dims = ("synapse", "network", "time")
     made = {
@@ -118,6 +121,7 @@ def simulate(
     start: float,
     centre: float,
     generator: np.random.Generator,
+    advance: fw.progress.Advance,
     *,
     own: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -135,17 +139,18 @@ def simulate(
     kept_u, kept_x = np.exp(-dt / config.tau_facil), np.exp(-dt / config.tau_rec)
     found = np.empty((3, config.networks, drive.size))
     for t, current in enumerate(drive):
-        V, spikes = advance(V, own_input + current + config.coupling * config.tau * sent, dt / config.tau)
+        V, spikes = moved(V, own_input + current + config.coupling * config.tau * sent, dt / config.tau)
         arrived = spikes if own else spikes.mean(1, keepdims=True)
         release = arrived * u * x  # in order: release, resources, utilisation; all before the spike
         sent = release.mean(1, keepdims=True) / dt
         u, x = u + config.U * (1 - u) * arrived, x - release
         u, x = config.U + (u - config.U) * kept_u, 1 + (x - 1) * kept_x
         found[:, :, t] = spikes.mean(1) / dt, u.mean(1), x.mean(1)
+        advance()
     return found[0], found[1], found[2]
 
 
-def advance(V: np.ndarray, current: np.ndarray, duration: float) -> tuple[np.ndarray, np.ndarray]:
+def moved(V: np.ndarray, current: np.ndarray, duration: float) -> tuple[np.ndarray, np.ndarray]:
     """Potentials after a step and the spikes in it; exact for a constant input, through infinity.
 
     With I > 0, V = √I tan φ and φ grows at √I; a spike is a passage of π/2. With I < 0, (V − √−I)/(V + √−I) grows at

@@ -6,6 +6,9 @@ slow both (Itskov, Hansel & Tsodyks 2011, Front. Comput. Neurosci. 5:40). The ri
 same bump, since both couplings are computed from the profile, so that only the synapses differ. The same perturbations
 act on both rings: random errors of all weights ("mistuned", constant in time), or white noise on every unit ("noise").
 Expect facilitation to slow the drift by a factor of 10 to 20.
+
+    fwsim run ring_drift --tau-facil 0.5s --delay 4s
+    fwsim sweep ring_drift --over tau_facil=0.25,0.5,1,2
 """
 
 from __future__ import annotations
@@ -33,27 +36,27 @@ class Config(Base):
     "Units on the ring."
     seeds: int = Field(default=40, ge=2)
     "Mistuned networks, and streams of noise."
-    peak: Hertz = 40.0
+    peak: Hertz = Field(default=40.0, gt=0)
     "Peak rate of the bump."
     half_width: float = Field(default=60.0, gt=0, lt=90)
-    "Half its width at the base, in degrees."
-    background: Hertz = 20.0
+    "Half the width of the bump at its base, in degrees."
+    background: Hertz = Field(default=20.0, ge=0)
     "Input of every unit."
     U: float = Field(default=0.05, gt=0, le=1)
     "Utilisation that one spike adds to facilitating synapses."
-    tau_facil: Seconds = 1.0
+    tau_facil: Seconds = Field(default=1.0, ge=0)
     "Decay of facilitation."
-    tau_rec: Seconds = 0.0
+    tau_rec: Seconds = Field(default=0.0, ge=0)
     "Recovery of facilitating synapses from depression; 0 is none, as in the theory."
-    tau: Seconds = 0.01
+    tau: Seconds = Field(default=0.01, gt=0)
     "Membrane time constant."
     mistuning: float = Field(default=0.02, ge=0)
     "Standard deviation of each weight, relative to the weight."
-    noise: Hertz = 2.0
+    noise: Hertz = Field(default=2.0, ge=0)
     "Standard deviation that noise alone gives to h."
     delay: Seconds = Field(default=4.0, ge=0.4)
     "How long the bump is watched, from 0.4 s on, as it takes its shape and place in these."
-    step: Seconds = 0.002
+    step: Seconds = Field(default=0.002, gt=0)
     "Time step."
 
 

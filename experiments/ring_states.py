@@ -5,11 +5,14 @@ background input (York & van Rossum 2009, J. Comput. Neurosci. 27:607). An input
 the state is recorded, for every cosine part of the coupling and every background. Expect the uniform state for weak
 coupling. For stronger coupling expect, with growing background, a stationary bump, then a rotating one, then the
 uniform state. The background determines the speed of rotation.
+
+    fwsim run ring_states --tau-rec 400ms
 """
 
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -38,19 +41,23 @@ class Config(Base):
     "Units on the ring."
     U: float = Field(default=0.5, gt=0, le=1)
     "Utilisation of the synapses."
-    tau_rec: Seconds = 0.2
+    tau_rec: Seconds = Field(default=0.2, ge=0)
     "Recovery from depression."
-    tau: Seconds = 0.01
+    tau: Seconds = Field(default=0.01, gt=0)
     "Membrane time constant."
     inhibition: float = -4.0
     "Mean of the coupling over the ring, of synapses at rest."
-    couplings: tuple[float, ...] = tuple(float(c) for c in np.arange(1.0, 8.01, 0.5))
+    couplings: tuple[float, ...] = Field(
+        default=tuple(float(c) for c in np.arange(1.0, 8.01, 0.5)), min_length=1
+    )
     "Cosine part of the coupling, of synapses at rest."
-    backgrounds: tuple[Hertz, ...] = tuple(float(f"{b:.3g}") for b in np.geomspace(0.1, 200.0, 24))
+    backgrounds: tuple[Annotated[Hertz, Field(gt=0)], ...] = Field(
+        default=tuple(float(f"{b:.3g}") for b in np.geomspace(0.1, 200.0, 24)), min_length=1
+    )
     "Uniform inputs."
-    watching: Seconds = 4.0
+    watching: Seconds = Field(default=4.0, gt=0)
     "Length of the last part of a run, from which its state is classified."
-    step: Seconds = 0.001
+    step: Seconds = Field(default=0.001, gt=0)
     "Time step."
 
 

@@ -33,7 +33,7 @@ from fwsim import spiking
 from fwsim.recording import labelled
 from fwsim.spiking import Circuit, Pulse
 from fwsim.study import Config as Base
-from fwsim.study import Context, Seconds, Volts
+from fwsim.study import Context, Duration, Seconds, Volts
 
 Model = Literal["mongillo2008", "maass2002", "slow_current", "spread", "measured"]
 CONVENTIONS = {"mongillo2008": "mongillo2008", "maass2002": "maass2002"}
@@ -47,7 +47,7 @@ class Config(Base):
 
     scale: float = Field(default=0.2, ge=0.2, le=1)
     "Size of the network, 1 for 10,000 neurons."
-    models: tuple[Model, ...] = ("mongillo2008", "maass2002", "slow_current")
+    models: tuple[Model, ...] = Field(default=("mongillo2008", "maass2002", "slow_current"), min_length=1)
     "What holds the memory: facilitation (two conventions, or drawn for each neuron), or slow currents alone."
     background: Volts = 0.0232
     "Background drive of the excitatory neurons, above rest."
@@ -57,37 +57,37 @@ class Config(Base):
     "Networks drawn at random, each with its own noise."
     U: float = Field(default=0.2, gt=0, le=1)
     "Utilisation that one spike adds."
-    tau_facil: tuple[Seconds, ...] = (1.5,)
+    tau_facil: tuple[Duration, ...] = Field(default=(1.5,), min_length=1)
     "Time constants of facilitation."
-    tau_rec: tuple[Seconds, ...] = (0.2,)
+    tau_rec: tuple[Duration, ...] = Field(default=(0.2,), min_length=1)
     "Time constants of recovery from depression, each with every time constant of facilitation."
     synapse_class: str = "mouse sim1→sim1"
     "Recorded class (`fwsim.measured`) from which synapses of `spread` and `measured` are drawn."
     slow_efficacy: Volts = 0.0008
-    "Efficacy within pools of the rival, per opened channel."
-    slow_decay: Seconds = 0.1
-    "Time constant of its currents within pools."
+    "Efficacy within pools of `slow_current`, per opened channel."
+    slow_decay: Seconds = Field(default=0.1, gt=0)
+    "Time constant of the currents within pools of `slow_current`."
     slow_opening: float = Field(default=0.5, gt=0, le=1)
-    "Fraction of its closed channels that one spike opens."
-    settle: Seconds = 1.0
+    "Fraction of the closed channels of `slow_current` that one spike opens."
+    settle: Seconds = Field(default=1.0, ge=0)
     "Time before the cue."
-    cue: Seconds = 0.35
+    cue: Seconds = Field(default=0.35, gt=0)
     "Duration of the cue."
     cue_strength: float = Field(default=0.15, gt=0)
     "Cue over background."
-    silence: Seconds = 0.3
+    silence: Seconds = Field(default=0.3, ge=0)
     "Time after the cue for which all excitatory neurons are silenced."
-    ping_delays: tuple[Seconds, ...] = (0.5, 1.5, 3.0)
+    ping_delays: tuple[Duration, ...] = Field(default=(0.5, 1.5, 3.0), min_length=1)
     "Time from the end of the cue to the ping."
-    ping: Seconds = 0.25
+    ping: Seconds = Field(default=0.25, gt=0)
     "Duration of the ping."
     ping_strength: float = Field(default=0.05, gt=0)
     "Ping over background."
     engine: Literal["brian2", "native", "auto"] = "brian2"
     "What runs the spiking networks; the native engine is several times as fast, with noise of its own."
-    bin: Seconds = 0.01
+    bin: Seconds = Field(default=0.01, gt=0)
     "Time between samples of the rate version."
-    rate_dt: Seconds = 0.001
+    rate_dt: Seconds = Field(default=0.001, gt=0)
     "Time step of the rate version."
 
 

@@ -8,6 +8,8 @@ have few pairs, and time constants longer than the recoveries or shorter than th
 The data are a CSV file: `--data PATH`, or its path in the environment variable FWSIM_SYNPHYS. `--data simulated` draws
 pairs of two classes instead. `tables/measured_classes.csv` of the run is the table that `fwsim.measured` reads. The
 recording also holds draws of the rule's coordinates of every pair, for `fwsim analyse RUN --analysis synapse_clusters`.
+
+    fwsim run synapse_classes --data simulated
 """
 
 from __future__ import annotations

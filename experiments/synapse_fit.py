@@ -14,6 +14,8 @@ The recording holds what every rule predicts of each protocol left out, with swe
 cells they come from, and what would have been chosen without the protocol; for a few rules the same under another
 noise model and with a gain for each protocol; and for one rule the fit to all protocols: bands, residuals, bootstrap,
 posterior. It is a source for `fwsim analyse RUN --analysis plausibility`.
+
+    fwsim run synapse_fit --data simulated
 """
 
 from __future__ import annotations

@@ -8,8 +8,11 @@ steps up and down, for single spikes and in the rate form. Expect the convention
 trains, `mongillo2008` to release more from rest (U(2 − U), not U), and the mean field to overestimate Poisson releases
 where u and x are anticorrelated.
 
-Other rules: `--rule varela --vary f --values 0 0.5 1`. Associative rules are paired with a postsynaptic train of the
-same rate, and their weight takes the place of the release.
+Associative rules are paired with a postsynaptic train of the same rate, and their weight takes the place of the
+release.
+
+    fwsim run synapse_response --vary tau_facil --values 0.5 --values 1.5 --values 3
+    fwsim run synapse_response --rule varela --vary f --values 0 --values 0.5 --values 1
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -28,7 +31,7 @@ from torch import Tensor
 import fwsim as fw
 from fwsim.rules import RULES, AssociativeRule
 from fwsim.study import Config as Base
-from fwsim.study import Context, Hertz, Seconds
+from fwsim.study import Context, Duration, Hertz, Seconds
 from fwsim.units import quantity
 
 QUICK = {"rates": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0), "intervals": (0.01, 0.1, 1.0, 10.0)}
@@ -46,18 +49,22 @@ class Config(Base):
     )
     "The rule."
     parameters: dict[str, str] = Field(default_factory=dict)
-    "Its parameters, in SI or with a unit; by default a facilitating synapse, or what the rule says."
+    "Parameters of the rule, in SI or with a unit; by default a facilitating synapse, or what the rule says."
     vary: str = "convention"
     "The parameter or option that differs between settings."
-    values: tuple[str, ...] = ("maass2002", "tm1998", "mongillo2008")
-    "Its values, one setting each."
-    rates: tuple[Hertz, ...] = tuple(float(f"{rate:.4g}") for rate in np.geomspace(0.1, 200.0, 67))
+    values: tuple[str, ...] = Field(default=("maass2002", "tm1998", "mongillo2008"), min_length=1)
+    "Values of what differs, one setting each."
+    rates: tuple[Annotated[Hertz, Field(gt=0)], ...] = Field(
+        default=tuple(float(f"{rate:.4g}") for rate in np.geomspace(0.1, 200.0, 67)), min_length=1
+    )
     "Rates of the long trains."
-    intervals: tuple[Seconds, ...] = tuple(float(f"{gap:.4g}") for gap in np.geomspace(0.005, 20.0, 49))
+    intervals: tuple[Duration, ...] = Field(
+        default=tuple(float(f"{gap:.4g}") for gap in np.geomspace(0.005, 20.0, 49)), min_length=1
+    )
     "Times from a first spike to a second."
-    low: Hertz = 2.0
+    low: Hertz = Field(default=2.0, gt=0)
     "Rate before and after the step."
-    high: Hertz = 20.0
+    high: Hertz = Field(default=20.0, gt=0)
     "Rate during the step."
     before: Seconds = Field(default=3.0, gt=0)
     "Time at the low rate before the step."

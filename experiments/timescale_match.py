@@ -23,14 +23,14 @@ from typing import Literal
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
 import fwsim as fw
 from fwsim.models import SequenceClassifier
 from fwsim.recording import labelled_dataset
 from fwsim.study import Config as Base
-from fwsim.study import Context, Seconds
+from fwsim.study import Context, Duration
 from fwsim.training import Training, cross_entropy, error_rate, shuffled, train
 
 QUICK = {"delays": (5,), "training_sequences": 12_800, "epochs": 3}
@@ -39,13 +39,13 @@ QUICK = {"delays": (5,), "training_sequences": 12_800, "epochs": 3}
 class Config(Base):
     """One memory and the delays of its task."""
 
-    tau: tuple[Seconds, ...] = (20.0,)
+    tau: tuple[Duration, ...] = Field(default=(20.0,), min_length=1)
     "Time constants of the memory, at 1 s a step; the first ones, if they are trained."
     eta: float = Field(default=0.5, gt=0)
     "Total strength of one write, shared by the time constants."
     learn: tuple[Literal["tau", "eta"], ...] = ()
     "What of the memory is trained with the network."
-    delays: tuple[int, ...] = (20,)
+    delays: tuple[NonNegativeInt, ...] = Field(default=(20,), min_length=1)
     "Blanks between pairs and question; batches take turns if there are several."
     units: int = Field(default=32, ge=2)
     "Units; as many for embedding and read-out."
@@ -81,6 +81,8 @@ def run(config: Config, context: Context) -> xr.Dataset:
         validate,
         Training(config.epochs, config.learning_rate, clip=1.0),
         device=context.device,
+        checkpoints=context.checkpoints,
+        resume=context.resume,
         progress=context.progress,
     )
     errors = [error_rate(model, one, context.device) for one in sampled(tasks, 2_000, "test", context)]

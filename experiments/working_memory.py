@@ -50,9 +50,11 @@ class Config(Base):
 
     scale: float = Field(default=0.2, ge=0.2, le=1)
     "Size of the network, 1 for 10,000 neurons."
-    models: tuple[Model, ...] = ("mongillo2008", "maass2002", "slow_current")
+    models: tuple[Model, ...] = Field(default=("mongillo2008", "maass2002", "slow_current"), min_length=1)
     "What holds the memory: facilitation (two conventions, or drawn for each neuron), or slow currents alone."
-    backgrounds: tuple[Volts, ...] = (0.023, 0.0234, 0.0236, 0.0238, 0.0242, 0.0252, 0.0264)
+    backgrounds: tuple[Volts, ...] = Field(
+        default=(0.023, 0.0234, 0.0236, 0.0238, 0.0242, 0.0252, 0.0264), min_length=1
+    )
     "Background drives of the excitatory neurons, above rest."
     inhibitory_background: Volts = 0.021
     "Background drive of the inhibitory neurons."
@@ -60,37 +62,37 @@ class Config(Base):
     "Networks drawn at random, each with its own noise."
     U: float = Field(default=0.2, gt=0, le=1)
     "Utilisation that one spike adds."
-    tau_facil: Seconds = 1.5
+    tau_facil: Seconds = Field(default=1.5, ge=0)
     "Time constant of facilitation."
-    tau_rec: Seconds = 0.2
+    tau_rec: Seconds = Field(default=0.2, ge=0)
     "Time constant of recovery from depression."
     synapse_class: str = "mouse sim1→sim1"
     "Recorded class (`fwsim.measured`) from which synapses of `spread` and `measured` are drawn."
-    decay: Seconds = 0.0
+    decay: Seconds = Field(default=0.0, ge=0)
     "Time constant of all other synaptic currents; 0 for jumps of the potential."
-    dt: Seconds = 1e-4
+    dt: Seconds = Field(default=1e-4, gt=0)
     "Time step of the spiking network."
     slow_efficacy: Volts = 0.0008
-    "Efficacy within pools of the rival, per opened channel."
-    slow_decay: Seconds = 0.1
-    "Time constant of its currents within pools."
+    "Efficacy within pools of `slow_current`, per opened channel."
+    slow_decay: Seconds = Field(default=0.1, gt=0)
+    "Time constant of the currents within pools of `slow_current`."
     slow_opening: float = Field(default=0.5, gt=0, le=1)
-    "Fraction of its closed channels that one spike opens."
-    settle: Seconds = 1.0
+    "Fraction of the closed channels of `slow_current` that one spike opens."
+    settle: Seconds = Field(default=1.0, ge=0)
     "Time before the cue."
-    cue: Seconds = 0.35
+    cue: Seconds = Field(default=0.35, gt=0)
     "Duration of the cue."
     cue_strength: float = Field(default=0.15, gt=0)
     "Cue over background."
-    delay: Seconds = 2.0
+    delay: Seconds = Field(default=2.0, ge=0)
     "Time after the cue."
     raster_background: Volts = 0.0242
     "Background of the run whose spikes are recorded."
     engine: Literal["brian2", "native", "auto"] = "brian2"
     "What runs the spiking networks; the native engine is several times as fast, with noise of its own."
-    bin: Seconds = 0.01
+    bin: Seconds = Field(default=0.01, gt=0)
     "Time between samples."
-    rate_dt: Seconds = 0.001
+    rate_dt: Seconds = Field(default=0.001, gt=0)
     "Time step of the rate version."
 
 

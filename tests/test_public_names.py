@@ -40,7 +40,7 @@ PACKAGES = {
     "fwsim.measure": """
         Composite InnerLoop NetworkMap attention autocorrelation_time basins bootstrap continuation convergence
         covariant_vectors decode dynamical_distance energy fano_factor firing_rate fixed_points forgetting_curve
-        information inner_path isi_cv joint_energy limit_cycles linear_cka loops lyapunov_exponents overlap
+        half_time information inner_path isi_cv joint_energy limit_cycles linear_cka loops lyapunov_exponents overlap
         participation_ratio principal_components procrustes_distance retention synchrony welch
     """,
     "fwsim.fitting": """
@@ -51,7 +51,7 @@ PACKAGES = {
     "fwsim.tasks": """
         AssociativeRetrieval BracketSequences Catch CatchEnvironment DelayedMatch DualMatch GlimpseLayout
         LabelledImages Motion NestedBrackets Positions Sequences SequentialMatch
-        SupervisedTrials Trials load_mnist read_idx supervised
+        SupervisedTrials Trials load_mnist read_idx split_mnist supervised
     """,
     "fwsim.models": """
         ActorCritic AdvantageActorCritic CORES Control Core DeepTransitionRNN Draws Episodes LSTM
@@ -70,13 +70,13 @@ PACKAGES = {
     """,
     "fwsim.training": """
         InnerSteps Training cross_entropy error_rate load_checkpoint load_weights shuffled train
-        train_classifier train_trials trial_loss varied
+        train_classifier train_trials train_varied trial_loss varied
     """,
     "fwsim.study": """
-        COLOURS Config Context Design Experiment Hertz Interrupted Repetition Report Run Seconds StudyError
-        SweptPoint Versions Volts again analyse compare configuration design each_point each_setting figure finite
-        formatted house_style join_runs load_experiment mean_interval pick_device points resume resume_sweep run
-        search sweep write_report
+        COLOURS Config Context Design Duration Experiment Hertz Interrupted Repetition Report Run Seconds StudyError
+        SweptPoint Versions Volts again analyse compare configuration design each_point each_run each_setting figure
+        finite formatted house_style join_runs load_experiment mean_interval pick_device points resume resume_sweep run
+        search sweep verdict write_report
     """,
     "fwsim.explore": """
         Scene open_scene serve

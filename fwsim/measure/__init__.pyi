@@ -3,6 +3,7 @@ from .attraction import basins as basins
 from .branches import continuation as continuation
 from .composite import Composite as Composite
 from .correlation import autocorrelation_time as autocorrelation_time
+from .correlation import half_time as half_time
 from .covariant import covariant_vectors as covariant_vectors
 from .cycles import limit_cycles as limit_cycles
 from .decoding import decode as decode

@@ -138,3 +138,38 @@ def _window(sums: np.ndarray, trials: int, length: int) -> tuple[int, float]:
             break
         window = found
     return window, tau
+
+
+@known_arguments
+def half_time(autocorrelation: xr.DataArray) -> xr.DataArray:
+    """First lag at which an autocorrelation is one half of that at lag 0, interpolated linearly.
+
+    Parameters
+    ----------
+    autocorrelation
+        Along a dimension `lag` with a coordinate that begins at 0; other dimensions are kept.
+
+    Returns
+    -------
+    DataArray
+        In the unit of `lag`; NaN if one half is not reached, or if the autocorrelation at lag 0 is not positive.
+
+    Examples
+    --------
+    >>> falling = xr.DataArray([1.0, 0.6, 0.4, 0.2], {"lag": [0.0, 1.0, 2.0, 3.0]}, ("lag",))
+    >>> float(half_time(falling))
+    1.5
+    """
+    require_entries(autocorrelation, "lag")
+
+    def first(values: np.ndarray, lag: np.ndarray) -> float:
+        below = np.flatnonzero(values < values[0] / 2)
+        if not below.size or below[0] == 0:
+            return np.nan
+        at = slice(below[0] - 1, below[0] + 1)
+        return float(np.interp(-values[0] / 2, -values[at], lag[at]))
+
+    found: xr.DataArray = xr.apply_ufunc(
+        first, autocorrelation, autocorrelation["lag"], input_core_dims=[["lag"], ["lag"]], vectorize=True
+    )
+    return found

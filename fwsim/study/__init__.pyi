@@ -6,6 +6,7 @@ from .analysis import Report as Report
 from .analysis import analyse as analyse
 from .analysis import configuration as configuration
 from .config import Config as Config
+from .config import Duration as Duration
 from .config import Hertz as Hertz
 from .config import Seconds as Seconds
 from .config import Volts as Volts
@@ -22,11 +23,13 @@ from .figures import house_style as house_style
 from .files import StudyError as StudyError
 from .report.page import write_report as write_report
 from .rows import each_point as each_point
+from .rows import each_run as each_run
 from .rows import each_setting as each_setting
 from .rows import finite as finite
 from .rows import formatted as formatted
 from .rows import join_runs as join_runs
 from .rows import mean_interval as mean_interval
+from .rows import verdict as verdict
 from .runs import Run as Run
 from .sweeps.run import resume_sweep as resume_sweep
 from .sweeps.run import sweep as sweep

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from fwsim.errors import ConfigError, short
@@ -27,6 +36,8 @@ class Unit:
 
 Seconds = Annotated[float, BeforeValidator(partial(quantity, dimension="time")), Unit("s")]
 """A time in s, given as `0.2` or `"200 ms"`."""
+Duration = Annotated[Seconds, Field(ge=0)]
+"""A time in s that is not negative, given likewise: `tuple[Duration, ...]`."""
 Hertz = Annotated[float, BeforeValidator(partial(quantity, dimension="rate")), Unit("Hz")]
 """A rate in Hz, given as `20` or `"0.02 kHz"`."""
 
@@ -48,7 +59,7 @@ class Config(BaseModel):
     Raises
     ------
     ConfigError
-        A value is not allowed, a key is unknown, or a field is missing. When the class is
+        A value is not allowed or NaN, a key is unknown, or a field is missing. When the class is
         defined: a field has no description.
 
     Examples
@@ -74,6 +85,10 @@ class Config(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise ConfigError(explain(error, type(self))) from None
+        for name, value in self:
+            several = value if isinstance(value, tuple) else (value,)
+            if any(isinstance(each, float) and math.isnan(each) for each in several):
+                raise ConfigError(f"{name}={short(value)} is not allowed; give numbers, not NaN")
 
     @model_validator(mode="before")
     @classmethod

@@ -14,6 +14,7 @@ from fwsim.errors import instance
 from fwsim.measure import bootstrap
 from fwsim.names import known_arguments
 from fwsim.study.analysis import configuration
+from fwsim.study.sweeps.take import points
 
 
 @known_arguments
@@ -49,6 +50,27 @@ def each_point(
         each_point(recording.isel({first: place}), others, analyse) for place in range(recording.sizes[first])
     ]
     return xr.concat(parts, recording[first] if first in recording.coords else first)
+
+
+def each_run(recording: xr.Dataset) -> Iterator[xr.Dataset]:
+    """Go over the runs of a sweep that did not fail, or over the only run of a recording.
+
+    Parameters
+    ----------
+    recording
+        Of a sweep with seeds, or of a run.
+
+    Yields
+    ------
+    Dataset
+        The recording of one run, with a dimension `seed` of length 1.
+    """
+    if "seed" not in recording.dims:
+        yield recording.expand_dims(seed=[recording.attrs["experiment_seed"]])
+        return
+    for point in points(recording):
+        if not point.failed:
+            yield point.recording.expand_dims(seed=[point.seed])
 
 
 @known_arguments
@@ -102,6 +124,41 @@ def mean_interval(values: xr.DataArray) -> np.ndarray:
     """
     found = finite(values)
     return bootstrap(found) if len(found) else np.full(3, np.nan)
+
+
+@known_arguments
+def verdict(
+    interval: ArrayLike,
+    low: float,
+    high: float,
+    words: tuple[str, str, str] = ("lost", "in part", "survives"),
+) -> str:
+    """Choose one of three words, from where an interval lies.
+
+    Parameters
+    ----------
+    interval
+        Estimate, low and high end, as `mean_interval` returns them.
+    low, high
+        Bounds: the first word is for an interval below `low`, the last for one above `high`, else it is the second.
+    words
+        The three words.
+
+    Returns
+    -------
+    str
+        "undecided" without an interval, as for a single network.
+
+    Examples
+    --------
+    >>> verdict([80, 76, 84], 60, 75), verdict([80, 70, 90], 60, 75), verdict([50, 45, 55], 60, 75)
+    ('survives', 'in part', 'lost')
+    """
+    _, begin, end = np.asarray(interval, float)
+    if np.isnan(begin):
+        return "undecided"
+    below, between, above = words
+    return above if begin > high else below if end < low else between
 
 
 @known_arguments

@@ -12,6 +12,7 @@ from .matching import SequentialMatch as SequentialMatch
 from .matching import Trials as Trials
 from .mnist import LabelledImages as LabelledImages
 from .mnist import load_mnist as load_mnist
+from .mnist import split_mnist as split_mnist
 from .neurogym import SupervisedTrials as SupervisedTrials
 from .neurogym import supervised as supervised
 from .retrieval import AssociativeRetrieval as AssociativeRetrieval

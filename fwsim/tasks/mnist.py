@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, whole
 from fwsim.names import known_arguments
 from fwsim.requirements import required
 from fwsim.tasks.idx import read_idx
@@ -61,6 +61,44 @@ def load_mnist(data: str | Path | None = None) -> tuple[LabelledImages, Labelled
             f"{list(test.images.shape[1:])} pixels; give a folder in which they have one size"
         )
     return training, test
+
+
+@known_arguments
+def split_mnist(
+    data: str | Path | None = None, *, training: int = 60_000, validation: int = 5_000, test: int = 10_000
+) -> tuple[LabelledImages, LabelledImages, LabelledImages]:
+    """Images of `load_mnist` for training, validation and testing.
+
+    Parameters
+    ----------
+    data
+        As in `load_mnist`.
+    training, test
+        Numbers of images, at most: the first ones.
+    validation
+        Number of images for validation: the last of those to train on, which are then not trained on.
+
+    Returns
+    -------
+    training, validation, test : LabelledImages
+
+    Raises
+    ------
+    ConfigError
+        As in `load_mnist`; or `validation` leaves no images to train on.
+    """
+    whole("training", training, least=1)
+    whole("validation", validation)
+    whole("test", test, least=1)
+    known, unknown = load_mnist(data)
+    kept = len(known.target) - validation
+    if kept < 1:
+        raise ConfigError(
+            f"{validation} images for validation of {len(known.target)} leave none to train on; use fewer"
+        )
+    parts = (known, slice(min(kept, training))), (known, slice(kept, None)), (unknown, slice(test))
+    first, second, third = (LabelledImages(of.images[rows], of.target[rows]) for of, rows in parts)
+    return first, second, third
 
 
 def _pair(folder: Path, part: str) -> LabelledImages:

@@ -5,6 +5,7 @@ from .classification import error_rate as error_rate
 from .classification import shuffled as shuffled
 from .classification import train_classifier as train_classifier
 from .iterations import InnerSteps as InnerSteps
+from .iterations import train_varied as train_varied
 from .iterations import varied as varied
 from .loop import train as train
 from .matching import train_trials as train_trials

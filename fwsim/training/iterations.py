@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor, nn
 
+from fwsim.engine import checks
 from fwsim.errors import ConfigError, number, whole
 from fwsim.names import KnownArguments, known_arguments
-from fwsim.training.loop import Batches
+from fwsim.training.classification import cross_entropy, error_rate, shuffled
+from fwsim.training.loop import Batches, train
+from fwsim.training.options import Training
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from fwsim.training.classification import Examples
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,72 @@ class InnerSteps(KnownArguments):
         drawn = 1 + int(torch.rand((), generator=generator) * most)
         last = self.first if progress < self.after else min(drawn, most)
         return last if self.storing is None else (self.storing, last)
+
+
+def train_varied(
+    model: nn.Module,
+    examples: Examples,
+    validation: Examples,
+    training: Training,
+    inner_steps: InnerSteps,
+    order: Callable[[int], torch.Generator],
+    numbers: Callable[[int], torch.Generator],
+    *,
+    validated: Sequence[int | tuple[int, int]],
+    objective: Callable[[nn.Module, tuple], Tensor] = cross_entropy,
+    batch: int = 128,
+    **options: Any,
+) -> xr.Dataset:
+    """Train a classifier with numbers of inner iterations that change; see `train`, which takes the other options.
+
+    Parameters
+    ----------
+    model
+        As in `train_classifier`; it is called with `inner_steps`, as `FastWeightNetwork` is.
+    examples, validation
+        Examples for training, and for the choice of the best epoch.
+    training
+        Options of the training.
+    inner_steps
+        The numbers of iterations.
+    order, numbers
+        Epoch number → generator for the order of the examples, and for the numbers of iterations.
+    validated
+        Values of `inner_steps` with which the validation examples are answered.
+    objective
+        The loss of a batch `(inputs, target, inner_steps)`.
+    batch
+        Examples in one training step.
+
+    Returns
+    -------
+    xarray.Dataset
+        As in `train`; the validation score is the fraction of wrong answers, the mean over `validated`.
+
+    Raises
+    ------
+    ConfigError
+        `validated` is empty, or a number is not allowed.
+    """
+    if not len(validated):
+        raise ConfigError("validated is empty; give at least one number of iterations")
+    device = checks.device(options.get("device", "cpu"))
+    batches = shuffled(examples, batch, order, device)
+    steps = math.ceil(len(examples.target) / batch)
+
+    def validate(model: nn.Module) -> float:
+        wrong = [error_rate(model, validation, device, inner_steps=each) for each in validated]
+        return sum(wrong) / len(wrong)
+
+    return train(
+        model,
+        objective,
+        varied(batches, inner_steps, training.epochs, steps, numbers),
+        steps,
+        validate,
+        training,
+        **options,
+    )
 
 
 @known_arguments

@@ -36,6 +36,32 @@ def test_siegert_without_noise_is_the_deterministic_neuron():
     np.testing.assert_allclose(fw.siegert(sd=1e-5)(h), expected, rtol=1e-3)
 
 
+@pytest.mark.parametrize("scale", [5.0, 20.0])
+def test_a_neuron_is_made_a_rectified_unit(scale):
+    """No background and potential nearby have rates closer to scale · max(field, 0), nor have very different ones."""
+    gain = fw.siegert(tau=0.01, threshold=0.025, reset=0.0, refractory=0.002, sd=0.001)
+    background, potential = gain.rectified(scale)
+    field = torch.linspace(-2, 8, 81, dtype=DOUBLE)
+
+    def error(background, potential):
+        return float((gain(background + potential * field) / scale - field.clamp(min=0)).square().sum())
+
+    least = error(background, potential)
+    for shift in (-5 * mV, -0.1 * mV, 0.0, 0.1 * mV, 5 * mV):
+        for stretch in (0.2, 0.95, 1.05, 5.0):
+            assert error(background + shift, potential * stretch) > least
+    assert least / 81 < 0.5**2  # field by field, a root mean square error of less than half a unit
+
+
+def test_what_cannot_be_rectified_is_refused():
+    with pytest.raises(fw.ConfigError, match="scale"):
+        fw.siegert().rectified(0.0)
+    with pytest.raises(fw.ConfigError, match="high"):
+        fw.siegert().rectified(10.0, low=2.0, high=1.0)
+    with pytest.raises(fw.ConfigError, match="not tensors"):
+        fw.siegert(tau=torch.tensor(0.01)).rectified(10.0)
+
+
 def test_siegert_saturates_and_vanishes_without_nan():
     rates = fw.siegert()(torch.tensor([-1e3, -1.0, 1.0, 1e3], dtype=DOUBLE))
     assert rates[0] == 0

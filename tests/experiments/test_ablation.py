@@ -193,16 +193,6 @@ def test_neurons_have_the_rates_of_units():
     assert (found.answer == 2).all()
 
 
-def test_neurons_are_matched_to_units():
-    """The criterion of the search itself: a field of 3 gives 3 λ, and one of −1 almost nothing."""
-    for scale in trained_spikes.SCALES:
-        background, current = trained_spikes.matched(scale)
-        gain = fw.siegert(tau=0.01, threshold=0.025, reset=0.0, refractory=0.002, sd=0.001)
-        low, high = gain(torch.tensor([background - current, background + 3 * current])).tolist()
-        assert low / scale < 0.5
-        assert high / scale == pytest.approx(3, rel=0.35)
-
-
 def test_input_is_filtered_as_by_a_unit():
     settings = {**SETTINGS, "noise": 0.5}
     still = trained_spikes.filtered(torch.ones(1, 4, 3), SETTINGS)
@@ -226,7 +216,3 @@ def test_versions_of_a_network_and_verdicts_in_spikes():
         "0.50",
         "0.75",
     )
-    assert trained_spikes.survives(np.array([80.0, 76.0, 84.0])) == "survive"
-    assert trained_spikes.survives(np.array([50.0, 45.0, 55.0])) == "lost"
-    assert trained_spikes.survives(np.array([70.0, 59.0, 81.0])) == "in part"
-    assert trained_spikes.survives(np.array([70.0, np.nan, np.nan])) == "undecided"

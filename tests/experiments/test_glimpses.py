@@ -142,5 +142,5 @@ def test_without_images_to_choose_by_all_are_trained_on_and_the_last_epoch_is_ke
 
 def test_no_images_left_to_train_on(digits, tmp_path):
     experiment = load_experiment(NAME)
-    with pytest.raises(ConfigError, match="leaves none"):
+    with pytest.raises(ConfigError, match="leave none"):
         experiment.run(experiment.configure({"data": str(digits)}), Context(tmp_path))

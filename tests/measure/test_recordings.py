@@ -582,3 +582,16 @@ def test_what_cannot_be_measured_is_named(call):
     with pytest.raises(fw.FwsimError) as caught:
         call(run)
     assert "\n" not in str(caught.value)
+
+
+def test_half_time_of_exponentials_and_of_what_never_halves():
+    """An exponential halves after τ ln 2; between samples it is interpolated, along one dimension of several."""
+    lag = np.arange(0.0, 40.0, 0.01)
+    tau = xr.DataArray([2.0, 5.0], dims="unit")
+    falling = np.exp(-xr.DataArray(lag, {"lag": lag}, "lag") / tau)
+    np.testing.assert_allclose(fw.measure.half_time(falling), tau * math.log(2), rtol=1e-4)
+    assert math.isnan(fw.measure.half_time(falling.isel(unit=1, lag=slice(100))))
+    assert np.isnan(fw.measure.half_time(-falling)).all()
+    assert np.isnan(fw.measure.half_time(0 * falling)).all()
+    with pytest.raises(ShapeError, match="lag"):
+        fw.measure.half_time(falling.rename(lag="time"))

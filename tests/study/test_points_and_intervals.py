@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from fwsim.study import each_point, finite, mean_interval
+from fwsim.study import each_point, each_run, finite, mean_interval, verdict
 
 
 def sweep():
@@ -43,3 +43,20 @@ def test_intervals_are_over_the_values_that_are_there():
     assert mean_interval(values) == pytest.approx([2, 2 - half, 2 + half], rel=1e-6)
     assert mean_interval(xr.DataArray([4.0, np.nan])) == pytest.approx([4, np.nan, np.nan], nan_ok=True)
     assert np.isnan(mean_interval(xr.DataArray([np.nan]))).all()
+
+
+def test_verdicts_of_intervals():
+    """A word for each side of the bounds; an end on a bound is not beyond it; one network has no interval."""
+    assert verdict(np.array([80.0, 76.0, 84.0]), 60, 75) == "survives"
+    assert verdict(np.array([80.0, 75.0, 85.0]), 60, 75) == "in part"
+    assert verdict(np.array([55.0, 50.0, 60.0]), 60, 75) == "in part"
+    assert verdict(np.array([50.0, 45.0, 55.0]), 60, 75, ("no", "perhaps", "yes")) == "no"
+    assert verdict(mean_interval(xr.DataArray([70.0])), 60, 75) == "undecided"
+
+
+def test_a_run_is_its_only_run():
+    """Sweeps are in the tests of analyses that join runs and sweeps."""
+    one = sweep().isel(tau=0, seed=0, drop=True).assign_attrs(experiment_seed=7)
+    (found,) = each_run(one)
+    assert found["seed"].values.tolist() == [7]
+    xr.testing.assert_equal(found.isel(seed=0, drop=True), one)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import fwsim as fw
-from fwsim.tasks import LabelledImages, load_mnist, read_idx
+from fwsim.tasks import LabelledImages, load_mnist, read_idx, split_mnist
 
 FILES = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 
@@ -48,6 +48,20 @@ def test_digits_of_a_folder(tmp_path, compress, monkeypatch):
         assert torch.equal(part.target, labels)
     monkeypatch.setenv("FWSIM_MNIST", str(tmp_path))
     assert torch.equal(load_mnist()[0].images, training.images)
+
+
+def test_digits_are_split(tmp_path):
+    """Validation takes the last images to train on; training and test take the first of what there is."""
+    write(tmp_path, torch.arange(5 * 4).reshape(5, 2, 2), torch.arange(5))
+    training, validation, test = split_mnist(tmp_path, training=2, validation=1, test=3)
+    assert [each.target.tolist() for each in (training, validation, test)] == [[0, 1], [4], [0, 1, 2]]
+    assert validation.images.flatten().tolist() == [16, 17, 18, 19]
+    training, validation, test = split_mnist(tmp_path, validation=0)
+    assert (len(training.target), len(validation.target), len(test.target)) == (5, 0, 5)
+    with pytest.raises(fw.ConfigError, match="5 images for validation of 5 leave none"):
+        split_mnist(tmp_path, validation=5)
+    with pytest.raises(fw.ConfigError, match="test=0"):
+        split_mnist(tmp_path, validation=1, test=0)
 
 
 def test_bytes_above_127_and_many_dimensions(tmp_path):

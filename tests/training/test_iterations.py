@@ -4,7 +4,16 @@ import pytest
 import torch
 
 import fwsim as fw
-from fwsim.training import InnerSteps, Training, cross_entropy, error_rate, shuffled, train, varied
+from fwsim.training import (
+    InnerSteps,
+    Training,
+    cross_entropy,
+    error_rate,
+    shuffled,
+    train,
+    train_varied,
+    varied,
+)
 
 
 def numbers(epoch):
@@ -74,3 +83,40 @@ def test_every_batch_carries_its_number():
     batches = varied(shuffled(examples, 10, numbers), InnerSteps(after=0.5), 2, 4, numbers)
     assert [batch[2] for batch in batches(0)] == [(1, 1)] * 4
     assert [batch[2] for batch in batches(1)] == [batch[2] for batch in batches(1)] != [(1, 1)] * 4
+
+
+def small(task):
+    torch.manual_seed(0)
+    net = fw.FastWeightNetwork(6, 8, fw.Hebbian(tau=20.0, eta=0.2))
+    return fw.models.SequenceClassifier(net, task.tokens, task.classes, 6)
+
+
+def test_train_varied_is_train_with_varied_batches():
+    """The same weights as its parts give; the score is the mean error over the numbers that were given."""
+    task = fw.tasks.AssociativeRetrieval(pairs=1)
+    examples, validation = (task.sample(count, torch.Generator().manual_seed(count)) for count in (130, 60))
+    schedule, training, validated = InnerSteps(after=0.5), Training(2, schedule="constant"), [(1, 0), (1, 5)]
+    one, other = small(task), small(task)
+    history = train_varied(
+        one, examples, validation, training, schedule, numbers, lambda epoch: numbers(epoch + 9),
+        validated=validated, batch=50,
+    )  # fmt: skip
+    batches = varied(shuffled(examples, 50, numbers), schedule, 2, 3, lambda epoch: numbers(epoch + 9))
+
+    def validate(model):
+        return sum(error_rate(model, validation, inner_steps=each) for each in validated) / 2
+
+    expected = train(other, cross_entropy, batches, 3, validate, training)
+    for mine, theirs in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    for name in ("loss", *(each for each in expected.data_vars if "valid" in each)):
+        assert history[name].values.tolist() == expected[name].values.tolist()
+
+
+def test_train_varied_needs_a_number_to_validate():
+    task = fw.tasks.AssociativeRetrieval(pairs=1)
+    examples = task.sample(10, numbers(0))
+    with pytest.raises(fw.ConfigError, match="validated is empty"):
+        train_varied(
+            small(task), examples, examples, Training(1), InnerSteps(), numbers, numbers, validated=[]
+        )

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, number
 from fwsim.names import known_arguments
 from fwsim.rules.parameters import own
-from fwsim.units import si, unusual
+from fwsim.units import checked, si, unusual
 
 Gain = Callable[[Tensor], Tensor]
 """Any function of fields `[batch, unit]` that gives rates `[batch, unit]`."""
@@ -78,6 +78,44 @@ class Siegert:
         flat = _flat(depth, (-low).clamp(min=0))
         passage = math.sqrt(math.pi) * self.tau * (steep + scale * flat)
         return scale / (self.refractory * scale + passage)
+
+    def rectified(self, scale: Any, low: float = -2.0, high: float = 8.0) -> tuple[float, float]:
+        """Make the neuron a rectified unit: rates closest to scale · max(field, 0), by least squares.
+
+        Parameters
+        ----------
+        scale
+            Rate in Hz for a field of 1.
+        low, high
+            Fields between which the rates are compared.
+
+        Returns
+        -------
+        background, potential
+            In V: `gain(background + potential * field)` are the rates.
+
+        Raises
+        ------
+        ConfigError
+            `scale` is not positive, `low` is not below `high`, or the parameters of the neuron are not numbers.
+        """
+        from scipy.optimize import least_squares
+
+        scale = checked("scale", scale, "rate", above=0)
+        number("low", low)
+        number("high", high, above=low)
+        if not all(isinstance(each, int | float) for each in vars(self).values()):
+            raise ConfigError("rectified needs a neuron whose parameters are numbers, not tensors")
+        field = np.linspace(low, high, 81)
+
+        def potentials(values: np.ndarray) -> np.ndarray:
+            return self.threshold + self.sd * (values[0] + np.exp(values[1]) * field)
+
+        def residual(values: np.ndarray) -> np.ndarray:
+            return self(torch.as_tensor(potentials(values))).numpy() / scale - np.maximum(field, 0)
+
+        shift, stretch = least_squares(residual, [-2.0, -1.0]).x
+        return float(self.threshold + self.sd * shift), float(self.sd * np.exp(stretch))
 
 
 relu = Relu()

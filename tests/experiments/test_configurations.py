@@ -1,0 +1,139 @@
+"""Of every experiment that is shipped: what no configuration may be is refused in one line, before anything runs."""
+
+import ast
+import math
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from fwsim.errors import ConfigError
+from fwsim.study import load_experiment
+from fwsim.study.config import unit_of
+
+ROOT = Path(__file__).parents[2]
+
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("[a-z]*.py"))
+
+
+def fields(name):
+    """Of an experiment: field, whether it takes several values, its default or the first of several, its unit."""
+    for field, about in load_experiment(name).config.model_fields.items():
+        several = isinstance(about.default, tuple)
+        first = about.default[0] if several and about.default else about.default
+        yield field, several, first, unit_of(about)
+
+
+def parsed(name):
+    """Source of an experiment."""
+    return ast.parse((ROOT / "experiments" / f"{name}.py").read_text())
+
+
+def refused(name, field, value):
+    """The message if this value is refused, else an empty text."""
+    try:
+        load_experiment(name).config(**{field: value})
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_nan_is_no_value(name):
+    for field, several, first, _ in fields(name):
+        if isinstance(first, float):
+            said = refused(name, field, (first, math.nan) if several else math.nan)
+            assert field in said, field
+            assert "\n" not in said
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_times_rates_and_counts_are_not_negative(name):
+    for field, several, first, unit in fields(name):
+        counts = isinstance(first, int) and not isinstance(first, bool)
+        if counts or unit in ("s", "Hz"):
+            said = refused(name, field, (-1,) if several else -1)
+            assert field in said, field
+            assert "\n" not in said
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_what_is_run_is_not_empty(name):
+    """A field of several values is empty only if that is its default or in `QUICK`, as for `learn`."""
+    quick = load_experiment(name).quick
+    for field, several, first, _ in fields(name):
+        if several and first != () and quick.get(field) != ():
+            assert field in refused(name, field, ()), field
+
+
+TRAINED = {"train", "train_classifier", "train_trials", "train_varied"}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_interrupted_training_goes_on_where_it_stopped(name):
+    """Every call of a training keeps checkpoints, shows its progress, and can be resumed."""
+    source = parsed(name)
+    own = {each.name for each in ast.walk(source) if isinstance(each, ast.FunctionDef)}
+    for call in ast.walk(source):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in TRAINED - own:
+            assert {"checkpoints", "resume", "progress"} <= {each.arg for each in call.keywords}, call.lineno
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_what_takes_time_shows_its_progress(name):
+    """By its context, or by a simulation or another run, which do so unless they are told not to.
+
+    `forgetting` with its defaults takes less than the two seconds after which a bar is shown.
+    """
+    source = ast.unparse(parsed(name))
+    assert name == "forgetting" or re.search(
+        r"context\.progress|progress=context|fw\.simulate\(|study\.run\(", source
+    )
+
+
+NEIGHBOURS = re.compile(
+    r"^(It|Its|Their|They|That|Those|These|The same of|When it|Longest;)\b|\b(of these|after it|as above)\."
+)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_descriptions_can_be_read_alone(name):
+    """Help and tables show a field without the one before it, so a description does not point there."""
+    for field, about in load_experiment(name).config.model_fields.items():
+        assert not NEIGHBOURS.search(about.description), (field, about.description)
+
+
+def commands(name):
+    """The commands that the description of an experiment shows, as tokens; one may go on in the next line."""
+    lines = (ast.get_docstring(parsed(name)) or "").splitlines()
+    found = []
+    for number, line in enumerate(lines):
+        if line.startswith("    fwsim "):
+            more = (
+                lines[number + 1]
+                if number + 1 < len(lines) and lines[number + 1].startswith("        ")
+                else ""
+            )
+            found.append(shlex.split(f"{line} {more}".split("  (or")[0]))
+    return found
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_commands_of_a_description_are_allowed(name):
+    """At least one is there. Every value of every option, also of those that are swept, is one that the field takes."""
+    own = [tokens for tokens in commands(name) if tokens[1] in ("run", "sweep") and tokens[2] == name]
+    assert own
+    config = load_experiment(name).config
+    for _, kind, _, *tokens in own:
+        values, swept = {}, [{}]
+        for option, value in zip(tokens[::2], tokens[1::2], strict=True):
+            field = option.removeprefix("--").replace("-", "_")
+            if kind == "sweep" and field == "over":
+                field, _, several = value.partition("=")
+                swept += [{field: each} for each in several.split(",")]
+            elif field not in ("seed", "seeds", "to"):
+                values.setdefault(field, []).append(value)
+        given = {field: each[0] if len(each) == 1 else tuple(each) for field, each in values.items()}
+        for each in swept:
+            config(**given | each)
