@@ -106,16 +106,14 @@ class Siegert:
         number("high", high, above=low)
         if not all(isinstance(each, int | float) for each in vars(self).values()):
             raise ConfigError("rectified needs a neuron whose parameters are numbers, not tensors")
-        field = np.linspace(low, high, 81)
-
-        def potentials(values: np.ndarray) -> np.ndarray:
-            return self.threshold + self.sd * (values[0] + np.exp(values[1]) * field)
+        field, threshold, sd = np.linspace(low, high, 81), float(self.threshold), float(self.sd)
 
         def residual(values: np.ndarray) -> np.ndarray:
-            return self(torch.as_tensor(potentials(values))).numpy() / scale - np.maximum(field, 0)
+            potential = torch.as_tensor(threshold + sd * (values[0] + np.exp(values[1]) * field))
+            return self(potential).numpy() / scale - np.maximum(field, 0)
 
         shift, stretch = least_squares(residual, [-2.0, -1.0]).x
-        return float(self.threshold + self.sd * shift), float(self.sd * np.exp(stretch))
+        return float(threshold + sd * shift), float(sd * np.exp(stretch))
 
 
 relu = Relu()
