@@ -9,6 +9,7 @@ without any, and what they answer. Tables have means over seeds with Student's t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import cycle
 
 import numpy as np
@@ -46,6 +47,11 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     for name, label in LABELS.items():
         result[name].attrs = {"units": "1", "long_name": label}
     return result
+
+
+def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
+    """Networks of several runs that differ in their seed alone, as the seeds of one sweep."""
+    return analyse(xr.concat(list(recordings), "seed", combine_attrs="override"))
 
 
 LABELS = {
