@@ -303,7 +303,12 @@ def plot_iterations(result: xr.Dataset) -> Figure:
             values = at[variable] if "seed" in at.dims else at[variable].expand_dims("seed")
             mean, low, high = values.mean("seed"), values.min("seed"), values.max("seed")
             panel.fill_between(mean.iteration, low, high, color=colour, alpha=0.15, lw=0)
-            panel.plot(mean.iteration, mean, color=colour, label=name or "this network")
+            panel.plot(
+                mean.iteration,
+                mean,
+                color=colour,
+                label=name or ("mean and range of networks" if "seed" in at.dims else "this network"),
+            )
     for panel, label in zip(
         axes.flat,
         (
