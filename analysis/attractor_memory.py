@@ -22,7 +22,7 @@ import fwsim as fw
 from fwsim.engine.cell import Cell
 from fwsim.measure import InnerLoop
 from fwsim.recording import labelled_dataset
-from fwsim.study import COLOURS, each_point, each_setting, figure, formatted, mean_interval
+from fwsim.study import COLOURS, each_point, each_setting, figure, formatted, join_runs, mean_interval
 
 SETTINGS = (
     "schedule", "most", "after", "units", "pairs", "tau", "eta", "embedding", "epochs", "training_sequences",
@@ -50,8 +50,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
 
 
 def join(recordings: Iterable[xr.Dataset]) -> xr.Dataset:
-    """Networks of several runs that differ in their seed alone, as the seeds of one sweep."""
-    return analyse(xr.concat(list(recordings), "seed", combine_attrs="override"))
+    """Networks of several runs, as those of one sweep over schedules."""
+    return join_runs(recordings, analyse, ["schedule"])
 
 
 LABELS = {
@@ -303,12 +303,7 @@ def plot_iterations(result: xr.Dataset) -> Figure:
             values = at[variable] if "seed" in at.dims else at[variable].expand_dims("seed")
             mean, low, high = values.mean("seed"), values.min("seed"), values.max("seed")
             panel.fill_between(mean.iteration, low, high, color=colour, alpha=0.15, lw=0)
-            panel.plot(
-                mean.iteration,
-                mean,
-                color=colour,
-                label=name or ("mean and range of networks" if "seed" in at.dims else "this network"),
-            )
+            panel.plot(mean.iteration, mean, color=colour, label=name or "this network")
     for panel, label in zip(
         axes.flat,
         (
