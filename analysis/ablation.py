@@ -144,8 +144,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
 
 def plot(result: xr.Dataset) -> dict[str, Figure]:
     """Draw what is kept by the share of connections removed; a thin line for each network."""
-    made, axes = figure(1, 1, width="single", aspect=0.8)
-    axis = axes if not isinstance(axes, np.ndarray) else axes.flat[0]
+    made, axis = figure(width="single", aspect=0.8)
     removed = np.concatenate([[0.0], result["removed"].values])
     for (values, at), colour in zip(shown(result), cycle(COLOURS.values()), strict=False):
         if not len(finite(at["robustness"])):  # nobody has learned

@@ -123,8 +123,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
 
 def plot(result: xr.Dataset) -> dict[str, Figure]:
     """Draw the validation error by epoch; a line for each network."""
-    made, axes = figure(1, 1, width="single", aspect=0.8)
-    axis = axes if not isinstance(axes, np.ndarray) else axes.flat[0]
+    made, axis = figure(width="single", aspect=0.8)
     epochs = result["epoch"].values if "epoch" in result.coords else np.arange(1, result.sizes["epoch"] + 1)
     for (values, at), colour in zip(shown(result), cycle(COLOURS.values()), strict=False):
         for number, line in enumerate(

@@ -55,10 +55,8 @@ SETTINGS = (
 SWEPT = (*SETTINGS, "seed")
 LEARNED = 80.0  # % right answers
 SETTLED = 30.0  # s until an attractor is reached
-ALIGNED, AVERAGED = (
-    4,
-    12,
-)  # trials until tangents are aligned, and over which conditional exponents are averaged
+ALIGNED = 4  # trials until tangents are aligned
+AVERAGED = 12  # trials over which conditional exponents are averaged
 DIRECTIONS = DelayedMatch().motion.directions
 
 

@@ -370,8 +370,7 @@ def row(at: xr.Dataset, version: str) -> dict[str, str]:
 
 def plot(result: xr.Dataset) -> dict[str, Figure]:
     """Draw right answers by λ; a thin line for each network, a dashed one for the trained networks."""
-    made, axes = figure(1, 1, width="single", aspect=0.8)
-    axis = axes if not isinstance(axes, np.ndarray) else axes.flat[0]
+    made, axis = figure(width="single", aspect=0.8)
     for copies, colour in zip(result["copies"].values, cycle(COLOURS.values()), strict=False):
         tried = result["searched"].sel(copies=copies)
         others = [dim for dim in tried.dims if dim != "scale_tried"]
