@@ -145,6 +145,16 @@ def test_products_are_torchs_to_rounding_and_so_are_their_gradients_of_both_orde
     assert torch.autograd.gradgradcheck(matmul, leaves)
 
 
+def test_a_thread_that_asks_for_a_product_keeps_its_number_of_threads():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        matmul(torch.ones(3, 3), torch.ones(3, 3))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_on_a_processor_with_shorter_vectors():
     """Torch's own code for such processors; fwsim's kernels are those of this machine."""
     code = (
