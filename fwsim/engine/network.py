@@ -110,7 +110,7 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
         units: int,
         memory: MemoryRule | None = None,
         inner_steps: int = 1,
-        dt: float = 1.0,
+        dt: float | str = 1.0,
         *,
         activation: str = "relu",
         normalise: str = "inner",

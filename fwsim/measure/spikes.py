@@ -94,7 +94,7 @@ def isi_cv(
 
 @known_arguments
 def fano_factor(
-    run: xr.Dataset, window: float, *, start: float = 0.0, stop: float | None = None
+    run: xr.Dataset, window: float | str, *, start: float = 0.0, stop: float | None = None
 ) -> xr.DataArray:
     """Variance over mean of the number of spikes in windows: 1 for a Poisson process of constant rate.
 

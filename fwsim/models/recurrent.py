@@ -36,7 +36,7 @@ class Control(KnownArguments, nn.Module, ABC):
         Length of a time step in s.
     """
 
-    def __init__(self, inputs: int, units: int, dt: float = 1.0) -> None:
+    def __init__(self, inputs: int, units: int, dt: float | str = 1.0) -> None:
         super().__init__()
         checks.counts(inputs=(inputs, 1), units=(units, 1))
         self.inputs, self.units, self.dt = inputs, units, checks.seconds("dt", dt, usual=checks.COARSEST)
@@ -189,7 +189,7 @@ class DeepTransitionRNN(Control):
         inputs: int,
         units: int,
         inner_steps: int = 1,
-        dt: float = 1.0,
+        dt: float | str = 1.0,
         *,
         normalise: str = "none",
         identity_scale: float = 0.05,

@@ -1,6 +1,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar, overload
 
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from fwsim.rules.derive.brian2_code import Brian2Code
@@ -26,15 +27,19 @@ class Derived:
     def brian2(self, *, prefix: str = "") -> Brian2Code: ...
     def nestml(self, *, name: str | None = None) -> str: ...
     def places(self) -> dict[str, str]: ...
-    def site_chances(self: PresynapticRule, times: Tensor) -> SiteChances: ...  # type: ignore[misc]
+    def site_chances(self: PresynapticRule, times: ArrayLike | Tensor) -> SiteChances: ...  # type: ignore[misc]
     def _repr_html_(self) -> str: ...
     @overload
     def respond(  # type: ignore[misc]
-        self: PresynapticRule, times: Tensor, *, state: Mapping[str, Any] | None = None
+        self: PresynapticRule, times: ArrayLike | Tensor, *, state: Mapping[str, Any] | None = None
     ) -> Tensor: ...
     @overload
     def respond(  # type: ignore[misc]
-        self: AssociativeRule, pre: Tensor, post: Tensor, *, state: Mapping[str, Any] | None = None
+        self: AssociativeRule,
+        pre: ArrayLike | Tensor,
+        post: ArrayLike | Tensor,
+        *,
+        state: Mapping[str, Any] | None = None,
     ) -> Tensor: ...
     @overload
     def steady_state(  # type: ignore[misc]

@@ -87,7 +87,7 @@ class Hebbian(MemoryRule):
 
     @classmethod
     def from_decay(
-        cls, decay: Any, *, eta: Any, dt: float = 1.0, axes: Any = None, oja: bool = False
+        cls, decay: Any, *, eta: Any, dt: float | str = 1.0, axes: Any = None, oja: bool = False
     ) -> Self:
         """Use the paper's λ, the fraction of a memory that remains after a step of `dt` seconds: τ = −dt/ln λ.
 

@@ -13,6 +13,7 @@ from fwsim.rules.rule import PresynapticRule, Values
 from fwsim.seeds import torch_generator
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
     from torch import Tensor
 
 
@@ -75,7 +76,7 @@ class StochasticRelease(PresynapticRule):
 
     def respond(
         self,
-        times: Tensor,
+        times: ArrayLike | Tensor,
         *,
         state: Mapping[str, Any] | None = None,
         generator: torch.Generator | None = None,

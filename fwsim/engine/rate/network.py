@@ -109,10 +109,10 @@ class RateNetwork(KnownArguments, nn.Module):
     def __init__(
         self,
         projections: Projection | Sequence[Projection],
-        tau: float | Tensor,
+        tau: float | str | Tensor,
         gain: Gain = relu,
         memory: Hebbian | None = None,
-        dt: float = 1e-4,
+        dt: float | str = 1e-4,
         *,
         normalise: str | Normalisation = "none",
         noise: float | Tensor = 0.0,
