@@ -128,8 +128,8 @@ def run(config: Config, context: Context) -> xr.Dataset:
     per_epoch = config.steps // EPOCHS
 
     def draw(trials: int, name: str) -> tuple[Tensor, Tensor]:
-        generator = context.generator(name)
-        return stream(trials, config.length, config.inputs, (1, config.interval), generator)
+        drawn = stream(trials, config.length, config.inputs, (1, config.interval), context.generator(name))
+        return drawn[0].to(context.device), drawn[1].to(context.device)
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         drawn = draw(per_epoch * config.batch, f"training {epoch}")
@@ -143,6 +143,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
         per_epoch,
         lambda model: float(loss(model, validation)),
         Training(EPOCHS, config.learning_rate, clip=1.0),
+        device=context.device,
         checkpoints=context.checkpoints,
         resume=context.resume,
         progress=context.progress,
@@ -171,8 +172,8 @@ def tested(model: Detector, config: Config, context: Context) -> xr.Dataset:
             (interval, interval),
             context.generator(f"test {interval}"),
         )
-        hidden, _ = model.core(x)
-        said, active = model.readout(hidden)[..., 0] > 0, hidden.mean(-1)
+        hidden, _ = model.core(x.to(context.device))
+        said, active = model.readout(hidden)[..., 0].cpu() > 0, hidden.mean(-1).cpu()
         rows.append([each[kind] for each in (said.float(), active) for kind in (familiar, ~familiar)])
     hits, alarms, repeated, new = ([float(row[column].mean()) for row in rows] for column in range(4))
     rule = model.core.memory

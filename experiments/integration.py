@@ -144,7 +144,8 @@ def run(config: Config, context: Context) -> xr.Dataset:
     shown, per_epoch = patterns(config.inputs, context.generator("patterns")), config.steps // EPOCHS
 
     def trials(number: int, length: int, name: str) -> Trials:
-        return draw(number, length, shown, context.generator(name))
+        drawn = draw(number, length, shown, context.generator(name))
+        return Trials(*(each.to(context.device) for each in drawn))
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         drawn = trials(per_epoch * config.batch, config.length, f"training {epoch}")
@@ -158,6 +159,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
         per_epoch,
         lambda model: wrong(model, validation),
         Training(EPOCHS, config.learning_rate, clip=1.0),
+        device=context.device,
         checkpoints=context.checkpoints,
         resume=context.resume,
         progress=context.progress,
@@ -187,13 +189,13 @@ def wrong(model: Integrator, trials: Trials) -> float:
 def where(core: fw.FastWeightNetwork, trials: Trials) -> dict[str, tuple]:
     """Fractions of the variance of activity, and of M, that input and evidence explain just before the question."""
     _, state = core(trials.x[:, :-1])
-    kind = trials.kind[:, :-1]
+    kind = trials.kind[:, :-1].cpu()
     labels = {"input": kind[:, -1].numpy(), "evidence": balance(kind)[:, -1].numpy()}
     found = {}
     for name, said in (("hidden", "activity"), ("memory", "M")):
         values = getattr(state, name)
         for what, label in labels.items():
-            share = np.nan if values is None else 100 * explained(values.flatten(1).numpy(), label)
+            share = np.nan if values is None else 100 * explained(values.flatten(1).cpu().numpy(), label)
             found[f"{name}_{what}"] = ((), share, "%", f"variance of {said} explained by {what}")
     return found
 

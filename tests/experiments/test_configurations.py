@@ -137,3 +137,19 @@ def test_the_commands_of_a_description_are_allowed(name):
         given = {field: each[0] if len(each) == 1 else tuple(each) for field, each in values.items()}
         for each in swept:
             config(**given | each)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_training_runs_on_the_device_that_is_asked_for(name):
+    """`train` and what trains for an experiment get the device of the context; the default is the CPU."""
+    calls = [
+        node
+        for node in ast.walk(parsed(name))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") in ("train", "train_trials", "train_varied")
+    ]
+    for call in calls:
+        given = {ast.unparse(each.value) for each in call.keywords} | {
+            ast.unparse(each) for each in call.args
+        }
+        assert given & {"context.device", "context"}
