@@ -268,7 +268,8 @@ def plot_decoding(result: xr.Dataset) -> Figure:
     """Accuracy of decoders of rates and of efficacies through the trial with intervals, a panel for each setting."""
     settings = shown(result)
     width = "single" if len(settings) == 1 else "double"
-    made, axes = figure(1, len(settings), width=width, aspect=0.8, sharey=True, squeeze=False)
+    aspect = 0.8 if len(settings) < 3 else 1.4
+    made, axes = figure(1, len(settings), width=width, aspect=aspect, sharey=True, squeeze=False)
     for axis, (values, at) in zip(axes[0], settings, strict=True):
         for begin, end in stimuli(at):
             axis.axvspan(begin, end, color=COLOURS["black"], alpha=0.12, lw=0)
@@ -280,7 +281,8 @@ def plot_decoding(result: xr.Dataset) -> Figure:
         axis.axhline(float(at["guessing"].mean()), color=COLOURS["black"], lw=0.7, ls=":", label="chance")
         axis.set(title=name_of(values), xlabel="time (s)", ylim=(0, 103))
     axes[0, 0].set_ylabel("decoding of the sample (%)")
-    made.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    known = {label: line for axis in axes[0] for line, label in zip(*axis.get_legend_handles_labels())}
+    made.legend(known.values(), known.keys(), loc="outside lower center", ncols=3)
     return made
 
 
