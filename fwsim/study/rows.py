@@ -52,6 +52,7 @@ def each_point(
     return xr.concat(parts, recording[first] if first in recording.coords else first)
 
 
+@known_arguments
 def each_run(recording: xr.Dataset) -> Iterator[xr.Dataset]:
     """Go over the runs of a sweep that did not fail, or over the only run of a recording.
 

@@ -10,6 +10,7 @@ import torch
 from fwsim import study
 from fwsim.errors import ConfigError
 from fwsim.study import Context, load_experiment
+from fwsim.tasks import split_mnist
 
 NAME = "glimpses"
 SMALL = {
@@ -116,7 +117,7 @@ def test_untrained_networks_differ_in_nothing_but_the_schedule(digits, tmp_path)
     """Storing nothing gives what blocking every step gives, with the same weights."""
     experiment = load_experiment(NAME)
     parts = experiment.run.__globals__
-    images = parts["images"](experiment.configure({"data": str(digits)} | SMALL))[2].images[:8]
+    images = split_mnist(str(digits), validation=1, test=8)[2].images
     scores = []
     for store, blocked in (("whole", range(24)), ("none", ())):
         config = experiment.configure(SMALL | {"store": store})
@@ -130,9 +131,7 @@ def test_untrained_networks_differ_in_nothing_but_the_schedule(digits, tmp_path)
 
 def test_without_images_to_choose_by_all_are_trained_on_and_the_last_epoch_is_kept(digits, tmp_path):
     values = {**SMALL, "epochs": 2, "model": "irnn", "validation_images": 0, "data": str(digits)}
-    parts = load_experiment(NAME).run.__globals__
-    sizes = [len(part.target) for part in parts["images"](load_experiment(NAME).configure(values))]
-    assert sizes == [1_400, 0, 397]
+    assert [len(part.target) for part in split_mnist(str(digits), validation=0)] == [1_400, 0, 397]
     run = study.run(NAME, values, folder=tmp_path / "run", device="cpu")
     analysed = study.analyse(run)
     assert analysed.result.validation_error.isnull().all()

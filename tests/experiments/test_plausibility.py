@@ -94,8 +94,8 @@ def test_the_table_says_what_is_not_given():
 
 
 def test_a_fitted_synapse_is_a_source():
-    table = synthetic_table(fw.TsodyksMarkram(0.15, 0.1, 2.0), sweeps=20, cv=0.2, seed=1)
-    fit = fw.fit(fw.TsodyksMarkram(0.2, 0.2, 1.0), table, starts=4, replicates=20)
+    table = synthetic_table(fw.TsodyksMarkram(0.15, 0.1, 2.0), sweeps=100, cv=0.2, seed=1)
+    fit = fw.fit(fw.TsodyksMarkram(0.2, 0.2, 1.0), table, starts=4, replicates=40)
     mine = measured_by(fit, preparation="simulated", source="this test, 2026")
     facil = next(each for each in mine if each.quantity == "tau_facil")
     assert facil.low < 2.0 < facil.high

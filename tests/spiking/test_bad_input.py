@@ -58,7 +58,7 @@ WRONG = {
     ),
     "no steps to hold": (lambda: spiking.build(CIRCUIT, hold=0), "hold=0"),
     "no number of steps": (lambda: spiking.build(CIRCUIT, steps="x"), "steps='x'"),
-    "no path": (lambda: spiking.read_spikes(3), "path=3"),
+    "no path": (lambda: spiking.read_spikes(3), "path is a int"),
 }
 
 

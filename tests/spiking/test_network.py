@@ -371,7 +371,7 @@ def two_with(values, sources, size=4):
         (lambda: simulate(Circuit([quiet("a")]), steps=5, seed=-1), "seed=-1"),
         (lambda: simulate(Circuit([quiet("a")]), steps=5, trials=0), "trials=0"),
         (lambda: simulate(Circuit([quiet("a")]), steps=5, progress="bar"), "progress='bar'"),
-        (lambda: simulate("circuit", steps=5), "give a Circuit"),
+        (lambda: simulate("circuit", steps=5), "circuit is a str"),
         (lambda: stimulus(Circuit([quiet("a")]), -1.0), "duration=-1.0"),
         (lambda: stimulus(Circuit([quiet("a")]), 1.0, [Pulse(1.0, trials=[2])]), "counted from 0"),
     ],

@@ -1,6 +1,7 @@
 """Quadratic integrate-and-fire neurons: mean field against closed forms, rules and a network simulated exactly."""
 
 import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -53,6 +54,9 @@ def test_neurons_follow_the_mean_field(tmp_path):
         def numpy_generator(self, name):
             return np.random.default_rng(0)
 
+        def progress(self, label, total):
+            return nullcontext(lambda done=1: None)
+
     found = experiment.run(config, Context())
     rate = found["rate"].sel(synapse="shared").mean("network")
     assert float(found["expected_rate"].max()) > 25
@@ -73,7 +77,7 @@ def test_a_neuron_is_advanced_exactly(current):
         late = late + (late**2 + current) * 2e-5
         spikes += late > 500
         late = np.where(late > 500, -500, late)
-    after, fired = experiment.advance(V, np.full(3, current), steps * 2e-5)
+    after, fired = experiment.moved(V, np.full(3, current), steps * 2e-5)
     np.testing.assert_allclose(fired, spikes)
     np.testing.assert_allclose(after, late, rtol=2e-2)
 
