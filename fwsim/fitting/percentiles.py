@@ -28,8 +28,8 @@ def expanded(level: float, units: int, strata: int) -> float:
     Units drawn with replacement vary less around the mean of their stratum than new ones do, by (n - s) / n in variance
     for n units in s strata, and replicates do not contain that this variance is itself estimated: percentiles of the
     normal distribution become those of Student's t. Source: Hesterberg 2015, Am. Stat. 69:371, §5.3 (expanded
-    percentile interval), here for strata.
+    percentile interval), here for strata. Of two units the interval is from the smallest to the largest replicate.
     """
     freedom = units - strata
     reach = t.ppf(0.5 + level / 2, freedom) * math.sqrt(units / freedom)
-    return float(2 * norm.cdf(reach) - 1)
+    return min(float(2 * norm.cdf(reach) - 1), math.nextafter(1.0, 0.0))  # a level is below 1

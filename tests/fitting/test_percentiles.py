@@ -39,6 +39,14 @@ def test_expanded_percentiles_give_the_interval_of_student():
     assert expanded(0.95, 10**6, 5) == pytest.approx(0.95, abs=1e-5)
 
 
+def test_two_units_have_the_interval_of_all_replicates():
+    draws = torch.randn(50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    level = expanded(0.95, 2, 1)
+    assert 0.999999 < level < 1
+    low, high = central(draws, level)
+    assert (low, high) == (draws.min(), draws.max())
+
+
 def test_intervals_of_few_sweeps_are_longer_than_percentiles():
     table = synthetic_table(RULE, sweeps=4, cv=0.4)
     fit = fw.fit(RULE, table, starts=2, replicates=50)
