@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -29,8 +30,8 @@ from fwsim.recording.stored import StoredArray
 OF_THE_PROCESS = ("versions", "commit", "command", "started")
 """Attributes that may differ between a run and its continuation."""
 
-ATTEMPTS = 20
-"""Number of attempts to read a recording while a run is writing to it; readers do not block the run."""
+PATIENCE = 60.0
+"""Seconds for which a recording is read again while a run is writing to it; readers do not block the run."""
 
 AT_THE_END = ("wall_time", "valid_steps")
 """Attributes that a run gets at its end."""
@@ -59,14 +60,14 @@ def open_recording(path: str | PathLike[str]) -> xr.Dataset:
         are read.
     """
     root = local_path(path)
-    for _ in range(ATTEMPTS):
+    end = time.monotonic() + PATIENCE
+    while True:
         before = digests.stamp(root)
         try:
             return _opened(root)
         except RecordingError:
-            if digests.stamp(root) == before:
+            if digests.stamp(root) == before or time.monotonic() > end:
                 raise
-    return _opened(root)
 
 
 def _opened(root: Path) -> xr.Dataset:
