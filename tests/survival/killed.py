@@ -1,4 +1,4 @@
-"""Jobs that are killed at random moments and resumed: python -m tests.survival.killed FOLDER KILLS SEED.
+"""Jobs that are killed at random calls of functions and resumed: python -m tests.survival.killed FOLDER KILLS SEED.
 
 One process loads and compiles everything once, in the uninterrupted runs, and forks a child for each attempt. The
 whole of a job is in FOLDER/JOB/whole, what was left when it was killed in FOLDER/JOB/<n>.killed, and what came of that
@@ -7,6 +7,7 @@ in FOLDER/JOB/<n>; of each job the number that were killed is printed.
 
 import gc
 import importlib
+import itertools
 import os
 import shutil
 import signal
@@ -111,16 +112,41 @@ def sweep(folder: Path, resume: bool) -> None:
     fw.sweep(leak, {"tau": "100ms:10s:log5"}, 2, {"steps": 10}, workers=1, batch_size=1, folder=folder)
 
 
+CALLS = {"call", "c_call"}
+"""Events of a profile that are calls of functions, in Python and in C."""
+
 JOBS = {job.__name__: job for job in (recording, noisy, spiking, training, sweep)}
 
 
-def start(job, folder: Path, resume: bool, seconds: float = 0) -> int:
-    """Fork a child that does the job; after so many seconds of the processor, if not 0, the system kills it."""
+def calls_of(job, folder: Path) -> int:
+    """Do the job and return how many calls of functions it made in this thread."""
+    calls = itertools.count()
+    sys.setprofile(lambda frame, event, value: event in CALLS and next(calls))
+    try:
+        job(folder, False)
+    finally:
+        sys.setprofile(None)
+    return next(calls)
+
+
+def start(job, folder: Path, resume: bool, calls: int = 0) -> int:
+    """Fork a child that does the job; it is killed at this call of a function, if not 0.
+
+    Calls and not seconds, so that a job is killed at the same places on every machine, however busy.
+    """
     child = os.fork()
     if child:
         return child
+    left = itertools.count(calls, -1)
+    next(left)
+
+    def watch(frame, event, value) -> None:
+        if event in CALLS and not next(left):
+            os.kill(os.getpid(), signal.SIGKILL)
+
     try:
-        signal.setitimer(signal.ITIMER_PROF, seconds)  # nobody handles its signal, so the child ends at once
+        if calls:
+            sys.setprofile(watch)
         job(folder, resume)
         os._exit(0)
     except BaseException:
@@ -128,28 +154,21 @@ def start(job, folder: Path, resume: bool, seconds: float = 0) -> int:
         os._exit(1)
 
 
-def complete(job, folder: Path, resume: bool) -> float:
-    """Do the job to its end and return how long the processor worked, in s."""
-    _, status, used = os.wait4(start(job, folder, resume), 0)
-    if status != 0:
-        sys.exit(f"the job in {folder} failed")
-    return used.ru_utime + used.ru_stime
-
-
 def kill_and_resume(job, folder: Path, kills: int, seed: int) -> int:
     """Kill and resume the job as many times, at moments spread over its length; return how often it was killed."""
     random = np.random.default_rng(seed)
     job(folder / "whole", False)
+    calls = calls_of(job, folder / "alike")
     gc.freeze()  # or every child copies all pages when it collects
-    took = complete(job, folder / "alike", False)
     killed = 0
     for number in range(kills):
         place = folder / str(number)
-        child = start(job, place, False, 0.9 * took * (number + random.uniform()) / kills)
+        child = start(job, place, False, 1 + int(0.98 * calls * (number + random.uniform()) / kills))
         killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
         if place.exists():
             shutil.copytree(place, folder / f"{number}.killed")
-        complete(job, place, True)
+        if os.waitpid(start(job, place, True), 0)[1] != 0:
+            sys.exit(f"the job in {place} failed")
     return killed
 
 
