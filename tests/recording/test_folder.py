@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import fwsim.recording.folder as folder
 from fwsim import RecordingError
-from fwsim.recording import Extent, Recorder, open_recording
+from fwsim.recording import Extent, Recorder, digests, open_recording, reading
 from tests.recording.runs import record, timeless
 
 ROOT = Path(__file__).parents[2]
@@ -150,6 +150,26 @@ def test_a_recording_can_be_opened_while_it_is_written(tmp_path):
     writer.join()
     assert done[0].valid_steps == 503
     assert seen
+
+
+def test_a_run_that_writes_faster_than_it_is_read_is_read_again(tmp_path, monkeypatch):
+    """As long as the list of checksums changes between two attempts, for up to a minute."""
+    whole, opened, attempts = record(tmp_path / "run.zarr"), reading._opened, []
+
+    def overtaken(root):
+        attempts.append(root)
+        if len(attempts) <= 50:
+            raise RecordingError("the checksum of a file is not that of what was written")
+        return opened(root)
+
+    monkeypatch.setattr(reading, "_opened", overtaken)
+    monkeypatch.setattr(digests, "stamp", lambda root: len(attempts))
+    xr.testing.assert_identical(open_recording(tmp_path / "run.zarr").load(), whole.load())
+    assert len(attempts) == 51
+    monkeypatch.setattr(reading, "PATIENCE", 0.0)
+    attempts.clear()
+    with pytest.raises(RecordingError, match="the checksum of a file"):
+        open_recording(tmp_path / "run.zarr")
 
 
 def check_prefix(part, whole):
