@@ -88,7 +88,14 @@ def test_lifetimes_are_over_both_time_constants(silent):
     rows = table(result)
     assert len(rows) == 4
     assert rows[0]["quantity"] == "lifetime at τ_facil 0.5 s, τ_rec 0.2 s (s)"
-    assert set(plot(result)) == {"selectivity", "lifetime"}
+    figures = plot(result)
+    assert set(figures) == {"selectivity", "lifetime"}
+    panels = [axes.get_title() for axes in figures["selectivity"].axes]
+    assert panels == ["τ_rec 0.2 s", "τ_rec 0.6 s"]
+    labels = [text.get_text() for text in figures["lifetime"].legends[0].get_texts()]
+    assert labels == [f"facilitation (mongillo2008), τ_rec {rec} s" for rec in (0.2, 0.6)]
+    dots = [bars.lines[0].get_xdata() for bars in figures["lifetime"].axes[0].containers]
+    assert (dots[0] != dots[1]).all()  # equal lifetimes do not hide each other
     other = recording.assign(ping_response=recording["ping_response"] * [[[2.0]], [[1.0]]])
     both = join([recording, other])
     assert both.sizes["network"] == 4
