@@ -1,4 +1,4 @@
-"""Claim: the native engine runs spiking circuits many times as fast as Brian2, and in less memory.
+"""Claim: the native engine runs spiking circuits many times as fast as Brian2 and NEST, and in less memory.
 
     python benchmarks/spiking.py [--quick]
 
@@ -8,7 +8,8 @@ both engines in turn. Brian2 runs its Cython code; it has the batch as 64 blocks
 after the other (8 of them, times 8). The time of the steps is half of the difference between runs of one and of three
 seconds: times to build vary by more than the native engine needs for a second, and cancel only on average. Time to
 build and, for Brian2, to compile is listed apart: it is the time of a run of ten steps. CPU time is given besides wall
-time, since it does not depend on what else the machine does.
+time, since it does not depend on what else the machine does. NEST, where it is installed (`pip install '.[nest]'`), has
+the circuit of full size with as many threads as `--threads` says; Brian2 and one trial of the native engine have one.
 
 Memory is the most that a process of its own has for the circuit of full size and ten steps; of this, what it has after
 importing.
@@ -16,12 +17,14 @@ importing.
 
 from __future__ import annotations
 
+import json
 import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import fwsim as fw
@@ -43,6 +46,13 @@ def main() -> None:
     memories = [memory(engine, options.quick) for engine in ("native", "brian2")]
     circuit, small = full(options.quick), small_circuit()
     steps = round((0.1 if options.quick else 1.0) / circuit.dt)
+    if find_spec("nest"):
+        nest = [
+            {"engine": f"NEST, {options.threads} threads", **in_nest(steps, options.threads, options.quick)}
+        ]
+    else:
+        nest = []
+        print("NEST is not installed (pip install '.[nest]'), so its row is left out")
 
     def batch(engine: str) -> Callable[[int, int], dict[str, float]]:
         return lambda count, seed: taken(small, count, engine, seed, BATCH)
@@ -65,9 +75,11 @@ def main() -> None:
     rows = [{"circuit": name[0], "engine": name[1], **times(runs)} for name, runs in found.items()]
     for row, columns in zip(rows, memories):
         row |= columns
-    publish(
-        "spiking", rows, quick=options.quick, steps=steps, dt=circuit.dt, batch_speed=batch_speed(rows[2:])
-    )
+    speeds = {"batch_speed": batch_speed(rows[2:])}
+    for row in nest:
+        rows.append({"circuit": rows[0]["circuit"], **row})
+        speeds["nest_speed"] = row["steps, s of wall"] / rows[0]["steps, s of wall"]
+    publish("spiking", rows, quick=options.quick, steps=steps, dt=circuit.dt, **speeds)
 
 
 def full(quick: bool) -> Circuit:
@@ -128,6 +140,19 @@ def batch_speed(rows: list[dict]) -> float:
     """How many times as fast the native engine builds and runs the batch as the faster way of Brian2."""
     native, *brian2 = (row["build, s"] + row["steps, s of wall"] for row in rows)
     return min(brian2) / native
+
+
+def in_nest(steps: int, threads: int, quick: bool) -> dict[str, float]:
+    """Columns of NEST, from a process of its own."""
+    command = [sys.executable, "nest_circuit.py", "--steps", str(steps), "--threads", str(threads)]
+    done = subprocess.run(
+        [*command, *["--quick"] * quick],
+        cwd=Path(__file__).parent,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def memory(engine: str, quick: bool) -> dict[str, float]:
