@@ -1,10 +1,12 @@
 """Links within the site: what `make docs` checks, and that it would find what is broken."""
 
+from pathlib import Path
+
 import pytest
 
 from fwsim.study import files
 
-ROOT = files.Path(__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 module = files.load(ROOT / "docs" / "links.py", ("broken", "main"))
 
 

@@ -1,6 +1,7 @@
 """`make results`: what every page quotes has a command, what is done is skipped, what is stale is done again."""
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from fwsim import study
 from fwsim.study import files
 
-ROOT = files.Path(__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 module = files.load(ROOT / "docs" / "results" / "regenerate.py", ("sources", "make"))
 
 

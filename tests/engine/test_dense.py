@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
-
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fwsim as fw
-from fwsim.engine.native import dense, library
+from fwsim.engine.native import library
 from fwsim.engine.native import run as native
 from fwsim.rules.memory_rule import MemoryRule
 from tests.engine.comparison import assert_like_reference, memory_full_of_nan
@@ -244,7 +242,3 @@ def test_a_second_derivative_is_refused():
     (slope,) = torch.autograd.grad(net(x)[0].sum(), x, create_graph=True)
     with pytest.raises(fw.ConfigError, match="kernel='reference'"):
         slope.sum().backward()
-
-
-def test_the_engine_has_the_same_fields():
-    assert library.library().fwsim_dense_bytes() == ctypes.sizeof(dense.DenseRun)

@@ -66,7 +66,7 @@ def test_what_does_not_fit_is_refused():
     _, state = net(x[:, :-1])
     with pytest.raises(fw.ShapeError, match=r"give a tensor \[batch, input\]"):
         fw.equilibrium(net, x, state)
-    with pytest.raises(fw.ShapeError):
+    with pytest.raises(fw.ShapeError, match="state"):
         fw.equilibrium(net, x[:1, -1], state)
     with pytest.raises(fw.ConfigError, match="iterations=0"):
         fw.equilibrium(net, x[:, -1], state, iterations=0)

@@ -13,7 +13,7 @@ import torch
 
 import fwsim as fw
 from fwsim import ConfigError
-from fwsim.engine.native import library, sequence, spikes, variants
+from fwsim.engine.native import dense, library, sequence, spikes, variants
 from fwsim.engine.rate import compiled as rates
 
 
@@ -96,11 +96,13 @@ def test_a_library_that_does_not_load_is_named_once(compiled, monkeypatch, tmp_p
     ("name", "ours"),
     [
         ("sequence", sequence.RUN.size),
+        ("dense", ctypes.sizeof(dense.DenseRun)),
         ("rates", ctypes.sizeof(rates.RatesRun)),
         ("spikes", ctypes.sizeof(spikes.SpikesRun)),
         ("spike_rule", ctypes.sizeof(spikes.Rule)),
         ("spike_source", ctypes.sizeof(spikes.SpikeSource)),
         ("spike_synapses", ctypes.sizeof(spikes.SpikeSynapses)),
+        ("association", ctypes.sizeof(spikes.Association)),
     ],
 )
 def test_structures_have_the_size_that_the_engine_expects(compiled, name, ours):

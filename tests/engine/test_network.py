@@ -392,7 +392,7 @@ def test_errors_say_what_is_wrong_in_one_line(action, kind, says):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("memory", [THREE, fw.Delta(beta=0.5, tau=9.0)])
+@pytest.mark.parametrize("memory", [THREE, fw.Delta(beta=0.5, tau=9.0)], ids=["Hebbian", "Delta"])
 @pytest.mark.parametrize("self_connections", [True, False])
 def test_storing_is_writing_one_after_the_other(memory, self_connections):
     net = network(memory, self_connections=self_connections)
@@ -408,7 +408,7 @@ def test_storing_is_writing_one_after_the_other(memory, self_connections):
     assert_close(few.memory, net.write(state, kept[:, 0]).memory)
     assert stored.step == one_by_one.step
     for wrong in (kept[:1], kept[0], kept[..., :3], kept.float()):
-        with pytest.raises(fw.ShapeError):
+        with pytest.raises(fw.ShapeError, match="patterns"):
             net.store(state, wrong)
 
 
@@ -445,4 +445,4 @@ def test_the_memory_is_the_trained_rule():
     torch.testing.assert_close(net.memory.tau, torch.tensor(trained).double(), rtol=1e-6, atol=0)
     assert net.memory.eta.tolist() == THREE["eta"]
     assert f"memory={net.memory}" in repr(net)
-    assert f"tau=[{trained[0]:.5}"[:9] in repr(net)
+    assert "tau=[5.43" in repr(net)

@@ -1,6 +1,5 @@
 """Compiled runs of rate networks against the reference."""
 
-import ctypes
 import math
 
 import numpy as np
@@ -163,10 +162,6 @@ def test_neither_blocks_nor_what_is_recorded_change_a_bit(monkeypatch, numbers):
     expected = fw.simulate(network(None, 6, "reference", memory=MEMORIES["one"]), drive, record=record)
     for name in ("F", "memory", "step_error"):
         np.testing.assert_allclose(with_others[name], expected[name], rtol=1e-9, atol=1e-14)
-
-
-def test_a_run_is_described_as_in_c():
-    assert ctypes.sizeof(compiled.RatesRun) == library.library().fwsim_rates_bytes()
 
 
 # --- what is compiled ---------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def test_a_recurrent_population_against_the_steady_state_of_its_rule():
 
 
 def test_the_mean_field_is_close_to_poisson_trains_and_says_how_far():
-    """u of a Poisson train is exact in the mean field; the product u x is not (SCIENCE §4)."""
+    """u of a Poisson train is exact in the mean field; the product u x is not."""
     rule = fw.TsodyksMarkram(**TM)
     net = fw.RateNetwork(fw.Projection([[0.0]], synapse=rule), tau=1 * ms, dt=5 * ms)
     _, state = last(net, constant([10.0], 5000))

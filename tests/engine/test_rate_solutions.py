@@ -79,7 +79,7 @@ def test_silent_synapses_relax_exactly(name):
 
 
 def tm_rates(convention):
-    """du/dt, dx/dt of SCIENCE §4 for rates r, by hand."""
+    """du/dt, dx/dt and release for rates r, by hand."""
     U, tau_rec, tau_facil = TM["U"], TM["tau_rec"], TM["tau_facil"]
 
     def slope(u, x, r):

@@ -1,6 +1,7 @@
 """Every analysis stands a sweep of which points failed: they are named, and the rest is there."""
 
 import ast
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from fwsim.study import experiment as experiments
 from fwsim.study import files, load_experiment
 from tests.experiments.lost import with_a_failed_point
 
-FOLDER = files.Path(experiments.__file__).parents[2]
+FOLDER = Path(experiments.__file__).parents[2]
 ANALYSES = sorted((FOLDER / "analysis").glob("*.py"))
 SECOND = {
     "attractor_capacity": "attractor_memory",

@@ -113,7 +113,7 @@ def test_the_eye_sees_every_glimpse_by_itself_and_passes_controls():
     torch.testing.assert_close(found[1, 5, :18], torch.stack(expected))
 
 
-def test_untrained_networks_differ_in_nothing_but_the_schedule(digits, tmp_path):
+def test_untrained_networks_differ_in_nothing_but_the_schedule(digits):
     """Storing nothing gives what blocking every step gives, with the same weights."""
     experiment = load_experiment(NAME)
     parts = experiment.run.__globals__

@@ -78,7 +78,7 @@ def test_classes_of_simulated_pairs(tmp_path):
     assert both.result.group.values.tolist() == ["mouse, 1.3"]
 
 
-def test_components_of_simulated_pairs(tmp_path):
+def test_components_of_simulated_pairs():
     """One pair in four has a second component, which adds 3 nats; the others lose 1; one says nothing."""
     gain = np.array([3.0] * 10 + [-1.0] * 29 + [0.0])
     rules = ["augmented release", "Tsodyks–Markram", "another"]

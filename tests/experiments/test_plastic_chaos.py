@@ -1,6 +1,7 @@
 """plastic_chaos: activity, freezing and stored patterns of small networks are near mean field."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,9 +50,7 @@ def test_patterns_persist_above_the_threshold(analysed):
 
 
 def test_theory_that_has_not_converged_is_not_shown(analysed, monkeypatch):
-    analysis = files.load(
-        files.Path(__file__).parents[2] / "analysis" / "plastic_chaos.py", ("predicted", "table")
-    )
+    analysis = files.load(Path(__file__).parents[2] / "analysis" / "plastic_chaos.py", ("predicted", "table"))
     found = theory.plastic_autocorrelation(2.0, 0.0, 1.0, dt=0.2, paths=2)
     monkeypatch.setattr(
         analysis.theory, "plastic_autocorrelation", lambda *_, **__: replace(found, converged=False)

@@ -1,5 +1,7 @@
 """plastic_phases: small networks are where mean field says, and their steps are those of `RateNetwork`."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ import fwsim as fw
 from fwsim import ConfigError, study
 from fwsim.study import files
 
-ROOT = files.Path(__file__).parents[2]
+ROOT = Path(__file__).parents[2]
 experiment = files.load(ROOT / "experiments" / "plastic_phases.py", ("run",))
 analysis = files.load(ROOT / "analysis" / "plastic_phases.py", ("analyse", "table", "plot"))
 

@@ -23,7 +23,7 @@ def answer(tmp_path):
 
 
 def test_conventions_side_by_side(answer):
-    """Releases at 10 Hz of the table in SCIENCE §4, and the mean field's preferred rate."""
+    """Releases at 10 Hz in six digits, and the mean field's preferred rate."""
     result = answer(draw=True, rates=(*RATES, 10.0))
     regular = result["release"].sel(train="regular", rate=10.0)
     np.testing.assert_allclose(regular.sel(setting=["maass2002", "tm1998"]), 0.357211, atol=1e-6)

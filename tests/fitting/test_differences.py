@@ -1,3 +1,5 @@
+"""Differences of predictive densities between rules, and their errors."""
+
 import numpy as np
 import pytest
 import xarray as xr

@@ -1,3 +1,5 @@
+"""Mixtures of normal distributions that are seen through noise."""
+
 import numpy as np
 from scipy.stats import multivariate_normal
 

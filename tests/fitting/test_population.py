@@ -1,3 +1,5 @@
+"""Fits of many cells at once: groups, new cells, checkpoints, and the steps of the sampler."""
+
 import math
 from itertools import pairwise
 
@@ -124,7 +126,7 @@ def test_a_wild_response_does_not_count_for_its_cell(table):
     assert 1e-4 < float((single > 100).double().mean()) < 1e-2
 
 
-def test_what_was_left_out_has_a_predictive_density(fitted, table):
+def test_what_was_left_out_has_a_predictive_density(table):
     known = table.assign(amplitude=table.amplitude.where(table.pulse < 3))
     short = fw.fit_population(START, known, chains=1, **SHORT)
     density = short.log_predictive(table)

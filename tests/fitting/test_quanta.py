@@ -1,3 +1,5 @@
+"""Likelihoods of responses from single release sites, against enumeration and moments."""
+
 import math
 from math import comb
 

@@ -1,3 +1,5 @@
+"""Shares of units that each rule describes, with their intervals."""
+
 import numpy as np
 import pytest
 import xarray as xr

@@ -1,3 +1,5 @@
+"""Recorded pairs of the synaptic physiology, read as responses."""
+
 import numpy as np
 import pytest
 

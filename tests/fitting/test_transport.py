@@ -1,3 +1,5 @@
+"""Moves of groups together with their cells leave the prior as it is."""
+
 import torch
 from scipy.stats import norm, t
 

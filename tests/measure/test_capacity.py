@@ -94,18 +94,18 @@ def test_several_time_scales_lie_on_the_generalised_curve():
         )  # fmt: skip
         with torch.no_grad():
             weights = net.memory.kernel(torch.arange(len(patterns) - 1, -1, -1), net.dt).float()
-            targets = patterns.flip(0)[:80]
+            targets = patterns.flip(0)[:110]
             states = targets
             for _ in range(30):  # attention form: no matrix
                 field = (states @ patterns.T * weights) @ patterns - weights.sum() * states
                 states = torch.sign(field)
         overlaps.append((states * targets).mean(-1).numpy())
     measured = np.array(overlaps).mean(0)
-    theory = fw.theory.palimpsest_overlap(np.arange(80) / N, spectrum)
+    theory = fw.theory.palimpsest_overlap(np.arange(110) / N, spectrum)
     capacity = float(fw.theory.palimpsest_capacity(spectrum))
-    young = np.arange(80) / N < 0.65 * capacity
+    young = np.arange(110) / N < 0.65 * capacity
     assert np.abs(measured - theory)[young].reshape(-1, 6).mean(1).max() < 0.003
-    assert 0.9 * capacity < np.argmax(measured < 0.6) / N < 1.35 * capacity or measured.min() > 0.6
+    assert 0.9 * capacity < np.argmax(measured < 0.6) / N < 1.35 * capacity
 
 
 def test_quick_experiment_and_analysis(tmp_path):

@@ -1,6 +1,7 @@
 """Measures of recordings against what they must be by construction."""
 
 import math
+import sys
 from itertools import permutations
 
 import numpy as np
@@ -538,7 +539,7 @@ def test_decoding_refuses_too_few_trials_and_says_what_to_install(monkeypatch):
         fw.measure.decode(states, labels, folds=7)
     with pytest.raises(ShapeError, match="trial"):
         fw.measure.decode(states, labels[:-1])
-    monkeypatch.setitem(__import__("sys").modules, "sklearn.discriminant_analysis", None)
+    monkeypatch.setitem(sys.modules, "sklearn.discriminant_analysis", None)
     with pytest.raises(ConfigError, match="decode needs scikit-learn, which cannot be imported"):
         fw.measure.decode(states, labels)
 

@@ -215,7 +215,7 @@ def regular_tsodyks_markram(convention, U, tau_facil, tau_rec, rate):
 
 
 def poisson_tsodyks_markram(convention, U, tau_facil, tau_rec, rate, order=60):
-    """Moment hierarchy of SCIENCE §4: n_k = E[u^k], M_k = E[u^k x]; u rests at U."""
+    """Moment hierarchy under Poisson spikes: n_k = E[u^k], M_k = E[u^k x]; u rests at U."""
     from math import comb
 
     p1, p0 = (1.0, 0.0) if convention == "maass2002" else (1 - U, U)  # p = p0 + p1 u

@@ -1,3 +1,5 @@
+"""The delta rule against its formula, and where it is stable."""
+
 import math
 
 import pytest

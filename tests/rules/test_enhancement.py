@@ -1,3 +1,5 @@
+"""Facilitation, augmentation and potentiation against closed forms."""
+
 import math
 
 import torch

@@ -84,14 +84,13 @@ def test_rest_stays(name):
         assert math.isclose(float(value), float(rule.rest()[variable]), abs_tol=1e-15)
 
 
-@every
+@pytest.mark.parametrize("name", [name for name in CASES if name != "bcpnn"])
 def test_time_constant_of_zero_is_the_limit_of_small_ones(name):
+    """Not of BCPNN: without memory P_ij/(P_i P_j) is that of one instant, which is infinitely sharp."""
     rule = CASES[name]
     optional = [leaf for leaf, _, spec in leaves(rule) if spec.unit == "s" and not spec.positive]
     for zeroed in optional:
         at = lambda tau: replaced(rule, lambda leaf, value, _: tau if leaf == zeroed else value)  # noqa: B023, E731
-        if isinstance(rule, fw.BCPNN):
-            continue  # without memory P_ij/(P_i P_j) is that of one instant, which is infinitely sharp
         limit, small = respond(at(0.0), PRE, POST), respond(at(1e-9), PRE, POST)
         assert limit.isfinite().all()
         torch.testing.assert_close(limit, small, rtol=1e-5, atol=1e-7)
@@ -163,10 +162,9 @@ def test_gradients_equal_finite_differences(name):
     assert torch.autograd.gradcheck(response, values, eps=1e-7, atol=1e-5, rtol=1e-4)
 
 
-@settling
+@pytest.mark.parametrize("name", [name for name in SETTLING if name != "hebbian_saturating"])
 def test_steady_gradients_equal_finite_differences(name):
-    if name == "hebbian_saturating":
-        pytest.skip("at the bound the slope is that of the bound")
+    """Not of weights at their bound, whose slope is that of the bound."""
     rule = as_tensors(CASES[name])
     values = [value.clone().requires_grad_() for _, value, _ in leaves(rule)]
 
@@ -370,12 +368,12 @@ def test_what_relaxes_instantly_is_at_rest_for_a_simultaneous_spike(name):
     np.testing.assert_allclose(rule.at_pre(kept)[1], expected[1], rtol=1e-14)
 
 
+@pytest.mark.usefixtures("numpy_target")
 @pytest.mark.parametrize("name", INSTANT)
 def test_brian2_lets_what_relaxes_instantly_rest_between_spikes_of_one_step(name):
     """Two pathways of a model may reach one synapse in a step."""
     rule, expected = INSTANT[name]
     code = rule.brian2()
-    brian2.prefs.codegen.target = "numpy"
     source = brian2.SpikeGeneratorGroup(1, [0], [0] * brian2.second)
     target = brian2.NeuronGroup(1, "")
     second = f"{code.on_pre}\nread_again = {code.output}"

@@ -9,6 +9,7 @@ import fwsim as fw
 from fwsim.errors import ShapeError
 from fwsim.rules import open_loop
 from fwsim.rules.memory_rule import MemoryRule, step_by_step
+from tests.rules.cases import exact
 
 BATCH, PRE, POST = 2, 4, 3
 
@@ -27,10 +28,6 @@ def given(time, timescales=1, seed=0):
         keep[0, 1], keep[1, 2], keep[0, 3], store[0, 2], store[1, 3] = 0.0, 1.0, 1e-300, 0.0, 1.0
         pre[1, 1] = 0.0
     return [each.requires_grad_() for each in (memory, pre, post, query, keep, store)]
-
-
-def exact(values):
-    return torch.tensor(values, dtype=torch.float64)
 
 
 RULES = {

@@ -1,3 +1,5 @@
+"""Random release: moments, streams of random numbers, depletion site by site."""
+
 import math
 
 import pytest
@@ -44,8 +46,8 @@ def test_padding_stays_nan():
 def test_what_is_no_probability_is_refused():
     with pytest.raises(fw.ConfigError, match="no probability"):
         fw.StochasticRelease(fw.Varela(amplitude=1.5)).respond(TIMES[0])
-    for wrong in ({"sites": 0}, {"sites": 1.5}, {"cv": -1.0}):
-        with pytest.raises(fw.ConfigError):
+    for wrong, said in (({"sites": 0}, "sites=0"), ({"sites": 1.5}, "sites=1.5"), ({"cv": -1.0}, "cv=-1.0")):
+        with pytest.raises(fw.ConfigError, match=said):
             fw.StochasticRelease(RULE, **wrong)
     with pytest.raises(fw.ConfigError, match="presynaptic"):
         fw.StochasticRelease(fw.BCPNN())

@@ -13,7 +13,7 @@ from tests.reference import synapses
 from tests.rules.cases import exact
 
 SETS = [(0.5, 0.0, 0.8, 20), (0.03, 0.53, 0.13, 20), (0.2, 1.5, 0.2, 10)]
-TABLE = [  # SCIENCE §4: u before a spike and x (maass2002), release there, release of mongillo2008
+TABLE = [  # u before a spike, x and release of maass2002, release of mongillo2008, in six digits
     (0.5, 0.114252, 0.057126, 0.059388),
     (0.255699, 0.647189, 0.165486, 0.174559),
     (0.794930, 0.449361, 0.357211, 0.365264),
@@ -21,7 +21,7 @@ TABLE = [  # SCIENCE §4: u before a spike and x (maass2002), release there, rel
 
 
 @pytest.mark.parametrize(("parameters", "expected"), list(zip(SETS, TABLE)))
-def test_regular_train_has_the_published_values(parameters, expected):
+def test_regular_train_has_known_numbers(parameters, expected):
     U, tau_facil, tau_rec, rate = parameters
     maass = fw.TsodyksMarkram(U, tau_rec, tau_facil).steady_state(rate, "regular")
     mongillo = fw.TsodyksMarkram(U, tau_rec, tau_facil, "mongillo2008").steady_state(rate, "regular")

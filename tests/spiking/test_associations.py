@@ -1,12 +1,10 @@
 """Associative rules in the native engine: spikes and weights of Brian2, closed forms, and the same bits."""
 
-import ctypes
-
 import numpy as np
 import pytest
 
 import fwsim as fw
-from fwsim.engine.native import library, spikes
+from fwsim.engine.native import library
 from fwsim.errors import ConfigError
 from fwsim.rules.rule import AssociativeRule
 from fwsim.spiking import Circuit, Connection, Population, SpikeGenerator, simulate
@@ -129,16 +127,3 @@ def test_states_of_synapses_count_as_memory(monkeypatch):
         many = Circuit([Population("E", 30)], [Connection("E", "E", 0.001, synapse=rule)], dt=DT)
         with pytest.raises(ConfigError, match="states of synapses"):
             simulate(many, steps=10, trials=trials, engine="native")
-
-
-def test_structures_have_the_size_that_the_engine_expects():
-    for name, kind in (
-        ("fwsim_spikes_bytes", spikes.SpikesRun),
-        ("fwsim_spike_rule_bytes", spikes.Rule),
-        ("fwsim_spike_source_bytes", spikes.SpikeSource),
-        ("fwsim_spike_synapses_bytes", spikes.SpikeSynapses),
-        ("fwsim_association_bytes", spikes.Association),
-    ):
-        call = getattr(library.library(), name)
-        call.restype = ctypes.c_int64
-        assert call() == ctypes.sizeof(kind), name

@@ -1,6 +1,7 @@
 """Spiking circuits against closed forms, against the rules on tensors, and against themselves."""
 
 import json
+import sys
 import warnings
 
 import brian2
@@ -382,7 +383,7 @@ def test_what_is_refused(make, message):
 
 
 def test_without_brian2(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "brian2", None)
+    monkeypatch.setitem(sys.modules, "brian2", None)
     with pytest.raises(ConfigError, match="pip install brian2"):
         simulate(random_circuit(), steps=1)
 

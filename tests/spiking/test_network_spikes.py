@@ -1,5 +1,7 @@
 """Spike trains from tables and to Neo."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -147,6 +149,6 @@ def test_to_neo(table):
 
 
 def test_without_neo(table, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "neo", None)
+    monkeypatch.setitem(sys.modules, "neo", None)
     with pytest.raises(ConfigError, match=r"to_neo needs neo, which is not installed; .*pip install "):
         to_neo(read_spikes(table))

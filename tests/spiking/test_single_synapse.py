@@ -8,7 +8,7 @@ import torch
 
 import fwsim as fw
 from fwsim.rules.rule import PresynapticRule
-from tests.rules.cases import CASES, IN_TABLE, exact, trains
+from tests.rules.cases import CASES, exact, trains
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -87,10 +87,6 @@ def test_rule_on_the_neuron():
     read.connect()
     brian2.Network(source, neuron, drive, target, read).run(1 * brian2.second)
     assert abs(target.total[0] - float(rule.respond(times).sum())) < 1e-10
-
-
-def test_every_rule_of_the_table_is_among_the_cases():
-    assert {type(rule) for rule in CASES.values()} >= set(IN_TABLE)
 
 
 def test_without_brian2(monkeypatch):

@@ -4,6 +4,7 @@ import brian2
 import numpy as np
 import pytest
 import torch
+from brian2.codegen.generators import cython_generator
 from brian2.devices.device import reset_device
 
 import fwsim as fw
@@ -23,7 +24,8 @@ def numbers():
 
 
 @pytest.fixture(scope="module")
-def expected():
+def expected(numpy_target):
+    """Without the settings of a user, and not compiled, like the others."""
     return numbers()
 
 
@@ -75,7 +77,7 @@ def test_clock_and_own_objects(expected):
 
 def test_random_numbers_in_buffers_of_compiled_code_are_kept_by_value():
     device = brian2.all_devices["runtime"]
-    size = __import__("brian2.codegen.generators.cython_generator", fromlist=["x"])._BUFFER_SIZE
+    size = cython_generator._BUFFER_SIZE
     before = random_state()
     try:
         set_random_state({**before, "rand": {"place": 5, "numbers": np.arange(size, dtype=float)}})

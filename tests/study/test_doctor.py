@@ -24,7 +24,7 @@ def test_every_core_dependency_is_looked_at(monkeypatch, capsys):
     for name in ("python", "fwsim", "torch", "zarr", "brian2", "C++ compiler", "threads", "this folder"):
         assert found[name].state in ("ok", "absent")
     assert found["numpy"].detail == metadata.version("numpy")
-    assert "triton [gpu]" in found or "win" in __import__("sys").platform
+    assert "triton [gpu]" in found or "win" in sys.platform
 
 
 @pytest.fixture

@@ -176,7 +176,7 @@ def test_links_and_other_files_are_not_embedded(tmp_path):
             vector.inline(tmp_path / name, "x-", "a figure")
 
 
-def test_a_report_says_what_it_does_not_show(toy, monkeypatch):
+def test_a_report_says_what_it_does_not_show(toy):
     """What others put beside an analysis is kept there, and judged."""
     run = study.run("trace", quick=True, folder="runs/one")
     study.write_report(run)

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +12,7 @@ from fwsim import theory
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.study import files
 
-experiment = files.load(
-    files.Path(__file__).parents[2] / "experiments" / "quadratic_memory.py", ("run", "Config")
-)
+experiment = files.load(Path(__file__).parents[2] / "experiments" / "quadratic_memory.py", ("run", "Config"))
 POPULATION = {"tau": 0.015, "spread": 0.25}
 
 
@@ -47,7 +46,7 @@ def test_variables_without_memory_stay_at_rest(convention):
     assert theory.quadratic_drive(found.rate[-1], **options) == pytest.approx(-1.0, abs=2e-3)
 
 
-def test_neurons_follow_the_mean_field(tmp_path):
+def test_neurons_follow_the_mean_field():
     config = experiment.Config(neurons=1000, networks=2, duration=0.45, begin=0.15, end=0.4, sample=0.05)
 
     class Context:

@@ -381,7 +381,7 @@ def test_a_kill_while_the_dataset_is_put_together(toy, monkeypatch):
     xr.testing.assert_equal(done.load(), sweep(folder="again").load())
 
 
-def test_checkpoints_of_a_point_are_its_own_and_survive(toy, monkeypatch):
+def test_checkpoints_of_a_point_are_its_own_and_survive(toy):
     """A long point goes on from where it was, as a run does."""
     stop = "if config.tau == 2 and step == 9 and not context.resume:\n                raise KeyboardInterrupt"
     edit(toy, "            advance()", f"            advance()\n            {stop}", "trace")
