@@ -46,6 +46,7 @@ QUICK = {
     "other_loads": (),
     "other_qualities": (),
 }
+CPU_ONLY = True
 DT = 0.5 * ms
 HOLD = 8  # steps of a sample of the drive
 STRIDE = 8  # steps of the circuit for one of the rate network; a quarter of it changes rates by less than 0.1 Hz of 100

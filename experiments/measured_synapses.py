@@ -32,6 +32,7 @@ from fwsim.study import Config as Base
 from fwsim.study import Context
 
 QUICK = {"data": "simulated", "warmup": 100, "moves": 60, "exact": 0, "rules": 2}
+CPU_ONLY = True
 
 ALONE = ", each pair alone"
 LONG = 0.3  # s; longer recoveries are left out

@@ -27,6 +27,7 @@ from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 
 QUICK = {"units": 300, "networks": 2, "drive": (1.0,), "cycles": 4, "after": 20.0}
+CPU_ONLY = True
 
 
 class Config(Base):

@@ -27,6 +27,7 @@ from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 
 QUICK = {"units": 200, "networks": 2, "watched": 40.0, "plasticity": (0.0, 1.0), "stored": (1.5, 2.4)}
+CPU_ONLY = True
 
 
 class Config(Base):

@@ -33,6 +33,7 @@ QUICK = {
     "units": 200, "networks": 2, "coupling": (0.7, 2.0), "plasticity": (0.0, 1.0, 1.6), "tau_memory": (0.5, 2.5),
     "watched": 40.0, "lowered": (3.0, 2.0, 1.0),
 }  # fmt: skip
+CPU_ONLY = True
 
 HISTORY = 5.0  # time constants of the memory after which it is forgotten, e^−5 = 0.007
 

@@ -27,6 +27,7 @@ from fwsim.study import Config as Base
 from fwsim.study import Context, Duration, Seconds
 
 QUICK = {"units": 300, "networks": 2, "load": (0.05, 0.2), "plasticity": (0.0, 1.0), "slow": (2.0,)}
+CPU_ONLY = True
 
 
 class Config(Base):

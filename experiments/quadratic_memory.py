@@ -20,6 +20,7 @@ from fwsim.study import Config as Base
 from fwsim.study import Context, Seconds
 
 QUICK = {"neurons": 500, "begin": 0.1, "end": 0.2, "duration": 0.3}
+CPU_ONLY = True
 SYNAPSES = ("shared", "own")
 
 

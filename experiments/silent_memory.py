@@ -40,6 +40,7 @@ CONVENTIONS = {"mongillo2008": "mongillo2008", "maass2002": "maass2002"}
 """Of the models whose synapses are alike."""
 
 QUICK = {"models": ("mongillo2008",), "networks": 1, "ping_delays": (0.5,)}
+CPU_ONLY = True
 
 
 class Config(Base):

@@ -28,6 +28,7 @@ from fwsim.study import Config as Base
 from fwsim.study import Context
 
 QUICK = {"data": "simulated", "warmup": 100, "moves": 60, "exact": 0}
+CPU_ONLY = True
 DRAWS = 200  # draws of every pair that the recording holds
 GROUPS = {"class": ["class"], "species": ["species"], "calcium": ["species", "calcium_mM"]}
 

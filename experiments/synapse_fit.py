@@ -38,6 +38,7 @@ from fwsim.study import Config as Base
 from fwsim.study import Context
 
 QUICK = {"data": "simulated", "rules": "few", "starts": 4, "replicates": 20}
+CPU_ONLY = True
 
 FEW_ONLY = {
     "normal": {"noise": "normal"},

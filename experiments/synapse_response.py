@@ -35,6 +35,7 @@ from fwsim.study import Context, Duration, Hertz, Seconds
 from fwsim.units import quantity
 
 QUICK = {"rates": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0), "intervals": (0.01, 0.1, 1.0, 10.0)}
+CPU_ONLY = True
 FACILITATING = {"U": 0.2, "tau_rec": 0.2, "tau_facil": 1.5}  # Mongillo, Barak & Tsodyks 2008
 TRAINS = ("regular", "poisson", "mean_field")
 SAMPLES = 400  # of the rate form in the response to a step

@@ -43,6 +43,7 @@ CONVENTIONS = {"mongillo2008": "mongillo2008", "maass2002": "maass2002"}
 RECORDED = ["rate", "u", "x"]
 
 QUICK = {"models": ("mongillo2008",), "backgrounds": (0.023, 0.0242), "networks": 1, "delay": 1.0}
+CPU_ONLY = True
 
 
 class Config(Base):

@@ -95,7 +95,7 @@ def run(
     >>> done.recording["hidden"]  # doctest: +SKIP
     """
     experiment = load_experiment(experiment)
-    config = experiment.configure(config, quick=quick)
+    config, device = experiment.configure(config, quick=quick), experiment.device(device)
     together = processes()
     if folder is None:
         folder = together.from_first(lambda: runs.fresh_folder(experiment.name, seed))
@@ -159,7 +159,7 @@ def resume(given: str | Path | Run, *, device: str | None = None, trust: bool = 
         manifest = found.manifest
         experiment = own_experiment(found, trust=trust)
         config = experiment.configure(manifest["configuration"])
-        device = device or manifest["device"]
+        device = experiment.device(device or manifest["device"])
         context = Context(found.folder, manifest["seed"], pick_device(device), resume=True)
         entries = origin(config, context.seed, _shared(context.device))
         together.from_first(lambda: note_resumed(found, entries, trust=trust))

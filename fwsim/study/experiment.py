@@ -57,6 +57,8 @@ class Experiment:
         Overrides of the configuration that make a run short (`QUICK` in the file).
     batching
         How several points run together; None if the file declares no `BATCHABLE`.
+    cpu_only
+        Whether it does not use `context.device` (`CPU_ONLY` in the file).
     """
 
     name: str
@@ -66,6 +68,7 @@ class Experiment:
     run: Callable[[Any, Context], xr.Dataset]
     quick: Mapping[str, Any]
     batching: Batching | None = None
+    cpu_only: bool = False
 
     @property
     def question(self) -> str:
@@ -98,6 +101,20 @@ class Experiment:
         if quick and not self.quick:
             raise ConfigError(f"{self.name} declares no QUICK overrides; run it without --quick")
         return self.quick if quick else {}
+
+    def device(self, given: str) -> str:
+        """Name of the device on which it runs.
+
+        Raises
+        ------
+        ConfigError
+            Another device than the CPU is given for an experiment that does not use it.
+        """
+        if self.cpu_only and given not in ("auto", "cpu"):
+            raise ConfigError(
+                f"device={given!r} is not allowed: {self.name} computes on the CPU only; leave it out, or give 'cpu'"
+            )
+        return "cpu" if self.cpu_only else given
 
 
 @known_arguments
@@ -140,6 +157,9 @@ def from_module(module: ModuleType, path: Path, name: str | None = None) -> Expe
         raise ConfigError(f"{path}: Config must be a subclass of fwsim.study.Config")
     quick = getattr(module, "QUICK", {})
     _check_fields(module, path, "QUICK", quick)
+    cpu_only = getattr(module, "CPU_ONLY", False)
+    if not isinstance(cpu_only, bool):
+        raise ConfigError(f"{path}: CPU_ONLY={cpu_only!r} is not allowed; it is True or False")
     return Experiment(
         name=name or path.stem,
         path=path,
@@ -148,6 +168,7 @@ def from_module(module: ModuleType, path: Path, name: str | None = None) -> Expe
         run=module.run,
         quick=dict(quick),
         batching=_batching(module, path),
+        cpu_only=cpu_only,
     )
 
 

@@ -153,3 +153,9 @@ def test_a_training_runs_on_the_device_that_is_asked_for(name):
             ast.unparse(each) for each in call.args
         }
         assert given & {"context.device", "context"}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_uses_the_device_or_says_that_it_does_not(name):
+    uses = any(isinstance(node, ast.Attribute) and node.attr == "device" for node in ast.walk(parsed(name)))
+    assert uses is not load_experiment(name).cpu_only

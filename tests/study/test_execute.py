@@ -8,7 +8,7 @@ import xarray as xr
 
 import fwsim as fw
 from fwsim.errors import ConfigError, RecordingError
-from fwsim.study import Interrupted, Run, StudyError, load_experiment, resume, run, runs
+from fwsim.study import Interrupted, Run, StudyError, again, load_experiment, resume, run, runs, sweep
 
 FIELDS = {"steps", "tau", "taus", "order", "offset", "pause"}
 
@@ -106,6 +106,30 @@ def test_nothing_is_written_when_something_given_is_wrong(toy):
         with pytest.raises(ConfigError):
             run("trace", **wrong)
     assert not (toy / "runs").exists()
+
+
+def test_an_experiment_for_the_cpu_refuses_other_devices(toy, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)  # "auto" would be a GPU
+    write_experiment(toy, "return xr.Dataset({'on': str(context.device)})")
+    with (toy / "experiments" / "made.py").open("a") as file:
+        file.write("CPU_ONLY = True\n")
+    done = run("made")
+    assert (done.manifest["device"], str(done.recording["on"].values)) == ("cpu", "cpu")
+    assert sweep("made", {"size": [1, 2]}, folder="many", workers=1).on.values.ravel().tolist() == ["cpu"] * 2
+    assert Run("many").manifest["device"] == "cpu"
+    repeat = {"folder": "again", "device": "cuda"}
+    for refused in (
+        lambda: run("made", device="cuda"), lambda: sweep("made", {"size": [1]}, device="cuda:0"),
+        lambda: again(done, **repeat), lambda: again(Run("many"), **repeat),
+    ):  # fmt: skip
+        with pytest.raises(
+            ConfigError, match=r"device='cuda(:0)?' is not allowed: made computes on the CPU only"
+        ):
+            refused()
+    with (toy / "experiments" / "made.py").open("a") as file:
+        file.write("CPU_ONLY = 1\n")
+    with pytest.raises(ConfigError, match="CPU_ONLY=1 is not allowed; it is True or False"):
+        run("made")
 
 
 def test_a_failure_is_kept_and_told(toy):

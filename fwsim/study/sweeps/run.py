@@ -164,7 +164,7 @@ def sweep(
     plan = SweepPlan(parse_axes(experiment, over or {}), parse_seeds(seeds), _bytes(batch_memory), batch_size)
     few_enough(plan.axes, plan.seeds)
     config = _base(experiment, config, plan.space, quick)
-    where = (scheduler, workers, device, cluster or {})
+    where = (scheduler, workers, experiment.device(device), cluster or {})
     return _result(_start(experiment, plan, config, folder, where, force=force))
 
 
@@ -180,7 +180,7 @@ def sweep_again(
     manifest = first.manifest
     experiment = own_experiment(first, trust=trust)
     config = experiment.configure(manifest["configuration"])
-    plan, device = SweepPlan.kept(manifest["sweep"]), device or manifest["device"]
+    plan, device = SweepPlan.kept(manifest["sweep"]), experiment.device(device or manifest["device"])
     return _start(experiment, plan, config, folder, (None, None, device, {}), force=force)
 
 
@@ -246,7 +246,7 @@ def resume_sweep(
         manifest = found.manifest
         experiment = own_experiment(found, trust=trust)
         plan, config = SweepPlan.kept(manifest["sweep"]), experiment.configure(manifest["configuration"])
-        device = device or manifest["device"]
+        device = experiment.device(device or manifest["device"])
         todo = _batches(experiment, plan, config, files.fingerprint(found.experiment))
         with connect(scheduler, workers, device, cluster or {}, len(todo), found.folder) as client:
             note_resumed(found, origin(config, manifest["seed"], device), trust=trust)
