@@ -58,7 +58,7 @@ EXPLAINED = {
 CAPTIONS = {
     "memories": (
         "Left: validation error during training, median (line) and range (band) over networks. Middle: test "
-        "errors, one dot a network. Dotted: 90 % (guessing) and the error without binding letters to digits. "
+        "errors, one dot a network. Dotted: 90 % (chance) and the error without binding letters to digits. "
         "Axes of errors are linear below 1 %. Right: fraction of an STPN's synapses with at most this time "
         "constant, before (dotted) and after training, one line a network; a step is a token."
     ),

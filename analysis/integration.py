@@ -53,7 +53,7 @@ EXPLAINED = {
 CAPTIONS = {
     "integration": (
         "Left: right answers at the length of training (filled) and at twice this length (open), one dot a "
-        "network; dotted: guessing. Right: parts of the variance of activity and of M, just before the "
+        "network; dotted: chance. Right: parts of the variance of activity and of M, just before the "
         "question, that the last input and the evidence so far explain; means over networks, lines are 95 % "
         "intervals (Student's t)."
     ),

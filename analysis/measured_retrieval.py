@@ -84,7 +84,7 @@ def shown(result: xr.Dataset) -> list[tuple[dict[str, object], xr.Dataset]]:
 
 EXPLAINED = {
     "error (%)": "test error",
-    "plateau (%)": "error of who knows which digits occurred, but not with which letter; guessing has 90 %",
+    "plateau (%)": "error of who knows which digits occurred, but not with which letter; chance is 90 %",
     "binds": "whether the interval of the error lies below the plateau",
     "to static (%)": "difference of the test error to that of networks whose synapses do not change",
     "synapses that change": "whether that difference lies below 0",

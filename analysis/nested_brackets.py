@@ -1,7 +1,7 @@
 """From how many levels down does a network return to the bracket that it left, and with which time constant?
 
 Works on a run and on a sweep. Shown is the error at a closing bracket against the number of levels that were opened and
-closed inside it, beside that of guessing; and how deep each network goes: the most levels inside up to which fewer than
+closed inside it, beside that of chance; and how deep each network goes: the most levels inside up to which fewer than
 a tenth of the answers are wrong.
 """
 
@@ -43,7 +43,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     returned = (result["level_error"] < RETURNED).cumprod("inside").sum("inside") - 1
     returned = returned.where(result["test_error"].notnull())
     result["deepest"] = labelled(returned, "levels inside up to which a network returns; −1 for none")
-    result["chance"] = labelled(xr.DataArray(100 * (1 - 1 / config["symbols"])), "error of guessing", "%")
+    result["chance"] = labelled(xr.DataArray(100 * (1 - 1 / config["symbols"])), "error by chance", "%")
     result.attrs = {
         "experiment_configuration": recording.attrs["experiment_configuration"],
         "model": config["model"],
@@ -79,7 +79,7 @@ EXPLAINED = {
 CAPTIONS = {
     "levels": (
         "Error against the number of levels that were opened and closed inside a bracket. Lines: means "
-        "over seeds; dots: seeds; dotted: guessing."
+        "over seeds; dots: seeds; dotted: chance."
     ),
 }
 
@@ -113,7 +113,7 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
         style = "-" if name.startswith(LABELS["fast_weights"]) else "--"
         axes.plot(at.inside, at["level_error"].mean("seed"), style, color=colour, label=name)
         axes.plot(at.inside, at["level_error"].transpose("inside", "seed"), "o", ms=3, color=colour)
-    axes.axhline(float(result.chance), color=COLOURS["black"], ls=":", label="guessing")
+    axes.axhline(float(result.chance), color=COLOURS["black"], ls=":", label="chance")
     axes.set(xlabel="levels opened and closed inside", ylabel="error (%)", ylim=(-3, 100))
     axes.set_xticks(np.arange(result.sizes["inside"]))
     axes.legend()
