@@ -43,6 +43,16 @@ def short(value: object) -> str:
     return said if len(said) <= QUOTED else f"{said[: QUOTED - 1]}…"
 
 
+def type_of(value: object) -> str:
+    """The type of a value for a message: "a list", "an int", "the class Hebbian", "None"."""
+    if value is None:
+        return "None"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
+
+
 class ConfigError(FwsimError, ValueError):
     """A value, name or combination of options that is not allowed."""
 
@@ -90,8 +100,7 @@ def choice(name: str, given: object, allowed: tuple[str, ...]) -> None:
 def instance(name: str, given: object, kind: type | tuple[type, ...], remedy: str) -> None:
     """Raise `ConfigError` unless `given` is an instance of a class; `remedy` says what to give instead."""
     if not isinstance(given, kind):
-        found = f"the class {given.__name__}" if isinstance(given, type) else f"a {type(given).__name__}"
-        raise ConfigError(f"{name} is {found}; give {remedy}")
+        raise ConfigError(f"{name} is {type_of(given)}; give {remedy}")
 
 
 def whole(name: str, given: object, *, least: int = 0, most: float = 2**63 - 1) -> None:

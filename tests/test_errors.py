@@ -8,7 +8,7 @@ import torch
 import xarray as xr
 
 import fwsim as fw
-from fwsim.errors import ConfigError, FwsimError, causes, choice, number, short, whole
+from fwsim.errors import ConfigError, FwsimError, causes, choice, number, short, type_of, whole
 
 
 @pytest.mark.parametrize("given", [0, 3, np.int64(2)])
@@ -128,3 +128,8 @@ def test_causes_end_even_in_a_circle():
     one.__cause__, two.__context__ = two, one
     assert list(causes(one)) == [one, two]
     assert list(causes(None)) == []
+
+
+def test_a_type_has_its_article():
+    found = [type_of(value) for value in ([], 3, None, fw.Hebbian, fw.errors, torch.zeros(1))]
+    assert found == ["a list", "an int", "None", "the class Hebbian", "a module", "a Tensor"]

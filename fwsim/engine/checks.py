@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fwsim.engine.state import State
 from fwsim.engine.transforms import stands_for_others
-from fwsim.errors import ConfigError, ShapeError, whole
+from fwsim.errors import ConfigError, ShapeError, type_of, whole
 from fwsim.units import checked
 
 COARSEST = 60.0  # s; longer steps of a network with fast weights are probably meant in ms
@@ -54,7 +54,7 @@ def seconds(name: str, value: Any, usual: float = math.inf) -> float:
 def sequence(name: str, x: Any, channels: int, axis: str = "input") -> None:
     """Raise unless `x` is a finite tensor `[batch, time, channels]`, whose last axis is called `axis`."""
     if not isinstance(x, Tensor):
-        raise ConfigError(f"{name} is a {type(x).__name__}; give a torch tensor [batch, time, {axis}]")
+        raise ConfigError(f"{name} is {type_of(x)}; give a torch tensor [batch, time, {axis}]")
     if x.ndim != 3 or x.shape[-1] != channels:
         raise ShapeError(
             f"{name} has shape {list(x.shape)}; expected [batch, time, {axis}] with {axis}={channels}"
@@ -116,7 +116,7 @@ def alike(name: str, x: Tensor, like: Tensor) -> None:
 def pattern(name: str, value: Any, batch: int, like: Tensor) -> None:
     """Raise unless `value` is a finite tensor `[batch, unit]` of the dtype and device of `like [unit, unit]`."""
     if not isinstance(value, Tensor):
-        raise ConfigError(f"{name} is a {type(value).__name__}; give a torch tensor [batch, unit]")
+        raise ConfigError(f"{name} is {type_of(value)}; give a torch tensor [batch, unit]")
     _plain(name, value)
     expected = (batch, like.shape[0])
     if tuple(value.shape) != expected:
@@ -131,7 +131,7 @@ def is_state(state: Any) -> None:
     """Raise `ConfigError` unless it is the state of a network."""
     if not isinstance(state, State):
         raise ConfigError(
-            f"state is a {type(state).__name__}; give a fwsim.State: net.initial_state(batch), or what a run returned"
+            f"state is {type_of(state)}; give a fwsim.State: net.initial_state(batch), or what a run returned"
         )
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from fwsim.engine import checks
 from fwsim.engine.precision import automatic
 from fwsim.engine.transfer import to_device
-from fwsim.errors import ConfigError, ShapeError
+from fwsim.errors import ConfigError, ShapeError, type_of
 
 ENDS = (("trial", "batch"), ("time", "step"), ("input", "unit", "channel"))
 """How the names of the three axes of a DataArray may end."""
@@ -121,7 +121,7 @@ def as_array(name: str, given: Any, axis: str) -> np.ndarray:
         raise ConfigError(f"{name} has masked entries; fill them: {name}.filled(0)")
     if not isinstance(given, (list, tuple)) and not hasattr(given, "__array__"):
         raise ConfigError(
-            f"{name} is a {type(given).__name__}; give numbers [batch, time, {axis}] as a tensor, an array or lists"
+            f"{name} is {type_of(given)}; give numbers [batch, time, {axis}] as a tensor, an array or lists"
         )
     try:
         return np.asarray(given)
@@ -134,7 +134,7 @@ def as_array(name: str, given: Any, axis: str) -> np.ndarray:
 def _labelled(name: str, given: Any, axis: str) -> np.ndarray:
     """Values of a DataArray, whose dimensions say which is which."""
     if not hasattr(given, "dims") or hasattr(given, "data_vars"):
-        raise ConfigError(f"{name} is a {type(given).__name__}; give one of its variables, a DataArray")
+        raise ConfigError(f"{name} is {type_of(given)}; give one of its variables, a DataArray")
     dims = [str(dim) for dim in given.dims]
     values = np.asarray(given.values)
     if all(dim.startswith("dim_") for dim in dims):
@@ -151,5 +151,5 @@ def _table(name: str, given: Any, axis: str) -> np.ndarray:
     """Values of a DataFrame, one trial."""
     values = given.to_numpy()
     if values.ndim != 2:
-        raise ShapeError(f"{name} is a {type(given).__name__}; give a DataFrame [time, {axis}] or an array")
+        raise ShapeError(f"{name} is {type_of(given)}; give a DataFrame [time, {axis}] or an array")
     return values[None]

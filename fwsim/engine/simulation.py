@@ -21,7 +21,7 @@ from fwsim.engine.observer import Block, Observer, arrays
 from fwsim.engine.precision import own_precision
 from fwsim.engine.state import State
 from fwsim.engine.transfer import arriving
-from fwsim.errors import ConfigError, RecordingError, ShapeError
+from fwsim.errors import ConfigError, RecordingError, ShapeError, type_of
 from fwsim.names import known_arguments
 from fwsim.progress import Progress, check_progress, followed
 from fwsim.seeds import check_seed
@@ -128,12 +128,10 @@ def simulate(
     from fwsim.recording.recorder import destination
 
     if not hasattr(net, "observer"):
-        raise ConfigError(
-            f"net is a {type(net).__name__}; give a FastWeightNetwork, a RateNetwork or their like"
-        )
+        raise ConfigError(f"net is {type_of(net)}; give a FastWeightNetwork, a RateNetwork or their like")
     if inner_steps is not None and not isinstance(net, FastWeightNetwork):
         raise ConfigError(
-            f"inner_steps={inner_steps!r} is for a FastWeightNetwork; a {type(net).__name__} has no inner loop"
+            f"inner_steps={inner_steps!r} is for a FastWeightNetwork; {type_of(net)} has no inner loop"
         )
     check_seed(seed)
     check_progress(progress)
@@ -230,9 +228,7 @@ def load_state(run: xr.Dataset) -> State:
         The recording holds no final state, as that of an interrupted run.
     """
     if not hasattr(run, "data_vars"):
-        raise ConfigError(
-            f"run is a {type(run).__name__}; give a recording: load_state(fwsim.open_recording(path))"
-        )
+        raise ConfigError(f"run is {type_of(run)}; give a recording: load_state(fwsim.open_recording(path))")
     if "final_hidden" not in run:
         raise RecordingError(
             "the recording holds no final state; it was interrupted or not made by fwsim.simulate"

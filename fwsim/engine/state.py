@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from fwsim.engine.trace import Trace
-from fwsim.errors import ConfigError, ShapeError, whole
+from fwsim.errors import ConfigError, ShapeError, type_of, whole
 from fwsim.names import KnownArguments
 
 
@@ -47,7 +47,7 @@ class State(KnownArguments):
             raise ShapeError(f"hidden has shape {list(np.shape(hidden))}; give a torch tensor [batch, unit]")
         if not isinstance(memory, Tensor | Trace | None):
             raise ConfigError(
-                f"memory is a {type(memory).__name__}; give a torch tensor [batch, timescale, post, pre] or None"
+                f"memory is {type_of(memory)}; give a torch tensor [batch, timescale, post, pre] or None"
             )
         whole("step", step, least=0)
         # Copies, through which gradients pass: what is done to a tensor later is not to reach the state.

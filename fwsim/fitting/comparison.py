@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, whole
+from fwsim.errors import ConfigError, type_of, whole
 from fwsim.fitting.choice import choose
 from fwsim.fitting.differences import differences
 from fwsim.fitting.estimate import SAME_MAXIMUM, climb_all, problem_of
@@ -145,9 +145,7 @@ def named_rules(
 ) -> dict[str, PresynapticRule]:
     """Rules by name; raise unless they are presynaptic rules."""
     if isinstance(rules, str) or not isinstance(rules, (Mapping, Sequence)):
-        raise ConfigError(
-            f"rules is a {type(rules).__name__}; give a list of rules, or a dict of names and rules"
-        )
+        raise ConfigError(f"rules is {type_of(rules)}; give a list of rules, or a dict of names and rules")
     if not rules:
         raise ConfigError("there is no rule to compare; give instances of presynaptic rules")
     strange = [

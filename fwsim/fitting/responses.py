@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from fwsim.errors import ConfigError, short
+from fwsim.errors import ConfigError, short, type_of
 from fwsim.names import KnownArguments, known_arguments
 from fwsim.paths import home_path
 from fwsim.tables import numeric, read_csv
@@ -309,7 +309,7 @@ def _columns(table: Any, more: Sequence[str] = ()) -> pd.DataFrame:
         table = table.rename(columns={"time": f"time_{unit}"}) if unit else table
     if not isinstance(table, pd.DataFrame):
         raise ConfigError(
-            f"responses are a {type(table).__name__}; give a DataFrame or Dataset with {', '.join(COLUMNS)}"
+            f"responses are {type_of(table)}; give a DataFrame or Dataset with {', '.join(COLUMNS)}"
             + ("; pandas.read_csv reads one from a file" if isinstance(table, (str, PathLike)) else "")
         )
     frame = table.rename(columns=lambda name: name.strip() if isinstance(name, str) else name)

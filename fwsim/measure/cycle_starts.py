@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from fwsim.errors import ConfigError, ShapeError, number
+from fwsim.errors import ConfigError, ShapeError, number, type_of
 from fwsim.measure.arclength import Curve, ParameterStep
 from fwsim.measure.bifurcations import HOPF
 from fwsim.measure.differentiation import as_tensor, checked_states
@@ -47,9 +47,7 @@ def guesses(
         return
     start = as_tensor(start)
     if not isinstance(start, Tensor) or start.ndim != 2 or start.dtype != torch.float64 or len(start) < 8:
-        given = (
-            f"{start.dtype} {list(start.shape)}" if isinstance(start, Tensor) else f"a {type(start).__name__}"
-        )
+        given = f"{start.dtype} {list(start.shape)}" if isinstance(start, Tensor) else type_of(start)
         raise ShapeError(
             f"start is {given}; give the result of continuation(..., kind='flow'), or a float64 tensor [time, unit] of "
             "at least 8 times"

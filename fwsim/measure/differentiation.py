@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, FwsimError, ShapeError, number, whole
+from fwsim.errors import ConfigError, FwsimError, ShapeError, number, type_of, whole
 
 PRECISIONS = (torch.float32, torch.float64)
 """Allowed types of states: linear algebra does not exist for half precision."""
@@ -72,7 +72,7 @@ def checked_states(name: str, states: Any, step: Step) -> Tensor:
         given = (
             f"{states.dtype} {list(states.shape)}{' (sparse)' * (states.layout != torch.strided)}"
             if isinstance(states, Tensor)
-            else f"a {type(states).__name__}"
+            else type_of(states)
         )
         raise ShapeError(
             f"{name} is {given}; give a floating-point tensor or an array [batch, unit], float64 or float32"
@@ -83,7 +83,7 @@ def checked_states(name: str, states: Any, step: Step) -> Tensor:
     with torch.no_grad():
         images = step(states.clone())
     if not isinstance(images, Tensor):
-        raise ConfigError(f"step returns a {type(images).__name__}; it must return a tensor [batch, unit]")
+        raise ConfigError(f"step returns {type_of(images)}; it must return a tensor [batch, unit]")
     if images.shape != states.shape:
         raise ShapeError(
             f"step maps {list(states.shape)} to {list(images.shape)}; it must keep [batch, unit]"

@@ -10,7 +10,7 @@ from torch import Tensor
 from fwsim.engine.rate.gains import Gain, Relu, Tanh
 from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.state import State
-from fwsim.errors import ConfigError, RecordingError, ShapeError
+from fwsim.errors import ConfigError, RecordingError, ShapeError, type_of
 from fwsim.measure.recorded import described, numbers, recorded, require_entries
 from fwsim.names import known_arguments
 
@@ -78,7 +78,7 @@ def joint_energy(
     """
     if not isinstance(net, RateNetwork):
         raise ConfigError(
-            f"net is a {type(net).__name__}; give a RateNetwork (of an inner loop with a fixed memory: energy)"
+            f"net is {type_of(net)}; give a RateNetwork (of an inner loop with a fixed memory: energy)"
         )
     _require_energy(net)
     like = net.weights[0]
@@ -92,7 +92,7 @@ def joint_energy(
             return _energy(net, states.hidden.to(like), memory, drive)
         if isinstance(states, xr.Dataset):
             return _of_recording(net, states, drive)
-    raise ConfigError(f"states is a {type(states).__name__}; give a State or a recording")
+    raise ConfigError(f"states is {type_of(states)}; give a State or a recording")
 
 
 def _of_recording(net: RateNetwork, run: xr.Dataset, drive: Tensor) -> xr.DataArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, ShapeError
+from fwsim.errors import ConfigError, ShapeError, type_of
 from fwsim.measure.inner import InnerLoop
 from fwsim.names import known_arguments
 
@@ -44,7 +44,7 @@ def energy(loop: InnerLoop, states: Tensor, previous: Tensor | None = None) -> T
     Hopfield 1984, PNAS 81:3088; Marcus & Westervelt 1989, Phys. Rev. A 40:501 (parallel updates).
     """
     if not isinstance(loop, InnerLoop):
-        raise ConfigError(f"loop is a {type(loop).__name__}; give an InnerLoop, as InnerLoop.of makes it")
+        raise ConfigError(f"loop is {type_of(loop)}; give an InnerLoop, as InnerLoop.of makes it")
     if loop.cell.normalise != "none":
         raise ConfigError(
             f"energy with normalise={loop.cell.normalise!r}: layer normalisation leaves no Lyapunov function; "
@@ -69,9 +69,7 @@ def _require_states(name: str, states: Tensor, loop: InnerLoop) -> None:
     units, dtype = loop.matrix.shape[-1], loop.matrix.dtype
     if isinstance(states, Tensor) and states.ndim and states.shape[-1] == units and states.dtype == dtype:
         return
-    given = (
-        f"{states.dtype} {list(states.shape)}" if isinstance(states, Tensor) else f"a {type(states).__name__}"
-    )
+    given = f"{states.dtype} {list(states.shape)}" if isinstance(states, Tensor) else type_of(states)
     raise ShapeError(
         f"{name} is {given}; give a tensor [..., unit] with unit={units} in {dtype}, as the loop is"
     )

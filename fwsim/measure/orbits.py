@@ -12,7 +12,7 @@ from torch import Tensor
 from fwsim.engine.inputs import as_drive
 from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.state import State
-from fwsim.errors import ConfigError, ShapeError
+from fwsim.errors import ConfigError, ShapeError, type_of
 from fwsim.measure.differentiation import Step, as_tensor, checked_states, require_derivative
 from fwsim.measure.whole_state import Network, NetworkMap
 from fwsim.units import checked
@@ -112,9 +112,7 @@ def _vectors(system: NetworkMap, start: Any) -> Tensor:
     start = as_tensor(start)
     if isinstance(start, Tensor):
         return start
-    raise ConfigError(
-        f"start is a {type(start).__name__}; give a State, a recording, None or a tensor [trial, unit]"
-    )
+    raise ConfigError(f"start is {type_of(start)}; give a State, a recording, None or a tensor [trial, unit]")
 
 
 def _as_long(drive: Tensor, trials: int, steps: int) -> Tensor:
@@ -128,4 +126,4 @@ def _as_long(drive: Tensor, trials: int, steps: int) -> Tensor:
 
 
 def _described(value: Any) -> str:
-    return f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    return f"a tensor {list(value.shape)}" if isinstance(value, Tensor) else type_of(value)

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from fwsim.errors import ConfigError, RecordingError, ShapeError
+from fwsim.errors import ConfigError, RecordingError, ShapeError, type_of
 from fwsim.recording.labels import labelled
 from fwsim.recording.schema import STREAMED, VARIABLES
 
@@ -27,7 +27,7 @@ def held(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
     if isinstance(run, xr.DataArray):
         return run
     if not isinstance(run, xr.Dataset):
-        raise ConfigError(f"run is a {type(run).__name__}; give a recording (xarray.Dataset) or a DataArray")
+        raise ConfigError(f"run is {type_of(run)}; give a recording (xarray.Dataset) or a DataArray")
     name = next((name for name in names if name in run), None)
     if name is None:
         wanted = " or ".join(map(repr, names))

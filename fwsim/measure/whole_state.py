@@ -17,7 +17,7 @@ from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.rate.state import pack, plastic, unpack
 from fwsim.engine.rate.step import Moment, Stepper
 from fwsim.engine.state import State
-from fwsim.errors import ConfigError, RecordingError, ShapeError
+from fwsim.errors import ConfigError, RecordingError, ShapeError, type_of
 from fwsim.measure.composite import Composite, Parts
 from fwsim.measure.recorded import recorded
 from fwsim.names import KnownArguments
@@ -56,9 +56,7 @@ class NetworkMap(KnownArguments):
 
     def __post_init__(self) -> None:
         if not isinstance(self.net, Network):
-            raise ConfigError(
-                f"net is a {type(self.net).__name__}; give a RateNetwork or a FastWeightNetwork"
-            )
+            raise ConfigError(f"net is {type_of(self.net)}; give a RateNetwork or a FastWeightNetwork")
 
     @cached_property
     def composite(self) -> Composite:

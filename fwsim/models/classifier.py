@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from fwsim.engine.network import FastWeightNetwork
-from fwsim.errors import ConfigError, instance, whole
+from fwsim.errors import ConfigError, instance, type_of, whole
 from fwsim.models.recurrent import Core
 from fwsim.names import KnownArguments
 
@@ -45,6 +45,6 @@ class SequenceClassifier(KnownArguments, nn.Module):
             hidden, _ = self.core(x, inner_steps=inner_steps)
         else:
             raise ConfigError(
-                f"inner_steps={inner_steps!r} is for fast weights; a {type(self.core).__name__} has no inner loop"
+                f"inner_steps={inner_steps!r} is for fast weights; {type_of(self.core)} has no inner loop"
             )
         return self.readout(hidden[:, -1])

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from fwsim.errors import RecordingError
+from fwsim.errors import RecordingError, type_of
 
 MARK = b"\nfwsim sha256 "
 """Precedes the digest at the end of the file; readers of torch's own files ignore it."""
@@ -75,5 +75,5 @@ def load(path: Path, again: str) -> dict[str, Any]:
             f"{path} cannot be read as a checkpoint ({type(error).__name__}); delete it"
         ) from error
     if not isinstance(content, dict):
-        raise RecordingError(f"{path} is no checkpoint: it holds a {type(content).__name__}; delete it")
+        raise RecordingError(f"{path} is no checkpoint: it holds {type_of(content)}; delete it")
     return content

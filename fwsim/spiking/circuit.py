@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, ShapeError, choice, instance, number
+from fwsim.errors import ConfigError, ShapeError, choice, instance, number, type_of
 from fwsim.names import KnownArguments
 from fwsim.rules.parameters import batch_shape
 from fwsim.rules.rule import AssociativeRule, SpikeRule, Values
@@ -74,7 +74,7 @@ class Circuit(KnownArguments):
             choice("post", each.post, self.names)
             if isinstance(post := self.populations[self.index(each.post)], Source):
                 raise ConfigError(
-                    f"{each.pre}→{each.post}: {each.post} is a {type(post).__name__}, which receives nothing; "
+                    f"{each.pre}→{each.post}: {each.post} is {type_of(post)}, which receives nothing; "
                     "connect to a Population"
                 )
             self._check_sizes(each)

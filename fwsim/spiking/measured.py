@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fwsim.errors import ConfigError, instance, number
+from fwsim.errors import ConfigError, instance, number, type_of
 from fwsim.names import known_arguments
 from fwsim.rules.parameters import batch_shape
 from fwsim.rules.rule import PresynapticRule
@@ -207,7 +207,7 @@ def measured_by(
         The data determine none of the time constants of recovery and facilitation, or the rule has none.
     """
     if not hasattr(fit, "responses") or not hasattr(fit, "intervals"):
-        raise ConfigError(f"fit is a {type(fit).__name__}; give the result of fwsim.fit")
+        raise ConfigError(f"fit is {type_of(fit)}; give the result of fwsim.fit")
     cells = len(fit.responses.cells) or None
     found = [
         Measurement(component, name, interval.low, interval.high, "s", preparation, source, n=cells)

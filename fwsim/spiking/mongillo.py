@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, instance
+from fwsim.errors import ConfigError, instance, type_of
 from fwsim.names import known_arguments
 from fwsim.rules import PresynapticRule, TsodyksMarkram
 from fwsim.rules.parameters import batch_shape
@@ -126,7 +126,7 @@ def heterogeneous_circuit(circuit: Circuit, draw: Callable[[str, int], Presynapt
     check_circuit(circuit)
     if not callable(draw):
         raise ConfigError(
-            f"draw is a {type(draw).__name__}; give a function (name, size) → rule: drawn_synapses(kind)"
+            f"draw is {type_of(draw)}; give a function (name, size) → rule: drawn_synapses(kind)"
         )
     plastic = [each for each in circuit.connections if each.synapse is not None]
     sizes = {each.name: each.size for each in circuit.populations}
@@ -157,7 +157,7 @@ def drawn_synapses(
     torch.Size([800])
     """
     if not hasattr(kind, "covariance"):
-        raise ConfigError(f"kind is a {type(kind).__name__}; give a class of synapses, fwsim.measured(name)")
+        raise ConfigError(f"kind is {type_of(kind)}; give a class of synapses, fwsim.measured(name)")
     if seed is not None:
         check_seed(seed)
     if around is not None:

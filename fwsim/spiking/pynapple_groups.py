@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, type_of
 from fwsim.names import known_arguments
 from fwsim.recording.schema import SCHEMA
 from fwsim.recording.timeline import Timeline
@@ -78,10 +78,10 @@ def from_pynapple(units: Any, trials: Any = None, **series: Any) -> xr.Dataset:
 
     nap = required("pynapple", "from_pynapple", extra="pynapple")
     if not isinstance(units, nap.TsGroup):
-        raise ConfigError(f"units is a {type(units).__name__}; give a pynapple.TsGroup")
+        raise ConfigError(f"units is {type_of(units)}; give a pynapple.TsGroup")
     trials = units.time_support if trials is None else trials
     if not isinstance(trials, nap.IntervalSet):
-        raise ConfigError(f"trials is a {type(trials).__name__}; give a pynapple.IntervalSet")
+        raise ConfigError(f"trials is {type_of(trials)}; give a pynapple.IntervalSet")
     start = np.asarray(trials.start, float)
     length = shortest(
         np.asarray(trials.end, float) - start, "since recordings have one length; cut them first"
@@ -90,9 +90,7 @@ def from_pynapple(units: Any, trials: Any = None, **series: Any) -> xr.Dataset:
     variables: dict[str, Any] = windows.spikes([np.asarray(units[key].t, float) for key in units.index])
     for name, each in series.items():
         if not isinstance(each, nap.Tsd | nap.TsdFrame | nap.TsdTensor):
-            raise ConfigError(
-                f"{name} is a {type(each).__name__}; give a Tsd, TsdFrame or TsdTensor of pynapple"
-            )
+            raise ConfigError(f"{name} is {type_of(each)}; give a Tsd, TsdFrame or TsdTensor of pynapple")
         variables |= windows.cut(name, np.asarray(each.t), each.d, {"units": "1", "long_name": name})
     coords: dict[str, Any] = {"trial": np.arange(len(start)), "unit": np.asarray(units.index)}
     for dimension, table in (("trial", trials.metadata), ("unit", units.metadata)):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fwsim.errors import ConfigError, RecordingError, short, whole
+from fwsim.errors import ConfigError, RecordingError, short, type_of, whole
 from fwsim.names import known_arguments
 from fwsim.paths import home_path
 from fwsim.tables import numeric, read_csv
@@ -133,7 +133,7 @@ def _table(path: str | PathLike[str] | pd.DataFrame) -> Any:
         except ConfigError as error:
             raise RecordingError(str(error)) from error
     else:
-        raise ConfigError(f"path is a {type(path).__name__}; give a CSV file, or a DataFrame")
+        raise ConfigError(f"path is {type_of(path)}; give a CSV file, or a DataFrame")
     if "trial" not in table:
         table = table.assign(trial=0)
     missing = [name for name in COLUMNS if name not in table]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fwsim.engine import checks
-from fwsim.errors import ConfigError, DivergedError, whole
+from fwsim.errors import ConfigError, DivergedError, type_of, whole
 from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.progress import Advance, track
@@ -176,17 +176,15 @@ def _check_arguments(
 ) -> None:
     """Raise `ConfigError` before anything is done, if an argument is wrong."""
     if not isinstance(model, nn.Module) or not any(each.requires_grad for each in model.parameters()):
-        raise ConfigError(
-            f"model is a {type(model).__name__} without parameters to train; give a torch module"
-        )
+        raise ConfigError(f"model is {type_of(model)} without parameters to train; give a torch module")
     if not isinstance(training, Training):
-        raise ConfigError(f"training is a {type(training).__name__}; give a fwsim.training.Training")
+        raise ConfigError(f"training is {type_of(training)}; give a fwsim.training.Training")
     given = {"objective": objective, "batches": batches} | (
         {} if validate is None else {"validate": validate}
     )
     for name, function in given.items():
         if not callable(function):
-            raise ConfigError(f"{name} is a {type(function).__name__}; give a function")
+            raise ConfigError(f"{name} is {type_of(function)}; give a function")
     whole("steps_per_epoch", steps_per_epoch, least=1)
     if validate is None and training.patience is not None:
         raise ConfigError(

@@ -34,11 +34,11 @@ WRONG = {
     "no name of a population": (lambda: Connection(3, "E", 1e-3), "name=3"),
     "no factor": (lambda: CIRCUIT.scaled("x"), "factor='x'"),
     "no rule of a circuit": (lambda: CIRCUIT.source("x"), "rule is a str"),
-    "no rule of the network": (lambda: spiking.mongillo_circuit(None), "synapse is a NoneType"),
-    "no function that draws": (lambda: spiking.heterogeneous_circuit(PLASTIC, 5), "draw is a int"),
+    "no rule of the network": (lambda: spiking.mongillo_circuit(None), "synapse is None"),
+    "no function that draws": (lambda: spiking.heterogeneous_circuit(PLASTIC, 5), "draw is an int"),
     "no rule is drawn": (
         lambda: spiking.heterogeneous_circuit(PLASTIC, lambda name, size: 3),
-        r"draw\('E', …\) is a int",
+        r"draw\('E', …\) is an int",
     ),
     "no class of synapses": (lambda: spiking.drawn_synapses("x"), "kind is a str"),
     "no seed": (lambda: spiking.drawn_synapses(KIND, seed=-1), "seed=-1"),
@@ -50,7 +50,7 @@ WRONG = {
         lambda: spiking.drawn_synapses(KIND, around=fw.TsodyksMarkram(0.5, 0.2, 0.0)),
         "tau_facil=0 s",
     ),
-    "no measurements": (lambda: spiking.judge("a", "b", 1.0, sources=[3]), "sources is a int"),
+    "no measurements": (lambda: spiking.judge("a", "b", 1.0, sources=[3]), "sources is an int"),
     "no fit": (lambda: spiking.measured_by("x", preparation="a", source="b"), "fit is a str"),
     "releases of many synapses": (
         lambda: spiking.first_release(KIND.sample(3)),
@@ -58,7 +58,7 @@ WRONG = {
     ),
     "no steps to hold": (lambda: spiking.build(CIRCUIT, hold=0), "hold=0"),
     "no number of steps": (lambda: spiking.build(CIRCUIT, steps="x"), "steps='x'"),
-    "no path": (lambda: spiking.read_spikes(3), "path is a int"),
+    "no path": (lambda: spiking.read_spikes(3), "path is an int"),
 }
 
 
