@@ -70,7 +70,7 @@ class Config(Base):
     "Time constant of fast weights."
     eta_fast_weights: float = Field(default=2e-3, gt=0)
     "Strength of fast weights in 1/s, for rates in Hz."
-    epochs: int = Field(default=5, ge=1)
+    epochs: int = Field(default=20, ge=1)
     "Passes through the training sequences."
     training_sequences: int = Field(default=25_600, ge=1)
     "Sequences to train on."
