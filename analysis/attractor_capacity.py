@@ -212,7 +212,7 @@ def panels(result: xr.Dataset) -> list[tuple[str, list[tuple[str, xr.Dataset]]]]
     for name in SHOWN:
         rows = [(str(values[name]), at) for values, at in settings if _only(name, values, common)]
         if len(rows) > 1:
-            found.append((name, rows))
+            found.append((name, sorted(rows, key=lambda row: [float(each) for each in row[0].split(",")])))
     return found or [("units", [(str(values["units"]), at) for values, at in settings])]
 
 
