@@ -346,8 +346,8 @@ def check_scan(
     store: Tensor | None,
 ) -> None:
     """Raise `ShapeError` unless arguments of `MemoryRule.scan` fit together."""
-    given = {"memory": memory, "pre": pre, "post": post, "query": query, "keep": keep, "store": store}
-    for name, each in given.items():
+    sequences = {"pre": pre, "post": post, "query": query, "keep": keep, "store": store}
+    for name, each in {"memory": memory, **sequences}.items():
         if each is not None and not (isinstance(each, torch.Tensor) and each.is_floating_point()):
             kind = getattr(each, "dtype", type(each).__name__)
             raise ShapeError(f"{name} is {kind}; give a torch tensor of real numbers")
@@ -366,9 +366,9 @@ def check_scan(
             f"memory has batch {batch}, the rule's parameters are for {rule.batch}; give as many"
         )
     time = pre.shape[1] if pre.ndim == 3 else 0
-    last = {"pre": [columns], "post": [rows], "query": [columns]}
-    for name, each in [*given.items()][1:]:
-        shape = [batch, time, *last.get(name, [])]
+    units = {"pre": [columns], "post": [rows], "query": [columns], "keep": [], "store": []}
+    for name, each in sequences.items():
+        shape = [batch, time, *units[name]]
         if each is not None and list(each.shape) != shape:
             raise ShapeError(
                 f"{name} has shape {list(each.shape)}; beside this memory and pre it must be {shape}"
