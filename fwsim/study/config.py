@@ -86,8 +86,7 @@ class Config(BaseModel):
         except ValidationError as error:
             raise ConfigError(explain(error, type(self))) from None
         for name, value in self:
-            several = value if isinstance(value, tuple) else (value,)
-            if any(isinstance(each, float) and math.isnan(each) for each in several):
+            if _has_nan(value):
                 raise ConfigError(f"{name}={short(value)} is not allowed; give numbers, not NaN")
 
     @model_validator(mode="before")
@@ -105,6 +104,14 @@ class Config(BaseModel):
                 f"{cls.__name__} has fields without a description: {', '.join(bare)};"
                 " write a docstring below each"
             )
+
+
+def _has_nan(value: Any) -> bool:
+    """Whether a value is NaN, or holds one at any depth."""
+    if isinstance(value, float):
+        return math.isnan(value)
+    parts = value.values() if isinstance(value, Mapping) else value
+    return isinstance(parts, Iterable) and not isinstance(parts, str) and any(map(_has_nan, parts))
 
 
 def spread(config: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:

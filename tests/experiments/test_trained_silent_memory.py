@@ -84,6 +84,11 @@ def test_only_the_sample_tells_whether_the_second_test_matches(functions, name, 
     trials = functions.asked_trials(task, 1_001, generator)
     assert len(trials.match) == 1_001
     assert trials.match[:, 1].sum() == 500
+    if name == "dual":
+        assert (trials.asked[:, 0] != trials.asked[:, 1]).all()
+    else:
+        assert (trials.test[:, 0] != trials.sample[:, 0]).all()
+        assert (trials.test[:, 1] != trials.test[:, 0]).all()
     assert guess(task, trials) == pytest.approx(50, abs=6.5)
     counts = trials.weight.bool() & (trials.target != 0)
     test = functions.epochs(task).test

@@ -121,6 +121,9 @@ def test_fixed_parameters_and_bounds_are_kept():
     assert fit.rule.U == 0.5
     assert 0.2 <= fit.rule.tau_rec <= 0.3
     assert "U" not in fit.intervals
+    drawn = fit.posterior.at.values(fit.posterior.sample(100))
+    rec = drawn[:, fit.posterior.at.names.index("tau_rec")]
+    assert 0.2 <= float(rec.min()) < float(rec.max()) <= 0.3
     freer = fw.fit(START, TABLE, replicates=2)
     assert freer.log_likelihood > fit.log_likelihood
 

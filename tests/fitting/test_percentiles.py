@@ -7,7 +7,7 @@ import torch
 import fwsim as fw
 from fwsim.fitting import synthetic_table
 from fwsim.fitting.percentiles import central, expanded
-from fwsim.fitting.posterior import curvature
+from fwsim.fitting.posterior import Curvature, curvature
 
 RULE = fw.TsodyksMarkram(U=0.2, tau_rec=0.12, tau_facil=0.4)
 
@@ -64,6 +64,15 @@ def test_covariance_is_corrected_for_few_sweeps():
     plain = inverse @ bend.sweeps @ inverse
     torch.testing.assert_close(fit.posterior.covariance, 20 / 19 * 151 / 146 * plain)
     assert fit.posterior.freedom == 19
+
+
+def test_a_direction_without_effect_is_wide_and_counts_for_nothing():
+    known = torch.tensor([[2.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
+    found = Curvature(known, 1.5 * known, units=4, count=100)
+    few = 4 / 3 * 99 / 98
+    torch.testing.assert_close(found.covariance.diagonal(), torch.tensor([few * 1.5 / 2, 1e6]).double())
+    assert found.penalty == pytest.approx(1.5)
+    assert found.weight == pytest.approx(1 / 1.5)
 
 
 def test_sweeps_of_a_single_cell_are_the_units():

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import fwsim as fw
-from fwsim.fitting.cells import without_common
+from fwsim.fitting.cells import recorded_cells, without_common
 from fwsim.fitting.hierarchy import beginning, inverse_wishart, redrawn
-from fwsim.fitting.population import scale_reduction
+from fwsim.fitting.population import FittedPopulation, scale_reduction
 from tests.fitting.recorded import one_cell, population
 
 START = fw.TsodyksMarkram(U=0.3, tau_rec=0.2, tau_facil=0.1)
@@ -133,6 +133,7 @@ def test_what_was_left_out_has_a_predictive_density(table):
     assert density.sizes == {"cell": 8}
     assert np.isfinite(density).all()
     assert (density < 200).all()
+    np.testing.assert_allclose(short.log_predictive(table.iloc[::-1]), density)  # cells in another order
     wrong = table.assign(amplitude=table.amplitude.where(table.pulse < 3, 3 * table.amplitude))
     assert (short.log_predictive(wrong) < density).all()
 
@@ -149,6 +150,26 @@ def test_sweeps_that_the_fit_saw_do_not_change_the_predictive_density(table):
     few = without_common(whole, short.cells)
     assert [len(part.response) for part in few] == [out[table.pulse == 0].sum()] * 2
     assert abs(density[short.cells.names.index(str(table.cell.iloc[0]))]) < 1e-12
+
+
+def test_each_clamp_of_a_cell_has_its_gain_and_noise(table):
+    """The likelihood is that of the sweeps of each clamp alone, with the numbers of that clamp."""
+    both = table.assign(clamp=np.where(table.sweep % 2, "vc", "ic"))
+    both["amplitude"] *= np.where(both.clamp == "vc", 30.0, 1.0)
+    cells = recorded_cells(START, both, "class", (), 0.3, 0)
+    assert [axis.name for axis in cells.axes[4:]] == ["gain_ic", "noise_ic", "gain_vc", "noise_vc"]
+    z = cells.start() + 0.1 * torch.randn(8, 8, generator=torch.Generator().manual_seed(0)).double()
+    alone = {}
+    for clamp, axes in (("ic", [4, 5]), ("vc", [6, 7])):
+        part = both[both.clamp == clamp].drop(columns="clamp")
+        one = recorded_cells(START, part, "class", (), 0.3, 0)
+        alone[clamp] = one.log_likelihood(z[:, [0, 1, 2, 3, *axes]])
+    torch.testing.assert_close(cells.log_likelihood(z), alone["ic"] + alone["vc"])
+    fitted = FittedPopulation(cells, z[None], z[None, :2], z[None, :2, :, None], torch.zeros(1), (), True)
+    second = fitted._likewise(both[both.clamp == "vc"])
+    torch.testing.assert_close(second.log_likelihood(z), alone["vc"])
+    with pytest.raises(fw.ConfigError, match="clamp 'cc' was not fitted; use ic, vc"):
+        fitted._likewise(both.assign(clamp="cc"))
 
 
 def test_known_cells_give_the_distribution_of_their_group():

@@ -39,3 +39,15 @@ def test_moves_of_groups_leave_the_prior_as_it_is():
     torch.testing.assert_close(torch.tensor(below).float(), chance, atol=0.03, rtol=0)
     found = torch.quantile(torch.cat(cells).flatten(), chance.double())
     torch.testing.assert_close(torch.tensor(norm.cdf(found)).float(), chance, atol=0.02, rtol=0)
+
+
+def test_groups_without_cells_lie_around_the_centre_of_the_prior():
+    """The centre of all groups has the mean and the standard deviation of the prior; groups lie around it."""
+    generator = torch.Generator().manual_seed(0)
+    prior = torch.tensor([3.0, -2.0], dtype=torch.float64), torch.tensor([1.0, 0.5], dtype=torch.float64)
+    now, none = beginning(1000, 2, prior), torch.zeros(1000, 0, 2, dtype=torch.float64)
+    for _ in range(60):
+        now = redrawn(now, none, torch.zeros(0, dtype=torch.long), prior, generator)
+    torch.testing.assert_close(now.centre.mean(0), prior[0], atol=0.15, rtol=0)
+    torch.testing.assert_close(now.centre.std(0), prior[1], atol=0, rtol=0.1)
+    torch.testing.assert_close(now.mean.median(0).values.mean(0), prior[0], atol=0.15, rtol=0)

@@ -70,7 +70,9 @@ def test_silence_writes_nothing_and_has_a_gradient():
     written = fw.Delta().write(memory, pre, torch.ones(1, 3, dtype=torch.float64), 1.0)
     assert torch.equal(written, memory)
     written.sum().backward()
-    assert pre.grad.isfinite().all()
+    assert (
+        not pre.grad.any()
+    )  # as beside a silent pre-state: what is written does not depend on its direction
 
 
 @pytest.mark.parametrize("beta", [-0.1, 2.0, [0.1, 3.0], float("nan")])

@@ -80,6 +80,8 @@ def test_synapses_are_drawn_from_a_class_or_around_a_rule():
     around = drawn_synapses(kind, around=RULE)("E1", 5)
     assert (around.U, around.tau_rec, around.tau_facil) == pytest.approx((0.2, 0.2, 1.5))
     assert around.convention == "mongillo2008"
+    assert drawn_synapses(kind, around=RULE, seed=1)("E1", 5).convention == "mongillo2008"
+    assert drawn_synapses(kind, seed=1)("E1", 5).convention == kind.rule.convention
     one, again, other, elsewhere = (
         drawn_synapses(kind, around=RULE, seed=seed)(name, 2000).tau_facil.log()
         for seed, name in ((1, "E1"), (1, "E1"), (2, "E1"), (1, "E2"))

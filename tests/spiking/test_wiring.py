@@ -66,6 +66,26 @@ def test_synapses_are_those_of_a_plain_drawing(monkeypatch, at_once):
     np.testing.assert_array_equal(found.delay, when.astype(np.float32))
 
 
+def test_no_pair_beyond_the_last_is_chosen():
+    """With gaps of 5, pairs 4, 9, 14 and 19 are chosen: of 19 pairs, the last one has the number 18."""
+
+    class Gaps:
+        def geometric(self, probability, size):
+            return np.full(size, 5)
+
+    for total, chosen in ((20, [4, 9, 14, 19]), (19, [4, 9, 14]), (15, [4, 9, 14])):
+        assert np.concatenate(list(wiring._chosen(total, 0.2, Gaps()))).tolist() == chosen
+
+
+@pytest.mark.parametrize(
+    ("size", "bits"), [(1, 8), (256, 8), (257, 16), (65_536, 16), (65_537, 32), (2**32, 32), (2**32 + 1, 64)]
+)
+def test_indices_take_the_fewest_bytes_that_hold_all(size, bits):
+    found = wiring._small(np.array([0, size - 1]), size)
+    assert found.tolist() == [0, size - 1]
+    assert found.dtype == np.dtype(f"uint{bits}")
+
+
 def test_a_probability_of_almost_nothing_gives_no_synapses():
     circuit = Circuit(populations(), [Connection("a", "b", 1e-3, 1e-300)])
     assert len(wiring.wirings(circuit, seed=0)[0].pre) == 0

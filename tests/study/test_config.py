@@ -1,4 +1,5 @@
 import json
+import math
 from typing import Literal
 
 import pytest
@@ -53,6 +54,27 @@ def test_errors_are_one_line(values, said):
         Recall(**values)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+class Deep(Config):
+    share: float = 0.5
+    "A plain number."
+    pairs: tuple[tuple[float, float], ...] = ((0.0, 1.0),)
+    "Tuples in a tuple."
+    named: dict[str, list[float]] | None = None
+    "Lists by name."
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"share": math.nan}, {"pairs": ((0, 1), (0, math.nan))}, {"named": {"a": [1.0, math.nan]}}],
+    ids=str,
+)
+def test_nan_is_refused_at_any_depth(values):
+    (name,) = values
+    with pytest.raises(ConfigError, match=f"^{name}=.* is not allowed; give numbers, not NaN"):
+        Deep(**values)
+    assert Deep(named={"a": [math.inf]}).named == {"a": [math.inf]}
 
 
 def test_several_errors_are_all_said():
