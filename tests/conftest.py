@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+gc.disable()  # until all tests are collected: imports make many objects and little garbage
+
 if shutil.which("nvidia-smi") is None:
     os.environ["TRITON_INTERPRET"] = (
         "1"  # Triton looks when it is imported, and any test may be the first to do so
@@ -83,10 +85,24 @@ def pytest_collection_modifyitems(items):
     items.sort(key=place)
 
 
-def pytest_collection_finish():
-    """Leave what has been imported out of later garbage collections; fwsim collects before every run of Brian2."""
+def leave_out_of_collections():
+    """Leave what lives now, modules and caches, out of later garbage collections; every run of Brian2 makes one."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_finish():
+    """Search for garbage again, but seldom: tests of tensors and symbols make many objects and few cycles."""
+    leave_out_of_collections()
+    gc.set_threshold(50_000)
+    gc.enable()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def garbage_of_a_module():
+    """Collect what the tests of a file have left; what they loaded stays."""
+    yield
+    leave_out_of_collections()
 
 
 def pytest_terminal_summary(terminalreporter):
