@@ -53,6 +53,16 @@ def fwsim(toy, capfd):
     return call
 
 
+@pytest.fixture(scope="session")
+def forked():
+    """Start code as a script in a process that need not load fwsim: code, arguments, folder → as `Popen`."""
+    from tests.forked import Server
+
+    server = Server()
+    yield server.start
+    server.close()
+
+
 @pytest.fixture(autouse=True)
 def brian2_in_numpy(request, monkeypatch):
     """Run Brian2 without compiling: short runs end before their code would be compiled. `compiled` undoes this."""

@@ -23,6 +23,7 @@ from fwsim.errors import ConfigError
 from fwsim.study import Run, StudyError, resume_sweep
 from fwsim.study.sweeps.cluster import parse_options, slurm_options
 from fwsim.study.sweeps.run import finished_points
+from tests.forked import DASK, FWSIM
 from tests.study.test_execute import write_experiment
 
 OVER = {"tau": [1.0, 2.0], "eta": [1.0, 2.0, 3.0, 4.0]}
@@ -44,10 +45,13 @@ def slow_points(monkeypatch):
 
 
 class Cluster:
-    """A scheduler and workers in processes of their own, started by hand in another folder."""
+    """A scheduler and workers in processes of their own, started by hand in another folder.
 
-    def __init__(self, folder, workers=2):
-        self.folder = folder
+    The first worker has not loaded fwsim.
+    """
+
+    def __init__(self, folder, forked, workers=2):
+        self.folder, self.forked = folder, forked
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -63,8 +67,11 @@ class Cluster:
         else:
             tokens = ["dask", "worker", self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard"]
             tokens += ["--death-timeout", "30"]
-        command = [str(Path(sys.executable).with_name(tokens[0])), *tokens[1:]]
-        self.processes[name] = subprocess.Popen(command, cwd=self.folder, **QUIET)
+        if name == "worker 0":
+            command = [str(Path(sys.executable).with_name(tokens[0])), *tokens[1:]]
+            self.processes[name] = subprocess.Popen(command, cwd=self.folder, **QUIET)
+        else:
+            self.processes[name] = self.forked(DASK, *tokens[1:], folder=self.folder)
 
     def kill(self, name):
         self.processes[name].kill()
@@ -76,11 +83,11 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(tmp_path_factory):
+def cluster(tmp_path_factory, forked):
     started = []
 
     def start(workers=2):
-        started.append(Cluster(tmp_path_factory.mktemp("elsewhere"), workers))
+        started.append(Cluster(tmp_path_factory.mktemp("elsewhere"), forked, workers))
         return started[-1]
 
     yield start
@@ -88,22 +95,19 @@ def cluster(tmp_path_factory):
         each.close()
 
 
-def client(toy, *options, command="sweep"):
+@pytest.fixture
+def client(toy, forked):
     """Start the command line in a process of its own."""
-    tokens = ["resume", "here", *options]
-    if command == "sweep":
-        over = [f"--over={name}={','.join(map(str, values))}" for name, values in OVER.items()]
-        tokens = ["sweep", "leak", *over, "--batch-size=2", "--to=here", *options]
-        tokens += [] if "--seeds=10" in options else ["--seeds=2"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "fwsim.cli", *tokens],
-        cwd=toy,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+
+    def start(*options, command="sweep"):
+        tokens = ["resume", "here", *options]
+        if command == "sweep":
+            over = [f"--over={name}={','.join(map(str, values))}" for name, values in OVER.items()]
+            tokens = ["sweep", "leak", *over, "--batch-size=2", "--to=here", *options]
+            tokens += [] if "--seeds=10" in options else ["--seeds=2"]
+        return forked(FWSIM, *tokens, folder=toy)
+
+    return start
 
 
 def wait_for_points(toy, number, process):
@@ -173,13 +177,13 @@ def listening(process):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can be somebody else")
-def test_another_user_cannot_enter_a_sweep(toy, monkeypatch):
+def test_another_user_cannot_enter_a_sweep(toy, monkeypatch, client):
     """Nobody connects to scheduler, workers or their web servers, and no key of the sweep can be read."""
     monkeypatch.setenv("LEAK_PAUSE", "100")
     scratch = Path(tempfile.mkdtemp())  # where others may look
     scratch.chmod(0o755)
     monkeypatch.setenv("TMPDIR", str(scratch))
-    process = client(toy, "--workers=2")
+    process = client("--workers=2")
     try:
         ports = listening(process)
         while len(ports) < 3:  # a scheduler and two workers
@@ -213,10 +217,10 @@ def test_workers_keep_what_a_point_frees(toy):
     assert int(made["faults"].max()) < 5_000
 
 
-def test_a_running_cluster_loses_a_worker_and_its_scheduler(toy, cluster, expected):
+def test_a_running_cluster_loses_a_worker_and_its_scheduler(toy, cluster, expected, client):
     """By its address, with workers in another folder; the other worker goes on, and later so does this process."""
     running = cluster()
-    process = client(toy, f"--scheduler={running.address}")
+    process = client(f"--scheduler={running.address}")
     wait_for_points(toy, 2, process)
     running.kill("worker 0")
     wait_for_points(toy, finished_points(Run(toy / "here")) + 4, process)
@@ -271,21 +275,21 @@ def test_a_cluster_that_is_silent_is_named(toy, cluster, monkeypatch, patience, 
     assert finished_points(Run(toy / "here")) >= 2
 
 
-def test_the_client_dies(toy, expected):
-    process = client(toy, "--workers=1")
+def test_the_client_dies(toy, expected, client):
+    process = client("--workers=1")
     wait_for_points(toy, 4, process)
     process.kill()
     process.wait()
     assert Run(toy / "here").state == "interrupted"
-    out, err = client(toy, "--workers=1", command="resume").communicate(timeout=300)
+    out, err = client("--workers=1", command="resume").communicate(timeout=300)
     assert "16 points: 16 done, 0 failed, in" in out
     assert err == ""
     xr.testing.assert_equal(Run(toy / "here").recording.load(), expected)
 
 
 @pytest.mark.slow
-def test_the_client_of_local_processes_dies(toy, expected):
-    process = client(toy, "--workers=2")
+def test_the_client_of_local_processes_dies(toy, expected, client):
+    process = client("--workers=2")
     wait_for_points(toy, 4, process)
     process.kill()
     process.wait()
@@ -304,8 +308,8 @@ def test_points_that_kill_their_worker_are_failures(toy):
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_all_processes(toy):
-    process = client(toy, "--workers=2")
+def test_ctrl_c_stops_all_processes(toy, client):
+    process = client("--workers=2")
     wait_for_points(toy, 2, process)
     for _ in range(3):  # by somebody who is in a hurry
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
@@ -377,14 +381,14 @@ def test_slurm_options(monkeypatch, toy):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_twenty_kills(toy, cluster, monkeypatch):
+def test_twenty_kills(toy, cluster, monkeypatch, client):
     """Scheduler, worker or client dies at a random moment, twenty times; the result is that of an undisturbed sweep."""
     monkeypatch.setenv("LEAK_PAUSE", "0")
     expected = fw.sweep("leak", OVER, 10, batch_size=2, workers=1, folder="expected").load()
     monkeypatch.setenv("LEAK_PAUSE", "2")
     dice, running = random.Random(20), cluster()
     arguments = [f"--scheduler={running.address}", "--seeds=10"]
-    process = client(toy, *arguments)
+    process = client(*arguments)
     for _ in range(20):
         time.sleep(dice.uniform(0.0, 10.0))
         victim = dice.choice(["scheduler", "worker 0", "worker 1", "client"])
@@ -396,7 +400,7 @@ def test_twenty_kills(toy, cluster, monkeypatch):
             running.start(victim)
         if process.poll() is not None:  # killed, or for want of a scheduler
             begun = (toy / "here" / "run.json").exists()
-            process = client(toy, *arguments[: 1 if begun else 2], command="resume" if begun else "sweep")
+            process = client(*arguments[: 1 if begun else 2], command="resume" if begun else "sweep")
     process.kill()
     process.wait()
     assert 0 < finished_points(Run(toy / "here")) < 80
