@@ -9,6 +9,7 @@ import pytest
 
 from fwsim import cli
 from fwsim.study import Run
+from tests.forked import FWSIM
 
 HEAVY = (
     "torch", "xarray", "brian2", "zarr", "dask", "triton", "matplotlib",
@@ -174,27 +175,9 @@ def test_a_failure_is_one_line_and_1(fwsim, toy, monkeypatch):
         cli.main(["run", "trace", "--quick"])
 
 
-def test_ctrl_c_keeps_what_was_done_and_resume_goes_on(fwsim, toy):
-    command = [
-        sys.executable,
-        "-m",
-        "fwsim.cli",
-        "run",
-        "trace",
-        "--pause",
-        "20ms",
-        "--steps",
-        "400",
-        "--to",
-        "here",
-    ]
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+def test_ctrl_c_keeps_what_was_done_and_resume_goes_on(fwsim, toy, forked):
+    process = forked(
+        FWSIM, *["run", "trace", "--pause", "20ms", "--steps", "400", "--to", "here"], folder=toy
     )
     kept = toy / "here" / "checkpoints" / "done.txt"
     while process.poll() is None and not (kept.exists() and kept.read_text()):

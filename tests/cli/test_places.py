@@ -1,7 +1,6 @@
 """Where commands write: folders that may not be written, things that are there, names with ~."""
 
 import json
-import subprocess
 import sys
 
 import pytest
@@ -48,7 +47,7 @@ print(json.dumps(answers))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="capabilities of Linux")
-def test_folders_that_may_not_be_written(fwsim, toy):
+def test_folders_that_may_not_be_written(fwsim, toy, forked):
     for name in ("mine", "other"):
         assert fwsim("run", "trace", "--quick", "--no-analyse", "--to", f"runs/{name}")[0] == 0
     folders = [toy, *(path for path in toy.rglob("*") if path.is_dir())]
@@ -56,13 +55,12 @@ def test_folders_that_may_not_be_written(fwsim, toy):
         folder.chmod(0o555)
     try:
         tokens = json.dumps([*COMMANDS, *READING])
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, tokens], capture_output=True, text=True, check=True, cwd=toy
-        )
+        out, err = forked(SCRIPT, tokens, folder=toy).communicate()
     finally:
         for folder in folders:
             folder.chmod(0o755)
-    answers = json.loads(done.stdout)
+    assert err == ""
+    answers = json.loads(out)
     if answers["writable"]:
         pytest.skip("permissions do not bind this user")
     for line, named in COMMANDS.items():

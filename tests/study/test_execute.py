@@ -1,6 +1,6 @@
 import json
-import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -348,17 +348,14 @@ def test_an_interrupted_stream_can_be_read_and_makes_room(toy):
     assert (stopped.folder / "recording.interrupted.zarr").is_dir()
 
 
-def test_a_killed_run_counts_as_interrupted_and_a_live_one_as_running(toy):
+def test_a_killed_run_counts_as_interrupted_and_a_live_one_as_running(toy, forked):
     code = "import fwsim as fw; fw.study.run('trace', {'pause': '20 ms', 'steps': 1500}, folder='killed')"
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=toy)
+    process = forked(code, folder=toy)
     try:
         kept = toy / "killed" / "checkpoints" / "done.txt"
         while not kept.exists() or not kept.read_text():
-            assert process.poll() is None
-            try:
-                process.wait(0.1)
-            except subprocess.TimeoutExpired:
-                continue
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
         running = Run(toy / "killed")
         assert running.state == "running"
         with pytest.raises(ConfigError, match="is running"):

@@ -1,8 +1,6 @@
 """Who works in a folder, told without being in the way."""
 
 import os
-import subprocess
-import sys
 import threading
 import time
 
@@ -10,6 +8,7 @@ import pytest
 
 from fwsim.errors import ConfigError
 from fwsim.study import Interrupted, Run, locks, resume, run
+from tests.forked import FWSIM
 from tests.study.test_execute import write_experiment
 
 
@@ -21,16 +20,27 @@ def test_looking_writes_nothing(toy):
     assert not (toy / "here" / ".lock").exists()
 
 
-def test_looking_never_refuses_who_wants_to_work(tmp_path):
+def test_looking_never_refuses_who_wants_to_work(tmp_path, forked):
     with locks.hold(tmp_path):
         assert locks.is_held(tmp_path)
-    code = "import sys, pathlib, fwsim.study.locks as locks\nwhile True: locks.is_held(pathlib.Path(sys.argv[1]))"
-    lookers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)]) for _ in range(2)]
+    code = (
+        "import sys, pathlib, fwsim.study.locks as locks\n"
+        "for number in range(10**9):\n"
+        "    locks.is_held(pathlib.Path(sys.argv[1]))\n"
+        "    number % 100 or pathlib.Path(sys.argv[2]).write_text(str(number))"
+    )
+    counts = [tmp_path / "0", tmp_path / "1"]
+    lookers = [forked(code, str(tmp_path), str(count), folder=tmp_path) for count in counts]
+
+    def looked():
+        return [int(count.read_text() or 0) if count.exists() else 0 for count in counts]
+
     try:
-        ends = time.monotonic() + 2
-        while time.monotonic() < ends:
-            with locks.hold(tmp_path):
-                assert locks.is_held(tmp_path)
+        while min(looked()) < 10_000:  # each looks meanwhile, on the slowest machine too
+            assert [each.poll() for each in lookers] == [None, None]
+            for _ in range(10):
+                with locks.hold(tmp_path):
+                    assert locks.is_held(tmp_path)
     finally:
         for each in lookers:
             each.kill()
@@ -84,7 +94,7 @@ def test_who_waited_for_a_folder_that_was_replaced_gets_the_new_one(tmp_path):
     assert found == [True]
 
 
-def test_both_resumes_of_a_pair_are_answered(toy):
+def test_both_resumes_of_a_pair_are_answered(toy, forked):
     write_experiment(
         toy,
         "import time\nif not context.resume:\n    raise KeyboardInterrupt\n"
@@ -92,8 +102,7 @@ def test_both_resumes_of_a_pair_are_answered(toy):
     )
     with pytest.raises(Interrupted):
         run("made", folder="here")
-    command = [sys.executable, "-m", "fwsim.cli", "resume", "here", "--no-analyse"]
-    pair = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    pair = [forked(FWSIM, "resume", "here", "--no-analyse", folder=toy) for _ in range(2)]
     said = [each.communicate(timeout=300)[1] for each in pair]
     assert sorted(each.returncode for each in pair) == [0, 2]
     refused = said[0] or said[1]

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 
 import pytest
@@ -139,9 +138,8 @@ print(float(swept["sum"].notnull().mean()), swept.sizes["eta"])
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit of open files there")
-def test_a_hundred_batches_within_64_open_files(toy):
-    done = subprocess.run([sys.executable, "-c", MANY], cwd=toy, capture_output=True, text=True)
-    assert (done.stderr, done.stdout) == ("", "1.0 100\n")
+def test_a_hundred_batches_within_64_open_files(toy, forked):
+    assert forked(MANY, folder=toy).communicate() == ("1.0 100\n", "")
 
 
 def write(text):
