@@ -282,7 +282,7 @@ def recorded(
         "stored": (("trial", "stored", "unit"), digits.numpy(), "1", "state written with a digit"),
         "scale": (("version",), [1.0, *scales], "Hz", "λ, 1 for units"),
     }
-    versions = ["rates", *(f"{copies} neurons" for copies in config.copies)]
+    versions = ["rates", *(f"{copies} neuron{'s' * (copies > 1)} a unit" for copies in config.copies)]
     time = ("time", time.round(9), {"units": "s", "long_name": "time since the query began"})
     return labelled_dataset(values, {"version": versions, "time": time})
 

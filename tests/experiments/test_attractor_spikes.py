@@ -128,16 +128,16 @@ def recording(kept, error=0.0):
         "scale": ("version", [1.0, 30.0]),
         "error": ("iteration", [error]),
     }
-    coords = {"version": ["rates", "10 neurons"], "time": times, "iteration": [64]}
+    coords = {"version": ["rates", "10 neurons a unit"], "time": times, "iteration": [64]}
     return xr.Dataset(values, coords, {"experiment_configuration": '{"shown": 0.5}'})
 
 
 def test_the_analysis_counts_trials_that_keep_their_state():
     result = analysis.analyse(recording(0.7))
     assert result["kept"].sel(version="rates").values.tolist() == [100] * 4
-    assert result["kept"].sel(version="10 neurons").values.tolist() == [100, 70, 70, 70]
+    assert result["kept"].sel(version="10 neurons a unit").values.tolist() == [100, 70, 70, 70]
     rows = {row["version"]: row for row in analysis.table(result)}
-    assert rows["10 neurons"]["kept after 1 s (%)"] == "70.00"
+    assert rows["10 neurons a unit"]["kept after 1 s (%)"] == "70.00"
     assert rows["map"]["right at the query's end (%)"] == "100.00"
     assert rows["rates"]["after 1 s"] == "undecided"  # of a single network
     assert set(analysis.plot(result)) == {"survival"}
@@ -150,8 +150,8 @@ def test_runs_are_joined_by_seed():
         attrs = {"experiment_configuration": '{"shown": 0.5, "pairs": 2}', "experiment_seed": seed}
         runs.append(recording(share).assign_attrs(attrs))
     rows = {row["version"]: row for row in analysis.table(analysis.join(runs))}
-    assert rows["10 neurons"]["kept after 1 s (%)"].startswith("75.00 [11.47")
-    assert rows["10 neurons"]["networks"] == 2
+    assert rows["10 neurons a unit"]["kept after 1 s (%)"].startswith("75.00 [11.47")
+    assert rows["10 neurons a unit"]["networks"] == 2
 
 
 @pytest.mark.slow
