@@ -1,6 +1,6 @@
 """1,000 points of a rate network with plastic synapses: one sweep against single runs, Brian2 and JAX.
 
-    python benchmarks/sweep.py              all of it but the next
+    python benchmarks/sweep.py              all of it but the next; writes docs/results/sweep.json
     python benchmarks/sweep.py --points 64
     python benchmarks/sweep.py --workers    one worker against two, in sweeps of growing length
 
@@ -27,6 +27,7 @@ import numpy as np
 import torch
 
 import fwsim as fw
+from engine.report import publish
 from fwsim.study import Context, load_experiment
 
 EXPERIMENT = load_experiment(Path(__file__).parent / "experiments" / "plastic_rates.py")
@@ -198,7 +199,7 @@ def compare_engines(over: dict[str, list[float]], without: list[str]) -> None:
     print(f"{len(configs)} points, {configs[0].units} units, {STEPS} steps{'':14s} CPU s    wall s")
     ours = timed("fw.sweep, one worker", lambda: sweep(over, 1))
     rows = [timed("fw.simulate, one thread", lambda: at_once(configs))]
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))  # taskset may leave fewer than the machine has
     rows.append(timed("fw.simulate, all cores", lambda: at_once(configs)))
     if "jax" not in without:
         rows.append(timed("JAX, vmap and jit, all cores", in_jax(configs, weights)))
@@ -210,12 +211,28 @@ def compare_engines(over: dict[str, list[float]], without: list[str]) -> None:
         in_brian2(few[:1], weights)  # compile
         name = f"Brian2 one by one ({len(few)} timed)"
         rows.append(timed(name, lambda: in_brian2(few, weights), scale, repeats=1))
-    print("\nagainst fw.sweep with one worker: times as much CPU, wall; largest difference of a rate (Hz)")
     places = list(range(len(configs)))[:: max(1, len(configs) // 8)]
+    compared = against(ours, rows, places, "largest difference of a rate (Hz)")
+    cores = len(os.sched_getaffinity(0))
+    publish("sweep", compared, quick=len(configs) != 1000 or bool(without), points=len(configs), cores=cores)
+
+
+def against(ours: Timing, rows: list[Timing], places: list[int], difference: str) -> list[dict]:
+    """Each timing beside that of the sweep; results of a few points are those of the sweep's `places`."""
+    compared = [{"program": ours.name, "CPU s": ours.cpu, "wall s": ours.wall}]
     for row in rows:
-        same = ours.rates if len(row.rates) == len(configs) else ours.rates[places]
-        difference = np.abs(row.rates - same).max()
-        print(f"{row.name:42s} {row.cpu / ours.cpu:8.1f}× {row.wall / ours.wall:8.1f}× {difference:12.2e}")
+        same = ours.rates if len(row.rates) == len(ours.rates) else ours.rates[places]
+        compared.append(
+            {
+                "program": row.name,
+                "CPU s": row.cpu,
+                "wall s": row.wall,
+                "CPU / that of the sweep": row.cpu / ours.cpu,
+                "wall / that of the sweep": row.wall / ours.wall,
+                difference: float(np.abs(row.rates - same).max()),
+            }
+        )
+    return compared
 
 
 if __name__ == "__main__":

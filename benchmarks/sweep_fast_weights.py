@@ -1,6 +1,6 @@
 """1,000 points of the paper's fast-weight network over decay and strength: one sweep against JAX and single runs.
 
-    python benchmarks/sweep_fast_weights.py
+    python benchmarks/sweep_fast_weights.py      writes docs/results/sweep_fast_weights.json
 
 JAX: one scan over time, vmapped over the points and compiled, in float32 as here. Compilation is left out on both
 sides.
@@ -16,8 +16,9 @@ import numpy as np
 import torch
 
 import fwsim as fw
+from engine.report import publish
 from fwsim.study import Context, load_experiment
-from sweep import timed
+from sweep import against, timed
 
 EXPERIMENT = load_experiment(Path(__file__).parent / "experiments" / "fast_weights.py")
 OVER = {"tau": np.geomspace(2.0, 100.0, 40).tolist(), "eta": np.geomspace(0.02, 0.5, 25).tolist()}
@@ -73,16 +74,9 @@ def main() -> None:
         timed(f"single runs ({len(few)} timed)", lambda: singly(few), len(configs) / len(few)),
         timed("JAX, vmap and jit", in_jax(configs)),
     ]
-    print(
-        "\nagainst fw.sweep with one worker: times as much CPU, wall; median and largest difference of a state"
-    )
-    for row in rows[1:]:
-        same = rows[0].rates if len(row.rates) == len(configs) else rows[0].rates[::50]
-        difference = np.abs(row.rates - same)
-        print(
-            f"{row.name:42s} {row.cpu / rows[0].cpu:8.1f}× {row.wall / rows[0].wall:8.1f}×"
-            f" {np.median(difference):12.2e} {difference.max():10.2e}"
-        )
+    places = list(range(0, len(configs), 50))
+    compared = against(rows[0], rows[1:], places, "largest difference of a state")
+    publish("sweep_fast_weights", compared, quick=False, points=len(configs))
 
 
 def singly(configs: list) -> np.ndarray:
