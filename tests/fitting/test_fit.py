@@ -8,6 +8,8 @@ import torch
 
 import fwsim as fw
 from fwsim.fitting import TRAINS, gather, synthetic_table
+from fwsim.fitting.coordinates import coordinates, starts
+from fwsim.fitting.estimate import rivals
 
 TM = fw.TsodyksMarkram(U=0.2, tau_rec=0.12, tau_facil=0.4)
 START = fw.TsodyksMarkram(U=0.5, tau_rec=0.5, tau_facil=0.05)
@@ -40,6 +42,23 @@ def test_components_come_back_in_order_of_their_times():
     np.testing.assert_allclose(fit.rule.tau_trace, LN.tau_trace, rtol=0.03)
     np.testing.assert_allclose(fit.rule.a, LN.a, rtol=0.03)
     assert (fit.replicates[:, 3] <= fit.replicates[:, 4]).all()
+
+
+@pytest.mark.parametrize(("bounds", "exchanged"), [(None, True), ({"tau_trace_1": (0.01, 5.0)}, False)])
+def test_components_are_exchanged_unless_one_has_its_own_bounds(bounds, exchanged):
+    rule = fw.LinearNonlinear(baseline=-1.0, a=(0.1, 0.2), tau_trace=(0.4, 0.1), readout="cloglog")
+    at = coordinates(rule, gather(TABLE).times, 1.0, "shared", bounds=bounds)
+    given = starts(at, 1, torch.Generator())[0]
+    found = dict(zip(at.names, at.values(at.ordered(given)).tolist()))
+    assert (found["tau_trace_1"] < found["tau_trace_2"]) == exchanged
+    assert (found["a_1"] > found["a_2"]) == exchanged  # each keeps its time
+
+
+def test_resampled_data_start_from_a_few_distinct_maxima_near_the_best():
+    values = torch.tensor([-1.0, -1.0001, -2.0, -3.0, -4.0, -30.0], dtype=torch.float64)
+    ends = torch.arange(6.0)[:, None]
+    assert rivals(ends, values).flatten().tolist() == [0.0, 2.0, 3.0]
+    assert rivals(ends[[0, 1, 2, 5]], values[[0, 1, 2, 5]]).flatten().tolist() == [0.0, 2.0]
 
 
 def test_noisy_responses_are_covered_by_both_intervals():

@@ -96,6 +96,25 @@ def test_power_law_within_tolerance_over_the_whole_range(exponent, shortest, lon
     assert memory.power_law_error(exponent, shortest=shortest, longest=longest) <= worst
 
 
+def test_the_error_of_a_power_law_is_that_of_its_best_multiple():
+    """e^{−Δ/τ} Δ^p rises while Δ < pτ; the best multiple misses its two ends by the same share."""
+    first, last = np.exp(-0.1 / 40.0), np.exp(-10.0 / 40.0) * 100.0**0.5  # at ages 0.1 and 10, below 0.5·40
+    for strength in (0.5, 7.0):
+        error = fw.Hebbian(tau=40.0, eta=strength).power_law_error(0.5, shortest=0.1, longest=10.0)
+        assert error == pytest.approx((last - first) / (last + first))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"eta_rate": 0.1}, {"eta": 0.1, "oja": True}, {"eta": [0.1, 0.2], "axes": "post"}],
+    ids=["a strength per second", "Oja's decay", "a strength for each neuron"],
+)
+def test_other_memories_have_no_error_of_a_power_law(other):
+    memory = fw.Hebbian(tau=1.0, **other)
+    with pytest.raises(fw.ConfigError, match="power_law_error needs eta"):
+        memory.power_law_error(0.5, shortest=0.1, longest=1.0)
+
+
 def test_power_law_uses_the_smallest_number_of_terms():
     """The best three exponentials come within 7.19 % of Δ^−½ over three decades: the error equioscillates."""
     law = {"exponent": 0.5, "shortest": 0.1, "longest": 100.0}
