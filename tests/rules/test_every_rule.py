@@ -251,6 +251,18 @@ def test_poisson_moments_equal_sampling(name):
         torch.testing.assert_close(value, moments.state[variable], rtol=0.05, atol=0.01)
 
 
+def test_sampling_forgets_its_start_and_knows_its_error(monkeypatch):
+    for name, number in {"TRAINS": 20, "CHUNK": 50, "CHUNKS": 2}.items():
+        monkeypatch.setattr(f"fwsim.rules.derive.sampling.{name}", number)
+    rule = fw.TsodyksMarkram(U=0.005, tau_rec=5.0, tau_facil=0.0)
+    exactly = rule.steady_state(20.0, "poisson")
+    full = rule.steady_state(0.0, "poisson").state
+    means, errors, state = sample_poisson(as_tensors(rule), exact([20.0] * 400), exact(0.0), full)
+    assert means.mean() == pytest.approx(float(exactly.release), rel=0.01)  # a full synapse releases half as much more
+    assert state["x"].mean() == pytest.approx(float(exactly.state["x"]), rel=0.01)
+    assert means.std() == pytest.approx(float(errors.square().mean().sqrt()), rel=0.15)
+
+
 def test_rates_broadcast_against_parameters():
     rule = fw.TsodyksMarkram(
         U=torch.tensor([[0.2], [0.5]]), tau_rec=0.2, tau_facil=torch.tensor([[0.0], [1.0]])
