@@ -169,11 +169,11 @@ class FastWeightObserver(Observer):
         done = before.step - self._first
         locate(hidden, done, REMEDY)
         if matrix is not None and not bool(matrix.isfinite().all()):
-            trial = int((~matrix.isfinite()).flatten(1).any(1).nonzero()[0])
             for step in range(hidden.shape[1]):
-                memory = self._memory(before, x, hidden, range(step, step + 1))[trial]
-                if not bool(memory.isfinite().all()):
-                    raise DivergedError(done + step, "memory", trial, REMEDY)
+                memory = self._memory(before, x, hidden, range(step, step + 1))
+                bad = (~memory.isfinite()).flatten(1).any(1)
+                if bool(bad.any()):
+                    raise DivergedError(done + step, "memory", int(bad.nonzero()[0]), REMEDY)
 
     def _attention(self, hidden: Tensor, inner: Tensor, steps: range) -> Tensor:
         """κ(t−τ) h(τ)·h_s for every step τ of the run, zero where it is not past: `[batch, sample, s, past]`."""

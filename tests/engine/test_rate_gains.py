@@ -104,8 +104,14 @@ def test_normalisations():
         (lambda: fw.siegert(reset=30 * mV), "reset"),
         (lambda: fw.siegert(refractory=-1 * ms), "refractory"),
         (lambda: fw.siegert(sd=float("nan")), "sd"),
-        (lambda: fw.divisive(floor=0.0), "floor"),
-        (lambda: fw.subtractive(-1.0), "strength"),
+        (lambda: fw.divisive(floor=0.0), "divisive: floor=0.0 .* be positive and finite"),
+        (lambda: fw.divisive(float("inf")), "divisive: strength=inf is not allowed"),
+        (lambda: fw.subtractive(-1.0), "subtractive: strength=-1.0 .*; it must be at least 0 and finite"),
+        (
+            lambda: fw.layer_norm(bias=torch.tensor([0.0, torch.nan])),
+            "layer_norm: bias=tensor.* must be finite",
+        ),
+        (lambda: fw.layer_norm("much"), "layer_norm: gain='much' is not a number or a tensor"),
     ],
 )
 def test_bad_parameters(make, says):

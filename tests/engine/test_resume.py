@@ -100,18 +100,21 @@ def test_a_damaged_checkpoint_is_refused_and_without_one_the_run_starts_over(tmp
     assert first_difference(whole, resumed) is None
 
 
-def test_a_memory_that_diverges_alone_names_its_step():
+def test_a_memory_that_diverges_alone_names_its_first_step_and_trial():
     net = fw.FastWeightNetwork(
         1, 3, fw.Hebbian(tau=1e9, eta=1e37), inner_steps=0, form="dense", kernel="reference"
     )
     with torch.no_grad():
         net.C.fill_(1.0)
+    x = torch.tensor([1.0, 2.0])[:, None, None].expand(2, 60, 1)
     with pytest.raises(fw.DivergedError, match="memory became NaN or infinite") as caught:
-        fw.simulate(net, torch.ones(2, 60, 1), record=fw.Record("hidden", every=60))
-    _, state = net(torch.ones(2, caught.value.step + 1, 1))
-    _, before = net(torch.ones(2, caught.value.step, 1))
-    assert not bool(state.memory.isfinite().all())
+        fw.simulate(net, x, record=fw.Record("hidden", every=60))
+    step = caught.value.step
+    (_, state), (_, before) = net(x[:, : step + 1]), net(x[:, :step])
+    assert state.memory.isfinite().flatten(1).all(1).tolist() == [True, False]
     assert bool(before.memory.isfinite().all())
+    assert caught.value.trial == 1
+    assert not bool(net(x)[1].memory[0].isfinite().all())  # the other one diverges later
 
 
 def test_hidden_states_that_diverge_unseen_name_their_step():

@@ -258,7 +258,7 @@ def test_sampling_forgets_its_start_and_knows_its_error(monkeypatch):
     exactly = rule.steady_state(20.0, "poisson")
     full = rule.steady_state(0.0, "poisson").state
     means, errors, state = sample_poisson(as_tensors(rule), exact([20.0] * 400), exact(0.0), full)
-    assert means.mean() == pytest.approx(float(exactly.release), rel=0.01)  # a full synapse releases half as much more
+    assert means.mean() == pytest.approx(float(exactly.release), rel=0.01)  # not half as much more
     assert state["x"].mean() == pytest.approx(float(exactly.state["x"]), rel=0.01)
     assert means.std() == pytest.approx(float(errors.square().mean().sqrt()), rel=0.15)
 
