@@ -1,5 +1,6 @@
 """Every python example in the README runs as it stands."""
 
+import json
 import re
 from pathlib import Path
 
@@ -39,3 +40,25 @@ def test_links_lead_somewhere(name):
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     assert links
     assert [link for link in links if not (README.parent / link).exists()] == []
+
+
+def _ratios(file: str, ratio: str, task: str, kept=lambda row: True) -> tuple[str, str]:
+    rows = json.loads((README.parent / "docs" / "results" / file).read_text())["rows"]
+    found = [row[ratio] for row in rows if row["task"] == task and kept(row)]
+    return tuple(f"{value:.2g}" if value >= 10 else f"{value:.1f}" for value in (min(found), max(found)))
+
+
+@pytest.mark.parametrize(
+    ("file", "ratio", "task", "said"),
+    [
+        ("engine_speed.json", "vs JAX", "forward", "{} to {} times as fast, geometric mean"),
+        ("engine_speed.json", "vs JAX", "training", "{} to {} times as fast, geometric mean"),
+        ("engine_speed_avx512.json", "vs JAX", "forward", "Intel: {} to {},"),
+        ("engine_speed_avx512.json", "vs JAX", "training", "Intel: {} to {},"),
+        ("rate_training.json", "JAX / fwsim", "forward", "forward {} to {} ("),
+        ("rate_training.json", "JAX / fwsim", "training step", "{} to {} times as fast;"),
+    ],
+)
+def test_ratios_of_speed_are_those_that_were_measured(file, ratio, task, said):
+    ratios = _ratios(file, ratio, task, lambda row: "tanh" not in row.get("shape", ""))
+    assert said.format(*ratios) in README.read_text()

@@ -1,8 +1,11 @@
 """`make results`: what every page quotes has a command, what is done is skipped, what is stale is done again."""
 
+import csv
 import json
+import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -126,4 +129,59 @@ def test_a_table_between_marks_is_written_anew(place):
     assert (
         page.read_text()
         == "before\n<!-- a.csv -->\n| x | y |\n| --- | --- |\n| 1 |  |\n<!-- end -->\nafter\n"
+    )
+
+
+MARKED = re.compile(r"<!-- (\S+\.csv) -->\n(.*?)<!-- end -->", re.S)
+NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+OTHER = (
+    "associative_retrieval",
+    "attractor_recipes",
+    "calibration",
+    "claims",
+    "engine",
+    "glimpses",
+    "plastic_phases",
+    "sweeps",
+    "synapse_fit",
+)
+"""Pages with tables of trials, of scripts that print, or of theory: their numbers are in no file."""
+
+
+@pytest.mark.parametrize("page", sorted(module.HERE.glob("*.md")), ids=lambda page: page.stem)
+def test_a_table_between_marks_is_its_file(page):
+    for name, table in MARKED.findall(page.read_text()):
+        rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table.strip().splitlines()]
+        with (module.HERE / name).open(newline="", encoding="utf-8") as file:
+            assert [rows[0], *rows[2:]] == [[cell.strip() for cell in row] for row in csv.reader(file)]
+
+
+@pytest.mark.parametrize("page", sorted({path.stem for path in module.HERE.glob("*.md")} - {*OTHER}))
+def test_numbers_of_other_tables_are_in_the_files_of_their_page_as_rounded(page):
+    known = np.array([_value(number) for cell in _cells(page) for number in NUMBER.findall(cell)])
+    text = re.sub(r"`[^`]*`", "", MARKED.sub("", (module.HERE / f"{page}.md").read_text()))
+    rows = [line.strip("|").split("|")[1:] for line in text.splitlines() if line.startswith("|")]
+    shown = [number for row in rows for cell in row for number in NUMBER.findall(cell)]
+    decimal = [number for number in shown if re.fullmatch(r"[\d,]+\.\d+", number)]
+    assert [number for number in decimal if not _rounds_to(number, known)] == []
+
+
+def _cells(page: str) -> list[str]:
+    """All cells of the tables of a page, and its other files as they are."""
+    tables = [path.open(newline="", encoding="utf-8") for path in module.HERE.glob(f"{page}*.csv")]
+    cells = [cell for table in tables for row in csv.reader(table) for cell in row]
+    for table in tables:
+        table.close()
+    return cells + [path.read_text() for path in module.HERE.glob(f"{page}*.json")]
+
+
+def _value(text: str) -> float:
+    return float(text.replace(",", ""))
+
+
+def _rounds_to(text: str, known: np.ndarray) -> bool:
+    """Whether a number, or what it is in %, ms or mV, rounds to the text."""
+    half = 0.5 * 10.0 ** -len(text.split(".")[1])
+    return any(
+        np.any(np.abs(scale * known - _value(text)) < half * 1.0001 + 1e-12) for scale in (1, 100, 1000)
     )
