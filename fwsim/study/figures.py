@@ -81,9 +81,11 @@ def save_figure(made: Figure, folder: Path, name: str) -> list[Path]:
     tell_apart(made)
     with house_style():
         layout = made.get_layout_engine()
-        for path in paths:
-            made.savefig(path)
-            made.set_layout_engine("none")  # it takes long, and is the same for all formats
+        made.savefig(paths[0])
+        with mpl.rc_context({"figure.constrained_layout.use": False, "figure.autolayout": False}):
+            made.set_layout_engine(None)  # it takes long and a drawing of its own, and is the same for all formats
+            for path in paths[1:]:
+                made.savefig(path)
         made.set_layout_engine(layout)
     return paths
 

@@ -1,7 +1,9 @@
-"""Lines can be told apart without colour."""
+"""Lines can be told apart without colour, and figures are saved in all formats."""
+
+from matplotlib.figure import Figure
 
 from fwsim.study import COLOURS, figure
-from fwsim.study.figures import tell_apart
+from fwsim.study.figures import save_figure, tell_apart
 
 BLUE, RED = COLOURS["blue"], COLOURS["vermillion"]
 
@@ -47,3 +49,17 @@ def test_a_legend_of_the_figure_looks_as_its_lines_do():
         line.get_linestyle() for line in axes.lines
     ]
     assert len({line.get_linestyle() for line in axes.lines}) == 2
+
+
+def test_the_layout_is_found_once_for_all_formats_and_kept(tmp_path, monkeypatch):
+    """Before the first format the figure is drawn for its layout; every format then is one drawing."""
+    draw, drawn = Figure.draw, []
+    monkeypatch.setattr(Figure, "draw", lambda self, renderer: (drawn.append(renderer), draw(self, renderer)))
+    made, axes = figure()
+    made.colorbar(axes.imshow([[0.0, 1.0]]), ax=axes)
+    layout = made.get_layout_engine()
+    for _ in range(2):
+        drawn.clear()
+        save_figure(made, tmp_path, "one")
+        assert len(drawn) == 4
+        assert made.get_layout_engine() is layout
