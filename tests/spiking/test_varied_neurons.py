@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+import fwsim as fw
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.recording import Record
 from fwsim.spiking import Circuit, Connection, Population, rate_network, simulate
+from fwsim.spiking.wiring import wirings
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
@@ -44,6 +46,23 @@ def test_neurons_may_differ(conductance):
         period = pause + tau * np.log((mean - low) / (mean - theta))
         train = alone.spike_time.values[alone.spike_unit.values == unit]
         np.testing.assert_allclose(np.diff(train), np.ceil(period / 1e-4) * 1e-4, atol=1.5e-4)
+
+
+@pytest.mark.parametrize("efficacy", [1e-3, np.full((12, 12), 1e-3)], ids=["drawn", "matrix"])
+def test_a_spike_moves_each_neuron_as_far_whatever_its_time_constant(efficacy):
+    """A current of jump·e^{−t/decay} moves the potential by jump·decay/τ altogether: the efficacy."""
+    circuit = Circuit([Population("E", 12, **DRAWN)], [Connection("E", "E", efficacy, decay=0.004)])
+    (found,) = wirings(circuit, seed=0)
+    np.testing.assert_allclose(found.jump * 0.004 / DRAWN["tau"][found.post], 1e-3, rtol=1e-6)
+
+
+def test_the_shortest_refractory_period_decides_where_synapses_keep_their_states():
+    """A neuron may spike again while its spike is on its way: then its synapses are in different states."""
+    rule = fw.TsodyksMarkram(U=0.2, tau_rec=0.2, tau_facil=1.0)
+    for delay, own in ((0.001, False), (0.002, True), (0.004, True)):
+        connection = Connection("E", "E", 1e-3, synapse=rule, delay=delay)
+        (found,) = wirings(Circuit([Population("E", 12, **DRAWN)], [connection]), seed=0)
+        assert found.own_state == own, delay
 
 
 def test_noise_may_differ():
