@@ -1,3 +1,5 @@
+"""The command line from `fwsim run` to `fwsim list`, and what it says of wrong use."""
+
 import json
 import os
 import signal

@@ -1,3 +1,5 @@
+"""Analyses of a run: what they find, the files that they leave, and what is said of broken ones."""
+
 import pandas as pd
 import pytest
 import xarray as xr

@@ -1,3 +1,5 @@
+"""Configurations of experiments: quantities become SI numbers, and what is wrong is said in one line."""
+
 import json
 import math
 from typing import Literal

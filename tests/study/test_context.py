@@ -1,3 +1,5 @@
+"""What an experiment is given: random streams, a device, a folder for tables and checkpoints."""
+
 import os
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""`fwsim doctor`: what is missing, old or broken comes with its remedy."""
+
 import json
 import sys
 from importlib import metadata

@@ -1,3 +1,5 @@
+"""Runs: what they keep, how they end, and how they go on."""
+
 import json
 import sys
 import time

@@ -1,3 +1,5 @@
+"""Experiments and analyses as files: how they are found, loaded and copied."""
+
 import sys
 
 import pytest

@@ -1,3 +1,5 @@
+"""Options of `fwsim run` and `fwsim sweep`: from the command line, from files, and by default."""
+
 import json
 import os
 from functools import partial
@@ -132,12 +134,12 @@ def test_a_file_that_is_not_there(trace):
     [
         (["--step", "3"], "did you mean --steps"),
         (["--steps"], "--steps needs a value"),
-        (["extra"], "extra"),
-        (["--seed", "x"], "--seed"),
+        (["extra"], "'extra' is one word too many"),
+        (["--seed", "x"], "--seed='x' is not allowed: give a whole number"),
         (["--steps", "-3"], "steps='-3' is not allowed: should be greater than 0"),
         (["--steps", "-3s"], "steps='-3s' is not allowed"),
         (["--tau", "-5 mV"], "'mV' is not a unit of time"),
-        (["-5s"], "unknown option -5s|-5s"),
+        (["-5s"], "unknown option -5s; --help shows the options"),
     ],
 )
 def test_bad_options(trace, tokens, said):

@@ -1,3 +1,5 @@
+"""Axes and seeds of a sweep: what is written becomes values; what is wrong, double or endless is refused."""
+
 import itertools
 from pathlib import Path
 from typing import Literal

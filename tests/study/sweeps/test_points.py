@@ -1,3 +1,5 @@
+"""Points of a sweep: their seeds and identities, and the batches that they share."""
+
 import math
 from pathlib import Path
 
