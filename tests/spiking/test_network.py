@@ -10,11 +10,13 @@ import pytest
 import torch
 
 import fwsim as fw
+from fwsim.engine.native import library
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.spiking import Circuit, Connection, Population, Pulse, build, simulate, stimulus
 from fwsim.units import Hz, ms, mV
 
 SPIKES = ["spike_time", "spike_unit", "spike_trial"]
+native = pytest.mark.skipif(library.obstacle() is not None, reason="no native engine")
 
 
 pytestmark = pytest.mark.usefixtures("numpy_target")
@@ -266,6 +268,16 @@ def test_trials_are_independent_blocks():
     counts = np.bincount(run.spike_unit.values[run.spike_trial.values == 1], minlength=50)
     assert run.rate.values[1, 0] == pytest.approx(counts / 0.4, rel=1e-6)
     assert run.u.values[1, 0, 0, :40].mean() > 0.5
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("engine", ["brian2", pytest.param("native", marks=native)])
+def test_a_potential_that_becomes_infinite_is_said_with_its_trial(engine):
+    circuit = Circuit([clock(mean=0.0), quiet()], [Connection("clock", "target", "-1e38 V", decay=0.1 * ms)])
+    drive = np.zeros((3, 40, 2))
+    drive[1, :, 0] = 100 * mV  # the clock ticks in this trial alone
+    with pytest.raises(fw.DivergedError, match="potential became NaN or infinite at step 39 in trial 1"):
+        simulate(circuit, drive, engine=engine, progress=False)
 
 
 def test_recording_is_streamed_with_the_schema(tmp_path):

@@ -54,6 +54,20 @@ def test_stationary_rates_solve_the_mean_field_equations():
         assert rate == pytest.approx(gain(torch.tensor([mean]).double()).item(), rel=1e-5)
 
 
+def test_a_matrix_in_which_every_other_pair_is_connected_is_a_probability_of_a_half():
+    matrix = np.zeros((40, 60))
+    matrix[:, ::2] = 0.4 * mV
+    rates = []
+    for given, probability in ((matrix, 1.0), (0.4 * mV, 0.5)):
+        populations = [
+            Population(name, size, background=19 * mV, **NOISY) for name, size in (("a", 60), ("b", 40))
+        ]
+        circuit = Circuit(populations, [Connection("a", "b", given, probability, decay=5 * ms)])
+        rates.append(simulate_rates(circuit, np.zeros((1, 400, 2)), every=400).rate.values[0, 0])
+    np.testing.assert_allclose(*rates, rtol=1e-6)
+    assert rates[0][1] > 2 * rates[0][0]
+
+
 def test_plastic_projection_settles_at_the_rules_mean_field():
     rule = fw.TsodyksMarkram(0.2, 0.2, 1.5, "mongillo2008")
     circuit = Circuit(

@@ -14,7 +14,7 @@ NOISY = {"threshold": 20 * mV, "reset": 10 * mV, "noise": 3 * mV}
 pytestmark = pytest.mark.usefixtures("numpy_target")
 
 
-def learning(rule, efficacy=0.05 * mV):
+def learning(rule, efficacy=0.05 * mV, across=(0.1 * mV, 1.0)):
     populations = [
         Population("E", 60, background=16 * mV, **NOISY),
         Population("I", 15, tau=10 * ms, background=15 * mV, **NOISY),
@@ -23,7 +23,7 @@ def learning(rule, efficacy=0.05 * mV):
         populations,
         [
             Connection("E", "E", efficacy, synapse=rule, decay=5 * ms),
-            Connection("E", "I", 0.1 * mV),
+            Connection("E", "I", *across),
             Connection("I", "E", -0.2 * mV),
         ],
         dt=0.5 * ms,
@@ -49,6 +49,16 @@ def test_rates_of_neurons_and_pools_follow_the_spikes(reduced):
     ):
         measured = spikes[:, 1:, part].mean((0, 2))
         assert measured == pytest.approx(rates[0, 1:, theirs].mean(-1), rel=0.2, abs=0.7)
+
+
+def test_a_matrix_in_which_every_other_pair_is_connected_is_a_probability_of_a_half():
+    matrix = np.zeros((15, 60))
+    matrix[:, ::2] = 0.2 * mV
+    one, other = (
+        simulate_resolved(learning(fw.HebbianTraces(), across=across), halves(10), hold=10).rate
+        for across in ((matrix,), (0.2 * mV, 0.5))
+    )
+    np.testing.assert_allclose(one, other, rtol=1e-5)
 
 
 def test_the_reduced_rule_is_that_of_fast_traces():
