@@ -39,7 +39,7 @@ def test_quantities(given, dimension, si):
 
 @pytest.mark.parametrize("given", ["10 mV", "soon", "", "ms", "1 2 s", True, None, [1.0], "nan"])
 def test_what_is_no_time_says_so(given):
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError, match=r"is not a time; write a number|'mV' is not a unit of time"):
         quantity(given, "time")
 
 
@@ -156,7 +156,7 @@ def test_rates_voltages_and_trains_come_in_by_it_too():
     for wrong in (lambda: RULE.steady_state(10 * b.second), lambda: fw.TsodyksMarkram(U=0.3 * b.mV),
                   lambda: fw.spiking.Population("E", 2, threshold=20 * b.ms), lambda: RULE.respond([0, 50] * b.mV),
                   lambda: fw.spiking.Connection("E", "E", 0.1 * b.ms), lambda: fw.BCPNN(f_max=20 * b.ms)):  # fmt: skip
-        with pytest.raises(ConfigError):
+        with pytest.raises(ConfigError, match=r"is not a (rate|number|voltage|time); give a"):
             wrong()
 
 

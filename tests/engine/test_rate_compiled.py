@@ -164,6 +164,21 @@ def test_neither_blocks_nor_what_is_recorded_change_a_bit(monkeypatch, numbers):
         np.testing.assert_allclose(with_others[name], expected[name], rtol=1e-9, atol=1e-14)
 
 
+@pytest.mark.parametrize("kernel", ["native", "reference"])
+@pytest.mark.parametrize("numbers", [8_000_000, 100])
+def test_what_is_recorded_of_an_interval_is_that_part_of_the_whole(monkeypatch, kernel, numbers):
+    """Whether the interval and its samples begin and end within blocks or between them."""
+    net, drive = network(fw.TsodyksMarkram(**TM), 6, kernel), random(2, 30, 6)
+    whole = fw.simulate(net, drive, record="hidden")["hidden"]
+    monkeypatch.setattr("fwsim.engine.rate.observer.NUMBERS", numbers)
+    for first, last, every in ((12, 24, 5), (17, 30, 1), (0, 9, 4)):
+        record = fw.Record("hidden", every=every, start=first * 1e-3, stop=last * 1e-3)
+        part = fw.simulate(net, drive, record=record)["hidden"]
+        steps = np.array([step for step in range(first + 1, last + 1) if step % every == 0])
+        np.testing.assert_allclose(part["hidden_time"], 1e-3 * steps)
+        np.testing.assert_array_equal(part, whole[:, steps - 1])
+
+
 # --- what is compiled ---------------------------------------------------------------------------------------
 
 

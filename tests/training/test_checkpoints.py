@@ -116,10 +116,10 @@ def test_a_draft_that_is_a_link_is_not_written_through(tmp_path):
 # --- going on otherwise than the run began --------------------------------------------------------------
 
 
-@pytest.mark.parametrize("begun", [3, 5])
+@pytest.mark.parametrize("begun", [3, 4])
 def test_a_constant_schedule_goes_on_to_any_number_of_epochs(tmp_path, begun):
     expected, whole = job(5)
-    job(begun if begun == 3 else 4, tmp_path)
+    job(begun, tmp_path)
     history, model = job(5, tmp_path, resume=True)
     assert same(model, whole)
     assert history.loss.values.tolist() == expected.loss.values.tolist()

@@ -312,14 +312,15 @@ def test_class_scores_that_are_nan_are_wrong_answers():
         train_classifier(nn.Linear(1, 3), nothing, None, Training(1), torch.Generator)
 
 
-@pytest.mark.parametrize("listed", [True, False])
-@pytest.mark.parametrize(("steps", "said"), [(7, "8|more than 7"), (9, "8")])
-def test_an_epoch_has_as_many_batches_as_were_said(tmp_path, steps, said, listed):
+@pytest.mark.parametrize(
+    ("listed", "steps", "said"), [(True, 7, "8"), (False, 7, "more than 7"), (True, 9, "8"), (False, 9, "8")]
+)
+def test_an_epoch_has_as_many_batches_as_were_said(tmp_path, listed, steps, said):
     model, objective, batches, validate = problem()
     before = model.weight.detach().clone()
     given = (lambda epoch: list(batches(epoch))) if listed else batches
     with pytest.raises(
-        fw.ConfigError, match=rf"batches\(0\) gives ({said}) batches, but steps_per_epoch={steps}"
+        fw.ConfigError, match=rf"batches\(0\) gives {said} batches, but steps_per_epoch={steps}"
     ):
         train(model, objective, given, steps, validate, Training(2), checkpoints=tmp_path)
     assert not listed or torch.equal(model.weight, before)
