@@ -1,10 +1,11 @@
 """An interrupted simulation goes on as if it had not been, and only as the run that it was."""
 
+import numpy as np
 import pytest
 import torch
 
 import fwsim as fw
-from fwsim.recording import first_difference
+from fwsim.recording import checkpoints, digests, first_difference
 from tests.engine.test_network import ONE, THREE, inputs, network
 
 STEPS = 60
@@ -85,6 +86,21 @@ def test_only_the_same_run_goes_on(tmp_path):
         simulate(net, x, tmp_path / "cut")
 
 
+def test_a_run_with_another_drive_does_not_go_on(tmp_path):
+    net, x = network(ONE), inputs(time=STEPS)
+
+    def stop(done, total):
+        if done >= 30:
+            raise StopError
+
+    with pytest.raises(StopError):
+        fw.simulate(net, x, record="hidden", to=tmp_path / "cut", progress=stop)
+    with pytest.raises(fw.RecordingError, match="another inputs_sha256"):
+        fw.simulate(net, 2 * x, record="hidden", to=tmp_path / "cut", resume=True)
+    run = fw.simulate(net, x, record="hidden", to=tmp_path / "cut", resume=True)
+    assert first_difference(fw.simulate(net, x, record="hidden"), run) is None
+
+
 def test_a_damaged_checkpoint_is_refused_and_without_one_the_run_starts_over(tmp_path):
     net, x = network(ONE), inputs(time=STEPS)
     whole, _ = simulate(net, x, tmp_path / "whole")
@@ -98,6 +114,19 @@ def test_a_damaged_checkpoint_is_refused_and_without_one_the_run_starts_over(tmp
     kept.unlink()
     resumed, _ = simulate(net, x, tmp_path / "cut", resume=True)
     assert first_difference(whole, resumed) is None
+
+
+def test_a_checkpoint_without_its_earliest_states_is_refused(tmp_path):
+    """Those that are left would be another memory; only a matrix into which they were merged may replace them."""
+    net, x = network(ONE, form="attention"), inputs(time=STEPS)
+    interrupted(net, x, tmp_path / "cut")
+    kept = dict(np.load(tmp_path / "cut" / checkpoints.FILE))
+    kept["state/history"] = kept["state/history"][:, 5:]
+    journal = digests.Journal(tmp_path / "cut", new=False)
+    checkpoints.write(tmp_path / "cut", kept, journal)
+    journal.close()
+    with pytest.raises(fw.RecordingError, match="matrix is missing"):
+        simulate(net, x, tmp_path / "cut", resume=True)
 
 
 def test_a_memory_that_diverges_alone_names_its_first_step_and_trial():

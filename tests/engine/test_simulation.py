@@ -153,16 +153,24 @@ def test_the_lstm_control_is_recorded_alike():
 def test_divergence_names_step_and_trial():
     net = network({"tau": 100.0, "eta": 5.0}, normalise="none").float()
     x = 10 * inputs(time=60).float()
-    x[:2] = 0
+    x[0] /= 2  # diverges too, but later
+    x[1] = 0
     with torch.no_grad():
         net.b.zero_()
     with pytest.raises(fw.DivergedError, match="hidden became NaN or infinite") as caught:
         fw.simulate(net, x)
     assert caught.value.trial == 2
     assert caught.value.variable == "hidden"
+    assert not bool(net(x)[0][0].isfinite().all())
     hidden, _ = net(x[:, : caught.value.step + 1])
     assert not bool(hidden[2, -1].isfinite().all())
     assert bool(hidden[2, -2].isfinite().all())
+
+
+def test_without_drive_and_state_a_memory_says_how_many_trials_there_are():
+    net = fw.FastWeightNetwork(1, 3, fw.Hebbian(tau=[[1.0], [2.0]], eta=0.1))
+    assert fw.simulate(net, steps=4, record="hidden").sizes["trial"] == 2
+    assert fw.simulate(network(), steps=4, record="hidden").sizes["trial"] == 1
 
 
 def test_progress_is_called():

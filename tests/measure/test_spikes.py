@@ -45,6 +45,13 @@ def test_rates_by_hand():
     assert grouped.sel(unit="both").values == pytest.approx([3.75, 1.25])
 
 
+def test_a_spike_at_the_very_beginning_counts_and_one_where_a_later_window_begins_does_not():
+    run = recording({(0, 0): [0.0, 0.1]}, duration=0.2)
+    assert firing_rate(run).item() == pytest.approx(10)
+    assert firing_rate(run, 0.1)[0, :, 0].values == pytest.approx([20, 0])
+    assert firing_rate(run, start=0.1).item() == 0
+
+
 def test_poisson_trains():
     run = poisson(20.0, 200.0, 8, trials=2)
     assert firing_rate(run).values == pytest.approx(20, abs=4 * np.sqrt(20 / 200))

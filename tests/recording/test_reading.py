@@ -246,3 +246,12 @@ def test_netcdf_has_every_number_of_the_attributes(tmp_path):
     with pytest.raises(RecordingError, match=r"convert it or leave it out$"):
         write_netcdf(xr.Dataset({"v": 1.0}, attrs={"what": {"a": 1}}), tmp_path / "other.nc")
     assert [path.name for path in tmp_path.iterdir()] == ["run.nc"]
+
+
+def test_the_first_difference_is_the_earliest_of_all_variables():
+    time = 0.1 * np.arange(1, 6)
+    one = xr.Dataset({name: ("time", np.zeros(5)) for name in ("a", "b")}, {"time": time})
+    other = one.copy(deep=True)
+    other["a"][3], other["b"][1] = 1.0, 2.0
+    assert str(first_difference(one, other)) == "b differs first at step 1 (0.2 s): 0.0 and 2.0"
+    assert str(first_difference(one.assign(c=1), other)) == "c differs first: it is in one of the two only"

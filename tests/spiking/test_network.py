@@ -62,6 +62,16 @@ def test_rate_in_noise_is_siegerts():
     assert abs(rate / without_grid(torch.tensor([18 * mV]).double()).item() - 1) > 0.06  # the grid matters
 
 
+def test_a_refractory_period_is_the_nearest_number_of_steps_in_spikes_and_in_rates():
+    found = []
+    for pause in (2.0 * ms, 2.04 * ms, 2.06 * ms, 2.1 * ms):
+        circuit = Circuit([clock(refractory=pause, noise=1 * mV)])
+        rate = fw.spiking.rate_network(circuit).gain(torch.zeros(1, 2).double())[0, 0].item()
+        train = simulate(Circuit([clock(refractory=pause)]), steps=500, progress=False).spike_time.values
+        found.append((rate, *train))
+    assert found[0] == found[1] != found[2] == found[3]
+
+
 @pytest.mark.parametrize("convention", ["mongillo2008", "maass2002", "tm1998"])
 @pytest.mark.parametrize("delay", [1 * ms, 5 * ms])  # state on the neuron, and on the synapse
 def test_synapses_release_what_the_rule_says(convention, delay):
