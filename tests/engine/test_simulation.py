@@ -214,7 +214,7 @@ def test_progress_is_called():
         ({"drive": inputs(), "to": ""}, fw.ConfigError, "is no path"),
         ({"drive": inputs(), "to": "."}, fw.ConfigError, "current folder"),
         ({"drive": inputs(), "to": 3}, fw.ConfigError, "is no path"),
-        ({"drive": lambda start, stop: None, "steps": 3}, fw.ConfigError, "NoneType"),
+        ({"drive": lambda start, stop: None, "steps": 3}, fw.ConfigError, r"drive\(0, 1\) is None"),
         ({"drive": inputs(), "device": "gpu"}, fw.ConfigError, "device='gpu'"),
         ({"drive": inputs(), "device": "cuda:7"}, fw.ConfigError, "cuda:7"),
         ({"drive": inputs(), "seed": "a"}, fw.ConfigError, "seed='a'"),
