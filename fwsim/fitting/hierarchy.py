@@ -54,6 +54,42 @@ class Hierarchy:
         return wishart - 0.5 * off.sum(-1)
 
 
+@dataclass(frozen=True, eq=False)
+class Around:
+    """Normal distribution of each cell by its group, with mean `[chain, cell, axis]`.
+
+    Parameters
+    ----------
+    mean
+        Of the group of each cell.
+    root, inverse
+        Cholesky factor of its covariance, and inverse covariance, `[chain, cell, axis, axis]`.
+    """
+
+    mean: Tensor
+    root: Tensor
+    inverse: Tensor
+
+    @classmethod
+    def of(cls, mean: Tensor, covariance: Tensor) -> Around:
+        """With these moments."""
+        root = torch.linalg.cholesky(covariance)
+        return cls(mean, root, torch.cholesky_inverse(root))
+
+    def __getitem__(self, group: Tensor) -> Around:
+        """From groups `[chain, group, …]` to cells `[chain, cell, …]`."""
+        return Around(self.mean[:, group], self.root[:, group], self.inverse[:, group])
+
+    def log_density(self, z: Tensor) -> Tensor:
+        """Of cells, up to a constant that is the same for all places, `[chain, cell]`."""
+        off = (z - self.mean)[..., None]
+        return -0.5 * (off.mT @ self.inverse @ off)[..., 0, 0]
+
+    def log_size(self) -> Tensor:
+        """Logarithm of the determinant of the Cholesky factor, `[chain, cell]`."""
+        return self.root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+
+
 def beginning(chains: int, groups: int, prior: tuple[Tensor, Tensor]) -> Hierarchy:
     """Every group at the centre of the prior, with its width."""
     centre, width = prior
@@ -145,11 +181,6 @@ def inverse_wishart(scale: Tensor, freedom: Tensor, generator: torch.Generator) 
 def inverse_gamma(shape: Tensor, scale: Tensor, generator: torch.Generator) -> Tensor:
     """Draw variances."""
     return scale / torch._standard_gamma(shape.contiguous(), generator=generator)
-
-
-def squared_distance(off: Tensor, root: Tensor) -> Tensor:
-    """Mahalanobis distances of `off` `[..., axis]` by Cholesky factors of covariances."""
-    return torch.linalg.solve_triangular(root, off[..., None], upper=False)[..., 0].square().sum(-1)
 
 
 def normal(shape: torch.Size | tuple[int, ...], generator: torch.Generator) -> Tensor:

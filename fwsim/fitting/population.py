@@ -16,9 +16,10 @@ from fwsim.errors import ConfigError, choice, whole
 from fwsim.fitting.cells import Cells, recorded_cells, without_common
 from fwsim.fitting.checks import check_level
 from fwsim.fitting.coordinates import R
-from fwsim.fitting.hierarchy import normal
-from fwsim.fitting.metropolis import Around, moved, still
+from fwsim.fitting.hierarchy import Around, normal
+from fwsim.fitting.metropolis import moved, still
 from fwsim.fitting.population_run import PopulationRun
+from fwsim.fitting.quadratic import LEARN, unknown
 from fwsim.fitting.synapse_draws import SynapseDraws
 from fwsim.names import known_arguments
 from fwsim.paths import local_path
@@ -169,11 +170,23 @@ class FittedPopulation(Generic[R]):
         check_seed(seed)
         new = self._likewise(table.assign(**{"cell": "new"}).drop(columns="pair", errors="ignore"))
         generator = torch_generator(seed, "update")
-        around = Around(self.mean[:, None, k], torch.linalg.cholesky(self.covariance[:, None, k]))
+        around = Around.of(self.mean[:, None, k], self.covariance[:, None, k])
         z = around.mean + (around.root @ normal((*around.mean.shape, 1), generator))[..., 0]
-        now = still(z, new.log_likelihood(z), self.cells.prior()[1])
+        value = new.log_likelihood(z)
+        now = still(z, value, self.cells.prior()[1])
+        quadratic, seen = unknown(*z.shape[1:]), [(z, value)]
+
+        def log_likelihood(z: Tensor) -> Tensor:
+            seen.append((z, new.log_likelihood(z)))
+            return seen[-1][1]
+
         for step in range(moves):
-            now = moved(now, around, new.log_likelihood, generator, adapt=step < moves // 2)
+            adapt = step < moves // 2
+            if adapt:
+                quadratic = quadratic.after(seen)
+                quadratic = quadratic.learned(around) if step % LEARN == 0 else quadratic
+            seen.clear()
+            now = moved(now, around, quadratic, log_likelihood, generator, adapt=adapt)
         return SynapseDraws(self.cells, now.z[:, 0], now.z[:, 0].median(0).values)
 
     def log_predictive(self, table: pd.DataFrame) -> xr.DataArray:

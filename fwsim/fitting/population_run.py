@@ -12,9 +12,10 @@ from torch import Tensor
 
 from fwsim.errors import ConfigError, RecordingError
 from fwsim.fitting.cells import Cells
-from fwsim.fitting.hierarchy import Hierarchy, beginning, normal, redrawn
-from fwsim.fitting.metropolis import Around, Moves, moved, still
-from fwsim.fitting.transport import Transport, carried, unknown
+from fwsim.fitting.hierarchy import Around, Hierarchy, beginning, normal, redrawn
+from fwsim.fitting.metropolis import Moves, moved, still
+from fwsim.fitting.quadratic import LEARN, Quadratic, unknown
+from fwsim.fitting.transport import Transport, carried, small
 from fwsim.progress import Progress, followed
 from fwsim.recording import tensor_files
 from fwsim.seeds import torch_generator
@@ -22,7 +23,7 @@ from fwsim.seeds import torch_generator
 KEPT = 1000  # largest number of draws that are kept
 JITTER = 0.5  # standard deviation of the chains' starting points, in standard deviations of the prior
 EVERY = 200  # moves between two checkpoints
-FORM = 4  # of the checkpoint
+FORM = 5  # of the checkpoint
 ALONE = 3  # in the first third of the warm-up cells move alone, since groups would hold cells that are still far off
 
 
@@ -43,6 +44,7 @@ class _State:
     moves: Moves
     hierarchy: Hierarchy
     transport: Transport
+    quadratic: Quadratic
 
     def acceptance(self) -> tuple[float, ...]:
         """Accepted fraction of each proposal of cells, and of groups with their cells."""
@@ -112,18 +114,27 @@ class PopulationRun:
     def _after(self, state: _State, step: int, generator: torch.Generator) -> _State:
         """One move of all cells, one of all groups, and one of both together."""
         cells, adapt = self.cells, step < self.warmup
-        now, hierarchy, transport = state.moves, state.hierarchy, state.transport
-        now = moved(now, self._around(hierarchy), cells.log_likelihood, generator, adapt=adapt)
+        now, hierarchy, transport, quadratic = state.moves, state.hierarchy, state.transport, state.quadratic
+        seen: list[tuple[Tensor, Tensor]] = []
+
+        def log_likelihood(z: Tensor) -> Tensor:
+            seen.append((z, cells.log_likelihood(z)))
+            return seen[-1][1]
+
+        around = Around.of(hierarchy.mean, hierarchy.covariance)[cells.group]
+        now = moved(now, around, quadratic, log_likelihood, generator, adapt=adapt)
         if self.pooled and step >= self.warmup // ALONE:
             hierarchy = redrawn(hierarchy, now.z, cells.group, cells.prior(), generator)
             transport, now, hierarchy = carried(
-                transport, now, hierarchy, cells.group, cells.log_likelihood, generator, adapt=adapt
+                transport, now, hierarchy, cells.group, quadratic, log_likelihood, generator, adapt=adapt
             )
-        return _State(now, hierarchy, transport)
-
-    def _around(self, hierarchy: Hierarchy) -> Around:
-        root = torch.linalg.cholesky(hierarchy.covariance)
-        return Around(hierarchy.mean[:, self.cells.group], root[:, self.cells.group])
+        if adapt:
+            quadratic = quadratic.after(seen)
+            if (step + 1) % LEARN == 0 or step + 1 == self.warmup:
+                quadratic = quadratic.learned(around)
+            if step + 1 == self.warmup:
+                quadratic = quadratic.forgotten()
+        return _State(now, hierarchy, transport, quadratic)
 
     def _begun(self, file: Path | None, generator: torch.Generator) -> tuple[_State, list, int]:
         """At the beginning, or as the file has it."""
@@ -147,7 +158,8 @@ class PopulationRun:
                 f"cell {self.cells.names[int(bad.any(0).nonzero()[0])]!r}; start from smaller parameters"
             )
         hierarchy = beginning(self.chains, len(self.cells.groups), prior)
-        return _State(still(z, value, prior[1]), hierarchy, unknown(hierarchy, len(start))), [], 0
+        moves = still(z, value, prior[1])
+        return _State(moves, hierarchy, small(hierarchy), unknown(*start.shape)), [], 0
 
     def _write(self, file: Path, state: _State, kept: list, generator: torch.Generator) -> None:
         """Replace the file at once, so that an interruption leaves the old one or the new one."""
@@ -156,6 +168,7 @@ class PopulationRun:
             "moves": state.moves.tensors(),
             "hierarchy": state.hierarchy.tensors(),
             "transport": state.transport.tensors(),
+            "quadratic": state.quadratic.tensors(),
             "kept": kept,
             "random": generator.get_state(),
         }
@@ -174,4 +187,5 @@ class PopulationRun:
             )
         generator.set_state(stored["random"])
         now, hierarchy = Moves(**stored["moves"]), Hierarchy(**stored["hierarchy"])
-        return _State(now, hierarchy, Transport(**stored["transport"])), stored["kept"], int(now.count)
+        transport, quadratic = Transport(**stored["transport"]), Quadratic(**stored["quadratic"])
+        return _State(now, hierarchy, transport, quadratic), stored["kept"], int(now.count)

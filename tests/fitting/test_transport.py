@@ -5,7 +5,8 @@ from scipy.stats import norm, t
 
 from fwsim.fitting.hierarchy import beginning, redrawn
 from fwsim.fitting.metropolis import still
-from fwsim.fitting.transport import carried, unknown
+from fwsim.fitting.quadratic import Quadratic
+from fwsim.fitting.transport import carried, small
 
 
 def test_moves_of_groups_leave_the_prior_as_it_is():
@@ -16,15 +17,21 @@ def test_moves_of_groups_leave_the_prior_as_it_is():
     prior = torch.zeros(size, dtype=torch.float64), torch.ones(size, dtype=torch.float64)
     hierarchy = beginning(chains, 2, prior)
     z = torch.randn(chains, 3, size, generator=generator, dtype=torch.float64)
-    now, at = still(z, torch.zeros(chains, 3, dtype=torch.float64), prior[1]), unknown(hierarchy, 3)
+    now, at = still(z, torch.zeros(chains, 3, dtype=torch.float64), prior[1]), small(hierarchy)
     root = torch.randn(3, size, size, generator=generator, dtype=torch.float64)
-    at.information.copy_(root @ root.mT)
-    at.pull.copy_(torch.randn(3, size, generator=generator, dtype=torch.float64))
+    said = Quadratic(root @ root.mT, torch.randn(3, size, generator=generator, dtype=torch.float64))
     at.length.add_(1.0)
     spreads, cells = [], []
     for step in range(400):
         at, now, hierarchy = carried(
-            at, now, hierarchy, group, lambda z: torch.zeros(z.shape[:-1]).double(), generator, adapt=False
+            at,
+            now,
+            hierarchy,
+            group,
+            said,
+            lambda z: torch.zeros(z.shape[:-1]).double(),
+            generator,
+            adapt=False,
         )
         if step % 4 == 0:
             hierarchy = redrawn(hierarchy, now.z, group, prior, generator)
