@@ -5,8 +5,9 @@ move. So mean and standard deviations of a group are also proposed together with
 has a normal approximation given its group (`quadratic`). Its place goes along the map that takes the approximation
 for the old group to that for the new group: what the responses determine stays, and the rest moves with the group
 (partial non-centring: Papaspiliopoulos, Roberts & Sköld 2007, Stat. Sci. 22:59). If the approximations were exact, this
-would be a Metropolis step of the group alone, without its cells; the acceptance corrects for the difference. Shapes are
-`[chain, group, …]` and `[chain, cell, …]`.
+would be a Metropolis step of the group alone, without its cells; the acceptance corrects for the difference. Moves of
+all axes take turns with moves of one axis, mostly one that the cells leave open. Shapes are `[chain, group, …]` and
+`[chain, cell, …]`.
 """
 
 from __future__ import annotations
