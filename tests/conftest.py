@@ -4,6 +4,7 @@ import atexit
 import gc
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -23,6 +24,9 @@ atexit.register(shutil.rmtree, os.environ["XDG_STATE_HOME"], ignore_errors=True)
 
 LONGEST_FIRST = ("survival", "study", "experiments", "spiking", "cli", "engine", "training", "rules", "")
 """Folders of tests, those with the longest files first; "" has the files in no folder."""
+
+LOADED = {"modules": 0}
+"""Number of modules when these were last left out of garbage collections."""
 
 TOY = Path(__file__).parent / "study" / "toy"
 
@@ -109,10 +113,17 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def garbage_of_a_module():
-    """Collect what the tests of a file have left; what they loaded stays."""
+def garbage_of_a_file():
+    """Collect what the tests of a file have left; their caches stay."""
     yield
     leave_out_of_collections()
+
+
+def pytest_runtest_logfinish():
+    """Leave out what a test was the first to load, too: one test may load torch's compiler or all of Brian2."""
+    if len(sys.modules) >= LOADED["modules"] + 50:
+        LOADED["modules"] = len(sys.modules)
+        leave_out_of_collections()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -83,9 +83,7 @@ def save_figure(made: Figure, folder: Path, name: str) -> list[Path]:
         layout = made.get_layout_engine()
         made.savefig(paths[0])
         with mpl.rc_context({"figure.constrained_layout.use": False, "figure.autolayout": False}):
-            made.set_layout_engine(
-                None
-            )  # it takes long and a drawing of its own, and is the same for all formats
+            made.set_layout_engine(None)  # it is the same for all formats, and would draw each once more
             for path in paths[1:]:
                 made.savefig(path)
         made.set_layout_engine(layout)
