@@ -74,24 +74,26 @@ def test_a_lock_goes_with_its_folder(tmp_path):
         assert not locks.is_held(old)
 
 
-def test_who_waited_for_a_folder_that_was_replaced_gets_the_new_one(tmp_path):
+def test_who_waited_for_a_folder_that_was_replaced_gets_the_new_one(tmp_path, monkeypatch):
+    sleep, tried = time.sleep, threading.Event()
+    monkeypatch.setattr(time, "sleep", lambda seconds: (tried.set(), sleep(seconds)))  # between two tries
     here, aside = tmp_path / "here", tmp_path / "aside"
     here.mkdir()
     with locks.hold(here):
         found = []
 
         def wait():
-            with locks.hold(here, patience=5):
-                found.append((here / "new").exists())
+            with locks.hold(here, patience=60):
+                found.append(((here / "new").exists(), locks.is_held(here)))
 
         waiting = threading.Thread(target=wait)
         waiting.start()
-        time.sleep(0.1)
+        assert tried.wait(60)
         os.rename(here, aside)
         here.mkdir()
         (here / "new").touch()
     waiting.join()
-    assert found == [True]
+    assert found == [(True, True)]
 
 
 def test_both_resumes_of_a_pair_are_answered(toy, forked):

@@ -217,8 +217,9 @@ def test_workers_keep_what_a_point_frees(toy):
     assert int(made["faults"].max()) < 5_000
 
 
-def test_a_running_cluster_loses_a_worker_and_its_scheduler(toy, cluster, expected, client):
+def test_a_running_cluster_loses_a_worker_and_its_scheduler(toy, cluster, expected, client, monkeypatch):
     """By its address, with workers in another folder; the other worker goes on, and later so does this process."""
+    monkeypatch.setenv("LEAK_PAUSE", "0.5")  # what is left takes 5 s; a test that waits longer comes too late
     running = cluster()
     process = client(f"--scheduler={running.address}")
     wait_for_points(toy, 2, process)
@@ -236,6 +237,7 @@ def test_a_running_cluster_loses_a_worker_and_its_scheduler(toy, cluster, expect
     stopped = Run(toy / "here")
     assert stopped.state == "interrupted"
     assert 6 <= finished_points(stopped) < 16
+    monkeypatch.setenv("LEAK_PAUSE", "0")
     xr.testing.assert_equal(resume_sweep("here", workers=1).load(), expected)
 
 
@@ -275,12 +277,14 @@ def test_a_cluster_that_is_silent_is_named(toy, cluster, monkeypatch, patience, 
     assert finished_points(Run(toy / "here")) >= 2
 
 
-def test_the_client_dies(toy, expected, client):
+def test_the_client_dies(toy, expected, client, monkeypatch):
+    monkeypatch.setenv("LEAK_PAUSE", "0.5")  # what is left takes 6 s; a test that waits longer comes too late
     process = client("--workers=1")
     wait_for_points(toy, 4, process)
     process.kill()
     process.wait()
     assert Run(toy / "here").state == "interrupted"
+    monkeypatch.setenv("LEAK_PAUSE", "0")
     out, err = client("--workers=1", command="resume").communicate(timeout=300)
     assert "16 points: 16 done, 0 failed, in" in out
     assert err == ""
