@@ -340,3 +340,11 @@ def test_what_is_neither_number_nor_text_is_refused(tmp_path, values):
     with pytest.raises(RecordingError, match="y cannot be stored"):
         write_recording(xr.Dataset({"y": ("x", values)}), tmp_path / "run.zarr")
     assert not list(tmp_path.iterdir())
+
+
+def test_coordinates_stay_coordinates_where_variables_are_added(tmp_path):
+    names = ("unit", ["E", "E", "I"])
+    write_recording(xr.Dataset({"rate": ("unit", np.zeros(3))}, {"population": names}), tmp_path / "run")
+    complete(tmp_path / "run", xr.Dataset({"tuning": ("unit", np.ones(3))}, {"layer": names}), {})
+    run = open_recording(tmp_path / "run")
+    assert (set(run.coords), set(run.data_vars)) == ({"population", "layer"}, {"rate", "tuning"})
