@@ -73,6 +73,16 @@ def test_moments_that_were_not_recorded(wanted):
         at_time(np.arange(1, 9) * 1e-8, 2.5e-8, "hidden")
 
 
+def test_a_moment_may_be_typed_in_a_few_digits():
+    """A millionth may be missing, however far apart the samples are, or if there is only one."""
+    thirds = np.arange(1, 4) / 3
+    assert at_time(thirds, 0.333333, "hidden") == 0
+    assert at_time(thirds[1:2], 0.666667, "hidden") == 0
+    for samples, wanted in ((thirds, 0.3333), (thirds[1:2], 0.6667), (thirds[1:2], 5.0)):
+        with pytest.raises(fw.RecordingError, match="was not recorded at"):
+            at_time(samples, wanted, "hidden")
+
+
 def test_windows():
     assert window(0.0, None, 0.3) == (0.0, 0.3)
     assert window(0.1, 0.1 + 0.2, 0.3) == (0.1, 0.3)
@@ -90,3 +100,7 @@ def test_times_that_are_the_same_but_for_rounding():
     found, place = distinct(np.array([[0.3 - 0.1, 0.2], [0.1, 1.0]]), 1e-12)
     assert found.tolist() == [0.1, 0.2, 1.0]
     assert place.tolist() == [[1, 1], [0, 2]]
+    found, place = distinct(np.array([0.1 + 3e-8, 0.3, 0.1]), 1e-6)
+    assert (found.tolist(), place.tolist()) == ([0.1, 0.3], [0, 1, 0])
+    found, _ = distinct(np.array([0.1 + 3e-8, 0.3]), 1e-6)
+    assert found.tolist() == [0.1, 0.3]  # without what is rounding
