@@ -145,8 +145,7 @@ def test_a_training_runs_on_the_device_that_is_asked_for(name):
     calls = [
         node
         for node in ast.walk(parsed(name))
-        if isinstance(node, ast.Call)
-        and getattr(node.func, "id", "") in ("train", "train_trials", "train_varied")
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in TRAINED
     ]
     for call in calls:
         given = {ast.unparse(each.value) for each in call.keywords} | {

@@ -89,20 +89,21 @@ def test_bytes_are_scaled():
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "said"),
     [
-        {"size": 27},
-        {"size": 21},
-        {"levels": 4},
-        {"levels": 0},
-        {"glimpse": 1.0},
-        {"store": "some"},
-        {"clear": "all"},
-        {"controls": "some"},
+        ({"size": 27}, "size=27 with glimpse=7 is not possible"),
+        ({"size": 21}, "size=21 with glimpse=7 is not possible"),
+        ({"levels": 4}, "levels=4 is too many for size=28 and glimpse=7; use 1 to 3"),
+        ({"levels": 0}, "levels=0 is not allowed"),
+        ({"glimpse": 1.0}, r"glimpse=1\.0 is not allowed"),
+        ({"store": "some"}, "store='some' is unknown"),
+        ({"clear": "all"}, "clear='all' is unknown"),
+        ({"controls": "some"}, "controls='some' is unknown"),
     ],
+    ids=str,
 )
-def test_impossible_layouts(arguments):
-    with pytest.raises(fw.ConfigError, match=r"not|use|unknown"):
+def test_impossible_layouts(arguments, said):
+    with pytest.raises(fw.ConfigError, match=said):
         GlimpseLayout(**arguments)
 
 

@@ -82,7 +82,7 @@ def test_bytes_above_127_and_many_dimensions(tmp_path):
         (b"\x00\x00\x08\x04" + b"\xff" * 16, "0 values for the shape"),
         (b"\x00\x00\x08\x01\x00\x00\x00\x00", "is empty"),
         (packed(b"\x00\x00\x08\x01\x00\x00\x00\x01a")[:-6], "damaged"),
-        (b"\x00\x00\x08\x01\x00\x00\x00\x05abcdef", "6 values|more values"),
+        (b"\x00\x00\x08\x01\x00\x00\x00\x05abcdef", "more values for the shape"),
         (packed(b"\x00\x00\x08\x01\x00\x00\x00\x05abc"), "3 values for the shape"),
         (packed(b"\x00\x00\x08\x01\x00\x00\x00\x05abcdef"), "more values for the shape"),
         (packed(b"\x00\x00\x08\x04" + b"\xff" * 16), "at most .* values for the shape"),
@@ -113,13 +113,17 @@ def test_a_file_unpacks_to_what_its_header_declares_and_no_further(tmp_path):
 def test_sizes_beyond_what_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr("fwsim.tasks.idx.MOST", 5)
     (tmp_path / "file").write_bytes(idx(torch.zeros(2, 3, dtype=torch.long)))
-    with pytest.raises(fw.ConfigError, match=r"declares the shape \[2, 3\]; at most 5|may have"):
+    with pytest.raises(fw.ConfigError, match=r"declares the shape \[2, 3\]; at most 5 values are read"):
         read_idx(tmp_path / "file")
 
 
-@pytest.mark.parametrize("place", ["/dev/zero", "/dev/random", "."])
-def test_devices_and_folders(place):
-    with pytest.raises(fw.ConfigError, match=r"plain file|folder"):
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [("/dev/zero", "is no file but a pipe or device"), ("/dev/random", "is no file but a pipe or device"),
+     (".", "is a folder")],
+)  # fmt: skip
+def test_devices_and_folders(place, said):
+    with pytest.raises(fw.ConfigError, match=said):
         read_idx(place)
 
 
