@@ -63,7 +63,7 @@ def test_the_schedule_trains(made, model, images, tmp_path, schedule):
     model.states = lambda shown, inner_steps=1: seen.add(inner_steps) or states(shown, inner_steps)
     history = made.trained(model, images, images, config, Context(tmp_path, show=False))
     assert history.sizes["epoch"] == 2
-    assert seen == ({1} if schedule == "one" else seen | {1, 4, 32})
+    assert seen == {1} if schedule == "one" else seen >= {1, 4, 32}
 
 
 def test_the_analysis_finds_the_whole_that_was_called_up():

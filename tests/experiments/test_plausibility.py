@@ -24,9 +24,9 @@ def judged(**circuits):
     described = {name: circuit.configuration() for name, circuit in circuits.items()}
     result = plausibility.analyse(xr.Dataset(attrs={"circuits": json.dumps(described)}))
     rows = plausibility.table(result)
-    assert set(rows["verdict"]) <= {
+    assert {each for each in rows["verdict"] if not each.startswith("violated by ")} <= {
         "among the measured values", "exceeds every tabulated value", "below every tabulated value", "no data", "holds",
-    } or rows["verdict"].str.startswith("violated").any()  # fmt: skip
+    }  # fmt: skip
     return {(row.component, row.quantity): row for row in rows.itertuples()}
 
 
