@@ -24,9 +24,9 @@ from spiking import FEW, LONG, ROUNDS, full, resident
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--quick", action="store_true", help="a fifth of the neurons")
+    parser.add_argument("--steps", type=int, required=True, help="steps of the run that counts spikes")
+    parser.add_argument("--threads", type=int, default=2, help="threads of NEST (default 2)")
     options = parser.parse_args()
     imported, circuit = resident(), full(options.quick)
     builds, walls, cpus, spikes = [], [], [], []
@@ -54,11 +54,12 @@ def main() -> None:
 
 
 def simulate(circuit: Circuit, steps: int) -> None:
+    """Go on for so many steps."""
     nest.Simulate(1e3 * circuit.dt * steps)
 
 
 def build(circuit: Circuit, threads: int, seed: int) -> nest.NodeCollection:
-    """The circuit in a new kernel; what records all its spikes."""
+    """Make the circuit in a new kernel, and return what records all its spikes."""
     nest.ResetKernel()
     nest.verbosity = nest.VerbosityLevel.ERROR
     nest.set(resolution=1e3 * circuit.dt, local_num_threads=threads, rng_seed=seed, overwrite_files=True)
@@ -85,19 +86,21 @@ def neurons(each: Population, dt: float) -> nest.NodeCollection:
 
 
 def connect(each: Connection, cells: dict[str, nest.NodeCollection], left: float, dt: float) -> None:
-    """A jump arrives a step later than in fwsim, where it has decayed at the next test of the threshold."""
+    """Connect two populations.
+
+    A jump arrives a step later than in fwsim, where it has decayed by the next test of the threshold.
+    """
     low, high = each.delay
     synapse = {
         "synapse_model": "static_synapse",
         "weight": 1e3 * each.efficacy * left,
         "delay": nest.random.uniform(1e3 * (low + dt), 1e3 * (high + dt)),
     }
-    if each.synapse is not None:
-        rule = each.synapse
+    if (rule := each.synapse) is not None:
         synapse |= {"synapse_model": "tsodyks2_synapse", "U": rule.U, "u": rule.U}
         synapse |= {"tau_rec": 1e3 * rule.tau_rec, "tau_fac": 1e3 * rule.tau_facil}
-    rule = {"rule": "pairwise_bernoulli", "p": each.probability, "allow_autapses": False}
-    nest.Connect(cells[each.pre], cells[each.post], rule, synapse)
+    pairs = {"rule": "pairwise_bernoulli", "p": each.probability, "allow_autapses": False}
+    nest.Connect(cells[each.pre], cells[each.post], pairs, synapse)
 
 
 if __name__ == "__main__":

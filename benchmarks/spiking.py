@@ -46,12 +46,8 @@ def main() -> None:
     memories = [memory(engine, options.quick) for engine in ("native", "brian2")]
     circuit, small = full(options.quick), small_circuit()
     steps = round((0.1 if options.quick else 1.0) / circuit.dt)
-    if find_spec("nest"):
-        nest = [
-            {"engine": f"NEST, {options.threads} threads", **in_nest(steps, options.threads, options.quick)}
-        ]
-    else:
-        nest = []
+    nest = in_nest(steps, options.threads, options.quick) if find_spec("nest") else None
+    if nest is None:
         print("NEST is not installed (pip install '.[nest]'), so its row is left out")
 
     def batch(engine: str) -> Callable[[int, int], dict[str, float]]:
@@ -76,9 +72,9 @@ def main() -> None:
     for row, columns in zip(rows, memories):
         row |= columns
     speeds = {"batch_speed": batch_speed(rows[2:])}
-    for row in nest:
-        rows.append({"circuit": rows[0]["circuit"], **row})
-        speeds["nest_speed"] = row["steps, s of wall"] / rows[0]["steps, s of wall"]
+    if nest is not None:
+        rows.append({"circuit": rows[0]["circuit"], "engine": f"NEST, {options.threads} threads", **nest})
+        speeds["nest_speed"] = nest["steps, s of wall"] / rows[0]["steps, s of wall"]
     publish("spiking", rows, quick=options.quick, steps=steps, dt=circuit.dt, **speeds)
 
 

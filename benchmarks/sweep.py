@@ -199,7 +199,7 @@ def compare_engines(over: dict[str, list[float]], without: list[str]) -> None:
     print(f"{len(configs)} points, {configs[0].units} units, {STEPS} steps{'':14s} CPU s    wall s")
     ours = timed("fw.sweep, one worker", lambda: sweep(over, 1))
     rows = [timed("fw.simulate, one thread", lambda: at_once(configs))]
-    torch.set_num_threads(len(os.sched_getaffinity(0)))  # taskset may leave fewer than the machine has
+    torch.set_num_threads(cores())
     rows.append(timed("fw.simulate, all cores", lambda: at_once(configs)))
     if "jax" not in without:
         rows.append(timed("JAX, vmap and jit, all cores", in_jax(configs, weights)))
@@ -213,8 +213,14 @@ def compare_engines(over: dict[str, list[float]], without: list[str]) -> None:
         rows.append(timed(name, lambda: in_brian2(few, weights), scale, repeats=1))
     places = list(range(len(configs)))[:: max(1, len(configs) // 8)]
     compared = against(ours, rows, places, "largest difference of a rate (Hz)")
-    cores = len(os.sched_getaffinity(0))
-    publish("sweep", compared, quick=len(configs) != 1000 or bool(without), points=len(configs), cores=cores)
+    publish(
+        "sweep", compared, quick=len(configs) != 1000 or bool(without), points=len(configs), cores=cores()
+    )
+
+
+def cores() -> int:
+    """Cores that this process may use: taskset may leave it fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def against(ours: Timing, rows: list[Timing], places: list[int], difference: str) -> list[dict]:

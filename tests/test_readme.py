@@ -62,3 +62,27 @@ def _ratios(file: str, ratio: str, task: str, kept=lambda row: True) -> tuple[st
 def test_ratios_of_speed_are_those_that_were_measured(file, ratio, task, said):
     ratios = _ratios(file, ratio, task, lambda row: "tanh" not in row.get("shape", ""))
     assert said.format(*ratios) in README.read_text()
+
+
+def test_times_of_spiking_networks_are_those_that_were_measured():
+    measured = json.loads((README.parent / "docs" / "results" / "spiking.json").read_text())
+    full = {row["engine"]: row for row in measured["rows"] if row["circuit"] == "10000 neurons"}
+    native, brian2, nest = (full[name] for name in ("native", "Brian2", "NEST, 2 threads"))
+    step, build = "steps, s of wall", "build, s"
+    said = (
+        f"{native[step]:.2f} s instead of {brian2[step]:.1f} and {nest[step]:.1f} s, in the state of low rates; "
+        f"built in {native[build]:.1f} instead of {brian2[build]:.1f} and {nest[build]:.0f} s"
+    )
+    assert said in README.read_text()
+    assert (
+        f"as 64 blocks of one network | {measured['batch_speed']:.0f} times as fast |" in README.read_text()
+    )
+
+
+def test_times_of_a_sweep_are_those_that_were_measured():
+    measured = json.loads((README.parent / "docs" / "results" / "sweep.json").read_text())
+    rows = {row["program"]: row for row in measured["rows"]}
+    brian2 = rows["Brian2 one by one (8 timed)"]["CPU / that of the sweep"]
+    both = [rows[name]["wall s"] for name in ("JAX, vmap and jit, all cores", "fw.simulate, all cores")]
+    assert f"one point after the other | {round(brian2, -1):.0f} times as fast;" in README.read_text()
+    assert f"JAX, vmap and jit | {both[0] / both[1]:.1f} times as fast;" in README.read_text()

@@ -47,7 +47,17 @@ def _text(value: object) -> str:
 
 
 def _circumstances() -> dict[str, object]:
-    libraries = ("fwsim", "torch", "numpy", "triton", "jax", "jaxlib", "flash-linear-attention")
+    libraries = (
+        "fwsim",
+        "torch",
+        "numpy",
+        "triton",
+        "jax",
+        "jaxlib",
+        "flash-linear-attention",
+        "brian2",
+        "nest-simulator",
+    )
     installed = {name.metadata["Name"].lower(): name.version for name in metadata.distributions()}
     return {
         "hardware": f"{_processor()}, {os.cpu_count()} cores",

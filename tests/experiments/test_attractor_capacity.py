@@ -73,4 +73,5 @@ def test_runs_are_joined_and_settings_told_apart():
     joined = capacity.join([one, one, two])
     rows = capacity.table(joined)
     assert [(row["tau"], row["networks"]) for row in rows] == [("50", 2), ("5, 50", 1)]
-    assert [name for name, _ in capacity.panels(joined)] == ["tau"]
+    ((name, lines),) = capacity.panels(joined)
+    assert (name, [label for label, _ in lines]) == ("tau", ["5, 50", "50"])  # by size, not as they were run
