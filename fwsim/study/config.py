@@ -166,7 +166,11 @@ def readable(annotation: Any) -> Any:
 def explain(error: ValidationError, config: type[BaseModel], field: str | None = None) -> str:
     """Convert pydantic's report, on a configuration or one `field`, to one line: name, given, allowed."""
     start = () if field is None else (field,)
-    return "; ".join(_explain(item, (*start, *item["loc"]), config) for item in error.errors())
+    found = error.errors()
+    within = {item["loc"][:-1] for item in found if item["loc"]}  # a refused value is left out of its tuple
+    return "; ".join(
+        _explain(item, (*start, *item["loc"]), config) for item in found if item["loc"] not in within - {()}
+    )
 
 
 def _explain(item: Any, location: tuple[str | int, ...], config: type[BaseModel]) -> str:

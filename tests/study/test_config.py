@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
+from pydantic import Field, PositiveFloat
 
 from fwsim.errors import ConfigError
 from fwsim.study import Config, Hertz, Seconds, Volts
@@ -113,3 +113,15 @@ def test_units_are_found_in_sequences_and_optionals():
 def test_infinity_survives_json():
     config = Recall(delay="inf")
     assert Recall(**json.loads(json.dumps(config.model_dump(mode="json")))) == config
+
+
+def test_a_refused_value_of_several_is_told_once():
+    class Several(Config):
+        scales: tuple[PositiveFloat, ...] = Field(default=(1.0,), min_length=1)
+        "Scales."
+
+    with pytest.raises(ConfigError) as caught:
+        Several(scales=(-1.0,))
+    assert str(caught.value) == "scales.0=-1.0 is not allowed: should be greater than 0"
+    with pytest.raises(ConfigError, match=r"^scales=\(\) is not allowed: Tuple should have at least 1 item"):
+        Several(scales=())
