@@ -5,14 +5,13 @@ BLAS splits its sums, and chooses its code, by the number of threads. On one thr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fwsim.engine.precision import own_precision
+from fwsim.engine.threads import one_thread
 from fwsim.engine.transforms import transformed
 
 
@@ -45,14 +44,3 @@ class _Product(torch.autograd.Function):
         d_left = matmul(gradient, right.mT) if wanted[0] else None
         d_right = matmul(left.mT, gradient) if wanted[1] else None
         return d_left, d_right
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Set the number of torch's threads of the calling thread to one, and put it back."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -16,7 +16,7 @@ import xarray as xr
 
 import fwsim
 from fwsim._allocator import keep_freed_memory
-from fwsim.engine.products import one_thread
+from fwsim.engine.threads import one_thread
 from fwsim.errors import ConfigError, RecordingError
 from fwsim.paths import typed
 from fwsim.study import files
