@@ -140,7 +140,15 @@ def batch_speed(rows: list[dict]) -> float:
 
 def in_nest(steps: int, threads: int, quick: bool) -> dict[str, float]:
     """Columns of NEST, from a process of its own."""
-    command = [sys.executable, "nest_circuit.py", "--steps", str(steps), "--threads", str(threads)]
+    command = [
+        sys.executable,
+        "-m",
+        "nest_simulator.circuit",
+        "--steps",
+        str(steps),
+        "--threads",
+        str(threads),
+    ]
     done = subprocess.run(
         [*command, *["--quick"] * quick],
         cwd=Path(__file__).parent,

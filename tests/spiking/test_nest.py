@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import fwsim as fw
+from benchmarks.nest_simulator import parameters
 from fwsim.spiking import Circuit, Connection, Population, exact_step, wiring
 from tests.rules.cases import exact
 
@@ -234,22 +235,11 @@ CONDUCTANCES = {
 def in_nest(given, synapse, *, as_here=True, seed=1):
     """Spikes (step, neuron) of a circuit in NEST, and the potentials in V at every step `[time, neuron]`.
 
-    Resistances are 1 GΩ, so that a current in pA is a potential in mV, and a conductance in nS one over that of the
-    leak. With `as_here`, jumps arrive one step later, and have decayed.
+    With `as_here`, jumps arrive one step later, and have decayed.
     """
-    decay = given.connections[0].decay
-    excitation, inhibition = (given.connections[k] for k in (0, 2))
-    opens = excitation.reversal is not None
     cells = []
     for each in given.populations:
-        values = {"C_m": 1e3 * each.tau, "tau_m": 1e3 * each.tau, "E_L": 0.0, "V_reset": 1e3 * each.reset}
-        values |= {"V_th": 1e3 * each.threshold, "t_ref": 1e3 * each.refractory, "I_e": 1e3 * each.background}
-        if decay:
-            values |= {"tau_syn_ex": 1e3 * decay, "tau_syn_in": 1e3 * inhibition.decay}
-        if opens:
-            del values["tau_m"]
-            values |= {"g_L": 1.0, "E_ex": 1e3 * excitation.reversal, "E_in": 1e3 * inhibition.reversal}
-        model = "iaf_cond_exp" if opens else "iaf_psc_exp" if decay else "iaf_psc_delta"
+        model, values = parameters.neurons(given, each)
         cells.append(nest.Create(model, each.size, params=values))
     neurons = cells[0] + cells[1]
     neurons.V_m = 1e3 * exact_step.initial_potentials(given, 1, seed)
@@ -257,20 +247,11 @@ def in_nest(given, synapse, *, as_here=True, seed=1):
     tau = np.repeat([each.tau for each in given.populations], [each.size for each in given.populations])
     for each in wiring.wirings(given, seed):
         weight, delay = 1e3 * each.jump.astype(float), np.round(each.delay / DT) * 1e3 * DT
-        if opens:
+        if each.reversal is not None:
             weight = each.jump.astype(float) * np.sign(each.reversal)
-        if not decay and as_here:
-            weight, delay = weight * np.exp(-DT / tau[each.post]), delay + 1e3 * DT
-        spec = {"weight": weight, "delay": delay, "synapse_model": "static_synapse"}
-        if each.rule is not None:
-            rule, ones = each.rule, np.ones(len(weight))
-            spec |= {"synapse_model": synapse, "U": rule.U * ones, "tau_rec": 1e3 * rule.tau_rec * ones}
-            spec |= {"tau_fac": 1e3 * rule.tau_facil * ones}
-            spec |= (
-                {"u": rule.U * ones}
-                if synapse == "tsodyks2_synapse"
-                else {"tau_psc": 1e3 * rule.tau_inact * ones}
-            )
+        elif not each.decay and as_here:
+            weight, delay = parameters.jump(each.jump.astype(float), 1e-3 * delay, tau[each.post], DT)
+        spec = {"weight": weight, "delay": delay, **parameters.synapse(synapse, each.rule)}
         nest.Connect(first + each.pre, first + each.post, "one_to_one", spec)
     spikes = nest.Create("spike_recorder")
     meter = nest.Create("multimeter", params={"record_from": ["V_m"], "interval": 1e3 * DT})
@@ -401,17 +382,20 @@ def test_noise_of_a_current_has_the_standard_deviation_of_the_formula():
     """noise = std·R·√((1−l)/(1+l)), if the generator draws in every step, which is not its default."""
     assert nest.GetDefaults("noise_generator")["dt"] == pytest.approx(1.0)
     number, tau, noise = 1000, 0.01, 0.003
-    left = math.exp(-DT / tau)
-    std = 1e3 * noise * math.sqrt((1 + left) / (1 - left))  # R is 1 GΩ
-    source = nest.Create("noise_generator", params={"std": std, "dt": 1e3 * DT})
+    population = Population("E", number, tau=tau, threshold=1.0, reset=0.0, noise=noise)
+    source = nest.Create("noise_generator", params=parameters.noise(population, DT))
     cells = nest.Create(
         "iaf_psc_exp", number, params={"C_m": 10.0, "tau_m": 10.0, "E_L": 0.0, "V_th": 1e4, "V_m": 0.0}
     )
     nest.Connect(source, cells)
     nest.Simulate(80.0)
-    silent = Circuit([Population("E", number, tau=tau, threshold=1.0, reset=0.0, noise=noise)], dt=DT)
     run = fw.spiking.simulate(
-        silent, steps=800, record="potential", every=800, engine="native", progress=False
+        Circuit([population], dt=DT),
+        steps=800,
+        record="potential",
+        every=800,
+        engine="native",
+        progress=False,
     )
     error = 4 * noise / math.sqrt(2 * number)
     assert abs(1e-3 * np.std(cells.V_m) - noise) < error

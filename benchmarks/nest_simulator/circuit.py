@@ -1,8 +1,8 @@
 """A circuit in NEST, wired and driven as its users would do it, and how long it takes.
 
-    python benchmarks/nest_circuit.py --steps 10000 --threads 2
+    cd benchmarks; python -m nest_simulator.circuit --steps 10000 --threads 2
 
-prints a row of `benchmarks/spiking.py` as JSON, in a process of its own. Connections, delays and noise have the same
+prints a row of `spiking.py` as JSON, in a process of its own. Connections, delays and noise have the same
 distributions as in fwsim but are other draws. Its synapses are `tsodyks2_synapse`, the convention maass2002, since NEST
 has no synapse in that of Mongillo et al. 2008; jumps are `iaf_psc_delta`. The time of the steps does not include what
 NEST prepares before the first one.
@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import statistics
 import time
 
 import nest
 
 from fwsim.spiking import Circuit, Connection, Population
+from nest_simulator import parameters
 from spiking import FEW, LONG, ROUNDS, full, resident
 
 
@@ -63,44 +63,32 @@ def build(circuit: Circuit, threads: int, seed: int) -> nest.NodeCollection:
     nest.ResetKernel()
     nest.verbosity = nest.VerbosityLevel.ERROR
     nest.set(resolution=1e3 * circuit.dt, local_num_threads=threads, rng_seed=seed, overwrite_files=True)
-    cells = {each.name: neurons(each, circuit.dt) for each in circuit.populations}
+    cells = {each.name: neurons(circuit, each) for each in circuit.populations}
     recorder = nest.Create("spike_recorder")
     for each in cells.values():
         nest.Connect(each, recorder)
-    taus = {each.name: each.tau for each in circuit.populations}
     for each in circuit.connections:
-        connect(each, cells, math.exp(-circuit.dt / taus[each.post]), circuit.dt)
+        connect(circuit, each, cells)
     return recorder
 
 
-def neurons(each: Population, dt: float) -> nest.NodeCollection:
-    """Neurons of 1 GΩ, so that 1 pA is 1 mV, each with noise of its own."""
-    values = {"C_m": 1e3 * each.tau, "tau_m": 1e3 * each.tau, "E_L": 0.0, "t_ref": 1e3 * each.refractory}
-    values |= {"V_th": 1e3 * each.threshold, "V_reset": 1e3 * each.reset, "I_e": 1e3 * each.background}
-    cells = nest.Create("iaf_psc_delta", each.size, params=values)
-    cells.V_m = nest.random.uniform(0.0, 1e3 * each.threshold)
-    left = math.exp(-dt / each.tau)
-    std = 1e3 * each.noise * math.sqrt((1 + left) / (1 - left))
-    nest.Connect(nest.Create("noise_generator", params={"std": std, "dt": 1e3 * dt}), cells)
+def neurons(circuit: Circuit, population: Population) -> nest.NodeCollection:
+    """Make a population, each neuron with noise of its own."""
+    model, values = parameters.neurons(circuit, population)
+    cells = nest.Create(model, population.size, params=values)
+    cells.V_m = nest.random.uniform(0.0, values["V_th"])
+    nest.Connect(nest.Create("noise_generator", params=parameters.noise(population, circuit.dt)), cells)
     return cells
 
 
-def connect(each: Connection, cells: dict[str, nest.NodeCollection], left: float, dt: float) -> None:
-    """Connect two populations.
-
-    A jump arrives a step later than in fwsim, where it has decayed by the next test of the threshold.
-    """
-    low, high = each.delay
-    synapse = {
-        "synapse_model": "static_synapse",
-        "weight": 1e3 * each.efficacy * left,
-        "delay": nest.random.uniform(1e3 * (low + dt), 1e3 * (high + dt)),
-    }
-    if (rule := each.synapse) is not None:
-        synapse |= {"synapse_model": "tsodyks2_synapse", "U": rule.U, "u": rule.U}
-        synapse |= {"tau_rec": 1e3 * rule.tau_rec, "tau_fac": 1e3 * rule.tau_facil}
+def connect(circuit: Circuit, each: Connection, cells: dict[str, nest.NodeCollection]) -> None:
+    """Connect two populations, with jumps of the potential."""
+    tau = {population.name: population.tau for population in circuit.populations}[each.post]
+    weight, delays = parameters.jump(each.efficacy, each.delay, tau, circuit.dt)
+    values = parameters.synapse("tsodyks2_synapse", each.synapse)
+    values |= {"weight": weight, "delay": nest.random.uniform(*delays)}
     pairs = {"rule": "pairwise_bernoulli", "p": each.probability, "allow_autapses": False}
-    nest.Connect(cells[each.pre], cells[each.post], pairs, synapse)
+    nest.Connect(cells[each.pre], cells[each.post], pairs, values)
 
 
 if __name__ == "__main__":
