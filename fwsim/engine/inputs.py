@@ -40,12 +40,13 @@ def as_drive(name: str, given: Any, like: Tensor, channels: int, axis: str, *, c
     """
     x = _dense(name, given) if isinstance(given, Tensor) else _from_array(name, given, axis)
     checks.sequence(name, x, channels, axis)
-    converted = x.to(like.dtype, copy=copy)
-    if x.dtype != like.dtype and not bool(converted.isfinite().all()):
+    converted = _once(x).to(like.dtype, copy=copy)
+    widened = x.is_floating_point() and torch.promote_types(x.dtype, like.dtype) == like.dtype
+    if not widened and not bool(converted.isfinite().all()):
         raise ConfigError(
             f"{name} has numbers too large for {like.dtype}; scale them, or convert the network: net.double()"
         )
-    return to_device(converted, like.device)
+    return to_device(converted, like.device).expand(x.shape)
 
 
 def as_input(name: str, given: Any, like: Tensor, channels: int, axis: str) -> Tensor:
@@ -79,6 +80,11 @@ def as_pattern(name: str, given: Any, batch: int, like: Tensor) -> Tensor:
     values = torch.from_numpy(as_numbers(name, given, "[batch, unit]")).to(like.dtype)
     checks.pattern(name, values.to(like.device), batch, like)
     return to_device(values, like.device)
+
+
+def _once(x: Tensor) -> Tensor:
+    """The tensor without the repetitions that `expand` made, which may be a thousand times as many numbers."""
+    return x[tuple(slice(1 if size and not stride else None) for size, stride in zip(x.shape, x.stride()))]
 
 
 def _dense(name: str, given: Tensor) -> Tensor:

@@ -244,6 +244,37 @@ def test_drives_of_every_dtype_are_converted(dtype):
         fw.simulate(net, np.full((1, 2, 4), 1e300))
 
 
+@pytest.mark.parametrize("as_function", [False, True])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (50, 1, 4), (1, 6, 1)])
+def test_a_drive_that_repeats_numbers_is_converted_once(shape, as_function, monkeypatch):
+    """An expanded tensor of a thousand trials would otherwise be written out and looked through in every block."""
+    net = network(ONE)
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    repeated, written_out = values.expand(50, 6, 4), values.double().expand(50, 6, 4).contiguous()
+    expected = fw.simulate(net, written_out).hidden
+    seen, to = [], torch.Tensor.to
+
+    def converted(tensor, *how, **options):
+        seen.append(tensor.numel())
+        return to(tensor, *how, **options)
+
+    monkeypatch.setattr(torch.Tensor, "to", converted)
+    given = (lambda start, stop: repeated[:, start:stop]) if as_function else repeated
+    np.testing.assert_array_equal(fw.simulate(net, given, steps=6).hidden, expected)
+    assert max(seen) <= max(values.numel(), 6)  # the times of the steps are converted too
+
+
+def test_repeated_numbers_are_checked():
+    net = network(ONE).float()
+    for bad, message in ((1e300, r"too large for torch\.float32"), (torch.nan, "NaN")):
+        given = torch.full((1, 1, 1), bad, dtype=torch.float64).expand(2, 5, 4)
+        with pytest.raises(fw.ConfigError, match=message):
+            fw.simulate(net, given)
+    half = torch.tensor([[[70_000]]]).expand(1, 2, 4)  # too large for float16, whose largest number is 65,504
+    with pytest.raises(fw.ConfigError, match=r"too large for torch\.float16"):
+        fw.simulate(network(ONE, kernel="reference").half(), half)
+
+
 def test_a_table_is_one_trial():
     import pandas as pd
 
