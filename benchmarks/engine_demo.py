@@ -13,6 +13,7 @@ import torch
 import fwsim as fw
 from engine.report import arguments, publish
 from engine.rounds import alternate
+from fwsim.engine.threads import use_threads
 from fwsim.models import SequenceClassifier, core
 from fwsim.training import Training, train_classifier
 
@@ -22,7 +23,7 @@ KERNELS = ("native", "reference")
 
 def main() -> None:
     options = arguments(__doc__.splitlines()[0])
-    torch.set_num_threads(1)  # as the demo does
+    use_threads(1)  # as the demo does
     timings = alternate({kernel: epoch(kernel) for kernel in KERNELS}, seconds=2 if options.quick else 20)
     rows = [
         {"kernel": kernel, "step ms": 1e3 * BATCH / SEQUENCES * timing.seconds, "ratio": timing.ratio}

@@ -29,6 +29,7 @@ from fwsim.engine.native import run as native
 from fwsim.engine.native.cost import BATCH_NANOSECONDS, CHUNKS, NANOSECONDS, in_batch_layout, operations
 from fwsim.engine.native.library import vector_bytes
 from fwsim.engine.planner import Plan
+from fwsim.engine.threads import use_threads
 
 Candidate = (
     int | str | None
@@ -46,7 +47,7 @@ GRID = [
 
 def main() -> None:
     options = arguments(__doc__.splitlines()[0])
-    torch.set_num_threads(1)
+    use_threads(1)
     grid = GRID[::6] if options.quick else GRID
     seconds = {point: measured(*point) for point in itertools.product(grid, (1, 3), CANDIDATES)}
     fits = {

@@ -18,6 +18,7 @@ import torch
 
 from engine.report import arguments, publish
 from fwsim._allocator import keep_freed_memory
+from fwsim.engine.threads import use_threads
 from fwsim.study import load_experiment
 from fwsim.tasks import GlimpseLayout
 
@@ -30,7 +31,7 @@ def main() -> None:
         print(step(sys.argv[2], int(sys.argv[3])))
         return
     options = arguments(__doc__.splitlines()[0])
-    torch.set_num_threads(1)  # as workers do
+    use_threads(1)  # as workers do
     rounds = 1 if options.quick else 5
     rows = []
     for maps in (0, 16):
@@ -58,7 +59,7 @@ def apart(kind: str, maps: int) -> float:
 
 def step(kind: str, maps: int) -> float:
     """Median seconds of a training step in this process."""
-    torch.set_num_threads(1)
+    use_threads(1)
     if kind == "fwsim":
         keep_freed_memory()
     experiment = load_experiment("glimpses")

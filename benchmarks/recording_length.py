@@ -18,7 +18,8 @@ from engine.report import arguments, publish
 RUN = """
 import sys, time, torch
 import fwsim as fw
-torch.set_num_threads(1)
+from fwsim.engine.threads import use_threads
+use_threads(1)
 steps, every, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 torch.manual_seed(0)
 net = fw.FastWeightNetwork(4, 50, fw.Hebbian(tau=20.0, eta=0.1))

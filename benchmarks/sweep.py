@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 import fwsim as fw
 from engine.report import publish
+from fwsim.engine.threads import use_threads
 from fwsim.study import Context, load_experiment
 
 EXPERIMENT = load_experiment(Path(__file__).parent / "experiments" / "plastic_rates.py")
@@ -172,7 +172,7 @@ def main() -> None:
     parser.add_argument("--workers", action="store_true", help="only one worker against two")
     given = parser.parse_args()
     over = points(given.points)
-    torch.set_num_threads(1)
+    use_threads(1)
     at_once([EXPERIMENT.configure({})])  # compile
     if given.workers:
         compare_workers(over)
@@ -199,11 +199,11 @@ def compare_engines(over: dict[str, list[float]], without: list[str]) -> None:
     print(f"{len(configs)} points, {configs[0].units} units, {STEPS} steps{'':14s} CPU s    wall s")
     ours = timed("fw.sweep, one worker", lambda: sweep(over, 1))
     rows = [timed("fw.simulate, one thread", lambda: at_once(configs))]
-    torch.set_num_threads(cores())
+    use_threads(cores())
     rows.append(timed("fw.simulate, all cores", lambda: at_once(configs)))
     if "jax" not in without:
         rows.append(timed("JAX, vmap and jit, all cores", in_jax(configs, weights)))
-    torch.set_num_threads(1)
+    use_threads(1)
     if "reference" not in without:
         rows.append(timed("fw.simulate, reference kernel", lambda: at_once(configs, "reference")))
     rows.append(timed(f"single runs ({len(few)} timed)", lambda: singly(few), scale))

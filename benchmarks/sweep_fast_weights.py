@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 
 import fwsim as fw
 from engine.report import publish
+from fwsim.engine.threads import use_threads
 from fwsim.study import Context, load_experiment
 from sweep import against, timed
 
@@ -63,7 +63,7 @@ def in_jax(configs: list) -> Callable[[], np.ndarray]:
 
 
 def main() -> None:
-    torch.set_num_threads(1)
+    use_threads(1)
     configs = [EXPERIMENT.configure({"tau": tau, "eta": eta}) for tau in OVER["tau"] for eta in OVER["eta"]]
     few = configs[::50]
     EXPERIMENT.run(configs[0], Context(Path()))  # compile

@@ -13,6 +13,7 @@ from matplotlib.textpath import TextPath
 from torch import Tensor
 
 import fwsim as fw
+from fwsim.engine.threads import use_threads
 from fwsim.study import COLOURS, house_style
 
 LETTERS = {"F": "blue", "A": "vermillion", "S": "green", "T": "purple"}
@@ -82,7 +83,7 @@ def drawn(letters: Sequence[str], patterns: Tensor, path: Tensor, overlap: Tenso
 
 def main() -> None:
     """Store four letters, damage three of them, and let the inner loop run."""
-    torch.set_num_threads(1)
+    use_threads(1)
     generator = torch.Generator().manual_seed(0)
     letters = list(LETTERS)
     patterns = torch.stack([picture(letter) for letter in letters])

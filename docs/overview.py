@@ -7,6 +7,7 @@ import torch
 
 import fwsim as fw
 from fwsim import Hz, ms, second
+from fwsim.engine.threads import use_threads
 from fwsim.study import COLOURS, figure, house_style
 
 N = 200
@@ -89,7 +90,7 @@ def attractors(axes):
 
 def main() -> None:
     """Draw all three."""
-    torch.set_num_threads(1)
+    use_threads(1)
     with house_style():
         made, (left, middle, right) = figure(1, 3, width="double", aspect=0.85)
         forgetting(left)

@@ -22,7 +22,9 @@ def arguments(description: str) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a look in less than a minute; writes nothing")
     parser.add_argument("--threads", type=int, default=2, help="threads of all contenders (default 2)")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    threads = str(options.threads)
+    if os.environ.get("OMP_NUM_THREADS") != threads:  # read when torch is loaded, so the script begins anew
+        os.execve(sys.executable, sys.orig_argv, os.environ | {"OMP_NUM_THREADS": threads})
     return options
 
 

@@ -19,6 +19,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 import fwsim as fw
+from fwsim.engine.threads import use_threads
 from fwsim.fitting import Responses, gather, read_table
 from fwsim.fitting.comparison import squared_error
 from fwsim.rules.parameters import probability, time_constant
@@ -276,7 +277,7 @@ def print_details(data: Responses) -> None:
 
 def main(folder: str) -> None:
     """Print both."""
-    torch.set_num_threads(1)
+    use_threads(1)
     data = gather(read_table(folder))
     print(*data.protocols, "mean", sep="  ")
     for name, errors in table(data).items():

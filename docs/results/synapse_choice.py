@@ -16,9 +16,9 @@ import sys
 
 import numpy as np
 import pandas as pd
-import torch
 
 import fwsim as fw
+from fwsim.engine.threads import use_threads
 from fwsim.fitting import TRAINS, synthetic_table
 from fwsim.rules import PresynapticRule
 from fwsim.rules.parameters import replaced
@@ -45,7 +45,7 @@ CORRELATIONS = (0.0, 0.02)
 
 def main(recordings: int = 3) -> None:
     """Print the table."""
-    torch.set_num_threads(1)
+    use_threads(1)
     made = files.load(files.find("synapse_fit"), ("candidates",))
     rules = {name: rule for name, rule in made.candidates().items() if name not in LEFT_OUT}
     rows = []

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fwsim.engine.precision import own_precision
-from fwsim.engine.threads import one_thread
+from fwsim.engine.threads import using_threads
 from fwsim.engine.transforms import transformed
 
 
@@ -33,7 +33,7 @@ class _Product(torch.autograd.Function):
     def forward(ctx: Any, left: Tensor, right: Tensor) -> Tensor:
         """Multiply."""
         ctx.save_for_backward(left, right)
-        with one_thread():
+        with using_threads(1):
             return left @ right
 
     @staticmethod

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import fwsim as fw
 from fwsim.engine.native import library
 from fwsim.engine.native import run as native
+from fwsim.engine.threads import using_threads
 from fwsim.rules.memory_rule import MemoryRule
 from tests.engine.comparison import assert_like_reference, memory_full_of_nan
 
@@ -135,18 +136,15 @@ def test_one_gradient_alone(wanted):
 
 def test_threads_change_no_bit():
     torch.manual_seed(4)
-    threads, found = torch.get_num_threads(), []
+    found = []
     rule = memory("hebbian", ("post", "pre"), {"post": 19, "pre": 22})
     net = network(rule, 3, 19, torch.float32, pre=("inputs", "previous"), gates=("keep", "store"))
     x = torch.randn(37, 9, 3)
-    try:
-        for number in (1, 2, 3, 8):
-            torch.set_num_threads(number)
+    for number in (1, 2, 3, 8):
+        with using_threads(number):
             hidden, state = net(x)
             loss = (hidden.square() * torch.arange(9)[:, None]).sum() + state.memory.sum()
             found.append([hidden, state.memory, *torch.autograd.grad(loss, list(net.parameters()))])
-    finally:
-        torch.set_num_threads(threads)
     assert all(torch.equal(one, other) for each in found[1:] for one, other in zip(each, found[0]))
 
 

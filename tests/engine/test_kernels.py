@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import fwsim as fw
 from fwsim.engine.drive import Drive
 from fwsim.engine.native import run as native
+from fwsim.engine.threads import use_threads, using_threads
 from tests.engine.comparison import assert_like_reference, memory_full_of_nan, network
 
 
@@ -155,20 +156,15 @@ def test_a_run_cut_in_two_equals_the_run_in_one(form):
         torch.testing.assert_close(ours, truth, rtol=1e-9, atol=1e-9)
 
 
-@pytest.fixture
-def torch_threads():
-    """Sets torch's number of threads, and puts it back."""
-    threads = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(threads)
-
-
-def test_several_callers_at_once(torch_threads):
-    torch_threads(2)
+def test_several_callers_at_once():
     torch.manual_seed(8)
     net = network(20, 1, 2, kernel="native")
     x = torch.randn(5, 9, 3, dtype=torch.float64)
-    with torch.no_grad(), ThreadPoolExecutor(4) as callers:
+    with (
+        torch.no_grad(),
+        using_threads(2),
+        ThreadPoolExecutor(4, initializer=use_threads, initargs=(2,)) as callers,
+    ):
         alone = net(x)[0]
         together = [run.result()[0] for run in [callers.submit(net, x) for _ in range(40)]]
     assert all(torch.equal(hidden, alone) for hidden in together)

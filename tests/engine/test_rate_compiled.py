@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import fwsim as fw
 from fwsim.engine.native import library
 from fwsim.engine.rate import compiled
+from fwsim.engine.threads import using_threads
 from fwsim.rules.functions import exp, log, minimum
 from fwsim.rules.rule import PresynapticRule
 from tests.engine.rates import ASSOCIATIVE, DOUBLE, PRESYNAPTIC, TM, identity, random
@@ -140,12 +141,8 @@ def test_blocks_threads_and_resuming_change_no_bit(monkeypatch):
     first = fw.simulate(net, drive[:, :17], record=names)
     second = fw.simulate(net, drive[:, 17:], record=names, state=fw.load_state(first))
     monkeypatch.setattr("fwsim.engine.rate.observer.NUMBERS", 700)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
+    with using_threads(2):
         blocks = fw.simulate(net, drive, record=names)
-    finally:
-        torch.set_num_threads(threads)
     for name in names:
         np.testing.assert_array_equal(blocks[name], whole[name])
         np.testing.assert_array_equal(second[name], whole[name][:, 17:])

@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 import fwsim as fw
 from fwsim.engine.native import library
 from fwsim.engine.rate import compiled, gradient
+from fwsim.engine.threads import using_threads
 from tests.engine.rates import DOUBLE, TM, random, rich
 from tests.engine.test_rate_compiled import RULES, USERS, Rooted
 
@@ -149,12 +150,8 @@ def test_nothing_depends_on_what_was_in_the_workspace(monkeypatch):
 
 def test_threads_change_no_bit():
     one = outcome("native", RULES["varela"], 6, 19, 10, memory=1)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
+    with using_threads(3):
         three = outcome("native", RULES["varela"], 6, 19, 10, memory=1)
-    finally:
-        torch.set_num_threads(threads)
     assert all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(one, three))
 
 

@@ -14,6 +14,7 @@ import fwsim as fw
 from fwsim.engine.native import run as native
 from fwsim.engine.products import matmul
 from fwsim.engine.recursive import RecursiveNetwork
+from fwsim.engine.threads import using_threads
 from tests.engine.comparison import network
 
 THREADS = (1, 2, 3, 8)
@@ -32,19 +33,12 @@ def grid():
             )
 
 
-@pytest.fixture(autouse=True)
-def threads_put_back():
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
 def assert_same_bits(compute):
     """`compute()` gives a dictionary of tensors; hold it against itself on other numbers of threads."""
     results = []
     for number in THREADS:
-        torch.set_num_threads(number)
-        results.append(compute())
+        with using_threads(number):
+            results.append(compute())
     for number, result in zip(THREADS[1:], results[1:], strict=True):
         for name, first in results[0].items():
             assert torch.equal(result[name], first), f"{name} on {number} threads is not as on one"
@@ -146,13 +140,9 @@ def test_products_are_torchs_to_rounding_and_so_are_their_gradients_of_both_orde
 
 
 def test_a_thread_that_asks_for_a_product_keeps_its_number_of_threads():
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(2)
+    with using_threads(2):
         matmul(torch.ones(3, 3), torch.ones(3, 3))
         assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_on_a_processor_with_shorter_vectors():

@@ -215,7 +215,8 @@ def test_what_was_not_written_ends_what_is_valid_and_what_was_lost_is_an_error(t
 PEAK = """
 import sys, torch
 import fwsim as fw
-torch.set_num_threads(1)
+from fwsim.engine.threads import use_threads
+use_threads(1)
 steps = int(sys.argv[2])
 net = fw.FastWeightNetwork(4, 50, fw.Hebbian(tau=20.0, eta=0.1))
 def drive(start, stop):

@@ -5,6 +5,7 @@ import pytest
 
 import fwsim as fw
 from fwsim.engine.native import library
+from fwsim.engine.threads import using_threads
 from fwsim.errors import ConfigError
 from fwsim.rules.rule import AssociativeRule
 from fwsim.spiking import Circuit, Connection, Population, SpikeGenerator, simulate
@@ -101,12 +102,8 @@ def test_a_run_has_the_same_bits_with_any_threads_and_in_two_parts(tmp_path):
     given = circuit(ASSOCIATIVE["bcpnn"], noise=0.002, delay=(0.0, 0.004))
     options = {"steps": 1700, "trials": 3, "seed": 7, "record": RECORD, "engine": "native", "progress": False}
     whole = simulate(given, **options)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(threads % 2 + 1)
-    try:
+    with using_threads(torch.get_num_threads() % 2 + 1):
         again = simulate(given, **options)
-    finally:
-        torch.set_num_threads(threads)
 
     def stop(done, total):
         if done > 1200:

@@ -7,6 +7,7 @@ from scipy import stats
 
 import fwsim as fw
 from fwsim.engine.native import library, spikes
+from fwsim.engine.threads import using_threads
 from fwsim.errors import ConfigError
 from fwsim.rules.rule import PresynapticRule
 from fwsim.spiking import Circuit, Connection, Population, simulate
@@ -137,12 +138,8 @@ def test_a_run_has_the_same_bits_with_any_threads_and_in_two_parts(tmp_path, rul
     given = circuit(rule, noise=0.002, delay=(0.0, 0.002), decay=0.003)
     options = {"steps": 2500, "trials": 3, "seed": 7, "record": [*EVENTS, fw.Record("potential", every=100)]}
     whole = simulate(given, engine="native", progress=False, **options)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(threads % 2 + 1)
-    try:
+    with using_threads(torch.get_num_threads() % 2 + 1):
         again = simulate(given, engine="native", progress=False, **options)
-    finally:
-        torch.set_num_threads(threads)
 
     def stop(done, total):
         if done > 2000:

@@ -10,6 +10,7 @@ import torch
 
 import fwsim as fw
 from fwsim.engine.native import library
+from fwsim.engine.threads import using_threads
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.measure import firing_rate, isi_cv
 from fwsim.rules.rule import PresynapticRule
@@ -220,12 +221,8 @@ def test_the_same_bits_with_any_threads_and_in_two_parts(tmp_path):
     circuit = mixed()
     options = {"steps": 1500, "trials": 3, "seed": 7, "record": [*EVENTS, fw.Record("potential", every=100)]}
     whole = native(circuit, **options)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(threads % 2 + 1)
-    try:
+    with using_threads(torch.get_num_threads() % 2 + 1):
         again = native(circuit, **options)
-    finally:
-        torch.set_num_threads(threads)
     for run in (again, in_two_parts(circuit, tmp_path / "run", engine="native", **options)):
         for name in whole.data_vars:
             np.testing.assert_array_equal(run[name], whole[name], err_msg=name)

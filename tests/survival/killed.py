@@ -25,6 +25,7 @@ import fwsim.engine.observation
 import fwsim.engine.rate.observer
 import fwsim.recording.folder
 import fwsim.spiking.simulation
+from fwsim.engine.threads import use_threads
 from fwsim.recording import Record
 from fwsim.spiking import Circuit, Connection, Population
 from fwsim.study import Run, load_experiment, resume_sweep
@@ -185,7 +186,7 @@ SHORT = {
 
 def main(folder: Path, kills: int, seed: int) -> None:
     """Do so with all jobs."""
-    torch.set_num_threads(1)
+    use_threads(1)
     brian2.prefs.codegen.target = "numpy"
     for name, value in SHORT.items():
         module, _, constant = name.rpartition(".")

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import fwsim as fw
+from fwsim.engine.threads import use_threads
 from fwsim.training import Training, train
 from fwsim.training.processes import processes
 
@@ -162,5 +163,5 @@ def main(folder, device="cpu"):
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
+    use_threads(1)
     main(Path(sys.argv[1]), *sys.argv[2:])

@@ -16,7 +16,7 @@ import xarray as xr
 
 import fwsim
 from fwsim._allocator import keep_freed_memory
-from fwsim.engine.threads import one_thread
+from fwsim.engine.threads import using_threads
 from fwsim.errors import ConfigError, RecordingError
 from fwsim.paths import typed
 from fwsim.study import files
@@ -84,7 +84,7 @@ def work(task: Task) -> int:
         raise ConfigError(
             f"a worker cannot see {task.folder}; choose a folder that all machines share with --to"
         )
-    with _ONE_AT_A_TIME, one_thread():  # workers share the cores, and sums do not depend on their number
+    with _ONE_AT_A_TIME, using_threads(1):  # workers share the cores, and sums do not depend on their number
         experiment = _load(task.source, task.name, task.folder / "experiment.py")
         device = worker_device(task.device)
         contexts = _contexts(task, device)
