@@ -25,6 +25,7 @@ from fwsim.study import trust as trusted
 from fwsim.study.figures import house_style, save_animation, save_figure
 from fwsim.study.runs import Run, find_run
 from fwsim.study.sweeps.analysis import Figures, Made, analyse_points, point_by_point, with_failures
+from fwsim.study.writing import check_name
 
 log = logging.getLogger(__name__)
 
@@ -233,7 +234,7 @@ def save_report(
                 written.append(f"{name}.csv")
                 table.to_csv(draft / written[-1], index=False)
         for name, drawn in made.figures.items():
-            plain_name(name)
+            check_name("figure", name)
             if isinstance(drawn, Animation):
                 saved = save_animation(drawn, draft, name)
             else:
@@ -244,12 +245,3 @@ def save_report(
 
 def _rows(texts: Mapping[str, str] | None, *names: str) -> pd.DataFrame | None:
     return pd.DataFrame(list(texts.items()), columns=list(names)) if texts else None
-
-
-def plain_name(name: str) -> str:
-    """Check the name of a figure, which must not lead to another folder."""
-    if not name or name != Path(name).name or name.startswith("."):
-        raise ConfigError(
-            f"figure {name!r} cannot be stored; give a name without '/' that begins with a letter"
-        )
-    return name

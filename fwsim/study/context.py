@@ -16,7 +16,7 @@ from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.progress import Advance, track
 from fwsim.seeds import check_seed, numpy_generator, stream_seed, torch_generator, torch_random_state
-from fwsim.study.writing import make_folder, write_file
+from fwsim.study.writing import check_name, make_folder, write_file
 from fwsim.training.processes import processes
 
 if TYPE_CHECKING:
@@ -92,9 +92,16 @@ class Context:
         return track(title, total, show=self.show)
 
     def save_table(self, name: str, rows: Iterable[Mapping[str, Any]] | pd.DataFrame) -> Path:
-        """Write rows of named values to `tables/<name>.csv` of the run and return its path."""
+        """Write rows of named values to `tables/<name>.csv` of the run and return its path.
+
+        Raises
+        ------
+        ConfigError
+            The name is none of a file, or would lead to another folder.
+        """
         import pandas as pd
 
+        check_name("table", name)
         table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
         path = self.folder / "tables" / f"{name}.csv"
         make_folder(path.parent)

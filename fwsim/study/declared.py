@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fwsim.study.files import parsed
+
 
 @dataclass(frozen=True)
 class Field:
@@ -35,9 +37,8 @@ class Field:
 
 def declared(path: Path) -> list[Field]:
     """Fields of `Config` in an experiment file; empty where the file cannot be parsed."""
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError, OSError, RecursionError):
+    tree = parsed(path)
+    if tree is None:
         return []
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     named = dict(_named(tree.body))

@@ -18,7 +18,6 @@ from types import ModuleType
 from typing import Any
 
 import torch
-import xarray as xr
 
 from fwsim.errors import ConfigError, FwsimError, causes
 from fwsim.names import known_arguments
@@ -28,7 +27,7 @@ from fwsim.study import files, places, runs
 from fwsim.study import trust as trusted
 from fwsim.study.config import Config
 from fwsim.study.context import Context, pick_device
-from fwsim.study.experiment import Experiment, from_module, load_experiment
+from fwsim.study.experiment import Experiment, from_module, load_experiment, returned
 from fwsim.study.runs import Run
 from fwsim.study.store import save_recording
 from fwsim.study.writing import remove_drafts, write_file
@@ -213,9 +212,7 @@ def _execute(run: Run, experiment: Experiment, config: Config, context: Context)
         return
     with watch(run, experiment):
         _set_aside(run.recording_path)
-        recording = experiment.run(config, context)
-        if not isinstance(recording, xr.Dataset):
-            raise TypeError(f"run returned {type(recording).__name__}, not the recording (an xarray.Dataset)")
+        recording = returned(experiment.run(config, context))
         kind = save_recording(recording, run.recording_path, attributes(run))
         run.finish(recording=kind, finished=now())
 
@@ -242,7 +239,7 @@ def watch(run: Run, experiment: Experiment) -> Iterator[None]:
     Raises
     ------
     Interrupted
-        Ctrl-C.
+        Ctrl-C before the run is finished.
     StudyError
         The experiment failed; errors of fwsim are passed on unchanged.
     """
@@ -255,6 +252,8 @@ def watch(run: Run, experiment: Experiment) -> Iterator[None]:
         log.info("%s: finished after %.1f s", run.folder, time.monotonic() - began)
     except KeyboardInterrupt:
         with suppress(OSError):  # a run that no process has locked counts as interrupted
+            if run.manifest["state"] == "finished":  # all that is left is to delete what it has replaced
+                raise
             run.update(state="interrupted", finished=now())
         raise Interrupted(run) from None
     except (Exception, SystemExit) as error:

@@ -156,6 +156,10 @@ def from_module(module: ModuleType, path: Path, name: str | None = None) -> Expe
     if not (isinstance(module.Config, type) and issubclass(module.Config, Config)):
         raise ConfigError(f"{path}: Config must be a subclass of fwsim.study.Config")
     quick = getattr(module, "QUICK", {})
+    if not isinstance(quick, Mapping):
+        raise ConfigError(
+            f"{path}: QUICK={quick!r} is not allowed; give values by field, e.g. {{'units': 20}}"
+        )
     _check_fields(module, path, "QUICK", quick)
     cpu_only = getattr(module, "CPU_ONLY", False)
     if not isinstance(cpu_only, bool):
@@ -172,8 +176,28 @@ def from_module(module: ModuleType, path: Path, name: str | None = None) -> Expe
     )
 
 
+def returned(recording: Any) -> xr.Dataset:
+    """What an experiment returned, if it is a recording.
+
+    Raises
+    ------
+    TypeError
+        It is something else.
+    """
+    import xarray as xr
+
+    if not isinstance(recording, xr.Dataset):
+        raise TypeError(f"run returned {type(recording).__name__}, not the recording (an xarray.Dataset)")
+    return recording
+
+
 def _batching(module: ModuleType, path: Path) -> Batching | None:
-    parameters = tuple(getattr(module, "BATCHABLE", ()))
+    declared = getattr(module, "BATCHABLE", ())
+    if not isinstance(declared, (tuple, list)):
+        raise ConfigError(
+            f"{path}: BATCHABLE={declared!r} is not allowed; give a tuple of names, e.g. ('tau',)"
+        )
+    parameters = tuple(declared)
     if not parameters:
         return None
     _check_fields(module, path, "BATCHABLE", parameters)

@@ -87,10 +87,16 @@ def find_analysis(experiment: Path) -> Path | None:
 
 def docstring(path: Path) -> str:
     """Docstring of a file, read without running it; empty if the file cannot be parsed."""
+    tree = parsed(path)
+    return "" if tree is None else ast.get_docstring(tree) or ""
+
+
+def parsed(path: Path) -> ast.Module | None:
+    """A file read without running it; None if it cannot be parsed."""
     try:
-        return ast.get_docstring(ast.parse(path.read_bytes())) or ""
-    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):  # nested too deep
-        return ""
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):  # the last two: nested too deep
+        return None
 
 
 def question(text: str) -> str:

@@ -6,7 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fwsim.errors import ConfigError
@@ -38,9 +38,7 @@ def hold(folder: Path, name: str = LOCK, *, patience: float = PATIENCE) -> Itera
             lock = FileLock(path, timeout=max(0.0, ends - time.monotonic()), poll_interval=PAUSE)
             lock.acquire()
         except Timeout:
-            raise ConfigError(
-                f"{folder} is running in another process; wait for it, or stop it first"
-            ) from None
+            raise taken(folder) from None
         except FileNotFoundError:  # it is being replaced, or was deleted
             if time.monotonic() < ends:
                 time.sleep(PAUSE)
@@ -51,11 +49,18 @@ def hold(folder: Path, name: str = LOCK, *, patience: float = PATIENCE) -> Itera
                 f"{path} cannot be opened: {error.strerror or error}; check the permissions"
             ) from None
         try:
-            if os.path.isdir(folder) and _identity(folder) == before:  # otherwise it was replaced meanwhile
+            if _is_still(
+                folder, before
+            ):  # otherwise it was replaced meanwhile, and the lock has gone with it
                 yield
                 return
         finally:
             lock.release()
+
+
+def taken(folder: Path) -> ConfigError:
+    """The error about a folder in which another process works."""
+    return ConfigError(f"{folder} is running in another process; wait for it, or stop it first")
 
 
 def is_held(folder: Path, name: str = LOCK) -> bool:
@@ -89,3 +94,9 @@ def _is_held_anywhere(folder: Path, name: str) -> bool:
 def _identity(folder: Path) -> tuple[int, int]:
     found = folder.stat()
     return found.st_dev, found.st_ino
+
+
+def _is_still(folder: Path, identity: tuple[int, int]) -> bool:
+    with suppress(FileNotFoundError):
+        return _identity(folder) == identity
+    return False

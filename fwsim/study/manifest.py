@@ -139,6 +139,11 @@ def write(folder: Path, entries: Mapping[str, Any]) -> None:
     writing.write_file(folder / FILE, json.dumps(content, indent=2) + "\n")
 
 
+def is_a_run(folder: Path) -> ConfigError:
+    """The error about the folder of a run, into which nothing else is written."""
+    return ConfigError(f"{folder} is a run; choose another place with --to")
+
+
 def is_own(folder: Path, manifest: Mapping[str, Any]) -> bool:
     """Whether this user wrote the manifest of a folder."""
     return signatures.is_own(_content(manifest), folder, manifest.get("signature"))

@@ -46,9 +46,9 @@ def check_free(folder: Path, *, force: bool) -> None:
             f"{folder} exists and is not a run ({error}); choose another place with --to"
         ) from None
     if not force:
-        raise ConfigError(f"{folder} exists; choose another place with --to, or replace it with --force")
+        raise writing.existing(folder)
     if locks.is_held(folder):
-        raise ConfigError(f"{folder} is running in another process; wait for it, or stop it first")
+        raise locks.taken(folder)
 
 
 @contextmanager
@@ -143,22 +143,9 @@ def _publish(draft: Path, folder: Path, entries: Mapping[str, Any]) -> None:
         return
     with locks.hold(folder):
         older = _replaced(folder, manifest.read(folder).get("replaces", []))
-        aside = _free(folder.with_name(f"{folder.name}.replaced"))
+        aside = writing.free_path(folder.with_name(f"{folder.name}.replaced"))
         manifest.write(draft, {**entries, "replaces": [path.name for path in (*older, aside)]})
-        try:
-            os.rename(folder, aside)
-            os.rename(draft, folder)
-        except BaseException:
-            if not os.path.lexists(folder):
-                os.rename(aside, folder)
-            raise
-
-
-def _free(path: Path) -> Path:
-    free, number = path, 2
-    while os.path.lexists(free):
-        free, number = path.with_name(f"{path.name}-{number}"), number + 1
-    return free
+        writing.exchange(draft, folder, aside)
 
 
 def _hidden(folder: Path, kind: str) -> Path:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fwsim.errors import ConfigError, RecordingError
+from fwsim.errors import RecordingError
 from fwsim.paths import home_path
 from fwsim.study import digests, locks, manifest, writing
 
@@ -68,10 +68,10 @@ def place(usual: Path, to: str | Path | None, *, force: bool) -> Path:
         return usual
     folder = home_path(to, "to", new=True)
     if os.path.lexists(folder / manifest.FILE):
-        raise ConfigError(f"{folder} is a run; choose another place with --to")
+        raise manifest.is_a_run(folder)
     empty = not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir()))
     if not (empty or force or (folder / digests.FILE).is_file()):
-        raise ConfigError(f"{folder} exists; choose another place with --to, or replace it with --force")
+        raise writing.existing(folder)
     return folder
 
 
@@ -104,8 +104,9 @@ def _publish(folder: Path, draft: Path, old: Path, of: str | None) -> None:
     digests.write(draft, of)
     if folder.is_dir():
         _take_over(folder, draft)
-        os.rename(folder, old)
-    os.rename(draft, folder)
+        writing.exchange(draft, folder, old)
+    else:
+        os.rename(draft, folder)
 
 
 def _take_over(folder: Path, draft: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +13,7 @@ from fwsim.errors import ConfigError, RecordingError
 from fwsim.names import unknown
 from fwsim.paths import home_path, typed
 from fwsim.study import digests, locks, manifest, places
+from fwsim.study.writing import free_path
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -100,10 +100,13 @@ class Run:
             The run has no recording yet, or the recording has changed since the run.
         """
         if not self.recording_path.is_dir():
-            raise RecordingError(
-                f"{self.folder} has no recording (state: {self.state}); continue it with: "
-                f"fwsim resume {typed(self.folder)}"
-            )
+            state = self.state
+            remedies = {
+                "finished": "restore it from a copy, or run again",
+                "running": "wait until it has ended",
+            }
+            remedy = remedies.get(state, f"continue it with: fwsim resume {typed(self.folder)}")
+            raise RecordingError(f"{self.folder} has no recording (state: {state}); {remedy}")
         self.check(self.recording_path.name)
         from fwsim.recording import open_recording
 
@@ -164,11 +167,7 @@ class Run:
 
 def fresh_folder(experiment: str, last: int | str) -> Path:
     """Folder `runs/<experiment>-<date>-<time>-<seed, or "sweep">`, with a number if runs start in the same second."""
-    stem = f"{experiment}-{datetime.now():%Y%m%d-%H%M%S}-{last}"
-    folder, number = Path("runs", stem), 2
-    while os.path.lexists(folder):
-        folder, number = Path("runs", f"{stem}-{number}"), number + 1
-    return folder
+    return free_path(Path("runs", f"{experiment}-{datetime.now():%Y%m%d-%H%M%S}-{last}"))
 
 
 def past_runs(root: Path = Path("runs")) -> list[Run]:

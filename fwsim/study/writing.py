@@ -7,7 +7,7 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from fwsim.errors import RecordingError
+from fwsim.errors import ConfigError, RecordingError
 
 DRAFT = ".part"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -30,6 +30,44 @@ def write_file(path: Path, content: bytes | str) -> None:
         with suppress(OSError):
             draft.unlink()
         raise
+
+
+def exchange(new: Path, folder: Path, aside: Path) -> None:
+    """Put a new folder in the place of another, which is renamed; if that fails, it gets its name back."""
+    try:
+        os.rename(folder, aside)
+        os.rename(new, folder)
+    except BaseException:
+        if not os.path.lexists(folder):
+            os.rename(aside, folder)
+        raise
+
+
+def free_path(path: Path) -> Path:
+    """The path, or if it exists the first of `<name>-2`, `<name>-3` … that does not."""
+    free, number = path, 2
+    while os.path.lexists(free):
+        free, number = path.with_name(f"{path.name}-{number}"), number + 1
+    return free
+
+
+def existing(path: Path) -> ConfigError:
+    """The error about something that is kept unless the user gives `--force`."""
+    return ConfigError(f"{path} exists; choose another place with --to, or replace it with --force")
+
+
+def check_name(what: str, name: object) -> None:
+    """Refuse a name of a file that would lead to another folder, or hide the file.
+
+    Raises
+    ------
+    ConfigError
+        `what` it is the name of, and what is allowed.
+    """
+    if not isinstance(name, str) or not name or name != Path(name).name or name.startswith("."):
+        raise ConfigError(
+            f"{what} {name!r} cannot be stored; give a name without '/' that begins with a letter"
+        )
 
 
 def make_folder(path: Path) -> Path:

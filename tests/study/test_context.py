@@ -50,6 +50,14 @@ def test_devices():
         pick_device("cuda:99")
 
 
+@pytest.mark.parametrize("name", ["../up", "a/b", "{}/x", ".hidden", "", None])
+def test_tables_stay_in_their_folder(tmp_path, name):
+    context = Context(tmp_path / "here")
+    with pytest.raises(ConfigError, match="cannot be stored; give a name without '/'"):
+        context.save_table(name and name.format(tmp_path), [{"a": 1}])
+    assert not list(tmp_path.rglob("*.csv"))
+
+
 def test_tables_and_checkpoints_lie_in_the_folder(tmp_path):
     context = Context(tmp_path)
     path = context.save_table("losses", [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])

@@ -1,6 +1,7 @@
 """Runs: what they keep, how they end, and how they go on."""
 
 import json
+import shutil
 import sys
 import time
 
@@ -291,6 +292,40 @@ def test_a_failed_run_can_be_resumed_with_a_mended_copy(toy):
     assert mended.state == "finished"
     assert mended.manifest["error"] is None
     assert mended.manifest["source_sha256"] == fw.study.files.fingerprint(mended.experiment)
+
+
+def test_ctrl_c_after_the_end_takes_nothing_back(fwsim, toy, monkeypatch):
+    """While the run that was replaced is being deleted."""
+    run("trace", {"steps": 2}, folder="here")
+
+    def stop(folder):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fwsim.study.places._remove", stop)
+        code, _, err = fwsim("run", "trace", "--steps", "3", "--no-analyse", "--to", "here", "--force")
+    assert (code, err) == (130, "fwsim: interrupted\n")
+    done = Run(toy / "here")
+    assert (done.state, done.recording.sizes["time"], done.differences()) == ("finished", 3, [])
+    run("trace", {"steps": 2}, folder="next")
+    assert not list(toy.glob(".here*"))
+
+
+def test_what_a_run_lacks_comes_with_what_helps(toy):
+    done = run("trace", {"steps": 2}, folder="here")
+    shutil.rmtree(done.recording_path)
+    with pytest.raises(
+        RecordingError, match=r"here has no recording \(state: finished\); restore it from a copy"
+    ):
+        _ = done.recording
+    done.update(state="running")
+    with (
+        done.lock(),
+        pytest.raises(RecordingError, match=r"\(state: running\); wait until it has ended"),
+    ):
+        _ = done.recording
+    with pytest.raises(RecordingError, match=r"\(state: interrupted\); continue it with: fwsim resume here"):
+        _ = Run("here").recording
 
 
 STREAM = """

@@ -6,6 +6,7 @@ import pytest
 
 from fwsim.errors import ConfigError
 from fwsim.study import files, load_experiment
+from fwsim.study.declared import declared
 
 
 def test_names_are_found_here_first(toy):
@@ -64,6 +65,19 @@ def test_docstrings_are_read_without_running(toy):
             "import fwsim as fw\nQUICK = {'step': 1}\nclass Config(fw.study.Config):\n"
             "    steps: int = 1\n    'Steps.'\ndef run(config, context): pass\n",
             "QUICK has an unknown field 'step'; did you mean 'steps'",
+        ),
+        *(
+            (
+                f"import fwsim as fw\nQUICK = {quick}\nclass Config(fw.study.Config):\n"
+                "    steps: int = 1\n    'Steps.'\ndef run(config, context): pass\n",
+                r"QUICK=.* is not allowed; give values by field, e.g. {'units': 20}",
+            )
+            for quick in ("{'steps'}", "None", "3")
+        ),
+        (
+            "import fwsim as fw\nBATCHABLE = 'steps'\nclass Config(fw.study.Config):\n"
+            "    steps: int = 1\n    'Steps.'\ndef run(config, context): pass\n",
+            r"BATCHABLE='steps' is not allowed; give a tuple of names, e.g. \('tau',\)",
         ),
         (
             "import fwsim as fw\nclass Config(fw.study.Config):\n    steps: int = 1\n"
@@ -134,6 +148,7 @@ def test_a_file_that_is_nested_too_deep_has_no_docstring(toy):
     deep = toy / "experiments" / "deep.py"
     deep.write_text("-" * 100_000 + "1")
     assert files.docstring(deep) == ""
+    assert declared(deep) == []
 
 
 def test_a_name_that_would_not_be_found_is_refused(toy):

@@ -190,6 +190,24 @@ def test_an_analysis_is_whole_or_absent(toy, done, monkeypatch):
     assert (folder / "mine.txt").read_text() == "a note"
 
 
+def test_an_analysis_that_cannot_take_the_place_of_the_old_one_leaves_it(toy, done, monkeypatch):
+    """Ctrl-C between the two renamings."""
+    folder, rename = done.folder / "results", os.rename
+    before = {each.name: each.read_bytes() for each in folder.iterdir()}
+
+    def stop(source, target):
+        if source.name.endswith(".new.part"):
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", stop)
+        with pytest.raises(KeyboardInterrupt):
+            analyse(done)
+    assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
+    assert not list(done.folder.glob(".results.*.part"))
+
+
 def test_a_report_notices_an_analysis_that_is_not_whole(toy, done):
     (done.folder / "results" / "trace.svg").unlink()
     assert "trace.svg is missing" in results.damage(done.folder / "results", done.manifest["digests"])

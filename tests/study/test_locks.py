@@ -20,32 +20,54 @@ def test_looking_writes_nothing(toy):
     assert not (toy / "here" / ".lock").exists()
 
 
-def test_looking_never_refuses_who_wants_to_work(tmp_path, forked):
+@pytest.fixture
+def while_looking(monkeypatch):
+    """Call a function once, while somebody who looks holds the lock that a look takes."""
+    fcntl = pytest.importorskip("fcntl", reason="looking takes no lock here")
+    flock, wanted = fcntl.flock, []
+
+    def look(descriptor, how):
+        flock(descriptor, how)
+        if how & fcntl.LOCK_SH and wanted:
+            wanted.pop()()
+
+    monkeypatch.setattr(fcntl, "flock", look)
+    return wanted.append
+
+
+def test_who_works_is_seen(tmp_path):
+    assert not locks.is_held(tmp_path)
     with locks.hold(tmp_path):
         assert locks.is_held(tmp_path)
-    code = (
-        "import sys, pathlib, fwsim.study.locks as locks\n"
-        "for number in range(10**9):\n"
-        "    locks.is_held(pathlib.Path(sys.argv[1]))\n"
-        "    number % 100 or pathlib.Path(sys.argv[2]).write_text(str(number))"
-    )
-    counts = [tmp_path / "0", tmp_path / "1"]
-    lookers = [forked(code, str(tmp_path), str(count), folder=tmp_path) for count in counts]
-
-    def looked():
-        return [int(count.read_text() or 0) if count.exists() else 0 for count in counts]
-
-    try:
-        while min(looked()) < 10_000:  # each looks meanwhile, on the slowest machine too
-            assert [each.poll() for each in lookers] == [None, None]
-            for _ in range(10):
-                with locks.hold(tmp_path):
-                    assert locks.is_held(tmp_path)
-    finally:
-        for each in lookers:
-            each.kill()
-            each.wait()
     assert not locks.is_held(tmp_path)
+
+
+def test_looking_is_not_seen(tmp_path, while_looking):
+    with locks.hold(tmp_path):
+        pass
+    seen = []
+    while_looking(lambda: seen.append(locks.is_held(tmp_path)))
+    assert not locks.is_held(tmp_path)
+    assert seen == [False]
+
+
+def test_looking_never_refuses_who_wants_to_work(tmp_path, while_looking, monkeypatch):
+    """Whoever finds the lock of a look tries again, and the look is over soon."""
+    with locks.hold(tmp_path):
+        pass
+    sleep, tried, worked = time.sleep, threading.Event(), []
+    monkeypatch.setattr(time, "sleep", lambda seconds: (tried.set(), sleep(seconds)))  # between two tries
+
+    def work():
+        with locks.hold(tmp_path, patience=60):
+            worked.append(locks.is_held(tmp_path))
+
+    worker = threading.Thread(target=work)
+    while_looking(lambda: (worker.start(), tried.wait(60)))
+    assert not locks.is_held(tmp_path)
+    worker.join()
+    assert worked == [True]
+    assert tried.is_set()
 
 
 def test_a_lock_is_never_taken_through_a_link(tmp_path):
@@ -94,6 +116,30 @@ def test_who_waited_for_a_folder_that_was_replaced_gets_the_new_one(tmp_path, mo
         (here / "new").touch()
     waiting.join()
     assert found == [(True, True)]
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_a_folder_that_is_replaced_between_opening_and_locking_its_lock(tmp_path, monkeypatch, stays):
+    """The lock that was opened has gone with the old folder, and nobody who looks at the new one sees it."""
+    fcntl = pytest.importorskip("fcntl", reason="locks are taken otherwise here")
+    here, aside, flock = tmp_path / "here", tmp_path / "aside", fcntl.flock
+    here.mkdir()
+
+    def replace_first(descriptor, how):
+        if not aside.exists():
+            os.rename(here, aside)
+            if stays:
+                here.mkdir()
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", replace_first)
+    if stays:
+        with locks.hold(here):
+            assert (locks.is_held(here), locks.is_held(aside)) == (True, False)
+    else:
+        with pytest.raises(ConfigError, match="here is gone"), locks.hold(here, patience=0.1):
+            pass
+    assert not locks.is_held(aside)
 
 
 def test_both_resumes_of_a_pair_are_answered(toy, forked):

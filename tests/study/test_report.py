@@ -124,6 +124,22 @@ def test_a_sweep_says_what_was_swept(toy, page):
     assert "eta 1; 2 tau 1; 3 seed 0, 1" in said
 
 
+def test_what_was_swept_is_written_as_settings_are(toy, page):
+    study.sweep("trace", {"tau": [0.123456, 1.0], "offset": [True, False]}, quick=True, workers=1, folder="s")
+    (toy / "s" / "analysis.py").unlink()
+    said = " ".join(" ".join(page(study.write_report("s")).text).split())
+    assert "tau 0.123456; 1 offset yes; no seed 0" in said
+
+
+def test_a_run_at_work_is_waited_for(toy, page):
+    done = study.run("trace", quick=True, folder="runs/one")
+    done.update(state="running", digests=None)
+    with done.lock():
+        said = " ".join(" ".join(page(study.write_report("runs/one")).text).split())
+    assert "The run is running. Wait until it has ended" in said
+    assert "fwsim resume" not in said
+
+
 def test_text_of_the_run_cannot_become_part_of_the_page(toy):
     source = (toy / "experiments" / "trace.py").read_text()
     (toy / "experiments" / "trace.py").write_text(

@@ -23,8 +23,6 @@ from fwsim.study.runs import Run
 
 MOST_TABLE = 10_000_000
 """Largest size in bytes of a table on a page."""
-MANY = 10
-"""Number of values of a setting above which only the first and the last are shown."""
 PLAUSIBILITY = "plausibility"
 PARTS = {"table": "table", "columns": "meaning of its columns", "captions": "text below its figures"}
 """Names of tables in a folder of an analysis."""
@@ -157,9 +155,13 @@ def gather(run: Run, anchor: str) -> Contents:
 
 def _make_whole(run: Run) -> Iterator[str]:
     """Analyse what can be analysed, and say what is missing."""
-    if run.state != "finished":
+    state = run.state
+    if state == "running":
+        yield "The run is running. Wait until it has ended, and make the report again."
+        return
+    if state != "finished":
         reason = f": {run.manifest['error']}" if run.manifest.get("error") else ""
-        yield f"The run is {run.state}{reason}. Continue with: fwsim resume {typed(run.folder)}"
+        yield f"The run is {state}{reason}. Continue with: fwsim resume {typed(run.folder)}"
         return
     of = run.manifest.get("digests")
     if not run.analysis.is_file():
@@ -195,32 +197,17 @@ def _settings(run: Run) -> Iterator[Setting]:
     for name, value in values.items():
         field = fields.get(name)
         unit = (unit_of(field) if field else None) or ""
-        default = (
-            None if field is None or field.is_required() else field.get_default(call_default_factory=True)
-        )
-        known = field is not None and not field.is_required()
-        same = not known or _plain(default) == _plain(value)
-        yield Setting(
-            name,
-            f"{_said(value)} {unit}".strip(),
-            None if same else f"{_said(default)} {unit}".strip(),
-            (field.description or "") if field else "",
-        )
+        default = None
+        if field and not field.is_required():
+            usual = field.get_default(call_default_factory=True)
+            if _plain(usual) != _plain(value):
+                default = f"{origins.said(usual)} {unit}".strip()
+        description = (field.description or "") if field else ""
+        yield Setting(name, f"{origins.said(value)} {unit}".strip(), default, description)
 
 
 def _plain(value: Any) -> Any:
     return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        said = [_said(each) for each in value]
-        if len(said) > MANY:
-            said = [*said[:3], "…", f"{said[-1]} ({len(said)} values)"]
-        return ", ".join(said) or "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _analysed(run: Run, anchor: str) -> Iterator[Analysed]:

@@ -10,6 +10,9 @@ from typing import Any
 from fwsim.paths import typed
 from fwsim.study.runs import Run
 
+MANY = 10
+"""Number of values of a setting above which only the first and the last are shown."""
+
 
 @dataclass(frozen=True)
 class Repeat:
@@ -45,7 +48,10 @@ def repeat(run: Run, manifest: Mapping[str, Any]) -> Repeat:
             f"The sweep, {setup}; or one of its points, with the point's values and its point_seed:",
             (manifest["command"], f"fwsim run {manifest['experiment']} --seed POINT_SEED …"),
         )
-    if run.state == "finished":
+    state = run.state
+    if state == "running":
+        return Repeat(f"It is running, {setup}; once it is finished it can be repeated.", ())
+    if state == "finished":
         return Repeat(
             f"From the run's folder, {setup}; it says whether all recorded values are the same:",
             (f"fwsim run --again {typed(run.folder)}",),
@@ -59,13 +65,19 @@ def swept(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         return ()
     plan = manifest["sweep"]
     axes = [
-        (", ".join(axis["names"]), "; ".join(" ".join(map(_said, row)) for row in axis["rows"]))
+        (", ".join(axis["names"]), "; ".join(" ".join(map(said, row)) for row in axis["rows"]))
         for axis in plan["axes"]
     ]
     return (*axes, ("seed", ", ".join(map(str, plan["seeds"]))))
 
 
-def _said(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_said, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def said(value: Any) -> str:
+    """A setting as text: numbers of six digits, yes and no, and of a long sequence the ends."""
+    if isinstance(value, (list, tuple)):
+        every = [said(each) for each in value]
+        if len(every) > MANY:
+            every = [*every[:3], "…", f"{every[-1]} ({len(every)} values)"]
+        return ", ".join(every) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

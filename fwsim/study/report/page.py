@@ -14,7 +14,7 @@ from fwsim.paths import home_path, plain_file
 from fwsim.study import trust as trusted
 from fwsim.study.report.contents import Contents, Table, gather
 from fwsim.study.runs import Run, find_run
-from fwsim.study.writing import write_file
+from fwsim.study.writing import existing, write_file
 
 HERE = Path(__file__).parent
 MARK = b'<meta name="generator" content="fwsim">'
@@ -67,7 +67,7 @@ def write_report(
     if path.suffix not in (".html", ".htm"):
         raise ConfigError(f"{path} is no place for a report; give a file that ends in .html")
     if path.is_dir() or not (force or path.parent == own or _replaceable(path)):
-        raise ConfigError(f"{path} exists; choose another place with --to, or replace it with --force")
+        raise existing(path)
     for run in found:
         trusted.check(run, trust=trust)
     gathered = [gather(run, f"run-{number}") for number, run in enumerate(found, 1)]

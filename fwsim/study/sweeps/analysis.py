@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +35,7 @@ from fwsim.study.sweeps.records import Failure
 from fwsim.study.sweeps.take import SweptPoint, is_sweep, points, single
 
 FIGURES = 12  # largest number of points with figures, spread over the sweep
+LONGEST = 60  # characters of a point in the name of a figure
 FAILED = "failed"
 """Column of a table with the errors of failed points."""
 LOST = "the point failed"
@@ -88,8 +89,8 @@ def analyse_points(
                 ended.append(made.result)
                 tables.append(_rows(point, made.table, several=several))
                 if place in drawn:
-                    named = plot(made.result).items()
-                    figures |= {f"{name}-{_label(point, place)}": each for name, each in named}
+                    for name, each in plot(made.result).items():
+                        figures[_name(name, point, place, figures)] = each
             except FwsimError as error:
                 reason = LOST if point.failed else str(error)
                 tables.append(_rows(point, pd.DataFrame({FAILED: [reason]}), several=several))
@@ -115,10 +116,11 @@ def _swept(recording: xr.Dataset) -> set[str]:
     return {"seed", *(name for axis in axes for name in axis["names"])}
 
 
-def _label(point: SweptPoint, place: int) -> str:
-    """Part of a file's name that identifies the point."""
+def _name(figure: str, point: SweptPoint, place: int, taken: Container[str]) -> str:
+    """Name of a figure of a point: its values in letters that a file may have, if need be with its number."""
     text = re.sub(r"[^\w.+=-]+", "_", str(point).replace(", ", " "))
-    return text if len(text) < 60 else f"{text[:60]}_{place}"
+    short = f"{figure}-{text[:LONGEST]}"
+    return short if len(text) <= LONGEST and short not in taken else f"{short}_{place}"
 
 
 def _rows(point: SweptPoint, table: pd.DataFrame | None, *, several: bool) -> pd.DataFrame:

@@ -201,7 +201,7 @@ def _alike(value: Any) -> Hashable:
     if isinstance(value, (tuple, list)):
         return tuple(map(_alike, value))
     if value is None:
-        return "nan"  # its label among numbers
+        return NONE[0]  # its label among texts; among numbers it is NaN, which nothing else is
     if isinstance(value, (int, float)):
         return f"{value + 0.0:.{DIGITS}g}" if abs(value) < 10**DIGITS or isinstance(value, float) else value
     return value if isinstance(value, Hashable) else repr(value)

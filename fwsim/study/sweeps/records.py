@@ -24,9 +24,11 @@ import numpy as np
 import xarray as xr
 
 from fwsim.study.sweeps.points import Point
+from fwsim.study.writing import write_file
 
 log = logging.getLogger(__name__)
 
+RECORD = "record.json"
 OPEN = 16  # open files of batches at a time; a process may have 64 or more in total
 LONGEST = 2**30  # bytes of a record
 
@@ -113,7 +115,7 @@ def write(batches: Path, points: Sequence[Point], ended: Sequence[xr.Dataset | F
         if isinstance(each, Failure):
             entry.update(error=each.error, traceback=each.traceback)
     files = {path.name: _digest(path) for path in sorted(draft.iterdir())}
-    _write_record(draft / "record.json", {"points": entries, "parts": parts, "files": files})
+    (draft / RECORD).write_text(_text({"points": entries, "parts": parts, "files": files}))
     try:
         os.rename(draft, target)
     except OSError:
@@ -159,9 +161,7 @@ def forget_failures(batches: Path) -> None:
         if not kept:
             shutil.rmtree(folder)
         elif len(kept) < len(record["points"]):
-            draft = folder / "record.part"
-            _write_record(draft, {**record, "points": kept})
-            os.replace(draft, folder / "record.json")
+            write_file(folder / RECORD, _text({**record, "points": kept}))
 
 
 def discard_drafts(batches: Path) -> None:
@@ -181,17 +181,18 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _write_record(path: Path, content: Mapping[str, Any]) -> None:
+def _text(content: Mapping[str, Any]) -> str:
+    """A record in its stored form, with its digest."""
     entries = {key: value for key, value in content.items() if key != "digest"}
-    path.write_text(json.dumps({**entries, "digest": _digest_of(entries)}))
+    return json.dumps({**entries, "digest": _digest_of(entries)})
 
 
 def _record(folder: Path) -> dict[str, Any] | None:
     """Content of the record of a batch; None if it differs from what was written."""
     try:
-        if not _is_file(folder / "record.json", most=LONGEST):
+        if not _is_file(folder / RECORD, most=LONGEST):
             return None
-        record = json.loads((folder / "record.json").read_bytes())
+        record = json.loads((folder / RECORD).read_bytes())
         entries = {key: value for key, value in record.items() if key != "digest"}
         return record if record["digest"] == _digest_of(entries) else None
     except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):

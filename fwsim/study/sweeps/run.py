@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-import os
 import re
 import shutil
 import time
@@ -44,6 +44,7 @@ from fwsim.study.sweeps.dispatch import LostClusterError, dispatch
 from fwsim.study.sweeps.points import Point, Space, batches
 from fwsim.study.sweeps.records import Failure, StoredPoint
 from fwsim.study.sweeps.worker import Task
+from fwsim.study.writing import write_file
 from fwsim.units import outside
 
 ATTEMPTS = 4  # rounds: one to run, two to repeat batches that were damaged, one to check
@@ -288,8 +289,8 @@ def _execute(
             described = describe(experiment, plan.space)
             assemble(run.recording_path, plan.space, described, ended, attributes(run))
             run.finish(recording="whole", finished=now(), wall_time=time.monotonic() - began)
-            if not failed:
-                shutil.rmtree(kept)
+        if not failed:
+            shutil.rmtree(kept, ignore_errors=True)
     except LostClusterError as error:
         run.update(state="interrupted")
         raise LostClusterError(f"{error}; continue with: fwsim resume {typed(run.folder)}") from error
@@ -359,16 +360,13 @@ def _report_failures(run: Run, space: Space, ended: Ended) -> int:
     if not rows:
         path.unlink(missing_ok=True)
         return 0
-    draft = path.with_suffix(".part")
-    with draft.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
-        table = csv.writer(file)
-        table.writerow([*space.parameters, "seed", "point_seed", "error", "traceback"])
-        for point, failure in rows:
-            values = [point.configuration[name] for name in space.parameters]
-            table.writerow(
-                [*values, space.seeds[point.index[-1]], point.seed, failure.error, failure.traceback]
-            )
-    os.replace(draft, path)
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow([*space.parameters, "seed", "point_seed", "error", "traceback"])
+    for point, failure in rows:
+        values = [point.configuration[name] for name in space.parameters]
+        table.writerow([*values, space.seeds[point.index[-1]], point.seed, failure.error, failure.traceback])
+    write_file(path, text.getvalue())
     return len(rows)
 
 

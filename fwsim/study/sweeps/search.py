@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from fwsim.paths import home_path
 from fwsim.recording import labelled_dataset
 from fwsim.requirements import required
 from fwsim.seeds import check_seed
-from fwsim.study import runs
+from fwsim.study import manifest, runs
 from fwsim.study.config import Config
 from fwsim.study.experiment import Experiment, load_experiment
 from fwsim.study.files import StudyError
@@ -115,6 +116,8 @@ def search(
     costs = parse_budget(experiment, budget, pruner, ranges)
     place = runs.fresh_folder(experiment.name, "search") if folder is None else folder
     path = home_path(place, "folder", new=True)
+    if os.path.lexists(path / manifest.FILE):
+        raise manifest.is_a_run(path)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of samplers that Optuna calls experimental

@@ -21,7 +21,7 @@ from fwsim.errors import ConfigError, RecordingError
 from fwsim.paths import typed
 from fwsim.study import files
 from fwsim.study.context import Context, pick_device
-from fwsim.study.experiment import Experiment, from_module
+from fwsim.study.experiment import Experiment, from_module, returned
 from fwsim.study.sweeps import records
 from fwsim.study.sweeps.points import Point
 from fwsim.study.sweeps.records import Failure
@@ -113,7 +113,7 @@ def attempt(
         )
         if len(recordings) != len(points):
             raise TypeError(f"run_batch returned {len(recordings)} recordings for {len(points)} points")
-        return [_checked(each) for each in recordings]
+        return [_checked(returned(each)) for each in recordings]
     except (Exception, SystemExit) as error:
         if len(points) == 1:
             return [Failure(files.place_of(error, experiment.path), traceback.format_exc())]
@@ -162,9 +162,7 @@ def _remove_streamed(task: Task, contexts: Sequence[Context]) -> None:
             shutil.rmtree(context.recording, ignore_errors=True)
 
 
-def _checked(recording: object) -> xr.Dataset:
-    if not isinstance(recording, xr.Dataset):
-        raise TypeError(f"run returned {type(recording).__name__}, not the recording (an xarray.Dataset)")
+def _checked(recording: xr.Dataset) -> xr.Dataset:
     for name, variable in recording.variables.items():
         if variable.dtype == np.dtype(object) and not all(isinstance(v, str) for v in variable.values.flat):
             raise RecordingError(f"{name} holds objects, which cannot be stored; record numbers and strings")

@@ -110,6 +110,21 @@ def test_many_points_are_drawn_sparsely(toy, monkeypatch):
     assert Run(toy / "here").state == "finished"
 
 
+def test_figures_of_points_with_similar_names_are_all_kept(toy):
+    """What a name of a file cannot have is left out, and so are ends of long names."""
+    one_at_a_time(toy)
+    path = toy / "experiments" / "trace.py"
+    path.write_text(
+        path.read_text().replace(
+            "def run", "class Config(Config):\n    word: str = 'a'\n    'A word.'\n\n\ndef run", 1
+        )
+    )
+    swept({"word": ["a!", "a?", "b" * 70 + "1", "b" * 70 + "2"]}, steps=3)
+    figures = [path for path in analyse("here").files if path.suffix == ".png"]
+    assert len(set(figures)) == 4
+    assert all(path.is_file() for path in figures)
+
+
 def test_versions_are_compared_at_one_point(toy):
     one_at_a_time(toy)
     with (toy / "analysis" / "trace.py").open("a") as file:

@@ -162,6 +162,7 @@ def test_bad_seeds(given):
         ("whether", "none,yes,no", [None, True, False]),
         ("kind", "none,some", ["none", "some"]),  # the text, where there is such a text
         ("word", "none,other", ["none", "other"]),
+        ("word", [None, "nan"], [None, "nan"]),
         ("counts", "1:100:log4", [(1,), (5,), (22,), (100,)]),
     ],
 )
@@ -171,6 +172,11 @@ def test_none_is_typed_where_a_field_takes_it(optional, name, given, expected):
             column(optional, **{name: given})
     else:
         assert column(optional, **{name: given}) == expected
+
+
+def test_none_is_not_swept_beside_the_text_that_labels_it(optional):
+    with pytest.raises(ConfigError, match="word=none occurs twice"):
+        column(optional, word=[None, "none"])
 
 
 def test_none_is_refused_where_a_field_does_not_take_it(trace):

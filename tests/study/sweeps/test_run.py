@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -240,6 +241,38 @@ def test_failed_points_are_run_again_when_asked(toy):
     xr.testing.assert_equal(whole.sel(eta=[1, 2]), partly.sel(eta=[1, 2]).astype(whole.dtypes))
     with pytest.raises(ConfigError, match="nothing can be resumed"):
         resume_sweep("here", retry_failed=True)
+
+
+def test_no_failure_is_written_through_a_link(toy):
+    (toy / "victim").write_text("precious")
+    with pytest.warns(UserWarning, match="2 of 6"):
+        sweep(over={"eta": [1, 2, 3]}, config={"fails_above": 2.0})
+    (toy / "here" / "failed.part").symlink_to(toy / "victim")
+    (batch,) = (toy / "here" / "batches").glob("[!.]*")
+    (batch / "record.part").symlink_to(toy / "victim")
+    with pytest.warns(UserWarning, match="2 of 6"):
+        resume_sweep("here", workers=1, retry_failed=True)
+    assert (toy / "victim").read_text() == "precious"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_sweep_is_finished_before_its_batches_are_deleted(toy, monkeypatch, error):
+    remove = shutil.rmtree
+
+    def stop(path, ignore_errors=False):
+        if path.name != "batches":
+            remove(path, ignore_errors)
+        elif error is KeyboardInterrupt or not ignore_errors:
+            raise error
+
+    monkeypatch.setattr(shutil, "rmtree", stop)
+    if error is KeyboardInterrupt:
+        with pytest.raises(KeyboardInterrupt):
+            sweep()
+    else:
+        sweep()
+    done = Run(toy / "here")
+    assert (done.state, done.differences()) == ("finished", [])
 
 
 def test_when_all_fail_so_does_the_sweep(toy):

@@ -45,6 +45,14 @@ def test_a_search_finds_goes_on_and_is_the_same_again(fwsim, toy):
     assert "best of 3 points" in out
 
 
+def test_a_search_does_not_go_into_the_folder_of_a_run(toy):
+    pytest.importorskip("optuna")
+    done = fw.study.run("trace", {"steps": 2}, folder="here")
+    with pytest.raises(ConfigError, match="here is a run; choose another place with --to"):
+        search("trace", {"tau": "1:2:log"}, "trace", trials=1, folder="here")
+    assert done.differences() == []
+
+
 @pytest.mark.parametrize(
     ("tokens", "said"),
     [
