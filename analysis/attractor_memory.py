@@ -15,7 +15,9 @@ from itertools import cycle
 import numpy as np
 import torch
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from torch import Tensor
 
 import fwsim as fw
@@ -347,22 +349,40 @@ def plot_portrait(result: xr.Dataset) -> Figure:
     made, grid = figure(
         1, len(settings), width="double" if len(settings) > 1 else "single", aspect=0.9, squeeze=False
     )
+    labels = []  # text, point, first place, colour, by panel
     for panel, (name, at) in zip(grid[0], settings, strict=True):
         at = at.isel(seed=0) if "seed" in at.dims else at
         paths, stored = at["portrait"].values, at["portrait_digit"].values
         for path in paths[len(stored) :]:
             panel.plot(*path.T, color=COLOURS["sky"], lw=0.6, zorder=1)
+        labels.append([])
         for place, digit in enumerate(stored):
             panel.plot(*paths[place].T, ".-", color=COLOURS["blue"], lw=1, ms=3, zorder=2)
-            text = {"xytext": (6, -16), "textcoords": "offset points", "color": COLOURS["blue"]}
-            panel.annotate(f"stored {digit:.0f}", paths[place, 0], fontsize="small", zorder=4, **text)
+            labels[-1].append((f"stored {digit:.0f}", paths[place, 0], (6, -16), COLOURS["blue"]))
         ends, first = np.unique(paths[:, -1].round(1), axis=0, return_index=True)
         for end, start in zip(ends, first, strict=True):
             panel.plot(*end, "*", ms=9, color=COLOURS["vermillion"], zorder=3)
             answer = f"answers {at['portrait_answer'].values[start]:.0f}"
-            panel.annotate(
-                answer, end, xytext=(0, -12), textcoords="offset points", fontsize="small", zorder=4
-            )
+            labels[-1].append((answer, end, (0, -12), COLOURS["black"]))
         panel.set(xlabel="first component", title=name)
     grid[0, 0].set_ylabel("second component")
+    made.draw_without_rendering()  # so that panels have their sizes
+    for panel, texts in zip(grid[0], labels, strict=True):
+        taken: list[Bbox] = []
+        for text in texts:
+            taken.append(beside(panel, *text, taken))
     return made
+
+
+def beside(
+    panel: Axes, text: str, point: np.ndarray, place: tuple[int, int], colour: str, taken: list[Bbox]
+) -> Bbox:
+    """Write a text beside a point, at a place in points from it, or above or below if others are there; its box."""
+    look = {"textcoords": "offset points", "color": colour, "fontsize": "small", "zorder": 4}
+    label = panel.annotate(text, point, xytext=place, **look)
+    for up in (0, 24, -12, 36, -24, 48):
+        label.xyann = (place[0], place[1] + up)
+        box = label.get_window_extent().padded(2)
+        if not any(box.overlaps(other) for other in taken):
+            break
+    return box

@@ -1,8 +1,13 @@
 """A network that is trained with a random number of iterations answers after any; one trained with S = 1 does not."""
 
-import pytest
+import itertools
 
-from fwsim.study import Context, files, load_experiment
+import numpy as np
+import pytest
+import xarray as xr
+
+from analysis.attractor_memory import plot_portrait
+from fwsim.study import Context, files, house_style, load_experiment
 
 BAR = 20.0
 """Largest error (%) after 1 to 256 iterations; the plateau of no binding is at 45 %.
@@ -41,3 +46,27 @@ def test_its_loop_ends_at_what_was_stored(results):
     assert float(late.answers.sel(input="none")) > 0.65
     # of the first state, which no normalisation has passed, attention may be more concentrated in so short a training
     assert float(late.concentration.sel(iteration=64)) > float(late.concentration.sel(iteration=1))
+
+
+def test_labels_of_the_portrait_do_not_cover_each_other():
+    """Three stored states begin near a fixed point, two of them at one place."""
+    stored = np.array([[0.9, 0.1], [0.9, 0.1], [1.0, 0.05], [-8.0, -1.0]])
+    ends = np.array([[1.0, 0.0]] * 3 + [[-8.0, 0.0]])
+    values = {
+        "portrait": (("start", "step", "mode"), np.stack([stored, ends], 1)),
+        "portrait_answer": ("start", [4.0, 4, 4, 3]),
+        "portrait_digit": ("stored", [4.0, 6, 5]),
+    }
+    with house_style():
+        made = plot_portrait(xr.Dataset(values))
+        made.draw_without_rendering()
+        labels = made.axes[0].texts
+        boxes = [text.get_window_extent() for text in labels]
+    assert [text.get_text() for text in labels] == [
+        "stored 4",
+        "stored 6",
+        "stored 5",
+        "answers 3",
+        "answers 4",
+    ]
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
