@@ -4,8 +4,10 @@ The position is the angle of the population vector, averaged over 0.2 s to reduc
 the change of position from 0.2 s after the beginning, when the bump has taken the shape that the perturbation gives
 it, to 0.8 s ("early") and to the end ("late"), as the root mean square over the seeds. The factor is the drift of the
 static ring over that of the facilitating one, with a bootstrap interval over seeds; both rings of a seed have the same
-perturbation. For mistuned rings the late factor is a lower bound, since static bumps come to rest. For noise the early
-factor is a lower bound, since the remaining jitter is larger than the diffusion of the facilitating ring.
+perturbation. Where the interval of a mean square contains 0, there may be no drift: then the factor may be 0, or
+infinite if it is the facilitating ring that may stay. For mistuned rings the late factor is a lower bound, since static
+bumps come to rest. For noise the early factor is a lower bound, since the remaining jitter is larger than the diffusion
+of the facilitating ring.
 
 Theory: a weak perturbation δ of the field moves a bump with velocity ℓ·δ / (τ ℓ·∂y/∂θ), where ℓ is the left null
 vector of the Jacobian of the whole state y = (h, u).
@@ -22,11 +24,10 @@ from matplotlib.figure import Figure
 
 from fwsim.measure import bootstrap
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, configuration, figure
+from fwsim.study import COLOURS, configuration, figure, formatted
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
-RESAMPLES = 10_000
 WINDOW = 0.2  # s over which positions are averaged
 EARLY = 0.8  # s
 
@@ -80,11 +81,19 @@ def drift(position: xr.DataArray, stop: float) -> xr.DataArray:
 
 
 def factor_interval(moved: xr.DataArray) -> xr.DataArray:
-    """2.5 and 97.5 % quantiles of the factor over resampled seeds, `[span, perturbation, bound]`."""
+    """2.5 and 97.5 % quantiles of the factor that means over seeds allow, `[span, perturbation, bound]`."""
     squares = moved.transpose("seed", "synapse", "span", "perturbation") ** 2
-    _, *ends = bootstrap(squares.values, lambda mean: np.sqrt(mean[0] / mean[1]), draws=RESAMPLES)
+    _, *angles = bootstrap(squares.values, angle)
     coords = {"bound": ["low", "high"], "span": moved["span"], "perturbation": moved["perturbation"]}
-    return xr.DataArray(ends, coords, tuple(coords)).transpose(..., "bound")
+    found = np.tan(angles)
+    found[np.equal(angles, np.pi / 2)] = np.inf
+    return xr.DataArray(found, coords, tuple(coords)).transpose(..., "bound")
+
+
+def angle(mean: np.ndarray) -> np.ndarray:
+    """Angle whose tangent is the factor, which unlike it is finite, from mean squares `[synapse, …]`; NaN at 0/0."""
+    static, facilitating = np.sqrt(np.maximum(mean, 0.0))
+    return np.where(static + facilitating > 0, np.arctan2(static, facilitating), np.nan)
 
 
 def predicted(config: dict) -> xr.DataArray:
@@ -145,7 +154,7 @@ def null_vector(matrix: np.ndarray) -> np.ndarray:
 
 EXPLAINED = {
     "measured": "root mean square of the drift over seeds, or drift of the static over that of the facilitating ring",
-    "95 % interval": "bootstrap interval over seeds",
+    "95 % interval": "bootstrap interval over seeds; inf if the facilitating ring may not drift at all",
     "theory": "first-order perturbation theory of the bump, without a free parameter",
 }
 """What the columns of the table mean."""
@@ -165,21 +174,17 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
         one = result.sel(perturbation=kind, span=span)
         for synapse in result["synapse"].values:
             measured, theory = (
-                float(one.rms.sel(synapse=synapse)),
-                float(one.predicted_rms.sel(synapse=synapse)),
+                formatted(values.sel(synapse=synapse), missing="–") for values in (one.rms, one.predicted_rms)
             )
-            rows.append(
-                row(f"{kind}, {synapse}: {span} drift (degree)", f"{measured:.2f}", theory=f"{theory:.2f}")
-            )
+            rows.append(row(f"{kind}, {synapse}: {span} drift (degree)", measured, "", theory))
         low, high = one.factor_interval.values
-        factor, theory = f"{float(one.factor):.1f}", f"{float(one.predicted_factor):.1f}"
-        rows.append(
-            row(f"{kind}: facilitation slows {span} drift by", factor, f"{low:.1f} – {high:.1f}", theory)
-        )
+        interval = "–" if np.isnan([low, high]).any() else f"{low:.1f} – {high:.1f}"
+        factor, theory = (formatted(each, ".1f", missing="–") for each in (one.factor, one.predicted_factor))
+        rows.append(row(f"{kind}: facilitation slows {span} drift by", factor, interval, theory))
     return rows
 
 
-def row(label: str, measured: str, interval: str = "", theory: str = "") -> dict[str, object]:
+def row(label: str, measured: str, interval: str, theory: str) -> dict[str, object]:
     """Make one row of the table."""
     return {"": label, "measured": measured, "95 % interval": interval, "theory": theory}
 

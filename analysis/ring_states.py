@@ -129,5 +129,6 @@ def plot_states(result: xr.Dataset) -> Figure:
         if bool(speed.notnull().any()):
             right.plot(background, speed, "o-", label=f"coupling {value:g}")
     right.set(xscale="log", xlabel="background input (Hz)", ylabel="rotation (turns/s)", ylim=(0, None))
-    right.legend()
+    if right.get_lines():  # else nothing rotates
+        right.legend()
     return made

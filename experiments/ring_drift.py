@@ -54,8 +54,8 @@ class Config(Base):
     "Standard deviation of each weight, relative to the weight."
     noise: Hertz = Field(default=2.0, ge=0)
     "Standard deviation that noise alone gives to h."
-    delay: Seconds = Field(default=4.0, ge=0.4)
-    "How long the bump is watched, from 0.4 s on, as it takes its shape and place in these."
+    delay: Seconds = Field(default=4.0, ge=0.6)
+    "How long the bump is watched; its drift counts from 0.4 s on, when it has taken its shape and place."
     step: Seconds = Field(default=0.002, gt=0)
     "Time step."
 

@@ -55,7 +55,7 @@ class Config(Base):
         default=tuple(float(f"{b:.3g}") for b in np.geomspace(0.1, 200.0, 24)), min_length=1
     )
     "Uniform inputs."
-    watching: Seconds = Field(default=4.0, gt=0)
+    watching: Seconds = Field(default=4.0, ge=0.1)
     "Length of the last part of a run, from which its state is classified."
     step: Seconds = Field(default=0.001, gt=0)
     "Time step."

@@ -1,9 +1,13 @@
 """ring_drift: the same bump with and without facilitation, slower drift. ring_states: three states of depression."""
 
+import warnings
+
 import numpy as np
 import pytest
+import xarray as xr
 
-from fwsim import study
+from analysis import ring_drift
+from fwsim import ConfigError, study
 
 SMALL = {"seeds": 20, "delay": 1.0}
 DEPRESSED = {"couplings": (1.5, 3.0), "backgrounds": (0.2, 5.0, 50.0), "units": 32, "watching": 1.5}
@@ -37,6 +41,42 @@ def test_without_perturbation_nothing_moves(tmp_path):
     still = {**SMALL, "seeds": 2, "mistuning": 0.0, "noise": 0.0}
     found = study.run("ring_drift", still, folder=tmp_path / "run").recording
     np.testing.assert_allclose(found["rate"].isel(time=-1), found["rate"].isel(time=0), atol=1e-3)
+
+
+def moved(static, facilitating):
+    """Drift of every seed with both kinds of synapse, as of one span and one perturbation."""
+    dims = ("synapse", "seed", "span", "perturbation")
+    return xr.DataArray(
+        np.array([static, facilitating])[..., None, None], {"span": ["late"]}, dims
+    ).assign_coords(perturbation=["noise"])
+
+
+def test_a_drift_that_may_be_none_makes_the_factor_0_or_infinite():
+    """One seed of five has all of the drift: its mean square ± 2.8 of itself contains 0; of equal ones it does not."""
+    alone, alike, none = [1.0, 0, 0, 0, 0], [1.0, -1, 1, -1, 1], [0.0] * 5
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        static, facilitating, neither, nothing = (
+            ring_drift.factor_interval(moved(*drifts)).values.ravel().tolist()
+            for drifts in ((alone, alike), (alike, alone), (alike, alike), (none, none))
+        )
+    assert static == [0, pytest.approx((1 / 5 * (1 + 2.776)) ** 0.5, rel=0.03)]
+    assert facilitating == [pytest.approx(1 / static[1], rel=0.03), np.inf]
+    assert neither == pytest.approx([1, 1])
+    assert np.isnan(nothing).all()
+
+
+def test_what_theory_does_not_say_is_a_dash(result):
+    """Theory is for facilitation alone."""
+    rows = ring_drift.table(result.assign(predicted_rms=np.nan * result["predicted_rms"],
+                                          factor_interval=np.nan * result["factor_interval"]))  # fmt: skip
+    assert {row["theory"] for row in rows} == {"–", "19.9", "17.1"}
+    assert {row["95 % interval"] for row in rows} == {"", "–"}
+
+
+def test_a_bump_is_watched_for_two_windows_at_least(tmp_path):
+    with pytest.raises(ConfigError, match=r"delay=0\.5 is not allowed"):
+        study.run("ring_drift", {"delay": 0.5}, folder=tmp_path / "run")
 
 
 @pytest.fixture(scope="module")
