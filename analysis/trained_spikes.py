@@ -391,5 +391,6 @@ def plot(result: xr.Dataset) -> dict[str, Figure]:
         axis.axhline(whole.mean(), color=COLOURS["black"], lw=0.8, ls="--", label="trained network")
     axis.axhline(50, color=COLOURS["black"], lw=0.7, ls=":")
     axis.set(xlabel="λ (Hz)", ylabel="right answers (%)", ylim=(20, 103))
-    axis.legend(loc="lower right")
+    if axis.get_legend_handles_labels()[0]:  # else nobody has learned
+        axis.legend(loc="lower right")
     return {"scale": made}

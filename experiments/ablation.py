@@ -22,7 +22,7 @@ are small (40 units) and trained for 32,000 trials, in time steps of 50 ms. Nois
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -75,7 +75,9 @@ class Config(Base):
     "Weight of the mean squared rate in the loss."
     test_trials: int = Field(default=256, ge=100)
     "Trials that are tested."
-    removed: tuple[float, ...] = Field(default=(0.05, 0.1, 0.2, 0.3, 0.5), min_length=1)
+    removed: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
+        default=(0.05, 0.1, 0.2, 0.3, 0.5), min_length=1
+    )
     "Shares of the connections that are removed."
     draws: int = Field(default=5, ge=1)
     "Random draws of the connections that are removed."
@@ -85,8 +87,6 @@ class Config(Base):
 
 def run(config: Config, context: Context) -> xr.Dataset:
     """Train, remove connections, test."""
-    if not all(0 <= share <= 1 for share in config.removed):
-        raise fw.ConfigError(f"removed={config.removed} is not allowed; give shares between 0 and 1")
     task = DelayedMatch(dt=config.dt, delay=config.delay, distractor=config.task == "distracted")
     with context.random_state("weights"):
         model = MatchingNetwork(

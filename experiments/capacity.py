@@ -103,6 +103,7 @@ class Stream:
 
 def run(config: Config, context: Context) -> xr.Dataset:
     """Recall at all sizes, all decays, under all conditions."""
+    check(config)
     points = len(config.units) + len(config.epsilons) + len(config.conditions)
     with context.progress("capacity", points) as advance:
 
@@ -127,6 +128,21 @@ def run(config: Config, context: Context) -> xr.Dataset:
     for name, label in labels.items():
         recording[name].attrs = {"units": "1", "long_name": label}
     return recording
+
+
+def check(config: Config) -> None:
+    """Refuse time scales without a strength, and ages of less than a pattern."""
+    if len(config.tau_factors) != len(config.eta_factors):
+        raise fw.ConfigError(
+            f"tau_factors has {len(config.tau_factors)} values and eta_factors {len(config.eta_factors)}; give one of "
+            "each for every time constant"
+        )
+    least = min(*config.units, config.decay_units, config.comparison_units)
+    if config.oldest * least < 1:
+        raise fw.ConfigError(
+            f"oldest={config.oldest:g} is less than a pattern of {least} units; give at least {1 / least:.3g}, or more "
+            "units"
+        )
 
 
 @torch.no_grad()

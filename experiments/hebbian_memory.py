@@ -23,12 +23,12 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field, PositiveInt
 
 import fwsim as fw
 from fwsim import ms, mV, spiking
@@ -73,7 +73,7 @@ class Config(Base):
     "Fraction of a pattern that is cued."
     other_loads: tuple[PositiveInt, ...] = (4, 12)
     "Other numbers of patterns, of which the latest are asked for; may be left empty."
-    other_qualities: tuple[NonNegativeFloat, ...] = (0.3, 0.8)
+    other_qualities: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.3, 0.8)
     "Other fractions, asked for the latest patterns; may be left empty."
     latest: int = Field(default=2, ge=1)
     "Number of the latest patterns."
@@ -93,7 +93,7 @@ class Config(Base):
     "What one write adds to the input of the trained network, over the state that was written: η|h|², measured."
     tau_trace: Seconds = Field(default=0.02, gt=0)
     "Time constant of the traces of spikes."
-    efficacy: Volts = 0.001
+    efficacy: Volts = Field(default=0.001, gt=0)
     "Jump of the potential at a weight of 1."
     bcpnn_efficacy: Volts = 0.0003
     "Jump of the potential at a weight of 1 of BCPNN, whose weights are log odds."
@@ -142,6 +142,10 @@ class Trials:
 
 def run(config: Config, context: Context) -> xr.Dataset:
     """Every memory in spikes and in rates, over networks, ages, qualities of the cue and loads."""
+    if config.active >= config.neurons:
+        raise fw.ConfigError(
+            f"active={config.active} leaves none of the {config.neurons} neurons outside a pattern; give fewer"
+        )
     found = []
     with context.progress("memories", len(config.memories) * config.networks) as advance:
         for memory in config.memories:

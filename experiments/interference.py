@@ -19,11 +19,12 @@ Expect spontaneous recovery with several time scales only. Nothing is trained.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Annotated
 
 import numpy as np
 import torch
 import xarray as xr
-from pydantic import Field, NonNegativeFloat, NonNegativeInt
+from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
 import fwsim as fw
@@ -60,7 +61,9 @@ class Config(Base):
     "Seconds from the new value to the question, without anything being stored."
     length: int = Field(default=8, ge=2)
     "Pairs of the list with similar keys."
-    correlations: tuple[NonNegativeFloat, ...] = Field(default=(0.0, 0.2, 0.4, 0.6, 0.8, 0.9), min_length=1)
+    correlations: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
+        default=(0.0, 0.2, 0.4, 0.6, 0.8, 0.9), min_length=1
+    )
     "Correlations ρ of the keys of the list with similar keys."
     distractors: tuple[NonNegativeInt, ...] = Field(default=(0, 3, 10, 30, 100), min_length=1)
     "Pairs stored before, or after, the one that is asked for."

@@ -59,9 +59,9 @@ class Config(Base):
     alpha: float = Field(default=1.5, gt=0)
     "Sharpness of the gain α ln(1 + e^{h/α}), in Hz."
     background: float = 8.0
-    "Input of every cluster."
+    "Input of every cluster in Hz."
     cue: float = 225.0
-    "Additional input of a cued cluster."
+    "Additional input of a cued cluster in Hz."
     cue_time: Seconds = Field(default=0.03, gt=0)
     "Length of a cue."
     interval: Seconds = Field(default=0.3, gt=0)
@@ -72,9 +72,9 @@ class Config(Base):
     "How long the items of the largest load are held after the last cue; those of smaller ones longer."
     U: float = Field(default=0.3, gt=0, le=1)
     "Utilisation that one spike adds."
-    tau_rec: Seconds = Field(default=0.3, ge=0)
+    tau_rec: Seconds = Field(default=0.3, gt=0)
     "Time constant of recovery from depression."
-    tau_facil: Seconds = Field(default=1.5, ge=0)
+    tau_facil: Seconds = Field(default=1.5, gt=0)
     "Time constant of facilitation."
     tau: Seconds = Field(default=0.008, gt=0)
     "Membrane time constant of all populations."
@@ -106,6 +106,11 @@ class Config(Base):
 
 def run(config: Config, context: Context) -> xr.Dataset:
     """Run the loads and the survey at both steps."""
+    for name, items in (("loads", max(config.loads)), ("survey_loads", min(config.survey_loads))):
+        if items > config.clusters:
+            raise fw.ConfigError(
+                f"{name}={getattr(config, name)} are more items than the {config.clusters} clusters; give fewer"
+            )
     points = survey_points(config)
     main, survey = [], []
     for parts in (1, 2):

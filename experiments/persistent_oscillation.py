@@ -14,6 +14,7 @@ on, more slowly than the input. The membrane time constant is 1 s, so that all t
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -43,7 +44,7 @@ class Config(Base):
     "Plasticity k."
     tau_memory: Seconds = Field(default=15.0, gt=0)
     "Time constant of A."
-    drive: tuple[float, ...] = Field(default=(0.5, 1.0, 1.5), min_length=1)
+    drive: tuple[Annotated[float, Field(gt=0)], ...] = Field(default=(0.5, 1.0, 1.5), min_length=1)
     "Amplitudes I of the input."
     period: Seconds = Field(default=10.0, gt=0)
     "Period of the input."

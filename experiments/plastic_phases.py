@@ -17,6 +17,7 @@ fixed points with still stronger plasticity. The membrane time constant is 1 s, 
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from torch import Tensor
 import fwsim as fw
 from fwsim.recording import labelled
 from fwsim.study import Config as Base
-from fwsim.study import Context, Duration, Seconds
+from fwsim.study import Context, Seconds
 
 QUICK = {
     "units": 200, "networks": 2, "coupling": (0.7, 2.0), "plasticity": (0.0, 1.0, 1.6), "tau_memory": (0.5, 2.5),
@@ -45,13 +46,17 @@ class Config(Base):
     "Units N."
     networks: int = Field(default=3, ge=2)
     "Independent networks, each with its own weights and start."
-    coupling: tuple[float, ...] = Field(default=(0.6, 0.75, 0.9, 1.1, 1.4, 1.7, 2.0, 2.5), min_length=1)
+    coupling: tuple[Annotated[float, Field(ge=0.01, le=5)], ...] = Field(
+        default=(0.6, 0.75, 0.9, 1.1, 1.4, 1.7, 2.0, 2.5), min_length=1
+    )
     "Couplings g: J has variance g²/N."
     plasticity: tuple[float, ...] = Field(default=(0.0, 0.4, 0.8, 1.0, 1.2, 1.4, 1.7, 2.0), min_length=1)
     "Plasticity k."
     plane_tau: Seconds = Field(default=2.5, gt=0)
     "Time constant of A in the plane of g and k."
-    tau_memory: tuple[Duration, ...] = Field(default=(0.5, 1.0, 2.5, 4.0, 8.0), min_length=1)
+    tau_memory: tuple[Annotated[Seconds, Field(gt=0)], ...] = Field(
+        default=(0.5, 1.0, 2.5, 4.0, 8.0), min_length=1
+    )
     "Time constants of A that are compared at one coupling."
     tau_coupling: float = Field(default=2.0, gt=0, le=5)
     "Coupling g at which time constants of A are compared."

@@ -16,6 +16,8 @@ membrane time constant is 1 s, so that all times are in units of it.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import torch
 import xarray as xr
@@ -24,7 +26,8 @@ from pydantic import Field
 import fwsim as fw
 from fwsim.recording import labelled
 from fwsim.study import Config as Base
-from fwsim.study import Context, Duration, Seconds
+from fwsim.study import Context, Seconds
+from fwsim.theory.recall import LONGEST
 
 QUICK = {"units": 300, "networks": 2, "load": (0.05, 0.2), "plasticity": (0.0, 1.0), "slow": (2.0,)}
 CPU_ONLY = True
@@ -45,7 +48,7 @@ class Config(Base):
     "Plasticity k; below 0 it is anti-Hebbian."
     tau_memory: Seconds = Field(default=2.0, gt=0)
     "Time constant of A."
-    slow: tuple[Duration, ...] = Field(default=(0.1, 32.0), min_length=1)
+    slow: tuple[Annotated[Seconds, Field(gt=0)], ...] = Field(default=(0.1, 32.0), min_length=1)
     "Time constants of A that are compared."
     slow_load: float = Field(default=0.2, gt=0, le=1)
     "Load at which time constants of A are compared."
@@ -54,7 +57,7 @@ class Config(Base):
     cue: float = Field(default=0.6, ge=0, le=1)
     "Overlap of the signs of the first state with the pattern."
     duration: Seconds = Field(default=10.0, gt=0)
-    "Time after the cue."
+    "Time after the cue; at most 400 time steps, as far as mean field goes."
     step: Seconds = Field(default=0.1, gt=0, le=0.5)
     "Time step."
     sample: Seconds = Field(default=0.5, gt=0)
@@ -103,7 +106,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
 
 
 def check(config: Config) -> None:
-    """Refuse loads without a second pattern, and a run without two samples."""
+    """Refuse loads without a second pattern, and a run without two samples or beyond what mean field follows."""
     least = min(*config.load, config.slow_load)
     if round(least * config.units) < 2:
         raise fw.ConfigError(
@@ -113,6 +116,11 @@ def check(config: Config) -> None:
         raise fw.ConfigError(
             f"duration={config.duration:g} s is too short for overlaps every {every(config) * config.step:g} s; "
             f"give at least {2 * every(config) * config.step:g}"
+        )
+    if round(config.duration / config.step) > LONGEST:
+        raise fw.ConfigError(
+            f"duration={config.duration:g} s has more than {LONGEST} steps of {config.step:g} s; "
+            f"give at most {LONGEST * config.step:g}, or longer steps"
         )
 
 

@@ -94,6 +94,11 @@ class Config(Base):
 
 def run(config: Config, context: Context) -> xr.Dataset:
     """Read out every model with every pair of time constants: `[model, tau_facil, tau_rec, …]`."""
+    if min(config.ping_delays) < config.silence:
+        raise fw.ConfigError(
+            f"ping_delays={config.ping_delays} begin within the silence of {config.silence:g} s; give later pings, or "
+            "a shorter silence"
+        )
     single = [model for model in config.models if model not in CONVENTIONS]
     if len(pairs(config)) > 1 and single:
         raise fw.ConfigError(

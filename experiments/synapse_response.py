@@ -31,7 +31,7 @@ from torch import Tensor
 import fwsim as fw
 from fwsim.rules import RULES, AssociativeRule
 from fwsim.study import Config as Base
-from fwsim.study import Context, Duration, Hertz, Seconds
+from fwsim.study import Context, Hertz, Seconds
 from fwsim.units import quantity
 
 QUICK = {"rates": (0.3, 1.0, 3.0, 10.0, 30.0, 100.0), "intervals": (0.01, 0.1, 1.0, 10.0)}
@@ -59,7 +59,7 @@ class Config(Base):
         default=tuple(float(f"{rate:.4g}") for rate in np.geomspace(0.1, 200.0, 67)), min_length=1
     )
     "Rates of the long trains."
-    intervals: tuple[Duration, ...] = Field(
+    intervals: tuple[Annotated[Seconds, Field(gt=0)], ...] = Field(
         default=tuple(float(f"{gap:.4g}") for gap in np.geomspace(0.005, 20.0, 49)), min_length=1
     )
     "Times from a first spike to a second."

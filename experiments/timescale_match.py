@@ -64,6 +64,10 @@ class Config(Base):
 def run(config: Config, context: Context) -> xr.Dataset:
     """Train and test at every delay of the task."""
     tasks = [fw.tasks.AssociativeRetrieval(pairs=config.pairs, delay=delay) for delay in config.delays]
+    if config.training_sequences < len(tasks):
+        raise fw.ConfigError(
+            f"training_sequences={config.training_sequences} are fewer than {len(tasks)} delays; give at least one each"
+        )
     with context.random_state("weights"):
         model = network(config, max(task.tokens for task in tasks), tasks[0].classes)
     training = sampled(tasks, config.training_sequences // len(tasks), "training", context)

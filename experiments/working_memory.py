@@ -79,14 +79,14 @@ class Config(Base):
     "Time constant of the currents within pools of `slow_current`."
     slow_opening: float = Field(default=0.5, gt=0, le=1)
     "Fraction of the closed channels of `slow_current` that one spike opens."
-    settle: Seconds = Field(default=1.0, ge=0)
-    "Time before the cue."
+    settle: Seconds = Field(default=1.0, gt=0.2)
+    "Time before the cue; its first 0.2 s do not count, in which initial potentials are forgotten."
     cue: Seconds = Field(default=0.35, gt=0)
     "Duration of the cue."
     cue_strength: float = Field(default=0.15, gt=0)
     "Cue over background."
-    delay: Seconds = Field(default=2.0, ge=0)
-    "Time after the cue."
+    delay: Seconds = Field(default=2.0, ge=1)
+    "Time after the cue; regimes are those of its last second."
     raster_background: Volts = 0.0242
     "Background of the run whose spikes are recorded."
     engine: Literal["brian2", "native", "auto"] = "brian2"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fwsim import study
 from fwsim.errors import ConfigError
 from fwsim.study import load_experiment
 from fwsim.study.config import unit_of
@@ -90,6 +91,37 @@ def test_what_takes_time_shows_its_progress(name):
     assert name == "forgetting" or re.search(
         r"context\.progress|progress=context|fw\.simulate\(|study\.run\(", source
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("capacity", {"tau_factors": 1.0}, "tau_factors has 1 values and eta_factors 2"),
+        ("capacity", {"units": (500, 9)}, "oldest=0.1 is less than a pattern of 9 units; give at least 0.111"),
+        ("hebbian_memory", {"active": 20, "neurons": 20}, "active=20 leaves none of the 20 neurons"),
+        ("hebbian_memory", {"efficacy": 0}, "efficacy=0.0 is not allowed"),
+        ("hebbian_memory", {"other_qualities": 1.0}, "other_qualities.0=1.0 is not allowed"),
+        ("interference", {"correlations": 1.5}, "correlations.0=1.5 is not allowed"),
+        ("item_capacity", {"clusters": 4, "loads": 5}, r"loads=\(5,\) are more items than the 4 clusters"),
+        ("item_capacity", {"clusters": 5, "survey_loads": 7}, r"survey_loads=\(7,\) are more items"),
+        ("item_capacity", {"tau_rec": 0}, "tau_rec=0.0 is not allowed"),
+        ("persistent_oscillation", {"drive": 0.0}, "drive.0=0.0 is not allowed"),
+        ("plastic_phases", {"coupling": 6.0}, "coupling.0=6.0 is not allowed"),
+        ("plastic_phases", {"tau_memory": 0.0}, "tau_memory.0=0.0 is not allowed"),
+        ("plastic_recall", {"slow": 0.0}, "slow.0=0.0 is not allowed"),
+        ("plastic_recall", {"duration": 41}, r"duration=41 s has more than 400 steps of 0\.1 s; give at most 40"),
+        ("ring_states", {"watching": 0.01}, "watching=0.01 is not allowed"),
+        ("silent_memory", {"ping_delays": 0.2}, r"ping_delays=\(0\.2,\) begin within the silence of 0\.3 s"),
+        ("synapse_response", {"intervals": 0.0}, "intervals.0=0.0 is not allowed"),
+        ("timescale_match", {"delays": (1, 2), "training_sequences": 1}, "training_sequences=1 are fewer than 2"),
+        ("working_memory", {"delay": 0.5}, "delay=0.5 is not allowed"),
+        ("working_memory", {"settle": 0.2}, "settle=0.2 is not allowed"),
+    ],
+)  # fmt: skip
+def test_what_its_analysis_could_not_use_is_refused_before_it_runs(name, values, said, tmp_path):
+    with pytest.raises(ConfigError, match=said) as refusal:
+        study.run(name, values, quick=True, folder=tmp_path / "run", device="cpu")
+    assert "\n" not in str(refusal.value)
 
 
 NEIGHBOURS = re.compile(
