@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 import fwsim as fw
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, configuration, figure
+from fwsim.study import COLOURS, configuration, figure, standard_error
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
@@ -57,10 +57,10 @@ def sizes(overlap: xr.DataArray, epsilon: float) -> xr.Dataset:
         {
             "age": labelled(age, "age u = k/N"),
             "overlap": labelled(overlap.mean("trial"), "overlap"),
-            "overlap_error": labelled(error(overlap), "standard error of the overlap"),
+            "overlap_error": labelled(standard_error(overlap, "trial"), "standard error of the overlap"),
             "overlap_theory": labelled(theory.where(overlap.notnull().any("trial")), "overlap in theory"),
             "bits": labelled(bits.mean("trial"), "information held", "bit"),
-            "bits_error": labelled(error(bits), "standard error of the information", "bit"),
+            "bits_error": labelled(standard_error(bits, "trial"), "standard error of the information", "bit"),
             "bits_theory": labelled(bound, "information held in theory", "bit"),
         }
     )
@@ -73,7 +73,7 @@ def decays(overlap: xr.DataArray, units: int) -> xr.Dataset:
     return xr.Dataset(
         {
             "capacity": labelled(items.mean("trial"), "items held over N"),
-            "capacity_error": labelled(error(items), "standard error of the capacity"),
+            "capacity_error": labelled(standard_error(items, "trial"), "standard error of the capacity"),
             "capacity_theory": labelled(theory, "items held over N in theory"),
         }
     )
@@ -84,10 +84,12 @@ def conditions(recording: xr.Dataset, config: dict) -> xr.Dataset:
     units = config["comparison_units"]
     values = {name: recording[f"condition_{name}"] for name in ("centred", "no_memory", "shuffled")}
     result = xr.Dataset({f"condition_{name}": mean_over_trials(value) for name, value in values.items()})
-    result["condition_error"] = labelled(error(values["centred"]), "standard error")
+    result["condition_error"] = labelled(standard_error(values["centred"], "trial"), "standard error")
     items = retrieved(recording["condition_overlap"], units)
     result["condition_capacity"] = labelled(items.mean("trial"), "items held over N")
-    result["condition_capacity_error"] = labelled(error(items), "standard error of the capacity")
+    result["condition_capacity_error"] = labelled(
+        standard_error(items, "trial"), "standard error of the capacity"
+    )
     gain = (values["centred"] - values["no_memory"]).where(recording["lag"] < 0.02 * units).mean("lag")
     result["condition_gain"] = labelled(gain.mean("trial"), "gain over the cue, ages below 0.02 N")
     spectrum = fw.theory.Spectrum.from_tau(
@@ -112,11 +114,6 @@ def conditions(recording: xr.Dataset, config: dict) -> xr.Dataset:
 def retrieved(overlap: xr.DataArray, units: int) -> xr.DataArray:
     """Number of items with at least the overlap that counts, over N, in each trial."""
     return (overlap >= RETRIEVED).sum("lag") / units
-
-
-def error(values: xr.DataArray) -> xr.DataArray:
-    """Standard error of the mean over trials."""
-    return values.std("trial", ddof=1) / values.sizes["trial"] ** 0.5
 
 
 def mean_over_trials(values: xr.DataArray) -> xr.DataArray:
@@ -145,11 +142,7 @@ CAPTIONS = {
 
 
 def table(result: xr.Dataset) -> list[dict[str, object]]:
-    """Make the rows for the terminal.
-
-    `off theory` is the mean overlap at ages up to 0.035 N minus theory's; `gain`, what recall adds to the cue's
-    overlap at ages below 0.02 N.
-    """
+    """Make the rows for the terminal: sizes, then conditions."""
     rows = []
     for one in result.units.values:
         at = result.sel(units=one)

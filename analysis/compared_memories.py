@@ -71,8 +71,6 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
     for place in range(result.sizes["network"]):
         one = result.isel(network=place).dropna("seed", subset=["test_error"])
         error = one["test_error"].values
-        mean, low, high = fw.measure.bootstrap(error)
-        several = f" [{max(low, 0):.2f}, {min(high, 100):.2f}]" if error.size > 1 else ""
         rows.append(
             {
                 "network": LABELS[one["model"].item()],
@@ -81,7 +79,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
                 "epochs": one["epochs"].item(),
                 "networks": error.size,
                 "validation error (%)": formatted(one["validation_error"].min("epoch").mean()),
-                "test error (%)": f"{mean:.2f}{several}",
+                "test error (%)": formatted(np.clip(fw.measure.bootstrap(error), 0, 100)),
                 "lowest": formatted(error.min()),
                 "highest": formatted(error.max()),
             }

@@ -14,9 +14,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-import fwsim as fw
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, configuration, figure, formatted
+from fwsim.study import COLOURS, configuration, figure, formatted, mean_interval
 
 SWEPT = ("start", "units", "seed")
 RECOGNISED = 90.0  # % of hits and correct rejections, from which a network recognises
@@ -112,9 +111,9 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
                 "η before": "η < 0" if start == "anti-Hebbian" else "η > 0",
                 "units": units,
                 "η < 0 after": f"{int((eta < 0).sum())} of {eta.size}",
-                "η N_x": spread(inputs * eta),
+                "η N_x": formatted(mean_interval(inputs * eta), missing="failed"),
                 "τ (steps)": formatted(at["trained_tau"].median(), ".1f", missing="failed"),
-                "recognised up to": spread(at["reach"]),
+                "recognised up to": formatted(mean_interval(at["reach"]), missing="failed"),
                 **{
                     f"hits at {each} (%)": formatted(
                         at["hits"].sel(interval=each).mean(), ".1f", missing="failed"
@@ -125,15 +124,6 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
             }
         )
     return rows
-
-
-def spread(values: xr.DataArray) -> str:
-    """Mean over networks, with Student's t interval where there are several."""
-    found = values.dropna("seed").values.astype(float)
-    if len(found) == 0:
-        return "failed"
-    mean, low, high = fw.measure.bootstrap(found)
-    return f"{mean:.2f}" if len(found) < 2 else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def plot(result: xr.Dataset) -> dict[str, Figure]:

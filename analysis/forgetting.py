@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 import fwsim as fw
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, figure
+from fwsim.study import COLOURS, figure, standard_error
 
 SWEPT = ("units", "spectrum", "tau", "eta", "shortest", "longest", "items", "wrong", "iterations", "seed")
 OWN = {"trial", "lag"}
@@ -34,7 +34,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     over = [dim for dim in ("trial", "seed") if dim in recording.dims]
     result = xr.Dataset(coords=recording.drop_dims(over).coords)
     for name in SHOWN:
-        mean, spread = recording[name].mean(over), error(recording[name], over)
+        mean, spread = recording[name].mean(over), standard_error(recording[name], over)
         result[name] = labelled(mean, recording[name].attrs["long_name"])
         result[f"{name}_error"] = labelled(spread, f"standard error of the {name} items")
     for name in ("kernel", "expected_recognised", "time_constant", "write_strength", "units"):
@@ -49,7 +49,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     result["span"] = labelled(span, f"time for which one iteration keeps an overlap of {RECOGNISED}", "s")
     held = (recording["recalled"] >= RECALLED).sum("lag").where(recording["recalled"].notnull().any("lag"))
     result["held"] = labelled(held.mean(over), "items that are recalled")
-    result["held_error"] = labelled(error(held, over), "standard error of the items recalled")
+    result["held_error"] = labelled(standard_error(held, over), "standard error of the items recalled")
     theory = [result["time_constant"], result["write_strength"], result["units"], step]
     result["expected_held"] = labelled(
         xr.apply_ufunc(
@@ -58,11 +58,6 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         "items that can be recalled in mean field",
     )
     return result
-
-
-def error(values: xr.DataArray, over: list[str]) -> xr.DataArray:
-    """Standard error of the mean over what there is; some may have failed."""
-    return values.std(over, ddof=1) / np.sqrt(values.notnull().sum(over).clip(1))
 
 
 def palimpsest(tau: np.ndarray, eta: np.ndarray, units: float, step: float) -> fw.theory.Spectrum | None:

@@ -11,12 +11,11 @@ from itertools import cycle
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fwsim.measure import bootstrap
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, Versions, configuration, figure, formatted
+from fwsim.study import COLOURS, Versions, configuration, errorbars, figure, formatted
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
@@ -193,7 +192,7 @@ def plot_overlaps(result: xr.Dataset) -> Figure:
         for memory, colour in zip(result["memory"].values, cycle(COLOURS.values()), strict=False):
             one = result.sel(memory=memory)
             rates = one[f"mean_field_{prefix}overlap"]
-            errorbars(panel, one[f"{prefix}overlap"], dim, colour)
+            errorbars(panel, one[dim], one[f"{prefix}overlap"], fmt="o", ms=3, color=colour)
             panel.plot(one[dim], rates.mean("network"), color=colour, label=LABELS[str(memory)])
         panel.axhline(0, color=COLOURS["black"], lw=0.5)
         panel.set(xlabel=label)
@@ -204,13 +203,6 @@ def plot_overlaps(result: xr.Dataset) -> Figure:
     named = axes[0].get_legend_handles_labels()
     made.legend(*named, loc="outside lower center", ncols=len(named[1]), fontsize="x-small")
     return made
-
-
-def errorbars(axes: Axes, values: xr.DataArray, dim: str, colour: str) -> None:
-    estimate, low, high = bootstrap(values.transpose("network", dim).values)
-    axes.errorbar(
-        values[dim].values, estimate, [estimate - low, high - estimate], fmt="o", ms=3, color=colour
-    )
 
 
 def plot_run(result: xr.Dataset) -> Figure:

@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import fwsim as fw
-from fwsim.study import COLOURS, configuration, figure
+from fwsim.study import COLOURS, configuration, figure, formatted, mean_interval
 
 SWEPT = ("model", "seed")
 LABELS = {
@@ -82,15 +82,8 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
 
 def spread(values: xr.DataArray, *, most: float = 100, interval: bool = True) -> str:
     """Mean over networks, with Student's t interval from 0 to `most` where there are several; empty without any."""
-    found = values.dropna("seed").values.astype(float)
-    if len(found) == 0:
-        return ""
-    mean, low, high = fw.measure.bootstrap(found)
-    return (
-        f"{mean:.1f} [{max(low, 0):.1f}, {min(high, most):.1f}]"
-        if interval and len(found) > 1
-        else f"{mean:.1f}"
-    )
+    found = np.clip(mean_interval(values), 0, most)
+    return formatted(found if interval else found[0], ".1f")
 
 
 def plot(result: xr.Dataset) -> dict[str, Figure]:

@@ -14,7 +14,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, figure, formatted
+from fwsim.study import COLOURS, figure, formatted, standard_error
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
@@ -36,10 +36,9 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
         },
     }
     result = xr.Dataset()
-    count = recording.sizes["trial"] ** 0.5
     for name, (values, label) in fractions.items():
         result[name] = labelled(values.mean("trial"), label)
-        result[f"{name}_error"] = labelled(values.std("trial") / count, f"standard error: {label}")
+        result[f"{name}_error"] = labelled(standard_error(values, "trial"), f"standard error: {label}")
     for name in ("new", "old"):
         result[name] = labelled(recording[name].mean("trial"), recording[name].attrs["long_name"])
         result[f"expected_{name}"] = recording[f"expected_{name}"]

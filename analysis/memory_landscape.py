@@ -17,7 +17,7 @@ from torch import Tensor
 import fwsim as fw
 from fwsim.engine.cell import Cell
 from fwsim.progress import track
-from fwsim.study import COLOURS, figure
+from fwsim.study import COLOURS, figure, standard_error
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
@@ -311,7 +311,7 @@ def plot_query(result: xr.Dataset) -> Figure:
     ):
         values = result[name]
         right.errorbar(
-            result["noise"], values.mean("trial"), values.std("trial") / values.sizes["trial"] ** 0.5, fmt="o-", ms=3,
+            result["noise"], values.mean("trial"), standard_error(values, "trial"), fmt="o-", ms=3,
             color=COLOURS[colour], label=label,
         )  # fmt: skip
     right.set(

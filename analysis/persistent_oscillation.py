@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from fwsim import theory
 from fwsim.measure import bootstrap
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, configuration, figure
+from fwsim.study import COLOURS, configuration, errorbars, figure, formatted
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
@@ -127,8 +127,7 @@ def table(result: xr.Dataset) -> list[dict]:
 
 def interval(values: xr.DataArray) -> str:
     """Mean over networks with its 95 % interval."""
-    mean, low, high = bootstrap(values.values)
-    return f"{mean:.3f} ({low:.3f} – {high:.3f})"
+    return formatted(bootstrap(values.values), ".3f", missing="–", interval="({} – {})")
 
 
 def plot(result: xr.Dataset) -> Figure:
@@ -163,7 +162,4 @@ def plot(result: xr.Dataset) -> Figure:
 def points(axes: Axes, result: xr.Dataset, variable: str, colour: str, label: str | None = None) -> None:
     """Means over networks with their intervals, and mean field."""
     axes.plot(result["drive"], result[f"expected_{variable}"], color=colour, lw=0.8)
-    mean, low, high = bootstrap(result[variable].transpose("network", "drive").values)
-    axes.errorbar(
-        result["drive"], mean, [mean - low, high - mean], fmt=".", color=colour, ms=3, lw=0.6, label=label
-    )
+    errorbars(axes, result["drive"], result[variable], fmt=".", color=colour, ms=3, lw=0.6, label=label)

@@ -12,18 +12,18 @@ from itertools import cycle
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fwsim import theory
 from fwsim.measure import bootstrap, half_time
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, configuration, figure, formatted
+from fwsim.study import COLOURS, configuration, errorbars, figure, formatted
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
 STILL = 1e-3  # dh/dt below which activity has stopped
 PATHS = 800  # of the mean field
+POINTS = {"fmt": ".", "ms": 3, "lw": 0.6}  # how simulations are drawn
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
@@ -174,8 +174,7 @@ def table(result: xr.Dataset) -> list[dict]:
 
 def interval(values: xr.DataArray, digits: int) -> str:
     """Mean over networks with its 95 % interval."""
-    mean, low, high = bootstrap(values.values)
-    return f"{mean:.{digits}f} ({low:.{digits}f} – {high:.{digits}f})"
+    return formatted(bootstrap(values.values), f".{digits}f", missing="–", interval="({} – {})")
 
 
 def plot(result: xr.Dataset) -> Figure:
@@ -185,13 +184,15 @@ def plot(result: xr.Dataset) -> Figure:
         one = result.sel(plasticity=k)
         axes[0].plot(one["lag"], one["expected_autocorrelation"], "-", color=colour, lw=0.8)
         shown = one.isel(lag=slice(0, 56, 5))
-        points(axes[0], shown["lag"], shown["autocorrelation"], colour, f"k = {k:g}")
+        errorbars(axes[0], shown["lag"], shown["autocorrelation"], color=colour, label=f"k = {k:g}", **POINTS)
     axes[0].set(xlabel="lag (membrane time constants)", ylabel="autocorrelation of rates", xlim=(-1, 34))
     axes[0].legend(fontsize=5)
-    axes[1].plot(result["plasticity"], result["expected_overlap"], color=COLOURS["blue"], lw=0.8)
-    points(axes[1], result["plasticity"], result["frozen_overlap"], COLOURS["blue"], "overlap with the halt")
-    axes[1].plot(result["plasticity"], result["expected_radius"], "--", color=COLOURS["vermillion"], lw=0.8)
-    points(axes[1], result["plasticity"], result["radius"], COLOURS["vermillion"], "spectral radius")
+    for name, expected, line, colour, label in (
+        ("frozen_overlap", "expected_overlap", "-", COLOURS["blue"], "overlap with the halt"),
+        ("radius", "expected_radius", "--", COLOURS["vermillion"], "spectral radius"),
+    ):
+        axes[1].plot(result["plasticity"], result[expected], line, color=colour, lw=0.8)
+        errorbars(axes[1], result["plasticity"], result[name], color=colour, label=label, **POINTS)
     axes[1].axhline(1.0, color="0.7", lw=0.6)
     axes[1].set(xlabel="plasticity k", ylabel="after plasticity is halted", ylim=(-0.6, 1.8))
     axes[1].legend(loc="upper left")
@@ -199,13 +200,6 @@ def plot(result: xr.Dataset) -> Figure:
     dense = np.linspace(min(result["stored"].values), max(result["stored"].values), 200)
     patterns = [theory.stored_pattern(config["weak"], k) for k in dense]
     axes[2].plot(dense, [one.overlap * one.square**0.5 for one in patterns], color=COLOURS["blue"], lw=0.8)
-    points(axes[2], result["stored"], result["pattern_rate"], COLOURS["blue"])
+    errorbars(axes[2], result["stored"], result["pattern_rate"], color=COLOURS["blue"], **POINTS)
     axes[2].set(xlabel="plasticity k", ylabel="mean rate along the pattern", ylim=(-0.05, 1.05))
     return made
-
-
-def points(axes: Axes, x: xr.DataArray, values: xr.DataArray, colour: str, label: str | None = None) -> None:
-    """Means over networks with their intervals."""
-    mean, low, high = bootstrap(values.transpose("network", ...).values)
-    errors = [mean - low, high - mean]
-    axes.errorbar(x, mean, errors, fmt=".", color=colour, ms=3, lw=0.6, label=label)

@@ -24,7 +24,7 @@ from matplotlib.ticker import NullLocator
 from fwsim import theory
 from fwsim.measure import bootstrap, half_time
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, configuration, figure, formatted
+from fwsim.study import COLOURS, configuration, errorbars, figure, formatted
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
@@ -203,8 +203,7 @@ def interval(values: xr.DataArray, digits: int) -> str:
         return "–"
     if values.max() < SILENT:
         return "0"
-    mean, low, high = bootstrap(values.values)
-    return f"{mean:.{digits}f} ({low:.{digits}f} – {high:.{digits}f})"
+    return formatted(bootstrap(values.values), f".{digits}f", missing="–", interval="({} – {})")
 
 
 STYLE = {0: (".", "black"), 1: ("^", "orange"), 2: ("o", "blue"), 3: ("s", "green")}
@@ -233,11 +232,8 @@ def plot(result: xr.Dataset) -> Figure:
     for k, colour in zip(result["plasticity"].values[::2], cycle(COLOURS), strict=False):
         one = result.sel(plasticity=k)
         axes[2].plot(one["tau_memory"], one["tau_expected_half_time"], color=COLOURS[colour], lw=0.8)
-        mean, low, high = bootstrap(one["tau_half_time"].transpose("network", "tau_memory").values)
-        axes[2].errorbar(
-            one["tau_memory"], mean, [mean - low, high - mean], fmt=".", color=COLOURS[colour], ms=3, lw=0.6,
-            label=f"k = {k:g}",
-        )  # fmt: skip
+        look = {"fmt": ".", "color": COLOURS[colour], "ms": 3, "lw": 0.6, "label": f"k = {k:g}"}
+        errorbars(axes[2], one["tau_memory"], one["tau_half_time"], **look)
     axes[2].set(ylabel="half-time (membrane time constants)", yscale="log", ylim=(3, 60))
     axes[2].set_yticks([3, 5, 10, 20, 50], ["3", "5", "10", "20", "50"])
     axes[2].yaxis.set_minor_locator(NullLocator())

@@ -17,12 +17,13 @@ from matplotlib.figure import Figure
 from fwsim import theory
 from fwsim.measure import bootstrap
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, configuration, figure
+from fwsim.study import COLOURS, configuration, errorbars, figure, formatted
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
 SEEDS = 4  # samples of the mean field
 SAMPLED = 800  # units of each
+POINTS = {"fmt": ".", "ms": 3, "lw": 0.6}  # how simulations are drawn
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:
@@ -118,8 +119,7 @@ def compared(values: xr.DataArray, expected: xr.DataArray, distance: xr.DataArra
 
 def interval(values: xr.DataArray) -> str:
     """Mean over networks or samples with its 95 % interval."""
-    mean, low, high = bootstrap(values.values)
-    return f"{mean:.3f} ({low:.3f} – {high:.3f})"
+    return formatted(bootstrap(values.values), ".3f", missing="–", interval="({} – {})")
 
 
 def plot(result: xr.Dataset) -> Figure:
@@ -132,9 +132,9 @@ def plot(result: xr.Dataset) -> Figure:
         one, end = shown.sel(plasticity=k), result.sel(plasticity=k).isel(time=-1)
         axes[0].plot(one["time"], one["expected_overlap"], "-", color=colour, lw=0.8)
         some = one.isel(time=slice(1, None, 3))
-        points(axes[0], some["time"], some["overlap"], colour, f"k = {k:g}")
+        errorbars(axes[0], some["time"], some["overlap"], color=colour, label=f"k = {k:g}", **POINTS)
         axes[1].plot(end["load"], end["expected_overlap"], "-", color=colour, lw=0.8)
-        points(axes[1], end["load"], end["overlap"], colour)
+        errorbars(axes[1], end["load"], end["overlap"], color=colour, **POINTS)
         if k == 0:
             axes[1].axvline(float(end["capacity"]), color="0.6", lw=0.8, ls="--")
     axes[0].set(xlabel="time (membrane time constants)", ylabel="overlap", ylim=(-0.05, 1.05))
@@ -159,10 +159,4 @@ def time_constants(axis: Axes, end: xr.Dataset, config: dict) -> None:
         found = xr.concat([found, here["overlap"]], "tau_memory").sortby("tau_memory")
         expected = xr.concat([expected, here["expected_overlap"]], "tau_memory").sortby("tau_memory")
     axis.plot(expected["tau_memory"], expected, "-", color=COLOURS["blue"], lw=0.8)
-    points(axis, found["tau_memory"], found, COLOURS["blue"])
-
-
-def points(axes: Axes, x: xr.DataArray, values: xr.DataArray, colour: str, label: str | None = None) -> None:
-    """Means over networks with their intervals."""
-    mean, low, high = bootstrap(values.transpose("network", ...).values)
-    axes.errorbar(x, mean, [mean - low, high - mean], fmt=".", color=colour, ms=3, lw=0.6, label=label)
+    errorbars(axis, found["tau_memory"], found, color=COLOURS["blue"], **POINTS)

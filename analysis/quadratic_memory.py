@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from fwsim.measure import bootstrap
 from fwsim.recording import labelled
-from fwsim.study import COLOURS, configuration, figure
+from fwsim.study import COLOURS, configuration, errorbars, figure, formatted
 
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
@@ -42,9 +42,7 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
                 for low, high in spans.values()
             ]
             parts = xr.concat(means, "span").assign_coords(span=list(spans))
-            result[f"{kind}_in_span"] = labelled(
-                parts, f"mean of {kind.replace('_', ' ')}", "Hz" if name == "rate" else "1"
-            )
+            result[f"{kind}_in_span"] = labelled(parts, f"mean of {kind.replace('_', ' ')}", UNITS[name])
         distance = np.sqrt(((result[name].mean("network") - result[f"expected_{name}"]) ** 2).mean("time"))
         result[f"{name}_distance"] = labelled(
             distance, f"root mean square distance of {name} from mean field", UNITS[name]
@@ -77,8 +75,8 @@ def table(result: xr.Dataset) -> list[dict]:
             row = {"variable": name, "span": str(span)}
             row["mean field"] = f"{float(result[f'expected_{name}_in_span'].sel(span=span)):.{digits}f}"
             for kind in result["synapse"].values:
-                mean, low, high = bootstrap(result[f"{name}_in_span"].sel(span=span, synapse=kind).values)
-                row[str(kind)] = f"{mean:.{digits}f} ({low:.{digits}f} – {high:.{digits}f})"
+                found = bootstrap(result[f"{name}_in_span"].sel(span=span, synapse=kind).values)
+                row[str(kind)] = formatted(found, f".{digits}f", interval="({} – {})")
             rows.append(row)
         distances = {str(kind): f"{float(result[f'{name}_distance'].sel(synapse=kind)):.{digits}f}"
                      for kind in result["synapse"].values}  # fmt: skip
@@ -103,9 +101,8 @@ def plot(result: xr.Dataset) -> Figure:
         )
         for kind in result["synapse"].values:
             mark, colour = MARKS[str(kind)]
-            mean, low, high = bootstrap(shown[name].sel(synapse=kind).transpose("network", "time").values)
-            panel.errorbar(shown["time"], mean, [mean - low, high - mean], fmt=mark, color=COLOURS[colour], ms=1.5,
-                           lw=0.5, label=f"{kind} u and x")  # fmt: skip
+            look = {"fmt": mark, "color": COLOURS[colour], "ms": 1.5, "lw": 0.5, "label": f"{kind} u and x"}
+            errorbars(panel, shown["time"], shown[name].sel(synapse=kind), **look)
         panel.set(xlabel="time (s)", ylabel=NAMES[name])
     axes[0].legend(fontsize=5)
     return made

@@ -96,6 +96,8 @@ WRONG = {
     "weights of a model": lambda junk: fw.training.load_weights(junk, {}),
     "densities": lambda junk: fw.fitting.differences(junk),
     "values of networks": lambda junk: fw.study.mean_interval(junk),
+    "values of trials": lambda junk: fw.study.standard_error(junk, "trial"),
+    "means to draw": lambda junk: fw.study.errorbars(None, [0], junk),
     "a name of a component": lambda junk: fw.spiking.judge(np.zeros(0), junk, 0.2),
     "a power law": lambda junk: fw.Hebbian.power_law(
         exponent=junk, shortest=0.1, longest=10.0, strength=0.5, tolerance=0.01

@@ -74,9 +74,9 @@ PACKAGES = {
     """,
     "fwsim.study": """
         COLOURS Config Context Design Duration Experiment Hertz Interrupted Repetition Report Run Seconds StudyError
-        SweptPoint Versions Volts again analyse compare configuration design each_point each_run each_setting figure
-        finite formatted house_style join_runs load_experiment mean_interval pick_device points resume resume_sweep run
-        search sweep verdict write_report
+        SweptPoint Versions Volts again analyse compare configuration design each_point each_run each_setting errorbars
+        figure finite formatted house_style join_runs load_experiment mean_interval pick_device points resume
+        resume_sweep run search standard_error sweep verdict write_report
     """,
     "fwsim.explore": """
         Scene open_scene serve

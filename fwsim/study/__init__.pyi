@@ -18,6 +18,7 @@ from .execute import run as run
 from .experiment import Experiment as Experiment
 from .experiment import load_experiment as load_experiment
 from .figures import COLOURS as COLOURS
+from .figures import errorbars as errorbars
 from .figures import figure as figure
 from .figures import house_style as house_style
 from .files import StudyError as StudyError
@@ -29,6 +30,7 @@ from .rows import finite as finite
 from .rows import formatted as formatted
 from .rows import join_runs as join_runs
 from .rows import mean_interval as mean_interval
+from .rows import standard_error as standard_error
 from .rows import verdict as verdict
 from .runs import Run as Run
 from .sweeps.run import resume_sweep as resume_sweep

@@ -9,10 +9,15 @@ from types import MappingProxyType
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+import xarray as xr
 from matplotlib.animation import Animation
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
-from fwsim.errors import choice
+from fwsim.errors import choice, instance
+from fwsim.measure import bootstrap
 from fwsim.notebook import STYLE
 
 WIDTHS: Mapping[str, float] = MappingProxyType({"single": 3.5, "double": 7.0})  # inches, one or two columns
@@ -73,6 +78,27 @@ def figure(
     with house_style():
         made = Figure(figsize=(inches, inches / columns * aspect * rows))
         return made, made.subplots(rows, columns, **options)
+
+
+def errorbars(axes: Axes, x: ArrayLike, values: xr.DataArray, over: str = "network", **look: Any) -> None:
+    """Draw means over repetitions as points with their 95 % intervals (Student's t).
+
+    Parameters
+    ----------
+    axes
+        Where.
+    x
+        Place of each mean on the horizontal axis, `[x]`.
+    values
+        `over` and one more dimension, which has the order of `x`.
+    over
+        Dimension of the repetitions.
+    look
+        Passed to `Axes.errorbar`: `fmt`, `color`, `label` …
+    """
+    instance("values", values, xr.DataArray, "one variable of a dataset (xarray.DataArray)")
+    mean, low, high = bootstrap(values.transpose(over, ...).values)
+    axes.errorbar(np.asarray(x), mean, [mean - low, high - mean], **look)
 
 
 def save_figure(made: Figure, folder: Path, name: str) -> list[Path]:

@@ -128,6 +128,31 @@ def mean_interval(values: xr.DataArray) -> np.ndarray:
 
 
 @known_arguments
+def standard_error(values: xr.DataArray, over: str | Sequence[Hashable]) -> xr.DataArray:
+    """Standard error of the mean over some dimensions, of the values that are not NaN.
+
+    Parameters
+    ----------
+    values
+        Any shape; repetitions that failed are NaN.
+    over
+        Dimension of the repetitions, or several.
+
+    Returns
+    -------
+    DataArray
+        Without these dimensions; NaN where there are fewer than two values.
+
+    Examples
+    --------
+    >>> standard_error(xr.DataArray([1.0, 3.0, float("nan")], dims="trial"), "trial").item()
+    1.0
+    """
+    instance("values", values, xr.DataArray, "one variable of a dataset (xarray.DataArray)")
+    return values.std(over, ddof=1) / np.sqrt(values.notnull().sum(over).clip(1))
+
+
+@known_arguments
 def verdict(
     interval: ArrayLike,
     low: float,

@@ -33,6 +33,13 @@ def test_the_delta_rule_replaces_and_forgets_more_of_what_was_before(result):
     assert float(delta.retroactive_right.isel(last)) <= float(hebbian.retroactive_right.isel(last))
 
 
+def test_errors_are_those_of_the_mean(result):
+    """Of 60 lists that are right or wrong: the root of p (1 − p)/59."""
+    for name in ("answers_old", "proactive_right"):
+        share = result[name]
+        np.testing.assert_allclose(result[f"{name}_error"], np.sqrt(share * (1 - share) / 59), rtol=1e-9)
+
+
 def test_without_similarity_and_distractors_all_is_right(result):
     assert float(result.similar_right.sel(correlation=0).min()) > 0.9
     assert float(result.proactive_right.sel(distractors=0).min()) == 1

@@ -1,8 +1,11 @@
 """Lines can be told apart without colour, and figures are saved in all formats."""
 
+import numpy as np
+import pytest
+import xarray as xr
 from matplotlib.figure import Figure
 
-from fwsim.study import COLOURS, figure
+from fwsim.study import COLOURS, errorbars, figure
 from fwsim.study.figures import save_figure, tell_apart
 
 BLUE, RED = COLOURS["blue"], COLOURS["vermillion"]
@@ -63,3 +66,18 @@ def test_the_layout_is_found_once_for_all_formats_and_kept(tmp_path, monkeypatch
         save_figure(made, tmp_path, "one")
         assert len(drawn) == 4
         assert made.get_layout_engine() is layout
+
+
+def test_means_have_students_intervals_whatever_the_order_of_dimensions():
+    values = xr.DataArray([[1.0, 3.0], [10.0, 10.0], [0.0, 4.0]], dims=("tau", "seed"))
+    made, axes = figure()
+    errorbars(axes, [1.0, 2.0, 4.0], values, over="seed", fmt="o", label="measured")
+    (container,) = axes.containers
+    assert container.get_label() == "measured"
+    np.testing.assert_array_equal(container.lines[0].get_xydata(), [[1, 2], [2, 10], [4, 2]])
+    ends = [segment[:, 1] for segment in container.lines[2][0].get_segments()]
+    half = 12.7062  # 97.5 % quantile of t with one degree of freedom; standard errors of 1, 0 and 2
+    assert np.array(ends) == pytest.approx(
+        np.array([[2 - half, 2 + half], [10, 10], [2 - 2 * half, 2 + 2 * half]])
+    )
+    assert made.axes == [axes]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from fwsim.study import each_setting, formatted
+from fwsim.study import each_setting, formatted, standard_error
 
 
 @pytest.fixture
@@ -56,3 +56,10 @@ def test_without_dimensions_the_whole_is_the_only_setting(result):
 )
 def test_numbers_as_text(values, options, text):
     assert formatted(values, **options) == text
+
+
+def test_standard_errors_count_what_there_is():
+    values = xr.DataArray([[1.0, 3.0, np.nan], [2.0, np.nan, np.nan], [np.nan] * 3], dims=("unit", "trial"))
+    np.testing.assert_array_equal(standard_error(values, "trial"), [1.0, np.nan, np.nan])
+    both = standard_error(values, ["unit", "trial"]).item()
+    assert both == pytest.approx(np.std([1, 3, 2], ddof=1) / 3**0.5)
