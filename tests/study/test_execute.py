@@ -12,6 +12,7 @@ import xarray as xr
 import fwsim as fw
 from fwsim.errors import ConfigError, RecordingError
 from fwsim.study import Interrupted, Run, StudyError, again, load_experiment, resume, run, runs, sweep
+from tests.survival.fuzzing import ctrl_c
 
 FIELDS = {"steps", "tau", "taus", "order", "offset", "pause"}
 
@@ -297,12 +298,8 @@ def test_a_failed_run_can_be_resumed_with_a_mended_copy(toy):
 def test_ctrl_c_after_the_end_takes_nothing_back(fwsim, toy, monkeypatch):
     """While the run that was replaced is being deleted."""
     run("trace", {"steps": 2}, folder="here")
-
-    def stop(folder):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr("fwsim.study.places._remove", stop)
+        patch.setattr("fwsim.study.places._remove", ctrl_c)
         code, _, err = fwsim("run", "trace", "--steps", "3", "--no-analyse", "--to", "here", "--force")
     assert (code, err) == (130, "fwsim: interrupted\n")
     done = Run(toy / "here")
@@ -386,7 +383,7 @@ def test_an_interrupted_stream_can_be_read_and_makes_room(toy):
 
 
 def test_a_killed_run_counts_as_interrupted_and_a_live_one_as_running(toy, forked):
-    code = "import fwsim as fw; fw.study.run('trace', {'pause': '20 ms', 'steps': 1500}, folder='killed')"
+    code = "import fwsim as fw; fw.study.run('trace', {'pause': '20 ms', 'steps': 10**6}, folder='killed')"
     process = forked(code, folder=toy)
     try:
         kept = toy / "killed" / "checkpoints" / "done.txt"

@@ -193,25 +193,6 @@ def test_a_report_says_what_it_does_not_show(toy):
     assert text.count("<figure>") == len(list(results.glob("*.svg"))) - 1
 
 
-def test_a_report_is_not_written_through_a_link(toy, tmp_path):
-    run = study.run("trace", quick=True, folder="runs/one")
-    (tmp_path / "mine").write_text("mine")
-    (run.folder / "report.html").symlink_to(tmp_path / "mine")
-    study.write_report(run)
-    assert (tmp_path / "mine").read_text() == "mine"
-    assert not (run.folder / "report.html").is_symlink()
-
-
-def test_an_analysis_that_is_not_whole_is_said(toy, monkeypatch):
-    run = study.run("trace", quick=True, folder="runs/one")
-    study.analyse(run)
-    monkeypatch.setattr(contents, "analyse", lambda *_, **__: None)  # or it would be made again
-    next((run.folder / "results").glob("*.svg")).unlink()
-    text = study.write_report(run).read_text()
-    assert "It is not shown, since it is not whole" in text
-    assert ".svg is missing" in text
-
-
 @pytest.mark.parametrize("content", [b"", b"a,b\n\xff\xfe", b'"' + b"x" * 200_000 + b'"\n'])
 def test_tables_that_are_none(tmp_path, content):
     (tmp_path / "table.csv").write_bytes(content)

@@ -13,6 +13,7 @@ from fwsim.recording import checksums
 from fwsim.study import again, analyse, compare, manifest, results, run, write_report
 from fwsim.study.integrity import damage
 from tests.study.test_execute import write_experiment
+from tests.survival.fuzzing import ctrl_c, flipped, loaded
 
 
 @pytest.fixture
@@ -23,9 +24,7 @@ def done(toy):
 
 
 def flip(path, bit):
-    content = bytearray(path.read_bytes())
-    content[bit // 8 % len(content)] ^= 1 << bit % 8
-    path.write_bytes(content)
+    path.write_bytes(flipped(path.read_bytes(), bit))
 
 
 def files(folder):
@@ -42,7 +41,7 @@ def test_no_flip_of_a_bit_goes_unnoticed(fwsim, done, flips, record_property):
         before = path.read_bytes()
         for _ in range(flips if before else 0):
             flip(path, int(random.integers(8 * len(before))))
-            if path.name in ("run.json", "digests.json") and json.loads(before) == _loaded(path):
+            if path.name in ("run.json", "digests.json") and loaded(before) == loaded(path.read_bytes()):
                 path.write_bytes(before)  # a blank became another one
                 continue
             tried += 1
@@ -58,13 +57,6 @@ def test_no_flip_of_a_bit_goes_unnoticed(fwsim, done, flips, record_property):
             path.write_bytes(before)
     assert fwsim("checksum", "here")[0] == 0
     record_property("flips tried", tried)
-
-
-def _loaded(path):
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError:
-        return None
 
 
 def test_checksum_names_what_differs_is_missing_or_is_extra(fwsim, done):
@@ -175,13 +167,9 @@ def test_an_analysis_is_whole_or_absent(toy, done, monkeypatch):
     assert results.damage(folder, of) is None
     (folder / "mine.txt").write_text("a note")
     before = {each.name: each.read_bytes() for each in folder.iterdir()}
-
-    def stop(*arguments):
-        raise KeyboardInterrupt
-
     for place in ("fwsim.study.analysis.save_figure", "fwsim.study.digests.write"):
         with monkeypatch.context() as patch:
-            patch.setattr(place, stop)
+            patch.setattr(place, ctrl_c)
             with pytest.raises(KeyboardInterrupt):
                 analyse(done)
         assert {each.name: each.read_bytes() for each in folder.iterdir()} == before

@@ -2,7 +2,7 @@
 
 Changes of inputs are functions of a random generator: `damaged` (bytes), `changed` (JSON), `retyped` (text in lines and
 cells), `reshaped` (arrays), `disturbed` (one file of a folder). A `Watch` counts what comes of an input: nothing but a
-value or an error of fwsim in one line, soon, in little memory, without a change on disk, and never another value.
+value or an error of fwsim in one line, with little work and memory, without a change on disk, and never another value.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import resource
 import shutil
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -27,11 +28,15 @@ from numpy.random import Generator
 
 from fwsim import cli
 from fwsim.errors import FwsimError
+from tests.survival.calls import act_at_call
 
-SECONDS = 10  # of the processor that an answer may take
-PATIENCE = (
-    60  # s until it is given up: on a busy machine it waits, and what waits for a pipe takes no processor
+MOST_CALLS = (
+    20_000_000  # of functions in an answer, as many on every machine; the longest answers make two million
 )
+TICK = 1.0  # s between two looks at how far an answer is
+STILL = 0.001  # s of the processor; an answer that does less between two looks waits, for a pipe for example
+IDLE = 60  # looks in a row at which it waits
+BUSY = 600  # s of the processor, in which no machine is so slow; long loops in C make few calls
 BYTES = 2 * 2**30  # of memory
 ROOM = 8 * 2**30  # bytes of addresses beyond those in use, so that nothing takes the machine down
 LONGEST = 700  # characters of a message and what stands before it
@@ -206,20 +211,24 @@ def disturbed(random: Generator, folder: Path, names: str = "*") -> Path:
             ours, theirs = content, other.read_bytes()
             path.write_bytes(theirs)
             other.write_bytes(ours)
-        case 4 | 5 | 6 | 7 if path.suffix == ".json" and _is_json(content):
-            path.write_text(json.dumps(changed(random, json.loads(content))))
+        case 4 | 5 | 6 | 7 if path.suffix == ".json" and loaded(content) is not None:
+            path.write_text(json.dumps(changed(random, loaded(content))))
         case _:
             path.write_bytes(damaged(random, content))
     return path
 
 
-def _is_json(content: bytes) -> bool:
-    """Whether it can be read; a file that was damaged before may not."""
+def loaded(content: bytes) -> Any:
+    """Bytes as JSON; None if they are none, as in a file that was damaged before."""
     try:
-        json.loads(content)
+        return json.loads(content)
     except (ValueError, RecursionError):
-        return False
-    return True
+        return None
+
+
+def ctrl_c(*_: object, **__: object) -> None:
+    """What is called in the place of a function at which a user presses Ctrl-C."""
+    raise KeyboardInterrupt
 
 
 def _is_plain(path: Path) -> bool:
@@ -311,14 +320,11 @@ class Watch:
 
     @contextlib.contextmanager
     def _bounded(self) -> Iterator[None]:
-        """Bound time and memory, and note what is no answer."""
-        began, worked, memory = time.monotonic(), time.process_time(), _memory(reset=True)
-        handler = signal.signal(signal.SIGALRM, _too_long)
-        others = signal.setitimer(
-            signal.ITIMER_REAL, PATIENCE
-        )  # the time limit of the test, which goes on later
+        """Bound work and memory, and note what is no answer."""
+        memory, limits = _memory(reset=True), _Limits()
         try:
-            yield
+            with limits:
+                yield
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
             self.fault(
@@ -326,15 +332,8 @@ class Watch:
             )
         except _TooLong:
             pass
-        finally:
-            took = time.monotonic() - began
-            left = others[0] and max(0.01, others[0] - took)
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, handler)
-            signal.setitimer(signal.ITIMER_REAL, left, others[1])
-        worked = time.process_time() - worked
-        if worked >= SECONDS or took >= PATIENCE:
-            self.fault("hangs", f"{took:.0f} s, of which {worked:.0f} s of the processor")
+        if limits.passed:
+            self.fault("hangs", limits.passed)
         if _memory() - memory > self.bytes:
             self.fault("over 2 GB", f"{(_memory() - memory) / 2**30:.1f} GiB")
 
@@ -343,8 +342,47 @@ class _TooLong(BaseException):
     """Not an `Exception`: nothing but the watch is to catch it."""
 
 
-def _too_long(number: int, frame: Any) -> None:
-    raise _TooLong
+class _Limits:
+    """Ends an answer that makes too many calls, or waits for what does not come.
+
+    Neither depends on how fast or how busy the machine is, or on whether this process is stopped for a while.
+    """
+
+    def __init__(self) -> None:
+        self.passed = ""  # which limit, said also if the end is caught
+        self.worked = self.last = 0.0
+        self.idle = 0
+
+    def __enter__(self) -> None:
+        self.began, self.worked = time.monotonic(), time.process_time()
+        self.last = self.worked
+        self.handler = signal.signal(signal.SIGALRM, self.look)
+        # The time limit of the test, which goes on later.
+        self.others = signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
+        act_at_call(MOST_CALLS, lambda: self.end(f"{MOST_CALLS:,} calls of functions"))
+
+    def __exit__(self, *_: object) -> None:
+        sys.setprofile(None)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self.handler)
+        left, interval = self.others
+        took = time.monotonic() - self.began
+        signal.setitimer(signal.ITIMER_REAL, left and max(0.01, left - took), interval)
+
+    def look(self, number: int, frame: Any) -> None:
+        """Look whether it has done anything since the last look."""
+        now = time.process_time()
+        self.idle = self.idle + 1 if now - self.last < STILL else 0
+        self.last = now
+        if self.idle >= IDLE:
+            self.end(f"it waits for more than {IDLE * TICK:.0f} s")
+        if now - self.worked > BUSY:
+            self.end(f"{BUSY} s of the processor")
+
+    def end(self, why: str) -> None:
+        """End it."""
+        self.passed = why
+        raise _TooLong
 
 
 def _memory(*, reset: bool = False) -> int:

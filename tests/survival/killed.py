@@ -7,7 +7,6 @@ in FOLDER/JOB/<n>; of each job the number that were killed is printed.
 
 import gc
 import importlib
-import itertools
 import os
 import shutil
 import signal
@@ -31,6 +30,7 @@ from fwsim.spiking import Circuit, Connection, Population
 from fwsim.study import Run, load_experiment, resume_sweep
 from fwsim.training import Training, train
 from fwsim.units import ms, mV
+from tests.survival.calls import act_at_call, calls_of
 
 TOY = Path(__file__).parents[1] / "study" / "toy"
 
@@ -104,7 +104,6 @@ def training(folder: Path, resume: bool) -> None:
 
 def sweep(folder: Path, resume: bool) -> None:
     """A grid of the toy that leaks, in this process."""
-    os.environ["LEAK_PAUSE"] = "0.01"
     if resume and (folder / "run.json").exists():
         if Run(folder).state != "finished":
             resume_sweep(folder, workers=1)
@@ -113,21 +112,7 @@ def sweep(folder: Path, resume: bool) -> None:
     fw.sweep(leak, {"tau": "100ms:10s:log5"}, 2, {"steps": 10}, workers=1, batch_size=1, folder=folder)
 
 
-CALLS = {"call", "c_call"}
-"""Events of a profile that are calls of functions, in Python and in C."""
-
 JOBS = {job.__name__: job for job in (recording, noisy, spiking, training, sweep)}
-
-
-def calls_of(job, folder: Path) -> int:
-    """Do the job and return how many calls of functions it made in this thread."""
-    calls = itertools.count()
-    sys.setprofile(lambda frame, event, value: event in CALLS and next(calls))
-    try:
-        job(folder, False)
-    finally:
-        sys.setprofile(None)
-    return next(calls)
 
 
 def start(job, folder: Path, resume: bool, calls: int = 0) -> int:
@@ -138,16 +123,9 @@ def start(job, folder: Path, resume: bool, calls: int = 0) -> int:
     child = os.fork()
     if child:
         return child
-    left = itertools.count(calls, -1)
-    next(left)
-
-    def watch(frame, event, value) -> None:
-        if event in CALLS and not next(left):
-            os.kill(os.getpid(), signal.SIGKILL)
-
     try:
         if calls:
-            sys.setprofile(watch)
+            act_at_call(calls, lambda: os.kill(os.getpid(), signal.SIGKILL))
         job(folder, resume)
         os._exit(0)
     except BaseException:
@@ -159,7 +137,7 @@ def kill_and_resume(job, folder: Path, kills: int, seed: int) -> int:
     """Kill and resume the job as many times, at moments spread over its length; return how often it was killed."""
     random = np.random.default_rng(seed)
     job(folder / "whole", False)
-    calls = calls_of(job, folder / "alike")
+    calls = calls_of(lambda: job(folder / "alike", False))
     gc.freeze()  # or every child copies all pages when it collects
     killed = 0
     for number in range(kills):

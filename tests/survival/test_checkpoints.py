@@ -16,7 +16,7 @@ from fwsim.recording.tensor_files import save
 from fwsim.study import manifest, resume_sweep
 from fwsim.training import Training, train
 from fwsim.training.checkpoints import load_checkpoint
-from tests.survival.fuzzing import changed, damaged, disturbed, fresh, reshaped
+from tests.survival.fuzzing import changed, ctrl_c, damaged, disturbed, fresh, reshaped
 from tests.survival.test_recordings import interrupted, simulated, small  # noqa: F401
 
 
@@ -113,7 +113,7 @@ def test_batches_of_sweeps(fuzz, toy, monkeypatch):
     fw.sweep("leak", over, 1, {"steps": 4}, folder="whole", **arguments)
     right = checksums(fw.study.Run("whole").recording)
     with monkeypatch.context() as stops:
-        stops.setattr(sweep_run, "assemble", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        stops.setattr(sweep_run, "assemble", ctrl_c)
         with pytest.raises(KeyboardInterrupt):
             fw.sweep("leak", over, 1, {"steps": 4}, folder="good", **arguments)
     assert fw.study.Run("good").state == "interrupted"

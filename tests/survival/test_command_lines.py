@@ -52,6 +52,12 @@ class NothingFails:
         return {}
 
 
+def bound(trace):
+    """Let the toy `trace` take at most 50 steps without pauses, whatever its configuration says."""
+    text = trace.read_text().replace("gt=0", "gt=0, le=50").replace("time.sleep(config.pause)", "pass")
+    trace.write_text(text)
+
+
 @pytest.fixture
 def place(toy, monkeypatch, tmp_path_factory):
     """Folder of a user with a run, a sweep, a pipe and a device, and an experiment whose length is bounded."""
@@ -59,9 +65,7 @@ def place(toy, monkeypatch, tmp_path_factory):
     monkeypatch.setattr("fwsim.study.doctor.Imports", NothingFails)  # seconds for each `fwsim doctor`
     os.mkfifo(toy / "pipe")
     (toy / "device").symlink_to("/dev/zero")
-    trace = toy / "experiments" / "trace.py"
-    text = trace.read_text().replace("gt=0", "gt=0, le=50").replace("time.sleep(config.pause)", "pass")
-    trace.write_text(text)
+    bound(toy / "experiments" / "trace.py")
     run("trace", {"steps": 2}, folder="here")
     fw.sweep("leak", {"tau": [1.0, 2.0]}, 1, {"steps": 2}, workers=1, folder="swept")
     (toy / "given.toml").write_text("steps = 3\n")

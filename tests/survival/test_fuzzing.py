@@ -1,5 +1,6 @@
 """The watch sees what must not happen, and the changes of inputs are changes."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -73,11 +74,33 @@ def test_a_refusal_that_changes_the_disk_is_a_fault(folder):
     assert found(watch) == {"changed files": 1}
 
 
-def test_what_takes_long_is_ended_and_a_fault(monkeypatch):
-    monkeypatch.setattr(fuzzing, "PATIENCE", 0.2)
+def test_what_waits_without_end_is_ended_and_a_fault(monkeypatch):
+    monkeypatch.setattr(fuzzing, "TICK", 0.01)
     watch = Watch()
     watch.call(lambda: time.sleep(3600))
     assert found(watch) == {"hangs": 1}
+
+
+def endless():
+    for _ in iter(list, None):
+        len("")
+
+
+def caught():
+    with contextlib.suppress(BaseException):
+        endless()
+
+
+@pytest.mark.parametrize("work", [endless, caught])
+def test_what_works_without_end_is_ended_and_a_fault(monkeypatch, work):
+    """By its calls of functions, which are as many on every machine."""
+    monkeypatch.setattr(fuzzing, "MOST_CALLS", 1000)
+    watch = Watch()
+    watch.call(lambda: [len("") for _ in range(900)])
+    assert not found(watch)
+    watch.call(work)
+    assert found(watch) == {"hangs": 1}
+    assert sys.getprofile() is None
 
 
 @pytest.mark.skipif(not fuzzing._memory(), reason="the system does not tell how much memory was used")

@@ -8,7 +8,7 @@ import pytest
 import fwsim as fw
 from fwsim.study import analyse, manifest, run
 from tests.survival.fuzzing import changed, damaged, fresh
-from tests.survival.test_command_lines import cleaned
+from tests.survival.test_command_lines import bound, cleaned
 
 COMMANDS = [
     ["list"],
@@ -28,9 +28,8 @@ COMMANDS = [
 @pytest.fixture
 def place(toy):
     """Folders of a run and a sweep, finished and not, of an experiment whose length is bounded."""
-    trace, leak = toy / "experiments" / "trace.py", toy / "experiments" / "leak.py"
-    text = trace.read_text().replace("gt=0", "gt=0, le=50").replace("time.sleep(config.pause)", "pass")
-    trace.write_text(text)
+    bound(toy / "experiments" / "trace.py")
+    leak = toy / "experiments" / "leak.py"
     text = leak.read_text().replace("steps: int = 20", "steps: Annotated[int, Field(ge=1, le=50)] = 20")
     text = text.replace(
         "import numpy", "from typing import Annotated\nfrom pydantic import Field\nimport numpy"

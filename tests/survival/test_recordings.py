@@ -1,6 +1,5 @@
 """Recordings with a file that is damaged, lost, exchanged, or no file: the same values, or one line that says so."""
 
-import json
 import re
 from hashlib import sha256
 
@@ -11,7 +10,7 @@ import fwsim as fw
 from fwsim.recording import checksums, digests, open_recording
 from fwsim.study import analyse, run
 from tests.recording.test_folder import check_prefix
-from tests.survival.fuzzing import disturbed, fresh, tree
+from tests.survival.fuzzing import disturbed, fresh, loaded, tree
 
 STEPS = 40
 
@@ -174,14 +173,7 @@ def contents(folder):
         if (place := folder / path).is_symlink() or not place.is_file():
             found[path] = "a folder" if place.is_dir() else "no plain file"
         elif place.name in ("run.json", "digests.json"):
-            found[path] = _loaded(place.read_bytes())
+            found[path] = loaded(content := place.read_bytes()) or content
         else:
             found[path] = place.read_bytes()
     return {path.replace(str(folder), "", 1): each for path, each in found.items()}
-
-
-def _loaded(content):
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        return content

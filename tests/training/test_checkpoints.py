@@ -12,6 +12,7 @@ import fwsim as fw
 from fwsim.recording.tensor_files import ENDING, save
 from fwsim.training import Training, train
 from fwsim.training.checkpoints import load_checkpoint, load_weights
+from tests.survival.fuzzing import flipped
 
 STEPS = 4
 
@@ -51,9 +52,7 @@ def test_a_bit_that_flips_anywhere_is_noticed(tmp_path, name):
     path = tmp_path / name
     whole = path.read_bytes()
     for place in [8 * len(whole) - 1, *np.random.default_rng(0).integers(8 * len(whole), size=40).tolist()]:
-        damaged = bytearray(whole)
-        damaged[place // 8] ^= 1 << place % 8
-        path.write_bytes(damaged)
+        path.write_bytes(flipped(whole, place))
         with pytest.raises(fw.RecordingError, match=rf"{name}.* delete it"):
             load_checkpoint(path)
     _, model = job(1, seed=3)

@@ -3,7 +3,6 @@
 import pytest
 
 from fwsim.study import Run
-from fwsim.study.sweeps import records
 
 SWEEP = ["sweep", "leak", "--over", "eta=1,2,3", "--workers", "1", "--to", "runs/here"]
 
@@ -41,16 +40,8 @@ def test_failures_are_summed_up_and_retried(fwsim, toy):
     assert (code, out.startswith("3 points: 2 done, 1 failed, in ")) == (0, True)
 
 
-def test_an_interrupted_sweep_is_listed_and_resumed(fwsim, toy, monkeypatch):
-    write, kept = records.write, []
-
-    def stop(*arguments):
-        if kept:
-            raise KeyboardInterrupt
-        kept.append(write(*arguments))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(records, "write", stop)
+def test_an_interrupted_sweep_is_listed_and_resumed(fwsim, toy, stopped_after):
+    with stopped_after(1):
         code, _, err = fwsim(*SWEEP, "--batch-size", "1")
     assert (code, err) == (130, "fwsim: interrupted; continue with: fwsim resume runs/here\n")
     assert "interrupted: 1 of 3 points" in fwsim("list")[1]

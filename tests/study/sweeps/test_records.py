@@ -12,31 +12,23 @@ import fwsim as fw
 from fwsim.errors import RecordingError
 from fwsim.study import Interrupted, Run, overview, resume_sweep, runs
 from fwsim.study.sweeps import records
+from tests.survival.fuzzing import flipped
 
 OVER = {"eta": [1.0, 2.0, 3.0]}
 
 
 @pytest.fixture
-def stopped(toy, monkeypatch):
+def stopped(toy, stopped_after):
     """A sweep of three batches, interrupted before its last one."""
-    write, kept = records.write, []
-
-    def stop(*arguments):
-        if len(kept) == 2:
-            raise KeyboardInterrupt
-        kept.append(write(*arguments))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(records, "write", stop)
-        with pytest.raises(Interrupted):
-            fw.sweep("leak", OVER, batch_size=1, workers=1, folder="runs/here")
+    with stopped_after(2), pytest.raises(Interrupted):
+        fw.sweep("leak", OVER, batch_size=1, workers=1, folder="runs/here")
     return sorted((toy / "runs" / "here" / "batches").glob("[!.]*"))
 
 
-def flip(path, place=-3):
-    data = bytearray(path.read_bytes())
-    data[place] ^= 16
-    path.write_bytes(data)
+def flip(path, byte=None):
+    """Change a bit of a byte, or of the last value."""
+    content = path.read_bytes()
+    path.write_bytes(flipped(content, 4 + 8 * (len(content) - 3 if byte is None else byte)))
 
 
 def truncate(path, size):

@@ -23,10 +23,10 @@ from fwsim.study import (
     run,
 )
 from fwsim.study.runs import past_runs
-from fwsim.study.sweeps import records
 from fwsim.study.sweeps.run import finished_points
 from fwsim.study.sweeps.take import points
 from fwsim.study.sweeps.worker import Task, work
+from tests.survival.fuzzing import ctrl_c
 
 OVER = {"tau": "100ms:10s:log3", "eta": [1.0, 2.0]}
 
@@ -353,43 +353,26 @@ def test_workers_that_cannot_run_any_point(toy, changes, said):
         work(dataclasses.replace(task, **changes))
 
 
-def interrupt_after(monkeypatch, batches):
-    """Ctrl-C once a number of batches are kept."""
-    write, kept = records.write, []
-
-    def stop(*arguments):
-        if len(kept) == batches:
-            raise KeyboardInterrupt
-        kept.append(write(*arguments))
-
-    monkeypatch.setattr(records, "write", stop)
-
-
-def test_an_interrupted_sweep_goes_on_with_what_is_missing(toy, monkeypatch):
+def test_an_interrupted_sweep_goes_on_with_what_is_missing(toy, stopped_after):
     whole = sweep(batch_size=2, folder="whole").load()
-    with monkeypatch.context() as patch:
-        interrupt_after(patch, 4)
-        with pytest.raises(Interrupted) as caught:
-            sweep(batch_size=2)
+    with stopped_after(4), pytest.raises(Interrupted) as caught:
+        sweep(batch_size=2)
     stopped = caught.value.run
     assert stopped.state == "interrupted"
     assert finished_points(stopped) == 8
     before = {path.name for path in (stopped.folder / "batches").iterdir()}
     with pytest.raises(ConfigError, match="use resume_sweep"):
         resume(stopped)
-    with monkeypatch.context() as patch:
-        interrupt_after(patch, 2)  # no more than two batches are missing
+    with stopped_after(2):  # no more than two batches are missing
         done = resume_sweep(stopped, workers=1)
     assert len(before) == 4
     xr.testing.assert_equal(done.load(), whole)
     assert len(stopped.manifest["resumed"]) == 1
 
 
-def test_points_of_a_changed_experiment_are_stale(toy, monkeypatch):
-    with monkeypatch.context() as patch:
-        interrupt_after(patch, 4)
-        with pytest.raises(Interrupted):
-            sweep(batch_size=2)
+def test_points_of_a_changed_experiment_are_stale(toy, stopped_after):
+    with stopped_after(4), pytest.raises(Interrupted):
+        sweep(batch_size=2)
     copy = toy / "here" / "experiment.py"
     copy.write_text(copy.read_text().replace("total = decay * total", "total = 0 * total"))
     with pytest.raises(ConfigError, match=r"here/experiment\.py was changed since the run"):
@@ -400,16 +383,12 @@ def test_points_of_a_changed_experiment_are_stale(toy, monkeypatch):
     assert done.attrs["experiment_sha256"] == new.attrs["experiment_sha256"]
 
 
-def test_a_kill_while_the_dataset_is_put_together(toy, monkeypatch):
-    def die(*arguments):
-        raise KeyboardInterrupt
-
+def test_a_kill_while_the_dataset_is_put_together(toy, monkeypatch, stopped_after):
     with monkeypatch.context() as patch:
-        patch.setattr("fwsim.study.sweeps.dataset._write_points", die)
+        patch.setattr("fwsim.study.sweeps.dataset._write_points", ctrl_c)
         with pytest.raises(Interrupted):
             sweep()
-    with monkeypatch.context() as patch:
-        interrupt_after(patch, 0)  # nothing is run again
+    with stopped_after(0):  # nothing is run again
         done = resume_sweep("here", workers=1)
     xr.testing.assert_equal(done.load(), sweep(folder="again").load())
 
@@ -474,11 +453,8 @@ def test_a_cluster_that_does_not_answer(toy, monkeypatch):
 
 
 def test_a_kill_while_the_folder_is_made_leaves_nothing(toy, monkeypatch):
-    def die(*arguments):
-        raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr("fwsim.study.manifest.write", die)
+        patch.setattr("fwsim.study.manifest.write", ctrl_c)
         with pytest.raises(KeyboardInterrupt):
             sweep(folder="runs/here")
     assert not (toy / "runs" / "here").exists()
