@@ -85,8 +85,8 @@ def numpy_target():
 
 
 def pytest_addoption(parser):
-    """How many inputs to try on each door of `tests/survival`, in place of the tests' own numbers."""
-    parser.addoption("--inputs", type=int, default=None, help="inputs at random of each door")
+    """How many random inputs of each kind to try in `tests/survival`, in place of the tests' own numbers."""
+    parser.addoption("--inputs", type=int, default=None, help="random inputs of each kind")
 
 
 def pytest_collection_modifyitems(items):

@@ -1,10 +1,14 @@
 """The code of the guide runs; `make docs` runs all of it, and shows what it says."""
 
+import importlib
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+import fwsim as fw
 
 DOCS = Path(__file__).parent.parent / "docs"
 sys.path.insert(0, str(DOCS / "extensions"))
@@ -97,3 +101,39 @@ def test_a_page_of_results_has_the_common_form(page):
 def test_every_figure_of_the_results_is_on_a_page():
     pages = "".join(page.read_text() for page in RESULTS)
     assert [path.name for path in (DOCS / "results").glob("*.png") if f"({path.name})" not in pages] == []
+
+
+TEXTS = [DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *DOCS.glob("*.md"), *DOCS.glob("*/*.md")]
+
+
+@pytest.mark.parametrize("page", TEXTS, ids=lambda path: path.relative_to(DOCS.parent).as_posix())
+def test_the_names_on_a_page_exist(page):
+    for name in set(re.findall(r"`(?:fw|fwsim)\.([a-z]\w*(?:\.\w+)*)\b(?!\.?/)", page.read_text())):
+        if name.endswith((".toml", ".mplstyle")):
+            continue
+        found = fw
+        for part in name.split("."):
+            if not hasattr(found, part):
+                importlib.import_module(f"{found.__name__}.{part}")
+            found = getattr(found, part)
+
+
+def test_the_files_that_the_page_for_contributors_names_exist():
+    root = DOCS.parent
+    examples = {"experiments/delay.py", "analysis/delay.py", "fwsim/rules/residual_calcium.py"}
+    named = set(re.findall(r"`([\w./]+(?:\.\w+|/))`", (root / "CONTRIBUTING.md").read_text()))
+    files = {name for name in named if re.search(r"\.(py|pyi|hpp|md|toml)$|/$", name)} - examples
+    assert len(files) > 60
+    for name in files:
+        assert any(path.as_posix().endswith(f"/{name.strip('/')}") for path in _everything(root)), name
+
+
+@cache
+def _everything(root):
+    """Files and folders of the repository."""
+    folders = [
+        folder
+        for folder in root.iterdir()
+        if folder.is_dir() and folder.name[0] != "." and folder.name != "data"
+    ]
+    return [*root.iterdir(), *folders, *(path for folder in folders for path in folder.rglob("*"))]

@@ -70,7 +70,7 @@ def test_times_of_spiking_networks_are_those_that_were_measured():
     native, brian2, nest = (full[name] for name in ("native", "Brian2", "NEST, 2 threads"))
     step, build = "steps, s of wall", "build, s"
     said = (
-        f"{native[step]:.2f} s instead of {brian2[step]:.1f} and {nest[step]:.1f} s, in the state of low rates; "
+        f"{native[step]:.2f} s instead of {brian2[step]:.1f} and {nest[step]:.1f} s, at about 1 spike per neuron; "
         f"built in {native[build]:.1f} instead of {brian2[build]:.1f} and {nest[build]:.0f} s"
     )
     assert said in README.read_text()
