@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn.functional import layer_norm, normalize
 
 from fwsim.engine.cell import EPSILON
+from fwsim.errors import RecordingError
 from fwsim.recording import labelled_dataset
 from fwsim.study import COLOURS, configuration, each_point, figure, formatted, mean_interval
 
@@ -116,6 +117,12 @@ def network(one: xr.Dataset, settings: dict) -> xr.Dataset:
     """Numbers of one network; time constants and strengths as text, since there may be several."""
     tau, eta = (np.atleast_1d(np.asarray(settings[name], float)) for name in ("tau", "eta"))
     items, generator = Items.of(one, tau, eta), torch.Generator().manual_seed(0)
+    if len(items.digit) < max(LOADS):
+        least = -(-max(LOADS) // one.sizes["stored"])
+        raise RecordingError(
+            f"the recording has {len(items.digit)} items, and memories have up to {max(LOADS)}; run attractor_memory "
+            f"with --recorded {least} or more"
+        )
     kept = {}
     for load in LOADS:
         order = [torch.randperm(len(items.digit), generator=generator)[:load] for _ in range(MEMORIES)]

@@ -135,7 +135,7 @@ def table(result: xr.Dataset) -> list[dict[str, object]]:
                 row["λ (Hz)"] = f"{scales.min():g} to {scales.max():g}"
             last = here["right"].sel(time=0.0, method="nearest")
             row["right at the query's end (%)"] = formatted(mean_interval(last))
-            for time in (LATER, end):
+            for time in dict.fromkeys((min(LATER, end), end)):
                 found = mean_interval(here["kept"].sel(time=time, method="nearest"))
                 row[f"kept after {time:g} s (%)"] = formatted(found)
                 row[f"after {time:g} s"] = verdict(found, LOST, SURVIVES)

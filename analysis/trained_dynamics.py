@@ -33,6 +33,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 import fwsim as fw
+from fwsim.errors import RecordingError
 from fwsim.models import mixed_synapses
 from fwsim.recording import labelled_dataset
 from fwsim.study import (
@@ -102,6 +103,11 @@ def network(one: xr.Dataset, settings: dict) -> xr.Dataset:
     separation = np.full((2, len(step)), np.nan)
     if accuracy >= LEARNED and settings["plasticity"] != "anti_hebbian":
         core, inputs = rebuilt(one, settings), tensor(one["inputs"])
+        if len(inputs) < ALIGNED + AVERAGED or len(np.unique(one["sample"])) < DIRECTIONS:
+            raise RecordingError(
+                f"the recording keeps {len(inputs)} trials; run ablation with --kept-trials 256, for "
+                f"{ALIGNED + AVERAGED} trials or more and all {DIRECTIONS} directions"
+            )
         drive = inputs @ tensor(one["weights_in"]).T + tensor(one["bias_in"])
         found, separation = dynamics(core, task, drive, one["sample"].values)
     values = {name: ((), found[name], units, label) for name, (label, units) in VALUES.items()}

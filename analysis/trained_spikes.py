@@ -37,6 +37,7 @@ from torch import Tensor
 
 import fwsim as fw
 from fwsim import ms, mV
+from fwsim.errors import RecordingError
 from fwsim.models import mixed_synapses
 from fwsim.recording import labelled_dataset
 from fwsim.spiking import Circuit, Connection, Population
@@ -155,7 +156,7 @@ def divided(one: xr.Dataset, settings: dict) -> tuple[Trials, Trials]:
     drive = inputs @ tensor(one["weights_in"]).T + tensor(one["bias_in"])
     found = Trials(drive, one["sample"].values, one["target"].values[:, -1])
     if len(found.sample) < 2 * CHOOSING:
-        raise fw.ConfigError(
+        raise RecordingError(
             f"the recording keeps {len(found.sample)} trials; run ablation with --kept-trials 256"
         )
     return Trials(*(v[:CHOOSING] for v in found)), Trials(*(v[CHOOSING:] for v in found))

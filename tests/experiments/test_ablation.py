@@ -11,7 +11,7 @@ import xarray as xr
 import fwsim as fw
 from analysis import ablation, trained_dynamics, trained_spikes
 from fwsim import study
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, RecordingError
 from fwsim.models import MatchingNetwork, mixed_synapses
 from fwsim.recording import labelled_dataset
 from fwsim.study import load_experiment
@@ -159,6 +159,18 @@ def test_a_network_without_connections_returns_to_rest(few_trials):
     result = found.assign_attrs(experiment_configuration="{}", plasticity="presynaptic")
     assert trained_dynamics.table(result)[0]["held by"] == "undecided"  # one network has no interval
     assert set(trained_dynamics.plot(result)) == {"separation"}
+
+
+@pytest.mark.parametrize("analysis", [trained_dynamics, trained_spikes])
+def test_too_few_trials_are_one_line(analysis):
+    with pytest.raises(RecordingError, match="keeps 15 trials; run ablation with --kept-trials 256"):
+        analysis.network(*constructed(torch.zeros(16, 16), trials=15))
+
+
+def test_a_direction_that_no_trial_has_is_one_line():
+    one, settings = constructed(torch.zeros(16, 16))
+    with pytest.raises(RecordingError, match=r"keeps 160 trials; .* all 8 directions"):
+        trained_dynamics.network(one.assign(sample=one["sample"] % 7), settings)
 
 
 def test_units_that_excite_themselves_are_attractors(few_trials):

@@ -8,6 +8,7 @@ import xarray as xr
 
 from analysis import attractor_capacity as capacity
 from fwsim.engine.cell import EPSILON
+from fwsim.errors import RecordingError
 
 ITEMS, ACTIVE, ETA = 16, 4, 0.2
 UNITS = ITEMS * ACTIVE
@@ -75,3 +76,12 @@ def test_runs_are_joined_and_settings_told_apart():
     assert [(row["tau"], row["networks"]) for row in rows] == [("50", 2), ("5, 50", 1)]
     ((name, lines),) = capacity.panels(joined)
     assert (name, [label for label, _ in lines]) == ("tau", ["5, 50", "50"])  # by size, not as they were run
+
+
+def test_too_few_items_are_one_line():
+    """Fifteen pairs, where memories have up to sixteen items."""
+    few = recording().isel(past=slice(0, 30), stored=slice(0, 15))
+    with pytest.raises(
+        RecordingError, match=r"has 15 items, and memories have up to 16; .* --recorded 2 or more"
+    ):
+        capacity.analyse(few)

@@ -144,6 +144,11 @@ def test_the_analysis_counts_trials_that_keep_their_state():
     assert np.isnan(analysis.analyse(recording(1.0, error=30.0))["kept"]).all()
 
 
+def test_a_state_that_is_held_for_less_than_a_second_is_asked_for_at_its_end():
+    rows = analysis.table(analysis.analyse(recording(0.7).isel(time=[0, 1])))
+    assert [name for name in rows[2] if "after" in name] == ["kept after 0.5 s (%)", "after 0.5 s"]
+
+
 def test_runs_are_joined_by_seed():
     runs = []
     for seed, share in enumerate((0.7, 0.8)):
