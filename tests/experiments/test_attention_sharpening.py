@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
+from analysis import attention_sharpening
 from fwsim import study
 
 
@@ -45,3 +47,15 @@ def test_shares_and_ends_are_complete(result):
     np.testing.assert_allclose(result.end.sum("kind_of_end"), 1)
     np.testing.assert_allclose(result.random_end.sum("kind_of_end"), 1)
     assert bool((result.share + result.elsewhere <= 1 + 1e-6).all())
+
+
+def test_ends_of_loops_that_are_known():
+    """Six loops of a unit: two stay at the right end, one at a wrong one, one alternates, two grow."""
+    steps = np.arange(40)
+    still, grows = np.ones(40), 1.0 + steps
+    path = np.stack([still, 2 * still, 3 * still, (-1.0) ** steps, grows, -grows])[..., None]
+    right = xr.DataArray([True, True, False, True, True, False], dims="trial")
+    found = attention_sharpening.ends(xr.DataArray(path, dims=("trial", "iteration", "unit")), right, "unit")
+    assert dict(zip(found["kind_of_end"].values.tolist(), (6 * found).values.tolist())) == pytest.approx(
+        {"settled, right": 2, "settled, wrong": 1, "cycle": 1, "wanders": 2}
+    )

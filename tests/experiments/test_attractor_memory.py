@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 from analysis.attractor_memory import plot_portrait
@@ -70,3 +71,26 @@ def test_labels_of_the_portrait_do_not_cover_each_other():
         "answers 4",
     ]
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+SCHEDULES = {  # numbers at a query: at 0.1, at 0.35 and at the end of a training; and in the steps before it
+    "late_query": ([1], range(1, 9), range(1, 9), 1),
+    "equilibrium": ([1], range(1, 9), range(1, 9), 1),
+    "one": ([1], [1], [1], 1),
+    "fixed": ([8], [8], [8], None),
+    "query": (range(1, 9), range(1, 9), range(1, 9), 1),
+    "late": ([1], range(1, 9), range(1, 9), None),
+    "random": (range(1, 9), range(1, 9), range(1, 9), None),
+    "ramp": (range(1, 3), range(1, 6), range(1, 9), None),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_are_what_their_names_say(name):
+    """`None`: in the steps before the query as in the query."""
+    experiment, generator = load_experiment("attractor_memory"), torch.Generator().manual_seed(0)
+    drawn = experiment.run.__globals__["schedule"](experiment.configure({"schedule": name}))
+    *numbers, storing = SCHEDULES[name]
+    for progress, expected in zip((0.1, 0.35, 0.99), numbers, strict=True):
+        found = {drawn.at(progress, generator) for _ in range(200)}
+        assert found == {each if storing is None else (storing, each) for each in expected}

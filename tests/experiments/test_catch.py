@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
+import fwsim as fw
 from fwsim import study
 from fwsim.study import files
 
@@ -34,6 +36,15 @@ def test_a_small_game_is_learned_to_near_the_optimum(report):
 def test_erasing_nothing_is_the_test(report):
     result = report.result.squeeze()
     assert float(result["erased_return"].sel(erased="nothing")) == float(result["test_return"])
+
+
+def test_what_is_erased_is_0_and_all_else_stays():
+    erased = files.load(files.find("catch"), ("run",)).ERASED
+    full = fw.State(torch.ones(2, 3), torch.ones(2, 1, 3, 3), variables={"cell": torch.ones(2, 3)})
+    for what, kept in {"nothing": (1, 1, 1), "hidden state": (0, 1, 1), "memory": (1, 0, 0)}.items():
+        state = erased[what](full)
+        parts = state.hidden, state.memory, state.variables["cell"]
+        assert tuple(float(each.unique()) for each in parts) == kept
 
 
 def test_an_episode_is_shown_with_its_attention(report):

@@ -129,6 +129,26 @@ def test_untrained_networks_differ_in_nothing_but_the_schedule(digits):
     torch.testing.assert_close(*scores)
 
 
+def test_lesions_block_the_steps_that_they_name(tmp_path):
+    parts, given = load_experiment(NAME).run.__globals__, []
+
+    def model(images, blocked):
+        given.append(list(blocked))
+        return torch.eye(2)[[0] * len(images)]
+
+    layout, images = parts["GlimpseLayout"](), torch.zeros(4, 28, 28, dtype=torch.uint8)
+    test = parts["LabelledImages"](images, torch.tensor([0, 0, 0, 1]))
+    found = parts["lesions"](model, layout, test, Context(tmp_path))
+    assert found["lesion_error"].values.tolist() == [25] * 4
+    integrating = [5, 11, 17, 23]
+    assert dict(zip(found["blocked"].values.tolist(), given, strict=True)) == {
+        "none": [],
+        "integrating": integrating,
+        "looking": [step for step in range(24) if step not in integrating],
+        "all": list(range(24)),
+    }
+
+
 def test_without_images_to_choose_by_all_are_trained_on_and_the_last_epoch_is_kept(digits, tmp_path):
     values = {**SMALL, "epochs": 2, "model": "irnn", "validation_images": 0, "data": str(digits)}
     assert [len(part.target) for part in split_mnist(str(digits), validation=0)] == [1_400, 0, 397]

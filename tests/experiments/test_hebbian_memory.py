@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
+from analysis import hebbian_memory
 from fwsim import study
 
 SMALL = {
@@ -41,6 +43,15 @@ def test_the_mean_field_agrees(result):
     courses = result["course"].sel(memory="one").mean("network")
     other = result["mean_field_course"].sel(memory="one").mean("network")
     assert float(np.sqrt(((courses - other) ** 2).mean() / (other**2).mean())) < 0.25
+
+
+def test_an_overlap_is_of_the_neurons_that_were_not_cued():
+    """Rates of 40 Hz of two that are cued, 25 of two that are completed, 5 of four outside; and nobody fires."""
+    kinds = np.array(["cued"] * 2 + ["completed"] * 2 + ["outside"] * 4)
+    recording = xr.Dataset({name: ("unit", kinds == name) for name in ("cued", "completed")})
+    rate = xr.DataArray([[40, 40, 25, 25, 5, 5, 5, 5], [0.5] * 8], dims=("trial", "unit"))
+    found = hebbian_memory.overlap(rate, recording, recording["completed"])
+    assert found.values.tolist() == pytest.approx([(25 - 5) / 40, 0])
 
 
 @pytest.mark.slow

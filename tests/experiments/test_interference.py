@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
+import fwsim as fw
 from fwsim import study
+from fwsim.study import files
 
 
 @pytest.fixture(scope="module", params=[0, pytest.param(1, marks=pytest.mark.slow)])
@@ -44,3 +47,9 @@ def test_without_similarity_and_distractors_all_is_right(result):
     assert float(result.similar_right.sel(correlation=0).min()) > 0.9
     assert float(result.proactive_right.sel(distractors=0).min()) == 1
     assert float(result.retroactive_right.sel(distractors=0).min()) == 1
+
+
+def test_a_delay_leaves_of_every_time_scale_what_its_time_constant_says():
+    kept = files.load(files.find("interference"), ("run",)).kept
+    left = kept(fw.Hebbian(tau=[2.0, 8.0], eta=[1.0, 1.0]), torch.ones(1, 2, 3, 3, dtype=torch.float64), 4.0)
+    np.testing.assert_allclose(left[0, :, 0, 0], np.exp([-2.0, -0.5]), rtol=1e-6)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from analysis.item_capacity import spikes
 from fwsim import study
 
 SMALL = {
@@ -63,3 +64,10 @@ def test_published_parameters(tmp_path):
             int(fine["capacity_tau"].sel(value_tau=tau)),
         )
         assert abs(here[0] - here[1]) <= 1
+
+
+def test_peaks_lie_between_samples():
+    """Of two parabolas with a height of 30 and 10; the second one is below threshold."""
+    time = np.linspace(0.0, 1.0, 101)
+    trace = np.maximum(30 - 1e3 * (time - 0.203) ** 2, 10 - 1e3 * (time - 0.6) ** 2)
+    np.testing.assert_allclose(spikes(trace, time, 20.0), [0.203], rtol=1e-9)

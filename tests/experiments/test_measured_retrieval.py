@@ -50,10 +50,13 @@ def test_a_network_has_its_synapses_dales_law_and_divisive_inhibition(experiment
     torch.manual_seed(0)
     rule, _ = functions.measured(config.units, torch.Generator().manual_seed(0))
     model = functions.Retrieval(config, task, 2, rule)
-    weights = model.core.weights[0]
+    weights = model.core.weights[0].detach()
     assert (weights[:, :16] >= 0).all()
     assert (weights[:, 16:] <= 0).all()
     assert not weights.diagonal().any()
+    # Four times as many units excite, each a quarter as strongly, whose sizes before training are between 0 and 1.
+    assert 3.6 < float(weights[:, :16].max()) * config.units <= 4
+    assert 14 < -float(weights[:, 16:].min()) * config.units <= 16
     assert (model.core.projections[0].synapse is rule) == (synapses == "measured")
     assert (model.core.memory is not None) == (synapses == "fast_weights")
     tokens = task.sample(6, torch.Generator().manual_seed(1)).tokens

@@ -43,6 +43,16 @@ def test_without_perturbation_nothing_moves(tmp_path):
     np.testing.assert_allclose(found["rate"].isel(time=-1), found["rate"].isel(time=0), atol=1e-3)
 
 
+def test_theory_of_a_static_ring_is_its_closed_form():
+    """ℓ = sin θ where units are active: variance 2σ²t/(τ A² Σ sin²) with h = A (cos θ − cos 60°)."""
+    config = study.load_experiment("ring_drift").configure({"units": 1000, "delay": 2.4}).model_dump()
+    theta = 2 * np.pi * np.arange(1000) / 1000
+    amplitude, active = 40 / (1 - 0.5), np.cos(theta) > 0.5
+    variance = 2 * 2.0**2 * 2.0 / (0.01 * amplitude**2 * (np.sin(theta[active]) ** 2).sum())
+    found = ring_drift.predicted(config).sel(synapse="static", perturbation="noise", span="late")
+    assert float(found) == pytest.approx(variance**0.5, rel=2e-3)
+
+
 def moved(static, facilitating):
     """Drift of every seed with both kinds of synapse, as of one span and one perturbation."""
     dims = ("synapse", "seed", "span", "perturbation")

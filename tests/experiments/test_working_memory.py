@@ -60,6 +60,17 @@ def test_a_ping_reads_the_memory_out(silent):
     assert {path.name for path in report.files} >= {"selectivity.png", "table.csv"}
 
 
+def test_a_lifetime_ends_where_the_selectivity_falls_through_one_half():
+    from analysis.silent_memory import fall
+
+    delay = np.array([1.0, 2.0, 4.0])
+    assert fall(delay, np.array([0.9, 0.6, 0.2])) == pytest.approx(
+        2.5
+    )  # a quarter of the way from 0.6 to 0.2
+    assert fall(delay, np.array([0.4, 0.9, 0.9])) == 0
+    assert fall(delay, np.array([0.9, 0.6, 0.5])) == 4
+
+
 def test_lifetimes_are_over_both_time_constants(silent):
     """A made-up recording: memories last longer with slower facilitation, and the table says how long."""
     from analysis.silent_memory import analyse, join, plot, table

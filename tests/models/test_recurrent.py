@@ -45,6 +45,24 @@ def test_the_lstm_with_layer_normalisation_does_what_its_paper_says():
     torch.testing.assert_close(state.variables["cell"], c)
 
 
+@pytest.mark.parametrize(
+    ("net", "uniform"),
+    [
+        (DeepTransitionRNN(30, 40, 2, identity_scale=0.3), ("C", "V")),
+        (LayerNormLSTM(30, 40), ("from_hidden.weight", "from_input.weight")),
+    ],
+    ids=["deep", "lstm"],
+)
+def test_weights_before_training_are_uniform(net, uniform):
+    """Between ±1/√N."""
+    for name in uniform:
+        size = net.get_parameter(name).detach().abs() * 40**0.5
+        assert 0.98 < float(size.max()) <= 1
+        assert float(size.mean()) == pytest.approx(0.5, abs=0.03)
+    if isinstance(net, DeepTransitionRNN):
+        assert torch.equal(net.W.detach(), 0.3 * torch.eye(40))
+
+
 @pytest.mark.parametrize("normalise", ["inner", "none"])
 def test_without_inner_iterations_a_deep_transition_is_an_ordinary_recurrent_network(normalise):
     torch.manual_seed(0)

@@ -48,6 +48,13 @@ def test_an_episode_follows_the_rules_written_out(game, seed):
                 paddle = min(max(paddle + int(actions[episode, row]) - 1, 0), game.size - game.paddle)
 
 
+def test_ball_and_paddle_start_in_every_column():
+    positions = Catch(5, 2, 2).start(3000, generator())
+    for columns, share in ((positions.ball, 1 / 5), (positions.paddle, 1 / 4)):
+        found = torch.bincount(columns).double() / 3000
+        assert found.tolist() == pytest.approx([share] * round(1 / share), abs=0.04)  # five standard errors
+
+
 @given(game=games)
 @settings(max_examples=20, deadline=None)
 def test_the_best_player_always_catches(game):

@@ -32,6 +32,16 @@ def test_trials_are_padded_and_repeat_with_the_seed():
     assert trials.to("cpu").inputs is trials.inputs
 
 
+def test_seeds_of_environments_are_below_2_31():
+    class Seeded(Counting):
+        def seed(self, seed):
+            self.number = self.given = seed if seed < 2**31 else 0
+
+    environment = Seeded()
+    supervised(environment, 1, seed=2**31 + 5)
+    assert environment.given == 5
+
+
 def test_what_has_no_trials_is_refused():
     with pytest.raises(fw.ConfigError, match=r"object has no seed\(\)"):
         supervised(object(), 3, seed=0)

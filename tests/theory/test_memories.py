@@ -102,6 +102,20 @@ def test_epsilon_tau_and_spectrum_agree():
     assert theory.palimpsest_capacity(spectrum) == pytest.approx(float(theory.palimpsest_capacity(4.10812)))
 
 
+def test_steps_of_another_length():
+    """Only the number of steps in a time constant counts; times are in proportion to the step."""
+    assert theory.epsilon_from_tau(10.0, 50, dt=0.5) == pytest.approx(theory.epsilon_from_tau(20.0, 50))
+    assert theory.tau_from_epsilon(4.0, 50, dt=0.5) == pytest.approx(0.5 * theory.tau_from_epsilon(4.0, 50))
+    one, other = (
+        theory.Spectrum.from_tau([5.0, 10.0], 1.0, 50, dt=0.5),
+        theory.Spectrum([0.2, 0.4], [1.0, 1.0]),
+    )
+    np.testing.assert_allclose(one.theta, other.theta)
+    np.testing.assert_allclose(one.weight, other.weight)
+    assert theory.attention_span(10.0, dt=0.5) == pytest.approx(0.5 * theory.attention_span(20.0))
+    assert theory.decay_from_tau(10.0, dt=0.5) == pytest.approx(math.exp(-0.05))
+
+
 def test_information_is_of_the_order_of_the_squared_units():
     assert theory.palimpsest_information(4.10812) == pytest.approx(0.05, abs=0.003)
     ages = (np.arange(2000) + 0.5) / 2000 * 0.05
@@ -112,6 +126,9 @@ def test_information_is_of_the_order_of_the_squared_units():
 def test_binary_information_at_its_ends_and_in_between():
     assert theory.binary_information([0.0, 1.0, -1.0]).tolist() == [0.0, 1.0, 1.0]
     assert theory.binary_information(0.5) == pytest.approx(1 - 0.8112781244591328)
+    assert theory.binary_information(-1.0005) == 1  # by rounding in half precision
+    with pytest.raises(ConfigError, match=r"overlaps reach 1\.5; cosines lie"):
+        theory.binary_information([0.2, -1.5])
 
 
 def test_time_constants():

@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 from fwsim import theory
 from fwsim.errors import ConfigError
+from fwsim.theory.plastic_fixed_points import _stable
 
 
 def stable_fixed_points(units, coupling, plasticity, seed):
@@ -64,6 +66,16 @@ def test_the_most_numerous_are_stable_and_as_many_as_their_fields_allow():
     least = edge - feedback * math.tanh(edge)
     chance = 0.5 * (1 + math.erf(-least / math.sqrt(2 * found.square)))
     assert found.complexity == pytest.approx(math.log(2 * chance), abs=1e-3)
+
+
+def test_a_pattern_of_small_rates_is_not_stable():
+    """h = k tanh³h has two solutions; the rates of the smaller one grow or vanish, in the direction that they have."""
+    small, large = (
+        math.tanh(brentq(lambda h: h - 3 * math.tanh(h) ** 3, *ends)) ** 2
+        for ends in ((0.3, 1.2), (1.3, 3.1))
+    )
+    assert _stable(0.02, 3.0, large).complexity == pytest.approx(math.log(2), abs=1e-3)
+    assert _stable(0.02, 3.0, small).complexity == -math.inf
 
 
 @pytest.mark.parametrize("values", [(0.0, 1.0), (6.0, 1.0), (1.0, 0.0), (1.0, math.nan)])
