@@ -46,8 +46,6 @@ MEMORIES = 50
 ITERATIONS = 300
 WAITS = tuple(float(wait) for wait in range(25))
 """Times without writing, in time constants."""
-LEARNED = 5.0
-"""Errors after 64 iterations, in %, below which a network is said to have learned."""
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:

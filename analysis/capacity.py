@@ -21,7 +21,7 @@ from fwsim.study import COLOURS, configuration, figure, standard_error
 SWEPT = ()  # of a sweep, each point is analysed by itself
 
 RETRIEVED = 0.9
-"""An item counts as held if its overlap is at least this; theory's transition jumps from .97 to 0."""
+"""An item counts as held if its overlap is at least this; theory's transition jumps from 0.97 to 0."""
 
 LABELS = {
     "sign": "sign units",

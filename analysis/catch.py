@@ -35,7 +35,7 @@ PLAYERS = {
     "optimal": "best player",
 }
 AXES = ("size", "model", "seed")
-CAUGHT = 0.8  # a return of .8 is nine catches in ten
+CAUGHT = 0.8  # a return of 0.8 is nine catches in ten
 ATTENDING = "fast_weights"
 SWEPT = AXES
 

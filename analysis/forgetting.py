@@ -25,7 +25,7 @@ RECOGNISED = 0.5
 """Overlap after one iteration below which an item counts as forgotten."""
 LINES = [COLOURS[name] for name in ("blue", "vermillion", "green", "purple", "orange", "black")]
 RECALLED = 0.9
-"""Overlap of what is recalled above which an item counts as held; theory's transition jumps from .97 to 0."""
+"""Overlap of what is recalled above which an item counts as held; theory's transition jumps from 0.97 to 0."""
 
 
 def analyse(recording: xr.Dataset) -> xr.Dataset:

@@ -50,7 +50,8 @@ def analyse(recording: xr.Dataset) -> xr.Dataset:
     moved = np.log(result["tau_after"] / result["tau_before"])
     result["share_after"] = labelled(share, "share of a write's strength")
     result["moved"] = labelled(moved, "ln of the factor by which training changed a time constant")
-    kernel_mean = np.exp((share * np.log(result["tau_after"])).sum("timescale"))
+    with np.errstate(divide="ignore"):  # the mean with a time constant of 0 is 0
+        kernel_mean = np.exp((share * np.log(result["tau_after"])).sum("timescale"))
     result["tau_mean"] = labelled(kernel_mean, "geometric mean of the time constants, by strength", "s")
     result.attrs = {"experiment_configuration": recording.attrs["experiment_configuration"]}
     return result

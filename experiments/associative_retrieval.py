@@ -136,7 +136,7 @@ def run(config: Config, context: Context) -> xr.Dataset:
         progress=context.progress,
     )
     recording = record(model, test, config, context)
-    errors = {
+    measured = {
         "validation_error": (
             (),
             100 * float(history["validation"].min()),
@@ -144,11 +144,11 @@ def run(config: Config, context: Context) -> xr.Dataset:
             "validation error, best epoch",
         ),
         "test_error": ((), 100 * error_rate(model, test, context.device), "%", "test error"),
+        "parameters": ((), parameter_count(model), "1", "trained parameters"),
     }
-    recording = recording.merge(labelled_dataset(errors))
+    recording = recording.merge(labelled_dataset(measured))
     if config.model in ("fast_weights", "stpn"):
         recording = recording.merge(trained_memory(model.core))
-    recording.attrs["parameters"] = parameter_count(model)
     return recording.merge(
         history.rename(loss="training_loss", wall_time="epoch_time"), combine_attrs="no_conflicts"
     )

@@ -55,7 +55,7 @@ class Config(Base):
     epsilons: tuple[Positive, ...] = Field(
         default=(2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0), min_length=1
     )
-    "Decays that are compared."
+    "Decays ε that are compared."
     decay_units: int = Field(default=1000, ge=50)
     "Number of units of the networks with these decays, `epsilons`."
     conditions: tuple[Name, ...] = Field(

@@ -78,11 +78,11 @@ class Config(Base):
     episodes: int = Field(default=64, ge=1)
     "Episodes a training step."
     learning_rate: float = Field(default=3e-3, gt=0)
-    "Of Adam, constant."
+    "Learning rate of Adam, constant."
     trace_decay: float = Field(default=1.0, ge=0, le=1)
-    "λ, how far advantages look before they trust the critic."
+    "λ of advantages: with 1 they use all rewards to come, with 0 the next one and the critic."
     entropy_weight: float = Field(default=0.01, ge=0)
-    "Bonus for undecided policies."
+    "Weight of the policy's entropy in the loss, a bonus for undecided policies."
     points: int = Field(default=20, ge=1)
     "Points of the learning curve."
     tested: int = Field(default=500, ge=1)

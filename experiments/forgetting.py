@@ -51,7 +51,7 @@ class Config(Base):
     shortest: Seconds = Field(default=2.0, gt=0)
     "Shortest time constant of a spectrum that is not given; the power law and the chain begin there."
     longest: Seconds = Field(default=200.0, gt=0)
-    "Longest time constant of such a spectrum; a single one is the geometric mean of shortest and longest."
+    "Longest time constant of a spectrum that is not given; `one` is the geometric mean of shortest and longest."
     dt: Seconds = Field(default=1.0, gt=0)
     "Time between two items."
     items: int = Field(default=800, ge=2)

@@ -72,7 +72,7 @@ class Config(Base):
     embedding: int = Field(default=100, ge=0)
     "Units of the ReLU layer that every glimpse passes; 0 leaves it out."
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    "Fraction of that layer's and of the last hidden units left out in training."
+    "Fraction of the units of `embedding` and of the last hidden units left out in training."
     epochs: int = Field(default=25, ge=1)
     "Passes through the training images."
     learning_rate: float = Field(default=3e-3, gt=0)

@@ -86,7 +86,7 @@ class Config(Base):
     taus: tuple[Duration, ...] = Field(default=(1.0, 9.0), min_length=1)
     "Time constants of the memory with several, in equal parts."
     limit: float = Field(default=0.9, gt=0)
-    "Where a weight saturates, in all; none for `linear` and `trained`."
+    "Largest weight, in all time constants together; `linear` and `trained` have none."
     decay: float = Field(default=0.95, gt=0, lt=1)
     "What a step leaves of the trained network's memory."
     trained_strength: float = Field(default=27.0, gt=0)

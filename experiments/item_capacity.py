@@ -89,11 +89,11 @@ class Config(Base):
     survey_tau_facil: tuple[Duration, ...] = Field(
         default=(0.375, 0.75, 1.0, 1.5, 2.0, 3.0, 4.5, 6.0), min_length=1
     )
-    "Values of τ_facil in the survey, likewise."
+    "Values of τ_facil in the survey, all else as in the main runs."
     survey_tau: tuple[Duration, ...] = Field(
         default=(0.002, 0.004, 0.006, 0.008, 0.012, 0.016, 0.024, 0.032), min_length=1
     )
-    "Values of τ in the survey, likewise."
+    "Values of τ in the survey, all else as in the main runs."
     step: Seconds = Field(default=0.0002, gt=0)
     "Longer of the two steps."
     watch: Seconds = Field(default=1.5, gt=0)

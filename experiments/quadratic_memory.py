@@ -48,7 +48,7 @@ class Config(Base):
     duration: Seconds = Field(default=1.2, gt=0)
     "How long the population is watched."
     U: float = Field(default=0.2, gt=0, le=1)
-    "Utilisation."
+    "Utilisation that one spike adds."
     tau_facil: Seconds = Field(default=1.5, gt=0)
     "Time constant of facilitation."
     tau_rec: Seconds = Field(default=0.2, gt=0)

@@ -75,7 +75,7 @@ class Config(Base):
     cue: Seconds = Field(default=0.35, gt=0)
     "Duration of the cue."
     cue_strength: float = Field(default=0.15, gt=0)
-    "Cue over background."
+    "Cue, as a fraction of the background."
     silence: Seconds = Field(default=0.3, ge=0)
     "Time after the cue for which all excitatory neurons are silenced."
     ping_delays: tuple[Duration, ...] = Field(default=(0.5, 1.5, 3.0), min_length=1)
@@ -83,7 +83,7 @@ class Config(Base):
     ping: Seconds = Field(default=0.25, gt=0)
     "Duration of the ping."
     ping_strength: float = Field(default=0.05, gt=0)
-    "Ping over background."
+    "Ping, as a fraction of the background."
     engine: Literal["brian2", "native", "auto"] = "brian2"
     "What runs the spiking networks; the native engine is several times as fast, with noise of its own."
     bin: Seconds = Field(default=0.01, gt=0)

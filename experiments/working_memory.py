@@ -70,7 +70,7 @@ class Config(Base):
     synapse_class: str = "mouse sim1→sim1"
     "Recorded class (`fwsim.measured`) from which synapses of `spread` and `measured` are drawn."
     decay: Seconds = Field(default=0.0, ge=0)
-    "Time constant of all other synaptic currents; 0 for jumps of the potential."
+    "Time constant of synaptic currents but those within pools of `slow_current`; 0 for jumps of the potential."
     dt: Seconds = Field(default=1e-4, gt=0)
     "Time step of the spiking network."
     slow_efficacy: Volts = 0.0008
@@ -84,7 +84,7 @@ class Config(Base):
     cue: Seconds = Field(default=0.35, gt=0)
     "Duration of the cue."
     cue_strength: float = Field(default=0.15, gt=0)
-    "Cue over background."
+    "Cue, as a fraction of the background."
     delay: Seconds = Field(default=2.0, ge=1)
     "Time after the cue; regimes are those of its last second."
     raster_background: Volts = 0.0242

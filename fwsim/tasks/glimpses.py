@@ -32,7 +32,8 @@ class Glimpse:
     row, column
         Its upper left corner.
     part
-        Index of the quarter in the region above it, 0 … 3 in reading order.
+        Index of the quarter in the region above it, 0 … 3 in reading order; of the largest regions their number in
+        reading order, modulo 4.
     integrate
         Nothing is seen in this step: the network integrates the parts of the region.
     whole

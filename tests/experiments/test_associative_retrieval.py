@@ -48,6 +48,8 @@ def test_runs_are_joined_by_network_and_seed(trained):
     first, second = analysis.table(result)
     assert (first["differs"], first["seeds"], first["off the plateau"]) == ("K = 2", "0", "1 of 1")
     assert first["weight decay"] == 0.1
+    number = 37 * 100 + 32 * (32 + 100 + 1 + 2) + 33 * 100 + 101 * 10
+    assert all(int(run.recording["parameters"]) == number for run in trained.values())
     best = 100 * float(trained["fast_weights"].recording["validation"].min())
     assert float(first["validation error (%)"]) == pytest.approx(best, abs=1e-3)
     assert float(trained["fast_weights"].recording["validation_error"]) == pytest.approx(best)

@@ -17,9 +17,9 @@ def result(request, tmp_path_factory):
 
 
 def test_attention_of_a_hopfield_network_sharpens_as_in_theory(result):
-    """Bands, set before the run: overlap after one iteration within .06 of erf(m/√(2α)), at 64 cues of 100 units.
+    """Bands, set before the run: overlap after one iteration within 0.06 of erf(m/√(2α)), at 64 cues of 100 units.
 
-    The item nearest to the cue is the most likely one: no loop can point to the right item more often (+ .03).
+    The item nearest to the cue is the most likely one: no loop can point to the right item more often (+ 0.03).
     """
     sign = result.sel(kind="sign units")
     cue, once, _ = result.hopfield_overlap.values

@@ -24,7 +24,7 @@ def analysis():
 
 
 def test_a_small_game_is_learned_to_near_the_optimum(report):
-    """Bands, set before the run: a return above .8 after 60,000 frames; blind players have −.2, the best has 1."""
+    """Bands, set before the run: a return above 0.8 after 60,000 frames; blind players have −0.2, the best has 1."""
     result = report.result.squeeze()
     assert float(result["test_return"]) > 0.8
     players = result["players"]

@@ -125,7 +125,8 @@ def test_what_its_analysis_could_not_use_is_refused_before_it_runs(name, values,
 
 
 NEIGHBOURS = re.compile(
-    r"^(It|Its|Their|They|That|Those|These|The same of|When it|Longest;)\b|\b(of these|after it|as above)\."
+    r"^(It|Its|Their|They|That|Those|These|The same of|When it|Longest;)\b|\b(such an?|that layer)\b"
+    r"|\b(of these|after it|as above|likewise)\."
 )
 
 

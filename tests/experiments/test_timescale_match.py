@@ -1,5 +1,7 @@
 """A memory must last as long as the delay; trained time constants are recorded, and really trained."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -31,3 +33,12 @@ def test_a_spectrum_is_trained_on_two_delays(tmp_path):
     np.testing.assert_array_equal(result.delay.isel(seed=0), [1, 6])
     assert float(abs(result.moved).min()) > 0
     np.testing.assert_allclose(result.share_after.sum("timescale"), 1)
+
+
+def test_a_memory_that_decays_at_once_has_a_mean_time_constant_of_0(tmp_path):
+    values = {"tau": 0.0, "training_sequences": 64, "epochs": 1}
+    done = study.run("timescale_match", values, quick=True, folder=tmp_path / "run", device="cpu")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        (row,) = study.analyse(done).table.to_dict("records")
+    assert float(row["mean τ (s)"]) == 0

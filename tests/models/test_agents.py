@@ -98,7 +98,7 @@ def test_its_gradient_is_that_of_the_expected_return():
     chance = ((torch.arange(1000) + 0.5) / 1000).repeat_interleave(4)[:, None]
     played = torch.autograd.grad(objective(agent, Draws(everything, chance)), agent.policy.parameters())
     for one, other in zip(exact, played, strict=True):
-        torch.testing.assert_close(other, -one, atol=1e-3, rtol=0)  # the largest is .06
+        torch.testing.assert_close(other, -one, atol=1e-3, rtol=0)  # the largest is 0.06
 
 
 def test_each_term_of_the_loss_has_its_weight():
@@ -118,7 +118,7 @@ def test_each_term_of_the_loss_has_its_weight():
 
 
 def test_a_small_game_is_learned_to_near_the_optimum():
-    """Band, set before the run: a return above .8 (nine catches in ten), where 1 is optimal and −.5 is blind."""
+    """Band, set before the run: a return above 0.8 (nine catches in ten), where 1 is optimal and −0.5 is blind."""
     game = Catch(4, 2, 1)
     agent = made(game, units=24)
     judged = draw(game, 500, generator(1))
