@@ -57,13 +57,23 @@ def test_the_recorded_loop_is_that_of_the_last_step(made, model, images, tmp_pat
 
 @pytest.mark.parametrize("schedule", ["one", "late"])
 def test_the_schedule_trains(made, model, images, tmp_path, schedule):
-    """With `late` some batches have more than one iteration."""
-    seen, config = set(), made.Config(schedule=schedule, epochs=2, after=0.0, learning_rate=1e-3)
-    states = model.states
-    model.states = lambda shown, inner_steps=1: seen.add(inner_steps) or states(shown, inner_steps)
+    """With `late` batches have more than one iteration after the first part; validation asks for several numbers."""
+    trained, asked, states = [], set(), model.states
+    config = made.Config(schedule=schedule, epochs=6, after=0.5, learning_rate=1e-3)
+
+    def counted(shown, inner_steps=1):
+        if torch.is_grad_enabled():
+            trained.append(inner_steps)
+        else:
+            asked.add(inner_steps)
+        return states(shown, inner_steps)
+
+    model.states = counted
     history = made.trained(model, images, images, config, Context(tmp_path, show=False))
-    assert history.sizes["epoch"] == 2
-    assert seen == {1} if schedule == "one" else seen >= {1, 4, 32}
+    assert history.sizes["epoch"] == len(trained) == 6  # a batch each
+    assert trained[:3] == [1, 1, 1]
+    assert (max(trained[3:]) > 1) == (schedule == "late")
+    assert asked == ({1} if schedule == "one" else {1, 4, 32})
 
 
 def test_the_analysis_finds_the_whole_that_was_called_up():

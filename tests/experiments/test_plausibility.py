@@ -50,7 +50,12 @@ def test_hebbian_values():
     decay = trained["Hebbian potentiation", "decay"]
     assert decay.value == pytest.approx(0.3 / -math.log(0.95))
     assert decay.verdict == "below every tabulated value"
-    assert trained["excitatory synapse", "potential"].verdict
+    described = {"trained": made.circuit(config, "trained").configuration()}
+    rows = plausibility.table(plausibility.analyse(xr.Dataset(attrs={"circuits": json.dumps(described)})))
+    unlimited = rows[rows["value"] == math.inf]  # a weight without a limit
+    assert unlimited[["quantity", "verdict"]].values.tolist() == [
+        ["potential", "exceeds every tabulated value"]
+    ]
     bcpnn = judged(bcpnn=made.circuit(config, "bcpnn"))
     assert bcpnn["network", "Dale's law"].verdict == "violated by E"
 

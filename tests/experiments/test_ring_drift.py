@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from analysis import ring_drift
+from analysis import ring_drift, ring_states
 from fwsim import ConfigError, study
 
 SMALL = {"seeds": 20, "delay": 1.0}
@@ -104,3 +104,21 @@ def test_the_three_states_of_a_depressing_ring(depressed):
 
 def test_uniform_states_are_where_linear_stability_says(depressed):
     np.testing.assert_array_equal(depressed["state"] == 0, depressed["uniform_is_stable"].astype(bool))
+
+
+def test_states_and_speeds_that_are_known():
+    """A uniform state, a bump that stays, and one that makes 3 turns in 2 s against the direction of the angles."""
+    time, theta = np.arange(0, 2.001, 0.01), 2 * np.pi * np.arange(32) / 32
+    turned = [0 * time, 0 * time, -3 * np.pi * time]
+    rate = np.stack(
+        [5 + size * np.cos(theta - angle[:, None]) for size, angle in zip((0, 5, 5), turned, strict=True)]
+    )
+    recording = xr.Dataset(
+        {"rate": (("coupling", "background", "time", "unit"), rate[None])},
+        {"coupling": [3.0], "background": [0.2, 1.0, 5.0], "time": time},
+    )
+    config = study.load_experiment("ring_states").configure().model_dump_json()
+    found = ring_states.analyse(recording.assign_attrs(experiment_configuration=config)).isel(coupling=0)
+    assert found["state"].values.tolist() == [0, 1, 2]
+    assert found["speed"].values.tolist() == pytest.approx([np.nan, np.nan, 1.5], nan_ok=True)
+    assert found["modulation"].values.tolist() == pytest.approx([0, 0.5, 0.5])

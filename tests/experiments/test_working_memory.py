@@ -7,6 +7,7 @@ import xarray as xr
 import fwsim as fw
 from analysis.working_memory import boundary
 from fwsim import study
+from fwsim.study import files
 
 SMALL = {"models": ("mongillo2008",), "networks": 1, "engine": "auto", "settle": 0.3, "cue": 0.3}
 REGIMES = {**SMALL, "backgrounds": (0.0225, 0.0242), "delay": 1.1}
@@ -28,6 +29,17 @@ def test_forgets_below_and_holds_above(run):
     regime = report.result["regime"].sel(model="mongillo2008").isel(network=0)
     np.testing.assert_array_equal(regime, [0, 1])
     assert {path.name for path in report.files} >= {"memory.png", "regimes.png", "table.csv"}
+
+
+def test_the_cue_goes_to_the_first_pool():
+    made = files.load(files.find("working_memory"), ("run", "Config"))
+    config = made.Config(settle=0.5, cue=0.2, delay=1.0, dt=0.001)
+    drive = made.cued(config, made.circuit(config, "mongillo2008"), (0.02, 0.03))
+    assert drive.shape == (2, 1700, 7)  # five pools, the other excitatory neurons, and inhibitory ones
+    for trial, background in enumerate((0.02, 0.03)):
+        usual = [background] * 6 + [0]
+        for step, expected in ((499, usual), (500, [1.15 * background, *usual[1:]]), (700, usual)):
+            assert drive[trial, step].tolist() == pytest.approx(expected)
 
 
 def test_boundaries_of_one_network_are_the_backgrounds_around_them():
