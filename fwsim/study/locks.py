@@ -49,9 +49,8 @@ def hold(folder: Path, name: str = LOCK, *, patience: float = PATIENCE) -> Itera
                 f"{path} cannot be opened: {error.strerror or error}; check the permissions"
             ) from None
         try:
-            if _is_still(
-                folder, before
-            ):  # otherwise it was replaced meanwhile, and the lock has gone with it
+            # Otherwise it was replaced meanwhile, and the lock has gone with the old one.
+            if _is_still(folder, before):
                 yield
                 return
         finally:

@@ -32,6 +32,25 @@ def test_a_trajectory_gives_its_relative_error():
     assert "error" in table(rows)
 
 
+@pytest.mark.parametrize(
+    ("interval", "word"),
+    [
+        ((1, -1, 3), "yes"),
+        ((1, 0, 2), "yes"),
+        ((-1, -2, 0), "yes"),
+        ((1, 0.1, 2), "no"),
+        ((-1, -2, -0.1), "no"),
+        ((1, np.nan, np.nan), ""),
+        ((1, 1, 1), ""),
+    ],
+)
+def test_versions_agree_if_the_interval_of_their_difference_contains_0(interval, word):
+    value = xr.DataArray([[1.0]], dims=("seed", "age"))
+    rows = agreement([Versions("rate", "rate", value, value, "Hz", "seed")])
+    rows["difference"] = (("row", "interval"), [interval])
+    assert table(rows)["agrees"].tolist() == [word]
+
+
 def test_kinds_are_checked():
     with pytest.raises(fw.ConfigError, match="kind"):
         Versions("x", "speed", xr.DataArray(1.0), xr.DataArray(1.0))

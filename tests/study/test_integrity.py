@@ -82,6 +82,28 @@ def test_checksum_names_what_differs_is_missing_or_is_extra(fwsim, done):
     assert err == "fwsim: here: 6 files are not as the run left it; restore from a copy, or run again\n"
 
 
+@pytest.mark.parametrize("name", ["results", "results-old", "agreement"])
+def test_checksum_looks_at_every_analysis(fwsim, done, name):
+    folder = done.folder / name
+    if name != "results":
+        shutil.copytree(done.folder / "results", folder)
+    assert fwsim("checksum", "here")[0] == 0
+    (folder / "table.csv").unlink()
+    code, out, _ = fwsim("checksum", "here")
+    assert (code, out) == (1, f"{name}/table.csv is missing\n")
+
+
+def test_an_analysis_of_another_run_is_not_shown(toy, done):
+    other = run("trace", {"steps": 4}, folder="other")
+    analyse(other)
+    shutil.copytree(other.folder / "results", done.folder / "results-old")
+    assert results.damage(other.folder / "results", other.manifest["digests"]) is None
+    assert "old is of another state of the run" in results.damage(
+        done.folder / "results-old", done.manifest["digests"]
+    )
+    assert "is of another state of the run); analyse again." in write_report(done).read_text()
+
+
 def test_repetitions_print_the_same(fwsim, toy):
     write_experiment(
         toy,

@@ -107,6 +107,16 @@ def test_a_replacement_that_was_killed_in_between_is_taken_back(toy):
     assert not list(toy.glob(".here*"))
 
 
+def test_of_several_replaced_runs_the_last_is_taken_back(toy):
+    for name, steps in (("here.replaced", 2), ("here.replaced-2", 3), ("new", 4)):
+        run("trace", {"steps": steps}, folder=name)
+    Run(toy / "new").update(state="running", replaces=["here.replaced", "here.replaced-2"])
+    os.rename("new", f".here.{'0' * 32}.draft")
+    run("trace", {"steps": 2}, folder="next")
+    assert Run(toy / "here").recording.sizes["time"] == 3
+    assert Run(toy / "here.replaced").state == "finished"
+
+
 def test_the_folder_of_a_run_at_work_is_not_replaced(toy):
     here = run("trace", {"steps": 2}, folder="here")
     with here.lock(), pytest.raises(ConfigError, match="here is running in another process"):

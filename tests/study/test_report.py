@@ -9,7 +9,7 @@ import pytest
 from fwsim import study
 from fwsim.errors import ConfigError
 from fwsim.study.analysis import explained
-from fwsim.study.report import vector
+from fwsim.study.report import origins, vector
 from fwsim.study.report.contents import read_table
 
 VOID = {"meta", "link", "br", "img", "hr", "use", "path"}
@@ -122,6 +122,28 @@ def test_a_sweep_says_what_was_swept(toy, page):
     )
     said = " ".join(" ".join(page(study.write_report(recording.attrs["folder"])).text).split())
     assert "eta 1; 2 tau 1; 3 seed 0, 1" in said
+
+
+def test_settings_that_are_the_defaults_are_not_shown_as_changed(toy):
+    """A tuple of the configuration is a list in the manifest, and still the default."""
+    text = study.write_report(study.run("trace", folder="runs/one")).read_text()
+    assert "All settings are the experiment's defaults." in text
+    assert "Other than by default" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.1234567, "0.123457"),
+        (True, "yes"),
+        ([], "none"),
+        ([[1.0, 2.5], [3]], "1, 2.5, 3"),
+        (list(range(10)), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"),
+        (list(range(11)), "0, 1, 2, …, 10 (11 values)"),
+    ],
+)
+def test_settings_as_text(value, text):
+    assert origins.said(value) == text
 
 
 def test_what_was_swept_is_written_as_settings_are(toy, page):

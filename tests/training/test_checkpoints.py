@@ -287,6 +287,18 @@ def test_best_weights_of_another_run_are_refused(tmp_path):
         job(4, tmp_path / "a", resume=True)
 
 
+@pytest.mark.parametrize(("epoch", "fits"), [(0, True), (1, False), (2, True), (3, False), (-1, False)])
+def test_best_weights_are_of_the_best_epoch_or_of_the_one_that_was_killed(tmp_path, epoch, fits):
+    """Two epochs are done, the first was the best; the third may have written its weights before it was killed."""
+    job(2, tmp_path, scores=iter([1.0, 2.0]))
+    save(tmp_path / "best.pt", {**load_checkpoint(tmp_path / "best.pt"), "epoch": epoch})
+    if fits:
+        assert job(3, tmp_path, scores=iter([3.0]), resume=True)[0].attrs["best_epoch"] == 1
+    else:
+        with pytest.raises(fw.RecordingError, match=r"best\.pt is of another run"):
+            job(3, tmp_path, scores=iter([3.0]), resume=True)
+
+
 def test_the_digest_is_of_what_torch_wrote(tmp_path):
     save(tmp_path / "x.pt", {"a": torch.arange(3)})
     whole = (tmp_path / "x.pt").read_bytes()

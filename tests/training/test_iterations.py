@@ -85,6 +85,16 @@ def test_every_batch_carries_its_number():
     assert [batch[2] for batch in batches(1)] == [batch[2] for batch in batches(1)] != [(1, 1)] * 4
 
 
+def test_the_first_part_may_end_within_an_epoch():
+    examples = fw.tasks.AssociativeRetrieval(pairs=1).sample(40, torch.Generator().manual_seed(0))
+    schedule = InnerSteps(most=10**6, after=0.5)
+    (first, *others) = (
+        batch[2] for batch in varied(shuffled(examples, 10, numbers), schedule, 1, 4, numbers)(0)
+    )
+    assert [first, others[0]] == [(1, 1)] * 2
+    assert all(last > 1 for _, last in others[1:])
+
+
 def small(task):
     torch.manual_seed(0)
     net = fw.FastWeightNetwork(6, 8, fw.Hebbian(tau=20.0, eta=0.2))

@@ -23,7 +23,7 @@ from fwsim.study import (
     run,
 )
 from fwsim.study.runs import past_runs
-from fwsim.study.sweeps.run import finished_points
+from fwsim.study.sweeps.run import _bytes, finished_points
 from fwsim.study.sweeps.take import points
 from fwsim.study.sweeps.worker import Task, work
 from tests.survival.fuzzing import ctrl_c
@@ -443,6 +443,17 @@ def test_bad_specifications_fail_before_anything_runs(toy, options, said):
         sweep(**options)
     assert "\n" not in str(caught.value)
     assert not (toy / "here").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "number"),
+    [
+        (1500, 1500), ("3 B", 3), ("2kB", 2000), ("1.5 MB", 1.5e6), ("1e-1 GB", 1e8), ("2 KiB", 2048),
+        ("1 MiB", 1024**2), ("1GiB", 1024**3),
+    ],
+)  # fmt: skip
+def test_bytes_of_a_batch(given, number):
+    assert _bytes(given) == number
 
 
 def test_a_cluster_that_does_not_answer(toy, monkeypatch):

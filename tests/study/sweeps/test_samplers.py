@@ -7,6 +7,7 @@ import xarray as xr
 import fwsim as fw
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.study import design, search
+from fwsim.study.sweeps.ranges import Range
 
 
 def test_a_search_finds_goes_on_and_is_the_same_again(fwsim, toy):
@@ -178,6 +179,19 @@ def test_a_point_that_failed_gets_no_more(toy):
     np.testing.assert_array_equal(found.objective.isnull(), fails)
     np.testing.assert_array_equal(found.steps, np.where(fails, 1, 2))
     assert len(log.read_text().splitlines()) == 4 + (~fails).sum()
+
+
+@pytest.mark.parametrize(
+    ("given", "places", "expected"),
+    [
+        (Range("a", (1, 4), "lin", whole=True), [0, 0.2, 0.6, 1], [1, 2, 3, 4]),
+        (Range("a", (1.0, 100.0), "log"), [0, 0.25, 0.5, 1], [1, 3.16227766017, 10, 100]),
+        (Range("a", ("x", "y", "z"), "choice"), [0, 0.3, 0.34, 0.66, 0.67, 1], list("xxyyzz")),
+    ],
+)
+def test_places_between_0_and_1_are_values_of_a_range(given, places, expected):
+    """Words have equal shares; numbers are rounded, to whole ones or to 12 digits."""
+    assert given.at(np.array(places)) == expected
 
 
 def by_hand(points, function):
