@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any
 
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)  # numbers of errors of the system
 LONGEST = 600  # characters of a message
 QUOTED = 100  # characters of a value in it
 

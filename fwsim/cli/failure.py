@@ -9,12 +9,11 @@ from pathlib import Path
 
 from cyclopts import CycloptsError
 
-from fwsim.errors import ConfigError, FwsimError, causes, one_line
+from fwsim.errors import FULL_DISK, ConfigError, FwsimError, causes, one_line
 from fwsim.requirements import culprit, failure
 from fwsim.training.processes import processes
 
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
-FULL = (errno.ENOSPC, errno.EDQUOT)
 PLAIN = {
     errno.ENAMETOOLONG: "give a shorter name",
     errno.ENOENT: "give a place that is there",
@@ -45,7 +44,7 @@ def _system(error: OSError) -> str:
     """What the system refused, where, and what to do."""
     path = None if error.filename is None else Path(os.fsdecode(error.filename))
     where, reason = path or "standard output, or a file", error.strerror
-    if error.errno in FULL:
+    if error.errno in FULL_DISK:
         return f"{where}: {reason}; free some space, or give a place on another disk with --to"
     if error.errno in FORBIDDEN and path is not None:
         if os.path.lexists(path) and not os.access(path, os.R_OK):

@@ -23,7 +23,8 @@ from fwsim.study.figures import COLOURS, figure, house_style
 from fwsim.study.runs import Run, find_run
 from fwsim.study.sweeps.analysis import Made, point_by_point
 
-KINDS = ("trajectory", "response", "rate", "recall", "lifetime")
+WHOLE = ("trajectory", "response")  # all values together give one error
+KINDS = (*WHOLE, "rate", "recall", "lifetime")
 FUNCTION = "versions"
 CAPTIONS = {
     "agreement": "Spiking against tensor version, a panel for each quantity: a dot for each setting, with the interval "
@@ -67,7 +68,7 @@ class Versions(KnownArguments):
     @property
     def error(self) -> bool:
         """Whether all values together give one error."""
-        return self.kind in ("trajectory", "response")
+        return self.kind in WHOLE
 
 
 @known_arguments
@@ -151,12 +152,11 @@ def table(result: xr.Dataset) -> pd.DataFrame:
     rows = []
     for k in range(result.sizes["row"]):
         one = result.isel(row=k)
-        units = str(one["units"].values)
-        whole = str(one["kind"].values) in ("trajectory", "response")
+        whole = str(one["kind"].values) in WHOLE
         _, low, high = one["difference"].values
         rows.append(
             {
-                "quantity": str(one["quantity"].values) + (f" ({units})" if units not in ("", "1") else ""),
+                "quantity": str(one["quantity"].values) + _in_units(str(one["units"].values)),
                 "setting": str(one["setting"].values),
                 "spiking": _said(one["spiking"].values),
                 "tensor": _said(one["tensor"].values),
@@ -187,9 +187,13 @@ def plot(result: xr.Dataset) -> Figure:
         )
         ends = _ends(np.concatenate([tensor, middle, low, high]))
         axes.plot(ends, ends, color=COLOURS["black"], lw=0.5)
-        unit = f" ({units})" if units not in ("", "1") else ""
+        unit = _in_units(units)
         axes.set(xlabel=f"tensor{unit}", ylabel=f"spiking{unit}", title=name)
     return made
+
+
+def _in_units(units: str) -> str:
+    return f" ({units})" if units not in ("", "1") else ""
 
 
 def _ends(values: np.ndarray) -> tuple[float, float]:

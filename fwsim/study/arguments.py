@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from cyclopts import Token
     from cyclopts.completion import CompletionContext
 
-RUN_FILE = "run.json"
-
 
 def experiments(context: CompletionContext) -> dict[str, str]:
     """Names of experiments with their questions; for a path, folders and Python files."""
@@ -40,8 +38,8 @@ def analyses(context: CompletionContext) -> list[str]:
 def runs(context: CompletionContext) -> list[str]:
     """Runs in `runs/` and in this folder; for a path, the folders that lead to one."""
     if os.sep in context.incomplete:
-        return list(_below(context.incomplete, lambda path: (path / RUN_FILE).is_file()))
-    found = [*Path("runs").glob(f"[!.]*/{RUN_FILE}"), *Path().glob(f"[!.]*/{RUN_FILE}")]
+        return list(_below(context.incomplete, lambda path: (path / files.MANIFEST).is_file()))
+    found = [*Path("runs").glob(f"[!.]*/{files.MANIFEST}"), *Path().glob(f"[!.]*/{files.MANIFEST}")]
     return sorted(str(path.parent) for path in found)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from fwsim.errors import RecordingError
 from fwsim.paths import read_plain_file
 from fwsim.recording import digests as recorded
-from fwsim.study import locks, manifest, writing
+from fwsim.study import files, locks, manifest, writing
 
 FILE = "digests.json"
 MOST = 2**30  # bytes of the list
@@ -59,7 +59,7 @@ class Listed:
     @property
     def digest(self) -> str:
         """SHA-256 of the list."""
-        return hashlib.sha256(json.dumps(self._content, sort_keys=True).encode()).hexdigest()
+        return files.sha256_of(self._content)
 
     @property
     def _content(self) -> dict[str, Any]:

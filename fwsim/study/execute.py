@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import shutil
@@ -19,7 +18,7 @@ from typing import Any
 
 import torch
 
-from fwsim.errors import ConfigError, FwsimError, causes
+from fwsim.errors import FULL_DISK, ConfigError, FwsimError, causes
 from fwsim.names import known_arguments
 from fwsim.paths import home_path, typed
 from fwsim.recording import can_resume, provenance
@@ -288,8 +287,7 @@ def _failure(run: Run, experiment: Experiment, error: BaseException) -> Exceptio
 
 def _is_full(error: BaseException) -> bool:
     """Whether an error, or its cause, is a full disk."""
-    full = (errno.ENOSPC, errno.EDQUOT)
-    return any(isinstance(each, OSError) and each.errno in full for each in causes(error))
+    return any(isinstance(each, OSError) and each.errno in FULL_DISK for each in causes(error))
 
 
 def _set_aside(recording: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import keyword
 import os
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import fwsim
 from fwsim.errors import ConfigError, FwsimError
@@ -25,6 +27,9 @@ class StudyError(FwsimError):
 
 
 NOUNS = {"experiments": "experiment", "analysis": "analysis"}
+MANIFEST = "run.json"  # in a run's folder: its settings and state
+EXPERIMENT = "experiment.py"  # its copies of the sources
+ANALYSIS = "analysis.py"
 PACKAGE = Path(fwsim.__file__).parent
 MINIMAL = "_minimal.py"  # comes with fwsim: a pair to start from
 
@@ -76,8 +81,8 @@ def find_analysis(experiment: Path) -> Path | None:
 
     A run's copy of its experiment belongs to its copy of the analysis.
     """
-    if experiment.name == "experiment.py" and (experiment.parent / "run.json").is_file():
-        analysis = experiment.with_name("analysis.py")
+    if experiment.name == EXPERIMENT and (experiment.parent / MANIFEST).is_file():
+        analysis = experiment.with_name(ANALYSIS)
         return analysis if analysis.is_file() else None
     for folder in (experiment.parent.parent / "analysis", experiment.parent / "analysis"):
         if (folder / experiment.name).is_file():
@@ -112,6 +117,11 @@ def fingerprint(path: Path) -> str:
 def sha256(source: bytes) -> str:
     """SHA-256 of a source."""
     return hashlib.sha256(source).hexdigest()
+
+
+def sha256_of(content: Any) -> str:
+    """SHA-256 of plain data, as JSON with sorted keys."""
+    return sha256(json.dumps(content, sort_keys=True).encode())
 
 
 def load(path: Path, needed: tuple[str, ...], source: bytes | None = None) -> ModuleType:

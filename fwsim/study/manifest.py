@@ -13,9 +13,9 @@ from pydantic_core import PydanticCustomError
 
 from fwsim.errors import ConfigError, short
 from fwsim.paths import read_plain_file
-from fwsim.study import signatures, writing
+from fwsim.study import files, signatures, writing
 
-FILE = "run.json"
+FILE = files.MANIFEST
 FORMAT = 2
 FORMATS = (1, 2)  # that can be read; 1 had no digest of its own
 MOST = 2**28  # bytes; the plan of the largest sweeps takes tens of 2**20

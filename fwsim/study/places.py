@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from fwsim.errors import ConfigError
-from fwsim.study import locks, manifest, writing
+from fwsim.study import files, locks, manifest, writing
 
 HIDDEN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.(?P<kind>draft|gone)")
 """Suffix of folders that are being made or deleted, beside the final folder."""
 REPLACED = re.compile(r"(?P<name>.+)\.replaced(-\d+)?")
 """Suffix of runs that an unfinished run will replace."""
-SOURCES = ("experiment.py", "analysis.py")
+SOURCES = (files.EXPERIMENT, files.ANALYSIS)
 ERROR = "error.txt"
 """File with the traceback of a run that failed."""
 ATTEMPTS = 10

@@ -12,7 +12,7 @@ from fwsim import notebook
 from fwsim.errors import ConfigError, RecordingError
 from fwsim.names import unknown
 from fwsim.paths import home_path, typed
-from fwsim.study import digests, locks, manifest, places
+from fwsim.study import digests, files, locks, manifest, places
 from fwsim.study.writing import free_path
 
 if TYPE_CHECKING:
@@ -78,12 +78,12 @@ class Run:
     @property
     def experiment(self) -> Path:
         """The run's copy of the experiment file."""
-        return self.folder / "experiment.py"
+        return self.folder / files.EXPERIMENT
 
     @property
     def analysis(self) -> Path:
         """The run's copy of the analysis file, whether there is one or not."""
-        return self.folder / "analysis.py"
+        return self.folder / files.ANALYSIS
 
     @property
     def recording_path(self) -> Path:

@@ -10,7 +10,7 @@ from fwsim.study import files, manifest
 from fwsim.study.runs import Run
 
 MOST = 2**24  # bytes of a source
-DIGESTS = {"experiment.py": "source_sha256", "analysis.py": "analysis_sha256"}
+DIGESTS = {files.EXPERIMENT: "source_sha256", files.ANALYSIS: "analysis_sha256"}
 """Sources in a run's folder, and the entries of the manifest with their digests."""
 
 

@@ -7,7 +7,6 @@ the analysis always gets the whole sweep.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
@@ -27,12 +26,11 @@ from fwsim.progress import track
 from fwsim.recording import open_recording
 from fwsim.study.files import StudyError
 from fwsim.study.sweeps import records
-from fwsim.study.sweeps.axes import Axis, frozen
+from fwsim.study.sweeps.axes import frozen
 from fwsim.study.sweeps.dataset import assemble
-from fwsim.study.sweeps.layout import LAYOUT
 from fwsim.study.sweeps.points import Point, Space
 from fwsim.study.sweeps.records import Failure
-from fwsim.study.sweeps.take import SweptPoint, is_sweep, points, single
+from fwsim.study.sweeps.take import SweptPoint, axes_of, is_sweep, points, single
 
 FIGURES = 12  # largest number of points with figures, spread over the sweep
 LONGEST = 60  # characters of a point in the name of a figure
@@ -112,8 +110,7 @@ def with_failures(table: pd.DataFrame, recording: xr.Dataset) -> pd.DataFrame:
 
 
 def _swept(recording: xr.Dataset) -> set[str]:
-    axes = json.loads(recording.attrs[LAYOUT])["axes"]
-    return {"seed", *(name for axis in axes for name in axis["names"])}
+    return {"seed", *(name for axis in axes_of(recording) for name in axis.names)}
 
 
 def _name(figure: str, point: SweptPoint, place: int, taken: Container[str]) -> str:
@@ -145,11 +142,7 @@ def _together(
     recording: xr.Dataset, every: list[SweptPoint], ended: list[xr.Dataset | Failure]
 ) -> xr.Dataset:
     """Results of all points as one dataset over the parameters."""
-    axes = [
-        Axis(tuple(axis["names"]), frozen(axis["rows"]))
-        for axis in json.loads(recording.attrs[LAYOUT])["axes"]
-    ]
-    space = Space(tuple(axes), tuple(int(seed) for seed in recording["seed"].values))
+    space = Space(axes_of(recording), tuple(int(seed) for seed in recording["seed"].values))
     made = [Point(point.index, point.values, 0, str(place)) for place, point in enumerate(every)]
     described = {name: recording[name].attrs for name in space.parameters}
     kept = {key: value for key, value in recording.attrs.items() if key.startswith("experiment")}

@@ -55,6 +55,11 @@ class Axis:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @classmethod
+    def kept(cls, entry: Mapping[str, Any]) -> Axis:
+        """Axis as it is stored, in JSON."""
+        return cls(tuple(entry["names"]), frozen(entry["rows"]))
+
 
 def parse_axes(experiment: Experiment, over: Over) -> tuple[Axis, ...]:
     """Axes of a sweep, every value checked and in SI.

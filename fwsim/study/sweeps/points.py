@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -90,14 +88,14 @@ class Space:
             configuration = experiment.configure(values).model_dump(mode="json")
             for place, seed in enumerate(self.seeds):
                 own = point_seed(seed, configuration)
-                identity = _hash([source, SCHEMA, fwsim.__version__, configuration, own])
+                identity = files.sha256_of([source, SCHEMA, fwsim.__version__, configuration, own])
                 points.append(Point((*index, place), configuration, own, identity))
         return points
 
 
 def point_seed(seed: int, configuration: Mapping[str, Any]) -> int:
     """Seed of one point: 63 bits, independent of all other points and of the other values of the sweep."""
-    return int(_hash([seed, configuration])[:16], 16) >> 1
+    return int(files.sha256_of([seed, configuration])[:16], 16) >> 1
 
 
 def batches(
@@ -129,7 +127,7 @@ def batches(
     groups: dict[str, list[Point]] = {}
     for point in points:
         fixed = {name: value for name, value in point.configuration.items() if name not in free}
-        groups.setdefault(_hash(fixed), []).append(point)
+        groups.setdefault(files.sha256_of(fixed), []).append(point)
     dealt = []
     for group in groups.values():
         configs = [experiment.configure(point.configuration) for point in group]
@@ -154,7 +152,3 @@ def _deal(group: list[Point], each: float, memory: float, size: int | None) -> I
         stop = start + len(group) // count + (place < extra)
         yield tuple(group[start:stop])
         start = stop
-
-
-def _hash(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from fwsim.study.files import sha256_of
 from fwsim.study.sweeps.points import Point
 from fwsim.study.writing import write_file
 
@@ -184,7 +185,7 @@ def _remove(path: Path) -> None:
 def _text(content: Mapping[str, Any]) -> str:
     """A record in its stored form, with its digest."""
     entries = {key: value for key, value in content.items() if key != "digest"}
-    return json.dumps({**entries, "digest": _digest_of(entries)})
+    return json.dumps({**entries, "digest": sha256_of(entries)})
 
 
 def _record(folder: Path) -> dict[str, Any] | None:
@@ -194,7 +195,7 @@ def _record(folder: Path) -> dict[str, Any] | None:
             return None
         record = json.loads((folder / RECORD).read_bytes())
         entries = {key: value for key, value in record.items() if key != "digest"}
-        return record if record["digest"] == _digest_of(entries) else None
+        return record if record["digest"] == sha256_of(entries) else None
     except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None
 
@@ -220,10 +221,6 @@ def _is_file(path: Path, most: float = float("inf")) -> bool:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()
-
-
-def _digest_of(content: Any) -> str:
-    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 @lru_cache(maxsize=OPEN)

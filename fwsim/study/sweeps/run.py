@@ -37,7 +37,7 @@ from fwsim.study.execute import (
 from fwsim.study.experiment import Experiment, load_experiment
 from fwsim.study.runs import Run
 from fwsim.study.sweeps import records
-from fwsim.study.sweeps.axes import Axis, Over, few_enough, frozen, parse_axes, parse_seeds
+from fwsim.study.sweeps.axes import Axis, Over, few_enough, parse_axes, parse_seeds
 from fwsim.study.sweeps.cluster import connect
 from fwsim.study.sweeps.dataset import Ended, assemble, describe
 from fwsim.study.sweeps.dispatch import LostClusterError, dispatch
@@ -79,8 +79,8 @@ class SweepPlan:
     @classmethod
     def kept(cls, entry: Mapping[str, Any]) -> SweepPlan:
         """Plan in a manifest."""
-        axes = [Axis(tuple(axis["names"]), frozen(axis["rows"])) for axis in entry["axes"]]
-        return cls(tuple(axes), tuple(entry["seeds"]), entry["memory"], entry["size"])
+        axes = tuple(map(Axis.kept, entry["axes"]))
+        return cls(axes, tuple(entry["seeds"]), entry["memory"], entry["size"])
 
 
 @known_arguments

@@ -12,6 +12,7 @@ import xarray as xr
 
 from fwsim.errors import RecordingError
 from fwsim.names import known_arguments
+from fwsim.study.sweeps.axes import Axis
 from fwsim.study.sweeps.layout import ADDED, DETAILS, LAYOUT
 
 
@@ -66,6 +67,11 @@ def single(value: Any) -> Any:
 def is_sweep(recording: xr.Dataset) -> bool:
     """Whether a dataset is that of a sweep."""
     return LAYOUT in recording.attrs
+
+
+def axes_of(recording: xr.Dataset) -> tuple[Axis, ...]:
+    """Axes of a sweep, without that of the seeds."""
+    return tuple(map(Axis.kept, json.loads(recording.attrs[LAYOUT])["axes"]))
 
 
 @known_arguments

@@ -80,12 +80,12 @@ def work(task: Task) -> int:
         raise ConfigError(
             f"a worker has fwsim {fwsim.__version__} and the sweep {task.version}; install the same version"
         )
-    if not (task.folder / "run.json").is_file():
+    if not (task.folder / files.MANIFEST).is_file():
         raise ConfigError(
             f"a worker cannot see {task.folder}; choose a folder that all machines share with --to"
         )
     with _ONE_AT_A_TIME, using_threads(1):  # workers share the cores, and sums do not depend on their number
-        experiment = _load(task.source, task.name, task.folder / "experiment.py")
+        experiment = _load(task.source, task.name, task.folder / files.EXPERIMENT)
         device = worker_device(task.device)
         contexts = _contexts(task, device)
         ended = attempt(experiment, task.points, contexts)
