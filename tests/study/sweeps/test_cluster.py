@@ -37,7 +37,7 @@ def expected(toy):
 
 
 @pytest.fixture
-def gate(tmp_path_factory, monkeypatch, expected):
+def gate(tmp_path_factory, monkeypatch):
     """Function that says how many batches are kept before all others wait; with None they need not.
 
     So a process has all the time to die in, on every machine. Two workers may keep one more, if both begin at once.
