@@ -160,3 +160,18 @@ def test_all_functions_of_a_run_are_those_of_one_library(compiled, monkeypatch, 
         pytest.skip("compiled with checks, products and sums are not fused: all variants give the same bits")
     assert not torch.equal(first, second)
     assert torch.equal(net(x)[0], second)
+
+
+def test_the_threads_of_torch_are_found_where_other_modules_do_not_see_them(monkeypatch):
+    """As in torch's wheels for ARM, which load their OpenMP for torch alone."""
+    if not library.team():
+        pytest.skip("torch has no OpenMP here")
+
+    class Library(ctypes.CDLL):
+        def __init__(self, name, *options, **more):
+            if name is None:
+                raise OSError("nothing is visible to all modules")
+            super().__init__(name, *options, **more)
+
+    monkeypatch.setattr(library.ctypes, "CDLL", Library)
+    assert library._team.__wrapped__()

@@ -99,10 +99,13 @@ def team() -> int:
 
 @cache
 def _team() -> int:
-    try:
-        return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p).value or 0
-    except (AttributeError, OSError, TypeError):
-        return 0
+    # Torch's module finds what it is linked to. In wheels for ARM, no other module sees that OpenMP.
+    for module in (torch._C.__file__, None):
+        try:
+            return ctypes.cast(ctypes.CDLL(module).GOMP_parallel, ctypes.c_void_p).value or 0
+        except (AttributeError, OSError, TypeError):
+            continue
+    return 0
 
 
 def thread_count(parts: int) -> int:
