@@ -316,6 +316,9 @@ def _columns(table: Any, more: Sequence[str] = ()) -> pd.DataFrame:
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise ConfigError(f"the table has two columns {short(twice[0])}; leave one of them out")
+    times = [name for name in frame if name in {f"time_{symbol}" for symbol in SYMBOLS["time"]}]
+    if len(times) > 1:
+        raise ConfigError(f"the table has columns {' and '.join(times)}; leave one of them out")
     for symbol, factor in SYMBOLS["time"].items():
         if f"time_{symbol}" in frame and "time_s" not in frame:
             frame["time_s"] = _numbers(frame, f"time_{symbol}") * factor
@@ -410,7 +413,8 @@ def _train(protocol: str, rows: pd.DataFrame) -> tuple[Tensor, pd.DataFrame]:
     absent = (pulses != range(len(pulses))).nonzero()[0]
     if len(absent):
         raise ConfigError(
-            f"protocol {protocol!r} has no time for pulse {absent[0]}; add a row with its time_s and empty amplitude"
+            f"protocol {protocol!r} has no time for pulse {absent[0]} (pulses count from 0); add a row with its "
+            "time_s and empty amplitude"
         )
     varying = (by_pulse["max"] - by_pulse["min"]).to_numpy() > SAME_TIME
     if varying.any():

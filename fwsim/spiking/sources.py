@@ -306,9 +306,8 @@ def _trains(name: str, given: Any) -> Trains:
     depth = _depth(given)
     if depth not in (2, 3):
         remedy = "[times] for one neuron" if depth == 1 else "[[0.1, 0.2], []] for two neurons"
-        raise ShapeError(
-            f"{where} has {depth} levels; give a list with the times of each neuron, such as {remedy}"
-        )
+        levels = "1 level" if depth == 1 else f"{depth} levels"
+        raise ShapeError(f"{where} has {levels}; give a list with the times of each neuron, such as {remedy}")
     trials = [given] if depth == 2 else list(given)
     found = tuple(tuple(_train(where, train) for train in each) for each in trials)
     sizes = sorted({len(each) for each in found})

@@ -167,9 +167,10 @@ def explain(error: ValidationError, config: type[BaseModel], field: str | None =
     """Convert pydantic's report, on a configuration or one `field`, to one line: name, given, allowed."""
     start = () if field is None else (field,)
     found = error.errors()
-    within = {item["loc"][:-1] for item in found if item["loc"]}  # a refused value is left out of its tuple
+    places = [(*start, *item["loc"]) for item in found]
+    within = {place[:-1] for place in places if len(place) > 1}  # a refused value is left out of its tuple
     return "; ".join(
-        _explain(item, (*start, *item["loc"]), config) for item in found if item["loc"] not in within - {()}
+        _explain(item, place, config) for item, place in zip(found, places) if place not in within
     )
 
 

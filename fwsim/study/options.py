@@ -182,6 +182,8 @@ def _read(path: Path, experiment: Experiment) -> dict[str, Any]:
     """Values of a configuration file."""
     readers: dict[str, Any] = {".toml": tomllib.loads, ".json": json.loads}
     kind = path.suffix.lower()
+    if path.is_dir():
+        raise ConfigError(f"--config {path} is a folder; give a .toml or .json file")
     if kind not in readers:
         raise ConfigError(
             f"--config {path}: unknown kind of file {path.suffix!r}; give a .toml or .json file"

@@ -28,13 +28,18 @@ class Run:
     folder
         Contains `run.json`, the sources `experiment.py` and `analysis.py`, `recording.zarr`, `checkpoints/`,
         `results/`, and `digests.json` when it is finished.
+
+    Raises
+    ------
+    ConfigError
+        `folder` is no path.
     """
 
     folder: Path
     _place: Path = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "folder", Path(self.folder))
+        object.__setattr__(self, "folder", home_path(self.folder, "folder"))
         # Messages show the folder as the user gave it; the absolute path remains right if the current folder changes.
         object.__setattr__(self, "_place", self.folder.absolute())
 

@@ -42,8 +42,9 @@ BAD = {
     "no rows": (TABLE[:0], r"no rows"),
     "twice": (pd.concat([TABLE, TABLE]), r"sweep 0, pulse . twice"),
     "one sweep": (synthetic_table(RULE, sweeps=1), r"no protocol has two sweeps"),
+    "two times": (TABLE.assign(time_ms=1000.0 * TABLE.time_s), r"time_s and time_ms; leave one"),
     "a pulse without time": (TABLE[TABLE.pulse != 3], r"no time for pulse 3"),
-    "a huge pulse": (changed("pulse", 1e19), r"no time for pulse \d+; add"),
+    "a huge pulse": (changed("pulse", 1e19), r"no time for pulse \d+ \(pulses count from 0\); add"),
     "unsorted": (
         TABLE.assign(time_s=TABLE.time_s.where(TABLE.pulse != 2, 0.001)),
         r"pulse 2 does not come after pulse 1",

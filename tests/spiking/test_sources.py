@@ -364,9 +364,9 @@ def test_pulses_and_drives_are_for_neurons():
     ("given", "error", "message"),
     [
         (lambda: SpikeGenerator("", [[0.1]]), ConfigError, "name=''"),
-        (lambda: SpikeGenerator("a", [0.1, 0.2]), ShapeError, r"1 levels.*\[times\] for one neuron"),
+        (lambda: SpikeGenerator("a", [0.1, 0.2]), ShapeError, r"1 level;.*\[times\] for one neuron"),
         (lambda: SpikeGenerator("a", 0.1), ShapeError, "0 levels"),
-        (lambda: SpikeGenerator("a", []), ShapeError, "1 levels"),
+        (lambda: SpikeGenerator("a", []), ShapeError, "1 level;"),
         (lambda: SpikeGenerator("a", [[[0.1]], [[0.1], []]]), ShapeError, r"\[1, 2\] neurons in different trials"),
         (lambda: SpikeGenerator("a", [[0.1], [-0.2]]), ConfigError, "a spike at -0.2 s"),
         (lambda: SpikeGenerator("a", [[0.1], [0.0]]), ConfigError, "a spike at 0 s"),

@@ -2,16 +2,16 @@
 
 import json
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, TypeAdapter, ValidationError
 
 from fwsim.errors import ConfigError
 from fwsim.study import Config, Hertz, Seconds, Volts
-from fwsim.study.config import unit_of
+from fwsim.study.config import explain, unit_of
 
 
 class Recall(Config):
@@ -125,3 +125,11 @@ def test_a_refused_value_of_several_is_told_once():
     assert str(caught.value) == "scales.0=-1.0 is not allowed: should be greater than 0"
     with pytest.raises(ConfigError, match=r"^scales=\(\) is not allowed: Tuple should have at least 1 item"):
         Several(scales=())
+    field = TypeAdapter(
+        Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+    )  # as the axes of a sweep are read
+    with pytest.raises(ValidationError) as refused:
+        field.validate_python((-1.0,))
+    assert (
+        explain(refused.value, Several, "scales") == "scales.0=-1.0 is not allowed: should be greater than 0"
+    )

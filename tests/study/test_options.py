@@ -48,6 +48,11 @@ def test_options_over_file_over_quick_over_defaults(trace, toy, kind, text):
     assert parse(trace, [*file, "--steps", "11", "--quick"])[0] == trace.configure({"steps": 11, "tau": 0.05})
 
 
+def test_a_folder_is_no_configuration(trace, tmp_path):
+    with pytest.raises(ConfigError, match=r"is a folder; give a \.toml or \.json file"):
+        parse(trace, ["--config", str(tmp_path)])
+
+
 def test_the_manifest_of_a_run_is_a_configuration(trace, toy):
     (toy / "run.json").write_text(json.dumps({"fwsim_run": 1, "configuration": {"steps": 13}}))
     assert parse(trace, ["--config", "run.json"])[0].steps == 13

@@ -122,3 +122,9 @@ def test_the_folder_of_a_run_at_work_is_not_replaced(toy):
     with here.lock(), pytest.raises(ConfigError, match="here is running in another process"):
         run("trace", {"steps": 2}, folder="here", force=True)
     assert here.state == "finished"
+
+
+@pytest.mark.parametrize("given", [3, None, "", "a\0b"])
+def test_a_run_needs_a_path(given):
+    with pytest.raises(ConfigError, match="is no path; give the name of a file or folder"):
+        Run(given)
