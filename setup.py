@@ -34,6 +34,7 @@ FLAGS = [
         "-Wextra",
         "-Wno-psabi",
         "-Wno-ignored-attributes",
+        "-Wno-align-mismatch",
     ),
     # Numbers are computed in the order that is written; a product and a sum may become one instruction.
     *("-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"),

@@ -241,7 +241,7 @@ struct DenseMemory {
         for (int j = 0; j < sources; j++) ((T *)(gradient + (int64_t(k) * sources + j) * n))[j] = 0;
       if (run.rule == DELTA) find_d_error(k, post, from, gates, d_post);
       for (int first = 0; first < sources; first += L) {
-        V sums[L];
+        alignas(sizeof(V)) V sums[L];
         for (int l = 0; l < L; l++) {
           sums[l] = V{};
           const int j = first + l;

@@ -84,15 +84,16 @@ INLINE void transpose(V *rows) {
 }
 
 // target[j · to + i] = source[i · from + j] for i < rows and j < columns.
-template <class V, class T>
+template <class T>
 void transpose(const T *source, int64_t from, T *target, int64_t to, int64_t rows, int64_t columns) {
+  using V = typename Register<T>::V;
   constexpr int64_t L = places<V>;
   for (int64_t j = 0; j < columns; j += L)
     for (int64_t i = 0; i < rows; i += L) {
       const T *corner = source + i * from + j;
       T *opposite = target + j * to + i;
       if (i + L <= rows && j + L <= columns) {
-        V tile[L];
+        alignas(sizeof(V)) V tile[L];
         for (int64_t l = 0; l < L; l++) tile[l] = *(const V *)(corner + l * from);
         transpose(tile);
         for (int64_t l = 0; l < L; l++) *(V *)(opposite + l * to) = tile[l];
@@ -180,7 +181,7 @@ struct BatchLayout : Register<T> {
     }
     for (int start = 0; start < units; start += L) {
       const int first = start + L <= units ? start : units - L;  // the last tile may overlap the one before
-      V tile[L];
+      alignas(sizeof(V)) V tile[L];
       for (int e = 0; e < L; e++)
         tile[e] = *(const V *)(source + (e < count ? e : count - 1) * stride + first);
       transpose(tile);
@@ -195,7 +196,7 @@ struct BatchLayout : Register<T> {
     }
     for (int start = 0; start < units; start += L) {
       const int first = start + L <= units ? start : units - L;
-      V tile[L];
+      alignas(sizeof(V)) V tile[L];
       for (int u = 0; u < L; u++) tile[u] = source[first + u];
       transpose(tile);
       for (int e = 0; e < count; e++) *(V *)(target + e * stride + first) = tile[e];

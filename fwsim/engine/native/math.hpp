@@ -170,7 +170,7 @@ INLINE V power(V a, V b) {
   for (int l = 0; l < places<V>; l++) whole[l] = std::floor(b[l]), even[l] = std::floor(half[l]);
   const V negative = whole != b ? wide<V>(T(NAN)) : even != half ? -result : result;
   result = a < 0 ? negative : result;
-  return (a == a) & (b == b) ? result : a + b;
+  return ((a == a) & (b == b)) ? result : a + b;
 }
 
 template <class V>

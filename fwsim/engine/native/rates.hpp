@@ -189,10 +189,10 @@ class RatesPart {
   void store(const V *source, T *target) const { std::memcpy(target, source, units * sizeof(T)); }
   // Matrices [pre, width] from and to [post, pre].
   void load_matrix(const T *source, V *target) const {
-    transpose<V>(source, units, (T *)target, int64_t(width) * L, units, units);
+    transpose(source, units, (T *)target, int64_t(width) * L, units, units);
   }
   void store_matrix(const V *source, T *target) const {
-    transpose<V>((const T *)source, int64_t(width) * L, target, units, units, units);
+    transpose((const T *)source, int64_t(width) * L, target, units, units, units);
   }
 
   int64_t matrices_size() const { return run.timescales * units * units; }

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from fwsim.engine.native.library import library, team
 
@@ -97,8 +98,8 @@ def run(given: Any) -> None:
     size, call = library().fwsim_spikes_workspace, library().fwsim_spikes
     size.restype, size.argtypes = ctypes.c_int64, [ctypes.POINTER(SpikesRun)]
     call.restype, call.argtypes = None, [ctypes.POINTER(SpikesRun), ctypes.c_void_p]
-    workspace = np.empty(size(ctypes.byref(given)), np.uint8)
-    call(ctypes.byref(given), workspace.ctypes.data)
+    workspace = torch.empty(size(ctypes.byref(given)), dtype=torch.uint8)  # begins at a whole register
+    call(ctypes.byref(given), workspace.data_ptr())
 
 
 def normal(seed: int, step: int, trial: int, count: int) -> np.ndarray:
