@@ -125,11 +125,8 @@ def test_a_refused_value_of_several_is_told_once():
     assert str(caught.value) == "scales.0=-1.0 is not allowed: should be greater than 0"
     with pytest.raises(ConfigError, match=r"^scales=\(\) is not allowed: Tuple should have at least 1 item"):
         Several(scales=())
-    field = TypeAdapter(
-        Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
-    )  # as the axes of a sweep are read
-    with pytest.raises(ValidationError) as refused:
-        field.validate_python((-1.0,))
-    assert (
-        explain(refused.value, Several, "scales") == "scales.0=-1.0 is not allowed: should be greater than 0"
-    )
+    several = Annotated[tuple[PositiveFloat, ...], Field(min_length=1)]
+    with pytest.raises(ValidationError) as refused:  # as the axes of a sweep are read
+        TypeAdapter(several).validate_python((-1.0,))
+    told = explain(refused.value, Several, "scales")
+    assert told == "scales.0=-1.0 is not allowed: should be greater than 0"

@@ -30,9 +30,8 @@ from fwsim import cli
 from fwsim.errors import FwsimError
 from tests.survival.calls import act_at_call
 
-MOST_CALLS = (
-    20_000_000  # of functions in an answer, as many on every machine; the longest answers make two million
-)
+MOST_CALLS = 20_000_000
+"""Calls of functions in an answer, as many on every machine; the longest answers make two million."""
 TICK = 1.0  # s between two looks at how far an answer is
 STILL = 0.001  # s of the processor; an answer that does less between two looks waits, for a pipe for example
 IDLE = 60  # looks in a row at which it waits
