@@ -132,7 +132,12 @@ def _local(workers: int) -> Iterator[Client]:
     import dask
     from distributed import Client, LocalCluster
 
-    with _main_left_alone(), dask.config.set(NO_PAGES), _delayed_interrupt() as started:
+    with (
+        _main_left_alone(),
+        _environment_put_back(),
+        dask.config.set(NO_PAGES),
+        _delayed_interrupt() as started,
+    ):
         scratch = started(TemporaryDirectory(prefix="fwsim-sweep-", ignore_cleanup_errors=True))
         cluster = started(
             LocalCluster(
@@ -150,6 +155,18 @@ def _local(workers: int) -> Iterator[Client]:
         client = started(Client(cluster, set_as_default=False))
         started.ready()
         yield client
+
+
+@contextmanager
+def _environment_put_back() -> Iterator[None]:
+    """Put the environment back at the end: Dask sets numbers of threads in it for its workers, and leaves them there."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 class _DelayedInterrupt(ExitStack):

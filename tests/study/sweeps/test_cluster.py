@@ -223,8 +223,10 @@ def test_workers_keep_what_a_point_frees(toy):
         "faults = -use() + use()\n"
         "return xr.Dataset({'faults': ((), faults, {'units': '1', 'long_name': 'pages made'})})",
     )
+    before = dict(os.environ)
     made = fw.sweep("made", {"size": [1, 2]}, batch_size=1, workers=2).load()
     assert int(made["faults"].max()) < 5_000
+    assert os.environ == before  # Dask sets numbers of threads for its workers in this process
 
 
 def test_a_running_cluster_loses_a_worker_and_its_scheduler(toy, cluster, expected, client, gate):
