@@ -113,15 +113,6 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def environment_of_a_file():
-    """The tests of a file leave the environment as they found it, or later ones see what came before them."""
-    before = dict(os.environ)
-    yield
-    changed = {name for name, _ in os.environ.items() ^ before.items()} - {"PYTEST_CURRENT_TEST"}
-    assert not changed, f"the tests changed {changed} in the environment"
-
-
-@pytest.fixture(scope="module", autouse=True)
 def garbage_of_a_file():
     """Collect what the tests of a file have left; their caches stay."""
     yield

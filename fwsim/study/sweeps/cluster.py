@@ -159,7 +159,7 @@ def _local(workers: int) -> Iterator[Client]:
 
 @contextmanager
 def _environment_put_back() -> Iterator[None]:
-    """Put the environment back at the end: Dask sets numbers of threads in it for its workers, and leaves them there."""
+    """Put the environment back: Dask sets numbers of threads for its workers in it, and leaves them there."""
     before = dict(os.environ)
     try:
         yield

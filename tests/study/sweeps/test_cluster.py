@@ -202,8 +202,8 @@ def test_another_user_cannot_enter_a_sweep(toy, monkeypatch, client, gate):
             ports = listening(process)
         command = [sys.executable, "-c", INTRUDER, str(scratch), *sorted(ports)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        assert process.poll() is None, process.communicate()
         assert set(done.stdout.split("\n")) == {"out", "shut", ""}, done.stdout + done.stderr[-2000:]
-        assert process.poll() is None
     finally:
         process.kill()
         process.wait()
