@@ -16,33 +16,48 @@ from fwsim.errors import ConfigError, FwsimError
 P = ParamSpec("P")
 R = TypeVar("R")
 
+PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+ANSWERS = "_answers"  # attribute of functions that answer wrong arguments
+
 
 class ArgumentError(ConfigError, TypeError):
-    """An unknown keyword of a function or a class."""
+    """Arguments that a function or a class does not take: an unknown keyword, one missing, too many."""
 
 
 class KnownArguments:
-    """A class that answers unknown keywords with the nearest correct one.
+    """A class that answers wrong arguments as `known_arguments` does.
 
     Its subclasses keep their own signature, since `__init__` comes before this `__new__` in their order of bases.
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Check the names of keywords before `__init__` is called."""
-        if kwargs:
-            _check(cls.__name__, cls.__init__, kwargs)
+        """Prepare `__init__`, which Python calls next; copies and pickles come here without arguments."""
+        if not hasattr(cls.__init__, ANSWERS):
+            setattr(cls, "__init__", known_arguments(cls.__init__))  # noqa: B010  # dataclasses make it late
         return super().__new__(cls)
 
 
-def known_arguments(function: Callable[P, R]) -> Callable[P, R]:
-    """Make a function answer unknown keywords with the nearest correct one."""
+def known_arguments(function: Callable[P, R], method: str | None = None) -> Callable[P, R]:
+    """Make a function answer wrong arguments in one line: an unknown keyword with the nearest correct one.
+
+    Parameters
+    ----------
+    function
+        What is called.
+    method
+        Name under which it is a method, whose first argument users do not write.
+    """
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
-        if kwargs:
-            _check(function.__name__, function, kwargs)
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except TypeError:
+            _check(method or function.__name__, function, args, kwargs, bound=method is not None)
+            raise
 
+    setattr(called, ANSWERS, True)
     return called
 
 
@@ -107,22 +122,51 @@ def _loaded(load: Callable[[str], Any], package: str, name: str) -> Any:
         raise ConfigError(failure(module, f"{package}.{name}", error)) from error
 
 
-def _check(owner: str, function: Any, given: Iterable[str]) -> None:
-    legal = _keywords(function)
-    if legal is None:
-        return
-    for name in given:
-        if name not in legal:
-            guess = nearest(name, legal)
-            hint = f"did you mean {guess}? " if guess else ""
-            raise ArgumentError(f"{owner} has no {name}=; {hint}it takes {', '.join(legal) or 'nothing'}")
+def _check(
+    owner: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, bound: bool = False
+) -> None:
+    """Raise `ArgumentError` if a function cannot be called with these arguments."""
+    expected = _parameters(function)
+    if owner == "__init__":
+        owner, bound = type(args[0]).__name__, True
+    if bound:  # the object itself, which nobody writes
+        args, expected = args[1:], expected[1:]
+    by_place = [each.name for each in expected if each.kind in PLACED]
+    by_name = [each.name for each in expected if each.kind in NAMED]
+    takes = f"it takes {', '.join(dict.fromkeys(by_place + by_name)) or 'nothing'}"
+    if not _has(expected, inspect.Parameter.VAR_KEYWORD):
+        for name in (name for name in kwargs if name not in by_name):
+            guess = nearest(name, by_name)
+            raise ArgumentError(
+                f"{owner} has no {name}=; {f'did you mean {guess}? ' if guess else ''}{takes}"
+            )
+    if len(args) > len(by_place) and not _has(expected, inspect.Parameter.VAR_POSITIONAL):
+        raise ArgumentError(f"{owner} is called with {len(args)} arguments; {_too_many(by_place, by_name)}")
+    given = by_place[: len(args)]
+    for name in (name for name in given if name in kwargs and name in by_name):
+        raise ArgumentError(f"{owner} has multiple values for {name}, one of them without its name; give one")
+    missing = [
+        each.name
+        for each in expected
+        if each.default is each.empty
+        and each.kind in (*PLACED, *NAMED)
+        and each.name not in (*given, *kwargs)
+    ]
+    if missing:
+        raise ArgumentError(f"{owner} needs {' and '.join(missing)}; {takes}")
+
+
+def _has(expected: Iterable[inspect.Parameter], kind: Any) -> bool:
+    return any(each.kind is kind for each in expected)
+
+
+def _too_many(by_place: list[str], by_name: list[str]) -> str:
+    """What a function takes instead of too many arguments."""
+    more = ", ".join(f"{name}=" for name in by_name if name not in by_place)
+    some = f"it takes {', '.join(by_place) or 'none'}"
+    return f"{some}, and by name {more}" if more else some
 
 
 @cache
-def _keywords(function: Any) -> tuple[str, ...] | None:
-    """Keywords of a function, `None` if it accepts any."""
-    parameters = list(inspect.signature(function).parameters.values())
-    if any(each.kind is each.VAR_KEYWORD for each in parameters):
-        return None
-    by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return tuple(each.name for each in parameters if each.kind in by_name and each.name != "self")
+def _parameters(function: Any) -> tuple[inspect.Parameter, ...]:
+    return tuple(inspect.signature(function).parameters.values())

@@ -167,9 +167,9 @@ def quantity(value: Any, dimension: str) -> float:
 
 def checked(name: str, value: Any, dimension: str, *, usual: float = math.inf, **bounds: Any) -> float:
     """Convert one quantity to SI and check its bounds, which are those of `fwsim.errors.number`; see `unusual` too."""
-    unusual(name, value, dimension, usual)
     plain = si(name, value, dimension)
     number(name, plain, unit=WORDS.get(dimension, ""), **bounds)
+    unusual(name, value, dimension, usual)
     return float(plain)
 
 

@@ -117,3 +117,76 @@ def test_a_simulated_cycle():
     options = {"parameter": 0.0, "period": 2 * np.pi, "bounds": (-1.0, 1.0)}
     found = fw.measure.limit_cycles(lambda x, p: spiral(x) + 0 * p, circle, **options)
     np.testing.assert_allclose(found.period, 2 * np.pi, rtol=1e-6)
+
+
+MASKED = np.ma.masked_array([[1.0, 2.0], [3.0, 1e6]], [[0, 0], [0, 1]])
+META = torch.zeros(2, 2, device="meta")
+PLACES = {
+    "spike times": lambda given: RULE.respond(given),
+    "parameters": lambda given: fw.TsodyksMarkram(U=given),
+    "time constants": lambda given: fw.Hebbian(tau=given, eta=0.1),
+    "states of rules": lambda given: RULE.respond([0.0], state={"u": given}),
+    "weights": lambda given: fw.Projection(given),
+    "membrane": lambda given: fw.RateNetwork(fw.Projection(np.eye(2)), tau=given),
+    "gain": lambda given: fw.softplus(given),
+    "inputs": lambda given: fw.FastWeightNetwork(2, 2)(given[None]),
+    "drives": lambda given: fw.simulate(fw.FastWeightNetwork(2, 2), given[None]),
+    "patterns": lambda given: NET.write(NET.initial_state(2), given),
+    "efficacies": lambda given: fw.spiking.Connection("E", "E", given),
+    "neurons": lambda given: fw.spiking.Population("E", 2, tau=given[0]),
+    "rates": lambda given: fw.spiking.PoissonGenerator("E", 2, rate=given),
+    "measures": lambda given: fw.measure.participation_ratio(given),
+    "theory": lambda given: fw.theory.half_life(given),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_masked_entries_and_tensors_without_numbers_are_refused(place):
+    """NumPy hands out what a mask hides, as if it was there."""
+    if place != "neurons":
+        with pytest.raises(ConfigError, match="has masked entries; leave them out, or fill them"):
+            PLACES[place](MASKED)
+    with pytest.raises(ConfigError, match="device 'meta', which holds no numbers"):
+        PLACES[place](META)
+
+
+def test_an_array_whose_mask_hides_nothing_is_an_array():
+    plain = np.ma.masked_array(np.eye(2), False)
+    assert torch.equal(fw.Projection(plain).weights, torch.eye(2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda given: fw.Projection(given),
+        lambda given: fw.spiking.Connection("E", "E", given),
+        lambda given: fw.RateNetwork(
+            fw.Projection(np.eye(2)), 1.0, memory=fw.Hebbian(tau=1.0, eta_rate=1.0), connected=given > 1
+        ),
+    ],
+    ids=["Projection", "Connection", "connected"],
+)
+def test_a_matrix_whose_dimensions_are_named_is_not_taken_the_wrong_way_round(call):
+    matrix = xr.DataArray([[1.0, 2.0], [3.0, 4.0]], dims=("post", "pre"))
+    call(matrix)
+    with pytest.raises(ShapeError, match=r"\[pre, post\]; give .*post, pre\]: .*transpose\('post', 'pre'\)"):
+        call(matrix.T)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: fw.TsodyksMarkram(U=True),
+        lambda: fw.TsodyksMarkram(tau_rec=True),
+        lambda: fw.Hebbian(tau=True, eta=0.1),
+        lambda: fw.Hebbian(tau=1.0, eta=True),
+        lambda: fw.RateNetwork(fw.Projection([[0.0]]), tau=True),
+        lambda: fw.softplus(True),
+        lambda: RULE.respond([0.0], state={"u": True}),
+        lambda: RULE.steady_state(True),
+        lambda: fw.theory.half_life(True),
+    ],
+)
+def test_a_truth_value_is_no_number(call):
+    with pytest.raises(ConfigError, match=r"=?True"):
+        call()

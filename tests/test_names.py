@@ -49,6 +49,47 @@ def test_an_unknown_keyword_is_answered_with_the_nearest(call, message):
     assert isinstance(caught.value, fw.ConfigError)
 
 
+NOT_CALLABLE_SO = [
+    (lambda: fw.FastWeightNetwork(), "FastWeightNetwork needs inputs and units; it takes inputs, units, memory"),
+    (lambda: fw.FastWeightNetwork(3), "FastWeightNetwork needs units; it takes"),
+    (lambda: fw.simulate(), "simulate needs net; it takes net, drive"),
+    (lambda: fw.Product(), "Product needs weight and release; it takes weight, release"),
+    (lambda: fw.simulate(1, 2, 3), "simulate is called with 3 arguments; it takes net, drive, and by name steps=,"),
+    (lambda: fw.TsodyksMarkram(1, 2, 3, 4, 5, 6), "called with 6 arguments; it takes U, tau_rec, tau_facil,"),
+    (lambda: fw.siegert(0.02), "siegert is called with 1 arguments; it takes none, and by name tau=,"),
+    (lambda: fw.TsodyksMarkram().respond(), "respond needs times; it takes times, state"),
+    (lambda: fw.HebbianTraces().respond([0.0]), "respond needs post; it takes pre, post, state"),
+    (lambda: fw.TsodyksMarkram().respond([0.0], [0.1]), "respond is called with 2 arguments; it takes times, and by"),
+    (lambda: fw.TsodyksMarkram().steady_state(rat=3), "steady_state has no rat=; did you mean rate?"),
+    (lambda: Own2(), "Own2 needs more; it takes more"),
+]  # fmt: skip
+
+
+class Own2(fw.FastWeightNetwork):
+    """A network that a user derives."""
+
+    def __init__(this, more):  # noqa: N805  # nobody has to call it self
+        super().__init__(1, 2)
+
+
+@pytest.mark.parametrize(("call", "message"), NOT_CALLABLE_SO)
+def test_missing_and_too_many_arguments_are_named_in_one_line(call, message):
+    with pytest.raises(ArgumentError) as caught:
+        call()
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, TypeError)
+
+
+def test_a_type_error_from_within_stays_what_it_is():
+    def fails(start, stop):
+        return None + 1
+
+    with pytest.raises(TypeError, match="unsupported operand") as caught:
+        fw.simulate(fw.FastWeightNetwork(1, 2), fails, steps=3)
+    assert not isinstance(caught.value, fw.FwsimError)
+
+
 def takes_named_arguments_only(function):
     """Whether it has parameters, and each of them a name of its own."""
     parameters = inspect.signature(function).parameters.values()

@@ -231,3 +231,21 @@ def test_what_is_usual_or_says_its_unit_gets_no_warning(recwarn):
     Fields(potential="16 V")
     fw.RateNetwork(fw.Projection([[0.0]]), tau=1.0, dt=0.1)  # without units, as in theory
     assert not [each for each in recwarn if "unusual" in str(each.message)]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: fw.spiking.Circuit([fw.spiking.Population("E", 2)], dt=-1),
+        lambda: fw.FastWeightNetwork(1, 2, dt=-100),
+        lambda: fw.TsodyksMarkram(tau_rec=-200),
+        lambda: fw.Varela(tau_D=(-380, 9.2)),
+        lambda: fw.spiking.Population("E", 2, tau=-20),
+        lambda: fw.RateNetwork(fw.Projection([[0.0]]), tau=-8),
+        lambda: fw.siegert(tau=-20),
+    ],
+)
+def test_what_is_refused_is_not_warned_of_before(call, recwarn):
+    with pytest.raises(ConfigError, match="is not allowed"):
+        call()
+    assert not recwarn.list

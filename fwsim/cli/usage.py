@@ -99,6 +99,10 @@ def asks_for_usage(tokens: Sequence[str]) -> bool:
 def experiment_first(command: str, tokens: Sequence[str]) -> tuple[str, list[str]]:
     """Name of the experiment, and the options after it."""
     name, *rest = tokens
+    if any(token.partition("=")[0] == "--again" for token in tokens):
+        raise ConfigError(
+            "--again repeats a run with its own experiment; write: fwsim run --again RUN, without another name"
+        )
     if name.startswith("-"):
         raise ConfigError(f"{name} stands before the experiment; write: fwsim {command} NAME {name} …")
     return name, rest

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fwsim.arrays import as_they_are
 from fwsim.engine.state import State
 from fwsim.engine.transforms import stands_for_others
 from fwsim.errors import ConfigError, ShapeError, type_of, whole
@@ -70,6 +71,7 @@ def sequence(name: str, x: Any, channels: int, axis: str = "input") -> None:
 
 def _plain(name: str, x: Tensor) -> None:
     """Raise unless a tensor is dense and of real numbers."""
+    as_they_are(name, x)
     if x.is_complex() or x.layout != torch.strided or x.is_quantized:
         kind = x.dtype if x.layout == torch.strided else x.layout
         raise ConfigError(f"{name} is {kind}; give a dense tensor of real numbers")
@@ -186,14 +188,27 @@ def _carried(memory: Any, variables: Iterable[str]) -> str:
     return ", ".join([*(["a memory"] if memory is not None else []), *variables]) or "nothing"
 
 
-def device(name: str | torch.device) -> torch.device:
-    """Turn a name (`"cpu"`, `"cuda:1"`) into a device that is there, or raise `ConfigError`."""
+def device(name: str | torch.device, *, auto: bool = False) -> torch.device:
+    """Turn a name (`"cpu"`, `"cuda:1"`) into a device that is there, or raise `ConfigError`.
+
+    With `auto`, the name `"auto"` is the GPU if there is one, otherwise the CPU.
+    """
+    if auto and isinstance(name, str) and name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        found = torch.device(name)
-    except (RuntimeError, TypeError):
-        raise ConfigError(f"device={name!r} is unknown; use 'cpu', 'cuda' or 'cuda:0'") from None
+        found = torch.device(name) if isinstance(name, (str, torch.device)) else None
+    except RuntimeError:
+        found = None
+    if found is None or found.type == "meta":  # which has no numbers
+        known = "'auto', 'cpu', 'cuda' or 'cuda:0'" if auto else "'cpu', 'cuda' or 'cuda:0'"
+        raise ConfigError(f"device={name if name is None else str(name)!r} is unknown; use {known}")
     if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
         raise ConfigError(
             f"device={str(name)!r} is not there: {torch.cuda.device_count()} CUDA devices found; use 'cpu'"
         )
+    if found.type not in ("cpu", "cuda"):
+        try:
+            torch.empty(0, device=found)
+        except (RuntimeError, AssertionError):  # what torch raises depends on the kind of device
+            raise ConfigError(f"device={str(name)!r} is not there; use 'cpu'") from None
     return found

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fwsim.arrays import as_they_are
 from fwsim.engine import checks
 from fwsim.engine.precision import automatic
 from fwsim.engine.transfer import to_device
@@ -74,6 +75,7 @@ def as_pattern(name: str, given: Any, batch: int, like: Tensor) -> Tensor:
     ConfigError, ShapeError
         They do not fit, or are not finite numbers.
     """
+    as_they_are(name, given, ("batch", "trial", "unit"))
     if isinstance(given, Tensor):
         checks.pattern(name, given, batch, like)
         return given
@@ -123,8 +125,7 @@ def as_array(name: str, given: Any, axis: str) -> np.ndarray:
         return _labelled(name, given, axis)
     if module == "pandas":
         return _table(name, given, axis)
-    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
-        raise ConfigError(f"{name} has masked entries; fill them: {name}.filled(0)")
+    as_they_are(name, given)
     if not isinstance(given, (list, tuple)) and not hasattr(given, "__array__"):
         raise ConfigError(
             f"{name} is {type_of(given)}; give numbers [batch, time, {axis}] as a tensor, an array or lists"

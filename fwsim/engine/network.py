@@ -22,7 +22,7 @@ from fwsim.engine.state import State
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
 from fwsim.engine.wiring import BIAS, check_iterations, wiring
-from fwsim.errors import ConfigError, ShapeError, choice, number
+from fwsim.errors import ConfigError, ShapeError, choice, number, type_of
 from fwsim.names import KnownArguments
 from fwsim.rules.memory_rule import MemoryRule
 
@@ -134,7 +134,7 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
             )
         if memory is not None and not isinstance(memory, MemoryRule):
             raise ConfigError(
-                f"memory={type(memory).__name__} cannot be a network's memory; give a memory rule such as Hebbian, "
+                f"memory is {type_of(memory)}; give a memory rule such as Hebbian, "
                 "or an associative rule's reduced()"
             )
         choice("activation", activation, tuple(ACTIVATIONS))
@@ -215,7 +215,7 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
         """Say which form and kernel a run of these sizes would use, and why.
 
         `past` counts the states that were written before and are not yet merged into a matrix; `inner_steps` is as in
-        `forward`. The planner reckons with their mean over the steps.
+        `forward`. The planner reckons with their mean over the steps. Sizes may be 0: of a run without trials or steps.
         """
         checks.counts(batch=(batch, 0), time=(time, 0), past=(past, 0))
         return self._plan(batch, time, past, self.iterations(inner_steps))

@@ -127,7 +127,7 @@ def simulate(
     from fwsim.recording import Extent, Recorder, as_records, finished, provenance
     from fwsim.recording.recorder import destination
 
-    if not hasattr(net, "observer"):
+    if not hasattr(net, "observer") or isinstance(net, type):
         raise ConfigError(f"net is {type_of(net)}; give a FastWeightNetwork, a RateNetwork or their like")
     if inner_steps is not None and not isinstance(net, FastWeightNetwork):
         raise ConfigError(

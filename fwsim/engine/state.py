@@ -50,6 +50,12 @@ class State(KnownArguments):
                 f"memory is {type_of(memory)}; give a torch tensor [batch, timescale, post, pre] or None"
             )
         whole("step", step, least=0)
+        if not isinstance(variables, Mapping) or not all(
+            isinstance(each, Tensor) for each in variables.values()
+        ):
+            raise ConfigError(
+                f"variables={variables!r} is not allowed; give torch tensors by name, such as {{'u': u}}"
+            )
         # Copies, through which gradients pass: what is done to a tensor later is not to reach the state.
         object.__setattr__(self, "hidden", hidden.clone())
         object.__setattr__(self, "stored", memory.clone() if isinstance(memory, Tensor) else memory)

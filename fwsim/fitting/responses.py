@@ -155,7 +155,12 @@ class Responses(KnownArguments):
     def without(self, *protocols: str) -> Responses:
         """All protocols except these."""
         self.only(protocols)
-        return self.only([name for name in self.protocols if name not in protocols])
+        kept = [name for name in self.protocols if name not in protocols]
+        if not kept:
+            raise ConfigError(
+                f"without {', '.join(map(repr, protocols))} no protocol remains; leave out fewer than all of them"
+            )
+        return self.only(kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -326,9 +331,10 @@ def _columns(table: Any, more: Sequence[str] = ()) -> pd.DataFrame:
         raise ConfigError("column time has no unit; call it time_s (or time_ms), or set the Dataset's units")
     missing = [name for name in COLUMNS if name not in frame]
     if missing:
+        others = ", ".join(str(name) for name in frame.columns if name not in COLUMNS)
         raise ConfigError(
-            f"the table has no column {', '.join(missing)}; it must have {', '.join(COLUMNS)}; rename its columns,"
-            f" which are {short(', '.join(map(str, frame.columns)) or 'none')}"
+            f"the table has no column {', '.join(missing)}; it must have {', '.join(COLUMNS)}; "
+            + (f"rename its other columns, which are {short(others)}" if others else "add what is missing")
         )
     if not len(frame):
         raise ConfigError("the table has no rows; give one row for each response")
@@ -360,7 +366,8 @@ def _numbers(frame: pd.DataFrame, name: str) -> pd.Series:
     if text.any():
         row = int(text.to_numpy().argmax())
         raise ConfigError(
-            f"row {row}: {name}={short(frame[name].iloc[row])} is not a number; correct it or leave it empty"
+            f"row {row}: {name}={short(frame[name].iloc[row])} is not a number{_of(frame, row, name)}; "
+            "correct it or leave it empty"
         )
     return numbers.astype("float64")
 
@@ -381,13 +388,21 @@ def _check(frame: pd.DataFrame, apart: Sequence[str]) -> None:
     for name, bad, remedy in problems:
         if bad.any():
             row = int(bad.to_numpy().argmax())
-            raise ConfigError(f"row {row}: {name}={short(frame[name].iloc[row])} is not allowed; {remedy}")
+            raise ConfigError(
+                f"row {row}: {name}={short(frame[name].iloc[row])} is not allowed{_of(frame, row, name)}; {remedy}"
+            )
     double = frame.duplicated(["protocol", *apart, "sweep", "pulse"])
     if double.any():
         first = frame[double].iloc[0]
         raise ConfigError(
             f"protocol {first.protocol!r} has sweep {first.sweep}, pulse {first.pulse:g} twice; number its sweeps apart"
         )
+
+
+def _of(frame: pd.DataFrame, row: int, name: str) -> str:
+    """What identifies a row: a table may be of several files, each with a row of this number."""
+    known = [each for each in ("protocol", "sweep", "pulse") if each in frame and each != name]
+    return f" ({', '.join(f'{each} {short(frame[each].iloc[row])}' for each in known)})" if known else ""
 
 
 def _says_milliseconds(table: Any) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import ndtri
 
-from fwsim.errors import ShapeError, number
+from fwsim.errors import ShapeError, instance, number
 from fwsim.measure.exponential import LONGEST, Sums
 from fwsim.measure.recorded import recorded, require_entries
 from fwsim.names import known_arguments
@@ -160,6 +160,7 @@ def half_time(autocorrelation: xr.DataArray) -> xr.DataArray:
     >>> float(half_time(falling))
     1.5
     """
+    instance("autocorrelation", autocorrelation, xr.DataArray, "a DataArray with a dimension 'lag'")
     require_entries(autocorrelation, "lag")
 
     def first(values: np.ndarray, lag: np.ndarray) -> float:

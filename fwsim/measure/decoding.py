@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from fwsim.errors import ConfigError, ShapeError, number, whole
 from fwsim.measure.codes import codes
 from fwsim.measure.discriminant import discriminant
-from fwsim.measure.recorded import described, plain, recorded, require_entries
+from fwsim.measure.recorded import described, plain, recorded, require_entries, same_order
 from fwsim.names import known_arguments
 from fwsim.progress import track
 from fwsim.requirements import required
@@ -92,6 +92,11 @@ def decode(
         raise ConfigError(
             f"permutations={permutations} cannot reach level={level:g}; "
             f"give {int(np.ceil(level / (1 - level) - 1e-9))} or more"
+        )
+    same_order("labels", labels, values, "trial")
+    if isinstance(labels, xr.DataArray) and labels.dims != ("trial",):
+        raise ShapeError(
+            f"labels have dimensions {list(labels.dims)}; give one label for each trial, [trial]"
         )
     labels = _labels(labels)
     if labels.shape != (values.sizes["trial"],):

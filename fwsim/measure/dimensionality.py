@@ -100,7 +100,8 @@ def _covariance(values: xr.DataArray, dim: str | tuple[str, ...]) -> tuple[xr.Da
     """Covariance `[..., unit, other]` and mean `[..., unit]` over the sample dimensions."""
     if not isinstance(dim, str | tuple | list):
         raise ShapeError(f"dim={dim!r} is no dimension; give the name of one, or several in a tuple")
-    samples = [name for name in ((dim,) if isinstance(dim, str) else dim) if name in values.dims]
+    named = dict.fromkeys((dim,) if isinstance(dim, str) else dim)
+    samples = [name for name in named if name in values.dims]
     if "unit" not in values.dims or not samples:
         raise ShapeError(f"states have dimensions {list(values.dims)}; they need 'unit' and one of {dim!r}")
     if "unit" in samples or not values.sizes["unit"]:

@@ -13,7 +13,7 @@ from scipy.optimize import least_squares
 from scipy.special import stdtr
 
 from fwsim.errors import ConfigError, ShapeError, number
-from fwsim.measure.recorded import computable, numbers, require_entries
+from fwsim.measure.recorded import computable, in_seconds, numbers, require_entries
 from fwsim.names import known_arguments
 from fwsim.progress import track
 from fwsim.recording.labels import labelled_dataset
@@ -95,7 +95,7 @@ def forgetting_curve(
     if isinstance(values, xr.DataArray):
         if "lag" not in values.dims:
             raise ShapeError(f"values have dimensions {list(values.dims)}; expected [lag]")
-        lag = values["lag"].values if lag is None and "lag" in values.coords else lag
+        lag = in_seconds(values, "lag")["lag"].values if lag is None and "lag" in values.coords else lag
         streams = _streams(computable(values))
     else:
         streams = numbers(values, "values").astype(float)[None]

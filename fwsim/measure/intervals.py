@@ -85,7 +85,12 @@ def bootstrap(
     if not repeated.ndim or not repeated.size:
         raise ShapeError(f"values have shape {list(repeated.shape)}; give one or more, [repetition, ...]")
     count, mean = len(repeated), repeated.mean(0)
-    estimate = np.asarray(mean if statistic is None else statistic(mean), float)
+    try:
+        estimate = np.asarray(mean if statistic is None else statistic(mean), float)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"statistic fails for the mean: {error}; give a function of a mean to numbers"
+        ) from error
     if count == 1:
         return np.array([estimate, estimate * np.nan, estimate * np.nan])
     with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN

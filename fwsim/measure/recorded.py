@@ -9,9 +9,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from fwsim.arrays import as_they_are
 from fwsim.errors import ConfigError, RecordingError, ShapeError, type_of
 from fwsim.recording.labels import labelled
 from fwsim.recording.schema import STREAMED, VARIABLES
+from fwsim.units import SYMBOLS
 
 
 def recorded(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
@@ -25,7 +27,7 @@ def recorded(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
 def held(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
     """As `recorded`, in the stored type."""
     if isinstance(run, xr.DataArray):
-        return run
+        return in_seconds(run, "time")
     if not isinstance(run, xr.Dataset):
         raise ConfigError(f"run is {type_of(run)}; give a recording (xarray.Dataset) or a DataArray")
     name = next((name for name in names if name in run), None)
@@ -42,7 +44,44 @@ def held(run: xr.Dataset | xr.DataArray, *names: str) -> xr.DataArray:
     coords = {key: coord for key, coord in values.coords.items() if key != name}
     clean = xr.DataArray(values.variable, coords=coords, name=name, attrs=values.attrs)
     own = f"{name}_time"
-    return clean.rename({own: "time"}) if own in clean.dims else clean
+    return in_seconds(clean.rename({own: "time"}) if own in clean.dims else clean, "time")
+
+
+def in_seconds(values: xr.DataArray, dim: str) -> xr.DataArray:
+    """Return the values if the coordinate of a dimension is in seconds, or says no unit.
+
+    Raises
+    ------
+    ConfigError
+        It is in another unit of time.
+    """
+    unit = values.coords[dim].attrs.get("units", "s") if dim in values.coords else "s"
+    if (factor := SYMBOLS["time"].get(str(unit), 1.0)) != 1.0:
+        raise ConfigError(
+            f"{dim} of {values.name or 'array'} is in {unit}; give seconds: "
+            f"x.assign_coords({dim}=x.{dim} * {factor:g})"
+        )
+    return values
+
+
+def same_order(name: str, given: Any, values: xr.DataArray | xr.Dataset, *dims: str) -> None:
+    """Raise `ShapeError` if labels of an array are those of a recording in another order.
+
+    Entries count by their place. Labels that the recording does not have say nothing about their order.
+    """
+    for dim in dims:
+        if dim not in getattr(given, "coords", ()) or dim not in values.coords:
+            continue
+        ours, theirs = given.coords[dim].values, values.coords[dim].values
+        if (
+            ours.shape == theirs.shape
+            and set(ours.tolist()) == set(theirs.tolist())
+            and (ours != theirs).any()
+        ):
+            raise ShapeError(
+                f"{name} has {dim} in another order than the recording; "
+                f"give {name}.sel({dim}=run.{dim}), or drop the labels: {name}.drop_vars({dim!r})"
+            )
 
 
 def computable(values: xr.DataArray) -> xr.DataArray:
@@ -80,6 +119,7 @@ def with_dims(name: str, values: ArrayLike | xr.DataArray, *allowed: tuple[str, 
 
 def plain(values: ArrayLike, name: str = "array") -> np.ndarray:
     """Convert an array or tensor on any device to a numpy array; errors use `name`."""
+    as_they_are(name, values)
     given: Any = values
     if hasattr(given, "detach"):
         given = given.detach().cpu()

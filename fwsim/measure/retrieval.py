@@ -9,7 +9,15 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from fwsim.errors import ConfigError, RecordingError, ShapeError, whole
-from fwsim.measure.recorded import described, lengths, numbers, recorded, require_entries, with_dims
+from fwsim.measure.recorded import (
+    described,
+    lengths,
+    numbers,
+    recorded,
+    require_entries,
+    same_order,
+    with_dims,
+)
 from fwsim.names import known_arguments
 from fwsim.recording.timing import distinct, slack
 from fwsim.theory import binary_information
@@ -43,6 +51,8 @@ def overlap(
     """
     states = recorded(run, "hidden", "rate")
     require_entries(states, "unit")
+    same_order("patterns", patterns, states, "unit", "trial")
+    same_order("centre", centre, states, "unit")
     patterns = _patterns(patterns, states)
     states = states.drop_vars("unit", errors="ignore")
     if centre is not None:
@@ -110,6 +120,8 @@ def retention(
         raise RecordingError(
             "retention needs a recording with 'hidden', 'rate' or 'memory'; record one of them"
         )
+    for name, given in (("patterns", patterns), ("centre", centre)):
+        same_order(name, given, run, "unit", "trial")
     patterns = with_dims("patterns", patterns, ("pattern", "unit"), ("trial", "pattern", "unit"))
     shown = _shown(run, patterns.sizes["pattern"], shown)
     values = {}

@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from fwsim.errors import ConfigError, ShapeError
-from fwsim.measure.recorded import numbers, recorded
+from fwsim.measure.recorded import numbers, recorded, same_order
 from fwsim.names import known_arguments
 
 States = ArrayLike | xr.DataArray | xr.Dataset
@@ -93,6 +93,8 @@ def _matrices(one: States, other: States, dim: str | tuple[str, ...]) -> tuple[n
         raise ShapeError(
             f"one has samples {sizes}, other {others}; give states of both at the same trials and times"
         )
+    if isinstance(one, xr.DataArray | xr.Dataset):
+        same_order("other", other, one, *dims)
     return _normalised("one", X), _normalised("other", Y)
 
 

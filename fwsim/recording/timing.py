@@ -43,7 +43,9 @@ def sampling_step(times: ArrayLike, name: str = "time") -> float:
     """
     values = np.asarray(times)
     given = f"{name} has {values.size} values" if values.size < 2 or values.ndim != 1 else ""
-    if given or values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+    if not given and values.dtype.kind not in "iuf":
+        given = f"{name} holds {values.dtype}"
+    if given or not np.isfinite(values).all():
         raise ShapeError(f"{given or f'{name} is not finite'}; give at least two ascending times in s")
     step = float(values[-1] - values[0]) / (values.size - 1)
     even = values[0] + step * np.arange(values.size)

@@ -10,7 +10,7 @@ import xarray as xr
 
 from fwsim.errors import ConfigError, RecordingError, instance
 from fwsim.recording.timing import bin_count, bin_of, slack, window
-from fwsim.units import checked
+from fwsim.units import SYMBOLS, checked
 
 MOST = 2**31
 """Largest number of counts at once."""
@@ -64,6 +64,12 @@ def trains_of(run: xr.Dataset, start: float = 0.0, stop: float | None = None) ->
     if missing:
         raise RecordingError(
             f"the recording holds no {', '.join(missing)}; record spike_time, spike_unit and spike_trial"
+        )
+    said = str(run["spike_time"].attrs.get("units", "s"))
+    if SYMBOLS["time"].get(said, 1.0) != 1.0:
+        raise RecordingError(
+            f"spike_time is in {said}; give seconds: run.assign(spike_time=run.spike_time * "
+            f"{SYMBOLS['time'][said]:g})"
         )
     time, unit, trial = (np.asarray(run[name]) for name in ("spike_time", "spike_unit", "spike_trial"))
     for name, values, finite in (

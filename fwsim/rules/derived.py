@@ -13,6 +13,7 @@ from types import MethodType
 from typing import Any
 
 from fwsim.errors import ConfigError
+from fwsim.names import known_arguments
 
 
 class Derivation:
@@ -57,8 +58,8 @@ def derives(*kinds: type, name: str | None = None) -> Callable[[Any], Any]:
     """Register a function of a rule as a method of these kinds of rule, under its own name or another."""
 
     def register(function: Any) -> Any:
-        derivation = vars(Derived)[name or function.__name__]
-        derivation.functions |= dict.fromkeys(kinds, function)
+        method = name or function.__name__
+        vars(Derived)[method].functions |= dict.fromkeys(kinds, known_arguments(function, method))
         return function
 
     return register

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from fwsim.arrays import as_they_are
 from fwsim.errors import ConfigError, choice
 from fwsim.rules.parameters import as_tensors, own
 from fwsim.rules.rule import SpikeRule, Values
@@ -36,6 +37,7 @@ def checked_state(where: str, rule: SpikeRule, state: Any) -> Values:
     found = {}
     for name, value in state.items():
         choice(f"{where}: variable of state", name, tuple(rule.rest()))
+        as_they_are(f"{where}: state of {name}", value)
         try:
             tensor = own(value)
         except (TypeError, ValueError, RuntimeError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import torch
 
+from fwsim.arrays import as_they_are
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.names import KnownArguments
 from fwsim.rules import open_loop
@@ -254,6 +255,7 @@ def numbers(
     name: str, value: object, dimension: str, *, at_least: float = -float("inf"), infinite: bool = False
 ) -> Tensor:
     """Convert to a checked tensor of any shape; see `parameter`."""
+    as_they_are(name, value)
     value = si(name, value, dimension)
     try:
         tensor = own(value)

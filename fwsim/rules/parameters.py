@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from fwsim.arrays import as_they_are
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.units import si, unusual
 
@@ -119,11 +120,12 @@ def normalise(owner: str, name: str, value: Any, spec: Parameter, *, timescale_a
     if value is None and spec.optional:
         return None
     given, value = value, si(f"{owner}: {name}", value, spec.dimension)
+    if spec.components:
+        value = tuple(_leaf(owner, name, part, spec) for part in _parts(owner, name, value))
+    else:
+        value = _leaf(owner, name, value, spec)
     if spec.usual < math.inf:
         unusual(f"{owner}: {name}", given, spec.dimension, spec.usual)
-    if spec.components:
-        return tuple(_leaf(owner, name, part, spec) for part in _parts(owner, name, value))
-    value = _leaf(owner, name, value, spec)
     if timescale_axis and isinstance(value, torch.Tensor) and value.ndim:
         if value.shape[-1] != 1:
             raise ShapeError(
@@ -146,6 +148,7 @@ def _parts(owner: str, name: str, value: Any) -> Sequence[Any]:
 
 
 def _tensor(owner: str, name: str, value: Any) -> torch.Tensor:
+    as_they_are(f"{owner}: {name}", value)
     try:
         return own(value)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -162,8 +165,10 @@ def own(value: Any, *, dtype: type | None = np.float64) -> torch.Tensor:
     Raises
     ------
     TypeError, ValueError, RuntimeError
-        It is no array of real numbers.
+        It is no array of real numbers; a single truth value is none.
     """
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{value} is a truth value, not a number")
     if isinstance(value, torch.Tensor):
         if value.is_complex() or value.layout != torch.strided or value.is_quantized:
             raise TypeError(

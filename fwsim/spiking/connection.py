@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from fwsim.arrays import as_they_are
 from fwsim.errors import ConfigError, number
 from fwsim.names import KnownArguments
 from fwsim.rules.initial_state import checked_state
@@ -74,6 +75,7 @@ class Connection(KnownArguments):
         where = f"{self.pre}→{self.post}"
         if self.reversal is None:
             unusual(f"{where}: efficacy", self.efficacy, "voltage", STRONGEST)
+        as_they_are(f"{where}: efficacy", self.efficacy, ("post", "pre"))
         efficacy = si(f"{where}: efficacy", self.efficacy, "voltage" if self.reversal is None else "number")
         object.__setattr__(self, "efficacy", efficacy)
         if not isinstance(efficacy, (int, float)):

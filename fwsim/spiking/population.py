@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from fwsim.arrays import as_they_are
 from fwsim.errors import ConfigError, ShapeError, whole
 from fwsim.names import KnownArguments
 from fwsim.spiking.sources import check_name
@@ -85,6 +86,7 @@ class Population(KnownArguments):
 
 
 def _of_neurons(where: str, value: Any, size: int) -> np.ndarray:
+    as_they_are(where, value)
     try:
         found = np.array(value.detach().cpu() if isinstance(value, Tensor) else value, float)
     except (TypeError, ValueError, RuntimeError):

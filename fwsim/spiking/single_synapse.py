@@ -44,7 +44,7 @@ def respond(
         Presynaptic or associative.
     pre
         Presynaptic spikes `[..., spike]` in s from 0 on, when Brian2's clock begins (`rule.respond` takes
-        any origin), ascending, padded with NaN, on the grid of `dt`.
+        any origin), ascending, padded with NaN, on the grid of `dt`. Milliseconds are written `times * ms`.
     post
         Postsynaptic spikes alike, for associative rules.
     state

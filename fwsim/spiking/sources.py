@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from fwsim.arrays import as_they_are
 from fwsim.errors import ConfigError, ShapeError, whole
 from fwsim.names import KnownArguments
 from fwsim.spiking import blocks
@@ -357,6 +358,7 @@ def _recorded(where: str, run: Any) -> Trains:
 
 
 def _numbers(where: str, given: Any, allowed: str) -> np.ndarray:
+    as_they_are(where, given, ("trial", "time", "unit"))
     try:
         if given is None:
             raise TypeError

@@ -118,6 +118,4 @@ def pick_device(name: str) -> torch.device:
     ConfigError
         No such device on this machine, or one GPU for several processes.
     """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return processes().device(checks.device(name))
+    return processes().device(checks.device(name, auto=True))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fwsim.arrays import as_they_are
 from fwsim.errors import ConfigError
 from fwsim.units import si
 
@@ -18,10 +19,11 @@ def elementwise(function: Callable[[float], float], values: np.ndarray) -> np.nd
 
 def numbers(name: str, value: ArrayLike | Sequence[float], dimension: str = "number") -> np.ndarray:
     """A copy, so that what the caller does to an array later changes nothing."""
+    as_they_are(name, value)
     plain = si(name, value, dimension)
     try:
         given = np.asarray(plain)
-        if given.dtype.kind not in "biuf":
+        if given.dtype.kind not in "iuf":
             raise TypeError
         return given.astype(float)
     except (TypeError, ValueError, RuntimeError) as error:

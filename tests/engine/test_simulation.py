@@ -216,6 +216,8 @@ def test_progress_is_called():
         ({"drive": inputs(), "to": 3}, fw.ConfigError, "is no path"),
         ({"drive": lambda start, stop: None, "steps": 3}, fw.ConfigError, r"drive\(0, 1\) is None"),
         ({"drive": inputs(), "device": "gpu"}, fw.ConfigError, "device='gpu'"),
+        ({"drive": inputs(), "device": "meta"}, fw.ConfigError, "device='meta' is unknown; use 'cpu'"),
+        ({"drive": inputs(), "device": "xpu"}, fw.ConfigError, "device='xpu' is not there; use 'cpu'"),
         ({"drive": inputs(), "device": "cuda:7"}, fw.ConfigError, "cuda:7"),
         ({"drive": inputs(), "seed": "a"}, fw.ConfigError, "seed='a'"),
         ({"drive": inputs(), "seed": -1}, fw.ConfigError, "seed=-1"),

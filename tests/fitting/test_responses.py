@@ -37,7 +37,7 @@ BAD = {
     "no column": (TABLE.drop(columns="pulse"), r"no column pulse; it must have protocol, sweep"),
     "own names": (
         TABLE.rename(columns={"pulse": "n", "sweep": "trial"}),
-        r"no column sweep, pulse; it must have .* rename its columns, which are 'protocol, trial, n, time_s, amplitude",
+        r"no column sweep, pulse; it must have .* rename its other columns, which are 'trial, n'",
     ),
     "no rows": (TABLE[:0], r"no rows"),
     "twice": (pd.concat([TABLE, TABLE]), r"sweep 0, pulse . twice"),
@@ -150,7 +150,7 @@ def test_protocols_can_be_chosen_and_left_out():
     torch.testing.assert_close(kept.moments().total, data.moments().total[1:])
     with pytest.raises(fw.ConfigError, match=r"'50Hz' is not among the responses; use '20Hz'"):
         data.only(["50Hz"])
-    with pytest.raises(fw.ConfigError, match="none is not among"):
+    with pytest.raises(fw.ConfigError, match=r"without '20Hz', .* no protocol remains; leave out fewer"):
         data.without(*data.protocols)
 
 
@@ -221,3 +221,22 @@ def test_trains_of_made_up_responses_that_are_none(train):
 def test_a_choice_among_nothing(compared):
     with pytest.raises(fw.ConfigError, match="compared has no inner_error"):
         fw.fitting.choose(compared)
+
+
+def test_a_file_is_not_said_to_have_a_column_that_was_added(tmp_path):
+    (tmp_path / "other.csv").write_text("a,b\n0,0\n")
+    with pytest.raises(fw.ConfigError, match=r"rename its other columns, which are 'a, b'$"):
+        gather(read_table(tmp_path / "other.csv"))
+    (tmp_path / "short.csv").write_text("sweep,pulse,time_s\n0,0,0\n")
+    with pytest.raises(fw.ConfigError, match=r"no column amplitude; .* add what is missing"):
+        gather(read_table(tmp_path / "short.csv"))
+
+
+def test_a_row_of_several_files_is_named_by_what_it_holds(tmp_path):
+    good = "sweep,pulse,time_s,amplitude\n0,0,0,1\n0,1,0.02,1.2\n1,0,0,1\n1,1,0.02,1.2\n"
+    (tmp_path / "10Hz.csv").write_text(good)
+    (tmp_path / "50Hz.csv").write_text(good.replace("1,1,0.02,1.2", "1,1,0.02,big"))
+    with pytest.raises(
+        fw.ConfigError, match=r"'big' is not a number \(protocol '50Hz', sweep 1, pulse 1.0\)"
+    ):
+        gather(read_table(tmp_path))

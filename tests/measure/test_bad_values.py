@@ -425,3 +425,59 @@ def test_a_spectrum_keeps_its_own_numbers():
     before = spectrum.strength(0.5)
     theta *= 2
     assert spectrum.strength(0.5) == before
+
+
+def test_labels_in_another_order_are_not_taken_by_their_place():
+    states = RUN.hidden
+    patterns = xr.DataArray(PATTERNS.numpy(), dims=("pattern", "unit"), coords={"unit": [2, 1, 0]})
+    labels = xr.DataArray(LABELS, dims="trial", coords={"trial": range(11, -1, -1)})
+    for call, dim in (
+        (lambda: m.overlap(RUN, patterns), "unit"),
+        (lambda: m.retention(RUN, patterns), "unit"),
+        (lambda: m.overlap(RUN, PATTERNS, centre=patterns[0]), "unit"),
+        (lambda: m.decode(RUN, labels, folds=2), "trial"),
+        (lambda: m.procrustes_distance(states, states[::-1]), "trial"),
+        (lambda: m.linear_cka(states, states[::-1]), "trial"),
+    ):
+        with pytest.raises(fw.ShapeError, match=f"has {dim} in another order than the recording"):
+            call()
+    sorted_again = patterns.sel(unit=RUN.unit)
+    plain = PATTERNS.numpy()[:, ::-1]
+    xr.testing.assert_equal(m.overlap(RUN, sorted_again), m.overlap(RUN, plain))
+    with pytest.raises(fw.ShapeError, match="one label for each trial"):
+        m.decode(RUN, labels.rename(trial="time").drop_vars("time"), folds=2)
+
+
+def test_times_in_milliseconds_are_not_taken_for_seconds():
+    in_ms = RUN.hidden.assign_coords(time=RUN.time.assign_attrs(units="ms"))
+    with pytest.raises(fw.ConfigError, match=r"time of hidden is in ms; give seconds: .* \* 0.001"):
+        m.autocorrelation_time(in_ms)
+    lags = {"lag": ("lag", np.arange(20.0), {"units": "ms"})}
+    curve = xr.DataArray(np.exp(-np.arange(20.0)), dims="lag", coords=lags)
+    with pytest.raises(fw.ConfigError, match="lag of array is in ms"):
+        m.forgetting_curve(curve)
+    spikes = {"spike_time": ("spike", [5.0, 7.0], {"units": "ms"}), "spike_unit": ("spike", [0, 0])}
+    with pytest.raises(fw.RecordingError, match="spike_time is in ms; give seconds"):
+        m.firing_rate(xr.Dataset({**spikes, "spike_trial": ("spike", [0, 0])}))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: m.half_time(np.ones(3)), "autocorrelation is a ndarray; give a DataArray"),
+        (lambda: m.bootstrap([1.0, 2.0], lambda mean: "x"), "statistic fails for the mean"),
+        (
+            lambda: m.autocorrelation_time(RUN.hidden.assign_coords(time=np.arange(10).astype("M8[s]"))),
+            r"time holds datetime64\[s\]",
+        ),
+    ],
+)
+def test_other_kinds_of_values(call, said):
+    with pytest.raises(FWSIM, match=said):
+        call()
+
+
+def test_a_dimension_named_twice_counts_once():
+    xr.testing.assert_equal(
+        m.participation_ratio(RUN, dim=("time", "time")), m.participation_ratio(RUN, dim="time")
+    )

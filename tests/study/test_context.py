@@ -44,8 +44,10 @@ def test_devices():
     assert pick_device("cpu") == torch.device("cpu")
     assert pick_device("auto").type in ("cpu", "cuda")
     assert Context(".", device="cpu").device == torch.device("cpu")
-    with pytest.raises(ConfigError, match="'tpu9' is unknown"):
+    with pytest.raises(ConfigError, match="'tpu9' is unknown; use 'auto', 'cpu', 'cuda'"):
         pick_device("tpu9")
+    with pytest.raises(ConfigError, match="device=None is unknown; use 'auto', 'cpu', 'cuda'"):
+        pick_device(None)
     with pytest.raises(ConfigError, match=r"cuda:99.*is not there"):
         pick_device("cuda:99")
 

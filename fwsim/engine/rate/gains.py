@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from fwsim.arrays import as_they_are
 from fwsim.errors import ConfigError, number
 from fwsim.names import known_arguments
 from fwsim.rules.parameters import own
@@ -163,10 +164,8 @@ def siegert(
     ConfigError
         A parameter is not positive (`refractory` may be 0), or `reset` is not below `threshold`.
     """
-    for name, given in (("tau", tau), ("refractory", refractory)):
-        unusual(f"siegert: {name}", given, "time", USUAL)
-    for name, given in (("threshold", threshold), ("reset", reset), ("sd", sd)):
-        unusual(f"siegert: {name}", given, "voltage", USUAL)
+    times = {"tau": tau, "refractory": refractory}
+    potentials = {"threshold": threshold, "reset": reset, "sd": sd}
     positive = {"tau": tau, "sd": sd}
     dimensions = {"tau": "time", "sd": "voltage"}
     values = {name: _positive("siegert", name, value, dimensions[name]) for name, value in positive.items()}
@@ -177,6 +176,9 @@ def siegert(
     reset = _number("siegert", "reset", reset, "voltage")
     if not bool((torch.as_tensor(threshold - reset) > 0).all()):
         raise ConfigError(f"siegert: reset={reset!r} is not below threshold={threshold!r}; lower it")
+    for dimension, usual in (("time", times), ("voltage", potentials)):
+        for name, given in usual.items():
+            unusual(f"siegert: {name}", given, dimension, USUAL)
     return Siegert(threshold=threshold, reset=reset, refractory=refractory, **values)
 
 
@@ -213,8 +215,11 @@ def _positive(owner: str, name: str, value: Any, dimension: str = "voltage") -> 
 
 
 def _number(owner: str, name: str, value: Any, dimension: str) -> float | Tensor:
+    as_they_are(f"{owner}: {name}", value)
     value = si(f"{owner}: {name}", value, dimension)
     try:
+        if isinstance(value, bool):
+            raise TypeError
         value = own(value) if isinstance(value, Tensor) or hasattr(value, "__array__") else float(value)
     except (TypeError, ValueError, RuntimeError):
         raise ConfigError(f"{owner}: {name}={value!r} is not a number or a tensor") from None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from fwsim.arrays import as_they_are
 from fwsim.engine.rate.exponential import decay_weights
-from fwsim.errors import ConfigError, ShapeError
+from fwsim.errors import ConfigError, ShapeError, type_of
 from fwsim.names import known_arguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.units import checked
@@ -90,7 +92,11 @@ def checked_connections(given: object, units: int, memory: Hebbian | None) -> Te
         return None
     if memory is None:
         raise ConfigError("connected= says which pairs a memory connects, but memory=None; leave it out")
-    connected = torch.as_tensor(given)
+    as_they_are("connected", given, ("post", "pre"))
+    try:
+        connected = given if isinstance(given, Tensor) else torch.from_numpy(np.array(given))
+    except (TypeError, ValueError, RuntimeError):
+        raise ConfigError(f"connected is {type_of(given)}; give booleans [post, pre]") from None
     if connected.dtype != torch.bool:
         raise ConfigError(f"connected is {connected.dtype}; give booleans [post, pre]")
     if connected.shape != (units, units):
@@ -112,8 +118,8 @@ def check(memory: object) -> Hebbian | None:
         return None
     if not isinstance(memory, Hebbian):
         raise ConfigError(
-            f"memory={type(memory).__name__} has no continuous form; give Hebbian, an associative rule's reduced(), "
-            "or use the rule as the synapse of a Projection"
+            f"memory is {type_of(memory)}, which has no continuous form; give Hebbian, an associative rule's "
+            "reduced(), or use the rule as the synapse of a Projection"
         )
     _by_time_scale(memory)
     if memory.eta_rate is None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from fwsim.arrays import as_they_are
 from fwsim.engine import checks
 from fwsim.engine.inputs import as_input
 from fwsim.engine.precision import own_precision
 from fwsim.engine.rate.exponential import Weights, decay_weights
-from fwsim.engine.rate.gains import Gain, relu
+from fwsim.engine.rate.gains import Gain, relu, siegert, softplus
 from fwsim.engine.rate.matrix import check, checked_connections, matrix
 from fwsim.engine.rate.noise import standard_normal
 from fwsim.engine.rate.normalisation import Normalisation, normalisation
@@ -131,18 +132,42 @@ class RateNetwork(KnownArguments, nn.Module):
             raise ConfigError(
                 f"gain={gain!r} is not a function; use fwsim.relu, softplus(alpha), tanh, siegert(...)"
             )
+        if gain is softplus or gain is siegert:
+            raise ConfigError(
+                f"gain={gain.__name__} is no gain but makes one; call it: fwsim.{gain.__name__}()"
+            )
+        if not isinstance(self_connections, bool):
+            raise ConfigError(
+                f"self_connections={self_connections!r} is not allowed; it must be True or False"
+            )
         self.gain, self.memory = gain, check(memory)
         self.normalise, self.self_connections = normalisation(normalise), self_connections
         self.register_buffer("connected", checked_connections(connected, self.units, self.memory), False)
         dtype = reduce(torch.promote_types, (each.weights.dtype for each in self.projections))
         self.weights = nn.ParameterList(_parameter(each.weights, dtype) for each in self.projections)
-        unusual("tau", tau, "time", SLOWEST)
         self._keep("tau", self._per_unit("tau", si("tau", tau, "time"), dtype, positive=True))
+        unusual("tau", tau, "time", SLOWEST)
         self.dt = checks.seconds("dt", dt, usual=max(COARSEST, float(self.tau.detach().min())))
+        self._check_gain()
         self._keep("noise", self._per_unit("noise", si("noise", noise, "voltage"), dtype, positive=False))
         self.batch = self._batch()
         if kernel == "native":
             self.plan()
+
+    def _check_gain(self) -> None:
+        """Raise `ShapeError` if the gain gives something else than a rate for each unit."""
+        with torch.no_grad():
+            try:
+                rate = self.gain(self.weights[0].new_zeros(1, self.units))
+            except (
+                Exception
+            ):  # a gain on another device, or in a precision to which the network is yet to be brought
+                return
+        if isinstance(rate, Tensor) and (rate.ndim != 2 or rate.shape[-1] != self.units):
+            raise ShapeError(
+                f"gain gives {list(rate.shape)} for fields [1, {self.units}]; give a function that makes rates "
+                "[batch, unit] of fields [batch, unit]"
+            )
 
     def _keep(self, name: str, value: Tensor) -> None:
         """Make a value a parameter of the module if it was given as one, else a buffer."""
@@ -152,6 +177,7 @@ class RateNetwork(KnownArguments, nn.Module):
             self.register_buffer(name, value)
 
     def _per_unit(self, name: str, value: float | Tensor, dtype: torch.dtype, *, positive: bool) -> Tensor:
+        as_they_are(name, value)
         try:
             tensor = own(value)
             tensor = _parameter(tensor, dtype) if isinstance(tensor, nn.Parameter) else tensor.to(dtype)
@@ -185,6 +211,7 @@ class RateNetwork(KnownArguments, nn.Module):
 
     def initial_state(self, batch: int) -> State:
         """Fields 0, synapses at rest or in the state of their projection, empty memory."""
+        checks.counts(batch=(batch, 0))
         if self.batch not in (None, batch):
             raise ShapeError(
                 f"the drive or state has batch {batch}, parameters are for {self.batch}; "
@@ -194,7 +221,7 @@ class RateNetwork(KnownArguments, nn.Module):
 
     def stepper(self, dt: float | None = None) -> Stepper:
         """Prepare the network for steps of `dt` seconds (its own by default), with its present parameters."""
-        dt = self.dt if dt is None else dt
+        dt = self.dt if dt is None else checks.seconds("dt", dt)
         like = self.weights[0]
         still = [w for w, each in zip(self.weights, self.projections) if each.synapse is None]
         plastic = [

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fwsim.arrays import as_they_are
 from fwsim.engine.rate.exponential import Relaxation, relaxation
-from fwsim.errors import ConfigError, ShapeError
+from fwsim.errors import ConfigError, ShapeError, type_of
 from fwsim.names import KnownArguments
 from fwsim.rules.derive.rates import RateDynamics
 from fwsim.rules.initial_state import checked_state
@@ -58,6 +59,7 @@ class Projection(KnownArguments):
     state: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        as_they_are("Projection: weights", self.weights, ("batch", "post", "pre"))
         trained = isinstance(self.weights, nn.Parameter)  # a network that is given one trains that one
         try:
             weights = self.weights if trained else own(self.weights, dtype=None)
@@ -81,7 +83,7 @@ class Projection(KnownArguments):
             return
         if not isinstance(self.synapse, PresynapticRule | AssociativeRule):
             raise ConfigError(
-                f"Projection: synapse={type(self.synapse).__name__} is not allowed; give a spike-driven rule such as "
+                f"Projection: synapse is {type_of(self.synapse)}; give a spike-driven rule such as "
                 "TsodyksMarkram or HebbianTraces, or None (a memory rule goes to memory=)"
             )
         self._check_parameters(batch_shape(self.synapse))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from fwsim.arrays import as_they_are
 from fwsim.errors import ConfigError, ShapeError
 from fwsim.progress import track
 from fwsim.rules.derive.propagate import transition
@@ -34,7 +35,9 @@ def release_at_spikes(
     ----------
     times
         `[..., spike]` in s from any origin (only intervals count, so that times may be negative),
-        ascending, padded with NaN. The precision is preserved: pass float64 for exact results.
+        ascending, padded with NaN. Plain numbers are seconds, however large, since recoveries take many: write
+        milliseconds as `torch.tensor([0.0, 20.0, 40.0]) * ms`. The precision is preserved: pass float64 for exact
+        results.
     state
         Values of the rule's variables at time 0, such as `{"u": 0.8, "x": 0.3}`: numbers, or tensors that broadcast
         against the leading axes. A variable that is not named is at rest. Times are then at least 0. `None`: at rest.
@@ -69,8 +72,8 @@ def weight_at_spikes(
     Parameters
     ----------
     pre, post
-        Spike times of both sides, `[..., spike]` in s from a common origin, ascending, padded
-        with NaN; their leading axes broadcast. Of simultaneous spikes the presynaptic one comes first.
+        Spike times of both sides, `[..., spike]` in s (milliseconds: `times * ms`) from a common origin, ascending,
+        padded with NaN; their leading axes broadcast. Of simultaneous spikes the presynaptic one comes first.
     state
         Values of the rule's variables at time 0, as in the response of a presynaptic rule. `None`: at rest.
 
@@ -192,6 +195,7 @@ def spike_times(name: str, times: Any) -> Any:
     ConfigError
         They are no numbers.
     """
+    as_they_are(name, times)
     if isinstance(times, torch.Tensor):
         return times
     plain = si(name, times, "time")
@@ -211,8 +215,12 @@ def spike_times(name: str, times: Any) -> Any:
 
 def check_times(rule: SpikeRule, name: str, times: Tensor) -> None:
     """Raise unless `times` are ascending spike trains, padded with NaN, that fit the rule."""
-    if not isinstance(times, torch.Tensor) or not times.is_floating_point() or not times.ndim:
+    dense = isinstance(times, torch.Tensor) and times.layout == torch.strided
+    if not dense or not times.is_floating_point() or not times.ndim:
         given = f"{times.dtype} {list(times.shape)}" if isinstance(times, torch.Tensor) else repr(type(times))
+        given = (
+            f"{given} of layout {times.layout}" if isinstance(times, torch.Tensor) and not dense else given
+        )
         raise ShapeError(f"{name} is {given}; give a float tensor [..., spike] in seconds")
     missing = times.isnan()
     if bool((missing[..., :-1] & ~missing[..., 1:]).any()):
@@ -233,7 +241,7 @@ def _broadcast(rule: SpikeRule, *trains: Tensor, state: Values | None = None) ->
         given = " and ".join(str(list(train.shape)) for train in trains)
         raise ShapeError(
             f"parameters of {type(rule).__name__} {list(parameters)} do not broadcast against spike trains "
-            f"{given} without their last axis; give [..., spike] with a leading axis for each of the parameters'"
+            f"{given} without their last axis; give [..., spike] with a leading axis for each of the parameters"
         ) from error
     for name, value in (state or {}).items():
         try:
