@@ -30,9 +30,10 @@ if DEVICE == "cuda" and not torch.cuda.is_available():
     pytest.skip("there is a GPU, but torch cannot use it", allow_module_level=True)
 RATES = ("tau", "eta")
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Conversion of an array:DeprecationWarning"
-)  # the interpreter's
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Conversion of an array:DeprecationWarning"),  # the interpreter's
+    pytest.mark.usefixtures("language_patched_once"),
+]
 
 
 @pytest.fixture

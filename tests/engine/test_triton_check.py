@@ -20,9 +20,10 @@ sizes = importlib.import_module("fwsim.engine.kernels.triton_sizes")
 DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
 if DEVICE == "cuda" and not torch.cuda.is_available():
     pytest.skip("there is a GPU, but torch cannot use it", allow_module_level=True)
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Conversion of an array:DeprecationWarning"
-)  # the interpreter's
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Conversion of an array:DeprecationWarning"),  # the interpreter's
+    pytest.mark.usefixtures("language_patched_once"),
+]
 
 
 @pytest.fixture

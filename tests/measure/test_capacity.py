@@ -13,6 +13,17 @@ from fwsim.study import Context, load_experiment
 N = 2000
 
 
+def iterated(iterate, states, times):
+    """States after so many iterations (an even number), without repeating what has become periodic."""
+    states, before, moving = states.clone(), torch.full_like(states, torch.nan), torch.arange(len(states))
+    for done in range(times):
+        after = iterate(states[moving])
+        turns = (after == before[moving]).all(-1)  # between two states, of which the even iterations have one
+        moves = (after != states[moving]).any(-1) & ~(turns & (done % 2 == 1))
+        before[moving], states[moving], moving = states[moving], after, moving[moves]
+    return states
+
+
 def recall_all(patterns, tau, ages, self_connections=False):
     """Overlaps of patterns of these ages, started from themselves, in sign networks that stored all of them."""
     net = fw.FastWeightNetwork(
@@ -23,11 +34,7 @@ def recall_all(patterns, tau, ages, self_connections=False):
         state = net.store(net.initial_state(1), patterns[None])
         loop = fw.measure.InnerLoop.of(net, state, torch.zeros(1))
         targets = patterns.flip(0)[torch.as_tensor(ages)]
-        states, moving = targets.clone(), torch.arange(len(targets))
-        for _ in range(100):
-            after = loop(states[moving])
-            changed = (after != states[moving]).any(-1)
-            states[moving], moving = after, moving[changed]
+        states = iterated(loop, targets, 100)
     return (states * targets).mean(-1).numpy()
 
 
@@ -95,10 +102,11 @@ def test_several_time_scales_lie_on_the_generalised_curve():
         with torch.no_grad():
             weights = net.memory.kernel(torch.arange(len(patterns) - 1, -1, -1), net.dt).float()
             targets = patterns.flip(0)[:110]
-            states = targets
-            for _ in range(30):  # attention form: no matrix
-                field = (states @ patterns.T * weights) @ patterns - weights.sum() * states
-                states = torch.sign(field)
+
+            def iterate(states):  # attention form: no matrix
+                return torch.sign((states @ patterns.T * weights) @ patterns - weights.sum() * states)
+
+            states = iterated(iterate, targets, 30)
         overlaps.append((states * targets).mean(-1).numpy())
     measured = np.array(overlaps).mean(0)
     theory = fw.theory.palimpsest_overlap(np.arange(110) / N, spectrum)

@@ -1,0 +1,35 @@
+"""What tests of the GPU kernels have in common."""
+
+import importlib
+import os
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def language_patched_once():
+    """Let Triton's interpreter replace the functions of its language once for a file.
+
+    It does so, without this, whenever one function of a kernel calls another: half of the time of these tests.
+    """
+    interpreter = importlib.import_module("triton.runtime.interpreter")
+    if os.environ.get("TRITON_INTERPRET") != "1" or not hasattr(interpreter, "_LangPatchScope"):
+        yield  # there is a GPU, or another version of Triton
+        return
+    patch, language, patched = interpreter._patch_lang, (interpreter.tl, interpreter.tl.core), {}
+
+    def patch_once(function):
+        modules = frozenset(
+            place
+            for place, module in enumerate(language)
+            if any(value is module for value in function.__globals__.values())
+        )
+        if modules not in patched:
+            patched[modules] = patch(function)
+        return interpreter._LangPatchScope()  # nothing to restore when a kernel ends
+
+    interpreter._patch_lang = patch_once
+    yield
+    interpreter._patch_lang = patch
+    for scope in reversed(patched.values()):
+        scope.restore()
