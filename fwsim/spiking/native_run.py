@@ -118,6 +118,9 @@ class NativeRun:
             "recents": np.zeros(self.trials, np.int64),
         }
         self._found: list[tuple[np.ndarray, np.ndarray]] = []
+        self._parts = self._structures()  # kept, since the engine gets their addresses
+        places = {name: spikes.address(self._parts[name]) for name in ("rule", "synapses")}
+        self._given = spikes.filled(spikes.SpikesRun, self._fixed | self._state | places)
 
     def run(self, sampler: Sampler, steps: int, advance: Callable[[int], None]) -> None:
         """Run from where the sampler is to the last step, and sample on the way."""
@@ -230,6 +233,21 @@ class NativeRun:
             "reversal": np.array([math.nan, *(math.nan if e.reversal is None else e.reversal for e in slow)]),
         }
 
+    def _structures(self) -> dict[str, Any]:
+        """Arrays of rules, and of groups of synapses with their associations, which stay where they are."""
+        pairings = [each.association.structure() if each.association else None for each in self._groups]
+        groups = [
+            {**each.fields, "full": each.full, "association": spikes.address(pairing)}
+            for each, pairing in zip(self._groups, pairings)
+        ]
+        return {
+            "rule": spikes.array(spikes.Rule, [each.structure() for each in self._rules.values()]),
+            "synapses": spikes.array(
+                spikes.SpikeSynapses, [spikes.filled(spikes.SpikeSynapses, each) for each in groups]
+            ),
+            "associations": pairings,
+        }
+
     def _advance(self, start: int, stop: int) -> None:
         """Run from one step to another, within a block."""
         drive, begin = self._feed.block(start) if self._feed else (self._signal, 0)
@@ -238,19 +256,10 @@ class NativeRun:
         step, unit = (np.empty((self.trials, capacity), np.int32) for _ in range(2))
         count = np.zeros(self.trials, np.int64)
         emitted = [each(start, stop) if each else {} for each in self._sources]
-        sources = [spikes.filled(spikes.SpikeSource, each) for each in emitted]
-        rules = [each.structure() for each in self._rules.values()]
-        associations = [each.association and each.association.structure() for each in self._groups]
-        groups = [
-            spikes.filled(
-                spikes.SpikeSynapses,
-                {**each.fields, "full": each.full, "association": spikes.address(pairing)},
-            )
-            for each, pairing in zip(self._groups, associations)
-        ]
-        given = {
-            **self._fixed,
-            **self._state,
+        sources = spikes.array(
+            spikes.SpikeSource, [spikes.filled(spikes.SpikeSource, each) for each in emitted]
+        )
+        changed = {
             "start": start,
             "stop": stop,
             "capacity": capacity,
@@ -261,14 +270,9 @@ class NativeRun:
             "spike_step": step,
             "spike_unit": unit,
             "spikes": count,
+            "source": spikes.address(sources),
         }
-        parts = {
-            "source": spikes.array(spikes.SpikeSource, sources),
-            "rule": spikes.array(spikes.Rule, rules),
-            "synapses": spikes.array(spikes.SpikeSynapses, groups),
-        }
-        addresses = {name: spikes.address(each) for name, each in parts.items()}
-        spikes.run(spikes.filled(spikes.SpikesRun, given | addresses))
+        spikes.run(spikes.fill(self._given, changed))
         for trial, size in enumerate(count.tolist()):
             index = unit[trial, :size].astype(np.int64) + trial * self.circuit.neurons
             self._found.append((step[trial, :size].astype(np.int64) + start, index))

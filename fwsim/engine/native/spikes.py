@@ -75,11 +75,14 @@ SpikesRun = _structure(
 
 def filled(kind: Any, values: Mapping[str, Any]) -> Any:
     """A structure with these values; of arrays it has the addresses, so they must stay where they are."""
-    made = kind()
+    return fill(kind(), values)
+
+
+def fill(structure: Any, values: Mapping[str, Any]) -> Any:
+    """The same structure with these values in place of what it had."""
     for name, value in values.items():
-        address = value.ctypes.data if isinstance(value, np.ndarray) else value
-        setattr(made, name, address)
-    return made
+        setattr(structure, name, value.ctypes.data if isinstance(value, np.ndarray) else value)
+    return structure
 
 
 def array(kind: Any, structures: Sequence[Any]) -> Any:
