@@ -2,8 +2,15 @@
 
 import pytest
 
+from fwsim.notebook import STYLE
 
-@pytest.fixture(autouse=True)
-def figures_in_one_format(monkeypatch):
-    """Draw each figure once: that all formats are written is tested elsewhere, and costs as much as an analysis."""
-    monkeypatch.setattr("fwsim.study.figures.FORMATS", ("png",))
+
+@pytest.fixture(scope="module", autouse=True)
+def small_figures(tmp_path_factory):
+    """Draw each figure once, with few pixels: that all formats are written, and how sharp, is tested elsewhere."""
+    style = tmp_path_factory.mktemp("style") / "small.mplstyle"
+    style.write_text(STYLE.read_text("utf-8").replace("savefig.dpi: 300", "savefig.dpi: 40"), "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fwsim.study.figures.FORMATS", ("png",))
+        patch.setattr("fwsim.study.figures.STYLE", style)
+        yield

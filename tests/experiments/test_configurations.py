@@ -4,6 +4,7 @@ import ast
 import math
 import re
 import shlex
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,18 @@ ROOT = Path(__file__).parents[2]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("[a-z]*.py"))
 
 
+loaded = cache(load_experiment)
+
+
 def fields(name):
     """Of an experiment: field, whether it takes several values, its default or the first of several, its unit."""
-    for field, about in load_experiment(name).config.model_fields.items():
+    for field, about in loaded(name).config.model_fields.items():
         several = isinstance(about.default, tuple)
         first = about.default[0] if several and about.default else about.default
         yield field, several, first, unit_of(about)
 
 
+@cache
 def parsed(name):
     """Source of an experiment."""
     return ast.parse((ROOT / "experiments" / f"{name}.py").read_text())
@@ -34,7 +39,7 @@ def parsed(name):
 def refused(name, field, value):
     """The message if this value is refused, else an empty text."""
     try:
-        load_experiment(name).config(**{field: value})
+        loaded(name).config(**{field: value})
     except ConfigError as error:
         return str(error)
     return ""
@@ -62,7 +67,7 @@ def test_times_rates_and_counts_are_not_negative(name):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_what_is_run_is_not_empty(name):
     """A field of several values is empty only if that is its default or in `QUICK`, as for `learn`."""
-    quick = load_experiment(name).quick
+    quick = loaded(name).quick
     for field, several, first, _ in fields(name):
         if several and first != () and quick.get(field) != ():
             assert field in refused(name, field, ()), field
@@ -133,7 +138,7 @@ NEIGHBOURS = re.compile(
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_descriptions_can_be_read_alone(name):
     """Help and tables show a field without the one before it, so a description does not point there."""
-    for field, about in load_experiment(name).config.model_fields.items():
+    for field, about in loaded(name).config.model_fields.items():
         assert not NEIGHBOURS.search(about.description), (field, about.description)
 
 
@@ -157,7 +162,7 @@ def test_the_commands_of_a_description_are_allowed(name):
     """At least one is there. Every value of every option, also of those that are swept, is one that the field takes."""
     own = [tokens for tokens in commands(name) if tokens[1] in ("run", "sweep") and tokens[2] == name]
     assert own
-    config = load_experiment(name).config
+    config = loaded(name).config
     for _, kind, _, *tokens in own:
         values, swept = {}, [{}]
         for option, value in zip(tokens[::2], tokens[1::2], strict=True):
@@ -190,4 +195,4 @@ def test_a_training_runs_on_the_device_that_is_asked_for(name):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_uses_the_device_or_says_that_it_does_not(name):
     uses = any(isinstance(node, ast.Attribute) and node.attr == "device" for node in ast.walk(parsed(name)))
-    assert uses is not load_experiment(name).cpu_only
+    assert uses is not loaded(name).cpu_only

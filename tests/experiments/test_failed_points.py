@@ -1,6 +1,7 @@
 """Every analysis stands a sweep of which points failed: they are named, and the rest is there."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +23,24 @@ SECOND = {
 FORGETTING = {"units": 30, "items": 20, "lags": 12, "trials": 2}
 
 
+@cache
+def loaded(path):
+    """Analysis of a file."""
+    return files.load(path, ("analyse", "plot"))
+
+
+@cache
+def parsed(path):
+    """Source of a file."""
+    return ast.parse(path.read_text())
+
+
 @pytest.mark.parametrize("path", ANALYSES, ids=lambda path: path.stem)
 def test_columns_that_an_analysis_explains_are_columns_of_its_table(path):
     """Each is a text of the file outside `EXPLAINED`, or its longest part without `*` is in one."""
-    meanings = getattr(files.load(path, ("analyse", "plot")), "EXPLAINED", {})
+    meanings = getattr(loaded(path), "EXPLAINED", {})
     statements = [
-        each
-        for each in ast.parse(path.read_text()).body
-        if not ast.unparse(each).startswith(("EXPLAINED", "CAPTIONS"))
+        each for each in parsed(path).body if not ast.unparse(each).startswith(("EXPLAINED", "CAPTIONS"))
     ]
     nodes = [node for each in statements for node in ast.walk(each) if isinstance(node, ast.Constant)]
     texts = {node.value for node in nodes if isinstance(node.value, str)}
@@ -47,7 +58,7 @@ def test_columns_that_an_analysis_explains_are_columns_of_its_table(path):
 @pytest.mark.parametrize("path", ANALYSES, ids=lambda path: path.stem)
 def test_every_figure_of_an_analysis_has_a_caption(path):
     """And every caption a figure: the names that `plot` gives to figures, or `*` if it returns one without a name."""
-    (plot,) = (each for each in ast.parse(path.read_text()).body if getattr(each, "name", "") == "plot")
+    (plot,) = (each for each in parsed(path).body if getattr(each, "name", "") == "plot")
     names = set()
     for node in ast.walk(plot):
         if isinstance(node, ast.Dict) and all(
@@ -56,13 +67,13 @@ def test_every_figure_of_an_analysis_has_a_caption(path):
             names |= {ast.literal_eval(key) for key in node.keys if key is not None}
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
             names.add(ast.literal_eval(node.targets[0].slice))
-    assert set(files.load(path, ("analyse", "plot")).CAPTIONS) == (names or {"*"})
+    assert set(loaded(path).CAPTIONS) == (names or {"*"})
 
 
 @pytest.mark.parametrize("path", ANALYSES, ids=lambda path: path.stem)
 def test_every_analysis_says_how_it_takes_a_sweep(path):
     """Over these fields as a whole; over all others, point by point."""
-    declared = getattr(files.load(path, ("analyse", "plot")), "SWEPT", None)
+    declared = getattr(loaded(path), "SWEPT", None)
     if declared is None:
         assert path.stem == "associative_retrieval"  # which goes over the points itself
     elif declared:

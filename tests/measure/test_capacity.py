@@ -1,6 +1,7 @@
 """Simulated networks on the theoretical curves: N = 2000, bands as the theory's own finite-size scatter allows."""
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,11 @@ def test_kept_self_connections_are_another_network():
     assert np.mean(overlaps) == pytest.approx(0.59, abs=0.04)
 
 
+def attended(states, patterns, weights):
+    """One iteration in the attention form, without a matrix."""
+    return torch.sign((states @ patterns.T * weights) @ patterns - weights.sum() * states)
+
+
 def test_several_time_scales_lie_on_the_generalised_curve():
     tau0 = float(fw.theory.tau_from_epsilon(4.10812, N))
     tau, eta = np.array([tau0 / 3, 3 * tau0]), np.array([1.0, 0.3])
@@ -102,11 +108,7 @@ def test_several_time_scales_lie_on_the_generalised_curve():
         with torch.no_grad():
             weights = net.memory.kernel(torch.arange(len(patterns) - 1, -1, -1), net.dt).float()
             targets = patterns.flip(0)[:110]
-
-            def iterate(states):  # attention form: no matrix
-                return torch.sign((states @ patterns.T * weights) @ patterns - weights.sum() * states)
-
-            states = iterated(iterate, targets, 30)
+            states = iterated(partial(attended, patterns=patterns, weights=weights), targets, 30)
         overlaps.append((states * targets).mean(-1).numpy())
     measured = np.array(overlaps).mean(0)
     theory = fw.theory.palimpsest_overlap(np.arange(110) / N, spectrum)
