@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def language_patched_once():
-    """Let Triton's interpreter replace the functions of its language once for a file.
+    """Let Triton's interpreter replace the functions of its language once for a file, and look up types once.
 
     It does so, without this, whenever one function of a kernel calls another: half of the time of these tests.
     """
@@ -28,8 +28,18 @@ def language_patched_once():
             patched[modules] = patch(function)
         return interpreter._LangPatchScope()  # nothing to restore when a kernel ends
 
-    interpreter._patch_lang = patch_once
-    yield
-    interpreter._patch_lang = patch
+    look_up, found = interpreter._get_np_dtype, {}
+
+    def looked_up(kind):
+        if type(kind) is not interpreter.tl.dtype:  # of pointers and blocks
+            return look_up(kind)
+        if kind.name not in found:
+            found[kind.name] = look_up(kind)
+        return found[kind.name]
+
+    with pytest.MonkeyPatch.context() as patches:
+        patches.setattr(interpreter, "_patch_lang", patch_once)
+        patches.setattr(interpreter, "_get_np_dtype", looked_up)
+        yield
     for scope in reversed(patched.values()):
         scope.restore()
