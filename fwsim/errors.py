@@ -105,6 +105,12 @@ def instance(name: str, given: object, kind: type | tuple[type, ...], remedy: st
         raise ConfigError(f"{name} is {type_of(given)}; give {remedy}")
 
 
+def truth(name: str, given: object) -> None:
+    """Raise `ConfigError` unless `given` is True or False."""
+    if not isinstance(given, bool):
+        raise ConfigError(f"{name}={given!r} is not allowed; it must be True or False")
+
+
 def whole(name: str, given: object, *, least: int = 0, most: float = 2**63 - 1) -> None:
     """Raise `ConfigError` unless `given` is a whole number of at least `least` and, as torch needs, in 64 bits."""
     if isinstance(given, bool) or not isinstance(given, Integral) or given < least:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fwsim.errors import whole
+from fwsim.errors import instance, whole
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +29,13 @@ BITS = 32
 def check_seed(seed: object) -> None:
     """Raise `ConfigError` unless a seed is an integer of at least 0."""
     whole("seed", seed, most=math.inf)
+
+
+def check_generator(generator: object) -> None:
+    """Raise `ConfigError` unless it is a generator of torch; `None` would be the global one, which has no seed here."""
+    import torch
+
+    instance("generator", generator, torch.Generator, "a torch.Generator: torch.Generator().manual_seed(0)")
 
 
 def seed_of_32_bits(seed: int) -> int:

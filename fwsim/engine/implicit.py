@@ -14,7 +14,7 @@ from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.precision import own_precision
 from fwsim.engine.state import State
 from fwsim.engine.transforms import transformed
-from fwsim.errors import ConfigError, ShapeError, number
+from fwsim.errors import ConfigError, ShapeError, instance, number
 from fwsim.names import known_arguments
 
 
@@ -62,6 +62,7 @@ def equilibrium(
     ConfigError, ShapeError
         Input or state do not fit the network; or a second derivative is wanted, for which the loop must be unrolled.
     """
+    instance("net", net, FastWeightNetwork, "a FastWeightNetwork")
     checks.counts(iterations=(iterations, 1))
     tolerance = torch.finfo(net.W.dtype).eps ** 0.7 if tolerance is None else tolerance
     number("tolerance", tolerance, above=0)

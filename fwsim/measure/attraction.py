@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fwsim.errors import number
 from fwsim.measure.clusters import merged, representatives
-from fwsim.measure.differentiation import Step, checked_search, checked_states
+from fwsim.measure.differentiation import Step, checked_search, checked_states, require_rows
 from fwsim.measure.intervals import wilson
 from fwsim.names import known_arguments
 from fwsim.progress import track
@@ -54,6 +54,7 @@ def basins(
         converged; `period[start]`: 1 if it converged, 2 … 16 for a cycle, 0 if neither was found.
     """
     starts = checked_states("starts", starts, step)
+    require_rows(starts, step)
     tolerance = checked_search(starts, tolerance, same, iterations)
     number("level", level, above=0, below=1)
     with torch.no_grad():

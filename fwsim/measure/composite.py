@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fwsim.errors import ShapeError
+from fwsim.errors import ConfigError, ShapeError, whole
 from fwsim.names import KnownArguments
 
 Parts = dict[str, Tensor]
@@ -33,6 +33,17 @@ class Composite(KnownArguments):
     """
 
     shapes: Mapping[str, tuple[int, ...]]
+
+    def __post_init__(self) -> None:
+        shapes = self.shapes.values() if isinstance(self.shapes, Mapping) else ()
+        if not shapes or not all(isinstance(each, tuple | list) for each in shapes):
+            raise ConfigError(
+                f"shapes={self.shapes!r} is not allowed; give the shape of each part by its name, "
+                "such as {'rate': (10,), 'memory': (10, 10)}"
+            )
+        for name, shape in self.shapes.items():
+            for size in shape:
+                whole(f"shapes[{name!r}]", size, least=1)
 
     def flatten(self, parts: Mapping[str, Tensor]) -> Tensor:
         """Join `{name: [batch, …]}` to `[batch, unit]`."""

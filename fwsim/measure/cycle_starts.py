@@ -13,7 +13,7 @@ from torch import Tensor
 from fwsim.errors import ConfigError, ShapeError, number, type_of
 from fwsim.measure.arclength import Curve, ParameterStep
 from fwsim.measure.bifurcations import HOPF
-from fwsim.measure.differentiation import as_tensor, checked_states
+from fwsim.measure.differentiation import as_tensor, checked_states, require_derivative
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,9 @@ def guesses(
 
 def _checked(field: ParameterStep, states: Tensor, parameters: Tensor) -> np.ndarray:
     """States `[batch, unit]` as numbers, after a check of the field there."""
-    return checked_states("start", states, lambda x: field(x, parameters)).cpu().numpy()
+    checked = checked_states("start", states, lambda x: field(x, parameters[: len(x)]))
+    require_derivative(checked, lambda x: field(x, parameters[: len(x)]))
+    return checked.cpu().numpy()
 
 
 def _at_hopf_points(found: xr.Dataset, plain: Curve) -> Iterator[Guess]:

@@ -9,10 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fwsim.arrays import as_they_are
 from fwsim.errors import ConfigError, FwsimError, ShapeError, number, type_of, whole
 
 PRECISIONS = (torch.float32, torch.float64)
 """Allowed types of states: linear algebra does not exist for half precision."""
+
+AXES = ("trial", "point", "start", "batch", "time", "unit")
+"""Names that the axes of states may have as a DataArray, with the units last."""
 
 Step = Callable[[Tensor], Tensor]
 """A map or vector field `[batch, unit]` → `[batch, unit]` that is applied to every row separately."""
@@ -66,6 +70,7 @@ def checked_states(name: str, states: Any, step: Step) -> Tensor:
     """`states` without gradient, after a check that they and their images are finite and `[batch, unit]`."""
     if not callable(step):
         raise ConfigError(f"step is {step!r}; give a function [batch, unit] → [batch, unit]")
+    as_they_are(name, states, AXES)
     states = as_tensor(states)
     plain = isinstance(states, Tensor) and states.dtype in PRECISIONS and states.layout == torch.strided
     if not plain or states.ndim != 2:
@@ -99,11 +104,27 @@ def checked_states(name: str, states: Any, step: Step) -> Tensor:
     return states
 
 
+def require_rows(states: Tensor, step: Step) -> None:
+    """Raise `ConfigError` unless a step gives a state the same image again, alone and among others.
+
+    A step that draws random numbers (dropout), or that mixes rows (batch normalisation), is no map of a state.
+    """
+    with torch.no_grad():
+        among, alone = step(states.clone())[:1], step(states[:1].clone())
+    rounding = torch.finfo(states.dtype).eps ** 0.5
+    if not torch.allclose(among, alone, rounding, rounding):
+        raise ConfigError(
+            "step gives a state another image alone than among others, or when it is called again; it must map every "
+            "row [unit] separately, without random numbers (use model.eval() for dropout and batch normalisation)"
+        )
+
+
 def require_derivative(states: Tensor, step: Step) -> None:
     """Raise `ConfigError` unless torch can differentiate a step at `states` that `checked_states` has checked."""
+    require_rows(states, step)
     try:
         with torch.no_grad():
-            jacobian(step, states[:1])
+            derivative = jacobian(step, states[:1])
     except FwsimError:
         raise
     except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
@@ -112,3 +133,18 @@ def require_derivative(states: Tensor, step: Step) -> None:
             f"step cannot be differentiated by torch.func ({type(error).__name__}: {reason}); "
             "write it with functions of torch alone, no NumPy and no .item()"
         ) from error
+    if not bool(derivative.any()) and _moves(states[:1], step):
+        raise ConfigError(
+            "step changes with its states, but torch finds the derivative 0; leave out torch.no_grad() and .detach() "
+            "within it"
+        )
+
+
+def _moves(states: Tensor, step: Step) -> bool:
+    """Whether images change smoothly with states, by finite differences; those of a step function do not."""
+    eps = torch.finfo(states.dtype).eps
+    scale = max(1.0, float(states.abs().max()))
+    with torch.no_grad():
+        image = step(states.clone())
+        change = [(step(states + sign * eps**0.5 * scale) - image).abs().max() for sign in (-1, 1)]
+    return bool(min(change) > 10 * eps * max(1.0, float(image.abs().max())))

@@ -42,6 +42,13 @@ class InnerLoop(KnownArguments):
     matrix: Tensor
     sustained: Tensor
 
+    def __post_init__(self) -> None:
+        instance(
+            "cell", self.cell, Cell, "a network's cell; InnerLoop.of(net, ...) makes the loop of a network"
+        )
+        if not all(isinstance(each, Tensor) for each in (self.matrix, self.sustained)):
+            raise ConfigError("matrix or sustained is no tensor; give torch tensors [post, pre] and [unit]")
+
     def __call__(self, states: Tensor) -> Tensor:
         """One iteration: `[batch, unit]` → `[batch, unit]`."""
         return self.cell.iterate(self.sustained.expand_as(states), states @ self.matrix.mT)

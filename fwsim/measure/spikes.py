@@ -180,12 +180,14 @@ def _group(values: np.ndarray, name: str, units: slice | Sequence[int]) -> np.nd
     """Counts `[..., unit]` of the units of one group."""
     try:
         members = np.arange(values.shape[-1])[units]
-        negative = not isinstance(units, slice) and bool((np.asarray(units) < 0).any())
+        named = np.array([0]) if isinstance(units, slice) else np.asarray(units)
+        negative = bool((named < 0).any()) or len(np.unique(members)) < len(members)
     except (IndexError, TypeError, ValueError):
         members, negative = np.array([]), False
     if members.ndim != 1 or not len(members) or negative:
         raise ConfigError(
-            f"group {name!r} has units {units!r}; give one or more of {values.shape[-1]}, counted from 0"
+            f"group {name!r} has units {units!r}; give one or more different ones of {values.shape[-1]}, "
+            "counted from 0"
         )
     return values[..., members]
 

@@ -9,14 +9,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fwsim.engine import checks
 from fwsim.engine.state import State
-from fwsim.errors import number
+from fwsim.errors import ShapeError, instance, number, type_of, whole
 from fwsim.models.recurrent import Core
 from fwsim.names import KnownArguments, known_arguments
 from fwsim.tasks.catch import Catch, Positions
 
 
-class ActorCritic(nn.Module):
+class ActorCritic(KnownArguments, nn.Module):
     """Screen → recurrent core → scores of the actions, and the expected return.
 
     Parameters
@@ -29,6 +30,8 @@ class ActorCritic(nn.Module):
 
     def __init__(self, core: Core, actions: int) -> None:
         super().__init__()
+        instance("core", core, nn.Module, "a network from fwsim.models.core")
+        whole("actions", actions, least=2)
         self.core = core
         self.policy = nn.Linear(core.units, actions)
         self.value = nn.Linear(core.units, 1)
@@ -69,8 +72,10 @@ Player = Callable[[Positions, Tensor], Tensor]
 @known_arguments
 def draw(game: Catch, episodes: int, generator: torch.Generator, device: torch.device | str = "cpu") -> Draws:
     """Draw the random numbers of a batch of episodes, on the CPU so that every device gets the same ones."""
-    start = game.start(episodes, generator, device)
-    return Draws(start, torch.rand(episodes, game.steps, generator=generator).to(device))
+    instance("game", game, Catch, "a game, such as fwsim.tasks.Catch()")
+    place = checks.device(device)
+    start = game.start(episodes, generator, place)
+    return Draws(start, torch.rand(episodes, game.steps, generator=generator).to(place))
 
 
 @known_arguments
@@ -85,6 +90,8 @@ def play(player: Player, game: Catch, draws: Draws) -> Episodes:
     game, draws
         The game, and the random numbers.
     """
+    instance("game", game, Catch, "a game, such as fwsim.tasks.Catch()")
+    instance("draws", draws, Draws, "what fwsim.models.draw returns")
     positions = draws.start
     frames = []
     for chance in draws.chance.unbind(1):
@@ -101,6 +108,7 @@ def watching(agent: ActorCritic, game: Catch) -> Player:
 
     The blank screens do not depend on the actions, so it computes all of them at once.
     """
+    instance("agent", agent, nn.Module, "a fwsim.models.ActorCritic")
     state: State | None = None
     ahead: Tensor
 
@@ -127,6 +135,7 @@ def pick(logits: Tensor, chance: Tensor) -> Tensor:
 @known_arguments
 def mean_return(episodes: Episodes) -> float:
     """Average sum of the rewards of an episode."""
+    instance("episodes", episodes, Episodes, "what fwsim.models.play returns")
     return episodes.reward.sum(1).mean().item()
 
 
@@ -162,6 +171,7 @@ class AdvantageActorCritic(KnownArguments):
     entropy_weight: float = 0.01
 
     def __post_init__(self) -> None:
+        instance("game", self.game, Catch, "a game, such as fwsim.tasks.Catch()")
         for name in ("discount", "trace_decay"):
             number(name, getattr(self, name), least=0, most=1)
         for name in ("value_weight", "entropy_weight"):
@@ -182,6 +192,13 @@ class AdvantageActorCritic(KnownArguments):
 @known_arguments
 def advantages(reward: Tensor, value: Tensor, discount: float, trace_decay: float) -> Tensor:
     """Generalised advantages of complete episodes: `reward`, `value` and the result are `[episode, time]`."""
+    for name, given in (("discount", discount), ("trace_decay", trace_decay)):
+        number(name, given, least=0, most=1)
+    shapes = [list(each.shape) if isinstance(each, Tensor) else type_of(each) for each in (reward, value)]
+    if shapes[0] != shapes[1] or len(shapes[0]) != 2:
+        raise ShapeError(
+            f"reward is {shapes[0]}, value {shapes[1]}; give tensors [episode, time] of the same shape"
+        )
     after = torch.cat([value[:, 1:], torch.zeros_like(value[:, :1])], dim=1)
     error = reward + discount * after - value
     summed = torch.zeros_like(error[:, 0])

@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from fwsim.engine.rate.network import RateNetwork
 from fwsim.engine.rate.projection import Projection
-from fwsim.errors import choice, instance, number, whole
+from fwsim.errors import ConfigError, choice, instance, number, whole
 from fwsim.names import known_arguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.tsodyks_markram import TsodyksMarkram
@@ -50,6 +50,8 @@ class Signed(nn.Module):
 
     def __init__(self, sign: Tensor) -> None:
         super().__init__()
+        if not isinstance(sign, Tensor) or sign.ndim != 1:
+            raise ConfigError(f"sign={sign!r} is not allowed; give a tensor [pre], 1 or -1 for each unit")
         self.register_buffer("sign", sign * (1 - torch.eye(len(sign))))
 
     def forward(self, size: Tensor) -> Tensor:

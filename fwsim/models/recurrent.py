@@ -19,7 +19,7 @@ from fwsim.engine.network import FastWeightNetwork
 from fwsim.engine.observer import Block, Observer, at, locate
 from fwsim.engine.state import State
 from fwsim.engine.transforms import transformed
-from fwsim.errors import choice
+from fwsim.errors import choice, instance
 from fwsim.names import KnownArguments, known_arguments
 from fwsim.recording.schema import BY_UNIT, Variable
 from fwsim.rules.memory_rule import MemoryRule
@@ -323,4 +323,5 @@ def core(
 @known_arguments
 def parameter_count(model: nn.Module) -> int:
     """Return the number of trained parameters."""
+    instance("model", model, nn.Module, "a torch module")
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

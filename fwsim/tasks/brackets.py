@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fwsim.errors import number, whole
 from fwsim.names import KnownArguments
+from fwsim.seeds import check_generator
 
 NOTHING = -1  # steps without a target
 
@@ -87,6 +88,7 @@ class NestedBrackets(KnownArguments):
             On the CPU, so that every device gets the same sequences.
         """
         whole("sequences", sequences)
+        check_generator(generator)
         symbols = torch.randint(self.symbols, (sequences, self.length), generator=generator)
         opening = torch.rand(sequences, self.length, generator=generator) < self.opening
         tokens, target, inside = (torch.full((sequences, self.length), NOTHING) for _ in range(3))

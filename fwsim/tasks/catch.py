@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fwsim.errors import whole
 from fwsim.names import KnownArguments
+from fwsim.seeds import check_generator
 
 LEFT, STAY, RIGHT = 0, 1, 2  # actions
 
@@ -93,6 +94,7 @@ class Catch(KnownArguments):
             Device of the result.
         """
         whole("episodes", episodes, least=1)
+        check_generator(generator)
         chance = torch.rand(episodes, 2, generator=generator, dtype=torch.float64)
         columns = (chance * torch.tensor([self.size, self.size - self.paddle + 1])).long().to(device)
         return Positions(columns[:, 0], columns[:, 1], 0)

@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, ShapeError, choice, whole
+from fwsim.errors import ConfigError, ShapeError, choice, instance, whole
 from fwsim.names import KnownArguments
 
 PARTS = 4  # the quarters of a region, in reading order
@@ -216,6 +216,7 @@ class GlimpseLayout(KnownArguments):
 
     def glimpses(self, images: Tensor) -> Tensor:
         """Only the pixels, `[batch, time, pixel]`; zeros in steps that integrate."""
+        instance("images", images, Tensor, "a torch tensor [batch, row, column]")
         if images.ndim != 3 or images.shape[1:] != (self.size, self.size):
             raise ShapeError(
                 f"images have shape {list(images.shape)}; expected [batch, row, column] = […, {self.size}, {self.size}]"

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fwsim.errors import ConfigError
 from fwsim.names import known_arguments
-from fwsim.paths import plain_file
+from fwsim.paths import home_path, plain_file
 
 BYTES = 0x08  # the header's code for unsigned bytes, the only type of the MNIST files
 MOST = 2**30
@@ -45,7 +45,7 @@ def read_idx(path: str | Path) -> Tensor:
     ConfigError
         The file is missing, or is not a complete IDX file of bytes.
     """
-    path = Path(path)
+    path = home_path(path, "IDX file")
     content = plain_file(path, "IDX file", most=MOST + 4 + 4 * 255)
     packed = content[:2] == b"\x1f\x8b"
     try:

@@ -16,8 +16,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, number, whole
+from fwsim.errors import ConfigError, instance, number, truth, whole
 from fwsim.names import KnownArguments
+from fwsim.seeds import check_generator
 from fwsim.units import checked
 
 FIXATE, NO_MATCH, MATCH = 0, 1, 2  # answers
@@ -114,6 +115,7 @@ class _Matching(KnownArguments, ABC):
     grace: float = 0.05
 
     def __post_init__(self) -> None:
+        instance("motion", self.motion, Motion, "a Motion")
         object.__setattr__(self, "dt", checked("dt", self.dt, "time", above=0))
         for name in EPOCHS:
             value = checked(name, getattr(self, name), "time", least=0)
@@ -234,6 +236,8 @@ class DelayedMatch(_Matching):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        truth("category", self.category)
+        truth("distractor", self.distractor)
         number("rotation", self.rotation)
         turns = self.rotation / 360 * self.motion.directions
         if not math.isfinite(turns) or abs(turns - round(turns)) > 1e-9:
@@ -262,6 +266,7 @@ class DelayedMatch(_Matching):
             On the CPU, so that every device gets the same trials; `Trials.to` moves them.
         """
         whole("trials", trials, least=1)
+        check_generator(generator)
         directions = self.motion.directions
         sample = torch.randint(directions, (trials,), generator=generator)
         match = torch.randint(2, (trials,), generator=generator).bool()
@@ -320,6 +325,7 @@ class SequentialMatch(_Matching):
     def sample(self, trials: int, generator: torch.Generator) -> Trials:
         """Draw trials; see `DelayedMatch.sample`."""
         whole("trials", trials, least=1)
+        check_generator(generator)
         sample = torch.randint(self.motion.directions, (trials,), generator=generator)
         inputs, row = self._canvas(trials, generator), torch.arange(trials)
         self._show(inputs, sample, self.fixation)
@@ -370,6 +376,7 @@ class DualMatch(_Matching):
     def sample(self, trials: int, generator: torch.Generator) -> Trials:
         """Draw trials; see `DelayedMatch.sample`. `test` is the direction in the field that is cued."""
         whole("trials", trials, least=1)
+        check_generator(generator)
         directions, inputs = self.motion.directions, self._canvas(trials, generator)
         samples = torch.randint(directions, (trials, 2), generator=generator)
         for place in range(2):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fwsim.errors import ConfigError, whole
 from fwsim.names import known_arguments
+from fwsim.paths import home_path
 from fwsim.requirements import required
 from fwsim.tasks.idx import read_idx
 
@@ -53,7 +54,7 @@ def load_mnist(data: str | Path | None = None) -> tuple[LabelledImages, Labelled
         A file is missing, damaged, or does not fit the others; or the download failed.
     """
     data = data or os.environ.get(VARIABLE)
-    folder = _downloaded() if data is None else Path(data)
+    folder = _downloaded() if data is None else home_path(data, "data")
     training, test = (_pair(folder, part) for part in ("train", "t10k"))
     if training.images.shape[1:] != test.images.shape[1:]:
         raise ConfigError(

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, whole
+from fwsim.errors import ConfigError, truth, whole
 from fwsim.names import KnownArguments
+from fwsim.seeds import check_generator
 
 LETTERS, DIGITS = 26, 10
 MARK = LETTERS + DIGITS  # the token "?"
@@ -65,6 +66,7 @@ class AssociativeRetrieval(KnownArguments):
             ("distinct_keys", self.distinct_keys, LETTERS),
             ("distinct_values", self.distinct_values, DIGITS),
         ):
+            truth(name, distinct)
             if distinct and self.pairs > available:
                 raise ConfigError(
                     f"pairs={self.pairs} with {name} is not possible; at most {available} are there"
@@ -97,6 +99,7 @@ class AssociativeRetrieval(KnownArguments):
             On the CPU, so that every device gets the same sequences.
         """
         whole("sequences", sequences)
+        check_generator(generator)
         keys = _draw(sequences, self.pairs, LETTERS, self.distinct_keys, generator)
         values = _draw(sequences, self.pairs, DIGITS, self.distinct_values, generator)
         asked = torch.randint(self.pairs, (sequences, 1), generator=generator)

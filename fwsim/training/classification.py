@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from fwsim.engine import checks
-from fwsim.errors import ShapeError, whole
+from fwsim.errors import ConfigError, ShapeError, type_of, whole
 from fwsim.names import known_arguments
+from fwsim.seeds import check_generator
 from fwsim.training.data import moved
 from fwsim.training.loop import Batches, train
 from fwsim.training.options import Training
@@ -58,6 +59,8 @@ def train_classifier(
     device = checks.device(options.get("device", "cpu"))
     validate = None if validation is None else partial(error_rate, examples=validation, device=device)
     batches = shuffled(examples, batch, order, device)
+    if validation is not None:
+        _require_examples(validation)
     return train(
         model,
         cross_entropy,
@@ -82,6 +85,9 @@ def shuffled(
     """
     whole("batch", batch, least=1)
     _require_examples(examples)
+    if not callable(order):
+        raise ConfigError(f"order is {type_of(order)}; give a function: epoch number → torch.Generator")
+    check_generator(order(0))
     inputs, target = examples[0].to(device), examples.target.to(device)
 
     def batches(epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -116,6 +122,8 @@ def error_rate(
 
     `inner_steps` are the iterations of the inner loop with which it is called, as in `FastWeightNetwork`.
     """
+    if not callable(model):
+        raise ConfigError(f"model is {type_of(model)}; give a torch module")
     _require_examples(examples)
     inputs, target = moved((examples[0], examples.target), checks.device(device))
     parts = zip(inputs.split(2000), target.split(2000), strict=True)
@@ -130,5 +138,18 @@ def _wrong(scores: Tensor, answer: Tensor) -> Tensor:
 
 
 def _require_examples(examples: Examples) -> None:
-    if not len(examples.target):
+    target = getattr(examples, "target", None)
+    if (
+        not isinstance(examples, tuple)
+        or not isinstance(target, Tensor)
+        or not isinstance(examples[0], Tensor)
+    ):
+        raise ConfigError(
+            f"examples are {type_of(examples)}; give examples of a task, such as task.sample(...)"
+        )
+    if not len(target):
         raise ShapeError("there are no examples; give at least one")
+    if len(examples[0]) != len(target):
+        raise ShapeError(
+            f"there are {len(examples[0])} inputs and {len(target)} targets; give one target for each input"
+        )

@@ -112,6 +112,8 @@ def train(
     """
     _check_arguments(model, objective, batches, steps_per_epoch, validate, training)
     folder = None if checkpoints is None else local_path(checkpoints, "checkpoints")
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise ConfigError(f"checkpoints={str(folder)!r} is a file; give the name of a folder")
     together = processes()
     fabric, wrapped, optimiser = on_devices(model, training, checks.device(device), together)
     schedule = schedule_of(optimiser, training, steps_per_epoch)
@@ -255,6 +257,10 @@ def _differentiate(
     """Compute the gradient of a batch in the parameters, and return its loss."""
     part, weight = together.share(batch)
     loss = objective(model, moved(part, fabric.device))
+    if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:
+        given = f"a tensor {list(loss.shape)}" if isinstance(loss, Tensor) else type_of(loss)
+        given += " without gradient" if isinstance(loss, Tensor) and not loss.requires_grad else ""
+        raise ConfigError(f"objective returns {given}; it must return the loss, one number with its gradient")
     if together.several:
         loss = weight * loss
     optimiser.zero_grad(set_to_none=True)

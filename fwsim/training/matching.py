@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fwsim.engine import checks
-from fwsim.errors import ConfigError, number, whole
+from fwsim.errors import ConfigError, number, type_of, whole
 from fwsim.names import known_arguments
 from fwsim.training.loop import train
 from fwsim.training.options import Training
@@ -93,6 +93,13 @@ def train_trials(
     """
     for name, count in (("steps", steps), ("batch", batch), ("epochs", epochs)):
         whole(name, count, least=1)
+    for name, given, method in (("task", task, "sample"), ("streams", streams, "generator")):
+        if not hasattr(given, method):
+            remedy = {
+                "task": "a task, such as fwsim.tasks.DelayedMatch()",
+                "streams": "an experiment's context",
+            }
+            raise ConfigError(f"{name} is {type_of(given)}; give {remedy[name]}")
     number("clip", clip, above=0)
     number("rate_cost", rate_cost, least=0)
     if steps % epochs:

@@ -358,7 +358,7 @@ def test_steps_that_leave_the_numbers(name, step):
 def test_a_derivative_that_is_zero_or_not_finite():
     exponents = m.lyapunov_exponents(torch.sign, X[:1], 20).exponent
     assert (exponents == -np.inf).all()
-    assert (m.lyapunov_exponents(lambda x: torch.tanh(x.detach()), X[:1], 20).exponent == -np.inf).all()
+    assert (m.lyapunov_exponents(lambda x: torch.ones_like(x), X[:1], 20).exponent == -np.inf).all()
     kink, zero = (lambda x: x.abs().sqrt()), torch.zeros_like(X)
     points = m.fixed_points(kink, zero)
     assert points.converged.all()
@@ -481,3 +481,60 @@ def test_a_dimension_named_twice_counts_once():
     xr.testing.assert_equal(
         m.participation_ratio(RUN, dim=("time", "time")), m.participation_ratio(RUN, dim="time")
     )
+
+
+def detached(x, *_):
+    with torch.no_grad():
+        return torch.tanh(2 * x)
+
+
+MAPS = {
+    "fixed_points": lambda step: m.fixed_points(step, X),
+    "lyapunov_exponents": lambda step: m.lyapunov_exponents(step, X, 5),
+    "lyapunov_exponents with a drive": lambda step: m.lyapunov_exponents(
+        lambda x, u: step(x), X, 5, drive=torch.ones(1, 5, 1)
+    ),
+    "covariant_vectors": lambda step: m.covariant_vectors(step, X, 5),
+    "continuation": lambda step: m.continuation(lambda x, p: step(x), X, 1.0, (0.5, 1.5)),
+    "limit_cycles": lambda step: m.limit_cycles(
+        lambda x, p: step(x), torch.randn(20, 2).double(), (0.0, 1.0), parameter=0.5, period=1.0
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_a_step_without_gradient_is_not_taken_for_a_constant(name):
+    with pytest.raises(fw.ConfigError, match=r"derivative 0; leave out torch.no_grad\(\)"):
+        MAPS[name](detached)
+
+
+@pytest.mark.parametrize("name", [*MAPS, "basins"])
+def test_a_step_that_mixes_rows_or_is_random_is_no_map(name):
+    call = MAPS.get(name, lambda step: m.basins(step, X))
+    for step in (lambda x: torch.tanh(x - x.mean(0)), lambda x: torch.tanh(x) + 0.1 * torch.rand_like(x)):
+        with pytest.raises(fw.ConfigError, match="another image alone than among others"):
+            call(step)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: m.fixed_points(torch.tanh, X.to("meta")), "starts is a tensor on the device 'meta'"),
+        (
+            lambda: m.fixed_points(torch.tanh, xr.DataArray(X, dims=("unit", "point"))),
+            r"transpose\('point', 'unit'\)",
+        ),
+        (lambda: m.InnerLoop("x", 2, 3), r"cell is a str; .* InnerLoop.of\(net"),
+        (lambda: m.Composite("x"), "shapes='x' is not allowed"),
+        (lambda: m.Composite({"rate": 3}), "give the shape of each part by its name"),
+        (lambda: m.Composite({"rate": (0,)}), r"shapes\['rate'\]=0 is not allowed"),
+        (lambda: fw.equilibrium("x", torch.zeros(1, 2), None), "net is a str; give a FastWeightNetwork"),
+        (
+            lambda: fw.per_second(fw.TsodyksMarkram(), 1.0),
+            "memory is a TsodyksMarkram; give a Hebbian memory",
+        ),
+    ],
+)
+def test_what_are_no_states_loops_and_parts(call, said):
+    with pytest.raises(FWSIM, match=said):
+        call()

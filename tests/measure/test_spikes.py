@@ -205,7 +205,7 @@ def test_a_recording_without_a_spike():
     assert firing_rate(spikes([0.5], spike_unit=np.array([1], np.uint16))).values[0].tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("units", [[], [-1], [5], slice(5, 9), "x", [0.5], 0, None])
+@pytest.mark.parametrize("units", [[], [-1], [5], [0, 0], slice(5, 9), "x", [0.5], 0, None])
 def test_groups_without_units(units):
     for measure in (firing_rate, lambda run, groups: synchrony(run, 0.1, groups=groups)):
         with pytest.raises(ConfigError, match="group 'a'"):

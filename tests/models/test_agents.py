@@ -150,3 +150,43 @@ def test_the_former_place_still_works_and_warns():
 
     with pytest.warns(DeprecationWarning, match=r"use fwsim\.models\.play"):
         assert fwsim.actor_critic.play is play
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: fw.models.ActorCritic("x", 3), "core is a str"),
+        (lambda: fw.models.ActorCritic(fw.models.LSTM(2, 3), 1), "actions=1 is not allowed"),
+        (lambda: fw.models.ActorCritic(fw.models.LSTM(2, 3), action=3), "did you mean actions"),
+        (lambda: fw.models.AdvantageActorCritic("x"), "game is a str"),
+        (lambda: fw.models.draw("x", 1, torch.Generator()), "game is a str"),
+        (lambda: fw.models.draw(fw.tasks.Catch(), 1, torch.Generator(), "x"), "device='x' is unknown"),
+        (lambda: fw.models.play(print, fw.tasks.Catch(), None), "draws is None"),
+        (lambda: fw.models.watching("x", fw.tasks.Catch()), "agent is a str"),
+        (lambda: fw.models.mean_return("x"), "episodes is a str"),
+        (lambda: fw.models.advantages(torch.ones(2, 3), torch.ones(2, 3), 2, 1), "discount=2 is not allowed"),
+        (lambda: fw.models.advantages(torch.ones(2, 3), torch.ones(2, 4), 1, 1), r"value \[2, 4\]"),
+        (lambda: fw.models.parameter_count("x"), "model is a str"),
+        (lambda: fw.models.Signed("x"), "sign='x' is not allowed"),
+    ],
+)
+def test_what_models_refuse(call, said):
+    with pytest.raises(fw.FwsimError, match=said):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("tokens", "said"),
+    [
+        (torch.rand(2, 5), "tokens are torch.float32"),
+        ([[0, 1]], "tokens are a list"),
+        (torch.full((2, 5), 7), "tokens go from 7 to 7; this classifier knows 0 to 2"),
+        (torch.full((2, 5), -1), "tokens go from -1"),
+        (torch.zeros(5, dtype=torch.long), r"tokens have shape \[5\]"),
+        (torch.zeros(2, 0, dtype=torch.long), "at least one step"),
+    ],
+)
+def test_what_are_no_tokens(tokens, said):
+    classifier = fw.models.SequenceClassifier(fw.models.LSTM(2, 3), 3, 4)
+    with pytest.raises(fw.FwsimError, match=said):
+        classifier(tokens)

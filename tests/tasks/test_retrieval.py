@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fwsim as fw
+from fwsim import tasks
 from fwsim.tasks import AssociativeRetrieval
 
 
@@ -71,3 +72,39 @@ def test_the_same_seed_gives_the_same_sequences():
 def test_impossible_tasks(arguments):
     with pytest.raises(fw.ConfigError, match=r"^(pairs|delay)=.* is not (allowed|possible)"):
         AssociativeRetrieval(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: tasks.AssociativeRetrieval(distinct_keys=1), r"distinct_keys=1 .* True or False"),
+        (lambda: tasks.AssociativeRetrieval(distinct_values="x"), "distinct_values='x' .* True or False"),
+        (lambda: tasks.DelayedMatch(category="x"), "category='x' .* True or False"),
+        (lambda: tasks.DelayedMatch(distractor=3), "distractor=3 .* True or False"),
+        (lambda: tasks.DelayedMatch(motion="x"), "motion is a str; give a Motion"),
+        (lambda: tasks.GlimpseLayout().glimpses([[0.0]]), "images is a list; give a torch tensor"),
+        (lambda: tasks.read_idx(None), "IDX file=None is no path"),
+        (lambda: tasks.load_mnist(3), "data=3 is no path"),
+    ],
+)
+def test_what_tasks_refuse(call, said):
+    with pytest.raises(fw.ConfigError, match=said):
+        call()
+
+
+@pytest.mark.parametrize("generator", [None, 5, "x"])
+@pytest.mark.parametrize(
+    "draw",
+    [
+        tasks.AssociativeRetrieval().sample,
+        tasks.NestedBrackets().sample,
+        tasks.DelayedMatch().sample,
+        tasks.SequentialMatch().sample,
+        tasks.DualMatch().sample,
+        tasks.Catch().start,
+    ],
+)
+def test_without_a_generator_nothing_is_drawn(draw, generator):
+    """Torch would take its global generator for None, and no seed would repeat the trials."""
+    with pytest.raises(fw.ConfigError, match=r"generator is .*; give a torch.Generator"):
+        draw(3, generator)

@@ -380,3 +380,58 @@ def test_bad_options(options):
 def test_good_options():
     Training(1, patience=1, clip=float("inf"))
     Training(np.int64(3), np.float32(0.1), "constant", 1, 0, None, "bf16-mixed")
+
+
+TASK = fw.tasks.AssociativeRetrieval()
+ONCE = Training(1)
+DRAWN = TASK.sample(8, torch.Generator().manual_seed(0))
+
+
+def classifier():
+    return fw.models.SequenceClassifier(fw.models.LSTM(4, 4), TASK.tokens, TASK.classes)
+
+
+def order(epoch):
+    return torch.Generator().manual_seed(epoch)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda c: fw.training.train_classifier(c, "x", None, ONCE, order), "examples are a str"),
+        (
+            lambda c: fw.training.train_classifier(
+                c, DRAWN._replace(target=DRAWN.target[:5]), None, ONCE, order
+            ),
+            "8 inputs and 5 targets; give one target for each input",
+        ),
+        (lambda c: fw.training.train_classifier(c, DRAWN, None, ONCE, order(0)), "order is a Generator"),
+        (
+            lambda c: fw.training.train_classifier(c, DRAWN, None, ONCE, lambda epoch: 3),
+            "generator is an int",
+        ),
+        (
+            lambda c: fw.training.train_classifier(c, DRAWN, None, ONCE, order, checkpoints=__file__),
+            "is a file; give the name of a folder",
+        ),
+        (lambda c: fw.training.error_rate("x", DRAWN), "model is a str"),
+        (
+            lambda c: fw.training.train(c, lambda m, b: 3.0, lambda e: iter([DRAWN]), 1, None, ONCE),
+            "objective returns a float; it must return the loss",
+        ),
+        (
+            lambda c: fw.training.train(
+                c, lambda m, b: torch.ones(()), lambda e: iter([DRAWN]), 1, None, ONCE
+            ),
+            r"a tensor \[\] without gradient",
+        ),
+        (lambda c: fw.training.train_trials(c, "x", "y", steps=20), "task is a str; give a task"),
+        (
+            lambda c: fw.training.train_trials(c, fw.tasks.DelayedMatch(), "y", steps=20),
+            "streams is a str; give an experiment's context",
+        ),
+    ],
+)
+def test_what_training_refuses_before_it_begins(call, said):
+    with pytest.raises(fw.FwsimError, match=said):
+        call(classifier())

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fwsim.arrays import as_they_are
 from fwsim.engine.rate.exponential import decay_weights
-from fwsim.errors import ConfigError, ShapeError, type_of
+from fwsim.errors import ConfigError, ShapeError, instance, type_of
 from fwsim.names import known_arguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.units import checked
@@ -150,6 +150,7 @@ def per_second(memory: Hebbian, dt: float) -> Hebbian:
     dt
         Seconds a step there.
     """
+    instance("memory", memory, Hebbian, "a Hebbian memory")
     dt = checked("dt", dt, "time", above=0)
     _by_time_scale(memory)
     if memory.eta_rate is not None:
