@@ -105,10 +105,11 @@ def instance(name: str, given: object, kind: type | tuple[type, ...], remedy: st
         raise ConfigError(f"{name} is {type_of(given)}; give {remedy}")
 
 
-def truth(name: str, given: object) -> None:
-    """Raise `ConfigError` unless `given` is True or False."""
-    if not isinstance(given, bool):
-        raise ConfigError(f"{name}={given!r} is not allowed; it must be True or False")
+def truth(**given: object) -> None:
+    """Raise `ConfigError` unless each `name=value` is True or False."""
+    for name, value in given.items():
+        if not isinstance(value, bool):
+            raise ConfigError(f"{name}={value!r} is not allowed; it must be True or False")
 
 
 def whole(name: str, given: object, *, least: int = 0, most: float = 2**63 - 1) -> None:

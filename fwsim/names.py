@@ -54,8 +54,10 @@ def known_arguments(function: Callable[P, R], method: str | None = None) -> Call
         try:
             return function(*args, **kwargs)
         except TypeError:
-            _check(method or function.__name__, function, args, kwargs, bound=method is not None)
-            raise
+            name, bound = method or function.__name__, method is not None
+            if (said := _wrong_arguments(name, function, args, kwargs, bound=bound)) is None:
+                raise
+        raise ArgumentError(said)  # here, so that no second traceback is shown
 
     setattr(called, ANSWERS, True)
     return called
@@ -122,10 +124,10 @@ def _loaded(load: Callable[[str], Any], package: str, name: str) -> Any:
         raise ConfigError(failure(module, f"{package}.{name}", error)) from error
 
 
-def _check(
+def _wrong_arguments(
     owner: str, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *, bound: bool = False
-) -> None:
-    """Raise `ArgumentError` if a function cannot be called with these arguments."""
+) -> str | None:
+    """What is wrong with the arguments of a call; `None` if a function can be called with them."""
     expected = _parameters(function)
     if owner == "__init__":
         owner, bound = type(args[0]).__name__, True
@@ -137,14 +139,12 @@ def _check(
     if not _has(expected, inspect.Parameter.VAR_KEYWORD):
         for name in (name for name in kwargs if name not in by_name):
             guess = nearest(name, by_name)
-            raise ArgumentError(
-                f"{owner} has no {name}=; {f'did you mean {guess}? ' if guess else ''}{takes}"
-            )
+            return f"{owner} has no {name}=; {f'did you mean {guess}? ' if guess else ''}{takes}"
     if len(args) > len(by_place) and not _has(expected, inspect.Parameter.VAR_POSITIONAL):
-        raise ArgumentError(f"{owner} is called with {len(args)} arguments; {_too_many(by_place, by_name)}")
+        return f"{owner} is called with {len(args)} arguments; {_too_many(by_place, by_name)}"
     given = by_place[: len(args)]
     for name in (name for name in given if name in kwargs and name in by_name):
-        raise ArgumentError(f"{owner} has multiple values for {name}, one of them without its name; give one")
+        return f"{owner} has multiple values for {name}, one of them without its name; give one"
     missing = [
         each.name
         for each in expected
@@ -153,7 +153,8 @@ def _check(
         and each.name not in (*given, *kwargs)
     ]
     if missing:
-        raise ArgumentError(f"{owner} needs {' and '.join(missing)}; {takes}")
+        return f"{owner} needs {' and '.join(missing)}; {takes}"
+    return None
 
 
 def _has(expected: Iterable[inspect.Parameter], kind: Any) -> bool:

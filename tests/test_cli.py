@@ -108,6 +108,8 @@ def test_new_starts_a_pair_that_runs(fwsim, toy):
         ("run .", "fwsim: . is a folder; give a .py file, or a name from 'fwsim list'\n"),
         ("run analysis", "fwsim: analysis is a folder; give a .py file, or a name from 'fwsim list'\n"),
         ("run --quick trace", "stands before the experiment"),
+        ("run --again", "fwsim: RUN is missing; write: fwsim run --again RUN\n"),
+        ("run --again runs/one --to", "--to needs a value"),
         ("run trace --again runs/one", "write: fwsim run --again RUN"),
         ("run trace --steps 3 --again=runs/one", "write: fwsim run --again RUN"),
         ("sweep --again runs/one", "write: fwsim run --again RUN"),

@@ -79,6 +79,7 @@ def test_missing_and_too_many_arguments_are_named_in_one_line(call, message):
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, TypeError)
+    assert caught.value.__context__ is None  # one traceback
 
 
 def test_a_type_error_from_within_stays_what_it_is():

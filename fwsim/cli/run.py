@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import App, MissingArgumentError, Parameter
 
 from fwsim.cli.conclusion import conclude_run
 from fwsim.cli.trust import Trust, trusted
 from fwsim.cli.usage import EXAMPLES, asks_for_usage, experiment_first, print_usage
+from fwsim.errors import ConfigError
 from fwsim.study.arguments import Device, Force, NewPath, RunFolder
 from fwsim.training.processes import processes
 
@@ -88,7 +89,12 @@ def again(
 
 def _again(tokens: Sequence[str]) -> int:
     """Repeat a run and compare; 0 if the recordings are equal."""
-    found = AGAIN(list(tokens), exit_on_error=False, print_error=False)
+    try:
+        found = AGAIN(list(tokens), exit_on_error=False, print_error=False)
+    except MissingArgumentError as error:
+        if error.argument and error.argument.name.startswith("-"):
+            raise
+        raise ConfigError("RUN is missing; write: fwsim run --again RUN") from None
     if found is None:
         return 0
     if processes().first:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from fwsim.errors import ConfigError, choice, whole
+from fwsim.errors import ConfigError, choice, type_of, whole
 from fwsim.fitting.coordinates import SCALES
 from fwsim.names import known_arguments
 from fwsim.rules.rule import PresynapticRule
@@ -145,6 +145,8 @@ def class_table(population: FittedPopulation) -> pd.DataFrame:
     """
     import pandas as pd
 
+    if not hasattr(population, "cells"):
+        raise ConfigError(f"population is {type_of(population)}; give what fwsim.fit_population returns")
     names = [axis.name for axis in population.cells.axes]
     rows = [names.index(axis) for axis in AXES]
     found = []

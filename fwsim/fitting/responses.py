@@ -136,6 +136,8 @@ class Responses(KnownArguments):
     def only(self, protocols: str | Sequence[str]) -> Responses:
         """Only these protocols."""
         protocols = (protocols,) if isinstance(protocols, str) else protocols
+        if not isinstance(protocols, Sequence):
+            raise ConfigError(f"protocols={protocols!r} is not allowed; give a name or a list of names")
         unknown = [name for name in protocols if name not in self.protocols]
         if unknown or not protocols:
             raise ConfigError(
@@ -331,6 +333,8 @@ def _columns(table: Any, more: Sequence[str] = ()) -> pd.DataFrame:
         raise ConfigError("column time has no unit; call it time_s (or time_ms), or set the Dataset's units")
     missing = [name for name in COLUMNS if name not in frame]
     if missing:
+        if set(missing) & set(frame.index.names):
+            raise ConfigError(f"columns {', '.join(missing)} are the table's index; give table.reset_index()")
         others = ", ".join(str(name) for name in frame.columns if name not in COLUMNS)
         raise ConfigError(
             f"the table has no column {', '.join(missing)}; it must have {', '.join(COLUMNS)}; "

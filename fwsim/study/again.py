@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, truth
 from fwsim.names import known_arguments
 from fwsim.paths import home_path
 from fwsim.recording import Difference, first_difference
@@ -70,6 +70,7 @@ def again(
     RecordingError
         A file in its folder has changed since the run.
     """
+    truth(trust=trust, force=force)
     first = runs.find_run(given)
     manifest = first.manifest
     if first.state != "finished":

@@ -13,7 +13,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from fwsim.errors import ConfigError, choice
+from fwsim.errors import ConfigError, choice, truth
 from fwsim.measure import bootstrap
 from fwsim.names import KnownArguments, known_arguments
 from fwsim.study import files, results
@@ -104,6 +104,7 @@ def compare(
     StudyError
         The analysis failed.
     """
+    truth(trust=trust, force=force)
     run = find_run(given)
     path, source = run.analysis.absolute(), None
     if analysis is not None:

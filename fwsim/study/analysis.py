@@ -17,7 +17,7 @@ import xarray as xr
 from matplotlib.animation import Animation
 from matplotlib.figure import Figure
 
-from fwsim.errors import ConfigError, RecordingError
+from fwsim.errors import ConfigError, RecordingError, truth, type_of
 from fwsim.names import known_arguments
 from fwsim.recording import write_netcdf
 from fwsim.study import files, results
@@ -98,6 +98,7 @@ def analyse(
     StudyError
         The analysis failed.
     """
+    truth(trust=trust, force=force)
     run, source = find_run(given), None
     if analysis is None:
         path, folder, name = run.analysis.absolute(), run.folder / "results", run.manifest["experiment"]
@@ -154,6 +155,8 @@ def configuration(recording: xr.Dataset) -> dict[str, Any]:
     RecordingError
         It was not made by an experiment.
     """
+    if not hasattr(recording, "attrs"):
+        raise ConfigError(f"recording is {type_of(recording)}; give the recording of a run (xarray.Dataset)")
     if "experiment_configuration" not in recording.attrs:
         raise RecordingError(
             "the recording is not of an experiment; make it with fwsim.study.run or 'fwsim run'"

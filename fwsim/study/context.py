@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fwsim.engine import checks
-from fwsim.errors import whole
+from fwsim.errors import ConfigError, type_of, whole
 from fwsim.names import known_arguments
 from fwsim.paths import local_path
 from fwsim.progress import Advance, track
@@ -102,6 +102,8 @@ class Context:
         import pandas as pd
 
         check_name("table", name)
+        if not isinstance(rows, Iterable) or isinstance(rows, str):
+            raise ConfigError(f"rows is {type_of(rows)}; give rows of named values, or a DataFrame")
         table = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows))
         path = self.folder / "tables" / f"{name}.csv"
         make_folder(path.parent)

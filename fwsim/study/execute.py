@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from fwsim.errors import FULL_DISK, ConfigError, FwsimError, causes
+from fwsim.errors import FULL_DISK, ConfigError, FwsimError, causes, truth
 from fwsim.names import known_arguments
 from fwsim.paths import home_path, typed
 from fwsim.recording import can_resume, provenance
@@ -92,6 +92,7 @@ def run(
     >>> done = run("associative_retrieval", {"units": 20}, seed=3)  # doctest: +SKIP
     >>> done.recording["hidden"]  # doctest: +SKIP
     """
+    truth(quick=quick, force=force)
     experiment = load_experiment(experiment)
     config, device = experiment.configure(config, quick=quick), experiment.device(device)
     together = processes()
@@ -151,6 +152,7 @@ def resume(given: str | Path | Run, *, device: str | None = None, trust: bool = 
     ConfigError
         The run is finished, running in another process, or not trusted.
     """
+    truth(trust=trust)
     together = processes()
     with ExitStack() as held:
         found = together.from_first(lambda: held.enter_context(_reopen(given, trust)))

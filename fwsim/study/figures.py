@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from fwsim.errors import choice, instance
+from fwsim.errors import choice, instance, number, whole
 from fwsim.measure import bootstrap
 from fwsim.notebook import STYLE
 
@@ -74,6 +74,9 @@ def figure(
         The figure and its axes, with the shape that `Figure.subplots` returns.
     """
     choice("width", width, tuple(WIDTHS))
+    whole("rows", rows, least=1)
+    whole("columns", columns, least=1)
+    number("aspect", aspect, above=0)
     inches = WIDTHS[width]
     with house_style():
         made = Figure(figsize=(inches, inches / columns * aspect * rows))

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from fwsim.errors import instance
+from fwsim.errors import ConfigError, instance, short
 from fwsim.measure import bootstrap
 from fwsim.names import known_arguments
 from fwsim.study.analysis import configuration
@@ -66,6 +66,7 @@ def each_run(recording: xr.Dataset) -> Iterator[xr.Dataset]:
     Dataset
         The recording of one run, with a dimension `seed` of length 1.
     """
+    instance("recording", recording, xr.Dataset, "the recording of a run or a sweep (xarray.Dataset)")
     if "seed" not in recording.dims:
         yield recording.expand_dims(seed=[recording.attrs["experiment_seed"]])
         return
@@ -255,7 +256,12 @@ def formatted(
     >>> formatted([0.5, float("nan"), float("nan")])
     '0.50'
     """
-    estimate, *ends = (scale * np.asarray(values, float)).ravel()
+    try:
+        estimate, *ends = (scale * np.asarray(values, float)).ravel()
+    except (TypeError, ValueError):  # no numbers, or none at all
+        raise ConfigError(
+            f"values={short(values)} is not allowed; give a number, or estimate, low and high"
+        ) from None
     if not np.isfinite(estimate):
         return missing
     ends = [] if np.isnan(ends).any() else ends

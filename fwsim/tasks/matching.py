@@ -236,8 +236,7 @@ class DelayedMatch(_Matching):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        truth("category", self.category)
-        truth("distractor", self.distractor)
+        truth(category=self.category, distractor=self.distractor)
         number("rotation", self.rotation)
         turns = self.rotation / 360 * self.motion.directions
         if not math.isfinite(turns) or abs(turns - round(turns)) > 1e-9:

@@ -66,7 +66,7 @@ class AssociativeRetrieval(KnownArguments):
             ("distinct_keys", self.distinct_keys, LETTERS),
             ("distinct_values", self.distinct_values, DIGITS),
         ):
-            truth(name, distinct)
+            truth(**{name: distinct})
             if distinct and self.pairs > available:
                 raise ConfigError(
                     f"pairs={self.pairs} with {name} is not possible; at most {available} are there"

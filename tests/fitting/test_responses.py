@@ -240,3 +240,14 @@ def test_a_row_of_several_files_is_named_by_what_it_holds(tmp_path):
         fw.ConfigError, match=r"'big' is not a number \(protocol '50Hz', sweep 1, pulse 1.0\)"
     ):
         gather(read_table(tmp_path))
+
+
+def test_protocols_that_are_no_names_and_columns_in_the_index():
+    with pytest.raises(fw.ConfigError, match="protocols=3 is not allowed"):
+        gather(TABLE).only(3)
+    with pytest.raises(
+        fw.ConfigError, match=r"columns protocol, sweep are the table's index; give .*reset_index"
+    ):
+        gather(TABLE.set_index(["protocol", "sweep"]))
+    with pytest.raises(fw.ConfigError, match="population is an int"):
+        fw.fitting.class_table(3)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from fwsim import study
+from fwsim.errors import ConfigError
 from fwsim.study import each_setting, formatted, standard_error
 
 
@@ -63,3 +65,36 @@ def test_standard_errors_count_what_there_is():
     np.testing.assert_array_equal(standard_error(values, "trial"), [1.0, np.nan, np.nan])
     both = standard_error(values, ["unit", "trial"]).item()
     assert both == pytest.approx(np.std([1, 3, 2], ddof=1) / 3**0.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda folder: study.run("forgetting", quick="no", folder=folder), "quick='no' .* True or False"),
+        (lambda folder: study.run("forgetting", force="no", folder=folder), "force='no' .* True or False"),
+        (lambda folder: study.resume(folder, trust="no"), "trust='no' .* True or False"),
+        (lambda folder: study.again(folder, trust="no"), "trust='no' .* True or False"),
+        (lambda folder: study.again(folder, force=1), "force=1 .* True or False"),
+        (lambda folder: study.analyse(folder, trust="no"), "trust='no' .* True or False"),
+        (lambda folder: study.compare(folder, force="no"), "force='no' .* True or False"),
+        (lambda folder: study.write_report(folder, trust="no"), "trust='no' .* True or False"),
+        (
+            lambda folder: study.sweep("forgetting", {"tau": [1, 2]}, force="no"),
+            "force='no' .* True or False",
+        ),
+        (lambda folder: study.resume_sweep(folder, retry_failed="no"), "retry_failed='no' .* True or False"),
+        (lambda folder: study.configuration("x"), "recording is a str"),
+        (lambda folder: list(study.points("x")), "recording is a str"),
+        (lambda folder: list(study.each_run("x")), "recording is a str"),
+        (lambda folder: study.formatted("x"), "values='x' is not allowed"),
+        (lambda folder: study.formatted([]), "give a number, or estimate, low and high"),
+        (lambda folder: study.figure("x"), "rows='x' is not allowed"),
+        (lambda folder: study.figure(0, 1), "rows=0 is not allowed"),
+        (lambda folder: study.Context(folder).save_table("x", 3), "rows is an int"),
+    ],
+)
+def test_what_studies_refuse_before_anything_is_written(call, said, tmp_path):
+    """A text such as "no" would count as yes: it would replace a run, or execute another user's code."""
+    with pytest.raises(ConfigError, match=said):
+        call(tmp_path / "run")
+    assert not list(tmp_path.iterdir())

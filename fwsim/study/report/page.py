@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import fwsim
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, truth
 from fwsim.names import known_arguments
 from fwsim.paths import home_path, plain_file
 from fwsim.study import trust as trusted
@@ -58,6 +58,7 @@ def write_report(
     StudyError
         An analysis failed.
     """
+    truth(trust=trust, force=force)
     given = [runs] if isinstance(runs, (str, Path, Run)) else list(runs)
     if not given:
         raise ConfigError("a report needs a run; give its folder, see 'fwsim list'")

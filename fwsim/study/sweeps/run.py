@@ -17,7 +17,7 @@ from typing import Any
 
 import xarray as xr
 
-from fwsim.errors import ConfigError, RecordingError, whole
+from fwsim.errors import ConfigError, RecordingError, truth, whole
 from fwsim.names import known_arguments
 from fwsim.paths import home_path, typed
 from fwsim.progress import track
@@ -155,6 +155,7 @@ def sweep(
     >>> recording.strength.dims  # doctest: +SKIP
     ('tau', 'eta', 'seed', 'trial', 'lag')
     """
+    truth(quick=quick, force=force)
     experiment = load_experiment(experiment)
     if not isinstance(over, Mapping | None):
         raise ConfigError(
@@ -237,6 +238,7 @@ def resume_sweep(
     ConfigError
         Nothing is missing, another process is running the sweep, or it is not trusted.
     """
+    truth(retry_failed=retry_failed, trust=trust)
     found = runs.find_run(given)
     if "sweep" not in found.manifest:
         raise ConfigError(f"{found.folder} is not a sweep; use resume")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from fwsim.errors import RecordingError
+from fwsim.errors import RecordingError, instance
 from fwsim.names import known_arguments
 from fwsim.study.sweeps.axes import Axis
 from fwsim.study.sweeps.layout import ADDED, DETAILS, LAYOUT
@@ -66,6 +66,7 @@ def single(value: Any) -> Any:
 
 def is_sweep(recording: xr.Dataset) -> bool:
     """Whether a dataset is that of a sweep."""
+    instance("recording", recording, xr.Dataset, "the recording of a run or a sweep (xarray.Dataset)")
     return LAYOUT in recording.attrs
 
 
