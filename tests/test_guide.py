@@ -78,7 +78,17 @@ def test_every_public_module_is_in_the_reference():
     }
     pages = "\n".join(path.read_text() for path in (DOCS / "reference").glob("*.md"))
     shown = set(re.findall(r"automodule:: fwsim\.(\w+)", pages))
-    internal = {"_allocator", "actor_critic", "logs", "names", "paths", "requirements", "seeds", "tables"}
+    internal = {
+        "_allocator",
+        "actor_critic",
+        "arrays",
+        "logs",
+        "names",
+        "paths",
+        "requirements",
+        "seeds",
+        "tables",
+    }
     assert modules - shown == {"__init__", "cli", "notebook", *internal}
 
 
