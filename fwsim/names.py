@@ -141,7 +141,8 @@ def _wrong_arguments(
             guess = nearest(name, by_name)
             return f"{owner} has no {name}=; {f'did you mean {guess}? ' if guess else ''}{takes}"
     if len(args) > len(by_place) and not _has(expected, inspect.Parameter.VAR_POSITIONAL):
-        return f"{owner} is called with {len(args)} arguments; {_too_many(by_place, by_name)}"
+        number = f"{len(args)} argument{'' if len(args) == 1 else 's'}"
+        return f"{owner} is called with {number}; {_too_many(by_place, by_name)}"
     given = by_place[: len(args)]
     for name in (name for name in given if name in kwargs and name in by_name):
         return f"{owner} has multiple values for {name}, one of them without its name; give one"

@@ -22,7 +22,7 @@ from fwsim.engine.state import State
 from fwsim.engine.trace import Trace
 from fwsim.engine.trajectory import Trajectory
 from fwsim.engine.wiring import BIAS, check_iterations, wiring
-from fwsim.errors import ConfigError, ShapeError, choice, number, type_of
+from fwsim.errors import ConfigError, ShapeError, choice, number, truth, type_of
 from fwsim.names import KnownArguments
 from fwsim.rules.memory_rule import MemoryRule
 
@@ -128,10 +128,7 @@ class FastWeightNetwork(KnownArguments, HoldsMemory):
         checks.counts(inputs=(inputs, 1), units=(units, 1), inner_steps=(inner_steps, 0))
         dt = checks.seconds("dt", dt, usual=checks.COARSEST)
         number("identity_scale", identity_scale)
-        if not isinstance(self_connections, bool):
-            raise ConfigError(
-                f"self_connections={self_connections!r} is not allowed; it must be True or False"
-            )
+        truth(self_connections=self_connections)
         if memory is not None and not isinstance(memory, MemoryRule):
             raise ConfigError(
                 f"memory is {type_of(memory)}; give a memory rule such as Hebbian, "

@@ -10,7 +10,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from fwsim.errors import ConfigError, ShapeError, choice, number, whole
+from fwsim.errors import ConfigError, ShapeError, choice, number, truth, whole
 from fwsim.measure.arclength import Curve, CurvePoint, ParameterStep, Path, follow, next_point, reversed_point
 from fwsim.measure.bifurcations import BRANCH_POINT, between, other_direction
 from fwsim.measure.differentiation import checked_states
@@ -93,8 +93,7 @@ def continuation(
     (2, 'branch point')
     """
     low, high = _checked(parameter, bounds, kind, length, points, branches)
-    if not isinstance(switch, bool):
-        raise ConfigError(f"switch={switch!r} is not allowed; it must be True or False")
+    truth(switch=switch)
 
     if not callable(step):
         raise ConfigError(

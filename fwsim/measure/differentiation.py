@@ -105,16 +105,17 @@ def checked_states(name: str, states: Any, step: Step) -> Tensor:
 
 
 def require_rows(states: Tensor, step: Step) -> None:
-    """Raise `ConfigError` unless a step gives a state the same image again, alone and among others.
+    """Raise `ConfigError` unless a step gives a state the same image again, also among other states.
 
     A step that draws random numbers (dropout), or that mixes rows (batch normalisation), is no map of a state.
+    Both calls have as many rows: BLAS rounds by their number, which a step function or a chaotic step would make large.
     """
     with torch.no_grad():
-        among, alone = step(states.clone())[:1], step(states[:1].clone())
+        one, other = step(states.clone())[:1], step(states[:1].expand_as(states).clone())[:1]
     rounding = torch.finfo(states.dtype).eps ** 0.5
-    if not torch.allclose(among, alone, rounding, rounding):
+    if not torch.allclose(one, other, rounding, rounding):
         raise ConfigError(
-            "step gives a state another image alone than among others, or when it is called again; it must map every "
+            "step gives a state another image among other states, or when it is called again; it must map every "
             "row [unit] separately, without random numbers (use model.eval() for dropout and batch normalisation)"
         )
 
@@ -141,10 +142,14 @@ def require_derivative(states: Tensor, step: Step) -> None:
 
 
 def _moves(states: Tensor, step: Step) -> bool:
-    """Whether images change smoothly with states, by finite differences; those of a step function do not."""
+    """Whether images have a slope at states, by central differences.
+
+    At a minimum the difference is 0; at a jump it does not halve with its width.
+    """
     eps = torch.finfo(states.dtype).eps
-    scale = max(1.0, float(states.abs().max()))
+    width = eps ** (1 / 3) * max(1.0, float(states.abs().max()))
     with torch.no_grad():
-        image = step(states.clone())
-        change = [(step(states + sign * eps**0.5 * scale) - image).abs().max() for sign in (-1, 1)]
-    return bool(min(change) > 10 * eps * max(1.0, float(image.abs().max())))
+        ends = [step(states + part * width) for part in (1.0, -1.0, 0.5, -0.5)]
+    whole, half = ends[0] - ends[1], ends[2] - ends[3]
+    change, size = float(whole.abs().max()), max(1.0, *(float(end.abs().max()) for end in ends))
+    return change > 1000 * eps * size and float((whole - 2 * half).abs().max()) < 0.1 * change

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from fwsim.errors import ConfigError, RecordingError, ShapeError, choice
+from fwsim.errors import ConfigError, RecordingError, ShapeError, choice, truth
 from fwsim.names import KnownArguments
 from fwsim.paths import local_path
 from fwsim.recording.extent import Extent
@@ -345,9 +345,7 @@ def destination(to: str | PathLike[str] | None, *, resume: bool, overwrite: bool
     RecordingError
         The path exists already.
     """
-    for name, given in (("resume", resume), ("overwrite", overwrite)):
-        if not isinstance(given, bool):
-            raise ConfigError(f"{name}={given!r} is not allowed; give True or False")
+    truth(resume=resume, overwrite=overwrite)
     if resume and overwrite:
         raise ConfigError(
             "resume=True continues what exists and overwrite=True replaces it; give one of them"

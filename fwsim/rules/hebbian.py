@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import torch
 
-from fwsim.errors import ConfigError
+from fwsim.errors import ConfigError, truth
 from fwsim.rules.decays import chained
 from fwsim.rules.memory_rule import (
     MemoryRule,
@@ -73,8 +73,7 @@ class Hebbian(MemoryRule):
             raise ConfigError(
                 "Hebbian takes either eta (per write) or eta_rate (1/s); give exactly one of them"
             )
-        if not isinstance(self.oja, bool):
-            raise ConfigError(f"oja={self.oja!r} is not allowed; it must be True or False")
+        truth(oja=self.oja)
         named, kept = given_axes(self.axes)
         tau = parameter("tau", self.tau, "time", at_least=0.0, infinite=True, axes=named)
         object.__setattr__(self, "tau", tau)

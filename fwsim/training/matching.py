@@ -93,13 +93,10 @@ def train_trials(
     """
     for name, count in (("steps", steps), ("batch", batch), ("epochs", epochs)):
         whole(name, count, least=1)
-    for name, given, method in (("task", task, "sample"), ("streams", streams, "generator")):
-        if not hasattr(given, method):
-            remedy = {
-                "task": "a task, such as fwsim.tasks.DelayedMatch()",
-                "streams": "an experiment's context",
-            }
-            raise ConfigError(f"{name} is {type_of(given)}; give {remedy[name]}")
+    if not hasattr(task, "sample"):
+        raise ConfigError(f"task is {type_of(task)}; give a task, such as fwsim.tasks.DelayedMatch()")
+    if not hasattr(streams, "generator"):
+        raise ConfigError(f"streams is {type_of(streams)}; give an experiment's context")
     number("clip", clip, above=0)
     number("rate_cost", rate_cost, least=0)
     if steps % epochs:

@@ -66,11 +66,20 @@ ZEROS = fw.Projection(np.zeros((2, 2)))
         ),
         (lambda: fw.RateNetwork(ZEROS, 1.0, fw.softplus), fw.ConfigError, r"call it: fwsim.softplus\(\)"),
         (
-            lambda: fw.RateNetwork(ZEROS, 1.0, lambda h: h.sum()),
+            lambda: fw.simulate(fw.RateNetwork(ZEROS, 1.0, lambda h: h.sum()), steps=3),
             fw.ShapeError,
             r"gives \[\] for fields \[1, 2\]",
         ),
-        (lambda: fw.RateNetwork(ZEROS, 1.0, lambda h: h[:, :1]), fw.ShapeError, r"gives \[1, 1\] for fields"),
+        (
+            lambda: fw.RateNetwork(ZEROS, 1.0, lambda h: h[:, :1]).stepper(),
+            fw.ShapeError,
+            r"gives \[1, 1\] for fields",
+        ),
+        (
+            lambda: fw.RateNetwork(ZEROS, 1.0, lambda h: 1.0).stepper(),
+            fw.ShapeError,
+            "gives a float for fields",
+        ),
         (lambda: fw.RateNetwork(ZEROS, 1.0, self_connections=None), fw.ConfigError, "self_connections=None"),
         (lambda: fw.RateNetwork(ZEROS, 1.0).initial_state(-1), fw.ConfigError, "batch=-1"),
         (lambda: fw.RateNetwork(ZEROS, 1.0).stepper(-1), fw.ConfigError, "dt=-1"),
@@ -189,3 +198,18 @@ def test_a_precision_that_recordings_lack_is_named():
         fw.ConfigError, match=r"torch.bfloat16, which recordings do not have; use network.float\(\)"
     ):
         fw.simulate(net, torch.ones(1, 3, 2), progress=False)
+
+
+def test_the_check_of_a_gain_draws_nothing():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    fw.RateNetwork(ZEROS, 1.0, lambda h: h + torch.rand_like(h)).stepper()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_error_within_a_gain_stays_what_it_is():
+    def fails(field):
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        fw.RateNetwork(ZEROS, 1.0, fails).stepper()

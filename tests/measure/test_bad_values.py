@@ -10,6 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 import fwsim as fw
 from fwsim import measure as m
+from fwsim.measure import differentiation
 
 FWSIM = (fw.ConfigError, fw.ShapeError, fw.RecordingError, fw.DivergedError)
 torch.manual_seed(0)
@@ -512,8 +513,36 @@ def test_a_step_without_gradient_is_not_taken_for_a_constant(name):
 def test_a_step_that_mixes_rows_or_is_random_is_no_map(name):
     call = MAPS.get(name, lambda step: m.basins(step, X))
     for step in (lambda x: torch.tanh(x - x.mean(0)), lambda x: torch.tanh(x) + 0.1 * torch.rand_like(x)):
-        with pytest.raises(fw.ConfigError, match="another image alone than among others"):
+        with pytest.raises(fw.ConfigError, match="another image among other states"):
             call(step)
+
+
+ZERO = torch.zeros(40, 200, dtype=torch.float64)
+SOME = torch.randn(40, 200, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+WEIGHTS = torch.randn(200, 200, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+AT_A_TIE = (SOME[:1] @ WEIGHTS)[0]
+
+
+def chaotic(x):
+    """The logistic map, 100 times: rounding grows to the size of the state."""
+    for _ in range(100):
+        x = 3.99 * x * (1 - x)
+    return x
+
+
+@pytest.mark.parametrize(
+    ("step", "states"),
+    [
+        (lambda x: 1e4 * x.square(), ZERO),
+        (lambda x: x.abs(), ZERO),
+        (torch.sign, ZERO),
+        (lambda x: torch.sign(x @ WEIGHTS - AT_A_TIE), SOME),
+        (lambda x: chaotic((x @ WEIGHTS).sigmoid()), SOME),
+    ],
+    ids=["minimum", "kink", "jump", "ties", "chaos"],
+)
+def test_a_step_whose_derivative_is_zero_or_without_bound_is_still_a_map(step, states):
+    differentiation.require_derivative(states, step)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from fwsim.engine.rate.state import initial, pack, unpack
 from fwsim.engine.rate.step import Stepper
 from fwsim.engine.state import State
 from fwsim.engine.transforms import stands_for_others
-from fwsim.errors import ConfigError, ShapeError, choice, whole
+from fwsim.errors import ConfigError, ShapeError, choice, truth, type_of, whole
 from fwsim.names import KnownArguments
 from fwsim.rules.hebbian import Hebbian
 from fwsim.rules.parameters import own
@@ -136,10 +136,7 @@ class RateNetwork(KnownArguments, nn.Module):
             raise ConfigError(
                 f"gain={gain.__name__} is no gain but makes one; call it: fwsim.{gain.__name__}()"
             )
-        if not isinstance(self_connections, bool):
-            raise ConfigError(
-                f"self_connections={self_connections!r} is not allowed; it must be True or False"
-            )
+        truth(self_connections=self_connections)
         self.gain, self.memory = gain, check(memory)
         self.normalise, self.self_connections = normalisation(normalise), self_connections
         self.register_buffer("connected", checked_connections(connected, self.units, self.memory), False)
@@ -148,26 +145,10 @@ class RateNetwork(KnownArguments, nn.Module):
         self._keep("tau", self._per_unit("tau", si("tau", tau, "time"), dtype, positive=True))
         unusual("tau", tau, "time", SLOWEST)
         self.dt = checks.seconds("dt", dt, usual=max(COARSEST, float(self.tau.detach().min())))
-        self._check_gain()
         self._keep("noise", self._per_unit("noise", si("noise", noise, "voltage"), dtype, positive=False))
         self.batch = self._batch()
         if kernel == "native":
             self.plan()
-
-    def _check_gain(self) -> None:
-        """Raise `ShapeError` if the gain gives something else than a rate for each unit."""
-        with torch.no_grad():
-            try:
-                rate = self.gain(self.weights[0].new_zeros(1, self.units))
-            except (
-                Exception
-            ):  # a gain on another device, or in a precision to which the network is yet to be brought
-                return
-        if isinstance(rate, Tensor) and (rate.ndim != 2 or rate.shape[-1] != self.units):
-            raise ShapeError(
-                f"gain gives {list(rate.shape)} for fields [1, {self.units}]; give a function that makes rates "
-                "[batch, unit] of fields [batch, unit]"
-            )
 
     def _keep(self, name: str, value: Tensor) -> None:
         """Make a value a parameter of the module if it was given as one, else a buffer."""
@@ -220,7 +201,13 @@ class RateNetwork(KnownArguments, nn.Module):
         return initial(self, batch)
 
     def stepper(self, dt: float | None = None) -> Stepper:
-        """Prepare the network for steps of `dt` seconds (its own by default), with its present parameters."""
+        """Prepare the network for steps of `dt` seconds (its own by default), with its present parameters.
+
+        Raises
+        ------
+        ConfigError, ShapeError
+            `dt` is no time, or the gain gives something else than a rate for each unit.
+        """
         dt = self.dt if dt is None else checks.seconds("dt", dt)
         like = self.weights[0]
         still = [w for w, each in zip(self.weights, self.projections) if each.synapse is None]
@@ -231,7 +218,7 @@ class RateNetwork(KnownArguments, nn.Module):
         ]
         leak = decay_weights(self.tau, dt)
         return Stepper(
-            gain=_placed(self.gain, like),
+            gain=_rates(_placed(self.gain, like), like, self.units),
             normalise=_placed(self.normalise, like),
             membrane=Weights(leak.keep, leak.first / self.tau, leak.second / self.tau),
             static=sum(still[1:], still[0]) if still else None,
@@ -375,3 +362,16 @@ def _placed(value: Any, like: Tensor) -> Any:
         return value
     moved = {field.name: getattr(value, field.name) for field in fields(value)}
     return replace(value, **{name: each.to(like) for name, each in moved.items() if isinstance(each, Tensor)})
+
+
+def _rates(gain: Gain, like: Tensor, units: int) -> Gain:
+    """Return the gain, after a check that it gives a rate for each unit; a random one draws nothing for it."""
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        rate = gain(like.new_zeros(1, units))
+    if not isinstance(rate, Tensor) or rate.ndim != 2 or rate.shape[-1] != units:
+        given = list(rate.shape) if isinstance(rate, Tensor) else type_of(rate)
+        raise ShapeError(
+            f"gain gives {given} for fields [1, {units}]; give a function that makes rates [batch, unit] of fields "
+            "[batch, unit]"
+        )
+    return gain
